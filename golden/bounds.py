@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lower bounds on cycles: every multiplier busy in every cycle (spec: HDP section 6)."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+
+import numpy as np
+
+from .config import Config
+from .hdp import HeadResult, Job, visible_limits
+
+__all__ = ["Work", "bound_cycles"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Products of a head by phase, in elements x dimensions.
+
+    A multiplier makes four of the integer pass, two of the fraction pass and one full or P.V
+    product in a cycle.
+    """
+
+    integer: int
+    fraction: int
+    full: int
+    value: int
+
+    @classmethod
+    def of(cls, job: Job, result: HeadResult) -> "Work":
+        """Products over visible elements; a block counts what is visible of it."""
+        limits = visible_limits(job)
+        visible = np.arange(job.l_kv) < limits[:, None]
+        keep = result.mask.repeat(2, 0).repeat(2, 1)[: job.l_q, : job.l_kv]
+        seen = int(visible.sum()) * job.d
+        kept = int((visible & keep).sum()) * job.d if result.head_kept else 0
+        full = job.exact or job.dense
+        return cls(integer=0 if job.dense else seen, fraction=0 if full else kept,
+                   full=kept if full else 0, value=kept)
+
+    def cycles(self, multipliers: int) -> Fraction:
+        return (Fraction(self.integer, 4) + Fraction(self.fraction, 2) + self.full
+                + self.value) / multipliers
+
+
+def bound_cycles(jobs, results, config: Config) -> int:
+    """Cycles that a table of jobs needs at least, rounded up once for all."""
+    return ceil(sum(Work.of(j, r).cycles(config.multipliers)
+                    for j, r in zip(jobs, results, strict=True)))

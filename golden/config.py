@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be chosen when a coprocessor is generated, and every width that follows from it."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from . import softmax
+from .formats import Format
+
+__all__ = ["Config", "ConfigError", "load_config", "preset_names"]
+
+PRESETS = Path(__file__).resolve().parent.parent / "configs"
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be read or contradicts itself; the text is for the user."""
+
+
+def _is_power_of_two(n: int) -> bool:
+    return n > 0 and n & (n - 1) == 0
+
+
+class Config(BaseModel):
+    """Parameters of one coprocessor.
+
+    Parameters
+    ----------
+    name : str
+        Name of the emitted top module and files.
+    width, frac : int
+        W and FW: bits of a Q, K or V code and fraction bits of Q and K.
+    d_max : int
+        Largest head dimension; a job's d is any multiple of 8 up to it.
+    l_max : int
+        Largest l_q and l_kv of a job.
+    multipliers : int
+        Full-width multipliers of a core (M): 2 queries x 2 keys x ``taps`` dimensions.
+    softmax_lanes : int
+        Exponentials per cycle.
+    axi_data_width : int
+        Bits of an AXI4 beat.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str
+    engine: Literal["hdp"] = "hdp"
+    width: Literal[8, 12] = 8
+    frac: Annotated[int, Field(ge=1, le=8)] = 4
+    d_max: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = 64
+    l_max: Annotated[int, Field(ge=2, le=1024, multiple_of=2)] = 512
+    multipliers: Literal[8, 16, 32, 64] = 32
+    softmax_lanes: Literal[1, 2, 4] = 2
+    axi_data_width: Literal[64, 128] = 64
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", self.name):
+            raise ValueError(f"name must be a lower-case identifier, not {self.name!r}")
+        if not 1 <= self.width - self.frac <= 8:
+            raise ValueError(f"frac must leave an integer part of 1 to 8 bits of width "
+                             f"{self.width}, not {self.frac!r}")
+        return self
+
+    # -- the array ---------------------------------------------------------------------------
+    @property
+    def format(self) -> Format:
+        return Format(width=self.width, frac=self.frac)
+
+    @property
+    def int_width(self) -> int:
+        return self.width - self.frac
+
+    @property
+    def taps(self) -> int:
+        """T: dimensions per cycle at full width; 2T in the fraction pass, 4T in the integer pass."""
+        return self.multipliers // 4
+
+    @property
+    def int_score_width(self) -> int:
+        """Signed bits of an integer score: |I| <= 2**(IW-1)."""
+        return 2 * self.int_width - 2 + (self.d_max - 1).bit_length() + 2
+
+    @property
+    def score_width(self) -> int:
+        """Signed bits of a score with 2*FW fraction bits."""
+        return 2 * self.width - 2 + (self.d_max - 1).bit_length() + 2
+
+    @property
+    def theta_width(self) -> int:
+        """Bits of a block's theta, the sum of four |integer scores|."""
+        return self.int_score_width + 1
+
+    # -- rows, columns and the value path ----------------------------------------------------
+    @property
+    def blocks(self) -> int:
+        """Blocks in a row of blocks of the longest head."""
+        return self.l_max // 2
+
+    @property
+    def length_width(self) -> int:
+        """Bits of a length 0..l_max."""
+        return self.l_max.bit_length()
+
+    @property
+    def block_width(self) -> int:
+        """Bits of a block index."""
+        return max(1, (self.blocks - 1).bit_length())
+
+    @property
+    def theta_head_width(self) -> int:
+        return self.theta_width + 2 * self.block_width
+
+    @property
+    def denominator_width(self) -> int:
+        """Bits of the sum of l_max exponentials."""
+        return softmax.EXP_FRAC + self.length_width
+
+    @property
+    def column_sum_width(self) -> int:
+        """Signed bits of the sum of l_max codes of V."""
+        return self.width - 1 + (self.l_max - 1).bit_length() + 2
+
+    @property
+    def accumulator_width(self) -> int:
+        """Signed bits of a row of P.V before it is normalised, background included."""
+        return softmax.EXP_FRAC + self.width - 1 + (self.l_max - 1).bit_length() + 3
+
+    @property
+    def out_frac(self) -> int:
+        """Fraction bits of an output word, in units of V codes."""
+        return 7 if self.width == 8 else 12
+
+    @property
+    def out_width(self) -> int:
+        """Bits of an output word in memory."""
+        return 16 if self.width == 8 else 32
+
+
+def preset_names() -> list[str]:
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def load_config(which: str | Path) -> Config:
+    """The preset of that name, or the TOML file at that path. Raises ConfigError."""
+    path = Path(which)
+    if path.suffix != ".toml":
+        if str(which) not in preset_names():
+            raise ConfigError(f"config must be a TOML file or one of {', '.join(preset_names())}, "
+                              f"not {str(which)!r}")
+        path = PRESETS / f"{which}.toml"
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as err:
+        reason = getattr(err, "strerror", None) or "not UTF-8 text"
+        raise ConfigError(f"config {str(path)!r} cannot be read: {reason}") from None
+    except tomllib.TOMLDecodeError as err:
+        raise ConfigError(f"config {str(path)!r} is not TOML: {err}") from None
+    try:
+        return Config(**{"name": path.stem, **fields})
+    except ValidationError as err:
+        first = err.errors()[0]
+        field = ".".join(str(x) for x in first["loc"])
+        where = f"{field}: " if field else ""
+        got = f", not {first['input']!r}" if field and first["type"] != "missing" else ""
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"config {str(path)!r}: {where}{message}{got}") from None

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hybrid dynamic pruning of one attention head, exact in integers (spec: HDP sections 2 to 5)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import softmax
+from .config import Config
+
+__all__ = ["HeadResult", "Job", "RHO_FRAC", "encode_rho", "head", "visible_limits"]
+
+RHO_FRAC = 7       # rho is P / 2**RHO_FRAC
+
+
+def encode_rho(rho: float) -> int:
+    """P with rho ~ P/128, for rho in (-1, 1)."""
+    if not -1 < rho < 1:
+        raise ValueError(f"rho must lie in (-1, 1), not {rho!r}")
+    return int(np.clip(np.rint(rho * (1 << RHO_FRAC)), -127, 127))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Job:
+    """One head of attention.
+
+    Parameters
+    ----------
+    q, k, v : ndarray of int
+        Codes, (l_q, d), (l_kv, d) and (l_kv, d).
+    scale : (int, int)
+        Mantissa and shift of ``scale * log2(e)``, from :func:`golden.softmax.encode_scale`.
+    valid_q, valid_kv : int or None
+        Rows that are not padding; all of them by default.
+    causal : bool
+        Key j is visible to query i only if ``j <= i + valid_kv - valid_q``.
+    rho : int
+        Numerator P of the pruning ratio P/128, -127..127.
+    tau_head : int
+        A head whose theta_head is below it is pruned.
+    drop : bool
+        A pruned block has probability 0 (``drop``) rather than score 0 (``zero``).
+    exact : bool
+        Kept blocks get the full product instead of leaving out FQ.FK^T.
+    dense : bool
+        No integer pass and no pruning; every visible block gets the full product.
+    """
+
+    q: np.ndarray
+    k: np.ndarray
+    v: np.ndarray
+    scale: tuple[int, int]
+    valid_q: int | None = None
+    valid_kv: int | None = None
+    causal: bool = False
+    rho: int = 0
+    tau_head: int = 0
+    drop: bool = False
+    exact: bool = False
+    dense: bool = False
+
+    def __post_init__(self):
+        if self.valid_q is None:
+            object.__setattr__(self, "valid_q", self.l_q)
+        if self.valid_kv is None:
+            object.__setattr__(self, "valid_kv", self.l_kv)
+
+    @property
+    def l_q(self) -> int:
+        return self.q.shape[0]
+
+    @property
+    def l_kv(self) -> int:
+        return self.k.shape[0]
+
+    @property
+    def d(self) -> int:
+        return self.q.shape[1]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeadResult:
+    """What a head gives.
+
+    Members
+    -------
+    out : ndarray of int64, (l_q, d)
+        V codes with ``Config.out_frac`` fraction bits; zeros for padding and pruned heads.
+    head_kept : bool
+    theta_head : int
+        Sum of theta; 0 in dense mode, which has no integer pass.
+    blocks_kept, blocks_total : int
+        Blocks the mask keeps (whether or not the head is then pruned) and visible blocks.
+    theta, mask : ndarray, (block rows, block columns)
+    scores : ndarray of int64, (l_q, l_kv)
+        With 2*FW fraction bits, valid on kept blocks.
+    """
+
+    out: np.ndarray
+    head_kept: bool
+    theta_head: int
+    blocks_kept: int
+    blocks_total: int
+    theta: np.ndarray
+    mask: np.ndarray
+    scores: np.ndarray
+
+
+def visible_limits(job: Job) -> np.ndarray:
+    """(l_q,): query i sees exactly the keys ``j < limits[i]``."""
+    i = np.arange(job.l_q)
+    limit = np.full(job.l_q, job.valid_kv)
+    if job.causal:
+        limit = np.clip(i + 1 + job.valid_kv - job.valid_q, 0, job.valid_kv)
+    return np.where(i < job.valid_q, limit, 0)
+
+
+def _matmul(a, b) -> np.ndarray:
+    """Exact integer product through float64 BLAS; every sum stays far below 2**53."""
+    return (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64)
+
+
+def _blocks(x) -> np.ndarray:
+    """(l_q, l_kv) padded to even sizes, as (block rows, 2, block columns, 2)."""
+    rows, cols = x.shape
+    x = np.pad(x, ((0, rows % 2), (0, cols % 2)))
+    return x.reshape((rows + 1) // 2, 2, (cols + 1) // 2, 2)
+
+
+def _expand(mask, shape) -> np.ndarray:
+    """A mask of blocks as one of elements."""
+    return mask.repeat(2, axis=0).repeat(2, axis=1)[: shape[0], : shape[1]]
+
+
+def block_mask(theta, visible, rho: int) -> np.ndarray:
+    """Row-balanced block pruning without a divider.
+
+    ``theta`` and ``visible`` (bool) are (block rows, block columns). A block is kept iff
+    ``(n*theta) << 7 >= A*n*ext + (128-A)*sum`` with A = |P|, ext the row's max for P >= 0 and
+    its min otherwise, and n, ext, sum over the row's visible blocks.
+    """
+    n = visible.sum(axis=1)
+    total = theta.sum(axis=1)
+    if rho >= 0:
+        ext = theta.max(axis=1, initial=0)
+    else:
+        ext = np.where(visible, theta, np.iinfo(np.int64).max).min(axis=1)
+        ext = np.where(n == 0, 0, ext)
+    a = abs(rho)
+    bound = a * n * ext + ((1 << RHO_FRAC) - a) * total
+    return visible & (((n[:, None] * theta) << RHO_FRAC) >= bound[:, None])
+
+
+def _weights(job: Job, scores, keep, visible):
+    """Weights (l_q, l_kv), the background e0 (l_q,) and the denominators (l_q,)."""
+    zero = np.zeros(job.l_q, bool) if job.drop else (visible & ~keep).any(axis=1)
+    top = np.where(keep, scores, np.iinfo(np.int64).min).max(axis=1, initial=np.iinfo(np.int64).min)
+    top = np.where(zero, np.maximum(top, 0), top)
+    diff = np.where(keep, top[:, None] - np.where(keep, scores, 0), 0)
+    e = np.where(keep, softmax.exp2_neg(softmax.exponent(diff, *job.scale)), 0)
+    e0 = np.where(zero, softmax.exp2_neg(softmax.exponent(np.where(zero, top, 0), *job.scale)), 0)
+    den = e.sum(axis=1) + e0 * (visible & ~keep).sum(axis=1)
+    mant, shift = softmax.quantise_pair(_blocks(np.where(keep, e - e0[:, None], 0)))
+    w = (mant << shift[..., None]).reshape(2 * mant.shape[0], -1)[: job.l_q, : job.l_kv]
+    return w, e0, den
+
+
+def head(job: Job, config: Config) -> HeadResult:
+    """Attention of one head as the hardware computes it, bit for bit."""
+    iq, fq = config.format.split(job.q)
+    ik, fk = config.format.split(job.k)
+    limits = visible_limits(job)
+    visible = np.arange(job.l_kv) < limits[:, None]
+    visible_blocks = _blocks(visible).any(axis=(1, 3))
+
+    if job.dense:
+        theta = np.zeros(visible_blocks.shape, np.int64)
+        mask = visible_blocks
+    else:
+        int_score = _matmul(iq, ik.T)
+        theta = _blocks(np.where(visible, np.abs(int_score), 0)).sum(axis=(1, 3))
+        mask = block_mask(theta, visible_blocks, job.rho)
+    theta_head = int(theta.sum())
+    head_kept = job.dense or theta_head >= job.tau_head
+
+    scores = _matmul(job.q, job.k.T)
+    if not (job.exact or job.dense):
+        scores = scores - _matmul(fq, fk.T)
+
+    out = np.zeros((job.l_q, job.d), np.int64)
+    if head_kept:
+        w, e0, den = _weights(job, scores, visible & _expand(mask, visible.shape), visible)
+        prefix = np.concatenate([np.zeros((1, job.d), np.int64), np.cumsum(job.v, axis=0)])
+        num = _matmul(w, job.v) + e0[:, None] * prefix[limits]
+        out = softmax.normalise(num, den, width=config.width, out_frac=config.out_frac)
+    return HeadResult(out=out, head_kept=bool(head_kept), theta_head=theta_head,
+                      blocks_kept=int(mask.sum()), blocks_total=int(visible_blocks.sum()),
+                      theta=theta, mask=mask, scores=scores)

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The memory image a host and the coprocessor share: planes, descriptors, status records.
+
+A head's operands lie in five *planes*, each a run of rows without gaps. A row starts on an AXI
+beat; elements are packed little-endian from its first bit, dimension 0 first, and the rest of its
+last beat is zero.
+
+====== ======================================================================= =================
+plane  a row holds                                                             container bits
+====== ======================================================================= =================
+q_i    I of Q, two's complement (k_i: of K)                                    4 or 8
+q_f    sign bits of Q in whole beats, then |F| of Q in whole beats (k_f: of K) 1, then 4 or 8
+v      codes of V, two's complement                                            8 or 16
+out    output words, two's complement                                          16 or 32
+====== ======================================================================= =================
+
+A descriptor and a status record are 16 little-endian 32-bit words, on 64-byte boundaries.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
+
+import numpy as np
+
+from .config import Config
+from .hdp import HeadResult, Job
+
+__all__ = [
+    "DESCRIPTOR_BYTES", "STATUS_BYTES", "VERSION", "Error", "Flag", "Image", "Layout", "Opcode",
+    "Status", "build_image", "read_results",
+]
+
+VERSION = 1
+DESCRIPTOR_BYTES = 64
+STATUS_BYTES = 64
+WORDS = 16
+
+
+class Opcode(IntEnum):
+    """Descriptor word 0, bits 7:0. Others are free for later engines."""
+
+    HDP = 1
+
+
+class Flag(IntFlag):
+    """Descriptor word 0, bits 11:8, here already shifted in place. Bits 31:12 must be zero."""
+
+    CAUSAL = 1 << 8
+    EXACT = 1 << 9
+    DENSE = 1 << 10
+    DROP = 1 << 11
+
+
+class Error(IntEnum):
+    """Status word 0, bits 15:8. The first that applies, in this order."""
+
+    NONE = 0
+    OPCODE = 1      # unknown opcode or a reserved flag set
+    DIMENSION = 2   # d not a multiple of 8 in 8..d_max
+    LENGTH = 3      # l_q or l_kv not in 1..l_max
+    VALID = 4       # valid_q > l_q or valid_kv > l_kv
+    PRUNING = 5     # rho is -128, or the scale's shift is not in 12..63
+    ALIGNMENT = 6   # an address not on a beat
+    BUS = 7         # an operand read was answered with an AXI error
+
+
+def _container(bits: int) -> int:
+    return 4 if bits <= 4 else 8 if bits <= 8 else 16
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Row sizes of the planes of a configuration."""
+
+    config: Config
+
+    @property
+    def beat_bits(self) -> int:
+        return self.config.axi_data_width
+
+    @property
+    def beat_bytes(self) -> int:
+        return self.config.axi_data_width // 8
+
+    @property
+    def i_bits(self) -> int:
+        """Container of an integer part."""
+        return _container(self.config.int_width)
+
+    @property
+    def f_bits(self) -> int:
+        """Container of a fraction magnitude."""
+        return _container(self.config.frac)
+
+    @property
+    def v_bits(self) -> int:
+        """Container of a V code."""
+        return _container(self.config.width)
+
+    def _beats(self, bits: int) -> int:
+        return -(-bits // self.beat_bits)
+
+    def row_beats(self, plane: str, d: int) -> int:
+        """Beats of a row of plane ``i``, ``f``, ``v`` or ``out`` with d dimensions."""
+        if plane == "f":
+            return self._beats(d) + self._beats(d * self.f_bits)
+        bits = {"i": self.i_bits, "v": self.v_bits, "out": self.config.out_width}[plane]
+        return self._beats(d * bits)
+
+    def row_bytes(self, plane: str, d: int) -> int:
+        return self.row_beats(plane, d) * self.beat_bytes
+
+    def _pack(self, values, bits: int) -> np.ndarray:
+        """(rows, d) integers as (rows, bytes), each in ``bits`` bits, rows padded to beats."""
+        u = np.asarray(values, np.int64) & ((1 << bits) - 1)
+        planes = ((u[..., None] >> np.arange(bits)) & 1).astype(np.uint8)
+        rows = np.packbits(planes.reshape(len(u), -1), axis=1, bitorder="little")
+        return np.pad(rows, ((0, 0), (0, -rows.shape[1] % self.beat_bytes)))
+
+    def pack_i(self, codes) -> np.ndarray:
+        """Integer plane of codes (rows, d)."""
+        return self._pack(self.config.format.split(codes)[0], self.i_bits)
+
+    def pack_f(self, codes) -> np.ndarray:
+        """Sign and fraction plane of codes (rows, d)."""
+        fraction = np.abs(self.config.format.split(codes)[1])
+        signs = self._pack(np.asarray(codes) < 0, 1)
+        return np.concatenate([signs, self._pack(fraction, self.f_bits)], axis=1)
+
+    def pack_v(self, codes) -> np.ndarray:
+        return self._pack(codes, self.v_bits)
+
+    def unpack_out(self, raw, rows: int, d: int) -> np.ndarray:
+        """(rows, d) int64 from the bytes of an out plane."""
+        dtype = {16: "<i2", 32: "<i4"}[self.config.out_width]
+        table = np.frombuffer(bytes(raw), dtype).reshape(rows, -1)
+        return table[:, :d].astype(np.int64)
+
+    # -- what a job moves, in bytes ----------------------------------------------------------
+    def read_bytes(self, job: Job, kept: bool) -> int:
+        """Bytes a job reads: its descriptor, both integer planes and, if kept, the rest."""
+        total = DESCRIPTOR_BYTES
+        if job.valid_q and job.valid_kv:
+            rows = job.valid_q + job.valid_kv
+            total += rows * self.row_bytes("i", job.d)
+            if kept:
+                total += rows * self.row_bytes("f", job.d)
+                total += job.valid_kv * self.row_bytes("v", job.d)
+        return total
+
+    def write_bytes(self, job: Job) -> int:
+        """Bytes a job writes: all its output rows and the status record."""
+        return job.l_q * self.row_bytes("out", job.d) + STATUS_BYTES
+
+
+@dataclass
+class Image:
+    """Memory contents for a table of jobs.
+
+    Members
+    -------
+    data : bytearray
+        Contents from address 0.
+    table : int
+        Address of the first descriptor.
+    out, status : list of int
+        Addresses of each job's output plane and status record.
+    """
+
+    data: bytearray = field(default_factory=bytearray)
+    table: int = 0
+    out: list[int] = field(default_factory=list)
+    status: list[int] = field(default_factory=list)
+
+    def reserve(self, size: int, align: int = 64) -> int:
+        address = -(-len(self.data) // align) * align
+        self.data.extend(bytes(address + size - len(self.data)))
+        return address
+
+    def place(self, rows: np.ndarray, align: int = 64) -> int:
+        raw = np.ascontiguousarray(rows).tobytes()
+        address = self.reserve(len(raw), align)
+        self.data[address : address + len(raw)] = raw
+        return address
+
+
+def descriptor(job: Job, addresses: Sequence[int]) -> np.ndarray:
+    """The 16 words of a job; ``addresses`` of q_i, q_f, k_i, k_f, v, out and status."""
+    flags = ((Flag.CAUSAL if job.causal else 0) | (Flag.EXACT if job.exact else 0)
+             | (Flag.DENSE if job.dense else 0) | (Flag.DROP if job.drop else 0))
+    mant, shift = job.scale
+    words = [Opcode.HDP | flags, job.l_q | job.l_kv << 16, job.valid_q | job.valid_kv << 16,
+             job.d | (job.rho & 0xFF) << 8 | shift << 16, job.tau_head, mant, *addresses]
+    return np.array(words + [0] * (WORDS - len(words)), np.uint32)
+
+
+def build_image(jobs: Sequence[Job], config: Config) -> Image:
+    """Lay out operands, outputs, status records and the descriptor table of ``jobs``.
+
+    Output planes and status records are filled with 0xA5, so that a word the coprocessor
+    failed to write shows.
+    """
+    layout = Layout(config)
+    image = Image()
+    image.table = image.reserve(DESCRIPTOR_BYTES * len(jobs))
+    for n, job in enumerate(jobs):
+        planes = (layout.pack_i(job.q), layout.pack_f(job.q), layout.pack_i(job.k),
+                  layout.pack_f(job.k), layout.pack_v(job.v))
+        addresses = [image.place(plane) for plane in planes]
+        out = np.full(job.l_q * layout.row_bytes("out", job.d), 0xA5, np.uint8)
+        image.out.append(image.place(out))
+        image.status.append(image.place(np.full(STATUS_BYTES, 0xA5, np.uint8)))
+        words = descriptor(job, [*addresses, image.out[-1], image.status[-1]])
+        at = image.table + n * DESCRIPTOR_BYTES
+        image.data[at : at + DESCRIPTOR_BYTES] = words.astype("<u4").tobytes()
+    return image
+
+
+@dataclass(frozen=True)
+class Status:
+    """A status record.
+
+    Words: 0 = done (bit 0), error code (bits 15:8); 1 = head_kept; 2, 3 = theta_head;
+    4 = blocks_kept; 5 = blocks_total; 6 = bytes read for the job; 7 = output bytes written;
+    the rest zero. A job with an error has zeros from word 1 on and its output is not written.
+    """
+
+    done: bool
+    error: Error
+    head_kept: bool
+    theta_head: int
+    blocks_kept: int
+    blocks_total: int
+    read_bytes: int
+    write_bytes: int
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> "Status":
+        w = np.frombuffer(raw, "<u4").astype(object)
+        return cls(done=w[0] & 0xFFFF00FF == 1, error=Error(w[0] >> 8 & 0xFF),
+                   head_kept=w[1] == 1, theta_head=w[2] | w[3] << 32, blocks_kept=w[4],
+                   blocks_total=w[5], read_bytes=w[6], write_bytes=w[7])
+
+    @classmethod
+    def expected(cls, job: Job, result: HeadResult, config: Config) -> "Status":
+        """The record the coprocessor writes for a good job."""
+        layout = Layout(config)
+        return cls(done=True, error=Error.NONE, head_kept=result.head_kept,
+                   theta_head=result.theta_head, blocks_kept=result.blocks_kept,
+                   blocks_total=result.blocks_total,
+                   read_bytes=layout.read_bytes(job, result.head_kept),
+                   write_bytes=layout.write_bytes(job))
+
+
+def read_results(memory: bytes, image: Image, jobs: Sequence[Job],
+                 config: Config) -> list[tuple[np.ndarray, Status]]:
+    """``(out (l_q, d), status)`` of every job from memory after the run."""
+    layout = Layout(config)
+    results = []
+    for job, out, status in zip(jobs, image.out, image.status, strict=True):
+        size = job.l_q * layout.row_bytes("out", job.d)
+        results.append((layout.unpack_out(memory[out : out + size], job.l_q, job.d),
+                        Status.from_bytes(memory[status : status + STATUS_BYTES])))
+    return results

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Float64 attention over given scores and mask: what the fixed-point head is measured against."""
+
+import numpy as np
+
+from .config import Config
+from .hdp import HeadResult, Job, visible_limits
+
+__all__ = ["relative_rms_error", "softmax_attention"]
+
+
+def softmax_attention(job: Job, result: HeadResult, scale: float) -> np.ndarray:
+    """Output (l_q, d) in V codes: float64 softmax over ``result``'s scores and mask."""
+    visible = np.arange(job.l_kv) < visible_limits(job)[:, None]
+    keep = visible & result.mask.repeat(2, 0).repeat(2, 1)[: job.l_q, : job.l_kv]
+    logits = np.where(keep, result.scores * scale, 0.0)
+    logits = np.where(keep if job.drop else visible, logits, -np.inf)
+    sees = np.isfinite(logits).any(axis=1, keepdims=True)
+    logits = logits - np.where(sees, logits.max(axis=1, keepdims=True, initial=-np.inf), 0)
+    e = np.exp(logits)
+    p = np.divide(e, e.sum(axis=1, keepdims=True), out=np.zeros_like(e), where=sees)
+    return p @ job.v if result.head_kept else np.zeros((job.l_q, job.d))
+
+
+def relative_rms_error(job: Job, result: HeadResult, scale: float, config: Config) -> float:
+    """RMS of (output - float64 output) over RMS of the float64 output; 0 for an all-zero head."""
+    want = softmax_attention(job, result, scale)
+    got = result.out / 2.0**config.out_frac
+    power = np.square(want).mean()
+    return float(np.sqrt(np.square(got - want).mean() / power)) if power else 0.0

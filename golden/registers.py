@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The AXI4-Lite register map, one table for the RTL, the drivers and the documentation."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from .config import Config
+from .memory import VERSION
+
+__all__ = ["ADDRESS_BITS", "ID", "REGISTERS", "Register", "Status", "constants"]
+
+ID = 0x4E555250    # "PRUN"
+ADDRESS_BITS = 8
+
+
+class Status(IntEnum):
+    """Bits of the STATUS register."""
+
+    BUSY = 0        # a doorbell is being worked off
+    IRQ = 1         # the interrupt is pending
+
+
+@dataclass(frozen=True)
+class Register:
+    """One 32-bit register.
+
+    Members
+    -------
+    access : str
+        ``ro``, ``rw``, or ``w1c`` (writing 1 clears). Writes to ``ro`` are ignored; an address
+        without a register reads 0 and answers SLVERR.
+    """
+
+    name: str
+    address: int
+    access: str
+    text: str
+
+
+_COUNTERS = [
+    ("jobs_done", "jobs finished since the doorbell, good or bad"),
+    ("jobs_failed", "of these, jobs with an error"),
+    ("cycles", "cycles from the doorbell to the last write response"),
+    ("read_bytes", "bytes read over AXI4 since the doorbell"),
+    ("write_bytes", "bytes written over AXI4 since the doorbell"),
+    ("integer_slots", "cycles in which the array ran the integer pass"),
+    ("score_slots", "cycles in which the array ran fraction or full products"),
+    ("value_slots", "cycles in which the array ran P.V"),
+]
+
+REGISTERS = [
+    Register("id", 0x00, "ro", 'the text "PRUN"'),
+    Register("version", 0x04, "ro", "version of the memory image"),
+    Register("format", 0x08, "ro", "W (7:0), FW (15:8), AXI4 data bits (31:16)"),
+    Register("limits", 0x0C, "ro", "l_max (15:0), d_max (31:16)"),
+    Register("multipliers", 0x10, "ro", "full-width multipliers in all cores"),
+    Register("irq_enable", 0x14, "rw", "bit 0 lets the interrupt out"),
+    Register("status", 0x18, "w1c", "bit 0 busy (ro), bit 1 interrupt pending"),
+    Register("table", 0x1C, "rw", "address of the descriptor table, a multiple of 64"),
+    Register("doorbell", 0x20, "rw", "writing n starts on the first n descriptors of the table; "
+             "while busy, with n = 0 or with a misaligned table the write answers SLVERR"),
+    *(Register(name, 0x40 + 4 * i, "ro", text) for i, (name, text) in enumerate(_COUNTERS)),
+]
+
+
+def constants(config: Config) -> dict[str, int]:
+    """Values of the registers that describe the hardware."""
+    return {
+        "id": ID,
+        "version": VERSION,
+        "format": config.width | config.frac << 8 | config.axi_data_width << 16,
+        "limits": config.l_max | config.d_max << 16,
+        "multipliers": config.multipliers,
+    }
