@@ -224,6 +224,7 @@ class Status:
     Words: 0 = done (bit 0), error code (bits 15:8); 1 = head_kept; 2, 3 = theta_head;
     4 = blocks_kept; 5 = blocks_total; 6 = bytes read for the job; 7 = output bytes written;
     the rest zero. A job with an error has zeros from word 1 on and its output is not written.
+    Memory without a record in it, such as the fill of :func:`build_image`, reads as not done.
     """
 
     done: bool
@@ -238,8 +239,9 @@ class Status:
     @classmethod
     def from_bytes(cls, raw: bytes) -> "Status":
         w = np.frombuffer(raw, "<u4").astype(object)
-        return cls(done=w[0] & 0xFFFF00FF == 1, error=Error(w[0] >> 8 & 0xFF),
-                   head_kept=w[1] == 1, theta_head=w[2] | w[3] << 32, blocks_kept=w[4],
+        code = w[0] >> 8 & 0xFF
+        done = w[0] & 0xFFFF00FF == 1 and code in set(Error)
+        return cls(done=done, error=Error(code) if done else Error.NONE, head_kept=w[1] == 1, theta_head=w[2] | w[3] << 32, blocks_kept=w[4],
                    blocks_total=w[5], read_bytes=w[6], write_bytes=w[7])
 
     @classmethod

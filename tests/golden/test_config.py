@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Presets, files and contradictions; every derived width holds its extreme value."""
+
+import re
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from golden.config import Config, ConfigError, load_config, preset_names
+from golden.softmax import EXP_FRAC
+
+PRESETS = [load_config(name) for name in preset_names()]
+by_name = pytest.mark.parametrize("config", PRESETS, ids=lambda c: c.name)
+
+
+def fits_signed(value, bits):
+    return -(1 << (bits - 1)) <= value < 1 << (bits - 1)
+
+
+def test_presets():
+    assert preset_names() == ["hdp_edge", "hdp_tiny", "hdp_w12"]
+    assert [config.name for config in PRESETS] == preset_names()
+    edge = PRESETS[0]
+    assert (edge.width, edge.frac, edge.taps, edge.d_max, edge.l_max) == (8, 4, 8, 64, 512)
+
+
+@by_name
+def test_widths_hold_the_extremes(config):
+    whole, code = 1 << (config.int_width - 1), 1 << (config.width - 1)
+    int_score, score = config.d_max * whole**2, config.d_max * code**2
+    assert fits_signed(int_score, config.int_score_width)
+    assert fits_signed(score, config.score_width)
+    assert 4 * int_score < 1 << config.theta_width
+    assert 4 * int_score * config.blocks**2 < 1 << config.theta_head_width
+    assert config.l_max < 1 << config.length_width
+    assert config.blocks - 1 < 1 << config.block_width
+    assert config.l_max << EXP_FRAC < 1 << config.denominator_width
+    assert fits_signed(-config.l_max * code, config.column_sum_width)
+    # Weights lie in -2**EXP_FRAC..2**EXP_FRAC, and the background adds as much once more.
+    assert fits_signed(-(config.l_max * code << EXP_FRAC), config.accumulator_width)
+    assert config.width + config.out_frac + 1 <= config.out_width
+
+
+def test_a_file_gives_its_name(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("d_max = 32\n")
+    config = load_config(path)
+    assert (config.name, config.d_max, config.width) == ("mine", 32, 8)
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("width = 9", "width: Input should be 8 or 12, not 9"),
+    ("multipliers = 7", "multipliers: Input should be 8, 16, 32 or 64, not 7"),
+    ("d_max = 60", "d_max: Input should be a multiple of 8, not 60"),
+    ("l_max = 2048", "l_max: Input should be less than or equal to 1024, not 2048"),
+    ("widht = 8", "widht: Extra inputs are not permitted, not 8"),
+    ('d_max = "64"', "d_max: Input should be a valid integer, not '64'"),
+    ("width = 8\nfrac = 8", "frac must leave an integer part of 1 to 8 bits of width 8, not 8"),
+    ("width = 12\nfrac = 3", "frac must leave an integer part of 1 to 8 bits of width 12, not 3"),
+    ('name = "Bad Name"', "name must be a lower-case identifier, not 'Bad Name'"),
+    ("width = ", "is not TOML"),
+])
+def test_bad_files_say_what_is_wrong(tmp_path, text, message):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_config(path)
+
+
+def test_unknown_and_unreadable(tmp_path):
+    with pytest.raises(ConfigError, match=re.escape(
+            "config must be a TOML file or one of hdp_edge, hdp_tiny, hdp_w12, not 'hdp_huge'")):
+        load_config("hdp_huge")
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load_config(tmp_path / "none.toml")
+    path = tmp_path / "binary.toml"
+    path.write_bytes(np.arange(128, 256, dtype=np.uint8).tobytes())
+    with pytest.raises(ConfigError, match="cannot be read: not UTF-8 text"):
+        load_config(path)
+
+
+def test_a_configuration_is_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        PRESETS[0].width = 12
+    assert Config(name="a") == Config(name="a")
