@@ -77,7 +77,7 @@ class Config(BaseModel):
 
     @property
     def taps(self) -> int:
-        """T: dimensions per cycle at full width; 2T in the fraction pass, 4T in the integer pass."""
+        """T: dimensions per cycle at full width; 2T in the fraction, 4T in the integer pass."""
         return self.multipliers // 4
 
     @property

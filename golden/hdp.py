@@ -8,7 +8,7 @@ import numpy as np
 from . import softmax
 from .config import Config
 
-__all__ = ["HeadResult", "Job", "RHO_FRAC", "encode_rho", "head", "visible_limits"]
+__all__ = ["RHO_FRAC", "HeadResult", "Job", "encode_rho", "head", "visible_limits"]
 
 RHO_FRAC = 7       # rho is P / 2**RHO_FRAC
 

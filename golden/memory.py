@@ -241,8 +241,9 @@ class Status:
         w = np.frombuffer(raw, "<u4").astype(object)
         code = w[0] >> 8 & 0xFF
         done = w[0] & 0xFFFF00FF == 1 and code in set(Error)
-        return cls(done=done, error=Error(code) if done else Error.NONE, head_kept=w[1] == 1, theta_head=w[2] | w[3] << 32, blocks_kept=w[4],
-                   blocks_total=w[5], read_bytes=w[6], write_bytes=w[7])
+        return cls(done=done, error=Error(code) if done else Error.NONE, head_kept=w[1] == 1,
+                   theta_head=w[2] | w[3] << 32, blocks_kept=w[4], blocks_total=w[5],
+                   read_bytes=w[6], write_bytes=w[7])
 
     @classmethod
     def expected(cls, job: Job, result: HeadResult, config: Config) -> "Status":

@@ -46,7 +46,7 @@ def encode_scale(scale: float) -> tuple[int, int]:
 
 
 def exponent(diff, mant: int, shift: int) -> np.ndarray:
-    """t = diff * scale * log2(e) with ``T_FRAC`` fraction bits, saturated to ``T_INT`` integer bits.
+    """t = diff * scale * log2(e), ``T_FRAC`` fraction bits, saturated to ``T_INT`` integer bits.
 
     ``diff = m - s >= 0`` in score units, any shape.
     """

@@ -62,7 +62,7 @@ def verilog(
         raise InputError(f"output {str(directory)!r} cannot be made: {err.strerror}") from None
     source, description = (check_output(directory / f"{chosen.name}.{kind}")
                            for kind in ("v", "json"))
-    from hw.emit import emit    # slow to import, and only this command needs it
+    from hw.emit import emit  # slow to import, and only this command needs it
 
     emission = emit(chosen)
     text = json.dumps(emission.metadata, indent=2) + "\n"
@@ -126,7 +126,7 @@ def run(
 def main(args: list[str] | None = None) -> None:
     """Run the command; errors a user can mend are one line on stderr and exit code 2."""
     try:
-        app(args)
+        app(args, prog_name="prunus")
     except (InputError, ConfigError, RunError) as err:
         typer.echo(f"error: {err}", err=True)
         sys.exit(1 if isinstance(err, RunError) else 2)

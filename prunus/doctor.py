@@ -12,9 +12,9 @@ __all__ = ["missing"]
 
 def missing(need):
     """What ``base`` (make verilog) or ``sim`` (make sim, too) lacks, one text for each."""
-    version = "%d.%d" % sys.version_info[:2]    # noqa: UP031 - an f-string needs Python 3.6
+    version = "%d.%d" % sys.version_info[:2]    # noqa: UP031 - no f-string before Python 3.6
     texts = []
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):      # noqa: UP036 - older ones shall reach this line
         texts.append("Python 3.11 or newer is needed, " + sys.executable + " is " + version
                      + "; give another one with: make PYTHON=python3.11")
     try:

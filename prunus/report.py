@@ -60,7 +60,7 @@ def print_summary(summary: dict) -> None:
 
 @contextlib.contextmanager
 def heads_progress() -> Iterator[Callable[[int, int], None] | None]:
-    """A callback (done, total) that moves a bar on a terminal's stderr; None where there is none."""
+    """A callback (done, total) that moves a bar on stderr; None if that is no terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None

@@ -7,7 +7,7 @@ import os
 # a head takes 80 ms instead of 5. Read when NumPy is first imported, hence before any other import.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from hypothesis import settings  # noqa: E402
+from hypothesis import settings
 
 # The machine's load decides how long an example takes; a failure must come back on the next run.
 settings.register_profile("prunus", deadline=None, derandomize=True)

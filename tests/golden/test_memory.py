@@ -57,8 +57,8 @@ def test_planes_unpack_to_the_codes(config, d):
                  for w, s, f in zip(whole[:d], signs[:d], parts[:d], strict=True)]
         assert value == row.tolist()
         assert signed(fields(v_row, layout.v_bits), layout.v_bits)[:d] == row.tolist()
-        assert not any(whole[d:]) and not any(signs[d:]) and not any(parts[d:])
-        assert not any(fields(v_row, layout.v_bits)[d:])
+        padding = whole[d:] + signs[d:] + parts[d:] + fields(v_row, layout.v_bits)[d:]
+        assert not any(padding)
 
 
 @by_name

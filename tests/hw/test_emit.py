@@ -216,7 +216,7 @@ def test_emission_of_a_configuration(monkeypatch):
     assert "value" not in by_name["doorbell"]
 
 
-@pytest.mark.parametrize("name, snake", [
+@pytest.mark.parametrize(("name", "snake"), [
     ("ComposableMultiplier", "composable_multiplier"), ("SyncFIFO", "sync_fifo"),
     ("AXIReader", "axi_reader"), ("Exp2Unit", "exp2_unit"), ("_Private", "private")])
 def test_class_names_in_snake_case(name, snake):

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command as a user runs it: outputs, exit codes, and what is left behind."""
+
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from golden import hdp
+from golden.bounds import bound_cycles
+from golden.config import load_config, preset_names
+from golden.memory import Error, Status
+from hw.emit import Emission
+from prunus import cli
+from prunus.npz import Options, load_jobs
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "minilm_sentence.npz"
+EDGE = load_config("hdp_edge")
+KEYS = ["backend", "config", "heads", "cycles", "multipliers", "bound_cycles", "utilisation",
+        "blocks_kept", "blocks_total", "heads_pruned", "read_bytes", "write_bytes", "build_s",
+        "sim_s"]
+
+
+def prunus(capfd, *args):
+    """Exit code, stdout and stderr of a command."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main([str(arg) for arg in args])
+    out, err = capfd.readouterr()
+    return stop.value.code or 0, out, err
+
+
+def run(capfd, tmp_path, *args, source=EXAMPLE):
+    """Summary and arrays of a run that must work."""
+    code, out, err = prunus(capfd, "run", source, tmp_path / "out.npz", "--json", *args)
+    assert (code, err) == (0, "")
+    with np.load(tmp_path / "out.npz") as data:
+        return json.loads(out), dict(data)
+
+
+def golden(options):
+    jobs = load_jobs(EXAMPLE, EDGE, options)
+    return jobs, [hdp.head(job, EDGE) for job in jobs]
+
+
+def test_presets(capfd):
+    code, out, _ = prunus(capfd, "presets", "--json")
+    assert code == 0
+    assert [config["name"] for config in json.loads(out)] == preset_names()
+    assert json.loads(out)[0]["multipliers"] == 32
+    code, out, _ = prunus(capfd, "presets")
+    assert [line.split("\t")[0] for line in out.splitlines()] == ["name", *preset_names()]
+
+
+def test_run_equals_the_specification(capfd, tmp_path):
+    summary, arrays = run(capfd, tmp_path)
+    jobs, results = golden(Options())
+    assert set(arrays) == {"out", "out_frac", "head_kept", "theta_head", "blocks_kept",
+                           "blocks_total"}
+    assert_array_equal(arrays["out"], [r.out for r in results])
+    assert list(summary) == KEYS
+    status = [Status.expected(j, r, EDGE) for j, r in zip(jobs, results, strict=True)]
+    assert summary == {
+        "backend": "golden", "config": "hdp_edge", "heads": 12, "cycles": None, "multipliers": 32,
+        "bound_cycles": bound_cycles(jobs, results, EDGE), "utilisation": None,
+        "blocks_kept": sum(r.blocks_kept for r in results), "blocks_total": 12 * 12 * 12,
+        "heads_pruned": 0, "read_bytes": sum(s.read_bytes for s in status),
+        "write_bytes": sum(s.write_bytes for s in status), "build_s": None, "sim_s": None}
+
+
+@pytest.mark.parametrize(("args", "options"), [
+    (["--rho", "-0.5"], Options(rho=-0.5)), (["--pruned", "drop"], Options(drop=True)),
+    (["--exact"], Options(exact=True)), (["--dense"], Options(dense=True)),
+    (["--tau-head", "4000"], Options(tau_head=4000))], ids=str)
+def test_modes(capfd, tmp_path, args, options):
+    summary, arrays = run(capfd, tmp_path, *args)
+    _, results = golden(options)
+    assert_array_equal(arrays["out"], [r.out for r in results])
+    assert_array_equal(arrays["head_kept"], [r.head_kept for r in results])
+    assert summary["heads_pruned"] == sum(not r.head_kept for r in results)
+
+
+def test_trace(capfd, tmp_path):
+    _, arrays = run(capfd, tmp_path, "--trace")
+    _, results = golden(Options())
+    for name in ("theta", "mask", "scores"):
+        assert_array_equal(arrays[name], [getattr(r, name) for r in results])
+
+
+def test_plain_lines_in_a_pipe(capfd, tmp_path):
+    code, out, err = prunus(capfd, "run", EXAMPLE, tmp_path / "out.npz")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[:2] == ["backend: golden, hdp_edge, 32 multipliers",
+                                    "heads: 12, 0 pruned"]
+
+
+def test_a_configuration_of_ones_own(capfd, tmp_path):
+    (tmp_path / "mine.toml").write_text("multipliers = 8\nl_max = 24\n")
+    summary, _ = run(capfd, tmp_path, "--config", tmp_path / "mine.toml")
+    assert (summary["config"], summary["multipliers"]) == ("mine", 8)
+
+
+@pytest.mark.parametrize(("args", "message"), [
+    (["--config", "hdp_huge"], "config must be a TOML file or one of hdp_edge, hdp_tiny, hdp_w12, "
+                               "not 'hdp_huge'"),
+    (["--rho", "1"], "rho must lie in (-1, 1), not 1.0"),
+    (["--rho", "nan"], "rho must lie in (-1, 1), not nan"),
+    (["--tau-head", "-1"], "tau_head must lie in 0..4294967295, not -1"),
+    (["--tau-head", "1.5"], "Invalid value for '--tau-head'"),
+    (["--pruned", "half"], "'half' is not one of 'zero', 'drop'"),
+    (["--backend", "paper"], "'paper' is not one of 'golden', 'verilator'"),
+    (["--dense", "--rho", "0.1"], "--dense and --rho contradict each other"),
+    (["--dense", "--tau-head", "0"], "--dense and --tau-head contradict each other"),
+    (["--dense", "--pruned", "zero"], "--dense and --pruned contradict each other"),
+    (["--trace", "--backend", "verilator"], "--trace needs --backend golden"),
+    (["--config", "hdp_tiny", "--nonsense"], "No such option: --nonsense"),
+])
+def test_bad_options(capfd, tmp_path, args, message):
+    target = tmp_path / "out.npz"
+    target.write_bytes(b"old")
+    code, out, err = prunus(capfd, "run", EXAMPLE, target, *args)
+    assert (code, out) == (2, "")
+    assert message in " ".join(err.replace("│", " ").split())
+    assert "Traceback" not in err
+    assert target.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["out.npz"]
+
+
+def test_bad_input_leaves_no_output(capfd, tmp_path):
+    source = tmp_path / "in.npz"
+    np.savez(source, q=np.ones((1, 2, 8), np.float32), scale=1.0)
+    code, _, err = prunus(capfd, "run", source, tmp_path / "out.npz")
+    assert (code, err) == (2, "error: q must have an integer dtype, not float32\n")
+    assert os.listdir(tmp_path) == ["in.npz"]
+
+
+@pytest.mark.parametrize("target", ["none/out.npz", ".", "in.npz"])
+def test_bad_outputs(capfd, tmp_path, target):
+    source = tmp_path / "in.npz"
+    source.write_bytes(EXAMPLE.read_bytes())
+    code, _, err = prunus(capfd, "run", source, tmp_path / target)
+    assert code == 2
+    assert err.startswith("error: output ")
+    assert source.read_bytes() == EXAMPLE.read_bytes()
+    assert os.listdir(tmp_path) == ["in.npz"]
+
+
+def fake_simulator(monkeypatch, simulate):
+    module = types.ModuleType("sim.simulate")
+    module.SimulationError = type("SimulationError", (RuntimeError,), {})
+    module.simulate = simulate
+    monkeypatch.setitem(sys.modules, "sim", types.ModuleType("sim"))
+    monkeypatch.setitem(sys.modules, "sim.simulate", module)
+    return module
+
+
+def simulation(jobs, config, **status):
+    results = [hdp.head(job, config) for job in jobs]
+    records = [Status.expected(j, r, config) for j, r in zip(jobs, results, strict=True)]
+    records[-1] = Status(**{**records[-1].__dict__, **status})
+    return types.SimpleNamespace(
+        results=[(r.out, s) for r, s in zip(results, records, strict=True)], build_s=1.5,
+        sim_s=2.5, registers={"cycles": 9900, "read_bytes": 123, "write_bytes": 456})
+
+
+def test_verilator_backend(capfd, tmp_path, monkeypatch):
+    """The figures come from the counters, here of a stand-in; tests/sim runs the real one."""
+    fake_simulator(monkeypatch, lambda jobs, config, progress: simulation(jobs, config))
+    summary, arrays = run(capfd, tmp_path, "--backend", "verilator")
+    assert list(summary) == KEYS
+    assert (summary["cycles"], summary["read_bytes"], summary["write_bytes"]) == (9900, 123, 456)
+    assert summary["utilisation"] == summary["bound_cycles"] / 9900
+    assert (summary["build_s"], summary["sim_s"]) == (1.5, 2.5)
+    assert int(arrays["cycles"]) == 9900
+    assert_array_equal(arrays["out"], [r.out for r in golden(Options())[1]])
+
+
+def test_a_failed_simulation_is_one_line(capfd, tmp_path, monkeypatch):
+    def fail(jobs, config, progress):
+        raise module.SimulationError("no answer in time")
+
+    module = fake_simulator(monkeypatch, fail)
+    code, out, err = prunus(capfd, "run", EXAMPLE, tmp_path / "o", "--backend", "verilator")
+    assert (code, out, err) == (1, "", "error: no answer in time\n")
+    fake_simulator(monkeypatch, lambda jobs, config, progress: simulation(
+        jobs, config, error=Error.BUS))
+    code, _, err = prunus(capfd, "run", EXAMPLE, tmp_path / "o", "--backend", "verilator")
+    assert (code, err) == (1, "error: head 11: the coprocessor reports BUS\n")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_missing_simulator_is_named(capfd, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cocotb", None)
+    for name in [n for n in sys.modules if n == "sim" or n.startswith("sim.")]:
+        monkeypatch.delitem(sys.modules, name)
+    code, _, err = prunus(capfd, "run", EXAMPLE, tmp_path / "o", "--backend", "verilator")
+    assert code == 2
+    assert err.startswith("error: backend verilator needs the Python package '")
+    assert err.endswith("': pip install -e '.[sim]'\n")
+
+
+def test_verilog(capfd, tmp_path, monkeypatch):
+    monkeypatch.setattr("hw.emit.emit", lambda config: Emission(
+        verilog=f"// {config.name}\n", metadata={"name": config.name}))
+    code, out, _ = prunus(capfd, "verilog", "hdp_tiny", "-o", tmp_path / "a" / "b")
+    assert code == 0
+    paths = [tmp_path / "a" / "b" / f"hdp_tiny.{kind}" for kind in ("v", "json")]
+    assert out.split() == [str(path) for path in paths]
+    assert paths[0].read_text() == "// hdp_tiny\n"
+    assert json.loads(paths[1].read_text()) == {"name": "hdp_tiny"}
+    assert sorted(os.listdir(tmp_path / "a" / "b")) == ["hdp_tiny.json", "hdp_tiny.v"]
+
+
+def test_verilog_refuses(capfd, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, err = prunus(capfd, "verilog", "hdp_tiny", "-o", tmp_path / "file")
+    assert (code, "cannot be made: File exists" in err) == (2, True)
+    code, _, err = prunus(capfd, "verilog", "hdp_huge", "-o", tmp_path)
+    assert (code, "not 'hdp_huge'" in err) == (2, True)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_no_simulator_is_loaded_without_need():
+    """golden and hw must not wait for cocotb, nor the specification for Amaranth."""
+    script = ("import sys, prunus.cli; "
+              "print(sorted({m.split('.')[0] for m in sys.modules} & {'amaranth', 'cocotb'}))")
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True,
+                          check=True)
+    assert done.stdout == "[]\n"
