@@ -6,6 +6,7 @@ CONFIG ?= hdp_edge
 
 VENV   := .venv
 BIN    := $(VENV)/bin
+MADE   := $(VENV)/.stamp-venv
 BASE   := $(VENV)/.stamp-base
 DEV    := $(VENV)/.stamp-dev
 QUIET  := --quiet --disable-pip-version-check
@@ -13,13 +14,22 @@ QUIET  := --quiet --disable-pip-version-check
 .PHONY: help verilog sim soak mutate lint clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\): .*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 verilog: $(BASE)  ## write build/verilog/$(CONFIG).v and .json (CONFIG: a preset or a TOML file)
 	$(BIN)/prunus verilog $(CONFIG) -o build/verilog
 
 sim: $(DEV)  ## prove the RTL bit-exact against the specification: all tests, on Verilator
+	@$(BIN)/python prunus/doctor.py sim
 	$(BIN)/pytest -q -n auto tests
+
+soak: $(DEV)  ## run random jobs of all shapes and modes through the RTL
+	@$(BIN)/python prunus/doctor.py sim
+	$(BIN)/python -m sim.soak
+
+mutate: $(DEV)  ## break the RTL in many places and check that the tests notice
+	@$(BIN)/python prunus/doctor.py sim
+	$(BIN)/python -m sim.mutate
 
 lint: $(DEV)  ## check the style of the Python code
 	$(BIN)/ruff check .
@@ -28,15 +38,15 @@ clean:  ## remove everything generated, the environment included
 	rm -rf build $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(BIN)/python:
+$(MADE):
 	@$(PYTHON) prunus/doctor.py base
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
 
-$(BASE): pyproject.toml $(BIN)/python
+$(BASE): pyproject.toml $(MADE)
 	$(BIN)/pip install $(QUIET) -e .
 	@touch $@
 
-$(DEV): pyproject.toml $(BIN)/python
-	@$(BIN)/python prunus/doctor.py sim
+$(DEV): pyproject.toml $(MADE)
 	$(BIN)/pip install $(QUIET) -e ".[dev]"
-	@touch $@ $(BASE)
+	@touch $(BASE) $@
