@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The memory image: rows, planes, descriptors and status records."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -168,3 +170,13 @@ def test_a_pruned_head_reads_no_fractions_and_no_values():
     assert layout.write_bytes(job) == 16 * 128 + STATUS_BYTES
     empty = random_job(config, 1, valid_kv=0)
     assert layout.read_bytes(empty, True) == DESCRIPTOR_BYTES
+
+
+def test_the_page_agrees():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "memory_image.md").read_text("utf-8")
+    layout = Layout(load_config("hdp_edge"))
+    for d in (32, 64):
+        sizes = " | ".join(str(layout.row_bytes(plane, d)) for plane in ("i", "f", "v", "out"))
+        assert f"| {d} | {sizes} |" in text
+    assert all(f"| {error.value} | {error.name} |" in text for error in Error)
+    assert f"This is version {memory.VERSION}," in text
