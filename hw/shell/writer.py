@@ -18,8 +18,9 @@ OUTSTANDING = 63        # most bursts without their write response
 class Writer(wiring.Component):
     """Writes runs of beats over AXI4, all bytes of every beat.
 
-    From the last beat of a burst to its address on the bus: 2 cycles. Sustains one beat per
-    cycle, across requests too.
+    From the last beat of a burst to its address on the bus: 2 cycles, to its first beat: 4
+    cycles. Sustains one beat per cycle, across requests too; all of them take as many cycles as
+    they have beats, and the longest burst, the memory's latency and 4.
 
     An address goes out only when the FIFO holds all data of its burst, so a slow producer never
     holds up the bus. Addresses, data and responses run independently: data of a burst may
@@ -44,7 +45,7 @@ class Writer(wiring.Component):
     error : Out(1)
         Strobe: a burst was answered with an error. Not later than the rise of ``idle``.
     beat : Out(1)
-        Strobe in the cycle after a beat was put on the bus; before ``idle`` rises.
+        Strobe in the cycle after a beat was put on the bus. Not later than the rise of ``idle``.
     axi : Out(AXI4Write)
         Write channels. Bursts rise, have id 0 and never cross a 4 KB border.
 
