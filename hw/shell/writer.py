@@ -20,7 +20,7 @@ class Writer(wiring.Component):
 
     From the last beat of a burst to its address on the bus: 2 cycles, to its first beat: 4
     cycles. Sustains one beat per cycle, across requests too; all of them take as many cycles as
-    they have beats, and the longest burst, the memory's latency and 4.
+    they have beats, and the longest burst (at least 2), the memory's latency and 4.
 
     An address goes out only when the FIFO holds all data of its burst, so a slow producer never
     holds up the bus. Addresses, data and responses run independently: data of a burst may
