@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import Container
 from dataclasses import dataclass, field
 from random import Random
+from types import SimpleNamespace
 
-from amaranth.hdl import UnusedElaboratable
+from amaranth.hdl import Cat, UnusedElaboratable
 from amaranth.sim import Simulator
 
-__all__ = ["AxiMemory", "receive", "refusal", "send", "simulate", "stall_cases"]
+__all__ = ["AxiMemory", "channel", "receive", "refusal", "send", "simulate", "stall_cases"]
 
 PERIOD = 1e-8
 
@@ -59,6 +60,16 @@ def refusal(make) -> str:
 
 def _pause(rng, stall):
     return stall > 0 and rng.random() < stall
+
+
+def channel(interface, prefix: str, *names: str) -> SimpleNamespace:
+    """Members of an AXI channel as a stream for ``send`` and ``receive``.
+
+    The payload is the bits of ``names``, the first lowest.
+    """
+    return SimpleNamespace(payload=Cat(getattr(interface, name) for name in names),
+                           valid=getattr(interface, f"{prefix}valid"),
+                           ready=getattr(interface, f"{prefix}ready"))
 
 
 async def send(ctx, stream, payloads, rng=None, stall: float = 0.0):
