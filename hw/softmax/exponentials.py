@@ -7,13 +7,13 @@ from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from golden.softmax import SCALE_BITS
+from golden.softmax import EXP_FRAC, SCALE_BITS
 
 from .exp2 import Exp2
 from .exponent import Exponent
 from .layouts import (
     buffer_address_layout,
-    exponential_layout,
+    item_layout,
     row_background_layout,
     row_token_layout,
     score_entry_layout,
@@ -50,8 +50,8 @@ class RowExponentials(wiring.Component):
         is needed any more.
     score_addr, score_data : Out, In
         Read port of the score buffer, with data one cycle after the address in every cycle.
-    item : Out
-        Exponentials, see :func:`exponential_layout`.
+    item, e : Out
+        What comes out, see :func:`item_layout`, and its exponentials.
     first_next : Out
         ``item.first`` after the next enabled cycle.
     row : Out
@@ -64,13 +64,13 @@ class RowExponentials(wiring.Component):
         self._phases = 4 // config.softmax_lanes
         self._exponents = [Exponent(config=config) for _ in range(self._lanes)]
         self._exp2s = [Exp2() for _ in range(self._lanes)]
-        self._item_layout = exponential_layout(config)
         super().__init__({
             "en": In(1),
             "i": In(stream.Signature(row_token_layout(config, tag_width))),
             "score_addr": Out(buffer_address_layout(config)),
             "score_data": In(score_entry_layout(config)),
-            "item": Out(self._item_layout),
+            "item": Out(item_layout(config)),
+            "e": Out(ArrayLayout(EXP_FRAC + 1, config.softmax_lanes)),
             "first_next": Out(1),
             "row": Out(row_background_layout(config, tag_width)),
         })
@@ -174,7 +174,7 @@ class RowExponentials(wiring.Component):
 
     def _differences(self, m, pick, scores, top, zero, limit):
         """Items without exponentials, and the difference of each lane's score from the top."""
-        item = Signal(self._item_layout)
+        item = Signal(self.item.shape())
         m.d.sync += [item[name].eq(pick[name])
                      for name in ("valid", "first", "last", "background", "phase", "column")]
         diffs = []
@@ -196,10 +196,8 @@ class RowExponentials(wiring.Component):
         """The lanes, and the items beside them."""
         exponents, exp2s = self._exponents, self._exp2s
         latency = exponents[0].latency + exp2s[0].latency
-        beside = item.as_value()[:-len(item.e.as_value())]
-        taps = delayed(m, beside, latency, name="item", reset_less=False)
-        m.d.comb += self.item.eq(taps[-1])
-        m.d.comb += self.first_next.eq(self._item_layout(taps[-2]).first)
+        items = delayed(m, item, latency, name="item", reset_less=False)
+        m.d.comb += self.item.eq(items[-1]), self.first_next.eq(items[-2].first)
         for lane, (exponent, exp2) in enumerate(zip(exponents, exp2s, strict=True)):
             m.submodules[f"exponent_{lane}"] = exponent
             m.submodules[f"exp2_{lane}"] = exp2
@@ -208,7 +206,7 @@ class RowExponentials(wiring.Component):
                 exponent.mant.eq(scale.mant),
                 exponent.shift.eq(scale.shift),
                 exp2.t.eq(exponent.t),
-                self.item.e[lane].eq(exp2.e),
+                self.e[lane].eq(exp2.e),
             ]
 
     def _by_phase(self, phase, choices):

@@ -8,7 +8,7 @@ from golden.config import Config
 from golden.softmax import EXP_FRAC, MANT_BITS, RECIP_BITS, SCALE_BITS
 
 __all__ = [
-    "SHIFT_INDEX_BITS", "buffer_address_layout", "exponential_layout", "row_background_layout",
+    "SHIFT_INDEX_BITS", "buffer_address_layout", "item_layout", "row_background_layout",
     "row_result_layout", "row_token_layout", "score_entry_layout", "weight_entry_layout",
     "weight_pair_layout",
 ]
@@ -65,8 +65,8 @@ def row_token_layout(config: Config, tag_width: int) -> StructLayout:
     })
 
 
-def exponential_layout(config: Config) -> StructLayout:
-    """``softmax_lanes`` exponentials of a block, whose four come in ``phase`` order.
+def item_layout(config: Config) -> StructLayout:
+    """What ``softmax_lanes`` exponentials of a block are; its four come in ``phase`` order.
 
     Lane n of a phase holds element ``phase * softmax_lanes + n``, counted as ``2*row + key``. An
     element that is not ``seen`` counts as 0. The first block of a row is not one of its entries
@@ -81,7 +81,6 @@ def exponential_layout(config: Config) -> StructLayout:
         "phase": range(4 // config.softmax_lanes),
         "column": config.block_width,
         "seen": ArrayLayout(1, config.softmax_lanes),
-        "e": ArrayLayout(EXP_FRAC + 1, config.softmax_lanes),
     })
 
 

@@ -31,7 +31,7 @@ class SoftmaxUnit(wiring.Component):
     Bit for bit what golden's HDP head does with a row between its scores and its output. A row of
     n entries gives its result ``latency + (n + 1) * 4/softmax_lanes`` cycles after its token. The
     exponentials of the next row are worked out meanwhile, up to the first one, so that rows follow
-    each other every ``(n + 1) * 4/softmax_lanes + 12`` cycles where results are taken at once.
+    each other every ``(n + 1) * 4/softmax_lanes + 11`` cycles where results are taken at once.
 
     ::
 
@@ -122,7 +122,7 @@ class SoftmaxUnit(wiring.Component):
 
     def _background(self, m):
         """Captures e0 and subtracts it from the entries' exponentials."""
-        item, is_moving = self._front.item, self._front.en
+        item, e, is_moving = self._front.item, self._front.e, self._front.en
         e0 = Signal(ArrayLayout(EXP_FRAC + 1, 2), reset_less=True)
         part = Signal(StructLayout({
             "valid": 1,
@@ -141,9 +141,9 @@ class SoftmaxUnit(wiring.Component):
             weight = Signal(signed(EXP_FRAC + 2), name=f"weight_{lane}", reset_less=True)
             exponential = Signal(EXP_FRAC + 1, name=f"exponential_{lane}", reset_less=True)
             row = self._row(lane, item.phase)
-            seen = Mux(item.seen[lane], item.e[lane], 0)
+            seen = Mux(item.seen[lane], e[lane], 0)
             m.d.sync += exponential.eq(seen)
-            m.d.sync += weight.eq(Mux(item.seen[lane], item.e[lane] - e0[row], 0))
+            m.d.sync += weight.eq(Mux(item.seen[lane], e[lane] - e0[row], 0))
             with m.If(item.valid & item.background & is_moving):
                 m.d.sync += e0[row].eq(seen)
             weights.append(weight)
@@ -165,8 +165,7 @@ class SoftmaxUnit(wiring.Component):
             m.d.comb += [quantiser.w[key].eq(weight) for key, weight in enumerate(pair)]
             rows.append(quantiser.o)
 
-        written = part.shape()(
-            delayed(m, part.as_value(), PairQuantiser.latency, name="part", reset_less=False)[-1])
+        written = delayed(m, part, PairQuantiser.latency, name="part", reset_less=False)[-1]
         if self._phases > 1:
             row_0 = Signal(weight_pair_layout(), reset_less=True)
             with m.If(written.valid & (written.phase == self._phases // 2 - 1)):
