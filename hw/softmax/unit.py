@@ -31,7 +31,8 @@ class SoftmaxUnit(wiring.Component):
     Bit for bit what golden's HDP head does with a row between its scores and its output. A row of
     n entries gives its result ``latency + (n + 1) * 4/softmax_lanes`` cycles after its token. The
     exponentials of the next row are worked out meanwhile, up to the first one, so that rows follow
-    each other every ``(n + 1) * 4/softmax_lanes + 11`` cycles where results are taken at once.
+    each other every ``(n + 1) * 4/softmax_lanes + 11`` cycles, or 14 if that is more, where
+    results are taken at once.
 
     ::
 

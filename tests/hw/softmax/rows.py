@@ -148,7 +148,8 @@ class UnitBench:
         dut = self.dut
         score_data = dut.score_data.as_value()
         mask = (1 << len(score_data)) - 1
-        limit = 300 + sum(8 * len(row.columns) + 80 for row in self.rows) * (8 if self.stalls else 1)
+        limit = 300 + sum(8 * len(row.columns) + 80 for row in self.rows)
+        limit *= 8 if self.stalls else 1
         for cycle in range(limit):
             if len(self.given) == len(self.rows):
                 break

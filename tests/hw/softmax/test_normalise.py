@@ -15,7 +15,8 @@ def cases(config, n, rng):
     """acc, e0, column_sum, den: real rows, rows of any size, and extremes."""
     half, sums = 1 << config.accumulator_width - 1, 1 << config.column_sum_width - 1
     one, top = 1 << EXP_FRAC, config.l_max << EXP_FRAC
-    den = np.clip(rng.integers(one, 2 * one, n) << rng.integers(0, config.length_width, n), one, top)
+    den = rng.integers(one, 2 * one, n) << rng.integers(0, config.length_width, n)
+    den = np.clip(den, one, top)
     e0 = rng.integers(0, one + 1, n) >> rng.integers(0, 17, n)
     column_sum = rng.integers(-sums, sums, n) >> rng.integers(0, config.column_sum_width, n)
     num = np.where(rng.integers(0, 2, n),
