@@ -3,6 +3,7 @@
 
 import logging
 import os
+import re
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree
@@ -22,12 +23,13 @@ class SimulationError(RuntimeError):
 
 
 def tail(path: Path, lines: int = LOG_LINES) -> str:
-    """The last lines of a log that say something, without the columns cocotb puts first."""
+    """The last lines of a log that say something, without the margin cocotb gives them."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "(no log)"
-    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
+    kept = [re.sub(r"^ {40,}", "  ", line) for line in text.splitlines() if line.strip()]
+    return "\n".join(kept[-lines:])
 
 
 class CachedRunner:
@@ -84,7 +86,8 @@ class CachedRunner:
                scratch: Path) -> None:
         """Run the cocotb tests of ``module``; raises SimulationError with the log's end."""
         log, results = scratch / "run.log", scratch / "results.xml"
-        self.run_env = {"COCOTB_LOG_LEVEL": "WARNING", "COCOTB_ANSI_OUTPUT": "0",
+        self.run_env = {"COCOTB_LOG_LEVEL": "WARNING", "GPI_LOG_LEVEL": "WARNING",
+                        "COCOTB_ANSI_OUTPUT": "0",
                         "PYTHONWARNINGS": "ignore", "PYTHONDONTWRITEBYTECODE": "1", **env}
         try:
             self.test(test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog",

@@ -98,7 +98,7 @@ def emitted(config: Config) -> str:
     directory = build_root() / "emitted" / f"{config.name}-{key}"
 
     def make(work: Path) -> None:
-        from hw.emit import emit        # slow to import, and not needed when the text is kept
+        from hw.emit import emit  # slow to import, and not needed when the text is kept
 
         (work / f"{config.name}.v").write_text(emit(config).verilog, encoding="utf-8")
 

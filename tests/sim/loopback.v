@@ -32,7 +32,7 @@ module loopback (
   reg [2:0] state;
   reg [2:0] beat;
   reg [31:0] left, source, target, jobs, cycles, table_address;
-  reg enable, pending;
+  reg enable, pending, over;
   wire busy = state != IDLE;
 
   assign {m_axi_awid, m_axi_arid} = 0;
@@ -48,7 +48,6 @@ module loopback (
   assign m_axi_bready = state == RESPONSE;
   assign m_axi_wdata = beat == 0 && !over ? 64'h0000000000000101 : 64'h0;
   assign m_axi_wstrb = FAULT == 2 ? 8'hfe : 8'hff;
-  reg over;
   assign m_axi_wlast = FAULT == 7 ? beat == 6 : FAULT == 3 ? over : beat == 7;
 
   wire write = s_axil_awvalid && s_axil_wvalid && !s_axil_bvalid;
@@ -56,6 +55,11 @@ module loopback (
   assign s_axil_awready = write;
   assign s_axil_wready = write;
   assign s_axil_arready = read;
+
+  initial begin
+    {irq, s_axil_bvalid, s_axil_rvalid, m_axi_arvalid, m_axi_awvalid, m_axi_wvalid} = 0;
+    {state, beat, over} = 0;
+  end
 
   always @(posedge clk) begin
     irq <= enable && pending && FAULT != 1;
