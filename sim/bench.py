@@ -14,12 +14,11 @@ from golden.memory import Image
 
 from .axi import PERIOD_NS, AxiTransport
 from .driver import Driver, DriverError
-from .exchange import Access, BatchReply, BatchRequest, Reply, Request
+from .exchange import PROGRESS, REPLY, REQUEST, Access, BatchReply, BatchRequest, Reply, Request
 from .monitors import watch
 
-__all__ = ["PROGRESS", "REPLY", "REQUEST", "run"]
+__all__ = ["run"]
 
-REQUEST, REPLY, PROGRESS = "PRUNUS_REQUEST", "PRUNUS_REPLY", "PRUNUS_PROGRESS"
 MARGIN = 4096              # bytes behind the image that must stay as they are
 FILL = 0x5A
 

@@ -13,12 +13,12 @@ from golden.memory import DESCRIPTOR_BYTES, STATUS_BYTES, Error, Layout, Status
 
 from .simulate import Simulation
 
-__all__ = ["Mismatch", "check", "describe"]
+__all__ = ["MismatchError", "check", "describe"]
 
 UNTOUCHED = 0xA5           # what build_image fills outputs with
 
 
-class Mismatch(AssertionError):
+class MismatchError(AssertionError):
     """The RTL and golden differ; the text says where."""
 
 
@@ -34,14 +34,14 @@ def _check_status(where: str, status: Status, expected: Status) -> None:
     for field in fields(Status):
         got, want = getattr(status, field.name), getattr(expected, field.name)
         if got != want:
-            raise Mismatch(f"{where}: status {field.name} must be {want!r}, not {got!r}")
+            raise MismatchError(f"{where}: status {field.name} must be {want!r}, not {got!r}")
 
 
 def _check_out(where: str, out: np.ndarray, expected: np.ndarray) -> None:
     wrong = np.argwhere(out != expected)
     if len(wrong):
         row, column = wrong[0]
-        raise Mismatch(f"{where}: out[{row}, {column}] must be {expected[row, column]}, not "
+        raise MismatchError(f"{where}: out[{row}, {column}] must be {expected[row, column]}, not "
                        f"{out[row, column]}; {len(wrong)} of {out.size} elements differ")
 
 
@@ -64,11 +64,11 @@ def _check_counters(simulation: Simulation, jobs: Sequence[Job], results: Mappin
             layout.read_bytes(jobs[n], result.head_kept) for n, result in results.items()))
     for name, want in expected.items():
         if registers[name] != want:
-            raise Mismatch(f"register {name} must be {want}, not {registers[name]}")
+            raise MismatchError(f"register {name} must be {want}, not {registers[name]}")
     for way in ("read", "write"):
         moved, counted = getattr(simulation, f"bus_{way}_bytes"), registers[f"{way}_bytes"]
         if moved != counted:
-            raise Mismatch(f"register {way}_bytes is {counted}, but the memory saw {moved}")
+            raise MismatchError(f"register {way}_bytes is {counted}, but the memory saw {moved}")
     work = [Work.of(jobs[n], result) for n, result in results.items()]
     least = {
         "integer_slots": sum(w.integer for w in work) / 4,
@@ -77,13 +77,13 @@ def _check_counters(simulation: Simulation, jobs: Sequence[Job], results: Mappin
     }
     for name, products in least.items():
         if registers[name] * config.multipliers < products:
-            raise Mismatch(f"register {name} is {registers[name]}, but the work needs at least "
+            raise MismatchError(f"register {name} is {registers[name]}, but the work needs at least "
                            f"{products / config.multipliers:g}")
 
 
 def check(simulation: Simulation, jobs: Sequence[Job], config: Config,
           errors: Mapping[int, Error] | None = None) -> list[HeadResult | None]:
-    """Raise Mismatch unless the RTL did with ``jobs`` exactly what golden does.
+    """Raise MismatchError unless the RTL did with ``jobs`` exactly what golden does.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def check(simulation: Simulation, jobs: Sequence[Job], config: Config,
     """
     errors = errors or {}
     if len(simulation.results) != len(jobs):
-        raise Mismatch(f"{len(jobs)} jobs must give as many results, "
+        raise MismatchError(f"{len(jobs)} jobs must give as many results, "
                        f"not {len(simulation.results)}")
     layout = Layout(config)
     results: dict[int, HeadResult] = {}

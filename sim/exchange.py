@@ -10,7 +10,11 @@ import numpy as np
 
 from golden.config import Config
 
-__all__ = ["Access", "BatchReply", "BatchRequest", "Reply", "Request"]
+__all__ = ["PROGRESS", "REPLY", "REQUEST", "Access", "BatchReply", "BatchRequest", "Reply",
+           "Request"]
+
+# environment variables with the paths of the files
+REQUEST, REPLY, PROGRESS = "PRUNUS_REQUEST", "PRUNUS_REPLY", "PRUNUS_PROGRESS"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -89,12 +90,10 @@ class CachedRunner:
         self.run_env = {"COCOTB_LOG_LEVEL": "WARNING", "GPI_LOG_LEVEL": "WARNING",
                         "COCOTB_ANSI_OUTPUT": "0",
                         "PYTHONWARNINGS": "ignore", "PYTHONDONTWRITEBYTECODE": "1", **env}
-        try:
+        with suppress(RuntimeError, SystemExit):        # the results tell more
             self.test(test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog",
                       build_dir=directory, test_dir=scratch, results_xml=str(results),
                       log_file=log)
-        except (RuntimeError, SystemExit):
-            pass        # the results tell more
         problem = _problem(results)
         if problem:
             raise SimulationError(f"simulation of {top} failed: {problem}\n{tail(log)}")

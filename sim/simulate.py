@@ -16,10 +16,9 @@ from golden.config import Config
 from golden.hdp import Job
 from golden.memory import Image, Layout, Status, build_image, read_results
 
-from .bench import PROGRESS, REPLY, REQUEST
 from .cache import ROOT, build_root, cached, digest
 from .driver import writable_ranges
-from .exchange import Access, BatchReply, BatchRequest, Reply, Request
+from .exchange import PROGRESS, REPLY, REQUEST, Access, BatchReply, BatchRequest, Reply, Request
 from .icarus import IcarusRunner
 from .runner import SimulationError
 from .verilator import VerilatorRunner

