@@ -132,6 +132,16 @@ def test_one_beat_per_cycle(latency, count, beats):
     assert cycles == count * beats + latency + max(2, min(beats, 16)) + 4
 
 
+def test_late_responses():
+    """More single bursts than the writer counts, all answered long after."""
+    config = load_config("hdp_tiny")
+    rng = Random(9)
+    dut = Writer(config=config)
+    memory = _memory(config, rng, latency=300)
+    cycles, _ = _run(dut, [{"address": 8 * n, "beats": 1} for n in range(150)], memory, rng)
+    assert cycles > 2 * 300         # 63, 63 and 24 bursts wait for each other
+
+
 def test_address_waits_for_all_data_of_its_burst():
     config = load_config("hdp_tiny")
     dut = Writer(config=config)
