@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Benches, the simulator runner and the host driver."""

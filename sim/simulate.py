@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs through the RTL: emit, build, run, read back. What tests and ``prunus run`` call."""
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from golden.config import Config
+from golden.hdp import Job
+from golden.memory import Image, Layout, Status, build_image, read_results
+
+from .cache import ROOT, build_root, cached, digest
+from .driver import writable_ranges
+from .exchange import PROGRESS, REPLY, REQUEST, Access, BatchReply, BatchRequest, Reply, Request
+from .icarus import IcarusRunner
+from .runner import SimulationError
+from .verilator import VerilatorRunner
+
+__all__ = ["SIMULATORS", "Access", "Batch", "Simulation", "SimulationError", "cycle_limit",
+           "emitted", "simulate", "simulate_batches"]
+
+SIMULATORS = {"verilator": VerilatorRunner, "icarus": IcarusRunner}
+POLL_S = 0.2
+JOB_CYCLES = 20_000        # of the watchdog, beside the work
+ROW_CYCLES = 200
+
+
+@dataclass(eq=False)
+class Batch:
+    """Jobs for one doorbell.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+    image : Image or None
+        Memory for them, if it is not to be what golden.memory builds.
+    read_errors : sequence of (int, int)
+        ``(first, end)`` of addresses whose reads are answered with SLVERR.
+    before, during, after : sequence of Access
+        Register accesses before the doorbell, right after it, and after the run.
+    cycles : int or None
+        The watchdog, :func:`cycle_limit` by default.
+    """
+
+    jobs: Sequence[Job]
+    image: Image | None = None
+    read_errors: Sequence[tuple[int, int]] = ()
+    before: Sequence[Access] = ()
+    during: Sequence[Access] = ()
+    after: Sequence[Access] = ()
+    cycles: int | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class Simulation:
+    """What one doorbell gave.
+
+    Members
+    -------
+    results : list of (ndarray of int64, Status)
+        Output (l_q, d) and status record of each job.
+    registers : dict of str to int
+        The counters.
+    bus_read_bytes, bus_write_bytes : int
+        Bytes that the memory model saw move.
+    cycles : int
+        From before the doorbell's write to after the interrupt, register accesses included.
+    accesses : dict of str to list of (int, int)
+        ``(value, response)`` of a batch's own register accesses.
+    build_s, sim_s : float
+        Seconds to emit and build, and to simulate all batches of the call.
+    """
+
+    results: list[tuple[np.ndarray, Status]]
+    registers: dict[str, int]
+    bus_read_bytes: int = 0
+    bus_write_bytes: int = 0
+    cycles: int = 0
+    accesses: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    build_s: float = 0.0
+    sim_s: float = 0.0
+
+
+def emitted(config: Config) -> str:
+    """The Verilog of a configuration, kept as long as no source of it changes."""
+    sources = sorted(path for room in ("golden", "hw") for path in (ROOT / room).rglob("*.py"))
+    key = digest(config.model_dump_json(), metadata.version("amaranth"),
+                 *(part for path in sources
+                   for part in (str(path.relative_to(ROOT)), path.read_bytes())))
+    directory = build_root() / "emitted" / f"{config.name}-{key}"
+
+    def make(work: Path) -> None:
+        from hw.emit import emit  # slow to import, and not needed when the text is kept
+
+        (work / f"{config.name}.v").write_text(emit(config).verilog, encoding="utf-8")
+
+    cached(directory, make)
+    return (directory / f"{config.name}.v").read_text(encoding="utf-8")
+
+
+def cycle_limit(jobs: Sequence[Job], config: Config, stall: float = 0.0) -> int:
+    """Cycles that any mask of these jobs needs at most, several times over."""
+    layout = Layout(config)
+    total = JOB_CYCLES
+    for job in jobs:
+        products = max(job.l_q, 1) * max(job.l_kv, 1) * max(job.d, 8)
+        beats = (layout.read_bytes(job, True) + layout.write_bytes(job)) // layout.beat_bytes
+        rows = job.l_q + job.l_kv
+        total += 8 * products // config.multipliers + 8 * beats + ROW_CYCLES * rows + JOB_CYCLES
+    return int(total / (1 - min(stall, 0.95)) * (2 if stall else 1))
+
+
+def _request(batch: Batch, image: Image, config: Config, stall: float) -> BatchRequest:
+    return BatchRequest(
+        image=np.frombuffer(bytes(image.data), np.uint8), table=image.table,
+        count=len(batch.jobs), writable=writable_ranges(image, batch.jobs, config),
+        read_errors=list(batch.read_errors), before=list(batch.before),
+        during=list(batch.during), after=list(batch.after),
+        cycles=batch.cycles or cycle_limit(batch.jobs, config, stall))
+
+
+def _simulation(batch: Batch, image: Image, reply: BatchReply, config: Config,
+                **seconds: float) -> Simulation:
+    return Simulation(
+        results=read_results(reply.image.tobytes(), image, batch.jobs, config),
+        registers=reply.registers, bus_read_bytes=reply.bus_read_bytes,
+        bus_write_bytes=reply.bus_write_bytes, cycles=reply.cycles,
+        accesses={when: [tuple(pair) for pair in pairs] for when, pairs in reply.accesses.items()},
+        **seconds)
+
+
+def _watched(work: Callable[[], None], progress: Callable[[int, int], None], path: Path,
+             total: int) -> None:
+    """Do ``work`` in a thread while telling ``progress`` what the bench writes to ``path``."""
+    raised: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as err:
+            raised.append(err)
+
+    thread = threading.Thread(target=guarded, daemon=True)
+    thread.start()
+    shown = 0
+    progress(0, total)
+    while thread.is_alive():
+        thread.join(POLL_S)
+        text = path.read_text(encoding="ascii") if path.exists() else ""
+        if text and int(text) != shown:
+            shown = int(text)
+            progress(shown, total)
+    if raised:
+        raise raised[0]
+    if shown != total:
+        progress(total, total)
+
+
+def simulate_batches(
+    batches: Sequence[Batch | Sequence[Job]], config: Config, *, stall: float = 0.0, seed: int = 0,
+    progress: Callable[[int, int], None] | None = None, simulator: str = "verilator",
+    verilog: str | None = None,
+) -> list[Simulation]:
+    """Ring one doorbell per batch, all in one simulation.
+
+    Parameters
+    ----------
+    batches : sequence of Batch or of sequences of Job
+    config : Config
+    stall : float
+        Probability per cycle of a pause on every channel of both buses, below 1.
+    seed : int
+        Of the pauses.
+    progress : callable or None
+        Called with the jobs done and all jobs, now and then.
+    simulator : str
+        One of SIMULATORS.
+    verilog : str or None
+        Verilog text to run instead of what hw.emit gives for the configuration.
+
+    Raises
+    ------
+    SimulationError
+        When the simulator does not build, the coprocessor breaks a rule of AXI, writes where it
+        should not, or does not answer in time.
+    """
+    if not 0 <= stall < 1:
+        raise ValueError(f"stall must lie in [0, 1), not {stall!r}")
+    if simulator not in SIMULATORS:
+        raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
+    batches = [b if isinstance(b, Batch) else Batch(b) for b in batches]
+    images = [batch.image or build_image(batch.jobs, config) for batch in batches]
+    begin = time.perf_counter()
+    runner = SIMULATORS[simulator]()
+    directory = runner.compile(verilog or emitted(config), config.name)
+    built = time.perf_counter()
+    scratch = Path(tempfile.mkdtemp(prefix="prunus-sim-"))
+    try:
+        files = {REQUEST: scratch / "request.npz", REPLY: scratch / "reply.npz",
+                 PROGRESS: scratch / "progress"}
+        requests = [_request(b, i, config, stall) for b, i in zip(batches, images, strict=True)]
+        Request(config=config, batches=requests, stall=stall, seed=seed,
+                progress=progress is not None).save(files[REQUEST])
+
+        def work() -> None:
+            runner.launch(directory, config.name, "sim.bench", scratch=scratch,
+                          env={name: str(path) for name, path in files.items()})
+
+        if progress:
+            _watched(work, progress, files[PROGRESS], sum(len(b.jobs) for b in batches))
+        else:
+            work()
+        reply = Reply.load(files[REPLY])
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    if reply.error:
+        raise SimulationError(f"{config.name}, {reply.error}")
+    seconds = {"build_s": built - begin, "sim_s": time.perf_counter() - built}
+    return [_simulation(b, i, r, config, **seconds)
+            for b, i, r in zip(batches, images, reply.batches, strict=True)]
+
+
+def simulate(jobs: Sequence[Job], config: Config, *, stall: float = 0.0, seed: int = 0,
+             progress: Callable[[int, int], None] | None = None,
+             simulator: str = "verilator") -> Simulation:
+    """Ring one doorbell for ``jobs``; see :func:`simulate_batches`."""
+    return simulate_batches([jobs], config, stall=stall, seed=seed, progress=progress,
+                            simulator=simulator)[0]
