@@ -61,8 +61,8 @@ class Error(IntEnum):
     LENGTH = 3      # l_q or l_kv not in 1..l_max
     VALID = 4       # valid_q > l_q or valid_kv > l_kv
     PRUNING = 5     # rho is -128, or the scale's shift is not in 12..63
-    ALIGNMENT = 6   # an address not on a beat
-    BUS = 7         # an operand read was answered with an AXI error
+    ALIGNMENT = 6   # an address not on a beat, or the record's not on 64 bytes: then it has none
+    BUS = 7         # a read was answered with an AXI error; no record if of the descriptor
 
 
 def _container(bits: int) -> int:
@@ -222,8 +222,8 @@ class Status:
     """A status record.
 
     Words: 0 = done (bit 0), error code (bits 15:8); 1 = head_kept; 2, 3 = theta_head;
-    4 = blocks_kept; 5 = blocks_total; 6 = bytes read for the job; 7 = output bytes written;
-    the rest zero. A job with an error has zeros from word 1 on and its output is not written.
+    4 = blocks_kept; 5 = blocks_total; 6 = bytes read for the job, its descriptor included;
+    7 = bytes written for it, this record included; the rest zero. A job with an error has zeros from word 1 on and its output is not written.
     """
 
     done: bool

@@ -7,7 +7,7 @@ from enum import IntEnum
 from .config import Config
 from .memory import VERSION
 
-__all__ = ["ADDRESS_BITS", "ID", "REGISTERS", "Register", "Status", "constants"]
+__all__ = ["ADDRESS_BITS", "ID", "REGISTERS", "Register", "Status", "constants", "counter_names"]
 
 ID = 0x4E555250    # "PRUN"
 ADDRESS_BITS = 8
@@ -61,6 +61,11 @@ REGISTERS = [
              "while busy, with n = 0 or with a misaligned table the write answers SLVERR"),
     *(Register(name, 0x40 + 4 * i, "ro", text) for i, (name, text) in enumerate(_COUNTERS)),
 ]
+
+
+def counter_names() -> list[str]:
+    """Names of the counter registers, by rising address."""
+    return [name for name, _ in _COUNTERS]
 
 
 def constants(config: Config) -> dict[str, int]:

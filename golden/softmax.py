@@ -24,7 +24,7 @@ SHIFT_STEP = 2     # a weight's shift is a multiple of this
 SCALE_BITS = 16    # mantissa bits of the encoded scale
 SCALE_SHIFT_MIN, SCALE_SHIFT_MAX = T_FRAC, 63
 RECIP_SEGMENTS = 16
-RECIP_BITS = 17    # fraction bits of the reciprocal's mantissa, in (0.5, 1]
+RECIP_BITS = 17    # fraction bits of the reciprocal's mantissa, just below 0.5 to just below 1
 
 
 def encode_scale(scale: float) -> tuple[int, int]:
@@ -102,7 +102,9 @@ def reciprocal_table() -> list[tuple[int, int]]:
 
 
 def reciprocal(den) -> tuple[np.ndarray, np.ndarray]:
-    """``(r, p)`` with ``r * 2**-RECIP_BITS ~ 2**p / den`` in (0.5, 1] and p = floor(log2(den)).
+    """``(r, p)`` with ``r * 2**-RECIP_BITS ~ 2**p / den`` and p = floor(log2(den)).
+
+    The lowered chord takes r below one half near the end: it lies in 65529..131014.
 
     ``den >= 2**EXP_FRAC``. Below the leading one the next 4 bits choose the segment and the
     following 12 interpolate in it.

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every target makes the Python environment it needs, once: .venv, from PyPI.
+
+PYTHON ?= python3
+CONFIG ?= hdp_edge
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+BASE   := $(VENV)/.stamp-base
+DEV    := $(VENV)/.stamp-dev
+QUIET  := --quiet --disable-pip-version-check
+
+.PHONY: help verilog sim soak mutate lint clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\): .*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+verilog: $(BASE)  ## write build/verilog/$(CONFIG).v and .json (CONFIG: a preset or a TOML file)
+	$(BIN)/prunus verilog $(CONFIG) -o build/verilog
+
+sim: $(DEV)  ## prove the RTL bit-exact against the specification: all tests, on Verilator
+	$(BIN)/pytest -q -n auto tests
+
+lint: $(DEV)  ## check the style of the Python code
+	$(BIN)/ruff check .
+
+clean:  ## remove everything generated, the environment included
+	rm -rf build $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) prunus/doctor.py base
+	$(PYTHON) -m venv $(VENV)
+
+$(BASE): pyproject.toml $(BIN)/python
+	$(BIN)/pip install $(QUIET) -e .
+	@touch $@
+
+$(DEV): pyproject.toml $(BIN)/python
+	@$(BIN)/python prunus/doctor.py sim
+	$(BIN)/pip install $(QUIET) -e ".[dev]"
+	@touch $@ $(BASE)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A full-width multiplier that is also four integer or two fraction multipliers."""
+
+from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+
+__all__ = ["ComposableMultiplier", "add_sub", "digit_layout", "multiply"]
+
+
+def digit_layout(width: int) -> data.StructLayout:
+    """A sign-magnitude digit."""
+    return data.StructLayout({"mag": width, "sign": 1})
+
+
+def multiply(a, b):
+    """Unsigned product as sums of row pairs, which map to one carry chain each.
+
+    Small products written as ``a * b`` would each take a whole DSP block on an FPGA.
+    """
+    rows = [Mux(bit, a, 0) for bit in b]
+    step = 1
+    while len(rows) > 1:
+        rows = [low + (high << step) for low, high in zip(rows[::2], rows[1::2], strict=False)] \
+            + rows[len(rows) & ~1:]
+        step *= 2
+    return rows[0][: len(a) + len(b)]
+
+
+def add_sub(a, b, subtract):
+    """``a - b`` if ``subtract`` else ``a + b``, in one carry chain: the carry enters as a bit."""
+    width = max(len(a) + b.shape().signed, len(b) + a.shape().signed) + 1
+    a, b = (Cat(x, (x[-1] if x.shape().signed else C(0, 1)).replicate(width - len(x)))
+            for x in (a, b))
+    return (Cat(C(1, 1), a) + Cat(subtract, b ^ subtract.replicate(width)))[1 : width + 1].as_signed()
+
+
+class ComposableMultiplier(wiring.Component):
+    """One W x W product, or the sum of four digit products, per cycle; latency 3.
+
+    Four digit multipliers serve every phase of HDP::
+
+        unit     integer pass     fraction pass      full product     P.V
+        0        I[0] * I[0]      Fq[0] * Ik[0]      Iq * Ik          w.hi * v.hi
+        1        I[1] * I[1]      Fq[1] * Ik[1]      Fq * Ik          w.lo * v.hi
+        2        I[2] * I[2]      Iq[0] * Fk[0]      Iq * Fk          w.hi * v.lo
+        3        I[3] * I[3]      Iq[1] * Fk[1]      Fq * Fk          w.lo * v.lo
+
+    With ``full`` the four are weighted 2**(2*FW), 2**FW, 2**FW and 1 and take the sign of unit 3
+    (the sign of a code lives in its fraction digit, as I may be zero); otherwise each has its own
+    sign and weight 1. Digits are sign-magnitude, so truncation toward zero is a bit slice and all
+    four multipliers are unsigned. Units 0 to 2 need only the integer width on one side.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    x, y : In(4 digits)
+        Query (or weight) and key (or value) digits.
+    full : In(1)
+    o, o_sign : Out(signed(2 * W + 1)), Out(1)
+        The result is ``-o`` if ``o_sign`` else ``o``, three cycles after the digits: the sign is
+        left to the next adder, which subtracts at no cost.
+    """
+
+    latency = 3
+
+    def __init__(self, *, config: Config):
+        self._frac = config.frac
+        digit = max(config.int_width, config.frac)
+        self._x_widths = (digit, digit, config.int_width, digit)
+        self._y_widths = (config.int_width, config.int_width, digit, digit)
+        digits = data.ArrayLayout(digit_layout(digit), 4)
+        super().__init__({
+            "x": In(digits),
+            "y": In(digits),
+            "full": In(1),
+            "o": Out(signed(2 * config.width + 1)),
+            "o_sign": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        products, signs = [], []
+        for u in range(4):
+            x, y = self.x[u], self.y[u]
+            product = Signal(self._x_widths[u] + self._y_widths[u], name=f"product_{u}")
+            sign = Signal(name=f"sign_{u}")
+            m.d.sync += [
+                product.eq(multiply(x.mag[: self._x_widths[u]], y.mag[: self._y_widths[u]])),
+                sign.eq(x.sign ^ y.sign),
+            ]
+            products.append(product)
+            signs.append(sign)
+
+        full, full_sum = Signal(), Signal()
+        m.d.sync += [full.eq(self.full), full_sum.eq(full)]
+
+        # Every sum s0*a + s1*b is formed as s0*(a +- b), the sign s0 going on beside it.
+        # lo*lo fits below hi*hi, so the outer pair of a full product is a concatenation.
+        joined = Cat(products[3][: 2 * self._frac], products[0])
+        outer = Signal(signed(max(len(joined), len(products[3])) + 2))
+        inner = Signal(signed(max(len(products[1]), len(products[2])) + 2))
+        outer_sign, inner_sign = Signal(), Signal()
+        m.d.sync += [
+            inner.eq(add_sub(products[1], products[2], signs[1] ^ signs[2])),
+            inner_sign.eq(signs[1]),
+            outer.eq(add_sub(Mux(full, joined, products[0]), Mux(full, 0, products[3]),
+                             ~full & (signs[0] ^ signs[3]))),
+            outer_sign.eq(Mux(full, signs[3], signs[0])),
+        ]
+        weighted = Signal(signed(len(inner) + self._frac))
+        m.d.comb += weighted.eq(Mux(full_sum, inner << self._frac, inner))
+        m.d.sync += [
+            self.o.eq(add_sub(outer, weighted, outer_sign ^ inner_sign)),
+            self.o_sign.eq(outer_sign),
+        ]
+        return m

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The PE array: one block of 2 queries x 2 keys, T dimensions per cycle at full width."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from hw.arith.multiplier import ComposableMultiplier, add_sub, digit_layout
+from hw.hdp.layouts import (Mode, fraction_layout, integer_layout, scores_layout, tag_layout,
+                            value_layout)
+from hw.softmax.layouts import weight_entry_layout
+
+__all__ = ["Array", "operand_layout"]
+
+
+def operand_layout(config: Config) -> data.StructLayout:
+    """Operands of a cycle as the buffers deliver them.
+
+    Words of the integer plane hold 4T dimensions and of the fraction plane 2T, of two rows each;
+    ``chunk`` selects the part of a word that the mode needs.
+    """
+    t = config.taps
+    integer = data.ArrayLayout(data.ArrayLayout(integer_layout(config), 4 * t), 2)
+    fraction = data.ArrayLayout(data.ArrayLayout(fraction_layout(config), 2 * t), 2)
+    return data.StructLayout({
+        "q_i": integer, "q_f": fraction, "k_i": integer, "k_f": fraction,
+        "v": data.ArrayLayout(data.ArrayLayout(value_layout(config), t), 2),
+        "w": weight_entry_layout(config).members["row"],
+        "chunk": 2,
+    })
+
+
+def _pick(word, index, size):
+    """``size`` elements of ``word`` from part ``index``, as a list of values."""
+    parts = [[word[p * size + n] for n in range(size)] for p in range(len(word) // size)]
+    chosen = []
+    for n in range(size):
+        value = parts[0][n].as_value()
+        for p, part in enumerate(parts[1:], start=1):
+            value = Mux(index == p, part[n].as_value(), value)
+        chosen.append(value)
+    return chosen
+
+
+class Array(wiring.Component):
+    """4*T composable multipliers, output stationary.
+
+    Takes an operation in every cycle, of any mode after any other; the scores of a block and the
+    outputs of a value chunk have accumulators of their own, so value operations may fall between
+    those of a block. Scores appear ``score_latency`` cycles after a block's last operation, values
+    ``value_latency`` cycles after a chunk's last::
+
+        operands -> select -> 2 x 2 x T multipliers -> sum over T ----> += -> score   (4)
+                                                  \\-> sum over keys -> << shift -> += -> value (2 x T)
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    en, mode, exact, first, last, tag : In
+        The operation of this cycle; ``first`` and ``last`` of a block or of a value chunk.
+    operands : In
+        Belonging to this cycle's operation.
+    integer_valid, score_valid : Out(1)
+        ``score`` holds the integer scores, or fraction or full products, of ``score_tag``'s block.
+        Integer scores are in units of 1, fraction products of 2**-FW, full ones of 2**-2FW.
+    score_early : Out
+        ``score_tag`` one cycle ahead, to look up what is to be added.
+    value_valid : Out(1)
+    value : Out(2 x T signed)
+        A finished chunk of two output rows in units of 2**-EXP_FRAC.
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        super().__init__({
+            "en": In(1),
+            "mode": In(Mode),
+            "exact": In(1),
+            "first": In(1),
+            "last": In(1),
+            "tag": In(tag_layout(config)),
+            "operands": In(operand_layout(config)),
+            "integer_valid": Out(1),
+            "score_valid": Out(1),
+            "score": Out(scores_layout(config)),
+            "score_tag": Out(tag_layout(config)),
+            "score_early": Out(tag_layout(config)),
+            "value_valid": Out(1),
+            "value": Out(data.ArrayLayout(
+                data.ArrayLayout(signed(config.accumulator_width), config.taps), 2)),
+        })
+
+    @property
+    def _tree_latency(self) -> int:
+        """Two adder levels per register."""
+        return -(-(self._config.taps - 1).bit_length() // 2)
+
+    @property
+    def score_latency(self) -> int:
+        return 1 + ComposableMultiplier.latency + self._tree_latency + 1
+
+    @property
+    def value_latency(self) -> int:
+        return 1 + ComposableMultiplier.latency + 3
+
+    def elaborate(self, platform):
+        m = Module()
+        products = self._multipliers(m)
+        control = data.StructLayout({"en": 1, "mode": Mode, "first": 1, "last": 1,
+                                     "tag": tag_layout(self._config)})
+        stages = [Signal(control, name="control_0")]
+        m.d.comb += [stages[0].en.eq(self.en), stages[0].mode.eq(self.mode),
+                     stages[0].first.eq(self.first), stages[0].last.eq(self.last),
+                     stages[0].tag.eq(self.tag)]
+        for n in range(1, max(self.score_latency, self.value_latency) + 1):
+            stages.append(Signal(control, name=f"control_{n}"))
+            m.d.sync += stages[n].eq(stages[n - 1])
+        self._scores(m, products, stages)
+        self._values(m, products, stages)
+        return m
+
+    def _digits(self, m):
+        """Registered digits of the queries (or weights) per query, key and tap, and of the keys."""
+        t, ops = self._config.taps, self.operands
+        digits = data.ArrayLayout(
+            digit_layout(max(self._config.int_width, self._config.frac)), 4)
+        frac = self._config.frac
+        x = [[[Signal(digits, name=f"x_{q}_{k}_{n}") for n in range(t)] for k in range(2)]
+             for q in range(2)]
+        y = [[Signal(digits, name=f"y_{k}_{n}") for n in range(t)] for k in range(2)]
+
+        def assign(target, sources):
+            for u, source in enumerate(sources):
+                m.d.sync += [target[u].mag.eq(source[:-1]), target[u].sign.eq(source[-1])]
+
+        def words(i_word, f_word):
+            """Digits per mode: integer, fraction (I and F) and full (I and F)."""
+            return ([value.as_value() for value in i_word],
+                    _pick(i_word, ops.chunk[0], 2 * t), [value.as_value() for value in f_word],
+                    _pick(i_word, ops.chunk, t), _pick(f_word, ops.chunk[0], t))
+
+        def halves(code):
+            """Two digits of a sign-magnitude code."""
+            return Cat(code.mag[frac:], code.sign), Cat(code.mag[:frac], code.sign)
+
+        for r in range(2):
+            q_i, q_fi, q_ff, q_ui, q_uf = words(ops.q_i[r], ops.q_f[r])
+            k_i, k_fi, k_ff, k_ui, k_uf = words(ops.k_i[r], ops.k_f[r])
+            for n in range(t):
+                with m.Switch(self.mode):
+                    with m.Case(Mode.INTEGER):
+                        for k in range(2):
+                            assign(x[r][k][n], q_i[4 * n : 4 * n + 4])
+                        assign(y[r][n], k_i[4 * n : 4 * n + 4])
+                    with m.Case(Mode.FRACTION):
+                        for k in range(2):
+                            assign(x[r][k][n], q_ff[2 * n : 2 * n + 2] + q_fi[2 * n : 2 * n + 2])
+                        assign(y[r][n], k_fi[2 * n : 2 * n + 2] + k_ff[2 * n : 2 * n + 2])
+                    with m.Case(Mode.FULL):
+                        low = Cat(Mux(self.exact, q_uf[n][:-1], 0), q_uf[n][-1])
+                        for k in range(2):
+                            assign(x[r][k][n], [q_ui[n], q_uf[n], q_ui[n], low])
+                        assign(y[r][n], [k_ui[n], k_ui[n], k_uf[n], k_uf[n]])
+                    with m.Case(Mode.VALUE):
+                        for k in range(2):
+                            assign(x[r][k][n], halves(self._weight(r, k)) * 2)
+                        high, low = halves(ops.v[r][n])
+                        assign(y[r][n], [high, high, low, low])
+        return x, y
+
+    def _weight(self, query, key):
+        """A weight as a code of W bits."""
+        mant = self.operands.w[query].mant[key]
+        wide = digit_layout(self._config.width)
+        return data.View(wide, Cat(mant.mag, Cat(*[0] * (self._config.width - len(mant.mag))),
+                                   mant.sign))
+
+    def _multipliers(self, m):
+        """Products per query, key and tap."""
+        x, y = self._digits(m)
+        full = Signal()
+        m.d.sync += full.eq((self.mode == Mode.FULL) | (self.mode == Mode.VALUE))
+        products = {}
+        for q in range(2):
+            for k in range(2):
+                for n in range(self._config.taps):
+                    mult = ComposableMultiplier(config=self._config)
+                    m.submodules[f"mult_{q}{k}_{n}"] = mult
+                    m.d.comb += [mult.x.eq(x[q][k][n]), mult.y.eq(y[k][n]), mult.full.eq(full)]
+                    products[q, k, n] = (mult.o, mult.o_sign)
+        return products
+
+    def _scores(self, m, products, stages):
+        stage = stages[self.score_latency - 1]
+        for q in range(2):
+            for k in range(2):
+                terms = [products[q, k, n] for n in range(self._config.taps)]
+                for level in range(self._tree_latency):
+                    terms = self._sum_pairs(self._sum_pairs(terms))
+                    terms = self._register(m, terms, f"sum_{q}{k}_{level}")
+                value, sign = terms[0]
+                acc = self.score[2 * q + k]
+                with m.If(stage.en & (stage.mode != Mode.VALUE)):
+                    m.d.sync += acc.eq(add_sub(Mux(stage.first, 0, acc).as_signed(), value, sign))
+        done = stages[self.score_latency]
+        m.d.comb += [
+            self.score_tag.eq(done.tag),
+            self.score_early.eq(stage.tag),
+            self.integer_valid.eq(done.en & done.last & (done.mode == Mode.INTEGER)),
+            self.score_valid.eq(done.en & done.last & ((done.mode == Mode.FRACTION)
+                                                       | (done.mode == Mode.FULL))),
+        ]
+
+    def _sum_pairs(self, terms):
+        """``(value, sign)`` of neighbours added: s0*a + s1*b = s0*(a +- b)."""
+        if len(terms) == 1:
+            return terms
+        width = self._config.score_width
+        return [(add_sub(a, b, sign_a ^ sign_b)[:width].as_signed(), sign_a)
+                for (a, sign_a), (b, sign_b) in zip(terms[::2], terms[1::2], strict=True)]
+
+    def _register(self, m, terms, name):
+        registered = []
+        for n, (value, sign) in enumerate(terms):
+            value_r = Signal(value.shape(), name=f"{name}_{n}")
+            sign_r = Signal(name=f"{name}_{n}_sign")
+            m.d.sync += [value_r.eq(value), sign_r.eq(sign)]
+            registered.append((value_r, sign_r))
+        return registered
+
+    def _values(self, m, products, stages):
+        config = self._config
+        stage = stages[self.value_latency - 1]
+        shifts = []
+        for q in range(2):
+            shift = self.operands.w[q].shift
+            for n in range(self.value_latency - 2):
+                delayed = Signal.like(shift, name=f"shift_{q}_{n}")
+                m.d.sync += delayed.eq(shift)
+                shift = delayed
+            shifts.append(shift)
+        for q in range(2):
+            for n in range(config.taps):
+                (pair, sign), = self._register(
+                    m, self._sum_pairs([products[q, k, n] for k in range(2)]), f"pair_{q}_{n}")
+                # A shift index counts steps of two bits.
+                choice = Mux(shifts[q][2], pair << 8, pair)
+                choice = Mux(shifts[q][1], choice << 4, choice)
+                choice = Mux(shifts[q][0], choice << 2, choice)
+                (shifted, sign), = self._register(
+                    m, [(choice[: len(pair) + 10].as_signed(), sign)], f"shifted_{q}_{n}")
+                acc = self.value[q][n]
+                with m.If(stage.en & (stage.mode == Mode.VALUE)):
+                    m.d.sync += acc.eq(add_sub(Mux(stage.first, 0, acc).as_signed(), shifted, sign))
+        done = stages[self.value_latency]
+        m.d.comb += self.value_valid.eq(done.en & done.last & (done.mode == Mode.VALUE))

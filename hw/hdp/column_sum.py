@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sums of V over visible keys, the background of `zero`."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from golden.memory import Layout
+
+__all__ = ["ColumnSum"]
+
+
+class ColumnSum(wiring.Component):
+    """Sums of the columns of V for two heads, made while V is loaded.
+
+    A beat of V per cycle. The keys counted at loading are those visible to the whole head, or,
+    when causal, those before the first row's edge; the output adds the others as it comes to the
+    rows that see them.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    load_en, load_bank, load_row, load_beat, load_data : In
+        A beat of V, two's complement, and its place.
+    base : In
+        Keys below it are counted.
+    bank, dimension : In
+    sum : Out
+        The sum of that column, in the same cycle.
+    add_en, add_bank, add_dimension, add_sum : In
+        Replaces a sum.
+    add_ready : Out(1)
+        The sum is replaced; without it a beat goes first.
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        self._lanes = config.axi_data_width // Layout(config).v_bits
+        self._words = -(-config.d_max // self._lanes)
+        super().__init__({
+            "load_en": In(1),
+            "load_bank": In(1),
+            "load_row": In(range(config.l_max)),
+            "load_beat": In(range(max(2, self._words))),
+            "load_data": In(data.ArrayLayout(signed(config.width), self._lanes)),
+            "base": In(config.length_width),
+            "bank": In(1),
+            "dimension": In(range(config.d_max)),
+            "sum": Out(signed(config.column_sum_width)),
+            "add_en": In(1),
+            "add_bank": In(1),
+            "add_dimension": In(range(config.d_max)),
+            "add_sum": In(signed(config.column_sum_width)),
+            "add_ready": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        lane_bits = (self._lanes - 1).bit_length()
+        word_bits = max(1, (self._words - 1).bit_length())
+        width = self._config.column_sum_width
+
+        def address(bank, dimension):
+            return Cat(dimension[lane_bits:], *[0] * (word_bits + lane_bits - len(dimension)),
+                       bank)
+
+        # The beat waits a cycle while the sums so far are read.
+        en, row0, counts = Signal(), Signal(), Signal()
+        where = Signal(word_bits + 1)
+        beat = Signal.like(self.load_data)
+        m.d.sync += [
+            en.eq(self.load_en),
+            where.eq(Cat(self.load_beat[:word_bits],
+                         *[0] * (word_bits - len(self.load_beat)), self.load_bank)),
+            row0.eq(self.load_row == 0),
+            counts.eq(self.load_row < self.base),
+            beat.eq(self.load_data),
+        ]
+        m.d.comb += self.add_ready.eq(~en)
+        sums = []
+        for n in range(self._lanes):
+            mem = memory.Memory(shape=signed(width), depth=2 << word_bits, init=[])
+            m.submodules[f"lane_{n}"] = mem
+            write = mem.write_port()
+            old, read = mem.read_port(domain="comb"), mem.read_port(domain="comb")
+            m.d.comb += [
+                old.addr.eq(where),
+                read.addr.eq(address(self.bank, self.dimension)),
+                write.addr.eq(Mux(en, where, address(self.add_bank, self.add_dimension))),
+                write.data.eq(Mux(en, Mux(row0, 0, old.data) + Mux(counts, beat[n], 0),
+                                  self.add_sum)),
+                write.en.eq(en | (self.add_en & (self.add_dimension[:lane_bits] == n))),
+            ]
+            sums.append(read.data)
+        m.d.comb += self.sum.eq(Array(sums)[self.dimension[:lane_bits]])
+        return m

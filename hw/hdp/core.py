@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An HDP core: jobs in, memory traffic out."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from hw.hdp.array import Array
+from hw.hdp.buffers import PlaneBuffer
+from hw.hdp.column_sum import ColumnSum
+from hw.hdp.fetch import FetchUponMask
+from hw.hdp.integer_pass import IntegerPass
+from hw.hdp.issue import Issue
+from hw.hdp.layouts import Mode, fraction_layout, integer_layout, row_tag_layout, value_layout
+from hw.hdp.loader import Loader, beat_dims, read_beat_layout, tag_layout
+from hw.hdp.result_writer import ResultWriter
+from hw.hdp.row_output import RowOutput
+from hw.hdp.scheduler import Scheduler
+from hw.hdp.score_adder import ScoreAdder
+from hw.hdp.sparsity import SparsityEngine
+from hw.hdp.value_pass import ValuePass
+from hw.shell.bursts import request_layout
+from hw.shell.descriptor import descriptor_layout
+from hw.softmax.unit import SoftmaxUnit
+
+__all__ = ["HdpCore"]
+
+
+class HdpCore(wiring.Component):
+    """Works off heads in order, two at a time.
+
+    Each stage runs through the heads at its own pace; a head is in one of two banks of the operand
+    buffers from the acceptance of its job to its status record::
+
+        job -> loader -> integer pass -+-> array -> sparsity engine -> mask
+                 |       mask -> fetch upon mask -+-> array -> score adder -> softmax
+                 |       weights -> value pass ---+-> array -> row output -> result writer
+                 +-> buffers, column sums
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    job : In(stream of descriptor_layout)
+        Accepted as soon as a bank is free. Jobs with an error get their status record only.
+    read_req, read : streams
+        To and from the read DMA.
+    write_req, write : Out(streams)
+        To the write DMA.
+    done, failed : Out(1)
+        ``done`` strobes when a head's status record has been handed over, ``failed`` with it.
+    integer_slot, score_slot, value_slot : Out(1)
+        What the array does in this cycle.
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        tag = tag_layout().size
+        super().__init__({
+            "job": In(stream.Signature(descriptor_layout(config))),
+            "read_req": Out(stream.Signature(request_layout(tag))),
+            "read": In(stream.Signature(read_beat_layout(config, tag))),
+            "write_req": Out(stream.Signature(request_layout())),
+            "write": Out(stream.Signature(data.StructLayout({"data": config.axi_data_width}))),
+            "done": Out(1),
+            "failed": Out(1),
+            "integer_slot": Out(1),
+            "score_slot": Out(1),
+            "value_slot": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.scheduler = self.scheduler = Scheduler(config=config)
+        m.submodules.loader = self.loader = Loader(config=config)
+        m.submodules.integer_pass = self.integer = IntegerPass(config=config)
+        m.submodules.sparsity = self.sparsity = SparsityEngine(config=config)
+        m.submodules.fetch = self.fetch = FetchUponMask(config=config)
+        m.submodules.issue = self.issue = Issue(config=config)
+        m.submodules.array = self.array = Array(config=config)
+        m.submodules.score_adder = self.scores = ScoreAdder(config=config)
+        m.submodules.softmax = self.softmax = SoftmaxUnit(
+            config=config, tag_width=row_tag_layout(config).size)
+        m.submodules.value_pass = self.values = ValuePass(config=config)
+        m.submodules.column_sum = self.sums = ColumnSum(config=config)
+        m.submodules.row_output = self.rows = RowOutput(config=config)
+        m.submodules.results = self.results = ResultWriter(config=config)
+        self._datapath(m, self._buffers(m))
+        self._joints(m)
+        self._mask(m)
+        self._jobs(m)
+        return m
+
+    def _buffers(self, m):
+        """The operand buffers, by plane."""
+        config = self._config
+        i_dims, f_dims, v_dims = beat_dims(config)
+        t, loader = config.taps, self.loader
+        planes = {}
+        for name, shape, beat, read, source in (
+                ("q_i", integer_layout(config), i_dims, 4 * t, loader.i),
+                ("k_i", integer_layout(config), i_dims, 4 * t, loader.i),
+                ("q_f", fraction_layout(config), f_dims, 2 * t, loader.f),
+                ("k_f", fraction_layout(config), f_dims, 2 * t, loader.f),
+                ("v", value_layout(config), v_dims, t, loader.v)):
+            buffer = PlaneBuffer(shape=shape, beat=beat, read=read, rows=config.l_max,
+                                 d_max=config.d_max)
+            m.submodules[f"buffer_{name}"] = buffer
+            m.d.comb += [
+                buffer.write_en.eq(loader.write[name]),
+                buffer.write_bank.eq(loader.write.bank),
+                buffer.write_row.eq(loader.write.row),
+                buffer.write_beat.eq(loader.write.beat),
+                buffer.write_data.eq(source),
+            ]
+            planes[name] = buffer
+        return planes
+
+    def _datapath(self, m, planes):
+        """Issue, buffers and array in line."""
+        issue, array = self.issue, self.array
+        op = issue.op
+        m.d.comb += [
+            self.integer_slot.eq(issue.en & (op.mode == Mode.INTEGER)),
+            self.value_slot.eq(issue.en & (op.mode == Mode.VALUE)),
+            self.score_slot.eq(issue.en & ((op.mode == Mode.FRACTION) | (op.mode == Mode.FULL))),
+        ]
+        # A chunk index counts 4T dimensions in the integer pass, 2T and T in the others.
+        i_chunk = Mux(op.mode == Mode.INTEGER, op.chunk,
+                      Mux(op.mode == Mode.FRACTION, op.chunk >> 1, op.chunk >> 2))
+        f_chunk = Mux(op.mode == Mode.FRACTION, op.chunk, op.chunk >> 1)
+        for name, pair, chunk in (("q_i", op.row, i_chunk), ("k_i", op.column, i_chunk),
+                                  ("q_f", op.row, f_chunk), ("k_f", op.column, f_chunk),
+                                  ("v", op.column, op.chunk)):
+            buffer = planes[name]
+            bank, column, part = op.bank, pair, chunk
+            if name == "v":
+                bank = Mux(issue.background, issue.value_op.bank, bank)
+                column = Mux(issue.background, issue.value_op.column, column)
+                part = Mux(issue.background, issue.value_op.chunk, part)
+            m.d.comb += [
+                buffer.read_bank.eq(bank), buffer.read_pair.eq(column),
+                buffer.read_chunk.eq(part), array.operands[name].eq(buffer.read_data),
+            ]
+        background = Signal()
+        m.d.sync += [
+            array.en.eq(issue.en), array.mode.eq(op.mode), array.exact.eq(op.exact),
+            array.first.eq(op.first), array.last.eq(op.last), array.tag.eq(op.tag),
+            array.operands.chunk.eq(op.chunk), array.operands.w.eq(issue.value_op.w),
+            background.eq(issue.background),
+        ]
+        m.d.comb += [
+            self.rows.value_valid.eq(array.value_valid), self.rows.value.eq(array.value),
+            self.rows.fetch_valid.eq(background), self.rows.fetch.eq(planes["v"].read_data),
+        ]
+
+    def _joints(self, m):
+        """Stage to stage."""
+        integer, sparsity, array, scores = self.integer, self.sparsity, self.array, self.scores
+        wiring.connect(m, integer.op, self.issue.integer)
+        wiring.connect(m, self.fetch.op, self.issue.score)
+        wiring.connect(m, self.values.op, self.issue.value)
+        wiring.connect(m, self.fetch.row, scores.row)
+        wiring.connect(m, scores.token, self.softmax.i)
+        wiring.connect(m, self.softmax.o, self.values.result)
+        wiring.connect(m, self.values.row, self.rows.row)
+        m.d.comb += [
+            self.fetch.slot_free.eq(scores.row.ready),
+            sparsity.begin.eq(integer.begin), sparsity.row.eq(integer.row),
+            sparsity.valid.eq(array.integer_valid), sparsity.tag.eq(array.score_tag),
+            scores.integer_valid.eq(array.integer_valid),
+            scores.score_valid.eq(array.score_valid), scores.score.eq(array.score),
+            scores.tag.eq(array.score_tag), scores.early.eq(array.score_early),
+            integer.row_masked.eq(sparsity.masked), integer.row_scored.eq(scores.row_scored),
+            scores.score_addr.eq(self.softmax.score_addr),
+            self.softmax.score_data.eq(scores.score_data),
+            self.values.weight_en.eq(self.softmax.weight_en),
+            self.values.weight_addr.eq(self.softmax.weight_addr),
+            self.values.weight_data.eq(self.softmax.weight_data),
+            self.values.chunk_taken.eq(self.rows.chunk_taken),
+            self.sums.bank.eq(self.rows.sum_bank),
+            self.sums.dimension.eq(self.rows.sum_dimension),
+            self.rows.sum.eq(self.sums.sum),
+            self.sums.add_en.eq(self.rows.add_en), self.sums.add_bank.eq(self.rows.add_bank),
+            self.sums.add_dimension.eq(self.rows.add_dimension),
+            self.sums.add_sum.eq(self.rows.add_sum), self.rows.add_ready.eq(self.sums.add_ready),
+            self.sums.load_en.eq(self.loader.write.v),
+            self.sums.load_bank.eq(self.loader.write.bank),
+            self.sums.load_row.eq(self.loader.write.row),
+            self.sums.load_beat.eq(self.loader.write.beat),
+            self.sums.load_data.eq(self.loader.v_codes),
+        ]
+        m.d.comb += [sparsity.score[n].eq(array.score[n]) for n in range(4)]
+        for n in range(2):
+            wiring.connect(m, self.rows.o[n], self.results.rows[n])
+        wiring.connect(m, self.loader.req, wiring.flipped(self.read_req))
+        wiring.connect(m, wiring.flipped(self.read), self.loader.beats)
+        wiring.connect(m, self.results.req, wiring.flipped(self.write_req))
+        wiring.connect(m, self.results.o, wiring.flipped(self.write))
+
+    def _mask(self, m):
+        """A bit per block of both banks' heads."""
+        bits = self._config.block_width
+        m.submodules.mask = mask = memory.Memory(shape=1, depth=2 << 2 * bits, init=[])
+        write, read = mask.write_port(), mask.read_port()
+        sparsity, fetch = self.sparsity, self.fetch
+        m.d.comb += [
+            write.addr.eq(Cat(sparsity.mask_column, sparsity.mask_row, sparsity.bank)),
+            write.data.eq(sparsity.mask_bit), write.en.eq(sparsity.mask_en),
+            read.addr.eq(Cat(fetch.mask_column, fetch.mask_row, fetch.bank)),
+            fetch.mask_bit.eq(read.data),
+        ]
+
+    def _jobs(self, m):
+        """The scheduler and what each stage needs of its head's job."""
+        scheduler, results = self.scheduler, self.results
+        jobs = scheduler.jobs
+        wiring.connect(m, wiring.flipped(self.job), scheduler.job)
+        wiring.connect(m, scheduler.command, self.loader.command)
+        wiring.connect(m, scheduler.result, results.job)
+        integer, fetch, sparsity, values = self.integer, self.fetch, self.sparsity, self.values
+
+        def fields(stage, bank, names):
+            m.d.comb += [getattr(stage, name).eq(jobs[bank][name]) for name in names]
+
+        fields(integer, scheduler.integer_bank, ("valid_q", "valid_kv", "causal", "d8"))
+        fields(fetch, scheduler.fetch_bank, ("valid_q", "valid_kv", "causal", "d8", "exact",
+                                             "dense", "drop", "mant", "shift"))
+        fields(values, values.bank, ("valid_q", "valid_kv", "causal", "d8"))
+        value_job = jobs[values.bank]
+        m.d.comb += [
+            sparsity.clear.eq(scheduler.accepted),
+            sparsity.clear_bank.eq(scheduler.accepted_bank),
+            sparsity.rho.eq(jobs[sparsity.bank].rho), sparsity.tau.eq(jobs[sparsity.bank].tau_head),
+            self.sums.base.eq(scheduler.sum_base[self.loader.write.bank]),
+            values.loaded.eq(scheduler.v_loaded.bit_select(values.bank, 1)),
+            values.background.eq(~value_job.drop & ~value_job.dense),
+            integer.start.eq(scheduler.integer_start), integer.bank.eq(scheduler.integer_bank),
+            integer.keep.eq(scheduler.integer_keep),
+            fetch.start.eq(scheduler.fetch_start), fetch.bank.eq(scheduler.fetch_bank),
+            fetch.integer_rows.eq(scheduler.integer_rows),
+            fetch.integer_from.eq(scheduler.integer_from),
+            fetch.masked_rows.eq(scheduler.masked_rows),
+            scheduler.loaded.eq(self.loader.done), scheduler.loaded_tag.eq(self.loader.done_tag),
+            scheduler.beat.eq(self.loader.beat), scheduler.beat_bank.eq(self.loader.beat_bank),
+            scheduler.bus_error.eq(self.loader.error),
+            scheduler.integer_busy.eq(integer.busy), scheduler.integer_begin.eq(integer.begin),
+            scheduler.integer_kept_row.eq(integer.kept_row),
+            scheduler.integer_row.eq(integer.row.row),
+            scheduler.masked.eq(sparsity.masked), scheduler.masked_bank.eq(sparsity.bank),
+            scheduler.masked_row.eq(sparsity.mask_row), scheduler.reached.eq(sparsity.reached),
+            scheduler.end_head.eq(sparsity.end_head), scheduler.heads.eq(sparsity.heads),
+            scheduler.fetch_busy.eq(fetch.busy), scheduler.columns_en.eq(fetch.columns_en),
+            scheduler.columns.eq(fetch.columns),
+            results.error.eq(scheduler.result_error), results.complete.eq(scheduler.complete),
+            results.status.eq(scheduler.status),
+            self.done.eq(scheduler.done), self.failed.eq(scheduler.failed),
+        ]

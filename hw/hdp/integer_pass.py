@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The integer pass: every visible block of a head, row by row."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from hw.hdp.layouts import Mode, op_layout, row_layout, sparsity_row_layout
+from hw.hdp.rows import RowWalker
+
+__all__ = ["IntegerPass", "chunks", "visibility"]
+
+
+def chunks(d8, size: int):
+    """Chunks of ``size`` dimensions (a power of two) in 8*d8 dimensions."""
+    return (d8 + (size // 8 - 1)) >> (size // 8).bit_length() - 1 if size >= 8 \
+        else d8 << (8 // size).bit_length() - 1
+
+
+def visibility(column, limit):
+    """Bit 2*query + key: may the query see that key of the block column."""
+    return Cat(*(Cat(key, column) < limit[query] for query in range(2) for key in range(2)))
+
+
+class IntegerPass(wiring.Component):
+    """Issues the integer products of a head, ceil(d / 4T) cycles per visible block.
+
+    At most two rows are on their way to the sparsity engine, which has two theta memories. Once
+    the head is known to be kept, rows keep their integer scores, of which two rows fit; earlier
+    rows do not and are computed in full later.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    start : In(1)
+        Strobe while not busy; the job's fields are then held until ``done``.
+    bank, valid_q, valid_kv, causal, d8 : In
+        The job; ``d8`` is d / 8.
+    keep : In(1)
+        The head is known to be kept and its scores are approximate.
+    row_masked, row_scored : In(1)
+        Strobes: the sparsity engine is through with a row; a row's kept integer scores are used.
+    op : Out(stream of op_layout)
+    begin : Out(1)
+    row : Out(sparsity_row_layout)
+        Strobe: this row's scores follow.
+    kept_row : Out(1)
+        With ``begin``: its integer scores are kept.
+    busy, done : Out(1)
+        ``done`` strobes when the last operation has been issued.
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        super().__init__({
+            "start": In(1),
+            "bank": In(1),
+            "valid_q": In(config.length_width),
+            "valid_kv": In(config.length_width),
+            "causal": In(1),
+            "d8": In(5),
+            "keep": In(1),
+            "row_masked": In(1),
+            "row_scored": In(1),
+            "op": Out(stream.Signature(op_layout(config))),
+            "begin": Out(1),
+            "row": Out(sparsity_row_layout(config)),
+            "kept_row": Out(1),
+            "busy": Out(1),
+            "done": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.walker = walker = RowWalker(config=config)
+        m.d.comb += [
+            walker.start.eq(self.start), walker.valid_q.eq(self.valid_q),
+            walker.valid_kv.eq(self.valid_kv), walker.causal.eq(self.causal),
+        ]
+        row = Signal(row_layout(config))
+        theta_rows, score_rows = Signal(2), Signal(2)    # outstanding, at most two each
+        theta, slot = Signal(), Signal()                 # where the next row goes
+        m.d.sync += [
+            theta_rows.eq(theta_rows + self.begin - self.row_masked),
+            score_rows.eq(score_rows + self.kept_row - self.row_scored),
+        ]
+
+        chunk_count = Signal(range(config.d_max // 2 + 1))
+        column = Signal(config.block_width)
+        chunk = Signal.like(self.op.payload.chunk)
+        last_column = Signal()
+        op = self.op.payload
+        m.d.comb += [
+            last_column.eq(column == row.columns - 1),
+            op.mode.eq(Mode.INTEGER),
+            op.bank.eq(self.bank),
+            op.row.eq(row.row),
+            op.column.eq(column),
+            op.chunk.eq(chunk),
+            op.first.eq(chunk == 0),
+            op.last.eq(chunk == chunk_count - 1),
+            op.tag.column.eq(column),
+            op.tag.visible.eq(visibility(column, row.limit)),
+            op.tag.last.eq(last_column),
+        ]
+        next_row = walker.o.payload
+        m.d.comb += [
+            self.row.bank.eq(self.bank),
+            self.row.row.eq(next_row.row),
+            self.row.columns.eq(next_row.columns),
+            self.row.last.eq(next_row.last),
+            self.row.theta.eq(theta),
+        ]
+        with m.FSM():
+            with m.State("IDLE"):
+                with m.If(self.start):
+                    m.d.sync += chunk_count.eq(chunks(self.d8, 4 * config.taps))
+                    m.next = "ROW"
+            with m.State("ROW"):
+                m.d.comb += self.busy.eq(1)
+                ready = (theta_rows != 2) & ~(self.keep & (score_rows == 2))
+                with m.If(walker.o.valid & (next_row.columns == 0)):
+                    m.d.comb += walker.o.ready.eq(1)
+                with m.Elif(walker.o.valid & ready):
+                    m.d.comb += [walker.o.ready.eq(1), self.begin.eq(1),
+                                 self.kept_row.eq(self.keep)]
+                    m.d.sync += [
+                        row.eq(next_row), column.eq(0), chunk.eq(0), theta.eq(~theta),
+                        op.tag.theta.eq(theta), op.tag.integer.eq(self.keep),
+                        op.tag.slot.eq(slot), slot.eq(slot ^ self.keep),
+                    ]
+                    m.next = "RUN"
+            with m.State("RUN"):
+                m.d.comb += [self.busy.eq(1), self.op.valid.eq(1)]
+                with m.If(self.op.ready):
+                    m.d.sync += chunk.eq(chunk + 1)
+                    with m.If(op.last):
+                        m.d.sync += [chunk.eq(0), column.eq(column + 1)]
+                        with m.If(last_column):
+                            m.next = "ROW"
+                            with m.If(row.last):
+                                m.d.comb += self.done.eq(1)
+                                m.next = "IDLE"
+        return m

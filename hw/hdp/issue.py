@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chooses what the array does in each cycle."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from hw.hdp.layouts import Mode, op_layout, value_op_layout
+
+__all__ = ["Issue"]
+
+
+class Issue(wiring.Component):
+    """Merges value, score and integer operations into one per cycle; latency 1.
+
+    The work furthest down the row goes first: P.V, then kept scores, then the integer pass. The
+    latter two share accumulators, so a block once begun runs to its last operation before the
+    other may start; value operations may fall in between.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    value : In(stream of value_op_layout)
+    score, integer : In(stream of op_layout)
+    en : Out(1)
+    op : Out(op_layout)
+        This cycle's operation. Of a value operation only mode, bank, column, chunk, first and
+        last hold.
+    value_op : Out(value_op_layout)
+        The operation as the value pass gave it.
+    background : Out(1)
+        Not an operation of the array: only its word of V is wanted.
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        super().__init__({
+            "value": In(stream.Signature(value_op_layout(config))),
+            "score": In(stream.Signature(op_layout(config))),
+            "integer": In(stream.Signature(op_layout(config))),
+            "en": Out(1),
+            "op": Out(op_layout(config)),
+            "value_op": Out(value_op_layout(config)),
+            "background": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        # Which of the two is inside a block.
+        in_score, in_integer = Signal(), Signal()
+        m.d.comb += [
+            self.value.ready.eq(1),
+            self.score.ready.eq(~self.value.valid & ~in_integer),
+            self.integer.ready.eq(~self.value.valid & ~in_score
+                                  & (in_integer | ~self.score.valid)),
+        ]
+        with m.If(self.score.valid & self.score.ready):
+            m.d.sync += in_score.eq(~self.score.payload.last)
+        with m.If(self.integer.valid & self.integer.ready):
+            m.d.sync += in_integer.eq(~self.integer.payload.last)
+
+        value = self.value.payload
+        from_value = Signal(op_layout(self._config))
+        m.d.comb += [
+            from_value.mode.eq(Mode.VALUE),
+            from_value.bank.eq(value.bank),
+            from_value.column.eq(value.column),
+            from_value.chunk.eq(value.chunk),
+            from_value.first.eq(value.first),
+            from_value.last.eq(value.last),
+        ]
+        take_score = self.score.valid & self.score.ready
+        take_integer = self.integer.valid & self.integer.ready
+        m.d.sync += [
+            self.en.eq((self.value.valid & ~value.background) | take_score | take_integer),
+            self.background.eq(self.value.valid & value.background),
+            self.value_op.eq(value),
+            self.op.eq(Mux(self.value.valid, from_value,
+                           Mux(take_score, self.score.payload, self.integer.payload))),
+        ]
+        return m

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fetches the planes of a head and unpacks them into the operand buffers."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from golden.memory import Layout
+from hw.hdp.integer_pass import chunks
+from hw.hdp.layouts import fraction_layout, integer_layout, value_layout
+from hw.shell.bursts import request_layout
+
+__all__ = ["Loader", "Plane", "beat_dims", "command_layout", "read_beat_layout", "tag_layout"]
+
+
+class Plane(enum.Enum, shape=3):
+    Q_I = 0
+    K_I = 1
+    Q_F = 2
+    K_F = 3
+    V = 4
+
+
+def tag_layout() -> data.StructLayout:
+    """What marks the beats of a plane on their way back from memory."""
+    return data.StructLayout({"plane": Plane, "bank": 1})
+
+
+def read_beat_layout(config: Config, tag_width: int) -> data.StructLayout:
+    return data.StructLayout(
+        {"data": config.axi_data_width, "tag": tag_width, "last": 1, "error": 1})
+
+
+def command_layout(config: Config) -> data.StructLayout:
+    """Fetch ``rows`` rows (not 0) of a plane into a bank."""
+    return data.StructLayout({
+        "plane": Plane, "bank": 1, "address": 32, "rows": config.length_width, "d8": 5,
+    })
+
+
+def beat_dims(config: Config) -> tuple[int, int, int]:
+    """Dimensions in a beat of the integer, fraction and value planes."""
+    layout = Layout(config)
+    return tuple(config.axi_data_width // bits
+                 for bits in (layout.i_bits, layout.f_bits, layout.v_bits))
+
+
+class Loader(wiring.Component):
+    """A beat per cycle from memory to the buffers, in sign-magnitude.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    command : In(stream of command_layout)
+    req : Out(stream)
+        To the read DMA.
+    beats : In(stream of read_beat_layout)
+        From it; always ready.
+    write : Out
+        A strobe per plane, the place (bank, row, beat in the row) and the elements of the beat.
+    v_codes : Out
+        The beat of V in two's complement.
+    done : Out(1)
+        Strobe: the last beat of ``done_tag``'s plane is being written.
+    beat, beat_bank, error : Out
+        Strobe for every beat, its bank, and whether memory answered it with an error.
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        self._i_dims, self._f_dims, self._v_dims = beat_dims(config)
+        tag = tag_layout()
+        layout = Layout(config)
+        super().__init__({
+            "command": In(stream.Signature(command_layout(config))),
+            "req": Out(stream.Signature(request_layout(tag.size))),
+            "beats": In(stream.Signature(read_beat_layout(config, tag.size))),
+            "write": Out(data.StructLayout({
+                "q_i": 1, "k_i": 1, "q_f": 1, "k_f": 1, "v": 1,
+                "bank": 1, "row": range(config.l_max),
+                "beat": range(max(2, layout.row_beats("v", config.d_max),
+                                  layout.row_beats("f", config.d_max))),
+            })),
+            "i": Out(data.ArrayLayout(integer_layout(config), self._i_dims)),
+            "f": Out(data.ArrayLayout(fraction_layout(config), self._f_dims)),
+            "v": Out(data.ArrayLayout(value_layout(config), self._v_dims)),
+            "v_codes": Out(data.ArrayLayout(signed(config.width), self._v_dims)),
+            "done": Out(1),
+            "done_tag": Out(tag),
+            "beat": Out(1),
+            "beat_bank": Out(1),
+            "error": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        d8 = Signal(data.ArrayLayout(5, 2))      # per bank
+        self._request(m, d8)
+        self._unpack(m, d8)
+        return m
+
+    def _request(self, m, d8):
+        """A command becomes a request three cycles later."""
+        command = self.command.payload
+        width = self._config.axi_data_width
+        row_beats = Signal(6)
+        signs = chunks(command.d8, width)
+        tag = data.View(tag_layout(), self.req.payload.tag)
+        with m.FSM():
+            with m.State("IDLE"):
+                with m.Switch(command.plane):
+                    with m.Case(Plane.Q_I, Plane.K_I):
+                        m.d.sync += row_beats.eq(chunks(command.d8, self._i_dims))
+                    with m.Case(Plane.Q_F, Plane.K_F):
+                        m.d.sync += row_beats.eq(signs + chunks(command.d8, self._f_dims))
+                    with m.Default():
+                        m.d.sync += row_beats.eq(chunks(command.d8, self._v_dims))
+                with m.If(self.command.valid):
+                    m.d.sync += d8[command.bank].eq(command.d8)
+                    m.next = "COUNT"
+            with m.State("COUNT"):
+                m.d.sync += [
+                    self.req.payload.address.eq(command.address),
+                    self.req.payload.beats.eq(command.rows * row_beats),
+                    tag.plane.eq(command.plane), tag.bank.eq(command.bank),
+                    self.req.valid.eq(1),
+                ]
+                m.next = "REQUEST"
+            with m.State("REQUEST"):
+                with m.If(self.req.ready):
+                    m.d.sync += self.req.valid.eq(0)
+                    m.d.comb += self.command.ready.eq(1)
+                    m.next = "IDLE"
+
+    def _unpack(self, m, d8):
+        config, write = self._config, self.write
+        beat = self.beats.payload
+        tag = data.View(tag_layout(), beat.tag)
+        is_i = (tag.plane == Plane.Q_I) | (tag.plane == Plane.K_I)
+        is_f = (tag.plane == Plane.Q_F) | (tag.plane == Plane.K_F)
+        dims8 = d8[tag.bank]
+        # Sign beats come first in a row of the fraction plane and are not written.
+        signs = Signal(range(config.d_max // config.axi_data_width + 2))
+        m.d.comb += signs.eq(Mux(is_f, chunks(dims8, config.axi_data_width), 0))
+        row, index = Signal(range(config.l_max)), Signal(write.beat.shape())
+        last_index = Signal.like(index)
+        m.d.comb += last_index.eq(
+            Mux(is_i, chunks(dims8, self._i_dims),
+                Mux(is_f, signs + chunks(dims8, self._f_dims),
+                    chunks(dims8, self._v_dims))) - 1)
+        is_sign = index < signs
+        take = self.beats.valid
+        with m.If(take):
+            m.d.sync += index.eq(index + 1)
+            with m.If(index == last_index):
+                m.d.sync += [index.eq(0), row.eq(row + 1)]
+            with m.If(beat.last):
+                m.d.sync += [index.eq(0), row.eq(0)]
+        store = take & ~is_sign
+        m.d.comb += self.beats.ready.eq(1)
+        m.d.sync += [
+            write.q_i.eq(store & (tag.plane == Plane.Q_I)),
+            write.k_i.eq(store & (tag.plane == Plane.K_I)),
+            write.q_f.eq(store & (tag.plane == Plane.Q_F)),
+            write.k_f.eq(store & (tag.plane == Plane.K_F)),
+            write.v.eq(store & (tag.plane == Plane.V)),
+            write.bank.eq(tag.bank), write.row.eq(row), write.beat.eq(index - signs),
+            self.done.eq(take & beat.last), self.done_tag.eq(tag),
+            self.beat.eq(take), self.beat_bank.eq(tag.bank), self.error.eq(beat.error),
+        ]
+        self._convert(m, beat.data, take, is_f, is_sign, index)
+
+    def _convert(self, m, bits, take, is_f, is_sign, index):
+        config = self._config
+        sign_beats = -(-config.d_max // config.axi_data_width)
+        signs = Signal(sign_beats * config.axi_data_width)
+        with m.If(take & is_f):
+            with m.If(is_sign):
+                m.d.sync += signs.word_select(index[: max(1, (sign_beats - 1).bit_length())],
+                                              config.axi_data_width).eq(bits)
+            with m.Else():
+                m.d.sync += signs.eq(signs >> self._f_dims)
+
+        def elements(dims, width):
+            container = config.axi_data_width // dims
+            return [bits[n * container : n * container + width] for n in range(dims)]
+
+        def sign_magnitude(target, code):
+            m.d.sync += [target.sign.eq(code[-1]),
+                         target.mag.eq(Mux(code[-1], -code.as_signed(), code))]
+
+        for n, code in enumerate(elements(self._i_dims, config.int_width)):
+            sign_magnitude(self.i[n], code)
+        for n, mag in enumerate(elements(self._f_dims, config.frac)):
+            m.d.sync += [self.f[n].mag.eq(mag), self.f[n].sign.eq(signs[n])]
+        for n, code in enumerate(elements(self._v_dims, config.width)):
+            sign_magnitude(self.v[n], code)
+            m.d.sync += self.v_codes[n].eq(code)

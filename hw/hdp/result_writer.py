@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the output rows and the status record of a head."""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from golden.memory import STATUS_BYTES
+from hw.hdp.integer_pass import chunks
+from hw.shell.bursts import request_layout
+
+__all__ = ["ResultWriter", "result_job_layout", "status_layout"]
+
+# golden.memory.Status, in bits.
+RECORD = data.StructLayout({
+    "done": 8, "error": 24, "head_kept": 32, "theta_head": 64, "blocks_kept": 32,
+    "blocks_total": 32, "read_bytes": 32, "write_bytes": 32, "rest": STATUS_BYTES * 8 - 256,
+})
+
+
+def result_job_layout(config: Config) -> data.StructLayout:
+    """``computed``: output rows of the valid queries (an even number) come from the row output;
+    they are written unless ``error``."""
+    return data.StructLayout({
+        "out": 32, "status": 32, "l_q": config.length_width, "valid_q": config.length_width,
+        "d8": 5, "computed": 1, "error": 8,
+    })
+
+
+def status_layout(config: Config) -> data.StructLayout:
+    """Fields of a good head's status record, complete when its rows are written."""
+    return data.StructLayout({
+        "head_kept": 1, "theta_head": config.theta_head_width,
+        "blocks_kept": 2 * config.block_width + 1, "blocks_total": 2 * config.block_width + 1,
+        "read_beats": 24,
+    })
+
+
+class ResultWriter(wiring.Component):
+    """A beat per cycle: rows that were computed, rows of zeros for the rest, the status record.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    job : In(stream of result_job_layout)
+        Held until the status record is on its way, then taken.
+    error : In(8)
+        The head's error once its first output row is there, if it came after ``job``.
+    complete : In(1)
+        ``status`` is final.
+    status : In(status_layout)
+    rows : In(2 streams of a beat)
+        Output rows of even and odd queries.
+    req, o : Out(streams)
+        To the write DMA.
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        beat = stream.Signature(config.axi_data_width)
+        super().__init__({
+            "job": In(stream.Signature(result_job_layout(config))),
+            "error": In(8),
+            "complete": In(1),
+            "status": In(status_layout(config)),
+            "rows": In(beat).array(2),
+            "req": Out(stream.Signature(request_layout())),
+            "o": Out(stream.Signature(data.StructLayout({"data": config.axi_data_width}))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, job = self._config, self.job.payload
+        out_dims = config.axi_data_width // config.out_width
+        last_beat = Signal(range(max(2, config.d_max // out_dims)))
+        beats = Signal(20)
+        row = Signal(config.length_width + 1)
+        beat = Signal.like(last_beat)
+        computed_rows = Signal(config.length_width + 1)
+        error = Signal(8)
+        source = Array(self.rows)[row[0]]
+        from_rows = Signal()
+        m.d.comb += from_rows.eq(row < computed_rows)
+        advance = Signal()
+        with m.If(advance):
+            m.d.sync += beat.eq(beat + 1)
+            with m.If(beat == last_beat):
+                m.d.sync += [beat.eq(0), row.eq(row + 1)]
+
+        record = Signal(RECORD)
+        self._fill(m, record, beats, error)
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += [
+                    last_beat.eq(chunks(job.d8, out_dims) - 1),
+                    computed_rows.eq(Mux(job.computed, (job.valid_q + 1) & ~1, 0)),
+                    row.eq(0), beat.eq(0), error.eq(job.error),
+                ]
+                with m.If(self.job.valid):
+                    with m.If(job.error != 0):
+                        m.next = "STATUS"
+                    with m.Elif(job.computed):
+                        m.next = "WAIT"
+                    with m.Else():
+                        m.next = "COUNT"
+            with m.State("WAIT"):
+                # All operands have been read once the first row comes out.
+                with m.If(self.rows[0].valid):
+                    m.d.sync += error.eq(self.error)
+                    m.next = "COUNT"
+            with m.State("COUNT"):
+                m.d.sync += beats.eq(job.l_q * (last_beat + 1))
+                m.next = "ROWS"
+                with m.If(error == 0):
+                    m.next = "REQUEST"
+            with m.State("REQUEST"):
+                m.d.comb += [self.req.valid.eq(1), self.req.payload.address.eq(job.out),
+                             self.req.payload.beats.eq(beats)]
+                with m.If(self.req.ready):
+                    m.next = "ROWS"
+            with m.State("ROWS"):
+                wanted = (row < job.l_q) & (error == 0)
+                with m.If(~from_rows & ~wanted):
+                    m.next = "STATUS"
+                with m.Else():
+                    m.d.comb += [
+                        self.o.valid.eq(wanted & (~from_rows | source.valid)),
+                        self.o.payload.data.eq(Mux(from_rows, source.payload, 0)),
+                        advance.eq(Mux(wanted, self.o.valid & self.o.ready, source.valid)),
+                    ]
+                    for n in range(2):
+                        m.d.comb += self.rows[n].ready.eq(
+                            from_rows & (row[0] == n) & (~wanted | self.o.ready))
+            with m.State("STATUS"):
+                m.d.comb += [
+                    self.req.valid.eq(self.complete),
+                    self.req.payload.address.eq(job.status),
+                    self.req.payload.beats.eq(STATUS_BYTES * 8 // config.axi_data_width),
+                ]
+                with m.If(self.req.valid & self.req.ready):
+                    m.d.sync += beat.eq(0)
+                    m.next = "RECORD"
+            with m.State("RECORD"):
+                size = config.axi_data_width
+                index = Signal(range(STATUS_BYTES * 8 // size))
+                m.d.comb += [
+                    self.o.valid.eq(1),
+                    self.o.payload.data.eq(record.as_value().word_select(index, size)),
+                ]
+                with m.If(self.o.ready):
+                    m.d.sync += index.eq(index + 1)
+                    with m.If(index == STATUS_BYTES * 8 // size - 1):
+                        m.d.sync += index.eq(0)
+                        m.d.comb += self.job.ready.eq(1)
+                        m.next = "IDLE"
+        return m
+
+    def _fill(self, m, record, beats, error):
+        """The words of golden.memory.Status; with an error all but the first are zero."""
+        status = self.status
+        beat_bytes = self._config.axi_data_width // 8
+        m.d.comb += [record.done.eq(1), record.error.eq(error)]
+        with m.If(error == 0):
+            m.d.comb += [
+                record.head_kept.eq(status.head_kept),
+                record.theta_head.eq(status.theta_head),
+                record.blocks_kept.eq(status.blocks_kept),
+                record.blocks_total.eq(status.blocks_total),
+                record.read_bytes.eq(status.read_beats * beat_bytes),
+                record.write_bytes.eq(beats * beat_bytes + STATUS_BYTES),
+            ]

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From accumulated chunks to rows of output words."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from golden.softmax import EXP_FRAC, RECIP_BITS
+from hw.hdp.layouts import value_layout
+from hw.softmax.normalise import NormaliseLane
+
+__all__ = ["CHUNKS", "RowOutput", "output_row_layout"]
+
+CHUNKS = 4      # chunks that may wait between the array and the normaliser
+
+
+def output_row_layout(config: Config) -> data.StructLayout:
+    """A row of blocks on its way to the output.
+
+    With ``fetches`` each chunk comes with a pair of keys that causal rows begin to see:
+    ``sees[2*query + key]`` says which query sees which, ``exists`` which is a key at all.
+    """
+    return data.StructLayout({
+        "bank": 1,
+        "last": 1,
+        "d8": 5,
+        "e0": data.ArrayLayout(EXP_FRAC + 1, 2),
+        "r": data.ArrayLayout(RECIP_BITS + 1, 2),
+        "p": data.ArrayLayout(5, 2),
+        "empty": data.ArrayLayout(1, 2),
+        "fetches": 1,
+        "sees": data.ArrayLayout(1, 4),
+        "exists": data.ArrayLayout(1, 2),
+    })
+
+
+class RowOutput(wiring.Component):
+    """Adds the background, normalises, and packs two output rows into beats.
+
+    A dimension of both queries per cycle.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    row : In(stream of output_row_layout)
+    value_valid, value : In
+        A chunk of T dimensions from the array.
+    fetch_valid, fetch : In
+        The pair of keys of V that belongs to the next chunk, if the row fetches.
+    chunk_taken : Out(1)
+        Strobe: a chunk has been worked off; at most ``CHUNKS`` may be on their way.
+    sum_bank, sum_dimension : Out
+    sum : In
+        The column sum there, in the same cycle.
+    add_en, add_bank, add_dimension, add_sum : Out
+        A column sum grows by the keys of this row.
+    add_ready : In(1)
+        It can be written in this cycle.
+    o : Out(2 streams of a beat)
+        Output rows of the first and of the second query.
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        chunk = data.ArrayLayout(
+            data.ArrayLayout(signed(config.accumulator_width), config.taps), 2)
+        pair = data.ArrayLayout(data.ArrayLayout(value_layout(config), config.taps), 2)
+        column_sum = signed(config.column_sum_width)
+        super().__init__({
+            "row": In(stream.Signature(output_row_layout(config))),
+            "value_valid": In(1),
+            "value": In(chunk),
+            "fetch_valid": In(1),
+            "fetch": In(pair),
+            "chunk_taken": Out(1),
+            "sum_bank": Out(1),
+            "sum_dimension": Out(range(config.d_max)),
+            "sum": In(column_sum),
+            "add_en": Out(1),
+            "add_bank": Out(1),
+            "add_dimension": Out(range(config.d_max)),
+            "add_sum": Out(column_sum),
+            "add_ready": In(1),
+            "o": Out(stream.Signature(config.axi_data_width)).array(2),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.rows = rows = fifo.SyncFIFO(
+            width=output_row_layout(config).size, depth=4)
+        m.submodules.chunks = chunks = fifo.SyncFIFO(
+            width=len(self.value.as_value()), depth=CHUNKS)
+        m.submodules.fetches = fetches = fifo.SyncFIFO(
+            width=len(self.fetch.as_value()), depth=CHUNKS)
+        row = data.View(output_row_layout(config), rows.r_data)
+        m.d.comb += [
+            rows.w_en.eq(self.row.valid), rows.w_data.eq(self.row.payload),
+            self.row.ready.eq(rows.w_rdy),
+            chunks.w_en.eq(self.value_valid), chunks.w_data.eq(self.value),
+            fetches.w_en.eq(self.fetch_valid), fetches.w_data.eq(self.fetch),
+        ]
+
+        # One dimension per cycle, as long as the packed beats find room.
+        en = Signal()
+        tap = Signal(range(max(2, config.taps)))
+        dimension = Signal(range(config.d_max))
+        ready, last_dimension, last_tap = Signal(), Signal(), Signal()
+        m.d.comb += [
+            ready.eq(en & rows.r_rdy & chunks.r_rdy & (~row.fetches | fetches.r_rdy)),
+            last_dimension.eq(dimension == Cat(0, 0, 0, row.d8) - 1),
+            last_tap.eq(last_dimension | (tap == config.taps - 1)),
+            self.chunk_taken.eq(ready & last_tap),
+            chunks.r_en.eq(self.chunk_taken),
+            fetches.r_en.eq(self.chunk_taken & row.fetches),
+            rows.r_en.eq(ready & last_dimension),
+            self.sum_bank.eq(row.bank),
+            self.sum_dimension.eq(dimension),
+        ]
+        with m.If(ready):
+            m.d.sync += [tap.eq(Mux(last_tap, 0, tap + 1)),
+                         dimension.eq(Mux(last_dimension, 0, dimension + 1))]
+        self._normalise(m, en, ready, row, tap, dimension, chunks.r_data, fetches.r_data)
+        return m
+
+    def _normalise(self, m, en, ready, row, tap, dimension, chunk_bits, fetch_bits):
+        config = self._config
+        chunk = data.View(self.value.shape(), chunk_bits)
+        pair = data.View(self.fetch.shape(), fetch_bits)
+        lanes = [NormaliseLane(config=config) for _ in range(2)]
+
+        # First stage: what belongs to this dimension.
+        first = Signal(data.StructLayout({
+            "valid": 1,
+            "dimension": range(config.d_max),
+            "acc": data.ArrayLayout(signed(config.accumulator_width), 2),
+            "v": data.ArrayLayout(signed(config.width + 1), 2),
+            "sum": signed(config.column_sum_width),
+            "row": output_row_layout(config),
+        }))
+        with m.If(en):
+            m.d.sync += [
+                first.valid.eq(ready), first.dimension.eq(dimension), first.row.eq(row),
+                first.sum.eq(self.sum),
+            ]
+            for n in range(2):
+                v = data.View(value_layout(config), Array(
+                    [pair[n][t].as_value() for t in range(config.taps)])[tap])
+                m.d.sync += [
+                    first.acc[n].eq(Array(list(chunk[n]))[tap]),
+                    first.v[n].eq(Mux(row.fetches, Mux(v.sign, -v.mag, v.mag), 0)),
+                ]
+
+        # Second stage: the sums that the two queries see.
+        second = Signal(data.StructLayout({
+            "valid": 1,
+            "acc": data.ArrayLayout(signed(config.accumulator_width), 2),
+            "sum": data.ArrayLayout(signed(config.column_sum_width), 2),
+            "row": output_row_layout(config),
+        }))
+        extra = [Mux(first.row.exists[k], first.v[k], 0) for k in range(2)]
+        m.d.comb += [
+            self.add_en.eq(en & first.valid & first.row.fetches),
+            self.add_bank.eq(first.row.bank), self.add_dimension.eq(first.dimension),
+            self.add_sum.eq(first.sum + (extra[0] + extra[1])),
+        ]
+        with m.If(en):
+            m.d.sync += [second.valid.eq(first.valid), second.acc.eq(first.acc),
+                         second.row.eq(first.row)]
+            for q in range(2):
+                seen = [Mux(first.row.sees[2 * q + k], first.v[k], 0) for k in range(2)]
+                m.d.sync += second.sum[q].eq(first.sum + (seen[0] + seen[1]))
+        for q, lane in enumerate(lanes):
+            m.submodules[f"lane_{q}"] = lane
+            m.d.comb += [
+                lane.en.eq(en), lane.valid.eq(second.valid), lane.acc.eq(second.acc[q]),
+                lane.e0.eq(second.row.e0[q]), lane.column_sum.eq(second.sum[q]),
+                lane.p.eq(second.row.p[q]), lane.r.eq(second.row.r[q]),
+                lane.empty.eq(second.row.empty[q]),
+            ]
+        room_ready = Signal()
+        self._pack(m, en, room_ready, lanes)
+        m.d.comb += en.eq(room_ready
+                          & (self.add_ready | ~(first.valid & first.row.fetches)))
+
+    def _pack(self, m, en, room_ready, lanes):
+        """Words into beats, beats into a queue per query that holds a whole row and more."""
+        config = self._config
+        words = config.axi_data_width // config.out_width
+        depth = 2 * max(1, config.d_max * config.out_width // config.axi_data_width)
+        word = Signal(range(max(2, words)))
+        with m.If(en & lanes[0].out_valid):
+            m.d.sync += word.eq(Mux(word == words - 1, 0, word + 1))
+        room = []
+        for q, lane in enumerate(lanes):
+            queue = fifo.SyncFIFO(width=config.axi_data_width, depth=depth)
+            m.submodules[f"queue_{q}"] = queue
+            full_word = Signal(signed(config.out_width), name=f"word_{q}")
+            m.d.comb += full_word.eq(lane.out)
+            beat = Signal(config.axi_data_width, name=f"beat_{q}")
+            shifted = Cat(beat[config.out_width :], full_word)
+            with m.If(en & lane.out_valid):
+                m.d.sync += beat.eq(shifted)
+            m.d.comb += [
+                queue.w_data.eq(shifted),
+                queue.w_en.eq(en & lane.out_valid & (word == words - 1)),
+                self.o[q].valid.eq(queue.r_rdy), self.o[q].payload.eq(queue.r_data),
+                queue.r_en.eq(self.o[q].ready),
+            ]
+            room.append(queue.w_rdy)
+        m.d.comb += room_ready.eq(room[0] & room[1])

@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Leads heads through the stages of a core."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from golden.memory import DESCRIPTOR_BYTES, Error
+from hw.hdp.layouts import head_layout
+from hw.hdp.loader import Plane, command_layout, tag_layout
+from hw.hdp.result_writer import result_job_layout, status_layout
+from hw.shell.descriptor import descriptor_layout
+
+__all__ = ["Scheduler"]
+
+READ_BEATS = 24
+
+
+class Scheduler(wiring.Component):
+    """Two banks of jobs, how far each has come, and what each stage does next.
+
+    Every stage takes the banks in turn. A head's integer planes are loaded as soon as a bank is
+    free; its fraction planes and V once it is known to be kept: at once with tau = 0, otherwise
+    when theta_head reaches tau or the integer pass ends. Heads that are empty, in error or pruned
+    pass the remaining stages without work.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    job : In(stream of descriptor_layout)
+    jobs : Out(2 x descriptor_layout)
+        Per bank, stable while in work.
+    accepted, accepted_bank : Out
+        Strobe: a job enters that bank.
+    sum_base : Out(2 x)
+        Keys that the column sums count at loading.
+    command : Out(stream of command_layout)
+    loaded, loaded_tag, beat, beat_bank, bus_error : In
+        From the loader: a plane is complete; a beat came and whether with an error.
+    v_loaded : Out(2)
+    integer_start, integer_bank, integer_keep : Out
+    integer_busy, integer_begin, integer_kept_row, integer_row : In
+        From the integer pass: it begins a row, with its integer scores kept or not.
+    masked, masked_bank, masked_row, reached, end_head : In
+        From the sparsity engine.
+    fetch_start, fetch_bank, integer_rows, integer_from, masked_rows : Out
+    fetch_busy, columns_en, columns : In
+        To and from fetch upon mask.
+    heads : In(2 x head_layout)
+        Statistics of the sparsity engine.
+    result : Out(stream of result_job_layout)
+    result_error, complete, status : Out
+        For the result writer.
+    done, failed : Out(1)
+        Strobes at the end of a head.
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        block, length = config.block_width, config.length_width
+        super().__init__({
+            "job": In(stream.Signature(descriptor_layout(config))),
+            "jobs": Out(data.ArrayLayout(descriptor_layout(config), 2)),
+            "accepted": Out(1),
+            "accepted_bank": Out(1),
+            "sum_base": Out(data.ArrayLayout(length, 2)),
+            "command": Out(stream.Signature(command_layout(config))),
+            "loaded": In(1),
+            "loaded_tag": In(tag_layout()),
+            "beat": In(1),
+            "beat_bank": In(1),
+            "bus_error": In(1),
+            "v_loaded": Out(2),
+            "integer_start": Out(1),
+            "integer_bank": Out(1),
+            "integer_keep": Out(1),
+            "integer_busy": In(1),
+            "integer_begin": In(1),
+            "integer_kept_row": In(1),
+            "integer_row": In(block),
+            "masked": In(1),
+            "masked_bank": In(1),
+            "masked_row": In(block),
+            "reached": In(1),
+            "end_head": In(1),
+            "fetch_start": Out(1),
+            "fetch_bank": Out(1),
+            "fetch_busy": In(1),
+            "integer_rows": Out(1),
+            "integer_from": Out(block),
+            "masked_rows": Out(range(config.blocks + 1)),
+            "columns_en": In(1),
+            "columns": In(range(config.blocks + 1)),
+            "heads": In(data.ArrayLayout(head_layout(config), 2)),
+            "result": Out(stream.Signature(result_job_layout(config))),
+            "result_error": Out(8),
+            "complete": Out(1),
+            "status": Out(status_layout(config)),
+            "done": Out(1),
+            "failed": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        # How far the head of each bank has come.
+        self._state = data.StructLayout({
+            "busy": 1,               # there is one
+            "integer_asked": 1,      # its integer planes are under way
+            "integer_loaded": 1,
+            "integer_started": 1,
+            "integer_done": 1,       # every mask is complete, or there is no integer pass
+            "decided": 1,
+            "kept": 1,               # if decided
+            "rest_asked": 1,         # fraction planes and V are under way
+            "fraction_loaded": 1,
+            "v_loaded": 1,
+            "fetched": 1,            # fetch upon mask has begun it or passed it over
+            "computed": 1,           # ... begun: output rows will come
+            "bus_error": 1,
+            "integer_rows": 1,       # rows from integer_from on keep their integer scores
+            "integer_from": config.block_width,
+            "masked_rows": range(config.blocks + 1),
+            "dense_blocks": 2 * config.block_width + 1,
+            "read_beats": READ_BEATS,
+        })
+        self._banks = banks = Signal(data.ArrayLayout(self._state, 2))
+        self._idle = []
+        for b in range(2):
+            job = self.jobs[b]
+            idle = Signal(name=f"idle_{b}")
+            m.d.sync += idle.eq((job.error != 0) | (job.valid_q == 0) | (job.valid_kv == 0))
+            self._idle.append(idle)
+            m.d.comb += self.v_loaded[b].eq(banks[b].v_loaded)
+        self._events(m)
+        self._accept(m)
+        self._load(m)
+        self._integer(m)
+        self._fetch(m)
+        self._finish(m)
+        return m
+
+    def _pick(self, bank):
+        """State, job and idleness of a bank."""
+        return (self._banks[bank], self.jobs[bank],
+                Mux(bank, self._idle[1], self._idle[0]))
+
+    def _events(self, m):
+        """What the stages report."""
+        banks = self._banks
+        loaded = banks[self.loaded_tag.bank]
+        with m.If(self.loaded):
+            with m.Switch(self.loaded_tag.plane):
+                with m.Case(Plane.Q_I):
+                    m.d.sync += loaded.integer_loaded.eq(1)
+                with m.Case(Plane.Q_F):
+                    m.d.sync += loaded.fraction_loaded.eq(1)
+                with m.Case(Plane.V):
+                    m.d.sync += loaded.v_loaded.eq(1)
+        beat = banks[self.beat_bank]
+        with m.If(self.beat):
+            m.d.sync += beat.read_beats.eq(beat.read_beats + 1)
+            with m.If(self.bus_error):
+                m.d.sync += beat.bus_error.eq(1)
+        begun = banks[self.integer_bank]
+        with m.If(self.integer_begin & self.integer_kept_row & ~begun.integer_rows):
+            m.d.sync += [begun.integer_rows.eq(1), begun.integer_from.eq(self.integer_row)]
+        masked = banks[self.masked_bank]
+        with m.If(self.reached):
+            m.d.sync += [masked.decided.eq(1), masked.kept.eq(1)]
+        with m.If(self.masked):
+            m.d.sync += masked.masked_rows.eq(self.masked_row + 1)
+        with m.If(self.end_head):
+            m.d.sync += [masked.decided.eq(1), masked.integer_done.eq(1)]
+        counted = banks[self.fetch_bank]
+        with m.If(self.columns_en):
+            m.d.sync += counted.dense_blocks.eq(counted.dense_blocks + self.columns)
+
+    def _accept(self, m):
+        bank = Signal()
+        state = self._banks[bank]
+        m.d.comb += [
+            self.job.ready.eq(~state.busy),
+            self.accepted.eq(self.job.valid & self.job.ready),
+            self.accepted_bank.eq(bank),
+        ]
+        with m.If(self.accepted):
+            m.d.sync += [
+                self.jobs[bank].eq(self.job.payload), bank.eq(~bank),
+                state.eq(0), state.busy.eq(1),
+                state.read_beats.eq(DESCRIPTOR_BYTES * 8 // self._config.axi_data_width),
+            ]
+        width = self._config.length_width + 2
+        for b in range(2):
+            job = self.jobs[b]
+            edge = Signal(signed(width), name=f"edge_{b}")
+            m.d.sync += [
+                edge.eq((job.valid_kv - job.valid_q + 1) & ~1),
+                self.sum_base[b].eq(Mux(~job.causal | (edge > job.valid_kv), job.valid_kv,
+                                        Mux(edge < 0, 0, edge))),
+            ]
+
+    def _load(self, m):
+        """Integer planes of one head, or the other planes of an earlier one that is kept."""
+        front, back = Signal(), Signal()
+        front_state, _, front_idle = self._pick(front)
+        back_state, _, back_idle = self._pick(back)
+        command = self.command.payload
+        bank = Signal()
+        job = self.jobs[bank]
+        queries = Signal()
+        addresses = {Plane.K_I: job.k_i, Plane.Q_I: job.q_i, Plane.K_F: job.k_f,
+                     Plane.Q_F: job.q_f, Plane.V: job.v}
+        m.d.comb += [
+            command.bank.eq(bank), command.d8.eq(job.d8),
+            queries.eq((command.plane == Plane.Q_I) | (command.plane == Plane.Q_F)),
+            command.rows.eq(Mux(queries, job.valid_q, job.valid_kv)),
+        ]
+        with m.Switch(command.plane):
+            for plane, address in addresses.items():
+                with m.Case(plane):
+                    m.d.comb += command.address.eq(address)
+        # A bank's idleness is known one cycle after it is accepted.
+        fresh = Signal()
+        m.d.sync += fresh.eq(self.accepted)
+        with m.FSM():
+            with m.State("IDLE"):
+                with m.If(back_state.busy & back_state.decided & ~back_state.rest_asked):
+                    m.d.sync += [back_state.rest_asked.eq(1), bank.eq(back), back.eq(~back)]
+                    with m.If(back_idle | ~back_state.kept | back_state.bus_error):
+                        m.d.sync += [back_state.fraction_loaded.eq(1), back_state.v_loaded.eq(1)]
+                    with m.Else():
+                        m.next = "K_F"
+                with m.Elif(front_state.busy & ~front_state.integer_asked & ~fresh):
+                    m.d.sync += [front_state.integer_asked.eq(1), bank.eq(front),
+                                 front.eq(~front)]
+                    with m.If(front_idle):
+                        m.d.sync += front_state.integer_loaded.eq(1)
+                    with m.Else():
+                        m.next = "K_I"
+            for plane, following in (("K_I", "Q_I"), ("Q_I", "IDLE"), ("K_F", "Q_F"),
+                                     ("Q_F", "V"), ("V", "IDLE")):
+                with m.State(plane):
+                    m.d.comb += [self.command.valid.eq(1), command.plane.eq(Plane[plane])]
+                    with m.If(self.command.ready):
+                        m.next = following
+
+    def _integer(self, m):
+        bank = Signal()
+        state, job, idle = self._pick(bank)
+        ready = (state.busy & state.integer_loaded & ~state.integer_started
+                 & ~self.integer_busy & ~self.integer_start)
+        active, active_job, _ = self._pick(self.integer_bank)
+        m.d.comb += self.integer_keep.eq(active.decided & active.kept & ~active_job.exact)
+        m.d.sync += self.integer_start.eq(0)
+        with m.If(ready):
+            m.d.sync += [state.integer_started.eq(1), bank.eq(~bank)]
+            with m.If(idle | job.dense | state.bus_error):
+                good = (job.error == 0) & ~state.bus_error
+                m.d.sync += [state.integer_done.eq(1), state.decided.eq(1),
+                             state.kept.eq(good & (job.dense | (job.tau_head == 0)))]
+            with m.Else():
+                m.d.sync += [self.integer_start.eq(1), self.integer_bank.eq(bank)]
+                with m.If(job.tau_head == 0):
+                    m.d.sync += [state.decided.eq(1), state.kept.eq(1)]
+
+    def _fetch(self, m):
+        bank = Signal()
+        state, _, idle = self._pick(bank)
+        active = self._banks[self.fetch_bank]
+        m.d.comb += [
+            self.integer_rows.eq(active.integer_rows),
+            self.integer_from.eq(active.integer_from),
+            self.masked_rows.eq(active.masked_rows),
+        ]
+        ready = (state.busy & state.decided & state.fraction_loaded & ~state.fetched
+                 & ~self.fetch_busy & ~self.fetch_start)
+        m.d.sync += self.fetch_start.eq(0)
+        with m.If(ready):
+            m.d.sync += [state.fetched.eq(1), bank.eq(~bank)]
+            with m.If(state.kept & ~idle & ~state.bus_error):
+                m.d.sync += [state.computed.eq(1), self.fetch_start.eq(1),
+                             self.fetch_bank.eq(bank)]
+
+    def _finish(self, m):
+        bank = Signal()
+        state, job, _ = self._pick(bank)
+        result, head = self.result.payload, self.heads[bank]
+        error = Signal(8)
+        m.d.comb += [
+            error.eq(Mux(job.error != 0, job.error, Mux(state.bus_error, Error.BUS, 0))),
+            self.result.valid.eq(state.busy & state.fetched),
+            result.out.eq(job.out), result.status.eq(job.status), result.l_q.eq(job.l_q),
+            result.valid_q.eq(job.valid_q), result.d8.eq(job.d8),
+            result.computed.eq(state.computed), result.error.eq(error),
+            self.result_error.eq(error),
+            self.complete.eq(state.integer_done & state.v_loaded),
+            self.status.head_kept.eq(state.kept),
+            self.status.theta_head.eq(head.theta),
+            self.status.blocks_kept.eq(Mux(job.dense, state.dense_blocks, head.kept)),
+            self.status.blocks_total.eq(Mux(job.dense, state.dense_blocks, head.total)),
+            self.status.read_beats.eq(state.read_beats),
+            self.done.eq(self.result.valid & self.result.ready),
+            self.failed.eq(self.done & (error != 0)),
+        ]
+        with m.If(self.done):
+            m.d.sync += [state.busy.eq(0), bank.eq(~bank)]

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sparsity engine: theta, row-balanced threshold, mask and head decision."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from golden.hdp import RHO_FRAC
+from hw.hdp.layouts import head_layout, sparsity_row_layout, tag_layout
+
+__all__ = ["SparsityEngine"]
+
+
+class SparsityEngine(wiring.Component):
+    """Prunes a row of blocks while the next one is computed.
+
+    Takes a block of integer scores per cycle; at the end of a row (END_R) makes its threshold in
+    5 cycles and then a bit of mask per cycle. ``golden.hdp.block_mask``, without a divider::
+
+        (n*theta) << 7 >= A*n*ext + (128-A)*sum   with A = |rho|, ext = max or min
+
+    Theta_head only grows, so a head is known to be kept as soon as it reaches tau; it is pruned
+    if it has not by the end of the last row (END_H).
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    clear, clear_bank : In
+        A new head begins in that bank.
+    begin, row : In
+        Strobe: the scores of this row follow, to the theta memory ``row.theta``.
+    rho, tau : In
+        Of the head whose row is at END_R, that is of ``bank``.
+    valid, score, tag : In
+        Integer scores of a block.
+    bank : Out(1)
+        The head at END_R.
+    mask_en, mask_row, mask_column, mask_bit : Out
+        Mask bit of ``bank``.
+    masked : Out(1)
+        Strobe: the mask of ``bank``'s row ``mask_row`` is complete.
+    reached : Out(1)
+        Strobe: theta_head of ``bank`` has reached tau.
+    end_head : Out(1)
+        Strobe with the last ``masked`` of a head.
+    heads : Out(2 x head_layout)
+        Per bank.
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        super().__init__({
+            "clear": In(1),
+            "clear_bank": In(1),
+            "begin": In(1),
+            "row": In(sparsity_row_layout(config)),
+            "rho": In(signed(8)),
+            "tau": In(32),
+            "valid": In(1),
+            "score": In(data.ArrayLayout(signed(config.int_score_width), 4)),
+            "tag": In(tag_layout(config)),
+            "bank": Out(1),
+            "mask_en": Out(1),
+            "mask_row": Out(config.block_width),
+            "mask_column": Out(config.block_width),
+            "mask_bit": Out(1),
+            "masked": Out(1),
+            "reached": Out(1),
+            "end_head": Out(1),
+            "heads": Out(data.ArrayLayout(head_layout(config), 2)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        self._stats = data.StructLayout({
+            "sum": config.theta_width + config.block_width,
+            "min": config.theta_width,
+            "max": config.theta_width,
+        })
+        m.submodules.theta = theta = memory.Memory(
+            shape=config.theta_width, depth=2 << config.block_width, init=[])
+        stats, full = self._collect(m, theta.write_port())
+        self._prune(m, theta.read_port(), stats, full)
+        return m
+
+    def _collect(self, m, write):
+        """Theta of each block into the theta memory; statistics of finished rows."""
+        config = self._config
+        magnitudes = [Signal(config.int_score_width, name=f"magnitude_{n}") for n in range(4)]
+        for n in range(4):
+            score = self.score[n]
+            m.d.sync += magnitudes[n].eq(
+                Mux(self.tag.visible[n], Mux(score < 0, -score, score), 0))
+        theta = Signal(config.theta_width)
+        m.d.sync += theta.eq((magnitudes[0] + magnitudes[1]) + (magnitudes[2] + magnitudes[3]))
+        valid, tag = [self.valid], [self.tag]
+        for n in range(2):
+            valid.append(Signal(name=f"valid_{n}"))
+            tag.append(Signal(tag_layout(config), name=f"tag_{n}"))
+            m.d.sync += [valid[-1].eq(valid[-2]), tag[-1].eq(tag[-2])]
+        valid, tag = valid[-1], tag[-1]
+        m.d.comb += [
+            write.en.eq(valid),
+            write.addr.eq(Cat(tag.column, tag.theta)),
+            write.data.eq(theta),
+        ]
+        running = Signal(self._stats)
+        first = Signal(init=1)
+        update = Signal(self._stats)
+        m.d.comb += [
+            update.sum.eq(Mux(first, 0, running.sum) + theta),
+            update.min.eq(Mux(first | (theta < running.min), theta, running.min)),
+            update.max.eq(Mux(first | (theta > running.max), theta, running.max)),
+        ]
+        # Two rows may wait, one per theta memory.
+        stats = Signal(data.ArrayLayout(self._stats, 2))
+        full = Signal(2)
+        with m.If(valid):
+            m.d.sync += [running.eq(update), first.eq(tag.last)]
+            with m.If(tag.last):
+                m.d.sync += [stats[tag.theta].eq(update), full.bit_select(tag.theta, 1).eq(1)]
+        return stats, full
+
+    def _prune(self, m, read, stats, full):
+        config = self._config
+        rows = Signal(data.ArrayLayout(sparsity_row_layout(config), 2))
+        with m.If(self.begin):
+            m.d.sync += rows[self.row.theta].eq(self.row)
+        with m.If(self.clear):
+            m.d.sync += self.heads[self.clear_bank].eq(0)
+
+        current = Signal()               # theta memory at END_R
+        row = Signal(sparsity_row_layout(config))
+        total = Signal(config.theta_width + config.block_width)
+        ext = Signal(config.theta_width)
+        n_ext = Signal(config.theta_width + config.block_width + 1)
+        a = Signal(RHO_FRAC + 1)
+        weighted_ext = Signal(len(n_ext) + RHO_FRAC)
+        weighted_sum = Signal(len(total) + RHO_FRAC + 1)
+        bound = Signal(len(n_ext) + 1)
+        column = Signal(range(config.blocks + 1))
+        scan = Signal()
+        head = self.heads[self.bank]
+        m.d.comb += [self.bank.eq(row.bank), self.mask_row.eq(row.row)]
+
+        waiting = Signal()
+        m.d.comb += waiting.eq(full.bit_select(current, 1))
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += [row.eq(rows[current]), column.eq(0)]
+                with m.If(waiting):
+                    m.next = "LOAD"
+            with m.State("LOAD"):
+                s = stats[current]
+                m.d.sync += [
+                    total.eq(s.sum),
+                    ext.eq(Mux(self.rho < 0, s.min, s.max)),
+                    a.eq(Mux(self.rho < 0, -self.rho, self.rho)),
+                    head.theta.eq(head.theta + s.sum),
+                    head.total.eq(head.total + row.columns),
+                ]
+                m.next = "EXTREME"
+            with m.State("EXTREME"):
+                m.d.sync += n_ext.eq(row.columns * ext)
+                m.d.comb += self.reached.eq(head.theta >= self.tau)
+                m.next = "WEIGHT"
+            with m.State("WEIGHT"):
+                m.d.sync += [
+                    weighted_ext.eq(n_ext * a),
+                    weighted_sum.eq(total * ((1 << RHO_FRAC) - a)),
+                ]
+                m.next = "BOUND"
+            with m.State("BOUND"):
+                # (n*theta) << 7 >= B is n*theta >= ceil(B / 128).
+                up = (1 << RHO_FRAC) - 1
+                m.d.sync += bound.eq((weighted_ext + weighted_sum + up) >> RHO_FRAC)
+                m.next = "SCAN"
+            with m.State("SCAN"):
+                m.d.comb += scan.eq(1)
+                m.d.sync += column.eq(column + 1)
+                with m.If(column == row.columns - 1):
+                    m.next = "DRAIN"
+            with m.State("DRAIN"):
+                with m.If(self.mask_en & (self.mask_column == row.columns - 1)):
+                    m.d.comb += [self.masked.eq(1), self.end_head.eq(row.last)]
+                    m.d.sync += [full.bit_select(current, 1).eq(0), current.eq(~current)]
+                    m.next = "IDLE"
+
+        # Theta memory, n * theta, comparison: a cycle each.
+        m.d.comb += read.addr.eq(Cat(column[: config.block_width], current))
+        product = Signal(len(n_ext))
+        m.d.sync += product.eq(row.columns * read.data)
+        enables, columns = [scan], [column]
+        for n in range(3):
+            enables.append(Signal(name=f"scan_{n}"))
+            columns.append(Signal(config.block_width, name=f"column_{n}"))
+            m.d.sync += [enables[-1].eq(enables[-2]), columns[-1].eq(columns[-2])]
+        m.d.sync += self.mask_bit.eq(product >= bound)
+        m.d.comb += [self.mask_en.eq(enables[-1]), self.mask_column.eq(columns[-1])]
+        with m.If(self.mask_en & self.mask_bit):
+            m.d.sync += head.kept.eq(head.kept + 1)

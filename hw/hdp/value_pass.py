@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""P.V: issues the kept blocks of a row once per chunk of T dimensions."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, fifo, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from hw.hdp.integer_pass import chunks
+from hw.hdp.layouts import row_tag_layout, value_op_layout
+from hw.hdp.row_output import CHUNKS, output_row_layout
+from hw.softmax.layouts import buffer_address_layout, row_result_layout, weight_entry_layout
+
+__all__ = ["ValuePass"]
+
+
+class ValuePass(wiring.Component):
+    """Runs over the weights of a row for each chunk of dimensions, an operation per cycle.
+
+    Output stationary: the 2 x T accumulators of a chunk are finished before the next one is
+    begun. A causal row with a background needs the keys that its queries see and the previous
+    row did not; one more word of V per chunk is fetched for them.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    result : In(stream of row_result_layout)
+        A row whose weights are complete; not taken before the previous row's have been read.
+    weight_en, weight_addr, weight_data : In
+        Write port of the weight buffer.
+    bank : Out(1)
+        The head of the row; for it:
+    loaded, causal, background, d8, valid_q, valid_kv : In
+        V is complete, the job's fields, and whether pruned keys count at all.
+    op : Out(stream of value_op_layout)
+    row : Out(stream of output_row_layout)
+        Announces the row to the output.
+    chunk_taken : In(1)
+        Strobe: the output has worked off a chunk.
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        super().__init__({
+            "result": In(stream.Signature(
+                row_result_layout(config, row_tag_layout(config).size))),
+            "weight_en": In(1),
+            "weight_addr": In(buffer_address_layout(config)),
+            "weight_data": In(weight_entry_layout(config)),
+            "bank": Out(1),
+            "loaded": In(1),
+            "causal": In(1),
+            "background": In(1),
+            "d8": In(5),
+            "valid_q": In(config.length_width),
+            "valid_kv": In(config.length_width),
+            "op": Out(stream.Signature(value_op_layout(config))),
+            "row": Out(stream.Signature(output_row_layout(config))),
+            "chunk_taken": In(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        result = self.result.payload
+        tag = data.View(row_tag_layout(config), result.tag)
+        m.d.comb += self.bank.eq(tag.bank)
+
+        # The pair of keys in which the limits of a causal row lie: row + floor((off + 1) / 2).
+        width = config.length_width + 2
+        offset, edge = Signal(signed(width)), Signal(signed(width))
+        m.d.sync += [
+            offset.eq(self.valid_kv - self.valid_q),
+            edge.eq(tag.row + ((offset + 1) >> 1)),
+        ]
+        fetches = Signal()
+        m.d.comb += fetches.eq(self.causal & self.background & (edge >= 0)
+                               & ((edge << 1) < self.valid_kv))
+        self._announce(m, result, tag, edge, fetches)
+
+        # The row that is being read.
+        now = Signal(data.StructLayout({
+            "bank": 1, "slot": 1, "zero": 1, "fetches": 1, "pair": config.block_width,
+            "last_index": config.block_width, "chunks": range(config.d_max // 2 + 1),
+        }))
+        running = Signal()
+        done = self._walk(m, now, running)
+        with m.FSM():
+            with m.State("IDLE"):
+                with m.If(self.result.valid):
+                    m.next = "OFFSET"
+            with m.State("OFFSET"):
+                m.next = "EDGE"
+            with m.State("EDGE"):
+                with m.If(self.loaded):
+                    m.next = "ACCEPT"
+            with m.State("ACCEPT"):
+                m.d.comb += self.row.valid.eq(1)
+                with m.If(self.row.ready):
+                    m.d.comb += self.result.ready.eq(1)
+                    m.d.sync += [
+                        now.bank.eq(tag.bank), now.slot.eq(result.slot),
+                        now.zero.eq(result.count == 0), now.fetches.eq(fetches),
+                        now.pair.eq(edge),
+                        now.last_index.eq(Mux(result.count == 0, 0, result.count - 1)),
+                        now.chunks.eq(chunks(self.d8, config.taps)),
+                    ]
+                    m.next = "RUN"
+            with m.State("RUN"):
+                m.d.comb += running.eq(1)
+                with m.If(done):
+                    m.next = "IDLE"
+        return m
+
+    def _announce(self, m, result, tag, edge, fetches):
+        row = self.row.payload
+        m.d.comb += [
+            row.bank.eq(tag.bank), row.last.eq(tag.last), row.d8.eq(self.d8),
+            row.e0.eq(result.e0), row.r.eq(result.r), row.p.eq(result.p),
+            row.empty.eq(result.empty), row.fetches.eq(fetches),
+        ]
+        first = Signal(signed(len(edge) + 1))
+        m.d.comb += first.eq(edge << 1)
+        for k in range(2):
+            m.d.comb += row.exists[k].eq(first + k < self.valid_kv)
+            for q in range(2):
+                m.d.comb += row.sees[2 * q + k].eq(first + k < tag.limit[q])
+
+    def _walk(self, m, now, running):
+        """Reads the weights and queues the operations; true in the last cycle of a row."""
+        config = self._config
+        m.submodules.weights = weights = memory.Memory(
+            shape=weight_entry_layout(config), depth=2 << config.block_width, init=[])
+        write, read = weights.write_port(), weights.read_port()
+        index = Signal(config.block_width)
+        m.d.comb += [
+            write.en.eq(self.weight_en),
+            write.addr.eq(Cat(self.weight_addr.index, self.weight_addr.slot)),
+            write.data.eq(self.weight_data),
+            read.addr.eq(Cat(index, now.slot)),
+        ]
+        chunk = Signal.like(self.op.payload.chunk)
+        fetched = Signal()               # the background word of this chunk is behind us
+        pending = Signal(range(CHUNKS + 1))
+        m.submodules.queue = queue = fifo.SyncFIFO(width=value_op_layout(config).size, depth=4)
+
+        fetch = now.fetches & ~fetched
+        at_start = Mux(now.fetches, fetch, index == 0)
+        at_end = ~fetch & (index == now.last_index)
+        step, done = Signal(), Signal()
+        m.d.comb += [
+            step.eq(running & (queue.level <= 1) & ~(at_start & (pending == CHUNKS))),
+            done.eq(step & at_end & (chunk == now.chunks - 1)),
+        ]
+        m.d.sync += pending.eq(pending + (step & at_start) - self.chunk_taken)
+        with m.If(step):
+            m.d.sync += [fetched.eq(1), index.eq(Mux(fetch, 0, index + 1))]
+            with m.If(at_end):
+                m.d.sync += [fetched.eq(0), index.eq(0), chunk.eq(chunk + 1)]
+        with m.If(done):
+            m.d.sync += chunk.eq(0)
+
+        asked, queued = Signal(value_op_layout(config)), Signal(value_op_layout(config))
+        asked_valid, asked_zero = Signal(), Signal()
+        m.d.sync += [
+            asked_valid.eq(step), asked_zero.eq(now.zero),
+            asked.bank.eq(now.bank), asked.column.eq(now.pair), asked.chunk.eq(chunk),
+            asked.first.eq(index == 0), asked.last.eq(at_end), asked.background.eq(fetch),
+        ]
+        m.d.comb += [
+            queued.eq(asked),
+            queued.column.eq(Mux(asked.background, asked.column, read.data.column)),
+            queued.w.eq(Mux(asked_zero, 0, read.data.row.as_value())),
+            queue.w_en.eq(asked_valid), queue.w_data.eq(queued),
+            self.op.valid.eq(queue.r_rdy), self.op.payload.as_value().eq(queue.r_data),
+            queue.r_en.eq(self.op.ready),
+        ]
+        return done

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cuts DMA requests into AXI4 bursts."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+
+__all__ = ["ADDRESS_WIDTH", "BEATS_WIDTH", "BurstSplitter", "request_layout"]
+
+ADDRESS_WIDTH = 32
+BEATS_WIDTH = 20        # the longest plane has 1024 rows of at most 256 beats
+PAGE = 4096             # no burst crosses a border of so many bytes
+
+
+def request_layout(tag_width: int = 0) -> data.StructLayout:
+    """A DMA request: byte address on a beat, beats (never 0), and a tag if it has bits."""
+    fields = {"address": ADDRESS_WIDTH, "beats": BEATS_WIDTH}
+    return data.StructLayout({**fields, "tag": tag_width} if tag_width else fields)
+
+
+class BurstSplitter(wiring.Component):
+    """Cuts requests into bursts that end at multiples of the burst size, or with the request.
+
+    Two cycles latency, one burst per cycle, no gap between requests.
+
+    Ending at such multiples keeps every burst within a 4 KB page without looking at the page:
+    the next burst's address needs only an increment, and all comparisons are with registers.
+
+    Parameters
+    ----------
+    config : Config
+        Gives the bytes of a beat.
+    burst : int
+        Most beats of a burst, a power of two; at most 256 and at most 4 KB.
+    tag_width : int
+        Bits of the tag that travels with a request; with 0 there is none.
+
+    Members
+    -------
+    i : stream of request_layout(tag_width)
+        Requests. The address lies on a beat, ``beats`` is not 0.
+    o : stream
+        Bursts: ``address``, ``beats`` (1..burst), ``last`` (ends its request) and ``tag``.
+    busy : Out(1)
+        A request or a burst is inside.
+
+    Raises
+    ------
+    ValueError
+        ``burst`` or ``tag_width`` is out of range.
+    """
+
+    def __init__(self, *, config: Config, burst: int = 16, tag_width: int = 0):
+        self.unit = (config.axi_data_width // 8).bit_length() - 1
+        most = min(256, PAGE >> self.unit)
+        if burst not in [1 << n for n in range(most.bit_length())]:
+            raise ValueError(f"burst must be a power of two in 1..{most}, not {burst!r}")
+        if not 0 <= tag_width <= 64:
+            raise ValueError(f"tag_width must lie in 0..64, not {tag_width!r}")
+        self.burst = burst
+        request = request_layout(tag_width)
+        fields = {"address": ADDRESS_WIDTH, "beats": range(burst + 1), "last": 1}
+        if tag_width:
+            fields["tag"] = tag_width
+        super().__init__({
+            "i": In(stream.Signature(request)),
+            "o": Out(stream.Signature(data.StructLayout(fields))),
+            "busy": Out(1),
+        })
+        self._request = request
+        self._tagged = tag_width > 0
+
+    def elaborate(self, platform):
+        m = Module()
+        low = self.burst.bit_length() - 1
+
+        active = Signal()
+        request = Signal(self._request)
+        index = request.address[self.unit:]         # counts beats; its low bits within a burst
+        room = Signal(range(self.burst + 1))
+        last = Signal()
+        step = Signal()
+        m.d.comb += [
+            room.eq(self.burst - index[:low]),
+            last.eq(request.beats <= room),
+            step.eq(active & (~self.o.valid | self.o.ready)),
+            self.i.ready.eq(~active | (step & last)),
+            self.busy.eq(active | self.o.valid),
+        ]
+
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(step):
+            # After a burst that is not the last, the address is a multiple of the burst size.
+            m.d.sync += [
+                self.o.valid.eq(1),
+                self.o.p.address.eq(request.address),
+                self.o.p.beats.eq(room),
+                self.o.p.last.eq(last),
+                index[:low].eq(0),
+                index[low:].eq(index[low:] + 1),
+                request.beats.eq(request.beats - room),
+            ]
+            with m.If(last):
+                m.d.sync += self.o.p.beats.eq(request.beats)
+            if self._tagged:
+                m.d.sync += self.o.p.tag.eq(request.tag)
+        with m.If(self.i.ready):
+            m.d.sync += [active.eq(self.i.valid), request.eq(self.i.payload)]
+        return m

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a difference of scores to the exponent of a power of two."""
+
+from amaranth.hdl import Cat, Const, Module, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from golden.softmax import SCALE_BITS, SCALE_SHIFT_MIN, T_FRAC, T_INT
+
+from .multiply import SplitMultiplier
+from .pieces import delayed
+
+__all__ = ["Exponent"]
+
+T_WIDTH = T_INT + T_FRAC
+
+
+class Exponent(wiring.Component):
+    """``t = diff * mant * 2**-shift``, saturated; bit for bit ``golden.softmax.exponent``.
+
+    ``latency`` cycles, one exponent per cycle: the multiplier's, then a shift by a multiple of 8,
+    then the rest of the shift and the saturation.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    diff : In
+        Largest score minus score, unsigned.
+    mant, shift : In
+        The encoded scale; ``shift`` is 12 to 63. Sampled with ``diff``.
+    t : Out
+        ``T_INT`` integer and ``T_FRAC`` fraction bits.
+    """
+
+    def __init__(self, *, config: Config):
+        self._multiplier = SplitMultiplier(a_shape=unsigned(config.score_width),
+                                           b_width=SCALE_BITS)
+        super().__init__({
+            "diff": In(config.score_width),
+            "mant": In(SCALE_BITS),
+            "shift": In(6),
+            "t": Out(T_WIDTH),
+        })
+
+    @property
+    def latency(self) -> int:
+        return self._multiplier.latency + 2
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.multiplier = multiplier = self._multiplier
+        m.d.comb += multiplier.a.eq(self.diff), multiplier.b.eq(self.mant)
+
+        amount = Signal(6, reset_less=True)
+        m.d.sync += amount.eq(self.shift - SCALE_SHIFT_MIN)
+        amount = delayed(m, amount, multiplier.latency, name="amount")
+
+        by_eights = Signal.like(multiplier.o)
+        m.d.comb += by_eights.eq(multiplier.o >> Cat(Const(0, 3), amount[-2][3:]))
+        # The second shift is by at most 7, so that bits further up overflow whatever it is.
+        coarse = Signal(T_WIDTH + 7, reset_less=True)
+        over = Signal(reset_less=True)
+        m.d.sync += coarse.eq(by_eights), over.eq(by_eights[len(coarse):].any())
+
+        fine = Signal.like(coarse)
+        m.d.comb += fine.eq(coarse >> amount[-1][:3])
+        m.d.sync += self.t.eq(fine[:T_WIDTH] | (over | fine[T_WIDTH:].any()).replicate(T_WIDTH))
+        return m

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes into the softmax unit and what comes out, as functions of the configuration."""
+
+from amaranth.hdl import signed
+from amaranth.lib.data import ArrayLayout, StructLayout
+
+from golden.config import Config
+from golden.softmax import EXP_FRAC, MANT_BITS, RECIP_BITS, SCALE_BITS
+
+__all__ = [
+    "SHIFT_INDEX_BITS", "buffer_address_layout", "item_layout", "row_background_layout",
+    "row_result_layout", "row_token_layout", "score_entry_layout", "weight_entry_layout",
+    "weight_pair_layout",
+]
+
+SHIFT_INDEX_BITS = 3       # a pair's shift is SHIFT_STEP times 0 to 5
+
+
+def buffer_address_layout(config: Config) -> StructLayout:
+    """Where a kept block lies in the score buffer or the weight buffer."""
+    return StructLayout({"index": config.block_width, "slot": 1})
+
+
+def score_entry_layout(config: Config) -> StructLayout:
+    """A kept block: its column of blocks and its scores, ``score[2*row + key]``."""
+    return StructLayout({
+        "column": config.block_width,
+        "score": ArrayLayout(signed(config.score_width), 4),
+    })
+
+
+def weight_pair_layout() -> StructLayout:
+    """One query's weights of a block's two keys: ``+-mag << (SHIFT_STEP * shift)``."""
+    return StructLayout({
+        "shift": SHIFT_INDEX_BITS,
+        "mant": ArrayLayout(StructLayout({"sign": 1, "mag": MANT_BITS}), 2),
+    })
+
+
+def weight_entry_layout(config: Config) -> StructLayout:
+    """A kept block: its column of blocks and the weights of its two queries."""
+    return StructLayout({
+        "column": config.block_width,
+        "row": ArrayLayout(weight_pair_layout(), 2),
+    })
+
+
+def row_token_layout(config: Config, tag_width: int) -> StructLayout:
+    """A block row whose scores are complete.
+
+    ``limit`` is the number of keys each query sees, ``kept`` how many of them lie in kept blocks,
+    ``top`` the largest score among those (anything where there are none). ``count`` entries lie
+    in ``slot`` of the score buffer. ``mant`` and ``shift`` encode the scale.
+    """
+    return StructLayout({
+        "slot": 1,
+        "count": range(config.blocks + 1),
+        "limit": ArrayLayout(config.length_width, 2),
+        "kept": ArrayLayout(config.length_width, 2),
+        "top": ArrayLayout(signed(config.score_width), 2),
+        "drop": 1,
+        "mant": SCALE_BITS,
+        "shift": 6,
+        "tag": tag_width,
+    })
+
+
+def item_layout(config: Config) -> StructLayout:
+    """What ``softmax_lanes`` exponentials of a block are; its four come in ``phase`` order.
+
+    Lane n of a phase holds element ``phase * softmax_lanes + n``, counted as ``2*row + key``. An
+    element that is not ``seen`` counts as 0. The first block of a row is not one of its entries
+    but the ``background``, the exponential of a score of 0 in all four places; ``first`` is its
+    first phase and ``last`` the last phase of the row. The flags are 0 without ``valid``.
+    """
+    return StructLayout({
+        "valid": 1,
+        "first": 1,
+        "last": 1,
+        "background": 1,
+        "phase": range(4 // config.softmax_lanes),
+        "column": config.block_width,
+        "seen": ArrayLayout(1, config.softmax_lanes),
+    })
+
+
+def row_background_layout(config: Config, tag_width: int) -> StructLayout:
+    """What the end of a row needs of its token; ``hidden`` keys of each query are background."""
+    return StructLayout({
+        "count": range(config.blocks + 1),
+        "hidden": ArrayLayout(config.length_width, 2),
+        "tag": tag_width,
+    })
+
+
+def row_result_layout(config: Config, tag_width: int) -> StructLayout:
+    """A block row whose ``count`` weights are complete in ``slot`` of the weight buffer.
+
+    ``e0`` is the weight of the background, ``r`` and ``p`` the reciprocal of the denominator;
+    a query that is ``empty`` sees nothing and its output is zero.
+    """
+    return StructLayout({
+        "slot": 1,
+        "count": range(config.blocks + 1),
+        "e0": ArrayLayout(EXP_FRAC + 1, 2),
+        "r": ArrayLayout(RECIP_BITS + 1, 2),
+        "p": ArrayLayout(5, 2),
+        "empty": ArrayLayout(1, 2),
+        "tag": tag_width,
+    })

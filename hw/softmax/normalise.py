@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an accumulated row of weights times values to output words."""
+
+from amaranth.hdl import EnableInserter, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from golden.softmax import EXP_FRAC, RECIP_BITS
+
+from .multiply import SplitMultiplier
+from .pieces import clamped, delayed, halved
+
+__all__ = ["NormaliseLane"]
+
+
+class NormaliseLane(wiring.Component):
+    """One output word per cycle; bit for bit ``golden.softmax.normalise``.
+
+    ``latency`` enabled cycles. One or two multipliers for the background and one or two for the
+    reciprocal, depending on the widths. The word is that of ``num = acc + e0 * column_sum``.
+
+    ::
+
+        e0 * column_sum -> + acc -> shift -> round -> clamp -> * r -> round -> clamp
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    en : In
+        The pipeline advances; without it every register keeps its value.
+    valid : In
+        There is something to normalise; all inputs are sampled with it.
+    acc : In
+        Sum of weight times V over the kept keys. With the background added it still fits
+        ``accumulator_width`` bits.
+    e0, column_sum : In
+        Weight of the background and the sum of V over every visible key.
+    p, r, empty : In
+        The reciprocal of the denominator, see :class:`Reciprocal`.
+    out_valid, out : Out
+        The word, with ``out_frac`` fraction bits; 0 where ``empty``.
+    """
+
+    def __init__(self, *, config: Config):
+        self._config = config
+        self._background = SplitMultiplier(a_shape=signed(config.column_sum_width),
+                                           b_width=EXP_FRAC + 1)
+        self._scaled_width = config.width + config.out_frac + 3
+        self._scale = SplitMultiplier(a_shape=signed(self._scaled_width), b_width=RECIP_BITS)
+        super().__init__({
+            "en": In(1),
+            "valid": In(1),
+            "acc": In(signed(config.accumulator_width)),
+            "e0": In(EXP_FRAC + 1),
+            "column_sum": In(signed(config.column_sum_width)),
+            "p": In(5),
+            "r": In(RECIP_BITS + 1),
+            "empty": In(1),
+            "out_valid": Out(1),
+            "out": Out(signed(config.width + config.out_frac + 1)),
+        })
+
+    @property
+    def latency(self) -> int:
+        return self._background.latency + self._scale.latency + 6
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.background = self._background
+        m.submodules.scale = self._scale
+        before = self._background.latency
+        valid = delayed(m, self.valid, self.latency, name="valid", reset_less=False)
+        empty = delayed(m, self.empty, self.latency - 1, name="empty")
+
+        num = self._numerator(m)
+        # p is 16 to 31, so its low bits are the part of the shift that varies. The constant part
+        # leaves one fraction bit, for the rounding.
+        p = delayed(m, self.p[:4], before + 1, name="p")[-1]
+        aligned = num >> (EXP_FRAC - self._config.out_frac - 1 - 1)
+        shifted = Signal(signed(len(aligned)), reset_less=True)
+        m.d.sync += shifted.eq(aligned >> p)
+        rounded = Signal(signed(len(shifted)), reset_less=True)
+        m.d.sync += rounded.eq(halved(shifted))
+        scaled = Signal(signed(self._scaled_width), reset_less=True)
+        m.d.sync += scaled.eq(clamped(rounded, self._scaled_width))
+
+        r = delayed(m, self.r[:RECIP_BITS], before + 4, name="r")[-1]
+        m.d.comb += self._scale.a.eq(scaled), self._scale.b.eq(r)
+        word = Signal(signed(len(self.out) + 1), reset_less=True)
+        m.d.sync += word.eq(halved(self._scale.o >> RECIP_BITS))
+        m.d.sync += self.out.eq(Mux(empty[-1], 0, clamped(word, len(self.out))))
+        m.d.comb += self.out_valid.eq(valid[-1])
+        return EnableInserter(self.en)(m)
+
+    def _numerator(self, m):
+        """``acc + e0 * column_sum``, registered."""
+        m.d.comb += [
+            self._background.a.eq(self.column_sum),
+            self._background.b.eq(self.e0),
+        ]
+        acc = delayed(m, self.acc, self._background.latency, name="acc")[-1]
+        num = Signal(signed(self._config.accumulator_width), reset_less=True)
+        m.d.sync += num.eq(acc + self._background.o)
+        return num

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``prunus``."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from golden.config import Config, ConfigError, load_config, preset_names
+
+from . import npz, report
+from .errors import InputError, RunError
+from .files import check_output, write_files
+from .run import BACKENDS
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(name="prunus", no_args_is_help=True, add_completion=False,
+                  pretty_exceptions_enable=False,
+                  help="Coprocessors for pruned attention: generate them, run heads through them.")
+
+
+class Backend(StrEnum):
+    GOLDEN = "golden"
+    VERILATOR = "verilator"
+
+
+class Pruned(StrEnum):
+    ZERO = "zero"
+    DROP = "drop"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+CONFIG_HELP = "A preset (see prunus presets) or a TOML file."
+
+
+@app.command()
+def presets(as_json: Json = False) -> None:
+    """List the presets."""
+    configs = [load_config(name) for name in preset_names()]
+    if as_json:
+        report.print_json([config.model_dump() for config in configs])
+        return
+    report.print_table(["name", *list(Config.model_fields)[1:]],
+                       [list(config.model_dump().values()) for config in configs])
+
+
+@app.command()
+def verilog(
+    config: Annotated[str, typer.Argument(help=CONFIG_HELP)],
+    directory: Annotated[Path, typer.Option("--output", "-o", help="Where to write, made if "
+                                            "missing.")] = Path("build/verilog"),
+) -> None:
+    """Write NAME.v, and NAME.json with its parameters, ports and registers."""
+    chosen = load_config(config)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise InputError(f"output {str(directory)!r} cannot be made: {err.strerror}") from None
+    source, description = (check_output(directory / f"{chosen.name}.{kind}")
+                           for kind in ("v", "json"))
+    from hw.emit import emit    # slow to import, and only this command needs it
+
+    emission = emit(chosen)
+    text = json.dumps(emission.metadata, indent=2) + "\n"
+    write_files({source: lambda file: file.write(emission.verilog.encode()),
+                 description: lambda file: file.write(text.encode())})
+    for path in (source, description):
+        typer.echo(directory / path.name)
+
+
+def _refuse(first: str, given: dict[str, bool], why: str) -> None:
+    for option, is_given in given.items():
+        if is_given:
+            raise InputError(f"{first} and {option} contradict each other: {why}")
+
+
+@app.command()
+def run(
+    source: Annotated[Path, typer.Argument(metavar="IN.npz", help="q, k, v (heads, l, d) integer "
+                                           "codes and scale; see docs/cli.md.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT.npz", help="Where the outputs go.")],
+    config: Annotated[str, typer.Option(help=CONFIG_HELP)] = "hdp_edge",
+    backend: Annotated[Backend, typer.Option(help="The specification, or the RTL on "
+                                             "Verilator.")] = Backend.GOLDEN,
+    rho: Annotated[float | None, typer.Option(
+        help="Block pruning ratio in (-1, 1), rounded to 1/128: a larger one prunes more. "
+        f"Default: that of IN.npz, or {npz.DEFAULT_RHO}.", show_default=False)] = None,
+    tau_head: Annotated[int | None, typer.Option(
+        help=f"Heads with a theta_head below it are pruned, 0..{npz.TAU_MAX}. "
+        "Default: that of IN.npz, or 0.", show_default=False)] = None,
+    pruned: Annotated[Pruned | None, typer.Option(
+        help="A pruned block has score 0, or probability 0. Default: zero.",
+        show_default=False)] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Full products for kept blocks.")] = False,
+    dense: Annotated[bool, typer.Option("--dense", help="No pruning at all.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Also write theta, mask and scores "
+                                        "(golden only).")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run heads of attention through the coprocessor."""
+    if trace and backend is not Backend.GOLDEN:
+        raise InputError("--trace needs --backend golden: the RTL has no such outputs")
+    if dense:
+        _refuse("--dense", {"--rho": rho is not None, "--tau-head": tau_head is not None,
+                            "--pruned": pruned is not None}, "dense attention prunes nothing")
+    chosen = load_config(config)
+    options = npz.Options(rho=rho, tau_head=tau_head, drop=pruned is Pruned.DROP, exact=exact,
+                          dense=dense)
+    jobs = npz.load_jobs(source, chosen, options)
+    path = check_output(target, source)
+    with report.heads_progress() as progress:
+        done = BACKENDS[backend](jobs, chosen, progress)
+    npz.save_results(path, done.outputs, chosen, cycles=done.cycles,
+                     trace=done.golden if trace else None)
+    summary = done.summary()
+    if as_json:
+        report.print_json(summary)
+    else:
+        report.print_summary(summary)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command; errors a user can mend are one line on stderr and exit code 2."""
+    try:
+        app(args)
+    except (InputError, ConfigError, RunError) as err:
+        typer.echo(f"error: {err}", err=True)
+        sys.exit(1 if isinstance(err, RunError) else 2)
+
+
+if __name__ == "__main__":
+    main()

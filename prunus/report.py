@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands print: tables on a terminal, plain lines in a pipe, JSON on request."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+__all__ = ["heads_progress", "print_json", "print_summary", "print_table"]
+
+
+def print_json(value) -> None:
+    print(json.dumps(value))
+
+
+def print_table(columns: list[str], rows: list[list], title: str | None = None) -> None:
+    """Rows as a table, or as tab-separated lines with a header in a pipe."""
+    console = Console()
+    if not console.is_terminal:
+        for row in [columns, *rows]:
+            print("\t".join(str(x) for x in row))
+        return
+    table = Table(*columns, title=title)
+    for row in rows:
+        table.add_row(*(str(x) for x in row))
+    console.print(table)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} of {whole} ({part / whole:.1%})" if whole else f"{part} of {whole}"
+
+
+def print_summary(summary: dict) -> None:
+    """The figures of a run that exist, by line."""
+    s = summary
+    lines = [
+        ("backend", f"{s['backend']}, {s['config']}, {s['multipliers']} multipliers"),
+        ("heads", f"{s['heads']}, {s['heads_pruned']} pruned"),
+        ("blocks kept", _share(s["blocks_kept"], s["blocks_total"])),
+        ("bound", f"{s['bound_cycles']} cycles"),
+    ]
+    if s["cycles"] is not None:
+        lines += [("cycles", f"{s['cycles']} ({s['utilisation']:.1%} utilisation)")]
+    lines += [("read", f"{s['read_bytes']} bytes"), ("written", f"{s['write_bytes']} bytes")]
+    if s["sim_s"] is not None:
+        lines += [("time", f"{s['build_s']:.1f} s build, {s['sim_s']:.1f} s simulation")]
+    console = Console()
+    if not console.is_terminal:
+        for name, text in lines:
+            print(f"{name}: {text}")
+        return
+    grid = Table(show_header=False, box=None)
+    for name, text in lines:
+        grid.add_row(f"[bold]{name}", text)
+    console.print(grid)
+
+
+@contextlib.contextmanager
+def heads_progress() -> Iterator[Callable[[int, int], None] | None]:
+    """A callback (done, total) that moves a bar on a terminal's stderr; None where there is none."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("heads"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("heads", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

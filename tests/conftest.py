@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all tests share."""
+
+import os
+
+# One worker runs per core, so a product must not wait for a second core: OpenBLAS spins there and
+# a head takes 80 ms instead of 5. Read when NumPy is first imported, hence before any other import.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from hypothesis import settings  # noqa: E402
+
+# The machine's load decides how long an example takes; a failure must come back on the next run.
+settings.register_profile("prunus", deadline=None, derandomize=True)
+settings.load_profile("prunus")

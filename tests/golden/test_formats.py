@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Codes, their quantiser and the truncating split."""
+
+from math import trunc
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from golden.formats import Format
+
+FORMATS = [Format(width=8, frac=4), Format(width=12, frac=8), Format(width=8, frac=1),
+           Format(width=8, frac=7), Format(width=12, frac=4)]
+
+
+def every_code(fmt):
+    return np.arange(fmt.min_code, fmt.max_code + 1)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_split_is_exact_and_truncates_toward_zero(fmt):
+    codes = every_code(fmt)
+    i, f = fmt.split(codes)
+    assert_array_equal((i << fmt.frac) + f, codes)
+    assert_array_equal(i, [trunc(int(x) / 2**fmt.frac) for x in codes])
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_parts_share_the_sign_and_keep_their_bounds(fmt):
+    codes = every_code(fmt)
+    i, f = fmt.split(codes)
+    assert (np.abs(f) < 1 << fmt.frac).all()
+    assert (np.abs(i) <= 1 << (fmt.int_width - 1)).all()
+    assert ((f == 0) | (np.sign(f) == np.sign(codes))).all()
+    assert ((i == 0) | (np.sign(i) == np.sign(codes))).all()
+    assert_array_equal(i == 0, np.abs(codes) < 1 << fmt.frac)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_magnitude_is_a_bit_slice(fmt):
+    codes = every_code(fmt)
+    i, f = fmt.split(codes)
+    assert_array_equal(np.abs(i), np.abs(codes) >> fmt.frac)
+    assert_array_equal(np.abs(f), np.abs(codes) & ((1 << fmt.frac) - 1))
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_quantiser_is_symmetric(fmt):
+    x = np.array([-1e9, -1.0, 0.0, 1.0, 1e9])
+    codes = fmt.quantise(x, 1.0)
+    assert_array_equal(codes, [-fmt.max_code, -1, 0, 1, fmt.max_code])
+    assert_array_equal(fmt.quantise(-x, 1.0), -codes)
+
+
+def test_quantiser_rounds_to_nearest():
+    fmt = Format(width=8, frac=4)
+    x = np.random.default_rng(1).uniform(-7.9, 7.9, 1000)
+    codes = fmt.quantise(x, 1 / 16)
+    assert np.abs(codes / 16 - x).max() <= 1 / 32
+    assert codes.dtype == np.int64
+
+
+def test_quantiser_gives_back_every_code():
+    fmt = Format(width=12, frac=8)
+    codes = every_code(fmt)[1:]
+    assert_array_equal(fmt.quantise(codes * 0.037, 0.037), codes)

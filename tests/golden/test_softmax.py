@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The softmax pieces: error bounds over their whole domain, and rounding law by law."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from golden import softmax
+from golden.softmax import EXP_FRAC, MANT_BITS, RECIP_BITS, SHIFT_STEP, T_FRAC, T_INT
+
+EVERY_T = np.arange(1 << (T_INT + T_FRAC))
+
+
+def test_exp2_error_and_exact_points():
+    got = softmax.exp2_neg(EVERY_T) / 2**EXP_FRAC
+    assert np.abs(got - 2.0 ** -(EVERY_T / 2**T_FRAC)).max() <= 1.97e-3
+    whole = np.arange(EXP_FRAC + 1)
+    assert_array_equal(softmax.exp2_neg(whole << T_FRAC), 1 << (EXP_FRAC - whole))
+
+
+def test_exp2_is_monotone_and_ends_at_zero():
+    got = softmax.exp2_neg(EVERY_T)
+    assert (np.diff(got) <= 0).all()
+    assert (got[0], got[-1]) == (1 << EXP_FRAC, 0)
+
+
+def test_reciprocal_error():
+    den = np.unique(np.concatenate([
+        np.arange(1 << EXP_FRAC, 1 << 18),
+        np.random.default_rng(3).integers(1 << 18, 1 << 27, 200_000),
+        (1 << np.arange(EXP_FRAC, 28)), (1 << np.arange(EXP_FRAC + 1, 28)) - 1]))
+    r, p = softmax.reciprocal(den)
+    assert_array_equal(p, [int(x).bit_length() - 1 for x in den])
+    assert (r.min(), r.max()) == (65529, 131014)
+    assert np.abs(r / 2.0**RECIP_BITS * den / 2.0**p - 1).max() <= 4.9e-4
+
+
+@given(st.floats(1e-9, 1.0))
+def test_scale_is_the_nearest_in_16_bits(scale):
+    mant, shift = softmax.encode_scale(scale)
+    want = scale * math.log2(math.e)
+    assert 1 << 15 <= mant < 1 << 16
+    assert abs(mant / 2.0**shift - want) <= want * 2**-16
+    assert softmax.SCALE_SHIFT_MIN <= shift <= softmax.SCALE_SHIFT_MAX
+
+
+def test_scale_saturates_at_both_ends():
+    assert softmax.encode_scale(1e308) == ((1 << 16) - 1, softmax.SCALE_SHIFT_MIN)
+    assert softmax.encode_scale(100.0) == ((1 << 16) - 1, softmax.SCALE_SHIFT_MIN)
+    assert softmax.encode_scale(5e-324) == (0, softmax.SCALE_SHIFT_MAX)
+    mant, shift = softmax.encode_scale(1e-16)
+    assert shift == softmax.SCALE_SHIFT_MAX
+    assert 0 < mant < 1 << 15
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, math.inf, math.nan])
+def test_scale_must_be_finite_and_positive(scale):
+    with pytest.raises(ValueError, match=f"scale must be finite and positive, not {scale}"):
+        softmax.encode_scale(scale)
+
+
+def test_exponent_floors_and_saturates():
+    mant, shift = 40_000, 20
+    diff = np.array([0, 1, 17, 12_345, 1 << 22])
+    want = [min(int(Fraction(int(x) * mant * 2**T_FRAC, 2**shift)), 2**(T_INT + T_FRAC) - 1)
+            for x in diff]
+    assert_array_equal(softmax.exponent(diff, mant, shift), want)
+    assert want[-1] == 2**(T_INT + T_FRAC) - 1
+
+
+weights = st.integers(-(1 << EXP_FRAC), 1 << EXP_FRAC)
+
+
+@given(weights, weights)
+def test_quantised_pair_shares_the_smallest_shift(a, b):
+    mant, shift = softmax.quantise_pair(np.array([a, b]))
+    assert shift % SHIFT_STEP == 0
+    assert (np.abs(mant) < 1 << MANT_BITS).all()
+    for m, w in zip(mant, (a, b), strict=True):
+        assert abs(abs(int(m)) * 2**int(shift) - abs(w)) <= Fraction(2**int(shift), 2)
+        assert m == 0 or (m > 0) == (w > 0)
+    if shift:
+        before = 2**(int(shift) - SHIFT_STEP)
+        assert math.floor(Fraction(max(abs(a), abs(b)), before) + Fraction(1, 2)) >= 1 << MANT_BITS
+
+
+def test_small_weights_are_exact():
+    w = np.array([[255, -255], [0, 1]])
+    mant, shift = softmax.quantise_pair(w)
+    assert_array_equal(mant, w)
+    assert_array_equal(shift, [0, 0])
+
+
+@pytest.mark.parametrize(("width", "out_frac"), [(8, 7), (12, 12)])
+def test_normalise_divides(width, out_frac):
+    rng = np.random.default_rng(5)
+    den = rng.integers(1 << EXP_FRAC, 1 << 25, 400)
+    mean = rng.uniform(-(2.0**(width - 1)), 2.0**(width - 1), (400, 8))
+    num = np.rint(mean * den[:, None]).astype(np.int64)
+    got = softmax.normalise(num, den, width=width, out_frac=out_frac) / 2.0**out_frac
+    assert (np.abs(got - num / den[:, None]) <= 5e-4 * np.abs(mean) + 2.0**-out_frac).all()
+
+
+def test_normalise_clamps_and_zeroes():
+    num = np.array([[1 << 40, -(1 << 40)], [123, -456]])
+    got = softmax.normalise(num, np.array([1 << EXP_FRAC, 0]), width=8, out_frac=7)
+    assert_array_equal(got, [[(1 << 15) - 1, -(1 << 15)], [0, 0]])

@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: Apache-2.0
+from random import Random
+
+import pytest
+
+from golden import registers
+from golden.config import load_config
+from golden.registers import REGISTERS
+from hw.shell.csr import Csr, counter_layout
+from tests.hw.helpers import channel, receive, send, simulate, stall_cases
+
+OKAY, SLVERR = 0b00, 0b10
+ADDRESS = {register.name: register.address for register in REGISTERS}
+UNMAPPED = [a for a in range(0, 256, 4) if a not in ADDRESS.values()]
+COUNTERS = {name: 0x0101_0101 * (n + 1) for n, name in enumerate(registers.counter_names())}
+
+
+class _Host:
+    """The master's side of an AXI4-Lite bus."""
+
+    def __init__(self, bus):
+        self.aw = channel(bus, "aw", "awaddr")
+        self.w = channel(bus, "w", "wdata", "wstrb")
+        self.b = channel(bus, "b", "bresp")
+        self.ar = channel(bus, "ar", "araddr")
+        self.r = channel(bus, "r", "rdata", "rresp")
+
+    async def write(self, ctx, address, value, strobe=0b1111):
+        """The response."""
+        await send(ctx, self.aw, [address])
+        await send(ctx, self.w, [value | strobe << 32])
+        return (await receive(ctx, self.b, 1))[0]
+
+    async def read(self, ctx, address):
+        """The value and the response."""
+        await send(ctx, self.ar, [address])
+        word = (await receive(ctx, self.r, 1))[0]
+        return word & 0xFFFF_FFFF, word >> 32
+
+    async def check(self, ctx, **values):
+        for name, value in values.items():
+            assert await self.read(ctx, ADDRESS[name]) == (value, OKAY), name
+
+
+@pytest.fixture
+def dut():
+    return Csr(config=load_config("hdp_edge"))
+
+
+def _bench(dut, body):
+    host = _Host(dut.bus)
+
+    async def testbench(ctx):
+        await body(ctx, host)
+
+    simulate(dut, testbench)
+
+
+def test_counter_layout():
+    assert [name for name, _ in counter_layout()] == [
+        "jobs_done", "jobs_failed", "cycles", "read_bytes", "write_bytes", "integer_slots",
+        "score_slots", "value_slots"]
+
+
+@pytest.mark.parametrize("preset", ["hdp_tiny", "hdp_edge", "hdp_w12"])
+def test_every_register_after_reset(preset):
+    config = load_config(preset)
+    dut = Csr(config=config)
+
+    async def body(ctx, host):
+        ctx.set(dut.counters, COUNTERS)
+        await host.check(ctx, **registers.constants(config), irq_enable=0, status=0, table=0,
+                         doorbell=0, **COUNTERS)
+        assert not ctx.get(dut.irq)
+
+    assert {*registers.constants(config), "irq_enable", "status", "table", "doorbell",
+            *COUNTERS} == set(ADDRESS)
+    _bench(dut, body)
+
+
+def test_unmapped_addresses(dut):
+    async def body(ctx, host):
+        for address in UNMAPPED:
+            assert await host.read(ctx, address) == (0, SLVERR), hex(address)
+            assert await host.write(ctx, address, 0xFFFF_FFFF) == SLVERR, hex(address)
+        await host.check(ctx, irq_enable=0, status=0, table=0, doorbell=0)
+
+    _bench(dut, body)
+
+
+def test_low_address_bits_are_ignored(dut):
+    async def body(ctx, host):
+        assert await host.write(ctx, ADDRESS["table"] + 2, 0x1234_5678) == OKAY
+        assert await host.read(ctx, ADDRESS["table"] + 3) == (0x1234_5678, OKAY)
+
+    _bench(dut, body)
+
+
+def test_writes_to_read_only_registers_are_ignored(dut):
+    async def body(ctx, host):
+        ctx.set(dut.counters, COUNTERS)
+        constants = registers.constants(load_config("hdp_edge"))
+        for name in (*constants, *COUNTERS):
+            assert await host.write(ctx, ADDRESS[name], 0xDEAD_BEEF) == OKAY
+        await host.check(ctx, **constants, **COUNTERS, irq_enable=0, status=0, table=0,
+                         doorbell=0)
+
+    _bench(dut, body)
+
+
+def test_byte_strobes(dut):
+    async def body(ctx, host):
+        rng = Random(1)
+        table = 0
+        for strobe in range(16):
+            value = rng.getrandbits(32)
+            mask = sum(0xFF << 8 * n for n in range(4) if strobe >> n & 1)
+            table = table & ~mask | value & mask
+            assert await host.write(ctx, ADDRESS["table"], value, strobe) == OKAY
+            await host.check(ctx, table=table)
+            assert ctx.get(dut.table) == table
+            await host.write(ctx, ADDRESS["irq_enable"], strobe & 1 ^ 1, 0b1110)
+            await host.check(ctx, irq_enable=0)
+        await host.write(ctx, ADDRESS["irq_enable"], 0xFFFF_FFFF, 0b0001)
+        await host.check(ctx, irq_enable=1)
+        await host.write(ctx, ADDRESS["irq_enable"], 0xFFFF_FFFE)
+        await host.check(ctx, irq_enable=0)
+
+    _bench(dut, body)
+
+
+def test_doorbell(dut):
+    """Every way to refuse it, one start per accepted write, and the way to done."""
+    starts = []
+
+    async def monitor(ctx):
+        while True:
+            _, _, start, table, count = await ctx.tick().sample(dut.start, dut.table, dut.count)
+            if start:
+                starts.append((table, count))
+
+    async def done(ctx):
+        ctx.set(dut.done, 1)
+        await ctx.tick()
+        ctx.set(dut.done, 0)
+
+    async def body(ctx):
+        host = _Host(dut.bus)
+        bell = ADDRESS["doorbell"]
+        assert await host.write(ctx, bell, 0) == SLVERR
+        for bit in range(6):
+            await host.write(ctx, ADDRESS["table"], 0x8000_0000 | 1 << bit)
+            assert await host.write(ctx, bell, 3) == SLVERR
+        await host.check(ctx, doorbell=0, status=0)
+        assert starts == []
+
+        await host.write(ctx, ADDRESS["table"], 0x8000_0040)
+        assert await host.write(ctx, bell, 3, 0) == OKAY        # no strobe, no doorbell
+        assert starts == []
+        assert await host.write(ctx, bell, 3) == OKAY
+        await ctx.tick()
+        assert starts == [(0x8000_0040, 3)]
+        await host.check(ctx, doorbell=3, status=1)
+        assert await host.write(ctx, bell, 4) == SLVERR
+        await host.check(ctx, doorbell=3, status=1)
+        await done(ctx)
+        await host.check(ctx, status=2)
+
+        assert await host.write(ctx, bell, 0) == SLVERR
+        assert await host.write(ctx, bell, 0xFFFF_FFFF) == OKAY      # the interrupt stays
+        await host.check(ctx, doorbell=0xFFFF_FFFF, status=3)
+        await done(ctx)
+        assert await host.write(ctx, bell, 0x0000_AA00, 0b0010) == OKAY
+        await host.check(ctx, doorbell=0xFFFF_AAFF, status=3)
+        await done(ctx)
+        assert starts == [(0x8000_0040, n) for n in (3, 0xFFFF_FFFF, 0xFFFF_AAFF)]
+
+    simulate(dut, body, background=[monitor])
+
+
+def test_interrupt(dut):
+    async def body(ctx, host):
+        async def done(ctx):
+            ctx.set(dut.done, 1)
+            await ctx.tick()
+            ctx.set(dut.done, 0)
+
+        async def irq(ctx, value):
+            for _ in range(3):
+                await ctx.tick()
+            assert ctx.get(dut.irq) == value
+
+        await done(ctx)
+        await irq(ctx, 0)
+        await host.check(ctx, status=2)
+        await host.write(ctx, ADDRESS["irq_enable"], 1)
+        await irq(ctx, 1)
+        for value, strobe in [(0, 15), (1, 15), (0xFFFF_FFFD, 15), (0xFFFF_FFFF, 0b1110)]:
+            assert await host.write(ctx, ADDRESS["status"], value, strobe) == OKAY
+            await irq(ctx, 1)
+        assert await host.write(ctx, ADDRESS["status"], 2) == OKAY
+        await irq(ctx, 0)
+        await host.check(ctx, status=0)
+        await done(ctx)
+        await irq(ctx, 1)
+        await host.write(ctx, ADDRESS["irq_enable"], 0)
+        await irq(ctx, 0)
+        await host.check(ctx, status=2)
+
+    _bench(dut, body)
+
+
+def test_done_around_a_doorbell():
+    """In whatever cycle done falls, the doorbell is either refused or starts anew."""
+    answers = []
+    for cycle in range(4, 12):
+        dut = Csr(config=load_config("hdp_edge"))
+        host = _Host(dut.bus)
+
+        async def body(ctx, host=host):
+            assert await host.write(ctx, ADDRESS["doorbell"], 1) == OKAY
+            answers.append(await host.write(ctx, ADDRESS["doorbell"], 1))
+            for _ in range(12):
+                await ctx.tick()
+            await host.check(ctx, status=3 if answers[-1] == OKAY else 2)
+
+        async def done(ctx, dut=dut, cycle=cycle):
+            for _ in range(cycle):
+                await ctx.tick()
+            ctx.set(dut.done, 1)
+            await ctx.tick()
+            ctx.set(dut.done, 0)
+
+        simulate(dut, body, done)
+    assert answers == sorted(answers)
+    assert set(answers) == {OKAY, SLVERR}
+
+
+def test_set_wins_over_clear(dut):
+    async def body(ctx, host):
+        ctx.set(dut.done, 1)        # in every cycle, so also in that of the clear
+        await host.write(ctx, ADDRESS["status"], 2)
+        ctx.set(dut.done, 0)
+        await host.check(ctx, status=2)
+
+    _bench(dut, body)
+
+
+def _operations(rng, count):
+    """Random writes and their responses, and the values the registers end with."""
+    state = {"irq_enable": 0, "table": 0, "doorbell": 0}
+    busy = False
+    writes, responses = [], []
+    for _ in range(count):
+        name = rng.choice(["table", "doorbell", "irq_enable", "id", "cycles", "unmapped"])
+        address = rng.choice(UNMAPPED) if name == "unmapped" else ADDRESS[name]
+        value = rng.choice([0, 1, rng.getrandbits(32), rng.getrandbits(26) << 6])
+        strobe = rng.choice([15, 15, rng.randrange(16)])
+        mask = sum(0xFF << 8 * n for n in range(4) if strobe >> n & 1)
+        writes.append((address, value | strobe << 32))
+        response = SLVERR if name == "unmapped" else OKAY
+        if name in state:
+            merged = state[name] & ~mask | value & mask
+            if name == "doorbell" and strobe:
+                if busy or state["table"] % 64 or merged == 0:
+                    response, merged = SLVERR, state[name]
+                else:
+                    busy = True
+            state[name] = merged & 1 if name == "irq_enable" else merged
+        responses.append(response)
+    return writes, responses, {**state, "status": int(busy)}
+
+
+@pytest.mark.parametrize("stall_in, stall_out", stall_cases)
+def test_all_channels_at_once(dut, stall_in, stall_out):
+    """Reads and writes together, AW and W each at its own pace."""
+    rng = Random(f"{stall_in}{stall_out}")
+    host = _Host(dut.bus)
+    writes, responses, state = _operations(rng, 200)
+    constants = {**registers.constants(load_config("hdp_edge")), **COUNTERS}
+    known = {ADDRESS[name]: value for name, value in constants.items()}
+    reads = [rng.choice([*known, *UNMAPPED]) for _ in range(200)]
+    answers = [known[a] if a in known else SLVERR << 32 for a in reads]
+    finished = []
+
+    async def aw(ctx):
+        addresses = [address for address, _ in writes]
+        cycles = await send(ctx, host.aw, addresses, rng, stall_in)
+        assert stall_in or stall_out or cycles == 2 * len(writes) - 1
+
+    async def w(ctx):
+        await send(ctx, host.w, [word for _, word in writes], rng, stall_in / 2)
+
+    async def b(ctx):
+        assert await receive(ctx, host.b, len(writes), rng, stall_out) == responses
+        finished.append("b")
+
+    async def ar(ctx):
+        ctx.set(dut.counters, COUNTERS)
+        cycles = await send(ctx, host.ar, reads, rng, stall_in)
+        assert stall_in or stall_out or cycles == 2 * len(reads) - 1
+
+    async def r(ctx):
+        assert await receive(ctx, host.r, len(reads), rng, stall_out) == answers
+        finished.append("r")
+        while len(finished) < 2:
+            await ctx.tick()
+        await host.check(ctx, **state)
+
+    simulate(dut, aw, w, b, ar, r)
+
+
+@pytest.mark.parametrize("first", ["aw", "w", "both"])
+def test_address_and_data_in_any_order(dut, first):
+    host = _Host(dut.bus)
+    address, word = ADDRESS["table"], 0x40 | 15 << 32
+
+    async def send_late(ctx, name, stream, payload):
+        for _ in range(0 if first in (name, "both") else 6):
+            await ctx.tick()
+        assert await send(ctx, stream, [payload]) == 1      # taken at once, whatever came before
+
+    async def aw(ctx):
+        await send_late(ctx, "aw", host.aw, address)
+
+    async def w(ctx):
+        await send_late(ctx, "w", host.w, word)
+
+    async def b(ctx):
+        ctx.set(host.b.ready, 1)
+        for cycle in range(20):
+            _, _, valid, awready, wready = await ctx.tick().sample(
+                host.b.valid, host.aw.ready, host.w.ready)
+            assert valid == (cycle == (2 if first == "both" else 8))
+        assert awready and wready
+        assert ctx.get(dut.table) == 0x40
+
+    simulate(dut, aw, w, b)
+
+
+def test_read_latency(dut):
+    host = _Host(dut.bus)
+
+    async def body(ctx):
+        await send(ctx, host.ar, [ADDRESS["id"]])
+        assert not ctx.get(host.r.valid)
+        await ctx.tick()
+        assert ctx.get(host.r.valid)
+        for _ in range(10):         # it waits for the host
+            await ctx.tick()
+            assert ctx.get(host.r.valid)
+        assert await receive(ctx, host.r, 1) == [registers.ID]
+
+    simulate(dut, body)

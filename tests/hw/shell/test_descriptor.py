@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+from random import Random
+
+import numpy as np
+import pytest
+
+from golden import memory
+from golden.config import load_config
+from golden.hdp import Job
+from golden.memory import Error, Flag
+from hw.shell.descriptor import DescriptorDecoder, descriptor_layout
+from tests.hw.helpers import receive, send, simulate, stall_cases
+
+ADDRESSES = ["q_i", "q_f", "k_i", "k_f", "v", "out", "status"]
+BYTES_D, BYTES_RHO = 0xFF, 0xFF00
+
+
+def _words(config, rng):
+    """A random good descriptor, from the golden layout, with junk where nothing is read."""
+    d = 8 * rng.randint(1, config.d_max // 8)
+    l_q, l_kv = rng.randint(1, config.l_max), rng.randint(1, config.l_max)
+    zeros = np.zeros((max(l_q, l_kv), d), np.int64)
+    job = Job(q=zeros[:l_q], k=zeros[:l_kv], v=zeros[:l_kv],
+              scale=(rng.randrange(1 << 16), rng.choice([12, 63, rng.randint(12, 63)])),
+              valid_q=rng.choice([0, l_q, rng.randint(0, l_q)]),
+              valid_kv=rng.choice([0, l_kv, rng.randint(0, l_kv)]),
+              rho=rng.choice([-127, 127, rng.randint(-127, 127)]),
+              tau_head=rng.getrandbits(32), causal=rng.random() < 0.5,
+              exact=rng.random() < 0.5, dense=rng.random() < 0.5, drop=rng.random() < 0.5)
+    align = config.axi_data_width // 8
+    addresses = [rng.randrange(1 << 32) // align * align for _ in ADDRESSES[:-1]]
+    addresses.append(rng.randrange(1 << 32) // 64 * 64)
+    words = [int(w) for w in memory.descriptor(job, addresses)]
+    words[5] |= rng.getrandbits(16) << 16
+    words[13:] = [rng.getrandbits(32) for _ in words[13:]]
+    fields = {
+        "causal": job.causal, "exact": job.exact, "dense": job.dense, "drop": job.drop,
+        "l_q": l_q, "l_kv": l_kv, "valid_q": job.valid_q, "valid_kv": job.valid_kv,
+        "d8": d // 8, "rho": job.rho, "shift": job.scale[1], "tau_head": job.tau_head,
+        "mant": job.scale[0], **dict(zip(ADDRESSES, addresses, strict=True)), "error": 0,
+    }
+    return words, fields
+
+
+def _error(words, config):
+    """The first error that applies, from the words."""
+    l_q, l_kv = words[1] & 0xFFFF, words[1] >> 16
+    d, rho, shift = words[3] & 0xFF, words[3] >> 8 & 0xFF, words[3] >> 16
+    if words[0] & 0xFF != memory.Opcode.HDP or words[0] >> 12:
+        return Error.OPCODE
+    if d % 8 or not 8 <= d <= config.d_max:
+        return Error.DIMENSION
+    if not (1 <= l_q <= config.l_max and 1 <= l_kv <= config.l_max):
+        return Error.LENGTH
+    if words[2] & 0xFFFF > l_q or words[2] >> 16 > l_kv:
+        return Error.VALID
+    if rho == 0x80 or not 12 <= shift <= 63:
+        return Error.PRUNING
+    align = config.axi_data_width // 8
+    if any(a % align for a in words[6:13]) or words[12] % 64:
+        return Error.ALIGNMENT
+    return Error.NONE
+
+
+def _beats(words, config, bad=()):
+    raw = np.array(words, "<u4").tobytes()
+    size = config.axi_data_width // 8
+    return [{"data": int.from_bytes(raw[at : at + size], "little"),
+             "error": at // size in bad, "last": at + size == len(raw)}
+            for at in range(0, len(raw), size)]
+
+
+def _run(config, descriptors, rng, stall_in=0.0, stall_out=0.0):
+    """The decoded ``descriptors``, lists of beats."""
+    dut = DescriptorDecoder(config=config)
+    got = []
+
+    async def source(ctx):
+        for beats in descriptors:
+            await send(ctx, dut.i, beats, rng, stall_in)
+
+    async def sink(ctx):
+        got.extend(await receive(ctx, dut.o, len(descriptors), rng, stall_out))
+
+    simulate(dut, source, sink)
+    return got
+
+
+@pytest.mark.parametrize("stall_in, stall_out", stall_cases)
+@pytest.mark.parametrize("preset", ["hdp_tiny", "hdp_edge", "hdp_w12"])
+def test_good(preset, stall_in, stall_out):
+    config = load_config(preset)
+    rng = Random(f"{preset}{stall_in}")
+    jobs = [_words(config, rng) for _ in range(40)]
+    assert all(_error(words, config) == Error.NONE for words, _ in jobs)
+    got = _run(config, [_beats(words, config) for words, _ in jobs], rng, stall_in, stall_out)
+    for decoded, (_, fields) in zip(got, jobs, strict=True):
+        assert {name: decoded[name] for name, _ in descriptor_layout(config)} == fields
+
+
+def _set(word, mask, value):
+    def change(words):
+        words[word] = words[word] & ~mask | value
+    return change
+
+
+def _changes(config):
+    """(change of a good descriptor, error it makes), each edge of each rule from both sides."""
+    align = config.axi_data_width // 8
+    low, high = 0xFFFF, 0xFFFF0000
+    changes = [
+        (_set(0, 0xFF, 0), Error.OPCODE), (_set(0, 0xFF, 3), Error.OPCODE),
+        (_set(0, 0xFF, 0x81), Error.OPCODE), (_set(0, 0xF00, int(sum(Flag))), Error.NONE),
+        *((_set(0, 0, 1 << bit), Error.OPCODE) for bit in range(12, 32)),
+        *((_set(3, BYTES_D, d), Error.DIMENSION)
+          for d in (0, 1, 4, 7, 9, 12, config.d_max - 4, config.d_max + 8, 0xF8, 0xFF)),
+        (_set(3, BYTES_D, 8), Error.NONE), (_set(3, BYTES_D, config.d_max), Error.NONE),
+        (_set(1, low, 0), Error.LENGTH), (_set(1, high, 0), Error.LENGTH),
+        (_set(1, low, config.l_max + 1), Error.LENGTH),
+        (_set(1, high, (config.l_max + 1) << 16), Error.LENGTH),
+        (_set(1, low, 0x8001), Error.LENGTH), (_set(1, high, 0xFFFF << 16), Error.LENGTH),
+        (_set(3, BYTES_RHO, 0x8000), Error.PRUNING), (_set(3, BYTES_RHO, 0x8100), Error.NONE),
+        *((_set(3, high, shift << 16), Error.PRUNING)
+          for shift in (0, 11, 64, 12 + 64, 255, 12 + 256, 0x8000 + 12)),
+        (_set(3, high, 12 << 16), Error.NONE), (_set(3, high, 63 << 16), Error.NONE),
+    ]
+    for word in range(6, 13):
+        for bit in range(1, align.bit_length()):
+            changes.append((_set(word, 0, 1 << (bit - 1)), Error.ALIGNMENT))
+        changes.append((_set(word, 0, align), Error.ALIGNMENT if word == 12 else Error.NONE))
+    changes += [(_set(12, 0, 32), Error.ALIGNMENT), (_set(12, 0, 64), Error.NONE)]
+    return changes
+
+
+def _valid_changes(words):
+    l_q, l_kv = words[1] & 0xFFFF, words[1] >> 16
+    return [(_set(2, 0xFFFF, l_q + 1), Error.VALID), (_set(2, 0xFFFF, l_q), Error.NONE),
+            (_set(2, 0xFFFF0000, (l_kv + 1) << 16), Error.VALID),
+            (_set(2, 0xFFFF0000, l_kv << 16), Error.NONE),
+            (_set(2, 0xFFFF, 0xFFFF), Error.VALID)]
+
+
+@pytest.mark.parametrize("preset", ["hdp_tiny", "hdp_w12"])
+def test_each_error(preset):
+    config = load_config(preset)
+    rng = Random(4)
+    descriptors, expected = [], []
+    fixed = _changes(config)
+    for n in range(len(fixed) + 5):
+        words, _ = _words(config, rng)
+        change, error = (fixed + _valid_changes(words))[n]
+        change(words)
+        assert _error(words, config) == error
+        descriptors.append(_beats(words, config))
+        expected.append(error)
+    assert [decoded.error for decoded in _run(config, descriptors, rng)] == expected
+
+
+def test_first_error_wins():
+    config = load_config("hdp_tiny")
+    rng = Random(6)
+    wrong = [_set(0, 0, 1 << 20), _set(3, 0, 1), _set(1, 0xFFFF, 0),
+             _set(2, 0xFFFF0000, 0xFFFF << 16), _set(3, BYTES_RHO, 0x8000), _set(8, 0, 1)]
+    descriptors, expected = [], []
+    for choice in range(1 << len(wrong)):
+        words, _ = _words(config, rng)
+        for n, change in enumerate(wrong):
+            if choice >> n & 1:
+                change(words)
+        descriptors.append(_beats(words, config))
+        expected.append(_error(words, config))
+    assert len(set(expected)) == 7
+    assert [decoded.error for decoded in _run(config, descriptors, rng)] == expected
+
+
+@pytest.mark.parametrize("preset", ["hdp_tiny", "hdp_w12"])
+def test_bus_error_outranks_all_and_does_not_stick(preset):
+    config = load_config(preset)
+    rng = Random(8)
+    count = 512 // config.axi_data_width
+    descriptors, expected = [], []
+    for beat in range(count):
+        for wrong in (False, True):
+            words, _ = _words(config, rng)
+            if wrong:
+                words[0] = 0xFFFF_FFFF
+            descriptors += [_beats(words, config, {beat}), _beats(words, config)]
+            expected += [Error.BUS, _error(words, config)]
+    assert [decoded.error for decoded in _run(config, descriptors, rng)] == expected
+
+
+def test_latency():
+    config = load_config("hdp_edge")
+    dut = DescriptorDecoder(config=config)
+    words, _ = _words(config, Random(1))
+
+    async def bench(ctx):
+        assert await send(ctx, dut.i, _beats(words, config)) == 8
+        cycles = 1
+        while not ctx.get(dut.o.valid):
+            await ctx.tick()
+            cycles += 1
+        assert cycles == 3
+
+    simulate(dut, bench)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+from random import Random
+
+import pytest
+
+from golden.config import load_config
+from hw.shell.writer import Writer
+from tests.hw.helpers import AxiMemory, refusal, send, simulate, stall_cases
+
+SIZE = 1 << 16
+FILL = 0xA5
+
+
+def _requests(rng, count, beat_bytes):
+    """Runs that do not overlap, from all over the memory and often across a 4 KB border."""
+    requests, first = [], 0
+    while len(requests) < count:
+        first += rng.choice([0, 0, rng.randrange(60)])
+        beats = rng.choice([1, 2, rng.randint(1, 16), rng.randint(1, 70)])
+        requests.append({"address": first * beat_bytes, "beats": beats})
+        first += beats
+    assert first * beat_bytes <= SIZE
+    rng.shuffle(requests)
+    return requests
+
+
+def _run(dut, requests, memory, rng, stall_req=0.0, stall_data=0.0, limit=20_000):
+    """Cycles from the start to idle, and the bursts with errors; the memory is compared."""
+    size = memory.beat_bytes
+    words = [rng.getrandbits(8 * size) for r in requests for _ in range(r["beats"])]
+    expected = bytearray([FILL]) * SIZE
+    left = iter(words)
+    for request in requests:
+        for n in range(request["beats"]):
+            at = request["address"] + n * size
+            expected[at : at + size] = next(left).to_bytes(size, "little")
+    counted = {"beat": 0, "error": 0}
+    sent = []
+    cycles = []
+
+    async def source(ctx):
+        await send(ctx, dut.req, requests, rng, stall_req)
+        sent.append("req")
+
+    async def data(ctx):
+        await send(ctx, dut.i, [{"data": word} for word in words], rng, stall_data)
+        sent.append("data")
+
+    async def finish(ctx):
+        idle = False
+        cycle = 0
+        while not (idle and len(sent) == 2):
+            _, _, idle, beat, error = await ctx.tick().sample(dut.idle, dut.beat, dut.error)
+            counted["beat"] += beat
+            counted["error"] += error
+            cycle += 1
+        cycles.append(cycle)
+        # All is settled when idle rises: no strobe comes late.
+        assert counted["beat"] == len(words)
+        assert memory.data == expected
+        for _ in range(memory.latency + 8):
+            _, _, idle, beat, error = await ctx.tick().sample(dut.idle, dut.beat, dut.error)
+            assert (idle, beat, error) == (1, 0, 0)
+
+    async def serve(ctx):
+        await memory.writes(ctx, dut.axi)
+
+    # ``finish`` comes last, so that it sees what was sent in the same cycle.
+    simulate(dut, source, data, finish, background=[serve], limit=limit)
+    assert sum(beats for _, beats in memory.write_bursts) == len(words)
+    return cycles[0], counted["error"]
+
+
+def _memory(config, rng, **arguments):
+    return AxiMemory(bytearray([FILL]) * SIZE, config.axi_data_width, rng=rng, **arguments)
+
+
+@pytest.mark.parametrize("stall_in, stall_out", stall_cases)
+@pytest.mark.parametrize("preset, burst", [("hdp_tiny", 16), ("hdp_tiny", 4), ("hdp_w12", 16)])
+def test_data(preset, burst, stall_in, stall_out):
+    config = load_config(preset)
+    rng = Random(f"{preset}{burst}{stall_in}{stall_out}")
+    dut = Writer(config=config, burst=burst)
+    memory = _memory(config, rng, burst=burst, latency=rng.choice([1, 2, 9, 40]), stall=stall_out)
+    requests = _requests(rng, 40, config.axi_data_width // 8)
+    _, errors = _run(dut, requests, memory, rng, stall_in, stall_in)
+    assert errors == 0
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+@pytest.mark.parametrize("order", ["aw", "w"])
+def test_memory_that_wants_one_channel_first(order, stall):
+    config = load_config("hdp_tiny")
+    rng = Random(order)
+    dut = Writer(config=config)
+    memory = _memory(config, rng, latency=3, stall=stall, order=order)
+    _run(dut, _requests(rng, 40, 8), memory, rng)
+
+
+@pytest.mark.parametrize("stall_req, stall_data", [(0.95, 0.0), (0.0, 0.9)])
+def test_late_requests_or_data(stall_req, stall_data):
+    config = load_config("hdp_tiny")
+    rng = Random(7)
+    dut = Writer(config=config)
+    memory = _memory(config, rng, latency=3, stall=0.3)
+    _run(dut, _requests(rng, 25, 8), memory, rng, stall_req, stall_data)
+
+
+@pytest.mark.parametrize("resp, failing", [(0b10, True), (0b11, True), (0b01, False)])
+def test_errors(resp, failing):
+    config = load_config("hdp_tiny")
+    rng = Random(resp)
+    dut = Writer(config=config)
+    requests = _requests(rng, 30, 8)
+    bad = {r["address"] + 8 * rng.randrange(r["beats"]) for r in requests[::3]}
+    memory = _memory(config, rng, latency=6, stall=0.2, bad=bad, resp=resp)
+    _, errors = _run(dut, requests, memory, rng, 0.2, 0.2)
+    hit = sum(any(at <= b < at + 8 * beats for b in bad) for at, beats in memory.write_bursts)
+    assert hit > 0
+    assert errors == (hit if failing else 0)
+
+
+@pytest.mark.parametrize("latency", [1, 32])
+@pytest.mark.parametrize("count, beats", [(1, 1000), (125, 8), (20, 50), (600, 1)])
+def test_one_beat_per_cycle(latency, count, beats):
+    config = load_config("hdp_edge")
+    rng = Random(count)
+    dut = Writer(config=config)
+    memory = _memory(config, rng, latency=latency)
+    requests = [{"address": (n * beats + 3) * 8, "beats": beats} for n in range(count)]
+    cycles, _ = _run(dut, requests, memory, rng)
+    assert cycles == count * beats + latency + max(2, min(beats, 16)) + 4
+
+
+def test_late_responses():
+    """More single bursts than the writer counts, all answered long after."""
+    config = load_config("hdp_tiny")
+    rng = Random(9)
+    dut = Writer(config=config)
+    memory = _memory(config, rng, latency=300)
+    cycles, _ = _run(dut, [{"address": 8 * n, "beats": 1} for n in range(150)], memory, rng)
+    assert cycles > 2 * 300         # 63, 63 and 24 bursts wait for each other
+
+
+def test_address_waits_for_all_data_of_its_burst():
+    config = load_config("hdp_tiny")
+    dut = Writer(config=config)
+    rng = Random(2)
+    memory = _memory(config, rng)
+
+    async def bench(ctx):
+        assert ctx.get(dut.idle)
+        await send(ctx, dut.req, [{"address": 64, "beats": 20}])
+        assert not ctx.get(dut.idle)
+        await send(ctx, dut.i, [{"data": n} for n in range(7)])
+        for _ in range(20):
+            _, _, awvalid, wvalid = await ctx.tick().sample(dut.axi.awvalid, dut.axi.wvalid)
+            assert not awvalid and not wvalid
+        await send(ctx, dut.i, [{"data": 7}])      # the burst to the next multiple of 128
+        for _ in range(20):
+            await ctx.tick()
+        assert memory.write_bursts == [(64, 8)]
+        assert not ctx.get(dut.idle)
+        await send(ctx, dut.i, [{"data": n} for n in range(12)])
+        for _ in range(30):
+            await ctx.tick()
+        assert memory.write_bursts == [(64, 8), (128, 12)]
+        assert ctx.get(dut.idle)
+        await send(ctx, dut.i, [{"data": 1}])      # data ahead of their request
+        assert not ctx.get(dut.idle)
+
+    async def serve(ctx):
+        await memory.writes(ctx, dut.axi)
+
+    simulate(dut, bench, background=[serve])
+
+
+def test_bad_burst():
+    text = refusal(lambda: Writer(config=load_config("hdp_tiny"), burst=24))
+    assert text == "burst must be a power of two in 1..256, not 24"
