@@ -30,7 +30,9 @@ def describe(job: Job) -> str:
             + "".join(f", {mode}" for mode in modes))
 
 
-def _check_status(where: str, status: Status, expected: Status) -> None:
+def _check_status(where: str, status: Status | None, expected: Status) -> None:
+    if status is None:
+        raise MismatchError(f"{where}: no status record was written")
     for field in fields(Status):
         got, want = getattr(status, field.name), getattr(expected, field.name)
         if got != want:

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A coprocessor that knows no opcode: reads every descriptor, writes every status record with
 // error 1 (opcode) and leaves the outputs alone. It has the ports and registers of the real one,
-// so that benches can be tested without it. fault makes it break a rule:
-// 1 no interrupt, 2 wstrb with a gap, 3 writes one beat too far, 4 wrong id, 5 araddr moves while
-// it waits, 6 reads across 4 KB, 7 wlast too early, 8 irq does not clear, 9 arsize too small.
+// so that benches can be tested without it. A number written to 0xfc makes it break a rule:
+// 1 no interrupt, 2 wstrb with a gap, 3 writes one beat too far, 4 araddr moves while it waits,
+// 5 reads across 4 KB, 6 wlast too early, 7 irq does not clear, 8 arsize too small,
+// 9 awvalid falls before it is taken.
 module loopback (
   input clk, input rst, output reg irq,
   input [7:0] s_axil_awaddr, input [2:0] s_axil_awprot, input s_axil_awvalid,

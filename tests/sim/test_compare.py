@@ -53,6 +53,13 @@ def test_a_wrong_status_field_is_named(field):
         check(simulation, JOBS, CONFIG)
 
 
+def test_a_missing_status_record_is_named():
+    simulation = _perfect()
+    simulation.results[3] = (simulation.results[3][0], None)
+    with pytest.raises(MismatchError, match=r"job 3 .*no status record was written"):
+        check(simulation, JOBS, CONFIG)
+
+
 @pytest.mark.parametrize("name", ["jobs_done", "jobs_failed", "read_bytes", "write_bytes"])
 def test_a_wrong_counter_is_named(name):
     simulation = _perfect()

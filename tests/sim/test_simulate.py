@@ -80,9 +80,10 @@ def test_register_accesses_of_a_test():
         during=[Access(doorbell, 1, write=True), Access(AT["status"])],
         after=[Access(AT["jobs_done"])])
     answers = run([batch])[0].accesses
-    assert answers["before"] == [(0, SLVERR), (32, 0), (1, SLVERR), (32, 0), (0, SLVERR)]
-    assert answers["during"] == [(1, SLVERR), (1, 0)]
-    assert answers["after"] == [(5, 0)]
+    assert answers["before"] == [(0, SLVERR, 0), (32, 0, 0), (1, SLVERR, 0), (32, 0, 0),
+                                 (0, SLVERR, 0)]
+    assert answers["during"] == [(1, SLVERR, 0), (1, 0, 0)]
+    assert answers["after"] == [(5, 0, 0)]
 
 
 FAULTS = {
