@@ -98,7 +98,7 @@ class CachedRunner:
         log, results = scratch / "run.log", scratch / "results.xml"
         self.run_env = {"COCOTB_LOG_LEVEL": "WARNING", "GPI_LOG_LEVEL": "WARNING",
                         "COCOTB_ANSI_OUTPUT": "0",
-                        "PYTHONWARNINGS": "ignore", "PYTHONDONTWRITEBYTECODE": "1", **env}
+                        "PYTHONWARNINGS": "ignore", "COCOTB_REWRITE_ASSERTION_FILES": "", **env}
         with suppress(RuntimeError, SystemExit):        # the results tell more
             self.test(test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog",
                       build_dir=directory, test_dir=scratch, results_xml=str(results),
