@@ -2,7 +2,7 @@
 """Fetch upon mask: only kept blocks reach the array again."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import fifo, stream, wiring
+from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
@@ -11,6 +11,11 @@ from hw.hdp.layouts import Mode, op_layout, row_layout, score_row_layout
 from hw.hdp.rows import RowWalker
 
 __all__ = ["FetchUponMask", "MaskScanner"]
+
+
+def kept_column_layout(config: Config) -> data.StructLayout:
+    """A kept column of a row of blocks, and whether it is the row's last one."""
+    return data.StructLayout({"column": config.block_width, "last": 1})
 
 
 class MaskScanner(wiring.Component):
@@ -42,13 +47,8 @@ class MaskScanner(wiring.Component):
             "all": In(1),
             "mask_column": Out(config.block_width),
             "mask_bit": In(1),
-            "o": Out(stream.Signature(self._layout(config))),
+            "o": Out(stream.Signature(kept_column_layout(config))),
         })
-
-    @staticmethod
-    def _layout(config):
-        from amaranth.lib import data
-        return data.StructLayout({"column": config.block_width, "last": 1})
 
     def elaborate(self, platform):
         m = Module()
@@ -105,7 +105,7 @@ class FetchUponMask(wiring.Component):
     Members
     -------
     start : In(1)
-        Strobe while not busy; the job's fields are then held until ``done``.
+        Strobe while not busy; the job's fields are held from then on while busy.
     bank, valid_q, valid_kv, causal, d8, exact, dense, drop, mant, shift : In
         The job; ``d8`` is d / 8.
     integer_rows, integer_from : In
@@ -114,14 +114,13 @@ class FetchUponMask(wiring.Component):
         Rows of the head whose mask is complete.
     mask_row, mask_column : Out
         Mask address in ``bank``; ``mask_bit`` in the next cycle.
-    slot_free : In(1)
-        The next row may begin: the score buffer has a slot for it.
     op : Out(stream of op_layout)
     row : Out(stream of score_row_layout)
-        Announces each row before its operations; must be ready while ``slot_free``.
+        Announces each row before its operations; taken when there is room for its scores.
     columns_en, columns : Out
-        Strobe for each row: its visible blocks, for the statistics of a dense head.
-    busy, done : Out(1)
+        Strobe with each row: its visible blocks, for the statistics of a dense head.
+    busy : Out(1)
+        Until the last operation has been issued.
     """
 
     def __init__(self, *, config: Config):
@@ -144,13 +143,11 @@ class FetchUponMask(wiring.Component):
             "mask_row": Out(config.block_width),
             "mask_column": Out(config.block_width),
             "mask_bit": In(1),
-            "slot_free": In(1),
             "op": Out(stream.Signature(op_layout(config))),
             "row": Out(stream.Signature(score_row_layout(config))),
             "columns_en": Out(1),
             "columns": Out(range(config.blocks + 1)),
             "busy": Out(1),
-            "done": Out(1),
         })
 
     def elaborate(self, platform):
@@ -203,19 +200,17 @@ class FetchUponMask(wiring.Component):
             with m.State("ROW"):
                 m.d.comb += self.busy.eq(1)
                 masked = self.dense | (self.masked_rows > next_row.row) | (next_row.columns == 0)
-                with m.If(walker.o.valid & self.slot_free & masked):
-                    m.d.comb += [walker.o.ready.eq(1), self.row.valid.eq(1),
-                                 self.columns_en.eq(1)]
+                m.d.comb += self.row.valid.eq(walker.o.valid & masked)
+                with m.If(self.row.valid & self.row.ready):
+                    m.d.comb += [walker.o.ready.eq(1), self.columns_en.eq(1)]
                     m.d.sync += [
                         row.eq(next_row),
                         fraction.eq(~full & self.integer_rows
                                     & (next_row.row >= self.integer_from)),
                     ]
+                    # The last row is never without columns.
                     with m.If(next_row.columns != 0):
                         m.next = "SCAN"
-                    with m.Elif(next_row.last):
-                        m.d.comb += self.done.eq(1)
-                        m.next = "IDLE"
             with m.State("SCAN"):
                 m.d.comb += [self.busy.eq(1), scanner.start.eq(1)]
                 m.d.sync += chunk.eq(0)
@@ -231,7 +226,6 @@ class FetchUponMask(wiring.Component):
                             m.d.sync += slot.eq(slot ^ fraction)
                             m.next = "ROW"
                             with m.If(row.last):
-                                m.d.comb += self.done.eq(1)
                                 m.next = "IDLE"
         return m
 

@@ -37,7 +37,7 @@ class IntegerPass(wiring.Component):
     Members
     -------
     start : In(1)
-        Strobe while not busy; the job's fields are then held until ``done``.
+        Strobe while not busy; the job's fields are held from then on while busy.
     bank, valid_q, valid_kv, causal, d8 : In
         The job; ``d8`` is d / 8.
     keep : In(1)
@@ -50,8 +50,8 @@ class IntegerPass(wiring.Component):
         Strobe: this row's scores follow.
     kept_row : Out(1)
         With ``begin``: its integer scores are kept.
-    busy, done : Out(1)
-        ``done`` strobes when the last operation has been issued.
+    busy : Out(1)
+        Until the last operation has been issued.
     """
 
     def __init__(self, *, config: Config):
@@ -71,7 +71,6 @@ class IntegerPass(wiring.Component):
             "row": Out(sparsity_row_layout(config)),
             "kept_row": Out(1),
             "busy": Out(1),
-            "done": Out(1),
         })
 
     def elaborate(self, platform):
@@ -144,6 +143,5 @@ class IntegerPass(wiring.Component):
                         with m.If(last_column):
                             m.next = "ROW"
                             with m.If(row.last):
-                                m.d.comb += self.done.eq(1)
                                 m.next = "IDLE"
         return m
