@@ -19,10 +19,11 @@ def kept_column_layout(config: Config) -> data.StructLayout:
 
 
 class MaskScanner(wiring.Component):
-    """Finds the kept columns of a row of blocks, a mask bit per cycle, two cycles ahead.
+    """Finds the kept columns of a row of blocks, a mask bit per cycle; up to four wait.
 
     Each column comes with the word whether it is the row's last kept one, so it is held back
-    until the next one or the end of the row is found.
+    until the next one or the end of the row is found: four cycles after ``start`` if it is the
+    only one of the row. A mask keeps at least one column of a row.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ class MaskScanner(wiring.Component):
     Members
     -------
     start, columns : In
-        Strobe while the previous row's last column has been taken; ``columns > 0``.
+        Strobe once the previous row's last column has been taken; ``columns > 0`` is held.
     all : In(1)
         Every column is kept (dense), whatever the mask says.
     mask_column : Out
@@ -165,30 +166,24 @@ class FetchUponMask(wiring.Component):
         ]
         full = Signal()
         m.d.comb += full.eq(self.exact | self.dense)
-        fraction_chunks = Signal(range(config.d_max // 2 + 1))
-        full_chunks = Signal.like(fraction_chunks)
+        full_chunks = Signal(range(-(-config.d_max // config.taps) + 1))
+        fraction_chunks = Signal.like(full_chunks)
         fraction = Signal()              # this row gets the fraction pass
         slot = Signal()                  # of the integer scores
         chunk = Signal.like(self.op.payload.chunk)
-        op, found = self.op.payload, scanner.o.payload
+        op, found, next_row = self.op.payload, scanner.o.payload, walker.o.payload
         m.d.comb += [
             op.mode.eq(Mux(fraction, Mode.FRACTION, Mode.FULL)),
             op.exact.eq(full),
             op.bank.eq(self.bank),
-            op.row.eq(row.row),
-            op.column.eq(found.column),
             op.chunk.eq(chunk),
             op.first.eq(chunk == 0),
             op.last.eq(chunk == Mux(fraction, fraction_chunks, full_chunks) - 1),
-            op.tag.column.eq(found.column),
-            op.tag.visible.eq(visibility(found.column, row.limit)),
-            op.tag.last.eq(found.last),
             op.tag.integer.eq(fraction),
             op.tag.slot.eq(slot),
         ]
-        self._announce(m, walker.o.payload)
-
-        next_row = walker.o.payload
+        self._place(m, row, found)
+        self._announce(m, next_row)
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.start):
@@ -213,7 +208,6 @@ class FetchUponMask(wiring.Component):
                         m.next = "SCAN"
             with m.State("SCAN"):
                 m.d.comb += [self.busy.eq(1), scanner.start.eq(1)]
-                m.d.sync += chunk.eq(0)
                 m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += [self.busy.eq(1), self.op.valid.eq(scanner.o.valid)]
@@ -228,6 +222,17 @@ class FetchUponMask(wiring.Component):
                             with m.If(row.last):
                                 m.next = "IDLE"
         return m
+
+    def _place(self, m, row, found):
+        """The block that is issued."""
+        op = self.op.payload
+        m.d.comb += [
+            op.row.eq(row.row),
+            op.column.eq(found.column),
+            op.tag.column.eq(found.column),
+            op.tag.visible.eq(visibility(found.column, row.limit)),
+            op.tag.last.eq(found.last),
+        ]
 
     def _announce(self, m, next_row):
         announced = self.row.payload

@@ -217,3 +217,26 @@ def test_no_more_rows_than_credits(keep, rows):
         assert sum(begun) == rows + 1
 
     simulate(dut, testbench)
+
+
+def test_rows_that_are_not_kept_need_no_score_slot():
+    """The next head runs although the score slots are full of the previous one."""
+    dut = IntegerPass(config=small_config())
+    begun = []
+
+    async def testbench(ctx):
+        for name, value in {"valid_q": 4, "valid_kv": 4, "d8": 1}.items():
+            ctx.set(getattr(dut, name), value)
+        ctx.set(dut.op.ready, 1)
+        for keep in (1, 0, 1):
+            ctx.set(dut.keep, keep)
+            ctx.set(dut.start, 1)
+            for _ in range(30):
+                begin = ctx.get(dut.begin)
+                begun.append(begin)
+                await ctx.tick()
+                ctx.set(dut.row_masked, begin)
+                ctx.set(dut.start, 0)
+        assert [sum(begun[n : n + 30]) for n in (0, 30, 60)] == [2, 2, 0]
+
+    simulate(dut, testbench)
