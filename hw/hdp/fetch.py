@@ -96,6 +96,9 @@ class MaskScanner(wiring.Component):
 class FetchUponMask(wiring.Component):
     """Issues the kept blocks of a head, ceil(d / 2T) cycles each, or ceil(d / T) in full.
 
+    A row's first operation comes five cycles after its announcement at the earliest; a mask bit is
+    read per cycle, so that only rows with few kept blocks wait for the next one.
+
     Rows whose integer scores were kept get the fraction pass; the others, and every block in the
     exact and dense modes, the full product.
 
