@@ -87,6 +87,10 @@ class Everything(wiring.Component):
         ]
         with m.If(wire[0]):
             m.d.sync += colour.eq(Colour.GREEN)
+        with m.FSM():
+            for state, after in (("IDLE", "RUN"), ("RUN", "DONE"), ("DONE", "IDLE")):
+                with m.State(state), m.If(wire[1]):
+                    m.next = after
         m.d.sync += reg.eq(queue.r_data)
         m.d.sync += self.total.eq(sum(s.y for s in squares) + offsets[0].y + offsets[1].y)
         return m
@@ -140,6 +144,34 @@ def test_registers_and_read_ports_have_names(everything):
     verilog, _ = everything
     assert "total <= total_next;" in verilog
     assert "read__data_reg <= table_[" in verilog
+
+
+def test_initial_contents_are_folded(everything):
+    verilog, _ = everything
+    assert re.search(r"""  initial begin : init_table_
+    integer init_table__at;
+    table_\[0\] = 8'h01;
+    table_\[1\] = 8'h02;
+    for \(init_table__at = 2; init_table__at <= 7; init_table__at = init_table__at \+ 1\)
+      table_\[init_table__at\] = 8'h00;
+  end
+""", verilog)
+
+
+def test_an_instance_named_like_a_signal_keeps_its_class():
+    class Clash(wiring.Component):
+        x: In(4)
+        y: Out(8)
+
+        def elaborate(self, platform):
+            m = Module()
+            m.submodules.square = unit = SquareUnit()
+            square = Signal(8, name="square")
+            m.d.comb += [unit.x.eq(self.x), square.eq(unit.y), self.y.eq(square + 1)]
+            return m
+
+    verilog, _ = emitter.to_verilog(Clash(), "hdp_test")
+    assert modules(verilog) == ["hdp_test", "hdp_test_square_unit"]
 
 
 def test_no_internal_attributes(everything):
