@@ -71,15 +71,17 @@ class _Bench:
                           bus_read_bytes=transport.reads.bytes_moved - reads,
                           bus_write_bytes=transport.writes.bytes_moved - writes)
 
-    async def _access(self, accesses: list[Access]) -> list[tuple[int, int]]:
-        """``(value, response)`` of each register access."""
+    async def _access(self, accesses: list[Access]) -> list[tuple[int, int, int]]:
+        """``(value, response, irq)`` of each register access, irq as it is afterwards."""
         answers = []
         for access in accesses:
             if access.write:
-                response = await self.transport.try_write(access.address, access.value)
-                answers.append((access.value, response))
+                value = access.value
+                response = await self.transport.try_write(access.address, value)
             else:
-                answers.append(await self.transport.try_read(access.address))
+                value, response = await self.transport.try_read(access.address)
+            await ClockCycles(self.dut.clk, 2)      # what is registered on its way to irq
+            answers.append((value, response, int(self.dut.irq.value)))
         return answers
 
     def _progress(self, done: int) -> None:

@@ -30,7 +30,9 @@ def describe(job: Job) -> str:
             + "".join(f", {mode}" for mode in modes))
 
 
-def _check_status(where: str, status: Status, expected: Status) -> None:
+def _check_status(where: str, status: Status | None, expected: Status) -> None:
+    if status is None:
+        raise MismatchError(f"{where}: no status record was written")
     for field in fields(Status):
         got, want = getattr(status, field.name), getattr(expected, field.name)
         if got != want:
@@ -50,7 +52,8 @@ def _failed(error: Error) -> Status:
                   blocks_total=0, read_bytes=0, write_bytes=0)
 
 
-def _check_counters(simulation: Simulation, jobs: Sequence[Job], results: Mapping[int, HeadResult],
+def _check_counters(simulation: Simulation, jobs: Sequence[Job],
+                    results: Mapping[int, HeadResult],
                     errors: Mapping[int, Error], config: Config) -> None:
     layout = Layout(config)
     registers = simulation.registers
@@ -76,9 +79,10 @@ def _check_counters(simulation: Simulation, jobs: Sequence[Job], results: Mappin
         "value_slots": sum(w.value for w in work),
     }
     for name, products in least.items():
-        if registers[name] * config.multipliers < products:
-            raise MismatchError(f"register {name} is {registers[name]}, but the work needs at least "
-                           f"{products / config.multipliers:g}")
+        needed = products / config.multipliers
+        if registers[name] < needed:
+            raise MismatchError(f"register {name} is {registers[name]}, but the work needs at "
+                                f"least {needed:g}")
 
 
 def check(simulation: Simulation, jobs: Sequence[Job], config: Config,

@@ -11,11 +11,10 @@ from golden.config import Config
 from golden.hdp import Job
 from golden.memory import Image, Layout
 
-__all__ = ["COUNTERS", "BusError", "Driver", "DriverError", "Transport", "writable_ranges"]
+__all__ = ["BusError", "Driver", "DriverError", "Transport", "writable_ranges"]
 
 _REGISTERS = {register.name: register for register in registers.REGISTERS}
 POLL_CYCLES = 20_000       # between two looks at jobs_done, if somebody wants to know
-COUNTERS = tuple(r.name for r in registers.REGISTERS if r.address >= 0x40)
 
 
 class DriverError(RuntimeError):
@@ -113,7 +112,7 @@ class Driver:
         raise DriverError(f"no interrupt after {cycles} cycles; {await self.describe()}")
 
     async def counters(self) -> dict[str, int]:
-        return {name: await self.read(name) for name in COUNTERS}
+        return {name: await self.read(name) for name in registers.counter_names()}
 
     async def describe(self) -> str:
         """Status and counters in one line, for messages."""

@@ -106,8 +106,8 @@ class BatchReply:
         Bytes that the memory model saw move.
     cycles : int
         Clock cycles from before the doorbell's write to the interrupt.
-    accesses : dict of str to list of (int, int)
-        ``(value, response)`` of the accesses before, during and after.
+    accesses : dict of str to list of (int, int, int)
+        ``(value, response, irq)`` of the accesses before, during and after.
     """
 
     image: np.ndarray

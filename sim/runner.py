@@ -56,6 +56,12 @@ class CachedRunner:
         """Name of the file that a run needs."""
         raise NotImplementedError
 
+    def before_build(self, objects: Path) -> None:
+        """Called with the empty directory that a build fills."""
+
+    def after_build(self, objects: Path) -> None:
+        """Called with the filled directory before it is thrown away."""
+
     def _set_env_test(self) -> None:
         super()._set_env_test()
         path = os.pathsep.join([str(ROOT), self.env["PYTHONPATH"]])
@@ -70,6 +76,8 @@ class CachedRunner:
         def make(work: Path) -> None:
             source, log, objects = work / f"{top}.v", work / "build.log", work / "objects"
             source.write_text(verilog, encoding="utf-8")
+            objects.mkdir()
+            self.before_build(objects)
             try:
                 self.build(sources=[source], hdl_toplevel=top, build_dir=objects, always=True,
                            build_args=list(self.flags), timescale=self.timescale_args,
@@ -77,6 +85,7 @@ class CachedRunner:
             except (RuntimeError, OSError, SystemExit) as err:
                 raise SimulationError(f"{type(self).__name__} cannot build {top}: {err}\n"
                                       f"{tail(log)}") from None
+            self.after_build(objects)
             shutil.copy2(objects / self.product(top), work / self.product(top))
             shutil.rmtree(objects)
 
@@ -89,7 +98,7 @@ class CachedRunner:
         log, results = scratch / "run.log", scratch / "results.xml"
         self.run_env = {"COCOTB_LOG_LEVEL": "WARNING", "GPI_LOG_LEVEL": "WARNING",
                         "COCOTB_ANSI_OUTPUT": "0",
-                        "PYTHONWARNINGS": "ignore", "PYTHONDONTWRITEBYTECODE": "1", **env}
+                        "PYTHONWARNINGS": "ignore", "COCOTB_REWRITE_ASSERTION_FILES": "", **env}
         with suppress(RuntimeError, SystemExit):        # the results tell more
             self.test(test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog",
                       build_dir=directory, test_dir=scratch, results_xml=str(results),

@@ -31,10 +31,10 @@ def multiply(a, b):
 
 def add_sub(a, b, subtract):
     """``a - b`` if ``subtract`` else ``a + b``, in one carry chain: the carry enters as a bit."""
-    width = max(len(a) + b.shape().signed, len(b) + a.shape().signed) + 1
+    width = max(len(x) + (not x.shape().signed) for x in (a, b)) + 1
     a, b = (Cat(x, (x[-1] if x.shape().signed else C(0, 1)).replicate(width - len(x)))
             for x in (a, b))
-    return (Cat(C(1, 1), a) + Cat(subtract, b ^ subtract.replicate(width)))[1 : width + 1].as_signed()
+    return (Cat(C(1, 1), a) + Cat(subtract, Mux(subtract, ~b, b)))[1 : width + 1].as_signed()
 
 
 class ComposableMultiplier(wiring.Component):

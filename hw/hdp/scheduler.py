@@ -212,17 +212,18 @@ class Scheduler(wiring.Component):
         command = self.command.payload
         bank = Signal()
         job = self.jobs[bank]
-        queries = Signal()
+        plane, queries = Signal(Plane), Signal()
         addresses = {Plane.K_I: job.k_i, Plane.Q_I: job.q_i, Plane.K_F: job.k_f,
                      Plane.Q_F: job.q_f, Plane.V: job.v}
         m.d.comb += [
             command.bank.eq(bank), command.d8.eq(job.d8),
-            queries.eq((command.plane == Plane.Q_I) | (command.plane == Plane.Q_F)),
+            command.plane.eq(plane),
+            queries.eq((plane == Plane.Q_I) | (plane == Plane.Q_F)),
             command.rows.eq(Mux(queries, job.valid_q, job.valid_kv)),
         ]
-        with m.Switch(command.plane):
-            for plane, address in addresses.items():
-                with m.Case(plane):
+        with m.Switch(plane):
+            for which, address in addresses.items():
+                with m.Case(which):
                     m.d.comb += command.address.eq(address)
         # A bank's idleness is known one cycle after it is accepted.
         fresh = Signal()
@@ -242,10 +243,10 @@ class Scheduler(wiring.Component):
                         m.d.sync += front_state.integer_loaded.eq(1)
                     with m.Else():
                         m.next = "K_I"
-            for plane, following in (("K_I", "Q_I"), ("Q_I", "IDLE"), ("K_F", "Q_F"),
+            for state, following in (("K_I", "Q_I"), ("Q_I", "IDLE"), ("K_F", "Q_F"),
                                      ("Q_F", "V"), ("V", "IDLE")):
-                with m.State(plane):
-                    m.d.comb += [self.command.valid.eq(1), command.plane.eq(Plane[plane])]
+                with m.State(state):
+                    m.d.comb += [self.command.valid.eq(1), plane.eq(Plane[state])]
                     with m.If(self.command.ready):
                         m.next = following
 

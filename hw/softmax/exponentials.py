@@ -101,23 +101,23 @@ class RowExponentials(wiring.Component):
                 m.d.sync += top[n].eq(Mux(has_zero & is_low, 0, token.top[n]))
                 m.d.sync += self.row.hidden[n].eq(token.limit[n] - token.kept[n])
 
-        fetch = self._fetch(m, taken)
-        pick, scores = self._scores(m, fetch)
+        pick, scores = self._scores(m, self._fetch(m, taken))
         item, diffs = self._differences(m, pick, scores, top, zero, limit)
         self._exponentials(m, item, diffs, scale)
 
-        # The row's registers serve the items up to the exponents, and then its first item.
+        # The row's registers serve its items up to the exponents, and then the first one to come
+        # out. Until then it is pending; the items come without a gap, so that none is left to
+        # pick when picking ends.
         pending = Signal()
         with m.If(taken):
             m.d.sync += pending.eq(1)
         with m.Elif(self.item.first):
             m.d.sync += pending.eq(0)
-        m.d.comb += self.i.ready.eq(
-            self.en & ~(fetch[0].valid | fetch[1].valid | pick.valid | pending))
+        m.d.comb += self.i.ready.eq(self.en & ~(pick.valid | pending))
         return EnableInserter(self.en)(m)
 
     def _fetch(self, m, taken):
-        """What is being addressed, and what the buffer shows: the background, then the entries."""
+        """Addresses the background and then the entries; returns what the buffer shows."""
         config = self._config
         address = Signal(StructLayout({
             "valid": 1,
@@ -154,11 +154,10 @@ class RowExponentials(wiring.Component):
         # it shows.
         m.d.comb += self.score_addr.slot.eq(slot)
         m.d.comb += self.score_addr.index.eq(Mux(self.en, address.index, shown.index))
-        return address, shown
+        return shown
 
-    def _scores(self, m, fetch):
+    def _scores(self, m, shown):
         """Registers the buffer's data, whose own output is slow; the background's scores are 0."""
-        _, shown = fetch
         pick = Signal(StructLayout({**_members(shown), "column": self._config.block_width}))
         m.d.sync += [pick[name].eq(shown[name]) for name in _members(shown)]
         m.d.sync += pick.column.eq(self.score_data.column)

@@ -205,11 +205,14 @@ class SoftmaxUnit(wiring.Component):
         """
         turn = Signal(2)
         m.d.sync += turn.eq(Cat(part.last, turn[0]))
-        row = turn[1]
-        background = Signal(EXP_FRAC + 1 + self._config.length_width, reset_less=True)
+        # What is multiplied is known, and chosen, a cycle before the last sum.
+        factor = Signal(EXP_FRAC + 1, reset_less=True)
+        times = Signal(self._config.length_width, reset_less=True)
+        background = Signal(len(factor) + len(times), reset_less=True)
         entries = Signal(self._config.denominator_width, reset_less=True)
         den = Signal(self._config.denominator_width, reset_less=True)
-        m.d.sync += background.eq(e0[row] * hidden[row]), entries.eq(sums[row])
+        m.d.sync += factor.eq(e0[turn[0]]), times.eq(hidden[turn[0]])
+        m.d.sync += background.eq(factor * times), entries.eq(sums[turn[1]])
         m.d.sync += den.eq(entries + background)
 
         m.submodules.reciprocal = reciprocal = self._reciprocal

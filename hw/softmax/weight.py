@@ -44,18 +44,18 @@ class PairQuantiser(wiring.Component):
             m.d.sync += mag.eq(Mux(w < 0, -w, w))
             mags.append(delayed(m, mag, 1, name=f"mag_{n}"))
             signs.append(delayed(m, w[-1], 2, name=f"sign_{n}"))
-        # over[k]: with a shift of k steps the rounded magnitude would not fit. The rounding makes
-        # 2**MANT_BITS out of anything from half a last place below it.
+        # over[k]: after a shift by k steps the rounded magnitude would not fit. It rounds up to
+        # 2**MANT_BITS where the bits that stay and the first that goes are all ones.
         for k in range(STEPS):
-            shift = SHIFT_STEP * k
-            least = (1 << (MANT_BITS + shift)) - ((1 << shift) >> 1)
             flag = Signal(name=f"over_{k}", reset_less=True)
-            m.d.sync += flag.eq((mags[0][0] >= least) | (mags[1][0] >= least))
+            m.d.sync += flag.eq(self._is_over(mags[0][0], k) | self._is_over(mags[1][0], k))
             over.append(flag)
 
         # The flags are a thermometer: their number is the first shift that fits.
         index = Signal.like(self.o.shift)
-        m.d.comb += index.eq(sum(over))
+        for k, flag in enumerate(over):
+            with m.If(flag):
+                m.d.comb += index.eq(k + 1)
         m.d.sync += self.o.shift.eq(index)
         for n in range(2):
             mag = mags[n][1] << 1                          # one fraction bit, for the rounding
@@ -65,3 +65,11 @@ class PairQuantiser(wiring.Component):
             m.d.sync += self.o.mant[n].mag.eq(halved(picked))
             m.d.sync += self.o.mant[n].sign.eq(signs[n][2] & picked.any())
         return m
+
+    @staticmethod
+    def _is_over(mag, k: int):
+        if k == 0:
+            return mag[MANT_BITS:].any()
+        low = SHIFT_STEP * k - 1
+        high = low + MANT_BITS + 1
+        return mag[high:].any() | mag[low:high].all()

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A coprocessor that knows no opcode: reads every descriptor, writes every status record with
 // error 1 (opcode) and leaves the outputs alone. It has the ports and registers of the real one,
-// so that benches can be tested without it. FAULT makes it break a rule:
-// 1 no interrupt, 2 wstrb with a gap, 3 writes one beat too far, 4 wrong id, 5 araddr moves while
-// it waits, 6 reads across 4 KB, 7 wlast too early, 8 irq does not clear, 9 arsize too small.
+// so that benches can be tested without it. A number written to 0xfc makes it break a rule:
+// 1 no interrupt, 2 wstrb with a gap, 3 writes one beat too far, 4 araddr moves while it waits,
+// 5 reads across 4 KB, 6 wlast too early, 7 irq does not clear, 8 arsize too small,
+// 9 awvalid falls before it is taken.
 module loopback (
   input clk, input rst, output reg irq,
   input [7:0] s_axil_awaddr, input [2:0] s_axil_awprot, input s_axil_awvalid,
@@ -26,29 +27,30 @@ module loopback (
   input m_axi_rid, input [63:0] m_axi_rdata, input [1:0] m_axi_rresp, input m_axi_rlast,
   input m_axi_rvalid, output m_axi_rready
 );
-  parameter FAULT = 0, FORMAT = 0, LIMITS = 0, MULTIPLIERS = 0;
+  parameter FORMAT = 0, LIMITS = 0, MULTIPLIERS = 0;
   localparam IDLE = 0, READ = 1, DATA = 2, WRITE = 3, WDATA = 4, RESPONSE = 5;
 
   reg [2:0] state;
   reg [2:0] beat;
+  reg [3:0] fault = 0;
   reg [31:0] left, source, target, jobs, cycles, table_address;
   reg enable, pending, over;
   wire busy = state != IDLE;
 
   assign {m_axi_awid, m_axi_arid} = 0;
-  assign m_axi_awlen = FAULT == 3 ? 8 : 7;
+  assign m_axi_awlen = fault == 3 ? 8 : 7;
   assign m_axi_arlen = 7;
   assign m_axi_awsize = 3;
-  assign m_axi_arsize = FAULT == 9 ? 2 : 3;
+  assign m_axi_arsize = fault == 8 ? 2 : 3;
   assign m_axi_awburst = 1;
   assign m_axi_arburst = 1;
-  assign m_axi_araddr = FAULT == 5 ? source ^ {cycles, 3'b0} : FAULT == 6 ? source + 32'hfe0 : source;
+  assign m_axi_araddr = fault == 4 ? source ^ {cycles, 3'b0} : fault == 5 ? source + 32'hfe0 : source;
   assign m_axi_awaddr = target;
   assign m_axi_rready = state == DATA;
   assign m_axi_bready = state == RESPONSE;
   assign m_axi_wdata = beat == 0 && !over ? 64'h0000000000000101 : 64'h0;
-  assign m_axi_wstrb = FAULT == 2 ? 8'hfe : 8'hff;
-  assign m_axi_wlast = FAULT == 7 ? beat == 6 : FAULT == 3 ? over : beat == 7;
+  assign m_axi_wstrb = fault == 2 ? 8'hfe : 8'hff;
+  assign m_axi_wlast = fault == 6 ? beat == 6 : fault == 3 ? over : beat == 7;
 
   wire write = s_axil_awvalid && s_axil_wvalid && !s_axil_bvalid;
   wire read = s_axil_arvalid && !s_axil_rvalid;
@@ -62,7 +64,7 @@ module loopback (
   end
 
   always @(posedge clk) begin
-    irq <= enable && pending && FAULT != 1;
+    irq <= enable && pending && fault != 1;
     if (s_axil_bready) s_axil_bvalid <= 0;
     if (s_axil_rready) s_axil_rvalid <= 0;
     if (busy) cycles <= cycles + 1;
@@ -79,7 +81,8 @@ module loopback (
           m_axi_awvalid <= 1;
         end
       end
-      WRITE: if (m_axi_awready) begin
+      WRITE: if (!m_axi_awready) m_axi_awvalid <= fault != 9 || !m_axi_awvalid;
+      else if (m_axi_awvalid) begin
         m_axi_awvalid <= 0;
         m_axi_wvalid <= 1;
         state <= WDATA;
@@ -87,7 +90,7 @@ module loopback (
       WDATA: if (m_axi_wready) begin
         beat <= beat + 1;
         if (beat == 7) over <= 1;
-        if (FAULT == 3 ? over : beat == 7) begin
+        if (fault == 3 ? over : beat == 7) begin
           m_axi_wvalid <= 0;
           beat <= 0;
           over <= 0;
@@ -108,8 +111,9 @@ module loopback (
       s_axil_bvalid <= 1;
       s_axil_bresp <= 0;
       case (s_axil_awaddr)
+        8'hfc: fault <= s_axil_wdata;
         8'h14: enable <= s_axil_wdata[0];
-        8'h18: if (s_axil_wdata[1] && FAULT != 8) pending <= 0;
+        8'h18: if (s_axil_wdata[1] && fault != 7) pending <= 0;
         8'h1c: table_address <= s_axil_wdata;
         8'h20: if (busy || s_axil_wdata == 0 || table_address[5:0] != 0) s_axil_bresp <= 2;
           else begin
@@ -128,7 +132,7 @@ module loopback (
       s_axil_rvalid <= 1;
       s_axil_rresp <= 0;
       case (s_axil_araddr)
-        8'h00: s_axil_rdata <= FAULT == 4 ? 32'h12345678 : 32'h4e555250;
+        8'h00: s_axil_rdata <= 32'h4e555250;
         8'h04: s_axil_rdata <= 1;
         8'h08: s_axil_rdata <= FORMAT;
         8'h0c: s_axil_rdata <= LIMITS;
@@ -148,7 +152,7 @@ module loopback (
     end
     if (rst) begin
       {irq, s_axil_bvalid, s_axil_rvalid, m_axi_arvalid, m_axi_awvalid, m_axi_wvalid} <= 0;
-      {state, beat, over, enable, pending, jobs, cycles, table_address} <= 0;
+      {fault, state, beat, over, enable, pending, jobs, cycles, table_address} <= 0;
     end
   end
 endmodule

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The PE array against integer arithmetic, modes mixed at random."""
+
+import numpy as np
+import pytest
+
+from golden.config import load_config
+from hw.hdp.array import Array
+from hw.hdp.layouts import Mode
+from tests.hw.helpers import simulate
+
+
+def codes(rng, config, shape):
+    """Random codes with the extremes well represented."""
+    low, high = config.format.min_code, config.format.max_code
+    x = rng.integers(low, high + 1, shape)
+    return np.where(rng.random(shape) < 0.15, rng.choice([low, high, 0, -1], shape), x)
+
+
+class Block:
+    """A block of 2 queries x 2 keys x d dimensions as the sequence of operations of a mode."""
+
+    def __init__(self, rng, config, mode, exact):
+        self.config, self.mode, self.exact = config, mode, exact
+        step = {Mode.INTEGER: 4, Mode.FRACTION: 2, Mode.FULL: 1}[mode] * config.taps
+        self.chunks = int(rng.integers(1, 4))
+        self.step = step
+        # Whole integer words, so that every chunk lies in one.
+        d = -(-self.chunks * step // (4 * config.taps)) * 4 * config.taps
+        self.q, self.k = codes(rng, config, (2, d)), codes(rng, config, (2, d))
+        self.q[:, self.chunks * step :] = 0
+        self.column = int(rng.integers(config.blocks))
+
+    def expected(self):
+        (iq, fq), (ik, fk) = self.config.format.split(self.q), self.config.format.split(self.k)
+        if self.mode == Mode.INTEGER:
+            return (iq @ ik.T).ravel()
+        if self.mode == Mode.FRACTION:
+            return (fq @ ik.T + iq @ fk.T).ravel()
+        return (self.q @ self.k.T - (0 if self.exact else fq @ fk.T)).ravel()
+
+    def drive(self, ctx, dut, chunk):
+        t = self.config.taps
+        position = chunk * self.step
+        for name, x in (("q", self.q), ("k", self.k)):
+            integer, fraction = self.config.format.split(x)
+            words = [(f"{name}_i", integer, 4 * t), (f"{name}_f", fraction, 2 * t)]
+            for plane, part, size in words:
+                base = position // size * size
+                ctx.set(dut.operands[plane], [
+                    [{"mag": abs(int(part[r, base + n])),
+                      "sign": int((part if plane.endswith("i") else x)[r, base + n] < 0)}
+                     for n in range(size)] for r in range(2)])
+        ctx.set(dut.operands.chunk, chunk & 3)
+        ctx.set(dut.mode, self.mode)
+        ctx.set(dut.exact, self.exact)
+        ctx.set(dut.tag.column, self.column)
+        ctx.set(dut.first, chunk == 0)
+        ctx.set(dut.last, chunk == self.chunks - 1)
+
+
+class Values:
+    """A chunk of T output dimensions over a few pairs of keys."""
+
+    mode = Mode.VALUE
+
+    def __init__(self, rng, config):
+        self.config = config
+        self.chunks = int(rng.integers(1, 5))
+        self.v = codes(rng, config, (self.chunks, 2, config.taps))
+        self.mant = rng.integers(-255, 256, (self.chunks, 2, 2))
+        self.shift = rng.integers(0, 6, (self.chunks, 2))
+
+    def expected(self):
+        w = self.mant << (2 * self.shift)[..., None]
+        return np.einsum("cqk,ckt->qt", w, self.v)
+
+    def drive(self, ctx, dut, chunk):
+        ctx.set(dut.operands.v, [[{"mag": abs(int(x)), "sign": int(x < 0)} for x in row]
+                                 for row in self.v[chunk]])
+        ctx.set(dut.operands.w, [
+            {"shift": int(self.shift[chunk, q]),
+             "mant": [{"mag": abs(int(x)), "sign": int(x < 0)} for x in self.mant[chunk, q]]}
+            for q in range(2)])
+        ctx.set(dut.mode, self.mode)
+        ctx.set(dut.first, chunk == 0)
+        ctx.set(dut.last, chunk == self.chunks - 1)
+
+
+@pytest.mark.parametrize("preset", ["hdp_tiny", "hdp_edge", "hdp_w12"])
+@pytest.mark.parametrize("bubbles", [0.0, 0.4])
+def test_array(preset, bubbles):
+    config = load_config(preset)
+    rng = np.random.default_rng(7)
+    dut = Array(config=config)
+    modes = [Mode.INTEGER, Mode.FRACTION, Mode.FULL]
+    blocks = [Block(rng, config, modes[n % 3], bool(rng.integers(2))) for n in range(24)]
+    values = [Values(rng, config) for _ in range(12)]
+    got = {"integer": [], "score": [], "value": []}
+
+    async def drive(ctx):
+        left = [[(b, c) for b in blocks for c in range(b.chunks)],
+                [(v, c) for v in values for c in range(v.chunks)]]
+        while any(left):
+            queue = left[int(rng.random() < 0.5)] or left[0] or left[1]
+            idle = rng.random() < bubbles
+            ctx.set(dut.en, not idle)
+            if not idle:
+                item, chunk = queue.pop(0)
+                item.drive(ctx, dut, chunk)
+            await ctx.tick()
+        ctx.set(dut.en, 0)
+        await ctx.tick().repeat(max(dut.score_latency, dut.value_latency) + 1)
+
+    async def watch(ctx):
+        while True:
+            if ctx.get(dut.integer_valid) or ctx.get(dut.score_valid):
+                got["integer" if ctx.get(dut.integer_valid) else "score"].append(
+                    ([ctx.get(dut.score[n]) for n in range(4)], ctx.get(dut.score_tag.column)))
+            if ctx.get(dut.value_valid):
+                got["value"].append([[ctx.get(dut.value[q][n]) for n in range(config.taps)]
+                                     for q in range(2)])
+            await ctx.tick()
+
+    simulate(dut, drive, background=[watch])
+    for name, mine in (("integer", [b for b in blocks if b.mode == Mode.INTEGER]),
+                       ("score", [b for b in blocks if b.mode != Mode.INTEGER])):
+        assert [(b.expected().tolist(), b.column) for b in mine] == got[name]
+    assert [v.expected().tolist() for v in values] == got["value"]

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of the doorbell, the interrupt and the table."""
+
+from golden.config import load_config
+from golden.memory import DESCRIPTOR_BYTES, build_image
+from golden.registers import REGISTERS, counter_names
+from sim.compare import check
+from sim.jobs import random_jobs
+from sim.simulate import Access, Batch, simulate_batches
+
+CONFIG = load_config("hdp_tiny")
+AT = {register.name: register.address for register in REGISTERS}
+OKAY, SLVERR = 0, 2
+BUSY, PENDING = 1, 2
+
+
+def _read(name):
+    return Access(AT[name])
+
+
+def _write(name, value):
+    return Access(AT[name], value, write=True)
+
+
+def test_a_refused_doorbell_changes_nothing():
+    jobs = random_jobs(CONFIG, 6, 21)
+    batch = Batch(
+        jobs,
+        before=[_write("table", 0), _write("doorbell", 0), _write("table", 32),
+                _write("doorbell", 1), _read("status"), _write("table", 1), _write("doorbell", 1),
+                _read("status"), _read("jobs_done")],
+        during=[_write("doorbell", 1), _read("status"), _write("doorbell", 0), _read("status")])
+    simulation, = simulate_batches([batch], CONFIG)
+    check(simulation, jobs, CONFIG)
+    before, during = simulation.accesses["before"], simulation.accesses["during"]
+    assert [answer[1] for answer in before] == [OKAY, SLVERR, OKAY, SLVERR, OKAY, OKAY, SLVERR,
+                                                OKAY, OKAY]
+    assert [before[n][0] for n in (4, 7, 8)] == [0, 0, 0]
+    assert during == [(1, SLVERR, 0), (BUSY, OKAY, 0), (0, SLVERR, 0), (BUSY, OKAY, 0)]
+
+
+def test_many_doorbells_in_a_row():
+    jobs = random_jobs(CONFIG, 36, 22)
+    batches = [jobs[n * (n + 1) // 2 : (n + 1) * (n + 2) // 2] for n in range(8)]
+    for batch, simulation in zip(batches, simulate_batches(batches, CONFIG), strict=True):
+        check(simulation, batch, CONFIG)
+
+
+def test_the_same_table_again_gives_the_same():
+    jobs = random_jobs(CONFIG, 4, 23)
+    first, second = simulate_batches([jobs, jobs], CONFIG)
+    check(second, jobs, CONFIG)
+    assert first.registers == second.registers
+
+
+def test_part_of_a_table_and_a_table_elsewhere():
+    jobs = random_jobs(CONFIG, 3, 24)
+    image = build_image(jobs, CONFIG)
+    size = len(jobs) * DESCRIPTOR_BYTES
+    descriptors = bytes(image.data[:size])
+    image.data[:size] = bytes(size)
+    image.reserve(1 << 20)
+    image.table = image.reserve(size)
+    image.data[image.table :] = descriptors
+    elsewhere = Batch(jobs, image=image)
+    part = build_image(jobs, CONFIG)
+    for addresses in (part.out, part.status):
+        del addresses[2:]
+    results = simulate_batches([elsewhere, Batch(jobs[:2], image=part)], CONFIG)
+    check(results[0], jobs, CONFIG)
+    check(results[1], jobs[:2], CONFIG)
+
+
+def test_the_interrupt_waits_for_its_enable():
+    jobs = random_jobs(CONFIG, 1, 25)
+    polls = [_read("status")] * 4000
+    after = [_write("irq_enable", 0), _write("doorbell", 1), *polls, _write("irq_enable", 1),
+             _write("status", BUSY), _write("status", PENDING), _read("status")]
+    simulation, = simulate_batches([Batch(jobs, after=after)], CONFIG)
+    answers = simulation.accesses["after"]
+    polled, (enabled, cleared_busy, cleared, status) = answers[2:-4], answers[-4:]
+    values = [value for value, _, _ in polled]
+    assert values[0] == BUSY
+    assert values[-1] == PENDING
+    assert values == sorted(values)
+    assert not any(irq for _, _, irq in answers[:-4])
+    assert (enabled[2], cleared_busy[2], cleared[2]) == (1, 1, 0)
+    assert status == (0, OKAY, 0)
+
+
+def test_registers():
+    """Read-only ones ignore writes, holes answer SLVERR, the others keep what was written."""
+    jobs = random_jobs(CONFIG, 1, 26)
+    constants = ("id", "version", "format", "limits", "multipliers")
+    frozen = [*constants, *counter_names()]
+    before = [access for name in frozen
+              for access in (_read(name), _write(name, 0xFFFFFFFF), _read(name))]
+    holes = [Access(address) for address in range(0, 256, 4) if address not in AT.values()]
+    kept = [_write("table", 0xFFFFFFC0), _read("table"), _write("irq_enable", 0xFFFFFFFF),
+            _read("irq_enable"), _write("irq_enable", 0), _read("irq_enable")]
+    simulation, = simulate_batches([Batch(jobs, before=[*before, *holes, *kept])], CONFIG)
+    check(simulation, jobs, CONFIG)
+    answers = simulation.accesses["before"]
+    for n in range(len(frozen)):
+        first, write, second = answers[3 * n : 3 * n + 3]
+        assert first == second
+        assert write[1] == OKAY
+    n = len(before)
+    assert set(answers[n : n + len(holes)]) == {(0, SLVERR, 0)}
+    kept = answers[n + len(holes) :]
+    assert [kept[n][0] for n in (1, 3, 5)] == [0xFFFFFFC0, 1, 0]

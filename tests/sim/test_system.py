@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The coprocessor against golden: random jobs, kept examples and recorded heads."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from golden.config import load_config
+from prunus.npz import Options, load_jobs
+from sim.cache import ROOT
+from sim.compare import check
+from sim.jobs import build, job_strategy, random_jobs
+from sim.simulate import simulate_batches
+from sim.soak import Chunk, run_chunk
+
+TINY = load_config("hdp_tiny")
+RHO = 25 / 128
+DATA = Path(os.environ.get("PRUNUS_DATA") or ROOT.parent / "shared" / "data")
+RECORDED = ("minilm_l128_layer1", "minilm_l256_layer4", "minilm_sentence_layer3",
+            "vit_257_layer6", "vit_50_layer3")
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+@pytest.mark.parametrize(("name", "count"), [("hdp_tiny", 80), ("hdp_edge", 48), ("hdp_w12", 48)])
+def test_random_jobs(name, count, stall):
+    run_chunk(Chunk(count, 1 if stall else 2, stall), load_config(name))
+
+
+def test_heavy_stalls():
+    run_chunk(Chunk(24, 3, 0.85), TINY)
+
+
+@settings(max_examples=4, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large,
+                                                 HealthCheck.large_base_example])
+@given(recipes=st.lists(job_strategy(TINY, l_max=12), min_size=20, max_size=40),
+       per_doorbell=st.integers(1, 40), stall=st.sampled_from([0.0, 0.2, 0.6]))
+def test_drawn_jobs(recipes, per_doorbell, stall):
+    jobs = [build(recipe, TINY) for recipe in recipes]
+    batches = [jobs[n : n + per_doorbell] for n in range(0, len(jobs), per_doorbell)]
+    for batch, simulation in zip(batches, simulate_batches(batches, TINY, stall=stall, seed=1),
+                                 strict=True):
+        check(simulation, batch, TINY)
+
+
+def _heads(path, options, stall=0.0):
+    config = load_config("hdp_edge")
+    jobs = load_jobs(path, config, options)
+    simulation, = simulate_batches([jobs], config, stall=stall)
+    results = check(simulation, jobs, config)
+    assert any(0 < result.blocks_kept < result.blocks_total for result in results)
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.npz")), ids=lambda p: p.stem)
+def test_examples(path, stall):
+    _heads(path, Options(rho=RHO), stall)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_recorded_heads(name):
+    path = DATA / "qkv" / f"{name}.npz"
+    if not path.exists():
+        pytest.skip(f"{path} is missing: set PRUNUS_DATA to the folder with qkv/")
+    _heads(path, Options(rho=RHO))
+
+
+@pytest.mark.skipif(not shutil.which("iverilog"), reason="no iverilog in PATH")
+def test_icarus_agrees():
+    jobs = [job for job in random_jobs(TINY, 20, 5) if max(job.l_q, job.l_kv) < 12][:6]
+    verilated, interpreted = (simulate_batches([jobs], TINY, simulator=name)[0]
+                              for name in ("verilator", "icarus"))
+    check(interpreted, jobs, TINY)
+    assert interpreted.registers == verilated.registers
