@@ -101,12 +101,12 @@ class ResultWriter(wiring.Component):
                     row.eq(0), beat.eq(0), error.eq(job.error),
                 ]
                 with m.If(self.job.valid):
-                    with m.If(job.error != 0):
-                        m.next = "STATUS"
-                    with m.Elif(job.computed):
+                    # Rows that come must be taken even if they are not wanted.
+                    m.next = "COUNT"
+                    with m.If(job.computed):
                         m.next = "WAIT"
-                    with m.Else():
-                        m.next = "COUNT"
+                    with m.Elif(job.error != 0):
+                        m.next = "STATUS"
             with m.State("WAIT"):
                 # All operands have been read once the first row comes out.
                 with m.If(self.rows[0].valid):

@@ -232,7 +232,7 @@ class Scheduler(wiring.Component):
             with m.State("IDLE"):
                 with m.If(back_state.busy & back_state.decided & ~back_state.rest_asked):
                     m.d.sync += [back_state.rest_asked.eq(1), bank.eq(back), back.eq(~back)]
-                    with m.If(back_idle | ~back_state.kept | back_state.bus_error):
+                    with m.If(back_idle | ~back_state.kept):
                         m.d.sync += [back_state.fraction_loaded.eq(1), back_state.v_loaded.eq(1)]
                     with m.Else():
                         m.next = "K_F"
@@ -283,7 +283,9 @@ class Scheduler(wiring.Component):
         m.d.sync += self.fetch_start.eq(0)
         with m.If(ready):
             m.d.sync += [state.fetched.eq(1), bank.eq(~bank)]
-            with m.If(state.kept & ~idle & ~state.bus_error):
+            # A kept head runs on after a bus error: integer scores that were kept must be used,
+            # and nobody writes its rows.
+            with m.If(state.kept & ~idle):
                 m.d.sync += [state.computed.eq(1), self.fetch_start.eq(1),
                              self.fetch_bank.eq(bank)]
 
