@@ -25,7 +25,7 @@ sim: $(DEV)  ## prove the RTL bit-exact against the specification: all tests, on
 
 soak: $(DEV)  ## run random jobs of all shapes and modes through the RTL
 	@$(BIN)/python prunus/doctor.py sim
-	$(BIN)/python -m sim.soak
+	$(BIN)/python -m sim.soak --config $(CONFIG)
 
 mutate: $(DEV)  ## break the RTL in many places and check that the tests notice
 	@$(BIN)/python prunus/doctor.py sim

@@ -152,14 +152,21 @@ def block_mask(theta, visible, rho: int) -> np.ndarray:
 
 
 def _weights(job: Job, scores, keep, visible):
-    """Weights (l_q, l_kv), the background e0 (l_q,) and the denominators (l_q,)."""
-    zero = np.zeros(job.l_q, bool) if job.drop else (visible & ~keep).any(axis=1)
-    top = np.where(keep, scores, np.iinfo(np.int64).min).max(axis=1, initial=np.iinfo(np.int64).min)
+    """Weights (l_q, l_kv), the background e0 (l_q,) and the denominators (l_q,).
+
+    Unless ``drop``, a row is split into a background e0 = exp(0 - m) that every visible key has
+    and weights e - e0 of the kept keys. A row without pruned keys does not need it, but has
+    smaller weights, hence smaller rounding errors, where its largest score is not negative.
+    """
+    lowest = np.iinfo(np.int64).min
+    pruned = (visible & ~keep).sum(axis=1)
+    top = np.where(keep, scores, lowest).max(axis=1, initial=lowest)
+    zero = (pruned > 0) | (top >= 0) if not job.drop else np.zeros(job.l_q, bool)
     top = np.where(zero, np.maximum(top, 0), top)
     diff = np.where(keep, top[:, None] - np.where(keep, scores, 0), 0)
     e = np.where(keep, softmax.exp2_neg(softmax.exponent(diff, *job.scale)), 0)
     e0 = np.where(zero, softmax.exp2_neg(softmax.exponent(np.where(zero, top, 0), *job.scale)), 0)
-    den = e.sum(axis=1) + e0 * (visible & ~keep).sum(axis=1)
+    den = e.sum(axis=1) + e0 * pruned
     mant, shift = softmax.quantise_pair(_blocks(np.where(keep, e - e0[:, None], 0)))
     w = (mant << shift[..., None]).reshape(2 * mant.shape[0], -1)[: job.l_q, : job.l_kv]
     return w, e0, den

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a configuration to Verilog and the description beside it."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -23,6 +24,8 @@ __all__ = ["Emission", "emit", "to_verilog"]
 # What Yosys notes for itself: initial values it writes anyway, and what always_comb implies.
 _INTERNAL = re.compile(r"^\s*\(\* (init|full_case|parallel_case) = .* \*\)\n", re.M)
 _READ_REGISTER = re.compile(r"^  assign (\w+) = (_\d+_);$", re.M)
+_CONTENT = re.compile(r"^    (\w+)\[(\d+)\] = (\S+);$", re.M)
+_INITIAL = re.compile(r"^  initial begin\n(?:    \w+\[\d+\] = \S+;\n)+  end\n", re.M)
 _COMB = re.compile(r"^  always_comb begin$.*?^  end$", re.M | re.S)
 _TARGET = re.compile(r"^\s+(\w+)(?:\[[^\]]*\])? =", re.M)
 _WORD = re.compile(r"\b[A-Za-z_]\w*")
@@ -90,6 +93,49 @@ def _name_read_registers(module: str) -> str:
     return module
 
 
+def _fold_initial(module: str) -> str:
+    """Write runs of equal words in the initial contents of memories as loops."""
+
+    def fold(block):
+        words = [(name, int(at), value) for name, at, value in _CONTENT.findall(block[0])]
+        label = f"init_{words[0][0]}"
+        while re.search(rf"\b{label}\b", module):
+            label += "_"
+        lines = [f"  initial begin : {label}", f"    integer {label}_at;"]
+        # Equal words at addresses that follow each other have all of these in common.
+        runs = itertools.groupby(enumerate(words), lambda w: (w[1][0], w[1][2], w[1][1] - w[0]))
+        for (name, value, _), run in runs:
+            at = [address for _, (_, address, _) in run]
+            if len(at) < 4:
+                lines += [f"    {name}[{address}] = {value};" for address in at]
+            else:
+                lines.append(f"    for ({label}_at = {at[0]}; {label}_at <= {at[-1]}; "
+                             f"{label}_at = {label}_at + 1)")
+                lines.append(f"      {name}[{label}_at] = {value};")
+        return "\n".join([*lines, "  end\n"])
+
+    return _INITIAL.sub(fold, module)
+
+
+def _complete_cases(module: str) -> str:
+    """Give every case a default; what it drives has a value before it, so nothing changes."""
+    lines, defaults = [], []
+    for line in module.split("\n"):
+        word = line.strip()
+        if word.startswith("casez "):
+            defaults.append(False)
+        elif word.startswith("default:"):
+            defaults[-1] = True
+        elif word == "endcase" and not defaults.pop():
+            lines.append(line.replace("endcase", "  default: ;"))
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _polish(module: str) -> str:
+    return _complete_cases(_fold_initial(_name_read_registers(module)))
+
+
 def _run_yosys(rtlil_text: str) -> str:
     script = "\n".join([
         f"read_rtlil <<rtlil\n{rtlil_text}\nrtlil",
@@ -131,7 +177,7 @@ def to_verilog(top: wiring.Component, name: str) -> tuple[str, list[Port]]:
     text, ports = tidy(text, name, classes)
     verilog = _INTERNAL.sub("", _YOSYS_HEADER.sub("", _run_yosys(text)))
     _check_self_reads(verilog)
-    return _MODULE.sub(lambda module: _name_read_registers(module[0]), verilog), ports
+    return _MODULE.sub(lambda module: _polish(module[0]), verilog), ports
 
 
 def _parameters(config: Config) -> dict:

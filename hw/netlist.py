@@ -63,6 +63,12 @@ class _Module:
     names: dict[str, str] = field(default_factory=dict)
 
 
+def _plain_path(path: str) -> str:
+    """An instance path without what Amaranth appends to tell an instance from a signal."""
+    parts = path.lstrip("\\").split(".")
+    return ".".join(p if re.fullmatch(r"U\$\d+", p) else _SUFFIX.sub("", p) for p in parts)
+
+
 def _identifier(text: str) -> str:
     """``text`` as a plain Verilog identifier."""
     name = re.sub(r"\W", "_", text, flags=re.ASCII).strip("_") or "n"
@@ -131,8 +137,8 @@ def _choose_names(module: _Module, classes: Mapping[str, str], is_top: bool) -> 
     wires = [(m[5], bool(m[2])) for item in module.items if (m := _WIRE.search(item))]
     cells = [c for item in module.items if (c := _CELL.search(item))]
     others = [(m[2], m[2][1:]) for item in module.items if (m := _MEMORY.search(item))]
-    others += [(c[2], classes.get(c[1][1:], "block") if c[2].startswith(r"\U$") else c[2][1:])
-               for c in cells if not c[1].startswith("$")]
+    others += [(c[2], classes.get(_plain_path(c[1]), "block") if c[2].startswith(r"\U$")
+                else c[2][1:]) for c in cells if not c[1].startswith("$")]
     taken = set()
     # Ports choose first, so that a module's outside does not depend on its inside.
     for name, is_port in sorted(wires, key=lambda wire: not wire[1]):
@@ -259,7 +265,7 @@ def tidy(rtlil: str, top: str, classes: Mapping[str, str]) -> tuple[str, list[Po
         module = modules[path]
         for child in module.children:
             visit(child)
-        plain = path[1:]
+        plain = _plain_path(path)
         _choose_names(module, classes, plain == top)
         body = _rewrite(module, modules, canonical, plain == top)
         kind = _identifier(classes.get(plain) or plain.rsplit(".", 1)[-1])

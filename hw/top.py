@@ -63,6 +63,7 @@ class Top(wiring.Component):
         m.d.comb += [
             dispatcher.start.eq(csr.start), dispatcher.table.eq(csr.table),
             dispatcher.count.eq(csr.count), self.irq.eq(csr.irq),
+            csr.write_error.eq(writer.error),
         ]
         connect_flat(m, self, "s_axil", csr.bus)
         connect_flat(m, self, "m_axi", reader.axi)
@@ -111,7 +112,7 @@ class Top(wiring.Component):
             "score_slots": core.score_slot,
             "value_slots": core.value_slot,
         }
-        values = Signal(data.StructLayout({name: 32 for name in registers.counter_names()}))
+        values = Signal(data.StructLayout(dict.fromkeys(registers.counter_names(), 32)))
         m.d.comb += counters.eq(values)
         for name, step in strobes.items():
             m.d.sync += values[name].eq(Mux(csr.start, 0, values[name] + step))

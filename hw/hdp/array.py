@@ -7,8 +7,14 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from hw.arith.multiplier import ComposableMultiplier, add_sub, digit_layout
-from hw.hdp.layouts import (Mode, fraction_layout, integer_layout, scores_layout, tag_layout,
-                            value_layout)
+from hw.hdp.layouts import (
+    Mode,
+    fraction_layout,
+    integer_layout,
+    scores_layout,
+    tag_layout,
+    value_layout,
+)
 from hw.softmax.layouts import weight_entry_layout
 
 __all__ = ["Array", "operand_layout"]
@@ -51,8 +57,8 @@ class Array(wiring.Component):
     those of a block. Scores appear ``score_latency`` cycles after a block's last operation, values
     ``value_latency`` cycles after a chunk's last::
 
-        operands -> select -> 2 x 2 x T multipliers -> sum over T ----> += -> score   (4)
-                                                  \\-> sum over keys -> << shift -> += -> value (2 x T)
+        operands -> select -> 2 x 2 x T multipliers -+-> sum over T -> += -> score (4)
+                                                     +-> sum over keys -> << -> += -> value (2 x T)
 
     Parameters
     ----------

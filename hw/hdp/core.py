@@ -237,7 +237,7 @@ class HdpCore(wiring.Component):
             sparsity.rho.eq(jobs[sparsity.bank].rho), sparsity.tau.eq(jobs[sparsity.bank].tau_head),
             self.sums.base.eq(scheduler.sum_base[self.loader.write.bank]),
             values.loaded.eq(scheduler.v_loaded.bit_select(values.bank, 1)),
-            values.background.eq(~value_job.drop & ~value_job.dense),
+            values.background.eq(~value_job.drop),
             integer.start.eq(scheduler.integer_start), integer.bank.eq(scheduler.integer_bank),
             integer.keep.eq(scheduler.integer_keep),
             fetch.start.eq(scheduler.fetch_start), fetch.bank.eq(scheduler.fetch_bank),

@@ -52,11 +52,12 @@ class Issue(wiring.Component):
         m = Module()
         # Which of the two is inside a block.
         in_score, in_integer = Signal(), Signal()
+        take_score = self.score.valid & self.score.ready
+        take_integer = self.integer.valid & self.integer.ready
         m.d.comb += [
-            self.value.ready.eq(1),
-            self.score.ready.eq(~self.value.valid & ~in_integer),
-            self.integer.ready.eq(~self.value.valid & ~in_score
-                                  & (in_integer | ~self.score.valid)),
+            self.score.ready.eq(~in_integer),
+            self.integer.ready.eq(~in_score & (in_integer | ~self.score.valid)),
+            self.value.ready.eq(~take_score & ~take_integer),
         ]
         with m.If(self.score.valid & self.score.ready):
             m.d.sync += in_score.eq(~self.score.payload.last)
@@ -73,13 +74,12 @@ class Issue(wiring.Component):
             from_value.first.eq(value.first),
             from_value.last.eq(value.last),
         ]
-        take_score = self.score.valid & self.score.ready
-        take_integer = self.integer.valid & self.integer.ready
+        take_value = self.value.valid & self.value.ready
         m.d.sync += [
-            self.en.eq((self.value.valid & ~value.background) | take_score | take_integer),
-            self.background.eq(self.value.valid & value.background),
+            self.en.eq((take_value & ~value.background) | take_score | take_integer),
+            self.background.eq(take_value & value.background),
             self.value_op.eq(value),
-            self.op.eq(Mux(self.value.valid, from_value,
-                           Mux(take_score, self.score.payload, self.integer.payload))),
+            self.op.eq(Mux(take_score, self.score.payload,
+                           Mux(take_integer, self.integer.payload, from_value))),
         ]
         return m

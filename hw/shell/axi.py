@@ -5,8 +5,17 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["AXI4", "AXI4Lite", "AXI4Read", "AXI4Write", "CACHE", "INCR", "Resp", "connect_flat",
-           "flat_members"]
+__all__ = [
+    "AXI4",
+    "CACHE",
+    "INCR",
+    "AXI4Lite",
+    "AXI4Read",
+    "AXI4Write",
+    "Resp",
+    "connect_flat",
+    "flat_members",
+]
 
 INCR = 0b01         # axburst: rising addresses
 CACHE = 0b0011      # axcache: normal, non-cacheable, bufferable

@@ -21,7 +21,7 @@ RAW = data.StructLayout({
     "d": 8, "rho": signed(8), "shift": 16,
     "tau_head": 32,
     "mant": 16, "unused": 16,
-    **{name: 32 for name in ADDRESSES},
+    **dict.fromkeys(ADDRESSES, 32),
 })
 
 
@@ -36,7 +36,7 @@ def descriptor_layout(config: Config) -> data.StructLayout:
         "causal": 1, "exact": 1, "dense": 1, "drop": 1,
         "l_q": length, "l_kv": length, "valid_q": length, "valid_kv": length,
         "d8": 5, "rho": signed(8), "shift": 6, "tau_head": 32, "mant": 16,
-        **{name: 32 for name in ADDRESSES},
+        **dict.fromkeys(ADDRESSES, 32),
         "error": 8,
     })
 

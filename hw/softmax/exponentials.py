@@ -95,8 +95,8 @@ class RowExponentials(wiring.Component):
             m.d.sync += scale.mant.eq(token.mant), scale.shift.eq(token.shift)
             m.d.sync += self.row.count.eq(token.count), self.row.tag.eq(token.tag)
             for n in range(2):
-                has_zero = ~token.drop & (token.kept[n] < token.limit[n])
                 is_low = (token.kept[n] == 0) | (token.top[n] < 0)
+                has_zero = ~token.drop & ((token.kept[n] < token.limit[n]) | ~is_low)
                 m.d.sync += zero[n].eq(has_zero)
                 m.d.sync += top[n].eq(Mux(has_zero & is_low, 0, token.top[n]))
                 m.d.sync += self.row.hidden[n].eq(token.limit[n] - token.kept[n])

@@ -67,7 +67,8 @@ def output_row(job, config, i, scores, mask):
     """Row i from its scores and its row of the mask."""
     d, seen = job.d, [j for j in range(job.l_kv) if sees(job, i, j)]
     kept = [j for j in seen if mask[j // 2]]
-    zeros = not job.drop and len(kept) < len(seen)
+    pruned = len(kept) < len(seen)
+    zeros = not job.drop and (pruned or any(scores[j] >= 0 for j in kept))
     if not seen:
         return [0] * d
     top = max([scores[j] for j in kept] + ([0] if zeros else []))

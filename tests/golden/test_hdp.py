@@ -3,6 +3,7 @@
 
 import re
 import time
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -109,10 +110,13 @@ def test_score_leaves_out_the_product_of_fractions(config):
 
 
 def test_zero_and_drop_agree_where_nothing_is_pruned():
+    """And no score reaches 0; where one does, `zero` splits off a background all the same."""
     fields = {"l_q": 2, "l_kv": 2, "rho": 25, "spread": 16.0}
-    zero, drop = (hdp.head(random_job(TINY, 3, drop=drop, **fields), TINY)
-                  for drop in (False, True))
+    jobs = [random_job(TINY, 3, drop=drop, **fields) for drop in (False, True)]
+    jobs = [replace(job, q=np.abs(job.q) + 1, k=-np.abs(job.k)) for job in jobs]
+    zero, drop = (hdp.head(job, TINY) for job in jobs)
     assert zero.blocks_kept == zero.blocks_total
+    assert (zero.scores < 0).all()
     assert_array_equal(zero.out, drop.out)
 
 

@@ -26,7 +26,7 @@ def test_weights_beside_zero():
 
 
 def test_around_every_shift():
-    edges = [w for shift in range(0, 11) for near in (255, 256)
+    edges = [w for shift in range(11) for near in (255, 256)
              for w in range((near << shift) - (1 << shift), (near << shift) + (1 << shift) + 1)
              if w <= 1 << EXP_FRAC]
     w = np.unique(edges)
