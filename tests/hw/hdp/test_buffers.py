@@ -41,6 +41,20 @@ class Model:
                 for n in range(0, len(rows[0]), self.read)]
 
 
+def write(ctx, dut, bank, row, beat, data, en=1):
+    ctx.set(dut.write_en, en)
+    ctx.set(dut.write_bank, bank)
+    ctx.set(dut.write_row, row)
+    ctx.set(dut.write_beat, beat)
+    ctx.set(dut.write_data.as_value(), data)
+
+
+def no_write(ctx, dut, rng):
+    """What stands on the write port without its strobe does not matter."""
+    bits = (len(signal) for signal in (dut.write_row, dut.write_beat, dut.write_data.as_value()))
+    write(ctx, dut, rng.randrange(2), *map(rng.getrandbits, bits), en=0)
+
+
 async def fill(ctx, dut, model, bank, d, count, reads=None, stall=0.0):
     """Write the rows of a head; meanwhile check a word of the other bank per cycle.
 
@@ -51,14 +65,10 @@ async def fill(ctx, dut, model, bank, d, count, reads=None, stall=0.0):
     for row in range(count):
         beats = model.new_row(bank, row, d)
         while beats:
-            writes = rng.random() >= stall
-            ctx.set(dut.write_en, writes)
-            ctx.set(dut.write_bank, bank)
-            ctx.set(dut.write_row, row)
-            ctx.set(dut.write_beat, -(-d // model.beat) - len(beats))
-            ctx.set(dut.write_data.as_value(), beats[0])
-            if writes:
-                beats.pop(0)
+            if rng.random() >= stall:
+                write(ctx, dut, bank, row, -(-d // model.beat) - len(beats), beats.pop(0))
+            else:
+                no_write(ctx, dut, rng)
             if reads:
                 pair, chunk, word = rng.choice(reads)
                 ctx.set(dut.read_bank, 1 - bank)
@@ -68,7 +78,7 @@ async def fill(ctx, dut, model, bank, d, count, reads=None, stall=0.0):
             await ctx.tick()
             if due is not None:
                 assert ctx.get(dut.read_data.as_value()) == due
-    ctx.set(dut.write_en, 0)
+    no_write(ctx, dut, rng)
 
 
 def expected_reads(model, bank, d, count):

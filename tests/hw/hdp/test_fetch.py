@@ -127,7 +127,8 @@ class Bench:
     stall : float
         Chance per cycle that the array does something else.
     late : float
-        Chance per cycle that neither the mask nor the score adder gets on.
+        Chance per cycle that neither the mask nor the score adder gets on. When it is 0 the mask
+        waits until the rows without columns have been announced.
     """
 
     def __init__(self, config, heads, *, stall=0.0, late=0.0, seed=0):
@@ -136,7 +137,6 @@ class Bench:
         self.rng = Random(seed)
         self.slot = 0
         self.masked = 0             # rows of the head whose mask is complete
-        self.announced = None       # the row under way
         self.ops = []
         self.times = []             # per row: cycle of its announcement and of its operations
         self.cycle = 0
@@ -172,8 +172,10 @@ class Bench:
         assert head.dense or row.columns == 0 or self.masked > row.row
         assert ctx.get(self.dut.columns) == row.columns
 
-    def _advance(self, ctx, head):
+    def _advance(self, ctx, head, rows):
         """Another row of the mask is complete; integer scores are known as late as can be."""
+        if not self.late and rows and not rows[0].columns:
+            return
         if not head.dense and self.masked < len(head.rows) and self.rng.random() >= self.late:
             self.masked += 1
         if self.masked and head.rows[self.masked - 1].columns:
@@ -206,7 +208,7 @@ class Bench:
         rows, room = list(head.rows), 0
         while rows or self.ops:
             assert ctx.get(dut.busy)
-            self._advance(ctx, head)
+            self._advance(ctx, head, rows)
             ready, row_ready = rng.random() >= self.stall, not self.ops and room == 0
             ctx.set(dut.op.ready, ready)
             ctx.set(dut.row.ready, row_ready)
