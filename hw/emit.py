@@ -86,7 +86,11 @@ def _name_read_registers(module: str) -> str:
 
 
 def _fold_initial(module: str) -> str:
-    """Write runs of equal words in the initial contents of memories as loops."""
+    """Write runs of equal words in the initial contents of memories as loops.
+
+    Zeros are for simulators only: no result depends on what a memory holds before it is written,
+    an SRAM could not be cleared anyway, and large loops take synthesisers minutes or are refused.
+    """
 
     def fold(block):
         words = [(name, int(at), value) for name, at, value in _CONTENT.findall(block[0])]
@@ -104,7 +108,10 @@ def _fold_initial(module: str) -> str:
                 lines.append(f"    for ({label}_at = {at[0]}; {label}_at <= {at[-1]}; "
                              f"{label}_at = {label}_at + 1)")
                 lines.append(f"      {name}[{label}_at] = {value};")
-        return "\n".join([*lines, "  end\n"])
+        lines.append("  end")
+        if all(re.fullmatch(r"\d+'h0+", value) for _, _, value in words):
+            lines = ["`ifndef SYNTHESIS", *lines, "`endif"]
+        return "\n".join(lines) + "\n"
 
     return _INITIAL.sub(fold, module)
 
