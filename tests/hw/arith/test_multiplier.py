@@ -1,36 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Signal, signed
-from amaranth.sim import Simulator
+from amaranth.hdl import Signal, signed
 
 from golden.config import Config, load_config
 from hw.arith.multiplier import ComposableMultiplier, add_sub, multiply
-from tests.hw.helpers import simulate
+from tests.hw.helpers import evaluate, simulate
 
 # Digits as wide as each other, a wide fraction, a wide integer part, and the ends of both.
 FORMATS = [(8, 4), (12, 8), (12, 4), (8, 1), (8, 7), (12, 6)]
-
-
-def evaluate(output, *inputs):
-    """The function of combinational ``output`` on the values of ``inputs``, called with all."""
-    m = Module()
-    o = Signal(output.shape())
-    m.d.comb += o.eq(output)
-    results = []
-
-    async def testbench(ctx):
-        axes = [range(-(1 << len(x) - 1), 1 << len(x) - 1) if x.shape().signed
-                else range(1 << len(x)) for x in inputs]
-        for values in np.array(np.meshgrid(*axes, indexing="ij")).reshape(len(axes), -1).T:
-            for x, value in zip(inputs, values.tolist(), strict=True):
-                ctx.set(x, value)
-            results.append((*values.tolist(), ctx.get(o)))
-
-    simulator = Simulator(m)
-    simulator.add_testbench(testbench)
-    simulator.run()
-    return results
 
 
 @pytest.mark.parametrize("a_width, b_width", [(1, 1), (1, 4), (4, 1), (3, 2), (4, 4), (5, 3),

@@ -1,27 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from random import Random
 
-import numpy as np
 import pytest
 
-from golden.config import Config, load_config
-from golden.hdp import Job, visible_limits
+from golden.config import load_config
 from hw.hdp.rows import RowWalker
+from tests.hw.hdp.heads import block_rows, random_shape, small_config
 from tests.hw.helpers import receive, simulate
-
-
-def config_of(l_max):
-    return Config(name="test", l_max=l_max, multipliers=8)
-
-
-def expected_rows(valid_q, valid_kv, causal):
-    """The rows of blocks as golden's limits say; padding beyond valid_q sees nothing."""
-    job = Job(q=np.zeros((valid_q + 2, 8)), k=np.zeros((valid_kv + 3, 8)), v=None, scale=(0, 12),
-              valid_q=valid_q, valid_kv=valid_kv, causal=causal)
-    limits = visible_limits(job).tolist()
-    last = (valid_q - 1) // 2
-    return [(row, limits[2 * row : 2 * row + 2], (max(limits[2 * row : 2 * row + 2]) + 1) // 2,
-             row == last) for row in range(last + 1)]
 
 
 def run(config, jobs, rng=None, stall=0.0):
@@ -32,12 +17,12 @@ def run(config, jobs, rng=None, stall=0.0):
         for job in jobs:
             for name, value in zip(("valid_q", "valid_kv", "causal"), job, strict=True):
                 ctx.set(getattr(dut, name), value)
-            expected = expected_rows(*job)
+            expected = [(row.row, row.limit, row.columns, row.last) for row in block_rows(*job)]
             ctx.set(dut.start, 1)
             await ctx.tick()
             ctx.set(dut.start, 0)
             rows = await receive(ctx, dut.o, len(expected), rng, stall)
-            assert [(o.row, [o.limit[0], o.limit[1]], o.columns, bool(o.last))
+            assert [(o.row, (o.limit[0], o.limit[1]), o.columns, bool(o.last))
                     for o in rows] == expected
             # Nothing follows the last row.
             for _ in range(rng.choice([0, 0, 1, 5]) if rng else 8):
@@ -50,7 +35,7 @@ def run(config, jobs, rng=None, stall=0.0):
 @pytest.mark.parametrize("l_max", [2, 6, 8])
 def test_every_job_of_a_small_configuration(l_max):
     lengths = range(1, l_max + 1)
-    run(config_of(l_max), [(q, kv, causal) for q in lengths for kv in lengths
+    run(small_config(l_max=l_max), [(q, kv, causal) for q in lengths for kv in lengths
                            for causal in (0, 1)], Random(1))
 
 
@@ -58,32 +43,31 @@ def test_every_job_of_a_small_configuration(l_max):
 def test_random_jobs(stall):
     config = load_config("hdp_tiny")
     rng = Random(2)
-    ends = [1, 2, 31, 32]
-    jobs = [(rng.choice([*ends, rng.randint(1, 32)]), rng.choice([*ends, rng.randint(1, 32)]),
-             rng.randrange(2)) for _ in range(30)]
-    run(config, jobs, rng, stall)
+    run(config, [random_shape(rng, config.l_max) for _ in range(30)], rng, stall)
 
 
 @pytest.mark.parametrize("l_max, q, kv", [(1024, 1024, 1024), (1024, 1024, 1), (1000, 1, 1000),
                                           (128, 127, 65)])
 def test_long_heads(l_max, q, kv):
-    run(config_of(l_max), [(q, kv, causal) for causal in (0, 1)])
+    run(small_config(l_max=l_max), [(q, kv, causal) for causal in (0, 1)])
 
 
-def test_a_row_every_three_cycles():
-    """The first row comes three cycles after the start and later ones wait ready."""
+@pytest.mark.parametrize("wait", [0, 10])
+def test_a_row_every_three_cycles(wait):
+    """The first row comes three cycles after the start; behind it the next is half done."""
     dut = RowWalker(config=load_config("hdp_tiny"))
 
     async def testbench(ctx):
         ctx.set(dut.valid_q, 12)
         ctx.set(dut.valid_kv, 12)
-        ctx.set(dut.o.ready, 1)
         ctx.set(dut.start, 1)
         valid = []
-        for _ in range(24):
+        for cycle in range(24 + wait):
+            ctx.set(dut.o.ready, cycle >= 4 + wait)
             await ctx.tick()
             ctx.set(dut.start, 0)
             valid.append(ctx.get(dut.o.valid))
-        assert valid == [0, 0, 0] + [1, 0, 0] * 6 + [0] * 3
+        rest = [0] + [1, 0, 0] * 5 if wait else [0, 0] + [1, 0, 0] * 5
+        assert valid == [0, 0, 0, 1] + [1] * wait + rest + [0] * (20 - len(rest))
 
     simulate(dut, testbench)
