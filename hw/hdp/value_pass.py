@@ -125,7 +125,6 @@ class ValuePass(wiring.Component):
         first = Signal(signed(len(edge) + 1))
         m.d.comb += first.eq(edge << 1)
         for k in range(2):
-            m.d.comb += row.exists[k].eq(first + k < self.valid_kv)
             for q in range(2):
                 m.d.comb += row.sees[2 * q + k].eq(first + k < tag.limit[q])
 
