@@ -8,15 +8,14 @@ import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
-from amaranth.back import rtlil
-from amaranth.hdl import Elaboratable, Fragment, Module, Value
-from amaranth.hdl._ir import PortDirection
+from amaranth.hdl import Elaboratable, Fragment, Module
 from amaranth.lib import wiring
 
 from golden import memory, registers
 from golden.config import Config
 
 from . import __version__
+from .hierarchy import convert
 from .netlist import Port, tidy
 
 __all__ = ["Emission", "emit", "to_verilog"]
@@ -77,13 +76,6 @@ def _class_names(fragment: Fragment, path: str) -> dict[str, str]:
     return names
 
 
-def _signature_ports(top: wiring.Component) -> dict:
-    """Ports of ``top`` as the RTLIL back end takes them."""
-    directions = {wiring.In: PortDirection.Input, wiring.Out: PortDirection.Output}
-    return {"__".join(map(str, path)): (Value.cast(value), directions[member.flow])
-            for path, member, value in top.signature.flatten(top)}
-
-
 def _name_read_registers(module: str) -> str:
     """Call the output register of a memory's read port, which Yosys makes, after its data."""
     for data, register in _READ_REGISTER.findall(module):
@@ -94,7 +86,11 @@ def _name_read_registers(module: str) -> str:
 
 
 def _fold_initial(module: str) -> str:
-    """Write runs of equal words in the initial contents of memories as loops."""
+    """Write runs of equal words in the initial contents of memories as loops.
+
+    Zeros are for simulators only: no result depends on what a memory holds before it is written,
+    an SRAM could not be cleared anyway, and large loops take synthesisers minutes or are refused.
+    """
 
     def fold(block):
         words = [(name, int(at), value) for name, at, value in _CONTENT.findall(block[0])]
@@ -112,7 +108,10 @@ def _fold_initial(module: str) -> str:
                 lines.append(f"    for ({label}_at = {at[0]}; {label}_at <= {at[-1]}; "
                              f"{label}_at = {label}_at + 1)")
                 lines.append(f"      {name}[{label}_at] = {value};")
-        return "\n".join([*lines, "  end\n"])
+        lines.append("  end")
+        if all(re.fullmatch(r"\d+'h0+", value) for _, _, value in words):
+            lines = ["`ifndef SYNTHESIS", *lines, "`endif"]
+        return "\n".join(lines) + "\n"
 
     return _INITIAL.sub(fold, module)
 
@@ -173,8 +172,7 @@ def to_verilog(top: wiring.Component, name: str) -> tuple[str, list[Port]]:
     """
     fragment = Fragment.get(top, None)
     classes = _class_names(fragment, name)
-    text = rtlil.convert(fragment, name=name, ports=_signature_ports(top), emit_src=False)
-    text, ports = tidy(text, name, classes)
+    text, ports = tidy(convert(fragment, top, name), name, classes)
     verilog = _INTERNAL.sub("", _YOSYS_HEADER.sub("", _run_yosys(text)))
     _check_self_reads(verilog)
     return _MODULE.sub(lambda module: _polish(module[0]), verilog), ports

@@ -26,9 +26,9 @@ def visibility(column, limit):
 class IntegerPass(wiring.Component):
     """Issues the integer products of a head, ceil(d / 4T) cycles per visible block.
 
-    A row takes one more cycle to begin. At most two rows are on their way to the sparsity engine, which has two theta memories. Once
-    the head is known to be kept, rows keep their integer scores, of which two rows fit; earlier
-    rows do not and are computed in full later.
+    A row takes one more cycle to begin. At most two rows are on their way to the sparsity engine,
+    which has two theta memories. Once the head is known to be kept, rows keep their integer
+    scores, of which two rows fit; earlier rows do not and are computed in full later.
 
     Parameters
     ----------

@@ -158,6 +158,13 @@ def test_initial_contents_are_folded(everything):
 """, verilog)
 
 
+def test_zeros_are_for_simulators_only(everything):
+    verilog, _ = everything
+    guarded = re.findall(r"^`ifndef SYNTHESIS\n(.*?)^`endif\n", verilog, re.M | re.S)
+    assert [re.search(r"initial begin : (\w+)", text)[1] for text in guarded] == ["init_storage"]
+    assert set(re.findall(r" = (8'h\w+);", guarded[0])) == {"8'h00"}
+
+
 def test_an_instance_named_like_a_signal_keeps_its_class():
     class Clash(wiring.Component):
         x: In(4)
