@@ -101,12 +101,13 @@ class ResultWriter(wiring.Component):
                     row.eq(0), beat.eq(0), error.eq(job.error),
                 ]
                 with m.If(self.job.valid):
-                    # Rows that come must be taken even if they are not wanted.
-                    m.next = "COUNT"
+                    # Rows that were begun come even if there is an error by now.
                     with m.If(job.computed):
                         m.next = "WAIT"
                     with m.Elif(job.error != 0):
                         m.next = "STATUS"
+                    with m.Else():
+                        m.next = "COUNT"
             with m.State("WAIT"):
                 # All operands have been read once the first row comes out.
                 with m.If(self.rows[0].valid):
@@ -142,7 +143,6 @@ class ResultWriter(wiring.Component):
                     self.req.payload.beats.eq(STATUS_BYTES * 8 // config.axi_data_width),
                 ]
                 with m.If(self.req.valid & self.req.ready):
-                    m.d.sync += beat.eq(0)
                     m.next = "RECORD"
             with m.State("RECORD"):
                 size = config.axi_data_width
@@ -152,9 +152,8 @@ class ResultWriter(wiring.Component):
                     self.o.payload.data.eq(record.as_value().word_select(index, size)),
                 ]
                 with m.If(self.o.ready):
-                    m.d.sync += index.eq(index + 1)
+                    m.d.sync += index.eq(index + 1)      # wraps
                     with m.If(index == STATUS_BYTES * 8 // size - 1):
-                        m.d.sync += index.eq(0)
                         m.d.comb += self.job.ready.eq(1)
                         m.next = "IDLE"
         return m

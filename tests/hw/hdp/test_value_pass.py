@@ -200,7 +200,7 @@ def _run(config, rows, seed, stall_in, stall_out):
                 ctx.set(dut.weight_en, 1)
                 await ctx.tick()
             ctx.set(dut.weight_en, 0)
-            offered.append(cycle[0])
+            offered.append(cycle[0] + 1)      # not counted yet
             await send(ctx, dut.result, [row.result], rng, stall_in)
             assert len(announced) >= n      # each row in its turn
 
