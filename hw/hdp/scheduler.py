@@ -54,7 +54,7 @@ class Scheduler(wiring.Component):
         Statistics of the sparsity engine.
     result : Out(stream of result_job_layout)
     result_error, complete, status : Out
-        For the result writer.
+        For the result writer, of the head of ``result``.
     done, failed : Out(1)
         Strobes at the end of a head.
     """
@@ -299,7 +299,7 @@ class Scheduler(wiring.Component):
             self.result.valid.eq(state.busy & state.fetched),
             result.out.eq(job.out), result.status.eq(job.status), result.l_q.eq(job.l_q),
             result.valid_q.eq(job.valid_q), result.d8.eq(job.d8),
-            result.computed.eq(state.computed), result.error.eq(error),
+            result.computed.eq(state.computed),
             self.result_error.eq(error),
             self.complete.eq(state.integer_done & state.v_loaded),
             self.status.head_kept.eq(state.kept),

@@ -23,6 +23,7 @@ class _Job:
 
     config: Config
     payload: dict
+    error: int
     late: bool
     status: dict
     rows: list          # of beats
@@ -36,15 +37,15 @@ class _Job:
         """Requests, and all beats but those of the record."""
         config, job = self.config, self.payload
         record = (job["status"], STATUS_BYTES * 8 // config.axi_data_width)
-        if job["error"]:
+        if self.error:
             return [record], []
         rows = self.rows + [[0] * self.beats] * (job["l_q"] - len(self.rows))
         return ([(job["out"], job["l_q"] * self.beats), record],
                 [beat for row in rows[: job["l_q"]] for beat in row])
 
     def expected_status(self):
-        if self.payload["error"]:
-            return Status(done=True, error=Error(self.payload["error"]), head_kept=False,
+        if self.error:
+            return Status(done=True, error=Error(self.error), head_kept=False,
                           theta_head=0, blocks_kept=0, blocks_total=0, read_bytes=0,
                           write_bytes=0)
         beat_bytes = self.config.axi_data_width // 8
@@ -69,8 +70,8 @@ def _job(config, rng, kind):
     error = {"error": rng.randint(1, 7), "late": Error.BUS.value}.get(kind, 0)
     payload = {"out": rng.getrandbits(32), "status": rng.getrandbits(32), "l_q": l_q,
                "valid_q": valid_q, "d8": rng.randint(1, config.d_max // 8),
-               "computed": int(computed), "error": error}
-    job = _Job(config, payload, kind == "late", _status(config, rng), [])
+               "computed": int(computed)}
+    job = _Job(config, payload, error, kind == "late", _status(config, rng), [])
     if computed:
         job.rows = [[rng.getrandbits(config.axi_data_width) for _ in range(job.beats)]
                     for _ in range(valid_q + valid_q % 2)]
@@ -98,9 +99,7 @@ class _Core:
                 if not known and rng.random() < (0.1 if self.stall else 1):
                     self.begun = n + 1
                 known = self.begun > n
-                error = job.payload["error"] if known or not job.late else 0
-                ctx.set(dut.job.payload.error, error)
-                ctx.set(dut.error, error)
+                ctx.set(dut.error, job.error if known or not job.late else 0)
                 complete = complete or (known and rng.random() < (0.05 if self.stall else 1))
                 ctx.set(dut.complete, complete)
                 ctx.set(dut.status, job.status if complete else _status(job.config, rng))
