@@ -18,6 +18,7 @@ from golden.config import Config
 
 from . import __version__
 from .netlist import Port, tidy
+from .unread import drop_unread
 
 __all__ = ["Emission", "emit", "to_verilog"]
 
@@ -140,7 +141,7 @@ def _complete_cases(module: str) -> str:
 
 
 def _polish(module: str) -> str:
-    return _complete_cases(_fold_initial(_name_read_registers(module)))
+    return drop_unread(_complete_cases(_fold_initial(_name_read_registers(module))))
 
 
 def _run_yosys(rtlil_text: str) -> str:
