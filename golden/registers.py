@@ -16,8 +16,9 @@ ADDRESS_BITS = 8
 class Status(IntEnum):
     """Bits of the STATUS register."""
 
-    BUSY = 0        # a doorbell is being worked off
-    IRQ = 1         # the interrupt is pending
+    BUSY = 0            # a doorbell is being worked off
+    IRQ = 1             # the interrupt is pending
+    WRITE_ERROR = 2     # a write was answered with an error since the doorbell
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ REGISTERS = [
     Register("limits", 0x0C, "ro", "l_max (15:0), d_max (31:16)"),
     Register("multipliers", 0x10, "ro", "full-width multipliers in all cores"),
     Register("irq_enable", 0x14, "rw", "bit 0 lets the interrupt out"),
-    Register("status", 0x18, "w1c", "bit 0 busy (ro), bit 1 interrupt pending"),
+    Register("status", 0x18, "w1c", "bit 0 busy (ro), bit 1 interrupt pending, bit 2 a "
+             "write was answered with an error since the doorbell (ro)"),
     Register("table", 0x1C, "rw", "address of the descriptor table, a multiple of 64"),
     Register("doorbell", 0x20, "rw", "writing n starts on the first n descriptors of the table; "
              "while busy, with n = 0 or with a misaligned table the write answers SLVERR"),

@@ -8,15 +8,14 @@ import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
-from amaranth.back import rtlil
-from amaranth.hdl import Elaboratable, Fragment, Module, Value
-from amaranth.hdl._ir import PortDirection
+from amaranth.hdl import Elaboratable, Fragment, Module
 from amaranth.lib import wiring
 
 from golden import memory, registers
 from golden.config import Config
 
 from . import __version__
+from .hierarchy import convert
 from .netlist import Port, tidy
 from .unread import drop_unread
 
@@ -76,13 +75,6 @@ def _class_names(fragment: Fragment, path: str) -> dict[str, str]:
     for n, (child, child_name, _) in enumerate(fragment.subfragments):
         names |= _class_names(child, f"{path}.{child_name or f'U${n}'}")
     return names
-
-
-def _signature_ports(top: wiring.Component) -> dict:
-    """Ports of ``top`` as the RTLIL back end takes them."""
-    directions = {wiring.In: PortDirection.Input, wiring.Out: PortDirection.Output}
-    return {"__".join(map(str, path)): (Value.cast(value), directions[member.flow])
-            for path, member, value in top.signature.flatten(top)}
 
 
 def _name_read_registers(module: str) -> str:
@@ -181,8 +173,7 @@ def to_verilog(top: wiring.Component, name: str) -> tuple[str, list[Port]]:
     """
     fragment = Fragment.get(top, None)
     classes = _class_names(fragment, name)
-    text = rtlil.convert(fragment, name=name, ports=_signature_ports(top), emit_src=False)
-    text, ports = tidy(text, name, classes)
+    text, ports = tidy(convert(fragment, top, name), name, classes)
     verilog = _INTERNAL.sub("", _YOSYS_HEADER.sub("", _run_yosys(text)))
     _check_self_reads(verilog)
     return _MODULE.sub(lambda module: _polish(module[0]), verilog), ports

@@ -63,6 +63,7 @@ class Top(wiring.Component):
         m.d.comb += [
             dispatcher.start.eq(csr.start), dispatcher.table.eq(csr.table),
             dispatcher.count.eq(csr.count), self.irq.eq(csr.irq),
+            csr.write_error.eq(writer.error),
         ]
         connect_flat(m, self, "s_axil", csr.bus)
         connect_flat(m, self, "m_axi", reader.axi)

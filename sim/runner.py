@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import shutil
-from contextlib import suppress
+import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -47,6 +47,7 @@ class CachedRunner:
         super().__init__()
         self.log.setLevel(logging.CRITICAL)
         self.run_env: dict[str, str] = {}
+        self.limit_s: float | None = None
 
     def identity(self) -> str:
         """Name and version of the tools that build."""
@@ -61,6 +62,17 @@ class CachedRunner:
 
     def after_build(self, objects: Path) -> None:
         """Called with the filled directory before it is thrown away."""
+
+    def _execute_cmds(self, cmds, cwd, stdout=None) -> None:
+        """As the base class, but with an end for a simulator that hangs within a time step."""
+        for command in cmds:
+            try:
+                done = subprocess.run(command, cwd=cwd, env=self.env, stdout=stdout, check=False,
+                                      stderr=stdout and subprocess.STDOUT, timeout=self.limit_s)
+            except subprocess.TimeoutExpired:
+                raise RuntimeError(f"no end after {self.limit_s:g} s") from None
+            if done.returncode:
+                raise RuntimeError(f"{Path(command[0]).name} ended with code {done.returncode}")
 
     def _set_env_test(self) -> None:
         super()._set_env_test()
@@ -93,27 +105,34 @@ class CachedRunner:
         return directory
 
     def launch(self, directory: Path, top: str, module: str, *, env: dict[str, str],
-               scratch: Path) -> None:
-        """Run the cocotb tests of ``module``; raises SimulationError with the log's end."""
+               scratch: Path, limit_s: float | None = None) -> None:
+        """Run the cocotb tests of ``module``; raises SimulationError with the log's end.
+
+        ``limit_s`` is how many seconds it may take.
+        """
         log, results = scratch / "run.log", scratch / "results.xml"
         self.run_env = {"COCOTB_LOG_LEVEL": "WARNING", "GPI_LOG_LEVEL": "WARNING",
                         "COCOTB_ANSI_OUTPUT": "0",
                         "PYTHONWARNINGS": "ignore", "COCOTB_REWRITE_ASSERTION_FILES": "", **env}
-        with suppress(RuntimeError, SystemExit):        # the results tell more
+        self.limit_s = limit_s
+        ended = ""
+        try:
             self.test(test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog",
                       build_dir=directory, test_dir=scratch, results_xml=str(results),
                       log_file=log)
-        problem = _problem(results)
+        except (RuntimeError, SystemExit) as err:
+            ended = str(err)
+        problem = _problem(results, ended)
         if problem:
             raise SimulationError(f"simulation of {top} failed: {problem}\n{tail(log)}")
 
 
-def _problem(results: Path) -> str:
-    """Empty if the one test of a results file passed."""
+def _problem(results: Path, ended: str) -> str:
+    """Empty if the one test of a results file passed; ``ended`` is what the runner said."""
     try:
         cases = list(ElementTree.parse(results).getroot().iter("testcase"))
     except (OSError, ElementTree.ParseError):
-        return "the simulator ended without results"
+        return ended or "the simulator ended without results"
     failures = [child for case in cases for child in case if child.tag in ("failure", "error")]
     if failures:
         first = failures[0]

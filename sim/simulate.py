@@ -186,7 +186,7 @@ def _watched(work: Callable[[], None], progress: Callable[[int, int], None], pat
 def simulate_batches(
     batches: Sequence[Batch | Sequence[Job]], config: Config, *, stall: float = 0.0, seed: int = 0,
     progress: Callable[[int, int], None] | None = None, simulator: str = "verilator",
-    verilog: str | None = None,
+    verilog: str | None = None, limit_s: float | None = None,
 ) -> list[Simulation]:
     """Ring one doorbell per batch, all in one simulation.
 
@@ -204,6 +204,8 @@ def simulate_batches(
         One of SIMULATORS.
     verilog : str or None
         Verilog text to run instead of what hw.emit gives for the configuration.
+    limit_s : float or None
+        Seconds that the simulation may take.
 
     Raises
     ------
@@ -230,7 +232,7 @@ def simulate_batches(
                 progress=progress is not None).save(files[REQUEST])
 
         def work() -> None:
-            runner.launch(directory, config.name, "sim.bench", scratch=scratch,
+            runner.launch(directory, config.name, "sim.bench", scratch=scratch, limit_s=limit_s,
                           env={name: str(path) for name, path in files.items()})
 
         if progress:

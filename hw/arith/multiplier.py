@@ -11,7 +11,7 @@ __all__ = ["ComposableMultiplier", "add_sub", "digit_layout", "multiply"]
 
 
 def digit_layout(width: int) -> data.StructLayout:
-    """A sign-magnitude digit."""
+    """A sign-magnitude digit with a magnitude of ``width`` bits."""
     return data.StructLayout({"mag": width, "sign": 1})
 
 
@@ -48,10 +48,11 @@ class ComposableMultiplier(wiring.Component):
         2        I[2] * I[2]      Iq[0] * Fk[0]      Iq * Fk          w.hi * v.lo
         3        I[3] * I[3]      Iq[1] * Fk[1]      Fq * Fk          w.lo * v.lo
 
-    With ``full`` the four are weighted 2**(2*FW), 2**FW, 2**FW and 1 and take the sign of unit 3
-    (the sign of a code lives in its fraction digit, as I may be zero); otherwise each has its own
-    sign and weight 1. Digits are sign-magnitude, so truncation toward zero is a bit slice and all
-    four multipliers are unsigned. Units 0 to 2 need only the integer width on one side.
+    With ``full`` the four are weighted 2**(2*FW), 2**FW, 2**FW and 1, and units 0 and 3 share the
+    sign of unit 3: if both integer digits are not zero they have the signs of their codes, and if
+    not the product is zero. Otherwise each unit has its own sign and weight 1. Digits are
+    sign-magnitude, so truncation toward zero is a bit slice and all four multipliers are unsigned.
+    Units 0 to 2 need only the integer width on one side.
 
     Parameters
     ----------
@@ -60,8 +61,9 @@ class ComposableMultiplier(wiring.Component):
     Members
     -------
     x, y : In(4 digits)
-        Query (or weight) and key (or value) digits.
+        Query (or weight) and key (or value) digits; fraction digits have FW bits.
     full : In(1)
+        With the digits.
     o, o_sign : Out(signed(2 * W + 1)), Out(1)
         The result is ``-o`` if ``o_sign`` else ``o``, three cycles after the digits: the sign is
         left to the next adder, which subtracts at no cost.
@@ -110,7 +112,7 @@ class ComposableMultiplier(wiring.Component):
             inner.eq(add_sub(products[1], products[2], signs[1] ^ signs[2])),
             inner_sign.eq(signs[1]),
             outer.eq(add_sub(Mux(full, joined, products[0]), Mux(full, 0, products[3]),
-                             ~full & (signs[0] ^ signs[3]))),
+                             signs[0] ^ signs[3])),
             outer_sign.eq(Mux(full, signs[3], signs[0])),
         ]
         weighted = Signal(signed(len(inner) + self._frac))

@@ -14,7 +14,8 @@ class PlaneBuffer(wiring.Component):
     A read takes one cycle, one read and one write per cycle. A word holds ``word`` dimensions of
     a pair of rows, ``word = max(beat, read)``; each row of the pair and each beat of a word is a
     block RAM of its own, so that a beat is written whole without byte enables. The first beat of
-    a word also clears the rest of it: dimensions beyond d read as zero.
+    a word also clears the rest of it: dimensions beyond d in a row's last word read as zero, as
+    they do in its last beat in memory.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ class PlaneBuffer(wiring.Component):
         depth = 1 << (word_bits + pair_bits + 1)
 
         def address(bank, pair, part, parts_log2):
-            """Heads over pairs over words; ``part`` counts parts of a word."""
+            """Banks over pairs over words; ``part`` counts parts of a word."""
             word = Cat(part)[parts_log2 : parts_log2 + word_bits]
             padding = word_bits - len(word)
             return Cat(word, *([0] * padding), Cat(pair)[:pair_bits], bank)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sums of V over visible keys, the background of `zero`."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,9 +14,9 @@ __all__ = ["ColumnSum"]
 class ColumnSum(wiring.Component):
     """Sums of the columns of V for two heads, made while V is loaded.
 
-    A beat of V per cycle. The keys counted at loading are those visible to the whole head, or,
-    when causal, those before the first row's edge; the output adds the others as it comes to the
-    rows that see them.
+    A beat of V per cycle; it is in the sums two cycles later. The keys counted at loading are
+    those visible to the whole head, or, when causal, those before the first row's edge; the output
+    adds the others as it comes to the rows that see them. Row 0 starts a bank's sums anew.
 
     Parameters
     ----------
@@ -25,16 +25,16 @@ class ColumnSum(wiring.Component):
     Members
     -------
     load_en, load_bank, load_row, load_beat, load_data : In
-        A beat of V, two's complement, and its place.
+        A beat of V, two's complement, and its place: bank, row, and beat within the row.
     base : In
-        Keys below it are counted.
+        Of the beat's head: keys below it are counted.
     bank, dimension : In
     sum : Out
         The sum of that column, in the same cycle.
     add_en, add_bank, add_dimension, add_sum : In
         Replaces a sum.
     add_ready : Out(1)
-        The sum is replaced; without it a beat goes first.
+        The sum is replaced, if ``add_en``; without it a beat goes first.
     """
 
     def __init__(self, *, config: Config):
@@ -64,9 +64,8 @@ class ColumnSum(wiring.Component):
         word_bits = max(1, (self._words - 1).bit_length())
         width = self._config.column_sum_width
 
-        def address(bank, dimension):
-            return Cat(dimension[lane_bits:], *[0] * (word_bits + lane_bits - len(dimension)),
-                       bank)
+        def address(bank, word):
+            return Cat(Cat(word, C(0, word_bits))[:word_bits], bank)
 
         # The beat waits a cycle while the sums so far are read.
         en, row0, counts = Signal(), Signal(), Signal()
@@ -74,8 +73,7 @@ class ColumnSum(wiring.Component):
         beat = Signal.like(self.load_data)
         m.d.sync += [
             en.eq(self.load_en),
-            where.eq(Cat(self.load_beat[:word_bits],
-                         *[0] * (word_bits - len(self.load_beat)), self.load_bank)),
+            where.eq(address(self.load_bank, self.load_beat)),
             row0.eq(self.load_row == 0),
             counts.eq(self.load_row < self.base),
             beat.eq(self.load_data),
@@ -89,8 +87,9 @@ class ColumnSum(wiring.Component):
             old, read = mem.read_port(domain="comb"), mem.read_port(domain="comb")
             m.d.comb += [
                 old.addr.eq(where),
-                read.addr.eq(address(self.bank, self.dimension)),
-                write.addr.eq(Mux(en, where, address(self.add_bank, self.add_dimension))),
+                read.addr.eq(address(self.bank, self.dimension[lane_bits:])),
+                write.addr.eq(Mux(en, where, address(self.add_bank,
+                                                     self.add_dimension[lane_bits:]))),
                 write.data.eq(Mux(en, Mux(row0, 0, old.data) + Mux(counts, beat[n], 0),
                                   self.add_sum)),
                 write.en.eq(en | (self.add_en & (self.add_dimension[:lane_bits] == n))),

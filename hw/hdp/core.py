@@ -169,7 +169,6 @@ class HdpCore(wiring.Component):
         wiring.connect(m, self.softmax.o, self.values.result)
         wiring.connect(m, self.values.row, self.rows.row)
         m.d.comb += [
-            self.fetch.slot_free.eq(scores.row.ready),
             sparsity.begin.eq(integer.begin), sparsity.row.eq(integer.row),
             sparsity.valid.eq(array.integer_valid), sparsity.tag.eq(array.score_tag),
             scores.integer_valid.eq(array.integer_valid),

@@ -2,7 +2,7 @@
 """Fetch upon mask: only kept blocks reach the array again."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import fifo, stream, wiring
+from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
@@ -13,11 +13,17 @@ from hw.hdp.rows import RowWalker
 __all__ = ["FetchUponMask", "MaskScanner"]
 
 
+def kept_column_layout(config: Config) -> data.StructLayout:
+    """A kept column of a row of blocks, and whether it is the row's last one."""
+    return data.StructLayout({"column": config.block_width, "last": 1})
+
+
 class MaskScanner(wiring.Component):
-    """Finds the kept columns of a row of blocks, a mask bit per cycle, two cycles ahead.
+    """Finds the kept columns of a row of blocks, a mask bit per cycle; up to four wait.
 
     Each column comes with the word whether it is the row's last kept one, so it is held back
-    until the next one or the end of the row is found.
+    until the next one or the end of the row is found: four cycles after ``start`` if it is the
+    only one of the row. A mask keeps at least one column of a row.
 
     Parameters
     ----------
@@ -26,7 +32,7 @@ class MaskScanner(wiring.Component):
     Members
     -------
     start, columns : In
-        Strobe while the previous row's last column has been taken; ``columns > 0``.
+        Strobe once the previous row's last column has been taken; ``columns > 0`` is held.
     all : In(1)
         Every column is kept (dense), whatever the mask says.
     mask_column : Out
@@ -42,13 +48,8 @@ class MaskScanner(wiring.Component):
             "all": In(1),
             "mask_column": Out(config.block_width),
             "mask_bit": In(1),
-            "o": Out(stream.Signature(self._layout(config))),
+            "o": Out(stream.Signature(kept_column_layout(config))),
         })
-
-    @staticmethod
-    def _layout(config):
-        from amaranth.lib import data
-        return data.StructLayout({"column": config.block_width, "last": 1})
 
     def elaborate(self, platform):
         m = Module()
@@ -95,6 +96,9 @@ class MaskScanner(wiring.Component):
 class FetchUponMask(wiring.Component):
     """Issues the kept blocks of a head, ceil(d / 2T) cycles each, or ceil(d / T) in full.
 
+    A row's first operation comes five cycles after its announcement at the earliest; a mask bit is
+    read per cycle, so that only rows with few kept blocks wait for the next one.
+
     Rows whose integer scores were kept get the fraction pass; the others, and every block in the
     exact and dense modes, the full product.
 
@@ -105,7 +109,7 @@ class FetchUponMask(wiring.Component):
     Members
     -------
     start : In(1)
-        Strobe while not busy; the job's fields are then held until ``done``.
+        Strobe while not busy; the job's fields are held from then on while busy.
     bank, valid_q, valid_kv, causal, d8, exact, dense, drop, mant, shift : In
         The job; ``d8`` is d / 8.
     integer_rows, integer_from : In
@@ -114,14 +118,13 @@ class FetchUponMask(wiring.Component):
         Rows of the head whose mask is complete.
     mask_row, mask_column : Out
         Mask address in ``bank``; ``mask_bit`` in the next cycle.
-    slot_free : In(1)
-        The next row may begin: the score buffer has a slot for it.
     op : Out(stream of op_layout)
     row : Out(stream of score_row_layout)
-        Announces each row before its operations; must be ready while ``slot_free``.
+        Announces each row before its operations; taken when there is room for its scores.
     columns_en, columns : Out
-        Strobe for each row: its visible blocks, for the statistics of a dense head.
-    busy, done : Out(1)
+        Strobe with each row: its visible blocks, for the statistics of a dense head.
+    busy : Out(1)
+        Until the last operation has been issued.
     """
 
     def __init__(self, *, config: Config):
@@ -144,13 +147,11 @@ class FetchUponMask(wiring.Component):
             "mask_row": Out(config.block_width),
             "mask_column": Out(config.block_width),
             "mask_bit": In(1),
-            "slot_free": In(1),
             "op": Out(stream.Signature(op_layout(config))),
             "row": Out(stream.Signature(score_row_layout(config))),
             "columns_en": Out(1),
             "columns": Out(range(config.blocks + 1)),
             "busy": Out(1),
-            "done": Out(1),
         })
 
     def elaborate(self, platform):
@@ -168,30 +169,24 @@ class FetchUponMask(wiring.Component):
         ]
         full = Signal()
         m.d.comb += full.eq(self.exact | self.dense)
-        fraction_chunks = Signal(range(config.d_max // 2 + 1))
-        full_chunks = Signal.like(fraction_chunks)
+        full_chunks = Signal(range(-(-config.d_max // config.taps) + 1))
+        fraction_chunks = Signal.like(full_chunks)
         fraction = Signal()              # this row gets the fraction pass
         slot = Signal()                  # of the integer scores
         chunk = Signal.like(self.op.payload.chunk)
-        op, found = self.op.payload, scanner.o.payload
+        op, found, next_row = self.op.payload, scanner.o.payload, walker.o.payload
         m.d.comb += [
             op.mode.eq(Mux(fraction, Mode.FRACTION, Mode.FULL)),
             op.exact.eq(full),
             op.bank.eq(self.bank),
-            op.row.eq(row.row),
-            op.column.eq(found.column),
             op.chunk.eq(chunk),
             op.first.eq(chunk == 0),
             op.last.eq(chunk == Mux(fraction, fraction_chunks, full_chunks) - 1),
-            op.tag.column.eq(found.column),
-            op.tag.visible.eq(visibility(found.column, row.limit)),
-            op.tag.last.eq(found.last),
             op.tag.integer.eq(fraction),
             op.tag.slot.eq(slot),
         ]
-        self._announce(m, walker.o.payload)
-
-        next_row = walker.o.payload
+        self._place(m, row, found)
+        self._announce(m, next_row)
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.start):
@@ -203,22 +198,19 @@ class FetchUponMask(wiring.Component):
             with m.State("ROW"):
                 m.d.comb += self.busy.eq(1)
                 masked = self.dense | (self.masked_rows > next_row.row) | (next_row.columns == 0)
-                with m.If(walker.o.valid & self.slot_free & masked):
-                    m.d.comb += [walker.o.ready.eq(1), self.row.valid.eq(1),
-                                 self.columns_en.eq(1)]
+                m.d.comb += self.row.valid.eq(walker.o.valid & masked)
+                with m.If(self.row.valid & self.row.ready):
+                    m.d.comb += [walker.o.ready.eq(1), self.columns_en.eq(1)]
                     m.d.sync += [
                         row.eq(next_row),
                         fraction.eq(~full & self.integer_rows
                                     & (next_row.row >= self.integer_from)),
                     ]
+                    # The last row is never without columns.
                     with m.If(next_row.columns != 0):
                         m.next = "SCAN"
-                    with m.Elif(next_row.last):
-                        m.d.comb += self.done.eq(1)
-                        m.next = "IDLE"
             with m.State("SCAN"):
                 m.d.comb += [self.busy.eq(1), scanner.start.eq(1)]
-                m.d.sync += chunk.eq(0)
                 m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += [self.busy.eq(1), self.op.valid.eq(scanner.o.valid)]
@@ -231,9 +223,19 @@ class FetchUponMask(wiring.Component):
                             m.d.sync += slot.eq(slot ^ fraction)
                             m.next = "ROW"
                             with m.If(row.last):
-                                m.d.comb += self.done.eq(1)
                                 m.next = "IDLE"
         return m
+
+    def _place(self, m, row, found):
+        """The block that is issued."""
+        op = self.op.payload
+        m.d.comb += [
+            op.row.eq(row.row),
+            op.column.eq(found.column),
+            op.tag.column.eq(found.column),
+            op.tag.visible.eq(visibility(found.column, row.limit)),
+            op.tag.last.eq(found.last),
+        ]
 
     def _announce(self, m, next_row):
         announced = self.row.payload

@@ -26,9 +26,9 @@ def visibility(column, limit):
 class IntegerPass(wiring.Component):
     """Issues the integer products of a head, ceil(d / 4T) cycles per visible block.
 
-    At most two rows are on their way to the sparsity engine, which has two theta memories. Once
-    the head is known to be kept, rows keep their integer scores, of which two rows fit; earlier
-    rows do not and are computed in full later.
+    A row takes one more cycle to begin. At most two rows are on their way to the sparsity engine,
+    which has two theta memories. Once the head is known to be kept, rows keep their integer
+    scores, of which two rows fit; earlier rows do not and are computed in full later.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class IntegerPass(wiring.Component):
     Members
     -------
     start : In(1)
-        Strobe while not busy; the job's fields are then held until ``done``.
+        Strobe while not busy; the job's fields are held from then on while busy.
     bank, valid_q, valid_kv, causal, d8 : In
         The job; ``d8`` is d / 8.
     keep : In(1)
@@ -50,8 +50,8 @@ class IntegerPass(wiring.Component):
         Strobe: this row's scores follow.
     kept_row : Out(1)
         With ``begin``: its integer scores are kept.
-    busy, done : Out(1)
-        ``done`` strobes when the last operation has been issued.
+    busy : Out(1)
+        Until the last operation has been issued.
     """
 
     def __init__(self, *, config: Config):
@@ -71,7 +71,6 @@ class IntegerPass(wiring.Component):
             "row": Out(sparsity_row_layout(config)),
             "kept_row": Out(1),
             "busy": Out(1),
-            "done": Out(1),
         })
 
     def elaborate(self, platform):
@@ -83,14 +82,8 @@ class IntegerPass(wiring.Component):
             walker.valid_kv.eq(self.valid_kv), walker.causal.eq(self.causal),
         ]
         row = Signal(row_layout(config))
-        theta_rows, score_rows = Signal(2), Signal(2)    # outstanding, at most two each
         theta, slot = Signal(), Signal()                 # where the next row goes
-        m.d.sync += [
-            theta_rows.eq(theta_rows + self.begin - self.row_masked),
-            score_rows.eq(score_rows + self.kept_row - self.row_scored),
-        ]
-
-        chunk_count = Signal(range(config.d_max // 2 + 1))
+        chunk_count = Signal(range(-(-config.d_max // (4 * config.taps)) + 1))
         column = Signal(config.block_width)
         chunk = Signal.like(self.op.payload.chunk)
         last_column = Signal()
@@ -109,13 +102,8 @@ class IntegerPass(wiring.Component):
             op.tag.last.eq(last_column),
         ]
         next_row = walker.o.payload
-        m.d.comb += [
-            self.row.bank.eq(self.bank),
-            self.row.row.eq(next_row.row),
-            self.row.columns.eq(next_row.columns),
-            self.row.last.eq(next_row.last),
-            self.row.theta.eq(theta),
-        ]
+        self._announce(m, next_row, theta)
+        ready = self._has_room(m)
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.start):
@@ -123,14 +111,13 @@ class IntegerPass(wiring.Component):
                     m.next = "ROW"
             with m.State("ROW"):
                 m.d.comb += self.busy.eq(1)
-                ready = (theta_rows != 2) & ~(self.keep & (score_rows == 2))
                 with m.If(walker.o.valid & (next_row.columns == 0)):
                     m.d.comb += walker.o.ready.eq(1)
                 with m.Elif(walker.o.valid & ready):
                     m.d.comb += [walker.o.ready.eq(1), self.begin.eq(1),
                                  self.kept_row.eq(self.keep)]
                     m.d.sync += [
-                        row.eq(next_row), column.eq(0), chunk.eq(0), theta.eq(~theta),
+                        row.eq(next_row), column.eq(0), theta.eq(~theta),
                         op.tag.theta.eq(theta), op.tag.integer.eq(self.keep),
                         op.tag.slot.eq(slot), slot.eq(slot ^ self.keep),
                     ]
@@ -144,6 +131,23 @@ class IntegerPass(wiring.Component):
                         with m.If(last_column):
                             m.next = "ROW"
                             with m.If(row.last):
-                                m.d.comb += self.done.eq(1)
                                 m.next = "IDLE"
         return m
+
+    def _announce(self, m, next_row, theta):
+        m.d.comb += [
+            self.row.bank.eq(self.bank),
+            self.row.row.eq(next_row.row),
+            self.row.columns.eq(next_row.columns),
+            self.row.last.eq(next_row.last),
+            self.row.theta.eq(theta),
+        ]
+
+    def _has_room(self, m):
+        """True while theta memories, and score slots if they are needed, can take another row."""
+        theta_rows, score_rows = Signal(2), Signal(2)    # outstanding, at most two each
+        m.d.sync += [
+            theta_rows.eq(theta_rows + self.begin - self.row_masked),
+            score_rows.eq(score_rows + self.kept_row - self.row_scored),
+        ]
+        return (theta_rows != 2) & ~(self.keep & (score_rows == 2))

@@ -14,9 +14,10 @@ __all__ = ["Issue"]
 class Issue(wiring.Component):
     """Merges value, score and integer operations into one per cycle; latency 1.
 
-    The work furthest down the row goes first: P.V, then kept scores, then the integer pass. The
-    latter two share accumulators, so a block once begun runs to its last operation before the
-    other may start; value operations may fall in between.
+    Kept scores go first, then the integer pass, then P.V: both of the former stop when rows queue
+    up behind them, and with rows in its queue P.V has work for every cycle that they leave. They
+    share accumulators, so a block once begun runs to its last operation before the other may
+    start; value operations may fall in between.
 
     Parameters
     ----------
@@ -59,9 +60,9 @@ class Issue(wiring.Component):
             self.integer.ready.eq(~in_score & (in_integer | ~self.score.valid)),
             self.value.ready.eq(~take_score & ~take_integer),
         ]
-        with m.If(self.score.valid & self.score.ready):
+        with m.If(take_score):
             m.d.sync += in_score.eq(~self.score.payload.last)
-        with m.If(self.integer.valid & self.integer.ready):
+        with m.If(take_integer):
             m.d.sync += in_integer.eq(~self.integer.payload.last)
 
         value = self.value.payload

@@ -10,8 +10,8 @@ from hw.softmax.layouts import weight_entry_layout
 
 __all__ = [
     "Mode", "chunk_shape", "fraction_layout", "head_layout", "integer_layout", "op_layout",
-    "row_layout", "row_tag_layout", "score_row_layout", "scores_layout", "sparsity_row_layout", "tag_layout",
-    "value_layout", "value_op_layout",
+    "row_layout", "row_tag_layout", "score_row_layout", "scores_layout", "sparsity_row_layout",
+    "tag_layout", "value_layout", "value_op_layout",
 ]
 
 

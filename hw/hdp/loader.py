@@ -49,6 +49,9 @@ def beat_dims(config: Config) -> tuple[int, int, int]:
 class Loader(wiring.Component):
     """A beat per cycle from memory to the buffers, in sign-magnitude.
 
+    A request comes two cycles after its command, one in three cycles at most; a beat is written in
+    the cycle after it came.
+
     Parameters
     ----------
     config : Config
@@ -56,18 +59,22 @@ class Loader(wiring.Component):
     Members
     -------
     command : In(stream of command_layout)
+        All planes of a bank have the same d until the last beat of the last one.
     req : Out(stream)
         To the read DMA.
     beats : In(stream of read_beat_layout)
         From it; always ready.
     write : Out
-        A strobe per plane, the place (bank, row, beat in the row) and the elements of the beat.
+        A strobe per plane, and the place: bank, row, and beat of elements in the row.
+    i, f, v : Out
+        Elements of the beat, of whichever plane it is.
     v_codes : Out
         The beat of V in two's complement.
     done : Out(1)
         Strobe: the last beat of ``done_tag``'s plane is being written.
     beat, beat_bank, error : Out
-        Strobe for every beat, its bank, and whether memory answered it with an error.
+        Strobe for every beat, its bank, and whether memory answered it with an error; beats of
+        sign bits, which are not written, count as well.
     """
 
     def __init__(self, *, config: Config):
@@ -103,22 +110,24 @@ class Loader(wiring.Component):
         self._unpack(m, d8)
         return m
 
+    def _row_beats(self, plane, d8):
+        """Beats of sign bits and, after them, of elements in a row of a plane."""
+        is_i = (plane == Plane.Q_I) | (plane == Plane.K_I)
+        is_f = (plane == Plane.Q_F) | (plane == Plane.K_F)
+        signs = Mux(is_f, chunks(d8, self._config.axi_data_width), 0)
+        elements = Mux(is_i, chunks(d8, self._i_dims),
+                       Mux(is_f, chunks(d8, self._f_dims), chunks(d8, self._v_dims)))
+        return signs, elements
+
     def _request(self, m, d8):
-        """A command becomes a request three cycles later."""
+        """A request for each command."""
         command = self.command.payload
-        width = self._config.axi_data_width
         row_beats = Signal(6)
-        signs = chunks(command.d8, width)
         tag = data.View(tag_layout(), self.req.payload.tag)
         with m.FSM():
             with m.State("IDLE"):
-                with m.Switch(command.plane):
-                    with m.Case(Plane.Q_I, Plane.K_I):
-                        m.d.sync += row_beats.eq(chunks(command.d8, self._i_dims))
-                    with m.Case(Plane.Q_F, Plane.K_F):
-                        m.d.sync += row_beats.eq(signs + chunks(command.d8, self._f_dims))
-                    with m.Default():
-                        m.d.sync += row_beats.eq(chunks(command.d8, self._v_dims))
+                signs, elements = self._row_beats(command.plane, command.d8)
+                m.d.sync += row_beats.eq(signs + elements)
                 with m.If(self.command.valid):
                     m.d.sync += d8[command.bank].eq(command.d8)
                     m.next = "COUNT"
@@ -137,21 +146,13 @@ class Loader(wiring.Component):
                     m.next = "IDLE"
 
     def _unpack(self, m, d8):
-        config, write = self._config, self.write
+        write = self.write
         beat = self.beats.payload
         tag = data.View(tag_layout(), beat.tag)
-        is_i = (tag.plane == Plane.Q_I) | (tag.plane == Plane.K_I)
-        is_f = (tag.plane == Plane.Q_F) | (tag.plane == Plane.K_F)
-        dims8 = d8[tag.bank]
-        # Sign beats come first in a row of the fraction plane and are not written.
-        signs = Signal(range(config.d_max // config.axi_data_width + 2))
-        m.d.comb += signs.eq(Mux(is_f, chunks(dims8, config.axi_data_width), 0))
-        row, index = Signal(range(config.l_max)), Signal(write.beat.shape())
+        signs, elements = self._row_beats(tag.plane, d8[tag.bank])
+        row, index = Signal(range(self._config.l_max)), Signal(write.beat.shape())
         last_index = Signal.like(index)
-        m.d.comb += last_index.eq(
-            Mux(is_i, chunks(dims8, self._i_dims),
-                Mux(is_f, signs + chunks(dims8, self._f_dims),
-                    chunks(dims8, self._v_dims))) - 1)
+        m.d.comb += last_index.eq(signs + elements - 1)
         is_sign = index < signs
         take = self.beats.valid
         with m.If(take):
@@ -172,13 +173,13 @@ class Loader(wiring.Component):
             self.done.eq(take & beat.last), self.done_tag.eq(tag),
             self.beat.eq(take), self.beat_bank.eq(tag.bank), self.error.eq(beat.error),
         ]
-        self._convert(m, beat.data, take, is_f, is_sign, index)
+        self._convert(m, beat.data, take, is_sign, index)
 
-    def _convert(self, m, bits, take, is_f, is_sign, index):
+    def _convert(self, m, bits, take, is_sign, index):
         config = self._config
         sign_beats = -(-config.d_max // config.axi_data_width)
         signs = Signal(sign_beats * config.axi_data_width)
-        with m.If(take & is_f):
+        with m.If(take):
             with m.If(is_sign):
                 m.d.sync += signs.word_select(index[: max(1, (sign_beats - 1).bit_length())],
                                               config.axi_data_width).eq(bits)

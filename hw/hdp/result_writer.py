@@ -20,11 +20,13 @@ RECORD = data.StructLayout({
 
 
 def result_job_layout(config: Config) -> data.StructLayout:
-    """``computed``: output rows of the valid queries (an even number) come from the row output;
-    they are written unless ``error``."""
+    """A head to be written: addresses and sizes.
+
+    ``computed``: output rows of the valid queries (an even number) come from the row output.
+    """
     return data.StructLayout({
         "out": 32, "status": 32, "l_q": config.length_width, "valid_q": config.length_width,
-        "d8": 5, "computed": 1, "error": 8,
+        "d8": 5, "computed": 1,
     })
 
 
@@ -40,6 +42,10 @@ def status_layout(config: Config) -> data.StructLayout:
 class ResultWriter(wiring.Component):
     """A beat per cycle: rows that were computed, rows of zeros for the rest, the status record.
 
+    The first beat goes out 4 cycles after the job, or 3 after its first row is there if that is
+    later, or 3 after the job if no rows were computed. With an error rows are taken but none is
+    written, and the record tells it.
+
     Parameters
     ----------
     config : Config
@@ -49,9 +55,10 @@ class ResultWriter(wiring.Component):
     job : In(stream of result_job_layout)
         Held until the status record is on its way, then taken.
     error : In(8)
-        The head's error once its first output row is there, if it came after ``job``.
+        The head's error. If rows are computed it is final once the first is there; if not, with
+        ``job``.
     complete : In(1)
-        ``status`` is final.
+        ``status`` is final, with or without an error.
     status : In(status_layout)
     rows : In(2 streams of a beat)
         Output rows of even and odd queries.
@@ -98,13 +105,14 @@ class ResultWriter(wiring.Component):
                 m.d.sync += [
                     last_beat.eq(chunks(job.d8, out_dims) - 1),
                     computed_rows.eq(Mux(job.computed, (job.valid_q + 1) & ~1, 0)),
-                    row.eq(0), beat.eq(0), error.eq(job.error),
+                    row.eq(0), error.eq(self.error),
                 ]
                 with m.If(self.job.valid):
-                    with m.If(job.error != 0):
-                        m.next = "STATUS"
-                    with m.Elif(job.computed):
+                    # Rows that were begun come even if there is an error by now.
+                    with m.If(job.computed):
                         m.next = "WAIT"
+                    with m.Elif(self.error != 0):
+                        m.next = "STATUS"
                     with m.Else():
                         m.next = "COUNT"
             with m.State("WAIT"):
@@ -142,7 +150,6 @@ class ResultWriter(wiring.Component):
                     self.req.payload.beats.eq(STATUS_BYTES * 8 // config.axi_data_width),
                 ]
                 with m.If(self.req.valid & self.req.ready):
-                    m.d.sync += beat.eq(0)
                     m.next = "RECORD"
             with m.State("RECORD"):
                 size = config.axi_data_width
@@ -152,9 +159,8 @@ class ResultWriter(wiring.Component):
                     self.o.payload.data.eq(record.as_value().word_select(index, size)),
                 ]
                 with m.If(self.o.ready):
-                    m.d.sync += index.eq(index + 1)
+                    m.d.sync += index.eq(index + 1)      # wraps
                     with m.If(index == STATUS_BYTES * 8 // size - 1):
-                        m.d.sync += index.eq(0)
                         m.d.comb += self.job.ready.eq(1)
                         m.next = "IDLE"
         return m

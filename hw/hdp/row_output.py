@@ -19,7 +19,8 @@ def output_row_layout(config: Config) -> data.StructLayout:
     """A row of blocks on its way to the output.
 
     With ``fetches`` each chunk comes with a pair of keys that causal rows begin to see:
-    ``sees[2*query + key]`` says which query sees which, ``exists`` which is a key at all.
+    ``sees[2*query + key]`` says which query sees which. ``r`` and ``p`` are the reciprocal of the
+    denominator; the output of a query that is ``empty`` is zero.
     """
     return data.StructLayout({
         "bank": 1,
@@ -31,14 +32,14 @@ def output_row_layout(config: Config) -> data.StructLayout:
         "empty": data.ArrayLayout(1, 2),
         "fetches": 1,
         "sees": data.ArrayLayout(1, 4),
-        "exists": data.ArrayLayout(1, 2),
     })
 
 
 class RowOutput(wiring.Component):
     """Adds the background, normalises, and packs two output rows into beats.
 
-    A dimension of both queries per cycle.
+    A dimension of both queries per cycle; ``latency`` cycles from the last dimension of a beat to
+    the beat.
 
     Parameters
     ----------
@@ -48,9 +49,9 @@ class RowOutput(wiring.Component):
     -------
     row : In(stream of output_row_layout)
     value_valid, value : In
-        A chunk of T dimensions from the array.
+        A chunk of T dimensions from the array, of both queries in units of 2**-EXP_FRAC.
     fetch_valid, fetch : In
-        The pair of keys of V that belongs to the next chunk, if the row fetches.
+        The pair of keys of V that belongs to a chunk, if its row fetches; before the chunk.
     chunk_taken : Out(1)
         Strobe: a chunk has been worked off; at most ``CHUNKS`` may be on their way.
     sum_bank, sum_dimension : Out
@@ -59,9 +60,9 @@ class RowOutput(wiring.Component):
     add_en, add_bank, add_dimension, add_sum : Out
         A column sum grows by the keys of this row.
     add_ready : In(1)
-        It can be written in this cycle.
+        It is written in this cycle; without it ``add_en`` waits, and the pipeline with it.
     o : Out(2 streams of a beat)
-        Output rows of the first and of the second query.
+        Output rows of the first and of the second query, in the packing of the ``out`` plane.
     """
 
     def __init__(self, *, config: Config):
@@ -70,6 +71,7 @@ class RowOutput(wiring.Component):
             data.ArrayLayout(signed(config.accumulator_width), config.taps), 2)
         pair = data.ArrayLayout(data.ArrayLayout(value_layout(config), config.taps), 2)
         column_sum = signed(config.column_sum_width)
+        self._lanes = [NormaliseLane(config=config) for _ in range(2)]
         super().__init__({
             "row": In(stream.Signature(output_row_layout(config))),
             "value_valid": In(1),
@@ -87,6 +89,10 @@ class RowOutput(wiring.Component):
             "add_ready": In(1),
             "o": Out(stream.Signature(config.axi_data_width)).array(2),
         })
+
+    @property
+    def latency(self) -> int:
+        return 2 + self._lanes[0].latency + 1
 
     def elaborate(self, platform):
         m = Module()
@@ -111,7 +117,7 @@ class RowOutput(wiring.Component):
         dimension = Signal(range(config.d_max))
         ready, last_dimension, last_tap = Signal(), Signal(), Signal()
         m.d.comb += [
-            ready.eq(en & rows.r_rdy & chunks.r_rdy & (~row.fetches | fetches.r_rdy)),
+            ready.eq(en & rows.r_rdy & chunks.r_rdy),
             last_dimension.eq(dimension == Cat(0, 0, 0, row.d8) - 1),
             last_tap.eq(last_dimension | (tap == config.taps - 1)),
             self.chunk_taken.eq(ready & last_tap),
@@ -131,7 +137,7 @@ class RowOutput(wiring.Component):
         config = self._config
         chunk = data.View(self.value.shape(), chunk_bits)
         pair = data.View(self.fetch.shape(), fetch_bits)
-        lanes = [NormaliseLane(config=config) for _ in range(2)]
+        lanes = self._lanes
 
         # First stage: what belongs to this dimension.
         first = Signal(data.StructLayout({
@@ -162,11 +168,12 @@ class RowOutput(wiring.Component):
             "sum": data.ArrayLayout(signed(config.column_sum_width), 2),
             "row": output_row_layout(config),
         }))
-        extra = [Mux(first.row.exists[k], first.v[k], 0) for k in range(2)]
+        # Only the last row of a head may fetch what is not a key, and nobody reads its sums again.
+        # While the pipeline stands still the same sum is written anew.
         m.d.comb += [
-            self.add_en.eq(en & first.valid & first.row.fetches),
+            self.add_en.eq(first.valid & first.row.fetches),
             self.add_bank.eq(first.row.bank), self.add_dimension.eq(first.dimension),
-            self.add_sum.eq(first.sum + (extra[0] + extra[1])),
+            self.add_sum.eq(first.sum + (first.v[0] + first.v[1])),
         ]
         with m.If(en):
             m.d.sync += [second.valid.eq(first.valid), second.acc.eq(first.acc),
@@ -184,8 +191,7 @@ class RowOutput(wiring.Component):
             ]
         room_ready = Signal()
         self._pack(m, en, room_ready, lanes)
-        m.d.comb += en.eq(room_ready
-                          & (self.add_ready | ~(first.valid & first.row.fetches)))
+        m.d.comb += en.eq(room_ready & (self.add_ready | ~self.add_en))
 
     def _pack(self, m, en, room_ready, lanes):
         """Words into beats, beats into a queue per query that holds a whole row and more."""

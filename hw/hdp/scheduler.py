@@ -54,7 +54,7 @@ class Scheduler(wiring.Component):
         Statistics of the sparsity engine.
     result : Out(stream of result_job_layout)
     result_error, complete, status : Out
-        For the result writer.
+        For the result writer, of the head of ``result``.
     done, failed : Out(1)
         Strobes at the end of a head.
     """
@@ -232,7 +232,7 @@ class Scheduler(wiring.Component):
             with m.State("IDLE"):
                 with m.If(back_state.busy & back_state.decided & ~back_state.rest_asked):
                     m.d.sync += [back_state.rest_asked.eq(1), bank.eq(back), back.eq(~back)]
-                    with m.If(back_idle | ~back_state.kept | back_state.bus_error):
+                    with m.If(back_idle | ~back_state.kept):
                         m.d.sync += [back_state.fraction_loaded.eq(1), back_state.v_loaded.eq(1)]
                     with m.Else():
                         m.next = "K_F"
@@ -283,7 +283,9 @@ class Scheduler(wiring.Component):
         m.d.sync += self.fetch_start.eq(0)
         with m.If(ready):
             m.d.sync += [state.fetched.eq(1), bank.eq(~bank)]
-            with m.If(state.kept & ~idle & ~state.bus_error):
+            # A kept head runs on after a bus error: integer scores that were kept must be used,
+            # and nobody writes its rows.
+            with m.If(state.kept & ~idle):
                 m.d.sync += [state.computed.eq(1), self.fetch_start.eq(1),
                              self.fetch_bank.eq(bank)]
 
@@ -297,7 +299,7 @@ class Scheduler(wiring.Component):
             self.result.valid.eq(state.busy & state.fetched),
             result.out.eq(job.out), result.status.eq(job.status), result.l_q.eq(job.l_q),
             result.valid_q.eq(job.valid_q), result.d8.eq(job.d8),
-            result.computed.eq(state.computed), result.error.eq(error),
+            result.computed.eq(state.computed),
             self.result_error.eq(error),
             self.complete.eq(state.integer_done & state.v_loaded),
             self.status.head_kept.eq(state.kept),

@@ -16,9 +16,9 @@ class ScoreAdder(wiring.Component):
     """``score = integer score + fraction products``, and what softmax must know of a row.
 
     Takes a block per cycle, in the order of the announced rows. Two cycles after a block it is in
-    the score buffer; the row's token follows its last block by four cycles. One row at a time is
-    under way between its announcement and the acceptance of its token, so that the two slots of
-    the score buffer suffice.
+    the score buffer; the row's token follows its last block by four cycles, or the announcement
+    of an empty row by two. One row at a time is under way between its announcement and the
+    acceptance of its token, so that the two slots of the score buffer suffice.
 
     Parameters
     ----------
@@ -71,14 +71,15 @@ class ScoreAdder(wiring.Component):
         added, tag, valid = self._add(m)
         entry_index = self._store(m, added, tag, valid, slot)
 
-        # The largest of the two keys, then of the row.
+        # The largest of the two keys, then of the row. A query that sees the second key of a block
+        # sees the first as well.
         best = Signal(data.ArrayLayout(signed(config.score_width), 2))
         seen = Signal(data.ArrayLayout(range(3), 2))
         best_valid, best_last = Signal(), Signal()
         for q in range(2):
             a, b = added[2 * q], added[2 * q + 1]
             see_a, see_b = tag.visible[2 * q], tag.visible[2 * q + 1]
-            m.d.sync += [best[q].eq(Mux(see_b & (~see_a | (b > a)), b, a)),
+            m.d.sync += [best[q].eq(Mux(see_b & (b > a), b, a)),
                          seen[q].eq(see_a + see_b)]
         m.d.sync += [best_valid.eq(valid), best_last.eq(valid & tag.last)]
         top = Signal(data.ArrayLayout(signed(config.score_width), 2))

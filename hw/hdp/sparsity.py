@@ -16,7 +16,9 @@ class SparsityEngine(wiring.Component):
     """Prunes a row of blocks while the next one is computed.
 
     Takes a block of integer scores per cycle; at the end of a row (END_R) makes its threshold in
-    5 cycles and then a bit of mask per cycle. ``golden.hdp.block_mask``, without a divider::
+    5 cycles and then a bit of mask per cycle. The mask of a row of n blocks is complete n + 10
+    cycles after its last block, or n + 8 after the previous row's, whichever is later.
+    ``golden.hdp.block_mask``, without a divider::
 
         (n*theta) << 7 >= A*n*ext + (128-A)*sum   with A = |rho|, ext = max or min
 
@@ -32,11 +34,12 @@ class SparsityEngine(wiring.Component):
     clear, clear_bank : In
         A new head begins in that bank.
     begin, row : In
-        Strobe: the scores of this row follow, to the theta memory ``row.theta``.
+        Strobe: the scores of this row follow, to the theta memory ``row.theta``; rows take the
+        two in turn, each when the row before the previous one is masked.
     rho, tau : In
         Of the head whose row is at END_R, that is of ``bank``.
     valid, score, tag : In
-        Integer scores of a block.
+        Integer scores of a block in units of 1; those that ``tag.visible`` leaves out are ignored.
     bank : Out(1)
         The head at END_R.
     mask_en, mask_row, mask_column, mask_bit : Out
@@ -44,11 +47,12 @@ class SparsityEngine(wiring.Component):
     masked : Out(1)
         Strobe: the mask of ``bank``'s row ``mask_row`` is complete.
     reached : Out(1)
-        Strobe: theta_head of ``bank`` has reached tau.
+        Strobe in every row of ``bank`` from that on with which theta_head has reached tau, before
+        the row's first mask bit.
     end_head : Out(1)
         Strobe with the last ``masked`` of a head.
     heads : Out(2 x head_layout)
-        Per bank.
+        Per bank; final in the cycle after ``end_head``.
     """
 
     def __init__(self, *, config: Config):
@@ -84,8 +88,13 @@ class SparsityEngine(wiring.Component):
         })
         m.submodules.theta = theta = memory.Memory(
             shape=config.theta_width, depth=2 << config.block_width, init=[])
+        rows = Signal(data.ArrayLayout(sparsity_row_layout(config), 2))
+        with m.If(self.begin):
+            m.d.sync += rows[self.row.theta].eq(self.row)
+        with m.If(self.clear):
+            m.d.sync += self.heads[self.clear_bank].eq(0)
         stats, full = self._collect(m, theta.write_port())
-        self._prune(m, theta.read_port(), stats, full)
+        self._prune(m, theta.read_port(), rows, stats, full)
         return m
 
     def _collect(self, m, write):
@@ -126,14 +135,9 @@ class SparsityEngine(wiring.Component):
                 m.d.sync += [stats[tag.theta].eq(update), full.bit_select(tag.theta, 1).eq(1)]
         return stats, full
 
-    def _prune(self, m, read, stats, full):
+    def _prune(self, m, read, rows, stats, full):
+        """Threshold and mask of the finished rows in turn."""
         config = self._config
-        rows = Signal(data.ArrayLayout(sparsity_row_layout(config), 2))
-        with m.If(self.begin):
-            m.d.sync += rows[self.row.theta].eq(self.row)
-        with m.If(self.clear):
-            m.d.sync += self.heads[self.clear_bank].eq(0)
-
         current = Signal()               # theta memory at END_R
         row = Signal(sparsity_row_layout(config))
         total = Signal(config.theta_width + config.block_width)
@@ -147,13 +151,12 @@ class SparsityEngine(wiring.Component):
         scan = Signal()
         head = self.heads[self.bank]
         m.d.comb += [self.bank.eq(row.bank), self.mask_row.eq(row.row)]
+        self._compare(m, read, row, current, bound, column, scan)
 
-        waiting = Signal()
-        m.d.comb += waiting.eq(full.bit_select(current, 1))
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [row.eq(rows[current]), column.eq(0)]
-                with m.If(waiting):
+                with m.If(full.bit_select(current, 1)):
                     m.next = "LOAD"
             with m.State("LOAD"):
                 s = stats[current]
@@ -191,16 +194,18 @@ class SparsityEngine(wiring.Component):
                     m.d.sync += [full.bit_select(current, 1).eq(0), current.eq(~current)]
                     m.next = "IDLE"
 
-        # Theta memory, n * theta, comparison: a cycle each.
-        m.d.comb += read.addr.eq(Cat(column[: config.block_width], current))
-        product = Signal(len(n_ext))
+    def _compare(self, m, read, row, current, bound, column, scan):
+        """Mask bits, three cycles after their columns: theta memory, n * theta, comparison."""
+        m.d.comb += read.addr.eq(Cat(column[: self._config.block_width], current))
+        product = Signal.like(bound)
         m.d.sync += product.eq(row.columns * read.data)
         enables, columns = [scan], [column]
         for n in range(3):
             enables.append(Signal(name=f"scan_{n}"))
-            columns.append(Signal(config.block_width, name=f"column_{n}"))
+            columns.append(Signal(self._config.block_width, name=f"column_{n}"))
             m.d.sync += [enables[-1].eq(enables[-2]), columns[-1].eq(columns[-2])]
         m.d.sync += self.mask_bit.eq(product >= bound)
         m.d.comb += [self.mask_en.eq(enables[-1]), self.mask_column.eq(columns[-1])]
+        kept = self.heads[self.bank].kept
         with m.If(self.mask_en & self.mask_bit):
-            m.d.sync += head.kept.eq(head.kept + 1)
+            m.d.sync += kept.eq(kept + 1)

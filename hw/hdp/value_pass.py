@@ -17,6 +17,9 @@ __all__ = ["ValuePass"]
 class ValuePass(wiring.Component):
     """Runs over the weights of a row for each chunk of dimensions, an operation per cycle.
 
+    A row's first operation comes 6 cycles after its result, if V is loaded by then. A row without
+    weights has one operation per chunk, with weights of 0.
+
     Output stationary: the 2 x T accumulators of a chunk are finished before the next one is
     begun. A causal row with a background needs the keys that its queries see and the previous
     row did not; one more word of V per chunk is fetched for them.
@@ -34,12 +37,13 @@ class ValuePass(wiring.Component):
     bank : Out(1)
         The head of the row; for it:
     loaded, causal, background, d8, valid_q, valid_kv : In
-        V is complete, the job's fields, and whether pruned keys count at all.
+        V is complete, the job's fields (``d8`` is d / 8), and whether pruned keys count at all.
     op : Out(stream of value_op_layout)
+        Of a chunk with a pair of keys to fetch, that comes first, as ``background``.
     row : Out(stream of output_row_layout)
-        Announces the row to the output.
+        Announces the row to the output, before its first operation.
     chunk_taken : In(1)
-        Strobe: the output has worked off a chunk.
+        Strobe: the output has worked off a chunk; at most ``CHUNKS`` are on their way there.
     """
 
     def __init__(self, *, config: Config):
@@ -125,7 +129,6 @@ class ValuePass(wiring.Component):
         first = Signal(signed(len(edge) + 1))
         m.d.comb += first.eq(edge << 1)
         for k in range(2):
-            m.d.comb += row.exists[k].eq(first + k < self.valid_kv)
             for q in range(2):
                 m.d.comb += row.sees[2 * q + k].eq(first + k < tag.limit[q])
 

@@ -49,6 +49,9 @@ class Csr(wiring.Component):
     done : In(1)
         Strobe: the table is worked off. Clears busy and makes the interrupt pending; if the host
         clears it in the same cycle it stays pending.
+    write_error : In(1)
+        Strobe: a write was answered with an error. Shows in the status register until the next
+        accepted doorbell.
     counters : In(counter_layout())
         What the counter registers read.
     irq : Out(1)
@@ -63,15 +66,17 @@ class Csr(wiring.Component):
             "table": Out(32),
             "count": Out(32),
             "done": In(1),
+            "write_error": In(1),
             "counters": In(counter_layout()),
             "irq": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        enable, pending, busy = Signal(), Signal(), Signal()
+        enable, pending, busy, write_error = Signal(), Signal(), Signal(), Signal()
         status = Signal(len(Status))
-        m.d.comb += [status[Status.BUSY].eq(busy), status[Status.IRQ].eq(pending)]
+        m.d.comb += [status[Status.BUSY].eq(busy), status[Status.IRQ].eq(pending),
+                     status[Status.WRITE_ERROR].eq(write_error)]
         values = {"irq_enable": enable, "status": status, "table": self.table,
                   "doorbell": self.count}
         for name, value in self._constants.items():
@@ -80,6 +85,10 @@ class Csr(wiring.Component):
             values[name] = self.counters[name]
         self._read(m, values)
         self._write(m, enable, pending, busy)
+        with m.If(self.start):
+            m.d.sync += write_error.eq(0)
+        with m.Elif(self.write_error):
+            m.d.sync += write_error.eq(1)
         m.d.sync += self.irq.eq(pending & enable)
         return m
 

@@ -10,13 +10,15 @@ import warnings
 from collections import deque
 from collections.abc import Container
 from dataclasses import dataclass, field
+from itertools import product
 from random import Random
 from types import SimpleNamespace
 
-from amaranth.hdl import Cat, UnusedElaboratable
+from amaranth.hdl import Cat, Module, Signal, UnusedElaboratable
 from amaranth.sim import Simulator
 
-__all__ = ["AxiMemory", "channel", "receive", "refusal", "send", "simulate", "stall_cases"]
+__all__ = ["AxiMemory", "channel", "evaluate", "receive", "refusal", "send", "simulate",
+           "stall_cases"]
 
 PERIOD = 1e-8
 
@@ -41,6 +43,27 @@ def simulate(dut, *testbenches, background=(), limit: int = 20_000):
     for testbench in (*background, watchdog):
         simulator.add_testbench(testbench, background=True)
     simulator.run()
+
+
+def evaluate(output, *inputs) -> list[tuple[int, ...]]:
+    """``(*values, result)`` of a combinational expression for all values of its input signals."""
+    m = Module()
+    o = Signal(output.shape())
+    m.d.comb += o.eq(output)
+    axes = [range(-(1 << len(x) - 1), 1 << len(x) - 1) if x.shape().signed
+            else range(1 << len(x)) for x in inputs]
+    results = []
+
+    async def testbench(ctx):
+        for values in product(*axes):
+            for x, value in zip(inputs, values, strict=True):
+                ctx.set(x, value)
+            results.append((*values, ctx.get(o)))
+
+    simulator = Simulator(m)
+    simulator.add_testbench(testbench)
+    simulator.run()
+    return results
 
 
 def refusal(make) -> str:

@@ -112,6 +112,12 @@ def test_errors_surface_with_progress():
         run([faulty], progress=lambda done, total: None)
 
 
+def test_a_simulation_has_an_end():
+    hung = Batch(JOBS, before=[Access(0xFC, 1, write=True)], cycles=10**9)
+    with pytest.raises(SimulationError, match="simulation of hdp_tiny failed: no end after 3 s"):
+        run([hung], limit_s=3)
+
+
 def test_another_coprocessor_is_refused():
     other = CONFIG.model_copy(update={"l_max": 64})
     with pytest.raises(SimulationError, match="register limits must read 0x00200040, not 0x00200"):

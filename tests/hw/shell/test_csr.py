@@ -236,6 +236,35 @@ def test_done_around_a_doorbell():
     assert set(answers) == {OKAY, SLVERR}
 
 
+def test_write_error(dut):
+    """It stays through everything but an accepted doorbell."""
+    async def strobe(ctx, signal):
+        ctx.set(signal, 1)
+        await ctx.tick()
+        ctx.set(signal, 0)
+
+    async def body(ctx, host):
+        bell = ADDRESS["doorbell"]
+        assert await host.write(ctx, bell, 1) == OKAY
+        await host.check(ctx, status=1)
+        await strobe(ctx, dut.write_error)
+        await host.check(ctx, status=5)
+        assert await host.write(ctx, bell, 1) == SLVERR
+        await host.check(ctx, status=5)
+        await strobe(ctx, dut.done)
+        assert await host.write(ctx, ADDRESS["status"], 0xFFFF_FFFF) == OKAY
+        assert await host.write(ctx, bell, 0) == SLVERR
+        await host.check(ctx, status=4)
+        assert await host.write(ctx, bell, 1) == OKAY
+        await host.check(ctx, status=1)
+        ctx.set(dut.done, 1)                # the last response of all
+        await strobe(ctx, dut.write_error)
+        ctx.set(dut.done, 0)
+        await host.check(ctx, status=6)
+
+    _bench(dut, body)
+
+
 def test_set_wins_over_clear(dut):
     async def body(ctx, host):
         ctx.set(dut.done, 1)        # in every cycle, so also in that of the clear

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+from random import Random
+
+import pytest
+from amaranth.hdl import unsigned
+
+from hw.arith.multiplier import digit_layout
+from hw.hdp.buffers import PlaneBuffer
+from tests.hw.helpers import simulate
+
+BITS = 3
+
+# (beat, read): a beat of eight reads to a read of eight beats, and the sizes of the presets.
+RATIOS = [(16, 2), (16, 4), (8, 4), (8, 8), (4, 8), (4, 16), (2, 16), (8, 2), (32, 4), (16, 32)]
+
+
+def pack(elements):
+    return sum(x << n * BITS for n, x in enumerate(elements))
+
+
+class Model:
+    """What the buffer holds: every element that may be read."""
+
+    def __init__(self, beat, read):
+        self.beat, self.read = beat, read
+        self.rows = {}          # (bank, row): elements in whole words
+        self.rng = Random(beat * 100 + read)
+
+    def new_row(self, bank, row, d):
+        """Beats of a row of ``d`` elements; it is readable once they are written."""
+        word = max(self.beat, self.read)
+        elements = [self.rng.choice([self.rng.getrandbits(BITS), 7, 1]) for _ in range(d)]
+        padded = elements + [0] * (-d % word)
+        self.rows[bank, row] = padded
+        return [pack(padded[n : n + self.beat]) for n in range(0, d, self.beat)]
+
+    def chunks(self, bank, pair):
+        """Chunks of both rows of a pair as words of the read port."""
+        rows = [self.rows[bank, 2 * pair + n] for n in range(2)]
+        return [pack(rows[0][n : n + self.read] + rows[1][n : n + self.read])
+                for n in range(0, len(rows[0]), self.read)]
+
+
+def write(ctx, dut, bank, row, beat, data, en=1):
+    ctx.set(dut.write_en, en)
+    ctx.set(dut.write_bank, bank)
+    ctx.set(dut.write_row, row)
+    ctx.set(dut.write_beat, beat)
+    ctx.set(dut.write_data.as_value(), data)
+
+
+def no_write(ctx, dut, rng):
+    """What stands on the write port without its strobe does not matter."""
+    bits = (len(signal) for signal in (dut.write_row, dut.write_beat, dut.write_data.as_value()))
+    write(ctx, dut, rng.randrange(2), *map(rng.getrandbits, bits), en=0)
+
+
+async def fill(ctx, dut, model, bank, d, count, reads=None, stall=0.0):
+    """Write the rows of a head; meanwhile check a word of the other bank per cycle.
+
+    ``reads`` is what the other bank holds: (pair, chunk, word).
+    """
+    rng = model.rng
+    due = None
+    for row in range(count):
+        beats = model.new_row(bank, row, d)
+        while beats:
+            if rng.random() >= stall:
+                write(ctx, dut, bank, row, -(-d // model.beat) - len(beats), beats.pop(0))
+            else:
+                no_write(ctx, dut, rng)
+            if reads:
+                pair, chunk, word = rng.choice(reads)
+                ctx.set(dut.read_bank, 1 - bank)
+                ctx.set(dut.read_pair, pair)
+                ctx.set(dut.read_chunk, chunk)
+                due = word
+            await ctx.tick()
+            if due is not None:
+                assert ctx.get(dut.read_data.as_value()) == due
+    no_write(ctx, dut, rng)
+
+
+def expected_reads(model, bank, d, count):
+    """Every word of a head that the array may ask for; words beyond d are not asked for."""
+    return [(pair, chunk, word) for pair in range(count // 2)
+            for chunk, word in enumerate(model.chunks(bank, pair)[: -(-d // model.read)])]
+
+
+async def check(ctx, dut, bank, reads):
+    """Read all of a bank, a word per cycle."""
+    ctx.set(dut.read_bank, bank)
+    for pair, chunk, word in reads:
+        ctx.set(dut.read_pair, pair)
+        ctx.set(dut.read_chunk, chunk)
+        await ctx.tick()
+        assert ctx.get(dut.read_data.as_value()) == word
+
+
+def run(dut, model, heads, rows, stall):
+    """Heads of those dimensions, one after the other into alternate banks."""
+    async def testbench(ctx):
+        before = None
+        for n, d in enumerate(heads):
+            bank = n % 2
+            await fill(ctx, dut, model, bank, d, rows, before, stall)
+            reads = expected_reads(model, bank, d, rows)
+            await check(ctx, dut, bank, reads)
+            if before:
+                await check(ctx, dut, 1 - bank, before)
+            before = reads
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+@pytest.mark.parametrize("beat, read", RATIOS)
+def test_heads(beat, read, stall):
+    d_max, rows = 32, 4
+    dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, rows=rows, d_max=d_max)
+    # Long heads first, so that short ones find something in the rest of their words.
+    run(dut, Model(beat, read), [32, 32, 8, 16, 24, 8, 32], rows, stall)
+
+
+@pytest.mark.parametrize("rows, d_max", [(2, 8), (2, 40), (6, 24), (10, 8)])
+@pytest.mark.parametrize("beat, read", [(16, 4), (4, 16), (8, 8)])
+def test_shapes(beat, read, rows, d_max):
+    """One pair of rows, one word, sizes that are no power of two."""
+    dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, rows=rows, d_max=d_max)
+    run(dut, Model(beat, read), [d_max, d_max, 8, d_max, 8], rows, 0.0)
+
+
+def test_the_address_may_change_once_the_data_are_out():
+    dut = PlaneBuffer(shape=unsigned(BITS), beat=4, read=2, rows=4, d_max=8)
+    model = Model(4, 2)
+
+    async def testbench(ctx):
+        await fill(ctx, dut, model, 0, 8, 4)
+        reads = expected_reads(model, 0, 8, 4)
+        (pair, chunk, word), (other_pair, other_chunk, other) = reads[1], reads[-2]
+        ctx.set(dut.read_pair, pair)
+        ctx.set(dut.read_chunk, chunk)
+        await ctx.tick()
+        ctx.set(dut.read_pair, other_pair)
+        ctx.set(dut.read_chunk, other_chunk)
+        assert ctx.get(dut.read_data.as_value()) == word
+        await ctx.tick()
+        assert ctx.get(dut.read_data.as_value()) == other
+
+    simulate(dut, testbench)
+
+
+def test_elements_keep_their_layout():
+    dut = PlaneBuffer(shape=digit_layout(4), beat=2, read=2, rows=2, d_max=8)
+
+    async def testbench(ctx):
+        ctx.set(dut.write_en, 1)
+        for row in range(2):
+            ctx.set(dut.write_row, row)
+            ctx.set(dut.write_data, [{"mag": 3 + row, "sign": 0}, {"mag": 9, "sign": 1}])
+            await ctx.tick()
+        ctx.set(dut.write_en, 0)
+        await ctx.tick()
+        for row in range(2):
+            elements = [ctx.get(dut.read_data[row][n]) for n in range(2)]
+            assert [(x.mag, x.sign) for x in elements] == [(3 + row, 0), (9, 1)]
+
+    simulate(dut, testbench)

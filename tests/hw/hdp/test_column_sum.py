@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The column sums against NumPy, looked at in every cycle."""
+
+import numpy as np
+import pytest
+
+from golden.config import Config, load_config
+from golden.memory import Layout
+from hw.hdp.column_sum import ColumnSum
+from tests.hw.helpers import simulate
+
+CONFIGS = [load_config("hdp_tiny"),
+           Config(name="wide", width=12, frac=8, d_max=32, l_max=16, axi_data_width=128),
+           Config(name="ragged", width=8, frac=3, d_max=24, l_max=6, axi_data_width=128),
+           Config(name="narrow", width=12, frac=5, d_max=8, l_max=2, axi_data_width=64),
+           Config(name="beat", width=8, frac=4, d_max=8, l_max=10, axi_data_width=128)]
+
+
+class _Model:
+    """Sums per bank; a beat is added a cycle after it was given."""
+
+    def __init__(self, dut, config):
+        self.dut = dut
+        self.lanes = config.axi_data_width // Layout(config).v_bits
+        self.sums = np.zeros((2, -(-config.d_max // self.lanes) * self.lanes), np.int64)
+        self.waiting = None
+
+    async def cycle(self, ctx, rng, config, load=None, add=None):
+        """A cycle with a beat ``(bank, row, place, codes, base)`` and a sum
+        ``(bank, dimension, sum)`` or without; true if the latter was taken."""
+        dut = self.dut
+        bank, dimension = int(rng.integers(2)), int(rng.integers(config.d_max))
+        ctx.set(dut.bank, bank)
+        ctx.set(dut.dimension, dimension)
+        ctx.set(dut.load_en, load is not None)
+        if load:
+            for name, value in zip(("bank", "row", "beat", "data"), load, strict=False):
+                ctx.set(getattr(dut, f"load_{name}"), value)
+            ctx.set(dut.base, load[4])
+        else:       # nothing of it counts
+            ctx.set(dut.load_row, 0)
+            ctx.set(dut.base, config.l_max)
+        ctx.set(dut.add_en, add is not None)
+        if add:
+            for name, value in zip(("bank", "dimension", "sum"), add, strict=True):
+                ctx.set(getattr(dut, f"add_{name}"), value)
+        assert ctx.get(dut.add_ready) == (self.waiting is None)
+        assert ctx.get(dut.sum) == self.sums[bank, dimension]
+        await ctx.tick()
+        taken = add is not None and self.waiting is None
+        if taken:
+            self.sums[add[0], add[1]] = add[2]
+        if self.waiting:
+            where, row, place, codes, base = self.waiting
+            part = self.sums[where, place * self.lanes : (place + 1) * self.lanes]
+            part[:] = part * (row != 0) + np.array(codes) * (row < base)
+        self.waiting = load
+        return taken
+
+
+def _plane(config, rng):
+    """Codes of rows, padded to whole beats."""
+    lanes = config.axi_data_width // Layout(config).v_bits
+    d = 8 * int(rng.integers(1, config.d_max // 8 + 1))
+    low, high = config.format.min_code, config.format.max_code
+    shape = (int(rng.integers(1, config.l_max + 1)), d)
+    kind = rng.integers(4)
+    v = (rng.integers(low, high + 1, shape) if kind < 2
+         else np.full(shape, low if kind == 2 else high))
+    return np.pad(v, ((0, 0), (0, -d % lanes)))
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
+def test_load_and_add(config, stall):
+    """Planes into alternating banks, with sums replaced in the other bank meanwhile."""
+    rng = np.random.default_rng(3)
+    dut = ColumnSum(config=config)
+    model = _Model(dut, config)
+    half = 1 << config.column_sum_width - 1
+    replaced = []
+
+    async def bench(ctx):
+        add = None
+        for head in range(6):
+            v = _plane(config, rng)
+            base = int(rng.choice([0, len(v), config.l_max, rng.integers(len(v) + 1)]))
+            beats = [(head & 1, row, place, codes.tolist(), base)
+                     for row, whole in enumerate(v)
+                     for place, codes in enumerate(np.split(whole, len(whole) // model.lanes))]
+            while beats:
+                load = beats.pop(0) if rng.random() >= stall else None
+                if add is None and rng.random() < 0.5:
+                    add = (head & 1 ^ 1, int(rng.integers(config.d_max)),
+                           int(rng.integers(-half, half)))
+                if await model.cycle(ctx, rng, config, load, add):
+                    replaced.append(add)
+                    add = None
+            # Whatever the model says: these are the sums of the plane.
+            await model.cycle(ctx, rng, config)
+            ctx.set(dut.bank, head & 1)
+            for dimension in range(min(v.shape[1], config.d_max)):
+                ctx.set(dut.dimension, dimension)
+                assert ctx.get(dut.sum) == v[:base, dimension].sum()
+        for _ in range(8):      # every sum can be replaced right after another
+            await model.cycle(ctx, rng, config, None, (1, int(rng.integers(config.d_max)), -half))
+        await model.cycle(ctx, rng, config)
+
+    simulate(dut, bench)
+    assert replaced or not stall

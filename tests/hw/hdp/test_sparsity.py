@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+from collections import deque
+from dataclasses import dataclass, field
+from random import Random
+
+import numpy as np
+import pytest
+
+from golden.config import load_config
+from golden.hdp import block_mask
+from hw.hdp.sparsity import SparsityEngine
+from tests.hw.hdp.heads import BlockRow, block_rows, random_shape, small_config
+from tests.hw.helpers import simulate
+
+TAU_MAX = 0xFFFFFFFF
+RHOS = [0, 25, -25, 64, -64, 127, -127, 1, -1]
+
+
+def limit_score(config):
+    """The largest |integer score|."""
+    return config.d_max << 2 * config.int_width - 2
+
+
+def scores_of(pattern, rng, config, shape):
+    """Integer scores of a pattern."""
+    top = limit_score(config)
+    match pattern:
+        case "uniform":
+            return rng.integers(-top, top + 1, shape)
+        case "ties":
+            return rng.integers(-1, 2, shape) * rng.integers(1, 3)
+        case "extreme":
+            return rng.choice([top, -top + 1, 0, -1], shape)
+        case "largest":
+            return np.full(shape, top)
+        case "zero":
+            return np.zeros(shape, np.int64)
+    raise ValueError(pattern)
+
+
+PATTERNS = ["uniform", "ties", "extreme", "largest", "zero"]
+
+
+@dataclass(kw_only=True, eq=False)
+class Head:
+    """A head's integer scores, (rows, columns, 4), and what golden makes of them."""
+
+    bank: int
+    rows: list[BlockRow]
+    scores: np.ndarray
+    rho: int
+    tau: int = 0
+    expected: list = field(init=False)
+    status: tuple[int, int, int] = field(init=False)
+
+    def __post_init__(self):
+        shape = self.scores.shape
+        bits = np.array([row.visible + (0,) * (shape[1] - row.columns) for row in self.rows])
+        seen = (bits[..., None] >> np.arange(4)) & 1
+        theta = (np.abs(self.scores) * seen).sum(axis=2)
+        mask = block_mask(theta, bits != 0, self.rho)
+        self.status = (int(theta.sum()), int(mask.sum()), int((bits != 0).sum()))
+        self.expected = []
+        so_far = 0
+        for n, row in enumerate(self.rows):
+            so_far += int(theta[n].sum())
+            self.expected.append((so_far, [int(x) for x in mask[n, : row.columns]]))
+
+
+def make_head(config, rng, bank, shape, pattern, rho, tau="zero"):
+    rows = [row for row in block_rows(*shape) if row.columns]
+    scores = scores_of(pattern, rng, config, (len(rows), max(r.columns for r in rows), 4))
+    head = Head(bank=bank, rows=rows, scores=scores, rho=rho)
+    theta = head.status[0]
+    head.tau = min(TAU_MAX, {"zero": 0, "equal": theta, "above": theta + 1, "half": theta // 2,
+                             "largest": TAU_MAX}[tau])
+    return head
+
+
+class Bench:
+    """Plays the integer pass and the array, and expects the events of ``heads`` in order.
+
+    Parameters
+    ----------
+    stall : float
+        Chance per cycle that no block comes.
+    ahead : int
+        Rows that may be begun before the oldest one is masked, 1 or 2.
+    """
+
+    def __init__(self, config, heads, *, stall=0.0, ahead=2, seed=0):
+        self.heads, self.stall, self.ahead = heads, stall, ahead
+        self.dut = SparsityEngine(config=config)
+        self.rng = Random(seed)
+        self.rows = [(head, n) for head in heads for n in range(len(head.rows))]
+        self.begun = self.masked = 0
+        self.blocks = deque()       # of begun rows: (theta, column, visible, last, scores)
+        self.events = []
+        self.cleared = {}           # bank: head
+        self.heads_done = 0
+        self.ended = None           # head whose last row was masked in the previous cycle
+        self.at = []                # cycles of (last block, masked) per row
+        self.cycle = 0
+
+    def _drive(self, ctx):
+        dut, rng = self.dut, self.rng
+        ctx.set(dut.clear, 0)
+        for head in self.heads[self.heads_done : self.heads_done + 2]:
+            if head.bank not in self.cleared:
+                ctx.set(dut.clear, 1)
+                ctx.set(dut.clear_bank, head.bank)
+                self.cleared[head.bank] = head
+                break
+        block = self.blocks and rng.random() >= self.stall
+        ctx.set(dut.valid, bool(block))
+        if block:
+            theta, column, visible, last, scores = self.blocks.popleft()
+            ctx.set(dut.score, scores)
+            ctx.set(dut.tag, {"column": column, "visible": visible, "last": last,
+                              "theta": theta})
+            if last:
+                self.at.append([self.cycle])
+        # A row begins while the last scores of the previous one are still in the array.
+        ctx.set(dut.begin, 0)
+        if (self.begun < len(self.rows) and self.begun - self.masked < self.ahead
+                and len(self.blocks) <= 3):
+            head, n = self.rows[self.begun]
+            if self.cleared.get(head.bank) is head:
+                self._begin(ctx, head, n)
+
+    def _begin(self, ctx, head, n):
+        row, theta = head.rows[n], self.begun % 2
+        ctx.set(self.dut.begin, 1)
+        ctx.set(self.dut.row, {"bank": head.bank, "row": row.row, "columns": row.columns,
+                               "last": row.last, "theta": theta})
+        self.begun += 1
+        for column, visible in enumerate(row.visible):
+            self.blocks.append((theta, column, visible, column == row.columns - 1,
+                                head.scores[n, column].tolist()))
+        so_far, bits = head.expected[n]
+        if so_far >= head.tau:
+            self.events.append(("reached", head.bank))
+        for column, bit in enumerate(bits):
+            last = column == row.columns - 1
+            self.events.append(("mask", head.bank, row.row, column, bit, last, last and row.last))
+
+    def _check(self, ctx):
+        dut = self.dut
+        bank = ctx.get(dut.bank)
+        job = self.cleared.get(bank)
+        if job:
+            ctx.set(dut.rho, job.rho)
+            ctx.set(dut.tau, job.tau)
+        if self.ended:
+            o = ctx.get(dut.heads[self.ended.bank])
+            assert (o.theta, o.kept, o.total) == self.ended.status
+            del self.cleared[self.ended.bank]
+            self.ended = None
+            self.heads_done += 1
+        if ctx.get(dut.reached):
+            assert self.events.pop(0) == ("reached", bank)
+        if ctx.get(dut.mask_en):
+            masked, end = ctx.get(dut.masked), ctx.get(dut.end_head)
+            assert self.events.pop(0) == ("mask", bank, ctx.get(dut.mask_row),
+                                          ctx.get(dut.mask_column), ctx.get(dut.mask_bit),
+                                          masked, end)
+            if masked:
+                self.at[self.masked].append(self.cycle)
+                self.masked += 1
+            if end:
+                self.ended = job
+        else:
+            assert not ctx.get(dut.masked) and not ctx.get(dut.end_head)
+
+    def run(self):
+        async def testbench(ctx):
+            while self.heads_done < len(self.heads):
+                self._drive(ctx)
+                self._check(ctx)
+                await ctx.tick()
+                self.cycle += 1
+            assert not self.events and self.masked == len(self.rows)
+
+        simulate(self.dut, testbench)
+        return self
+
+
+def random_heads(config, count, seed):
+    rng, shapes = np.random.default_rng(seed), Random(seed)
+    return [make_head(config, rng, n % 2, random_shape(shapes, config.l_max),
+                      shapes.choice(PATTERNS[:3]), shapes.choice(RHOS),
+                      shapes.choice(["zero", "equal", "above", "half", "largest"]))
+            for n in range(count)]
+
+
+@pytest.mark.parametrize("stall, ahead", [(0.0, 2), (0.0, 1), (0.6, 2), (0.9, 1)])
+def test_random_heads(stall, ahead):
+    config = small_config()
+    Bench(config, random_heads(config, 16, 3), stall=stall, ahead=ahead).run()
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_rho(pattern):
+    """Every rho that is special, and some more, on rows with half-visible blocks."""
+    config = small_config(d_max=8)
+    rng = np.random.default_rng(4)
+    rhos = [*RHOS, *(int(x) for x in rng.integers(-127, 128, 6))]
+    Bench(config, [make_head(config, rng, n % 2, (5, 7, n % 3 == 1), pattern, rho)
+                   for n, rho in enumerate(rhos)]).run()
+
+
+def test_blocks_at_the_threshold():
+    """A row whose threshold is a whole number, met, missed by one and exceeded by one."""
+    config = small_config(d_max=8)
+    # n = 4, sum = 256 and max = 96 put the threshold of rho = 64/128 at (96 + 64) / 2 = 80;
+    # min = 32 puts that of rho = -64/128 at (32 + 64) / 2 = 48.
+    rows = block_rows(2, 8, 0)
+    for rho, thetas, kept in ((64, (96, 80, 48, 32), (1, 1, 0, 0)),
+                              (64, (96, 79, 49, 32), (1, 0, 0, 0)),
+                              (-64, (96, 80, 48, 32), (1, 1, 1, 0)),
+                              (-64, (96, 81, 47, 32), (1, 1, 0, 0))):
+        scores = np.zeros((1, 4, 4), np.int64)
+        scores[0, :, 0] = thetas
+        scores[0, 1, :2] = (-1, thetas[1] - 1)
+        head = Head(bank=0, rows=rows, scores=scores, rho=rho)
+        assert head.expected == [(256, list(kept))]
+        Bench(config, [head]).run()
+
+
+def test_scores_that_are_not_visible_do_not_count():
+    config = small_config()
+    # The second query is padding, and of the last block only one key exists.
+    rows = block_rows(1, 5, 0)
+    assert rows[0].visible == (0b0011, 0b0011, 0b0001)
+    scores = np.full((1, 3, 4), -7)
+    scores[0, 2, 0] = 1
+    head = Head(bank=1, rows=rows, scores=scores, rho=0, tau=29)
+    assert head.status == (29, 2, 3)
+    Bench(config, [head]).run()
+
+
+@pytest.mark.parametrize("changes", [
+    {"l_max": 2, "d_max": 8},
+    {"l_max": 6, "frac": 7},                                    # I is one bit
+    {"l_max": 64, "d_max": 128, "width": 12, "frac": 8},
+    {"l_max": 64, "d_max": 128, "width": 12, "frac": 4},        # the widest I
+])
+def test_widths(changes):
+    config = small_config(**changes)
+    length = config.l_max
+    rng = np.random.default_rng(6)
+    shapes = [(length, length, 0), (length - 1, length, 1), (2, length - 1, 0), (1, 1, 0)]
+    heads = [make_head(config, rng, n % 2, shapes[n % 4], PATTERNS[n % 4], rho, "equal")
+             for n, rho in enumerate((127, -127, 0, 127, 64))]
+    Bench(config, heads).run()
+
+
+@pytest.mark.parametrize("preset", ["hdp_edge", "hdp_w12"])
+def test_presets(preset):
+    config = load_config(preset)
+    rng = np.random.default_rng(7)
+    length = config.l_max
+    Bench(config, [make_head(config, rng, 0, (3, length, 0), "uniform", 25, "half"),
+                   make_head(config, rng, 1, (2, length - 1, 0), "largest", 127, "above"),
+                   make_head(config, rng, 0, (2, length, 0), "largest", -127, "equal")]).run()
+
+
+def test_timing():
+    """A row's mask is complete n + 10 cycles after its last block, a waiting row's n + 8 later."""
+    config = small_config(l_max=32)
+    rng = np.random.default_rng(8)
+    heads = [make_head(config, rng, 0, (16, 2 * n, 0), "uniform", 25) for n in (16, 5, 1)]
+    single = Bench(config, heads, ahead=1).run()
+    assert [masked - sent for sent, masked in single.at] == [
+        head.rows[n].columns + 10 for head, n in single.rows]
+    double = Bench(config, heads[:1]).run()
+    masked = [cycle for _, cycle in double.at]
+    assert np.diff(masked).tolist() == [16 + 8] * 7
