@@ -2,7 +2,6 @@
 """The coprocessor against golden: random jobs, kept examples and recorded heads."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from golden.config import load_config
 from prunus.npz import Options, load_jobs
 from sim.cache import ROOT
 from sim.compare import check
-from sim.jobs import build, job_strategy, random_jobs
+from sim.jobs import build, job_strategy
 from sim.simulate import simulate_batches
 from sim.soak import Chunk, run_chunk
 
@@ -66,12 +65,3 @@ def test_recorded_heads(name):
     if not path.exists():
         pytest.skip(f"{path} is missing: set PRUNUS_DATA to the folder with qkv/")
     _heads(path, Options(rho=RHO))
-
-
-@pytest.mark.skipif(not shutil.which("iverilog"), reason="no iverilog in PATH")
-def test_icarus_agrees():
-    jobs = [job for job in random_jobs(TINY, 20, 5) if max(job.l_q, job.l_kv) < 12][:6]
-    verilated, interpreted = (simulate_batches([jobs], TINY, simulator=name)[0]
-                              for name in ("verilator", "icarus"))
-    check(interpreted, jobs, TINY)
-    assert interpreted.registers == verilated.registers
