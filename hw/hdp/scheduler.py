@@ -283,7 +283,8 @@ class Scheduler(wiring.Component):
         m.d.sync += self.fetch_start.eq(0)
         with m.If(ready):
             m.d.sync += [state.fetched.eq(1), bank.eq(~bank)]
-            with m.If(state.kept & ~idle & ~state.bus_error):
+            # After a bus error too: the integer pass may wait for its scores to be used.
+            with m.If(state.kept & ~idle):
                 m.d.sync += [state.computed.eq(1), self.fetch_start.eq(1),
                              self.fetch_bank.eq(bank)]
 
