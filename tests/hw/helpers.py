@@ -17,8 +17,8 @@ from types import SimpleNamespace
 from amaranth.hdl import Cat, Module, Signal, UnusedElaboratable
 from amaranth.sim import Simulator
 
-__all__ = ["AxiMemory", "channel", "evaluate", "receive", "refusal", "send", "simulate",
-           "stall_cases"]
+__all__ = ["AxiMemory", "LiteHost", "channel", "evaluate", "receive", "refusal", "send",
+           "simulate", "stall_cases"]
 
 PERIOD = 1e-8
 
@@ -128,6 +128,29 @@ async def receive(ctx, stream, count: int, rng=None, stall: float = 0.0):
             got.append(payload)
     ctx.set(stream.ready, 0)
     return got
+
+
+class LiteHost:
+    """The master's side of an AXI4-Lite bus, one access at a time."""
+
+    def __init__(self, bus):
+        self.aw = channel(bus, "aw", "awaddr")
+        self.w = channel(bus, "w", "wdata", "wstrb")
+        self.b = channel(bus, "b", "bresp")
+        self.ar = channel(bus, "ar", "araddr")
+        self.r = channel(bus, "r", "rdata", "rresp")
+
+    async def write(self, ctx, address, value, strobe=0b1111):
+        """The response."""
+        await send(ctx, self.aw, [address])
+        await send(ctx, self.w, [value | strobe << 32])
+        return (await receive(ctx, self.b, 1))[0]
+
+    async def read(self, ctx, address):
+        """The value and the response."""
+        await send(ctx, self.ar, [address])
+        word = (await receive(ctx, self.r, 1))[0]
+        return word & 0xFFFF_FFFF, word >> 32
 
 
 @dataclass

@@ -7,7 +7,7 @@ from golden import registers
 from golden.config import load_config
 from golden.registers import REGISTERS
 from hw.shell.csr import Csr, counter_layout
-from tests.hw.helpers import channel, receive, send, simulate, stall_cases
+from tests.hw.helpers import LiteHost, receive, send, simulate, stall_cases
 
 OKAY, SLVERR = 0b00, 0b10
 ADDRESS = {register.name: register.address for register in REGISTERS}
@@ -15,27 +15,8 @@ UNMAPPED = [a for a in range(0, 256, 4) if a not in ADDRESS.values()]
 COUNTERS = {name: 0x0101_0101 * (n + 1) for n, name in enumerate(registers.counter_names())}
 
 
-class _Host:
-    """The master's side of an AXI4-Lite bus."""
-
-    def __init__(self, bus):
-        self.aw = channel(bus, "aw", "awaddr")
-        self.w = channel(bus, "w", "wdata", "wstrb")
-        self.b = channel(bus, "b", "bresp")
-        self.ar = channel(bus, "ar", "araddr")
-        self.r = channel(bus, "r", "rdata", "rresp")
-
-    async def write(self, ctx, address, value, strobe=0b1111):
-        """The response."""
-        await send(ctx, self.aw, [address])
-        await send(ctx, self.w, [value | strobe << 32])
-        return (await receive(ctx, self.b, 1))[0]
-
-    async def read(self, ctx, address):
-        """The value and the response."""
-        await send(ctx, self.ar, [address])
-        word = (await receive(ctx, self.r, 1))[0]
-        return word & 0xFFFF_FFFF, word >> 32
+class _Host(LiteHost):
+    """Looks registers up by name."""
 
     async def check(self, ctx, **values):
         for name, value in values.items():
