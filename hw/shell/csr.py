@@ -17,7 +17,7 @@ __all__ = ["Csr", "counter_layout"]
 
 def counter_layout() -> data.StructLayout:
     """The 32-bit counters of the register map, by name."""
-    return data.StructLayout({name: 32 for name in registers.counter_names()})
+    return data.StructLayout(dict.fromkeys(registers.counter_names(), 32))
 
 
 class Csr(wiring.Component):
