@@ -2,7 +2,7 @@
 """The coprocessor: registers, DMA and a core."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from golden import registers
@@ -10,7 +10,7 @@ from golden.config import Config
 from hw.hdp.core import HdpCore
 from hw.hdp.loader import tag_layout
 from hw.shell.axi import AXI4, AXI4Lite, connect_flat, flat_members
-from hw.shell.csr import Csr
+from hw.shell.csr import Csr, counter_layout
 from hw.shell.dispatch import Dispatcher
 from hw.shell.reader import Reader
 from hw.shell.writer import Writer
@@ -112,7 +112,7 @@ class Top(wiring.Component):
             "score_slots": core.score_slot,
             "value_slots": core.value_slot,
         }
-        values = Signal(data.StructLayout(dict.fromkeys(registers.counter_names(), 32)))
+        values = Signal(counter_layout())
         m.d.comb += counters.eq(values)
         for name, step in strobes.items():
             m.d.sync += values[name].eq(Mux(csr.start, 0, values[name] + step))

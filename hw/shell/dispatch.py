@@ -17,6 +17,9 @@ __all__ = ["Dispatcher"]
 class Dispatcher(wiring.Component):
     """Reads descriptors in turn, one ahead of the core, and hands them on decoded.
 
+    The first request comes in the cycle after ``start``, the next one in the cycle after the job
+    was taken.
+
     Parameters
     ----------
     config : Config
@@ -24,7 +27,8 @@ class Dispatcher(wiring.Component):
     Members
     -------
     start, table, count : In
-        Strobe: begin with ``count`` descriptors (not 0) from address ``table``.
+        Strobe, after the table before was worked off: begin with ``count`` descriptors (not 0)
+        from address ``table``, a multiple of 64.
     req, beats : streams
         To and from the read DMA.
     job : Out(stream of descriptor_layout)
@@ -57,8 +61,8 @@ class Dispatcher(wiring.Component):
             self.req.payload.address.eq(address),
             self.req.payload.beats.eq(DESCRIPTOR_BYTES * 8 // self._config.axi_data_width),
             self.job.payload.eq(job),
-            unreachable.eq((job.error == Error.BUS)
-                           | ((job.error != 0) & ((job.status & (STATUS_BYTES - 1)) != 0))),
+            # A misaligned status is an error of its own, if there is no other.
+            unreachable.eq((job.error == Error.BUS) | ((job.status & (STATUS_BYTES - 1)) != 0)),
         ]
         with m.FSM():
             with m.State("IDLE"):

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The dispatcher: which descriptors are read, in which order, and which jobs are lost."""
+
+from random import Random
+
+import numpy as np
+import pytest
+
+from golden.config import Config, load_config
+from golden.hdp import Job
+from golden.memory import DESCRIPTOR_BYTES, Error, Flag, descriptor
+from hw.shell.dispatch import Dispatcher
+from tests.hw.helpers import receive, send, simulate, stall_cases
+
+CONFIGS = [load_config("hdp_tiny"),
+           Config(name="wide", width=12, frac=8, d_max=24, l_max=8, axi_data_width=128)]
+ADDRESSES = ("q_i", "q_f", "k_i", "k_f", "v", "out", "status")
+
+
+def _descriptor(rng, kind):
+    """The words of a descriptor, its beat with a bus error (or None), and what comes of it."""
+    l_q, l_kv, d = rng.randint(1, 8), rng.randint(1, 8), 8 * rng.randint(1, 3)
+    q, k = np.zeros((l_q, d)), np.zeros((l_kv, d))
+    job = Job(q=q, k=k, v=k, scale=(rng.getrandbits(16), rng.randint(12, 63)),
+              valid_q=rng.randint(0, l_q), rho=rng.randint(-127, 127),
+              causal=rng.random() < 0.5, tau_head=rng.getrandbits(32))
+    words = descriptor(job, [rng.getrandbits(26) << 6 for _ in ADDRESSES])
+    error, bad_beat = Error.NONE, None
+    if kind == "opcode":
+        words[0] ^= rng.choice([2, 1 << 12])
+        error = Error.OPCODE
+    elif kind == "no place":
+        words[12] |= rng.choice([16, 32])
+        error = Error.ALIGNMENT
+    elif kind == "neither":
+        words[0] |= int(Flag.DROP) << 1
+        words[12] |= 32
+        error = Error.OPCODE
+    elif kind == "misaligned":
+        words[11] |= 4
+        error = Error.ALIGNMENT
+    elif kind == "bus":
+        bad_beat = rng.randrange(4)
+        error = Error.BUS
+    lost = kind in ("no place", "neither", "bus")
+    return words, bad_beat, lost, error, job
+
+
+def _fields(job, words, error):
+    """What must come out; with an error only the place of the record counts."""
+    if error:
+        return {"error": error, "status": int(words[12])}
+    return {"error": 0, "l_q": job.l_q, "l_kv": job.l_kv, "valid_q": job.valid_q,
+            "valid_kv": job.valid_kv, "d8": job.d // 8, "rho": job.rho, "mant": job.scale[0],
+            "shift": job.scale[1], "tau_head": job.tau_head, "causal": int(job.causal),
+            **{name: int(words[6 + n]) for n, name in enumerate(ADDRESSES)}}
+
+
+async def _start(ctx, dut, table, count):
+    ctx.set(dut.table, table)
+    ctx.set(dut.count, count)
+    ctx.set(dut.start, 1)
+    await ctx.tick()
+    ctx.set(dut.start, 0)
+    ctx.set(dut.table, 0xDEAD_0000)     # the host may write the register meanwhile
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
+@pytest.mark.parametrize("stall_in, stall_out", stall_cases)
+def test_tables(config, stall_in, stall_out):
+    """Three tables in turn, with descriptors of every kind."""
+    rng = Random(f"{config.name}{stall_in}{stall_out}")
+    kinds = [["good", "opcode", "bus", "good", "no place", "misaligned", "good", "neither"],
+             ["bus"], ["good", "good"]]
+    tables = [(rng.getrandbits(26) << 6, [_descriptor(rng, kind) for kind in table])
+              for table in kinds]
+    tables[2] = (0xFFFF_FFC0, tables[2][1])     # addresses wrap
+    dut = Dispatcher(config=config)
+    size = config.axi_data_width // 8
+    lost = [0]
+
+    async def reader(ctx):
+        for table, entries in tables:
+            for n, (words, bad_beat, *_) in enumerate(entries):
+                [request] = await receive(ctx, dut.req, 1, rng, stall_out)
+                address = table + n * DESCRIPTOR_BYTES & 0xFFFF_FFFF
+                assert (request.address, request.beats) == (address, DESCRIPTOR_BYTES // size)
+                raw = words.astype("<u4").tobytes()
+                beats = [{"data": int.from_bytes(raw[at : at + size], "little"),
+                          "error": int(at // size == bad_beat),
+                          "last": int(at + size == DESCRIPTOR_BYTES)}
+                         for at in range(0, DESCRIPTOR_BYTES, size)]
+                await send(ctx, dut.beats, beats, rng, stall_in)
+
+    async def core(ctx):
+        before = 0
+        for table, entries in tables:
+            await _start(ctx, dut, table, len(entries))
+            for words, _, gone, error, job in entries:
+                if not gone:
+                    [got] = await receive(ctx, dut.job, 1, rng, stall_out)
+                    for name, value in _fields(job, words, error).items():
+                        assert got[name] == value, name
+            # Each lost job strobes once, and then there is no more.
+            before += sum(entry[2] for entry in entries)
+            while lost[0] < before:
+                await ctx.tick()
+            for _ in range(20):
+                await ctx.tick()
+                assert not ctx.get(dut.req.valid) and not ctx.get(dut.job.valid)
+            assert lost[0] == before
+
+    async def watch(ctx):
+        while True:
+            _, _, strobe = await ctx.tick().sample(dut.lost)
+            lost[0] += strobe
+
+    simulate(dut, core, reader, background=[watch])
