@@ -26,6 +26,7 @@ _INTERNAL = re.compile(r"^\s*\(\* (init|full_case|parallel_case) = .* \*\)\n", r
 _READ_REGISTER = re.compile(r"^  assign (\w+) = (_\d+_);$", re.M)
 _CONTENT = re.compile(r"^    (\w+)\[(\d+)\] = (\S+);$", re.M)
 _INITIAL = re.compile(r"^  initial begin\n(?:    \w+\[\d+\] = \S+;\n)+  end\n", re.M)
+_MEMORY = re.compile(r"^  reg (?:\[\d+:0\] )?\w+ \[\d+:0\];$", re.M)
 _COMB = re.compile(r"^  always_comb begin$.*?^  end$", re.M | re.S)
 _TARGET = re.compile(r"^\s+(\w+)(?:\[[^\]]*\])? =", re.M)
 _WORD = re.compile(r"\b[A-Za-z_]\w*")
@@ -132,8 +133,18 @@ def _complete_cases(module: str) -> str:
     return "\n".join(lines)
 
 
+def _allow_collisions(module: str) -> str:
+    """Leave open what a synchronous read gives of a word that is written in the same cycle.
+
+    No block uses that; without the attribute Yosys puts two registers and a multiplexer beside
+    each bit of a memory to give the old word.
+    """
+    return _MEMORY.sub(r"  (* no_rw_check *)\n\g<0>", module)
+
+
 def _polish(module: str) -> str:
-    return drop_unread(_complete_cases(_fold_initial(_name_read_registers(module))))
+    module = _allow_collisions(_fold_initial(_name_read_registers(module)))
+    return drop_unread(_complete_cases(module))
 
 
 def _run_yosys(rtlil_text: str) -> str:

@@ -69,14 +69,32 @@ def test_icarus_reads_it(source):
     assert (done.returncode, rest) == (0, [])
 
 
+def _with_poor_memories(verilog: str) -> str:
+    """Memories full of ones at first, that give a wrong word when it is being written."""
+    verilog, filled = re.subn(r"(\w+\[\w+_at\] =) (\d+'h0+;)", r"\1 ~\2", verilog)
+    modules, clashing = re.split(r"(?<=^endmodule\n)", verilog, flags=re.M), 0
+    for n, module in enumerate(modules):
+        writes = {name: (en, at) for en, name, at in
+                  re.findall(r"^    if \((\w+)\)\n      (\w+)\[(.*)\] <= ", module, re.M)}
+
+        def read(match, writes=writes):
+            name, at = match.groups()
+            en, written = writes[name]
+            return f"<= {name}[{at}] ^ {{999{{{en} && {written} == {at}}}}};"
+
+        names = "|".join(re.findall(r"no_rw_check \*\)\n  reg .*?(\w+) \[", module)) or "-"
+        modules[n], count = re.subn(rf"<= ({names})\[(.*)\];", read, module)
+        clashing += count
+    assert filled > 25
+    assert clashing > 12
+    return "".join(modules)
+
+
 @needs_icarus
-def test_icarus_gets_the_same_bits_whatever_memories_hold_at_first():
+def test_icarus_gets_the_same_bits_with_poor_memories():
+    """No result depends on a memory's first contents or on a read of what is being written."""
     config = load_config("hdp_tiny")
-    verilog, count = re.subn(
-        r"(?<=^`ifndef SYNTHESIS\n)(.*?)(?=^`endif\n)",
-        lambda block: re.sub(r"= (\d+)'h0+;", r"= ~\1'h0;", block[0]), emitted(config),
-        flags=re.M | re.S)
-    assert count > 10
-    assert verilog.count("= ~") >= count
     jobs = [job for job in random_jobs(config, 60, 1) if max(job.l_q, job.l_kv) <= 12][:10]
-    check(simulate_batches([jobs], config, simulator="icarus", verilog=verilog)[0], jobs, config)
+    simulation, = simulate_batches([jobs], config, simulator="icarus",
+                                   verilog=_with_poor_memories(emitted(config)))
+    check(simulation, jobs, config)
