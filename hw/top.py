@@ -72,7 +72,8 @@ class Top(wiring.Component):
         self._count(m, csr, dispatcher, core, reader, writer)
         return m
 
-    def _share_reader(self, m, reader, dispatcher, core):
+    @staticmethod
+    def _share_reader(m, reader, dispatcher, core):
         """Descriptors go first, they are short; the tag's top bit tells whose a beat is."""
         req, beat = reader.req, reader.o
         for_core = beat.payload.tag[-1]

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The coprocessor over its buses: a host's registers on one side, memory on the other."""
+
+import gc
+import json
+import warnings
+from pathlib import Path
+from random import Random
+from types import SimpleNamespace
+
+import numpy as np
+from amaranth.hdl import Elaboratable, Module, Shape, UnusedElaboratable
+from amaranth.lib import stream
+from amaranth.lib.wiring import In
+from amaranth.sim import Simulator
+
+from golden.config import Config, load_config
+from golden.hdp import Job, head
+from golden.memory import DESCRIPTOR_BYTES, Error, Status, build_image, read_results
+from golden.registers import REGISTERS, counter_names
+from golden.softmax import encode_scale
+from hw.hdp.loader import read_beat_layout, tag_layout
+from hw.shell.bursts import request_layout
+from hw.top import Top
+from tests.hw.helpers import AxiMemory, LiteHost, simulate
+
+PORTS = Path(__file__).with_name("hdp_edge_ports.json")
+CONFIG = Config(name="small", width=8, frac=4, d_max=16, l_max=8, multipliers=8,
+                softmax_lanes=1, axi_data_width=64)
+ADDRESS = {register.name: register.address for register in REGISTERS}
+OKAY = 0
+STATUS_WORD, K_F_WORD, V_WORD, OUT_WORD = 12, 9, 10, 11
+
+
+def test_ports_are_those_that_users_rely_on():
+    """The emitted module has clock and reset, then inputs, then outputs of the signature."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnusedElaboratable)
+        members = Top(config=load_config("hdp_edge")).signature.members
+        gc.collect()        # it is not elaborated
+    directions = {name: "input" if member.flow is In else "output"
+                  for name, member in members.items()}
+    ports = [{"name": name, "direction": "input", "width": 1} for name in ("clk", "rst")]
+    ports += [{"name": name, "direction": direction,
+               "width": Shape.cast(members[name].shape).width}
+              for direction in ("input", "output")
+              for name in members if directions[name] == direction]
+    assert ports == json.loads(PORTS.read_text(encoding="utf-8"))
+
+
+class _Shared(Elaboratable):
+    """The sharing of the reader, with nothing around it."""
+
+    def __init__(self):
+        tag = tag_layout().size
+
+        def beats(tag_width):
+            return stream.Signature(read_beat_layout(CONFIG, tag_width)).create()
+
+        def requests(tag_width=1):
+            return stream.Signature(request_layout(tag_width)).create()
+
+        self.reader = SimpleNamespace(req=requests(tag + 1), o=beats(tag + 1))
+        self.dispatcher = SimpleNamespace(req=requests(), beats=beats(1))
+        self.core = SimpleNamespace(read_req=requests(tag), read=beats(tag))
+
+    def elaborate(self, platform):
+        m = Module()
+        Top._share_reader(m, self.reader, self.dispatcher, self.core)
+        return m
+
+
+def test_sharing_of_the_reader():
+    """Requests in one cycle and beats in another, for all that either side can want."""
+    dut = _Shared()
+    top_bit = 1 << tag_layout().size
+
+    async def body(ctx):
+        for wants in range(8):
+            mine, core, ready = (wants >> n & 1 for n in range(3))
+            ctx.set(dut.dispatcher.req.payload, {"address": 0x40, "beats": 8})
+            ctx.set(dut.dispatcher.req.valid, mine)
+            ctx.set(dut.core.read_req.payload, {"address": 0x99, "beats": 5, "tag": 6})
+            ctx.set(dut.core.read_req.valid, core)
+            ctx.set(dut.reader.req.ready, ready)
+            assert ctx.get(dut.reader.req.valid) == (mine or core)
+            assert mine & ctx.get(dut.dispatcher.req.ready) == mine & ready
+            assert core & ctx.get(dut.core.read_req.ready) == core & ready & (1 - mine)
+            request = ctx.get(dut.reader.req.payload)
+            if mine or core:
+                assert (request.address, request.beats, request.tag) == \
+                    ((0x40, 8, 0) if mine else (0x99, 5, top_bit | 6))
+        for wants in range(16):
+            valid, for_core, mine, core = (wants >> n & 1 for n in range(4))
+            beat = {"data": wants, "tag": for_core * top_bit | 5, "last": wants & 1, "error": 1}
+            ctx.set(dut.reader.o.payload, beat)
+            ctx.set(dut.reader.o.valid, valid)
+            ctx.set(dut.dispatcher.beats.ready, mine)
+            ctx.set(dut.core.read.ready, core)
+            assert ctx.get(dut.dispatcher.beats.valid) == (valid & (1 - for_core))
+            assert ctx.get(dut.core.read.valid) == (valid & for_core)
+            assert ctx.get(dut.reader.o.ready) == (core if for_core else mine)
+            for sink in (dut.dispatcher.beats, dut.core.read):
+                got = ctx.get(sink.payload)
+                assert (got.data, got.last, got.error) == (wants, wants & 1, 1)
+            assert ctx.get(dut.core.read.payload.tag) == 5
+
+    simulator = Simulator(dut)      # there is no clock
+    simulator.add_testbench(body)
+    simulator.run()
+
+
+def _bus(dut, prefix):
+    """The ports of a bus by their names on it."""
+    return SimpleNamespace(**{name.removeprefix(prefix): getattr(dut, name)
+                              for name in dut.signature.members if name.startswith(prefix)})
+
+
+def _job(seed, l_q=5, l_kv=6, d=8, **fields):
+    rng = np.random.default_rng(seed)
+    q, k, v = (rng.integers(-128, 128, (n, d)) for n in (l_q, l_kv, l_kv))
+    return Job(q=q, k=k, v=v, scale=encode_scale(0.001), **fields)
+
+
+class _System:
+    """A coprocessor, its memory with the image of some jobs, and a host."""
+
+    def __init__(self, jobs, seed=0, stall=0.0):
+        self.jobs = jobs
+        self.dut = Top(config=CONFIG)
+        self.image = build_image(jobs, CONFIG)
+        self.bad = set()
+        self.memory = AxiMemory(self.image.data, 64, latency=4, rng=Random(seed), stall=stall,
+                                bad=self.bad)
+        self.contents = b""
+        self.host = LiteHost(_bus(self.dut, "s_axil_"))
+
+    def word(self, job, index):
+        """A word of a descriptor, as a view."""
+        at = job * DESCRIPTOR_BYTES + 4 * index
+        return np.frombuffer(self.image.data, "<u4", count=1, offset=at)
+
+    async def write(self, ctx, name, value):
+        assert await self.host.write(ctx, ADDRESS[name], value) == OKAY
+
+    async def read(self, ctx, name):
+        value, response = await self.host.read(ctx, ADDRESS[name])
+        assert response == OKAY
+        return value
+
+    async def work(self, ctx, table, count):
+        """Ring the doorbell and wait for the interrupt. Returns the cycles and the counters."""
+        await self.write(ctx, "table", table)
+        await self.write(ctx, "irq_enable", 1)
+        await self.write(ctx, "doorbell", count)
+        cycles = 0
+        while not ctx.get(self.dut.irq):
+            await ctx.tick()
+            cycles += 1
+        self.contents = bytes(self.memory.data)         # all is written by now
+        return cycles, {name: await self.read(ctx, name) for name in counter_names()}
+
+    def results(self):
+        return read_results(self.contents, self.image, self.jobs, CONFIG)
+
+    def run(self, body):
+        axi = _bus(self.dut, "m_axi_")
+
+        async def reads(ctx):
+            await self.memory.reads(ctx, axi)
+
+        async def writes(ctx):
+            await self.memory.writes(ctx, axi)
+
+        simulate(self.dut, body, background=[reads, writes], limit=6000)
+
+
+def _slots(jobs):
+    """Cycles of the array in heads with tau 0: integer pass, fraction pass and P.V."""
+    integer = score = value = 0
+    for job in jobs:
+        result = head(job, CONFIG)
+        d8, t = job.d // 8, CONFIG.taps
+        integer += result.blocks_total * -(-8 * d8 // (4 * t))
+        score += result.blocks_kept * -(-8 * d8 // (2 * t))
+        rows = result.mask[: -(-job.valid_q // 2)]
+        value += int(np.maximum(rows.sum(axis=1), 1).sum()) * -(-8 * d8 // t)
+    return {"integer_slots": integer, "score_slots": score, "value_slots": value}
+
+
+def _burst_bytes(bursts):
+    return 8 * sum(beats for _, beats in bursts)
+
+
+def test_good_and_bad_jobs_in_a_table():
+    """Bad descriptors, reads answered with an error, and good jobs between them."""
+    jobs = [_job(1, causal=True), _job(2), _job(3), _job(4), _job(5), _job(6, l_q=4),
+            _job(7, d=16)]
+    system = _System(jobs)
+    system.memory.max_reads = 1
+    errors = {1: Error.BUS, 2: Error.OPCODE, 3: None, 4: None, 5: Error.BUS}
+    system.word(2, 0)[:] |= 1 << 20
+    system.word(3, STATUS_WORD)[:] += 8             # no place for a record
+    system.bad |= {4 * DESCRIPTOR_BYTES + 8,        # nobody knows where the record would be
+                   int(system.word(1, V_WORD)[0]), int(system.word(5, K_F_WORD)[0])}
+    before = bytes(system.image.data)
+
+    async def body(ctx):
+        cycles, counters = await system.work(ctx, system.image.table, len(jobs))
+        assert await system.read(ctx, "status") == 2
+        assert 0 <= cycles - counters.pop("cycles") <= 3
+        assert (counters["jobs_done"], counters["jobs_failed"]) == (len(jobs), len(errors))
+        assert counters["read_bytes"] == _burst_bytes(system.memory.read_bursts)
+        assert counters["write_bytes"] == _burst_bytes(system.memory.write_bursts)
+
+    system.run(body)
+    for n, (job, (out, status)) in enumerate(zip(jobs, system.results(), strict=True)):
+        if n not in errors:
+            result = head(job, CONFIG)
+            assert (out == result.out).all(), n
+            assert status == Status.expected(job, result, CONFIG), n
+            continue
+        start, size = system.image.out[n], out.size * CONFIG.out_width // 8
+        assert system.contents[start : start + size] == before[start : start + size]
+        assert status.done == (errors[n] is not None), n
+        assert status.error == (errors[n] or Error.NONE), n
+
+
+def test_write_errors_and_counters():
+    """The status register tells of a write error until the next doorbell, the counters of one."""
+    jobs = [_job(8, rho=64), _job(9, causal=True, drop=True, d=16)]
+    system = _System(jobs, seed=1, stall=0.2)
+
+    async def body(ctx):
+        out = int(system.word(0, OUT_WORD)[0])
+        system.bad.add(out + 16)
+        _, counters = await system.work(ctx, 0, 1)
+        assert (counters["jobs_done"], counters["jobs_failed"]) == (1, 0)
+        assert await system.read(ctx, "status") == 6
+        system.bad.clear()
+        system.memory.read_bursts.clear()
+        system.memory.write_bursts.clear()
+
+        await system.write(ctx, "status", 2)
+        assert await system.read(ctx, "status") == 4
+        for _ in range(3):
+            await ctx.tick()
+        assert not ctx.get(system.dut.irq)
+        cycles, counters = await system.work(ctx, 0, len(jobs))
+        assert await system.read(ctx, "status") == 2
+        assert 0 <= cycles - counters.pop("cycles") <= 3
+        assert counters == {
+            "jobs_done": 2, "jobs_failed": 0,
+            "read_bytes": _burst_bytes(system.memory.read_bursts),
+            "write_bytes": _burst_bytes(system.memory.write_bursts), **_slots(jobs)}
+
+    system.run(body)
+    for job, (out, status) in zip(jobs, system.results(), strict=True):
+        result = head(job, CONFIG)
+        assert (out == result.out).all()
+        assert status == Status.expected(job, result, CONFIG)
