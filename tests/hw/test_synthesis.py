@@ -44,19 +44,16 @@ def mapped(tmp_path_factory):
     return cells, (work / "blocks.txt").read_text().split()
 
 
-def test_every_memory_becomes_ram(mapped):
-    cells, _ = mapped
+def test_memories_and_multipliers(mapped):
+    """One test, as mapping takes most of a minute and tests are spread over processes.
+
+    Every memory becomes RAM: the operand buffers and their like block RAM, small FIFOs and the
+    column sums distributed RAM. The 128 digit multipliers are carry chains and take no DSP, which
+    are for the softmax unit, the sparsity engine and the output.
+    """
+    cells, paths = mapped
     assert not [kind for kind in cells if kind.startswith("$mem")]
-    assert cells["TRELLIS_DPR16X4"] <= 400      # small FIFOs and the column sums
-
-
-def test_block_rams(mapped):
-    _, paths = mapped
+    assert cells["TRELLIS_DPR16X4"] <= 400
     found = Counter(re.match(r"hdp_edge/(core\.\w+|\w+\.\w+)", path)[1] for path in paths)
     assert found == BLOCK_RAMS
-
-
-def test_products_of_digits_take_no_dsp(mapped):
-    """The 128 digit multipliers are carry chains; the softmax unit and the output have DSPs."""
-    cells, _ = mapped
     assert cells["MULT18X18D"] <= 24
