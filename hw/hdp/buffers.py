@@ -11,11 +11,11 @@ __all__ = ["PlaneBuffer"]
 class PlaneBuffer(wiring.Component):
     """Two heads of a plane: written a beat of one row, read a word of two rows at a time.
 
-    A read takes one cycle, one read and one write per cycle. A word holds ``word`` dimensions of
-    a pair of rows, ``word = max(beat, read)``; each row of the pair and each beat of a word is a
-    block RAM of its own, so that a beat is written whole without byte enables. The first beat of
-    a word also clears the rest of it: dimensions beyond d in a row's last word read as zero, as
-    they do in its last beat in memory.
+    A read takes ``latency`` cycles, one read and one write per cycle. A word holds ``word``
+    dimensions of a pair of rows, ``word = max(beat, read)``; each row of the pair and each beat of
+    a word is a block RAM of its own, so that a beat is written whole without byte enables. The
+    first beat of a word also clears the rest of it: dimensions beyond d in a row's last word read
+    as zero, as they do in its last beat in memory.
 
     Parameters
     ----------
@@ -33,8 +33,11 @@ class PlaneBuffer(wiring.Component):
     read_bank, read_pair, read_chunk : In
         Pair of rows and chunk of ``read`` dimensions.
     read_data : Out
-        Two rows of ``read`` elements, in the next cycle.
+        Two rows of ``read`` elements, ``latency`` cycles later: what leaves a block RAM is late in
+        its cycle and gets a register.
     """
+
+    latency = 2
 
     def __init__(self, *, shape, beat: int, read: int, rows: int, d_max: int):
         self._shape, self._beat, self._read = shape, beat, read
@@ -93,6 +96,6 @@ class PlaneBuffer(wiring.Component):
         part = Signal(range(max(2, parts)))
         m.d.sync += part.eq(self.read_chunk[: (parts - 1).bit_length()])
         rows = [Cat(*words[:slices]), Cat(*words[slices:])]
-        m.d.comb += self.read_data.as_value().eq(
+        m.d.sync += self.read_data.as_value().eq(
             Cat(*(row.word_select(part, len(row) // parts) for row in rows)))
         return m

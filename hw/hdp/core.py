@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An HDP core: jobs in, memory traffic out."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,6 +22,7 @@ from hw.hdp.sparsity import SparsityEngine
 from hw.hdp.value_pass import ValuePass
 from hw.shell.bursts import request_layout
 from hw.shell.descriptor import descriptor_layout
+from hw.softmax.pieces import delayed
 from hw.softmax.unit import SoftmaxUnit
 
 __all__ = ["HdpCore"]
@@ -146,16 +147,19 @@ class HdpCore(wiring.Component):
                 buffer.read_bank.eq(bank), buffer.read_pair.eq(column),
                 buffer.read_chunk.eq(part), array.operands[name].eq(buffer.read_data),
             ]
-        background = Signal()
-        m.d.sync += [
-            array.en.eq(issue.en), array.mode.eq(op.mode), array.exact.eq(op.exact),
-            array.first.eq(op.first), array.last.eq(op.last), array.tag.eq(op.tag),
-            array.operands.chunk.eq(op.chunk), array.operands.w.eq(issue.value_op.w),
-            background.eq(issue.background),
-        ]
+        # An operation waits for its operands.
+        now = {"en": issue.en, "mode": op.mode, "exact": op.exact, "first": op.first,
+               "last": op.last, "tag": op.tag, "chunk": op.chunk, "w": issue.value_op.w,
+               "background": issue.background}
+        late = {name: delayed(m, value, PlaneBuffer.latency, name=name, reset_less=False)[-1]
+                for name, value in now.items()}
+        m.d.comb += [getattr(array, name).eq(late[name])
+                     for name in ("en", "mode", "exact", "first", "last", "tag")]
         m.d.comb += [
+            array.operands.chunk.eq(late["chunk"]), array.operands.w.eq(late["w"]),
             self.rows.value_valid.eq(array.value_valid), self.rows.value.eq(array.value),
-            self.rows.fetch_valid.eq(background), self.rows.fetch.eq(planes["v"].read_data),
+            self.rows.fetch_valid.eq(late["background"]),
+            self.rows.fetch.eq(planes["v"].read_data),
         ]
 
     def _joints(self, m):

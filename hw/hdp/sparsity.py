@@ -15,9 +15,9 @@ __all__ = ["SparsityEngine"]
 class SparsityEngine(wiring.Component):
     """Prunes a row of blocks while the next one is computed.
 
-    Takes a block of integer scores per cycle; at the end of a row (END_R) makes its threshold in
-    5 cycles and then a bit of mask per cycle. The mask of a row of n blocks is complete n + 10
-    cycles after its last block, or n + 8 after the previous row's, whichever is later.
+    Takes a block of integer scores per cycle; at the end of a row (END_R) makes its threshold and
+    a bit of mask per cycle. The mask of a row of n blocks is complete n + 8 cycles after its last
+    block, or n + 6 after the previous row's, whichever is later.
     ``golden.hdp.block_mask``, without a divider::
 
         (n*theta) << 7 >= A*n*ext + (128-A)*sum   with A = |rho|, ext = max or min
@@ -166,6 +166,7 @@ class SparsityEngine(wiring.Component):
                     a.eq(Mux(self.rho < 0, -self.rho, self.rho)),
                     head.theta.eq(head.theta + s.sum),
                     head.total.eq(head.total + row.columns),
+                    scan.eq(1),
                 ]
                 m.next = "EXTREME"
             with m.State("EXTREME"):
@@ -184,23 +185,27 @@ class SparsityEngine(wiring.Component):
                 m.d.sync += bound.eq((weighted_ext + weighted_sum + up) >> RHO_FRAC)
                 m.next = "SCAN"
             with m.State("SCAN"):
-                m.d.comb += scan.eq(1)
-                m.d.sync += column.eq(column + 1)
-                with m.If(column == row.columns - 1):
-                    m.next = "DRAIN"
-            with m.State("DRAIN"):
                 with m.If(self.mask_en & (self.mask_column == row.columns - 1)):
                     m.d.comb += [self.masked.eq(1), self.end_head.eq(row.last)]
                     m.d.sync += [full.bit_select(current, 1).eq(0), current.eq(~current)]
                     m.next = "IDLE"
 
     def _compare(self, m, read, row, current, bound, column, scan):
-        """Mask bits, three cycles after their columns: theta memory, n * theta, comparison."""
+        """Mask bits, four cycles after their columns.
+
+        Theta memory, a register as block RAMs are slow, n * theta, comparison: the first one comes
+        when the bound is just there.
+        """
+        with m.If(scan):
+            m.d.sync += column.eq(column + 1)
+            with m.If(column == row.columns - 1):
+                m.d.sync += scan.eq(0)
         m.d.comb += read.addr.eq(Cat(column[: self._config.block_width], current))
+        theta = Signal(self._config.theta_width)
         product = Signal.like(bound)
-        m.d.sync += product.eq(row.columns * read.data)
+        m.d.sync += [theta.eq(read.data), product.eq(row.columns * theta)]
         enables, columns = [scan], [column]
-        for n in range(3):
+        for n in range(4):
             enables.append(Signal(name=f"scan_{n}"))
             columns.append(Signal(self._config.block_width, name=f"column_{n}"))
             m.d.sync += [enables[-1].eq(enables[-2]), columns[-1].eq(columns[-2])]

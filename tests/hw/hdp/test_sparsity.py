@@ -266,13 +266,13 @@ def test_presets(preset):
 
 
 def test_timing():
-    """A row's mask is complete n + 10 cycles after its last block, a waiting row's n + 8 later."""
+    """A row's mask is complete n + 8 cycles after its last block, a waiting row's n + 6 later."""
     config = small_config(l_max=32)
     rng = np.random.default_rng(8)
     heads = [make_head(config, rng, 0, (16, 2 * n, 0), "uniform", 25) for n in (16, 5, 1)]
     single = Bench(config, heads, ahead=1).run()
     assert [masked - sent for sent, masked in single.at] == [
-        head.rows[n].columns + 10 for head, n in single.rows]
+        head.rows[n].columns + 8 for head, n in single.rows]
     double = Bench(config, heads[:1]).run()
     masked = [cycle for _, cycle in double.at]
-    assert np.diff(masked).tolist() == [16 + 8] * 7
+    assert np.diff(masked).tolist() == [16 + 6] * 7
