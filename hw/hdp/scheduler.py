@@ -113,7 +113,6 @@ class Scheduler(wiring.Component):
             "integer_asked": 1,      # its integer planes are under way
             "integer_loaded": 1,
             "integer_started": 1,
-            "integer_done": 1,       # every mask is complete, or there is no integer pass
             "decided": 1,
             "kept": 1,               # if decided
             "rest_asked": 1,         # fraction planes and V are under way
@@ -175,7 +174,7 @@ class Scheduler(wiring.Component):
         with m.If(self.masked):
             m.d.sync += masked.masked_rows.eq(self.masked_row + 1)
         with m.If(self.end_head):
-            m.d.sync += [masked.decided.eq(1), masked.integer_done.eq(1)]
+            m.d.sync += masked.decided.eq(1)
         counted = banks[self.fetch_bank]
         with m.If(self.columns_en):
             m.d.sync += counted.dense_blocks.eq(counted.dense_blocks + self.columns)
@@ -256,13 +255,13 @@ class Scheduler(wiring.Component):
         ready = (state.busy & state.integer_loaded & ~state.integer_started
                  & ~self.integer_busy & ~self.integer_start)
         active, active_job, _ = self._pick(self.integer_bank)
-        m.d.comb += self.integer_keep.eq(active.decided & active.kept & ~active_job.exact)
+        m.d.comb += self.integer_keep.eq(active.kept & ~active_job.exact)
         m.d.sync += self.integer_start.eq(0)
         with m.If(ready):
             m.d.sync += [state.integer_started.eq(1), bank.eq(~bank)]
             with m.If(idle | job.dense | state.bus_error):
                 good = (job.error == 0) & ~state.bus_error
-                m.d.sync += [state.integer_done.eq(1), state.decided.eq(1),
+                m.d.sync += [state.decided.eq(1),
                              state.kept.eq(good & (job.dense | (job.tau_head == 0)))]
             with m.Else():
                 m.d.sync += [self.integer_start.eq(1), self.integer_bank.eq(bank)]
@@ -301,7 +300,7 @@ class Scheduler(wiring.Component):
             result.valid_q.eq(job.valid_q), result.d8.eq(job.d8),
             result.computed.eq(state.computed),
             self.result_error.eq(error),
-            self.complete.eq(state.integer_done & state.v_loaded),
+            self.complete.eq(state.v_loaded),
             self.status.head_kept.eq(state.kept),
             self.status.theta_head.eq(head.theta),
             self.status.blocks_kept.eq(Mux(job.dense, state.dense_blocks, head.kept)),

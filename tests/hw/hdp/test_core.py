@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A core on whole heads, between a queue of jobs and a memory without a bus."""
+
+from itertools import count
+from random import Random
+
+import numpy as np
+import pytest
+
+from golden.config import Config
+from golden.hdp import head
+from golden.memory import Error, Layout, Status, build_image, read_results
+from hw.hdp.core import HdpCore
+from sim.jobs import Recipe, build
+from tests.hw.helpers import send, simulate
+
+TINY = Config(name="tiny", width=8, frac=4, d_max=16, l_max=8, multipliers=8, softmax_lanes=1,
+              axi_data_width=64)
+BEAT = Config(name="beat", width=8, frac=4, d_max=8, l_max=8, multipliers=8, softmax_lanes=2,
+              axi_data_width=128)
+WIDE = Config(name="wide", width=12, frac=8, d_max=16, l_max=6, multipliers=8, softmax_lanes=4,
+              axi_data_width=128)
+ADDRESSES = {"q_i": 6, "q_f": 7, "k_i": 8, "k_f": 9, "v": 10, "out": 11, "status": 12}
+
+
+class _System:
+    """A core whose reads come in order, some cycles later, and whose writes land at once.
+
+    ``bad`` maps jobs to the plane whose first beat is answered with an error; a beat is written
+    every ``write_cycles``.
+    """
+
+    def __init__(self, config, jobs, rng, stall=0.0, bad=None, write_cycles=1):
+        self.config, self.jobs, self.rng, self.stall = config, jobs, rng, stall
+        self.write_cycles = write_cycles
+        self.dut = HdpCore(config=config)
+        self.image = build_image(jobs, config)
+        self.words = np.frombuffer(self.image.data, "<u4", count=len(jobs) * 16).reshape(-1, 16)
+        self.words = self.words.copy()
+        self.bad = {int(self.words[n][ADDRESSES[plane]]) for n, plane in (bad or {}).items()}
+        self.memory = bytearray(self.image.data)
+        self.size = config.axi_data_width // 8
+        self.asked, self.to_write = [], []
+        self.done, self.failed, self.slots = 0, 0, {}
+
+    def payload(self, n):
+        """Fields of a decoded descriptor."""
+        job = self.jobs[n]
+        names = ("causal", "exact", "dense", "drop", "l_q", "l_kv", "valid_q", "valid_kv", "rho",
+                 "tau_head")
+        return {**{name: int(getattr(job, name)) for name in names}, "d8": job.d // 8,
+                "mant": job.scale[0], "shift": job.scale[1],
+                **{name: int(self.words[n][at]) for name, at in ADDRESSES.items()}}
+
+    async def offer(self, ctx):
+        await send(ctx, self.dut.job, [self.payload(n) for n in range(len(self.jobs))])
+        while self.done < len(self.jobs):
+            await ctx.tick()
+        for _ in range(30):         # nothing more comes
+            await ctx.tick()
+            assert not ctx.get(self.dut.write.valid) and not ctx.get(self.dut.read_req.valid)
+
+    async def requests(self, ctx):
+        while True:
+            ctx.set(self.dut.read_req.ready, self.rng.random() >= self.stall)
+            ctx.set(self.dut.write_req.ready, self.rng.random() >= self.stall)
+            _, _, *read = await ctx.tick().sample(
+                self.dut.read_req.valid & self.dut.read_req.ready, self.dut.read_req.payload,
+                self.dut.write_req.valid & self.dut.write_req.ready, self.dut.write_req.payload,
+                self.dut.done, self.dut.failed, self.dut.integer_slot, self.dut.score_slot,
+                self.dut.value_slot)
+            taken, request, written, write, done, failed, *slots = read
+            if taken:
+                self.asked += [(request.address + n * self.size, request.tag,
+                                n == request.beats - 1) for n in range(request.beats)]
+            if written:
+                self.to_write += [write.address + n * self.size for n in range(write.beats)]
+            self.done += done
+            self.failed += failed
+            assert sum(slots) <= 1
+            for name, slot in zip(("integer", "score", "value"), slots, strict=True):
+                self.slots[name] = self.slots.get(name, 0) + slot
+
+    async def beats(self, ctx):
+        while True:
+            if not self.asked or self.rng.random() < self.stall:
+                await ctx.tick()
+                continue
+            address, tag, last = self.asked.pop(0)
+            word = int.from_bytes(self.memory[address : address + self.size], "little")
+            beat = {"data": word, "tag": tag, "last": int(last), "error": int(address in self.bad)}
+            ctx.set(self.dut.read.payload, beat)
+            ctx.set(self.dut.read.valid, 1)
+            _, _, ready = await ctx.tick().sample(self.dut.read.ready)
+            assert ready
+            ctx.set(self.dut.read.valid, 0)
+
+    async def writes(self, ctx):
+        waiting = []
+        for cycle in count():
+            ctx.set(self.dut.write.ready, cycle % self.write_cycles == 0
+                    and self.rng.random() >= self.stall)
+            _, _, taken, beat = await ctx.tick().sample(
+                self.dut.write.valid & self.dut.write.ready, self.dut.write.payload.data)
+            waiting += [beat] if taken else []
+            while waiting and self.to_write:
+                address = self.to_write.pop(0)
+                word = waiting.pop(0).to_bytes(self.size, "little")
+                self.memory[address : address + self.size] = word
+
+    def run(self):
+        simulate(self.dut, self.offer, background=[self.requests, self.beats, self.writes],
+                 limit=4000)
+        return read_results(bytes(self.memory), self.image, self.jobs, self.config)
+
+    def check(self, errors=()):
+        for n, (out, status) in enumerate(self.run()):
+            job = self.jobs[n]
+            if n in errors:
+                assert (status.done, status.error, status.theta_head) == (True, Error.BUS, 0), n
+                continue
+            result = head(job, self.config)
+            assert (out == result.out).all(), n
+            assert status == Status.expected(job, result, self.config), n
+        assert (self.done, self.failed) == (len(self.jobs), len(errors))
+
+
+def _jobs(config, *recipes):
+    defaults = {"patterns": ("uniform",) * 3, "d": config.d_max}
+    jobs = []
+    for n, recipe in enumerate(recipes):
+        fields = {**defaults, "seed": n, "l_q": config.l_max, "l_kv": config.l_max, **recipe}
+        fields = {"valid_q": fields["l_q"], "valid_kv": fields["l_kv"], **fields}
+        jobs.append(build(Recipe(**fields), config))
+    return jobs
+
+
+@pytest.mark.parametrize("config", [BEAT, WIDE], ids=lambda c: c.name)
+def test_heads(config):
+    """Heads of every kind in one run, the banks in turn."""
+    jobs = _jobs(config, {"causal": True, "l_q": 6}, {"l_kv": 5, "rho": 64, "l_q": 3, "d": 8},
+                 {"l_q": 4, "valid_q": 3, "causal": True, "drop": True}, {"dense": True, "l_q": 2},
+                 {"tau": "above", "l_q": 3}, {"l_q": 2, "valid_q": 0},
+                 {"exact": True, "l_q": 2, "l_kv": 3, "d": 8},
+                 {"tau": "below", "rho": -127, "l_q": 4, "d": 8})
+    system = _System(config, jobs, Random(1))
+    system.check()
+    assert all(system.slots.values())
+
+
+def test_stalls():
+    jobs = _jobs(TINY, {"causal": True, "l_q": 3}, {"tau": "below", "l_q": 5, "d": 8},
+                 {"l_q": 1, "d": 8, "causal": True, "l_kv": 5})
+    _System(TINY, jobs, Random(2), stall=0.5).check()
+
+
+def test_bus_errors_leave_other_heads_alone():
+    """Early and late ones, while writing is slow and the head before still has rows to come."""
+    sizes = ({"l_q": 6}, {}, {"l_q": 2, "l_kv": 3}, {"l_q": 6}, {"l_q": 4}, {"l_q": 2, "l_kv": 3})
+    jobs = _jobs(TINY, *({"d": 8, **size} for size in sizes))
+    bad = {1: "v", 3: "q_f", 4: "k_i"}
+    system = _System(TINY, jobs, Random(3), bad=bad, write_cycles=8)
+    before = bytes(system.memory)
+    system.check(errors=bad)
+    for n in bad:
+        start = system.image.out[n]
+        size = jobs[n].l_q * Layout(TINY).row_bytes("out", 8)
+        assert system.memory[start : start + size] == before[start : start + size]
