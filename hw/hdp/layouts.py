@@ -120,11 +120,11 @@ def value_op_layout(config: Config) -> data.StructLayout:
 def score_row_layout(config: Config) -> data.StructLayout:
     """A row of blocks whose kept scores are under way.
 
-    ``empty``: it sees nothing and no score will come.
+    ``columns``: blocks that it sees; if none, no score will come.
     """
     return data.StructLayout({
         "tag": row_tag_layout(config),
-        "empty": 1,
+        "columns": range(config.blocks + 1),
         "drop": 1,
         "mant": 16,
         "shift": 6,

@@ -48,7 +48,7 @@ class _Row:
         last = 2 * self.index + 2 >= self.job.valid_q
         return {"tag": {"bank": self.bank, "row": self.index, "limit": self.limits,
                         "last": int(last)},
-                "empty": int(not self.columns), "drop": int(self.job.drop),
+                "columns": -(-max(self.limits) // 2), "drop": int(self.job.drop),
                 "mant": self.job.scale[0], "shift": self.job.scale[1]}
 
     def _tag(self, column, last):
@@ -124,7 +124,10 @@ def _rows(config, rng, count):
 
 
 class _Source:
-    """The array and fetch upon mask: integer scores of two rows ahead, scores of one row."""
+    """The array and fetch upon mask: integer scores of two rows ahead, scores in order.
+
+    A row is announced once all scores of the one before are on their way.
+    """
 
     def __init__(self, dut, config, rows, rng, stall):
         self.dut, self.config, self.rows, self.rng, self.stall = dut, config, rows, rng, stall
@@ -173,14 +176,13 @@ class _Source:
             ctx.set(dut.early, planned[2] if planned else self._noise(1)[1])
             valid = ctx.get(dut.row.valid)
             if not valid and self.announced < len(self.rows) and self._may_announce() \
-                    and self.rng.random() >= self.stall:
+                    and not self.score_ops and self.rng.random() >= self.stall:
                 valid = True
                 ctx.set(dut.row.payload, self.rows[self.announced].announcement)
                 ctx.set(dut.row.valid, 1)
             _, _, ready, scored = await ctx.tick().sample(dut.row.ready, dut.row_scored)
             self.scored += scored
             if valid and ready:
-                assert not self.score_ops, "a row was taken before the last one's end"
                 self.score_ops = self.rows[self.announced].score_ops()
                 self.announced += 1
                 ctx.set(dut.row.valid, 0)
@@ -191,11 +193,11 @@ class _Source:
             self.scored += scored
 
 
-async def _read_row(ctx, dut, slot, count):
+async def _read_row(ctx, dut, base, count):
     """``count`` entries of the score buffer, one per cycle."""
     entries = []
-    for index in range(count):
-        ctx.set(dut.score_addr, {"index": index, "slot": slot})
+    for index in range(base, base + count):
+        ctx.set(dut.score_addr, index % (1 << len(dut.score_addr)))
         await ctx.tick()
         entry = ctx.get(dut.score_data)
         entries.append((entry.column, [entry.score[n] for n in range(4)]))
@@ -215,9 +217,9 @@ def test_rows(config, stall_in, stall_out):
         for row in rows:
             [token] = await receive(ctx, dut.token, 1, rng, stall_out)
             row.check_token(token)
-            for _ in range(rng.randrange(10)):      # the next row's scores come meanwhile
+            for _ in range(rng.choice([0, 9, 60])):     # the next rows' scores come meanwhile
                 await ctx.tick()
-            assert await _read_row(ctx, dut, token.slot, token.count) == row.entries()
+            assert await _read_row(ctx, dut, token.base, token.count) == row.entries()
         for _ in range(10):
             await ctx.tick()
             assert not ctx.get(dut.token.valid)
@@ -234,13 +236,11 @@ def test_latency():
     token_at = []
 
     async def bench(ctx):
-        ctx.set(dut.row.payload, {"tag": {"limit": [32, 32]}})
+        ctx.set(dut.row.payload, {"tag": {"limit": [32, 32]}, "columns": 16})
         ctx.set(dut.row.valid, 1)
         await ctx.tick()
         ctx.set(dut.row.valid, 0)
-        assert not ctx.get(dut.row.ready)
         ctx.set(dut.score_valid, 1)
-        ctx.set(dut.score_addr, {"index": 0, "slot": 1})
         for cycle in range(10):
             if cycle < len(columns):
                 ctx.set(dut.tag, {**tag, "column": columns[cycle], "last": int(cycle == 2)})
@@ -252,7 +252,7 @@ def test_latency():
             # Written at the end of cycle 1, so read in cycle 2 and there in cycle 3.
             assert ctx.get(dut.score_data.column) == (3 if cycle + 1 >= 3 else 0)
         assert token_at.index(1) == 2 + 4
-        assert await _read_row(ctx, dut, 1, 3) == [(c, [n] * 4) for n, c in enumerate(columns)]
+        assert await _read_row(ctx, dut, 0, 3) == [(c, [n] * 4) for n, c in enumerate(columns)]
 
     simulate(dut, bench)
 
@@ -263,12 +263,42 @@ def test_empty_row_takes_two_cycles():
     async def bench(ctx):
         ctx.set(dut.token.ready, 1)
         for cycle in range(9):
-            ctx.set(dut.row.payload, {"empty": 1, "mant": cycle})
+            ctx.set(dut.row.payload, {"columns": 0, "mant": cycle})
             ctx.set(dut.row.valid, 1)
             _, _, ready, valid, token = await ctx.tick().sample(
                 dut.row.ready, dut.token.valid, dut.token.payload)
-            assert (ready, valid) == (cycle % 3 == 0, cycle % 3 == 2)
+            assert (ready, valid) == (1, cycle >= 2)
             if valid:
-                assert (token.mant, token.count, token.slot) == (cycle - 2, 0, cycle % 2 ^ 1)
+                assert (token.mant, token.count) == (cycle - 2, 0)
+
+    simulate(dut, bench)
+
+
+def test_rows_wait_for_room():
+    """Two of the longest rows fit, and the first is given back with the third row's token."""
+    dut = ScoreAdder(config=TINY)
+    tag = {"visible": 15, "integer": 0, "slot": 0, "theta": 0, "last": 1}
+
+    async def bench(ctx):
+        async def row(columns):
+            ctx.set(dut.row.payload, {"columns": columns})
+            ctx.set(dut.row.valid, 1)
+            _, _, ready = await ctx.tick().sample(dut.row.ready)
+            ctx.set(dut.row.valid, 0)
+            if ready:
+                ctx.set(dut.tag, tag)
+                ctx.set(dut.score_valid, 1)
+                await ctx.tick()
+                ctx.set(dut.score_valid, 0)
+                await ctx.tick().repeat(6)
+            return ready
+
+        assert [await row(n) for n in (16, 16, 1)] == [1, 1, 0]
+        await receive(ctx, dut.token, 1)
+        assert not await row(1)                 # the softmax unit still reads the first
+        await receive(ctx, dut.token, 1)
+        assert [await row(n) for n in (8, 8, 1)] == [1, 1, 0]
+        await receive(ctx, dut.token, 2)
+        assert [await row(n) for n in (4, 4, 4, 4, 4)] == [1, 1, 1, 1, 0]
 
     simulate(dut, bench)
