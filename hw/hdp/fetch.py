@@ -8,12 +8,12 @@ from amaranth.lib.wiring import In, Out
 from golden.config import Config
 from hw.hdp.integer_pass import chunks, visibility
 from hw.hdp.layouts import Mode, op_layout, row_layout, score_row_layout
+from hw.hdp.ring import ROWS
 from hw.hdp.rows import RowWalker
 
 __all__ = ["FetchUponMask", "MaskScanner"]
 
 COLUMNS = 8     # kept columns that may wait for the array
-ROWS = 4        # rows of blocks that may wait with them
 
 
 def kept_column_layout(config: Config) -> data.StructLayout:
@@ -234,7 +234,7 @@ class FetchUponMask(wiring.Component):
         """Announces the rows and issues their blocks."""
         layout = kept_row_layout(self._config)
         waiting, row = data.View(layout, rows.r_data), Signal(layout)
-        slot = Signal()                  # of the integer scores
+        base = Signal.like(self.op.payload.tag.entry)    # of the row's integer scores
         op = self.op.payload
         column, tag = found.payload.column, row.score.tag
         chunk = Signal.like(op.chunk)
@@ -251,7 +251,7 @@ class FetchUponMask(wiring.Component):
             op.tag.visible.eq(visibility(column, tag.limit)),
             op.tag.last.eq(found.payload.last),
             op.tag.integer.eq(row.fraction),
-            op.tag.slot.eq(slot),
+            op.tag.entry.eq(base + column),
             self.row.payload.eq(waiting.score),
         ]
         with m.FSM():
@@ -269,5 +269,6 @@ class FetchUponMask(wiring.Component):
                         m.d.sync += chunk.eq(0)
                         m.d.comb += found.ready.eq(1)
                         with m.If(found.payload.last):
-                            m.d.sync += slot.eq(slot ^ row.fraction)
+                            with m.If(row.fraction):
+                                m.d.sync += base.eq(base + row.score.columns)
                             m.next = "ROW"

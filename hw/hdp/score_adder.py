@@ -7,11 +7,10 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from hw.hdp.layouts import row_tag_layout, score_row_layout, scores_layout, tag_layout
+from hw.hdp.ring import ROWS, free_entries, ring_width
 from hw.softmax.layouts import row_token_layout, score_entry_layout, score_index_width
 
 __all__ = ["ScoreAdder"]
-
-ROWS = 4        # between announcement and acceptance of the token
 
 
 class ScoreAdder(wiring.Component):
@@ -38,8 +37,8 @@ class ScoreAdder(wiring.Component):
         A row is about to come, after those announced before.
     token : Out(stream of row_token_layout)
         The row is complete.
-    row_scored : Out(1)
-        Strobe: a row's kept integer scores are not needed any more.
+    row_scored, scored_columns : Out
+        Strobe: the kept integer scores of a row of so many blocks are not needed any more.
     score_addr, score_data
         Read port of the score buffer, data in the next cycle.
     """
@@ -56,6 +55,7 @@ class ScoreAdder(wiring.Component):
             "row": In(stream.Signature(score_row_layout(config))),
             "token": Out(stream.Signature(row_token_layout(config, self._tag.size))),
             "row_scored": Out(1),
+            "scored_columns": Out(range(config.blocks + 1)),
             "score_addr": In(score_index_width(config)),
             "score_data": Out(score_entry_layout(config)),
         })
@@ -70,7 +70,7 @@ class ScoreAdder(wiring.Component):
         ]
         added, tag, valid = self._add(m)
         base, count = self._store(m, added, tag, valid)
-        kept, top, complete = self._statistics(m, added, tag, valid)
+        kept, top, complete, integer = self._statistics(m, added, tag, valid)
 
         row = data.View(score_row_layout(config), rows.r_data)
         done = Signal()
@@ -86,13 +86,13 @@ class ScoreAdder(wiring.Component):
             token.top.eq(top),
         ]
         m.d.comb += [token.kept[q].eq(Mux(complete, kept[q], 0)) for q in range(2)]
+        m.d.comb += [self.row_scored.eq(complete & integer), self.scored_columns.eq(row.columns)]
         self._hand_over(m, done, Cat(token, row.columns))
         return m
 
     def _hand_over(self, m, done, token_and_columns):
         """Queues the tokens and keeps account of the score buffer."""
         config = self._config
-        capacity = 2 * config.blocks
         m.submodules.tokens = tokens = fifo.SyncFIFO(width=len(token_and_columns), depth=ROWS)
         columns = Signal(range(config.blocks + 1))
         m.d.comb += [
@@ -102,65 +102,64 @@ class ScoreAdder(wiring.Component):
         ]
         announced, taken = Signal(), Signal()
         in_work = Signal(range(ROWS + 1))
-        free = Signal(range(capacity + 1), init=capacity)
         held = Signal.like(columns)             # by the row whose token was taken last
+        free = free_entries(m, config, taken=announced, taken_columns=self.row.payload.columns,
+                            given=taken, given_columns=held, name="free")
         m.d.comb += [
             announced.eq(self.row.valid & self.row.ready),
             taken.eq(self.token.valid & self.token.ready),
             self.row.ready.eq((in_work != ROWS) & (self.row.payload.columns <= free)),
         ]
-        m.d.sync += [
-            in_work.eq(in_work + announced - taken),
-            free.eq(free - Mux(announced, self.row.payload.columns, 0) + Mux(taken, held, 0)),
-        ]
+        m.d.sync += in_work.eq(in_work + announced - taken)
         with m.If(taken):
             m.d.sync += held.eq(columns)
 
     def _statistics(self, m, added, tag, valid):
-        """Kept keys and the largest score of both queries, and a strobe when a row's are there."""
+        """Kept keys and the largest score of both queries; a strobe when a row's are there, and
+        whether it had integer scores."""
         config = self._config
         # The largest of the two keys, then of the row. A query that sees the second key of a block
         # sees the first as well.
         best = Signal(data.ArrayLayout(signed(config.score_width), 2))
         seen = Signal(data.ArrayLayout(range(3), 2))
-        best_valid, best_first, best_last = Signal(), Signal(), Signal()
+        best_valid, best_first, best_last, best_integer = (
+            Signal(name=f"best_{name}") for name in ("valid", "first", "last", "integer"))
         first = Signal(init=1)
         for q in range(2):
             a, b = added[2 * q], added[2 * q + 1]
             see_a, see_b = tag.visible[2 * q], tag.visible[2 * q + 1]
             m.d.sync += [best[q].eq(Mux(see_b & (b > a), b, a)),
                          seen[q].eq(see_a + see_b)]
-        m.d.sync += [best_valid.eq(valid), best_first.eq(first), best_last.eq(valid & tag.last)]
+        m.d.sync += [best_valid.eq(valid), best_first.eq(first), best_last.eq(valid & tag.last),
+                     best_integer.eq(tag.integer)]
         with m.If(valid):
             m.d.sync += first.eq(tag.last)
         top = Signal(data.ArrayLayout(signed(config.score_width), 2))
         kept = Signal(data.ArrayLayout(config.length_width, 2))
-        complete = Signal()
+        complete, integer = Signal(), Signal()
         for q in range(2):
             before = Mux(best_first, 0, kept[q])
             with m.If(best_valid):
                 m.d.sync += kept[q].eq(before + seen[q])
                 with m.If((seen[q] != 0) & ((before == 0) | (best[q] > top[q]))):
                     m.d.sync += top[q].eq(best[q])
-        m.d.sync += complete.eq(best_last)
-        return kept, top, complete
+        m.d.sync += [complete.eq(best_last), integer.eq(best_integer)]
+        return kept, top, complete, integer
 
     def _add(self, m):
         """Scores of a block, their tag and their valid bit, registered."""
         config = self._config
         m.submodules.integer = integer = memory.Memory(
             shape=data.ArrayLayout(signed(config.int_score_width), 4),
-            depth=2 << config.block_width, init=[])
+            depth=1 << ring_width(config), init=[])
         write, read = integer.write_port(), integer.read_port()
         m.d.comb += [
             write.en.eq(self.integer_valid & self.tag.integer),
-            write.addr.eq(Cat(self.tag.column, self.tag.slot)),
-            read.addr.eq(Cat(self.early.column, self.early.slot)),
+            write.addr.eq(self.tag.entry), read.addr.eq(self.early.entry),
         ]
         added = Signal(scores_layout(config))
         tag, valid = Signal(tag_layout(config)), Signal()
         m.d.sync += [tag.eq(self.tag), valid.eq(self.score_valid)]
-        m.d.comb += self.row_scored.eq(valid & tag.last & tag.integer)
         for n in range(4):
             score = self.score[n]
             m.d.comb += write.data[n].eq(score)

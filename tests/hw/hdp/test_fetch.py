@@ -6,6 +6,7 @@ import pytest
 
 from hw.hdp.fetch import FetchUponMask, MaskScanner
 from hw.hdp.layouts import Mode
+from hw.hdp.ring import ring_width
 from tests.hw.hdp.heads import BlockRow, block_rows, random_shape, small_config
 from tests.hw.helpers import simulate
 
@@ -149,7 +150,7 @@ class Bench:
         self.config, self.heads, self.stall, self.late = config, heads, stall, late
         self.dut = FetchUponMask(config=config)
         self.rng = Random(seed)
-        self.slot = 0
+        self.entry = 0
         self.masked = 0             # rows of the head whose mask is complete
         self.scans = []             # rows of the head that are still to be taken
         self.rows = []              # (head, row) to be announced
@@ -168,15 +169,16 @@ class Bench:
                 "exact": head.exact or head.dense, "row": row.row, "column": column,
                 "chunk": chunk, "first": chunk == 0, "last": chunk == count - 1,
                 "tag": {"column": column, "visible": row.visible[column],
-                        "last": column == kept[-1], "integer": fraction, "slot": self.slot}}
+                        "last": column == kept[-1], "integer": fraction,
+                        "entry": (self.entry + column) % (1 << ring_width(self.config))}}
                for column in kept for chunk in range(count)]
-        self.slot ^= bool(fraction and kept)
+        self.entry += fraction * row.columns
         return ops
 
     @staticmethod
     def _plain(op):
         tag = {name: getattr(op.tag, name)
-               for name in ("column", "visible", "last", "integer", "slot")}
+               for name in ("column", "visible", "last", "integer", "entry")}
         return {name: getattr(op, name) for name in (
             "mode", "bank", "exact", "row", "column", "chunk", "first", "last")} | {"tag": tag}
 

@@ -9,6 +9,7 @@ import pytest
 
 from golden import hdp
 from golden.config import Config, load_config
+from hw.hdp.ring import ring_width
 from hw.hdp.score_adder import ScoreAdder
 from sim.jobs import Recipe, build
 from tests.hw.helpers import receive, simulate, stall_cases
@@ -26,14 +27,14 @@ def _blocks(scores, row, column):
 
 @dataclass(eq=False)
 class _Row:
-    """A row of blocks of a job; ``slot`` is None where it has no integer scores."""
+    """A row of blocks of a job; its integer scores lie from ``base`` on, or there are none."""
 
     config: Config
     job: hdp.Job
     result: hdp.HeadResult
     index: int
     bank: int
-    slot: int | None
+    base: int | None
 
     def __post_init__(self):
         limits = np.append(hdp.visible_limits(self.job), 0)
@@ -44,28 +45,33 @@ class _Row:
         self.fraction = fq @ ik.T + iq @ fk.T
 
     @property
+    def visible(self):
+        """Blocks that the row sees."""
+        return -(-max(self.limits) // 2)
+
+    @property
     def announcement(self):
         last = 2 * self.index + 2 >= self.job.valid_q
         return {"tag": {"bank": self.bank, "row": self.index, "limit": self.limits,
                         "last": int(last)},
-                "columns": -(-max(self.limits) // 2), "drop": int(self.job.drop),
+                "columns": self.visible, "drop": int(self.job.drop),
                 "mant": self.job.scale[0], "shift": self.job.scale[1]}
 
     def _tag(self, column, last):
         seen = [2 * column + key < limit for limit in self.limits for key in range(2)]
         return {"column": column, "visible": sum(bit << n for n, bit in enumerate(seen)),
-                "last": int(last), "integer": int(self.slot is not None),
-                "slot": self.slot or 0, "theta": 0}
+                "last": int(last), "integer": int(self.base is not None),
+                "entry": ((self.base or 0) + column) % (1 << ring_width(self.config))}
 
     def integer_ops(self):
         """All visible blocks."""
-        count = -(-max(self.limits) // 2)
+        count = self.visible
         return [("integer", _blocks(self.integer, self.index, c), self._tag(c, c == count - 1))
                 for c in range(count)]
 
     def score_ops(self):
         """The kept blocks."""
-        scores = self.fraction if self.slot is not None else self.result.scores
+        scores = self.fraction if self.base is not None else self.result.scores
         return [("score", _blocks(scores, self.index, c), self._tag(c, c == self.columns[-1]))
                 for c in self.columns]
 
@@ -98,8 +104,8 @@ class _Row:
 
 
 def _rows(config, rng, count):
-    """Rows of random heads; some have integer scores, in slots 0, 1, 0, 1..."""
-    rows, slot = [], 0
+    """Rows of random heads; some have integer scores, one behind the other."""
+    rows, base = [], 0
     for bank in range(count):
         l_q, l_kv = rng.randint(1, config.l_max), rng.randint(1, config.l_max)
         causal = rng.random() < 0.5
@@ -118,21 +124,23 @@ def _rows(config, rng, count):
         for index in range(-(-job.valid_q // 2)):
             row = _Row(config, job, result, index, bank & 1, None)
             if not exact and row.columns and rng.random() < 0.7:
-                row.slot, slot = slot, slot ^ 1
+                row.base = base
+                base += row.visible
             rows.append(row)
     return rows
 
 
 class _Source:
-    """The array and fetch upon mask: integer scores of two rows ahead, scores in order.
+    """The array and fetch upon mask: integer scores ahead as far as they fit, scores in order.
 
     A row is announced once all scores of the one before are on their way.
     """
 
     def __init__(self, dut, config, rows, rng, stall):
         self.dut, self.config, self.rows, self.rng, self.stall = dut, config, rows, rng, stall
-        self.with_integer = [row for row in rows if row.slot is not None]
-        self.scored = self.written = self.announced = 0
+        self.with_integer = [row for row in rows if row.base is not None]
+        self.scored = self.written = self.announced = 0     # rows
+        self.free = 2 * config.blocks
         self.integer_ops, self.score_ops = [], []
         self.integer_left = list(self.with_integer)
 
@@ -140,12 +148,14 @@ class _Source:
         """A tag and scores that mean nothing."""
         rng, half = self.rng, 1 << self.config.int_score_width - 1
         tag = {"column": rng.randrange(self.config.blocks), "visible": rng.getrandbits(4),
-               "last": 1, "integer": integer, "slot": rng.getrandbits(1), "theta": 0}
+               "last": 1, "integer": integer, "entry": rng.randrange(2 * self.config.blocks)}
         return [rng.randrange(-half, half) for _ in range(4)], tag
 
     def _choose(self):
         """What the array puts out two cycles from now, or None."""
-        if not self.integer_ops and self.integer_left and self.written < self.scored + 2:
+        if (not self.integer_ops and self.integer_left
+                and self.integer_left[0].visible <= self.free):
+            self.free -= self.integer_left[0].visible
             self.integer_ops = self.integer_left.pop(0).integer_ops()
         if self.rng.random() < self.stall:
             return None
@@ -159,9 +169,15 @@ class _Source:
             return ("integer", *self._noise(0))         # of a row that keeps no integer scores
         return None
 
+    def _scored(self, strobe, columns):
+        if strobe:
+            assert columns == self.with_integer[self.scored].visible
+            self.scored += 1
+            self.free += columns
+
     def _may_announce(self):
         row = self.rows[self.announced]
-        return row.slot is None or self.with_integer.index(row) < self.written
+        return row.base is None or self.with_integer.index(row) < self.written
 
     async def run(self, ctx):
         dut = self.dut
@@ -180,8 +196,9 @@ class _Source:
                 valid = True
                 ctx.set(dut.row.payload, self.rows[self.announced].announcement)
                 ctx.set(dut.row.valid, 1)
-            _, _, ready, scored = await ctx.tick().sample(dut.row.ready, dut.row_scored)
-            self.scored += scored
+            _, _, ready, scored, columns = await ctx.tick().sample(
+                dut.row.ready, dut.row_scored, dut.scored_columns)
+            self._scored(scored, columns)
             if valid and ready:
                 self.score_ops = self.rows[self.announced].score_ops()
                 self.announced += 1
@@ -189,8 +206,8 @@ class _Source:
         ctx.set(dut.score_valid, 0)
         ctx.set(dut.integer_valid, 0)
         while self.scored < len(self.with_integer):
-            _, _, scored = await ctx.tick().sample(dut.row_scored)
-            self.scored += scored
+            _, _, *scored = await ctx.tick().sample(dut.row_scored, dut.scored_columns)
+            self._scored(*scored)
 
 
 async def _read_row(ctx, dut, base, count):
@@ -209,7 +226,7 @@ async def _read_row(ctx, dut, base, count):
 def test_rows(config, stall_in, stall_out):
     rng = Random(f"{config.name}{stall_in}{stall_out}")
     rows = _rows(config, rng, 6)
-    assert any(not row.columns for row in rows) and any(row.slot is not None for row in rows)
+    assert any(not row.columns for row in rows) and any(row.base is not None for row in rows)
     dut = ScoreAdder(config=config)
     source = _Source(dut, config, rows, rng, stall_in)
 
@@ -232,7 +249,7 @@ def test_latency():
     """Block to buffer, and last block to token; a block per cycle."""
     dut = ScoreAdder(config=TINY)
     columns = [3, 4, 9]
-    tag = {"visible": 15, "integer": 0, "slot": 0, "theta": 0}
+    tag = {"visible": 15, "integer": 0, "entry": 0}
     token_at = []
 
     async def bench(ctx):
@@ -277,7 +294,7 @@ def test_empty_row_takes_two_cycles():
 def test_rows_wait_for_room():
     """Two of the longest rows fit, and the first is given back with the third row's token."""
     dut = ScoreAdder(config=TINY)
-    tag = {"visible": 15, "integer": 0, "slot": 0, "theta": 0, "last": 1}
+    tag = {"visible": 15, "integer": 0, "entry": 0, "last": 1}
 
     async def bench(ctx):
         async def row(columns):
