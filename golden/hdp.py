@@ -44,6 +44,9 @@ class Job:
         Kept blocks get the full product instead of leaving out FQ.FK^T.
     dense : bool
         No integer pass and no pruning; every visible block gets the full product.
+    same_kv : bool
+        K and V are those of the job before it (grouped-query heads): what is read of them for one
+        head need not be read again. Says nothing about what comes out.
     """
 
     q: np.ndarray
@@ -58,6 +61,7 @@ class Job:
     drop: bool = False
     exact: bool = False
     dense: bool = False
+    same_kv: bool = False
 
     def __post_init__(self):
         if self.valid_q is None:

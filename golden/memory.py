@@ -17,7 +17,7 @@ out    output words, two's complement                                          1
 A descriptor and a status record are 16 little-endian 32-bit words, on 64-byte boundaries.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 
@@ -28,10 +28,10 @@ from .hdp import HeadResult, Job
 
 __all__ = [
     "DESCRIPTOR_BYTES", "STATUS_BYTES", "VERSION", "Error", "Flag", "Image", "Layout", "Opcode",
-    "Status", "build_image", "read_results",
+    "Status", "build_image", "held_planes", "planes_read", "read_results",
 ]
 
-VERSION = 1
+VERSION = 2
 DESCRIPTOR_BYTES = 64
 STATUS_BYTES = 64
 WORDS = 16
@@ -44,12 +44,13 @@ class Opcode(IntEnum):
 
 
 class Flag(IntFlag):
-    """Descriptor word 0, bits 11:8, here already shifted in place. Bits 31:12 must be zero."""
+    """Descriptor word 0, bits 12:8, here already shifted in place. Bits 31:13 must be zero."""
 
     CAUSAL = 1 << 8
     EXACT = 1 << 9
     DENSE = 1 << 10
     DROP = 1 << 11
+    SAME_KV = 1 << 12   # planes of K and V are those of the descriptor before
 
 
 class Error(IntEnum):
@@ -138,20 +139,50 @@ class Layout:
         return table[:, :d].astype(np.int64)
 
     # -- what a job moves, in bytes ----------------------------------------------------------
-    def read_bytes(self, job: Job, kept: bool) -> int:
-        """Bytes a job reads: its descriptor, both integer planes and, if kept, the rest."""
+    def read_bytes(self, job: Job, kept: bool, held: Collection[str] = ()) -> int:
+        """Bytes a job reads: its descriptor, both integer planes and, if kept, the rest.
+
+        Planes of K and V that are ``held`` (see :func:`held_planes`) are not read.
+        """
         total = DESCRIPTOR_BYTES
-        if job.valid_q and job.valid_kv:
-            rows = job.valid_q + job.valid_kv
-            total += rows * self.row_bytes("i", job.d)
-            if kept:
-                total += rows * self.row_bytes("f", job.d)
-                total += job.valid_kv * self.row_bytes("v", job.d)
+        for plane in planes_read(job, kept):
+            if plane not in held:
+                rows = job.valid_q if plane[0] == "q" else job.valid_kv
+                total += rows * self.row_bytes(plane[-1], job.d)
         return total
 
     def write_bytes(self, job: Job) -> int:
         """Bytes a job writes: all its output rows and the status record."""
         return job.l_q * self.row_bytes("out", job.d) + STATUS_BYTES
+
+
+def planes_read(job: Job, kept: bool) -> tuple[str, ...]:
+    """Planes that the work on a job needs."""
+    if not (job.valid_q and job.valid_kv):
+        return ()
+    return ("q_i", "k_i", "q_f", "k_f", "v") if kept else ("q_i", "k_i")
+
+
+def held_planes(jobs: Sequence[Job], kept: Sequence[bool | None]) -> list[set[str]]:
+    """Planes of K and V that each job finds on the chip, read for the jobs before it.
+
+    A job with ``same_kv`` does if the one before it has the same d and valid keys, and the same
+    valid queries if they are causal. ``kept`` is None for a job with an error, which leaves
+    nothing.
+    """
+    held: list[set[str]] = []
+    left: set[str] = set()
+    for n, job in enumerate(jobs):
+        if not (job.same_kv and n and _same_keys(jobs[n - 1], job)):
+            left = set()
+        held.append(set(left))
+        left = set() if kept[n] is None else left | set(planes_read(job, kept[n])) - {"q_i", "q_f"}
+    return held
+
+
+def _same_keys(a: Job, b: Job) -> bool:
+    return ((a.d, a.valid_kv, a.causal) == (b.d, b.valid_kv, b.causal)
+            and (not a.causal or a.valid_q == b.valid_q))
 
 
 @dataclass
@@ -188,7 +219,8 @@ class Image:
 def descriptor(job: Job, addresses: Sequence[int]) -> np.ndarray:
     """The 16 words of a job; ``addresses`` of q_i, q_f, k_i, k_f, v, out and status."""
     flags = ((Flag.CAUSAL if job.causal else 0) | (Flag.EXACT if job.exact else 0)
-             | (Flag.DENSE if job.dense else 0) | (Flag.DROP if job.drop else 0))
+             | (Flag.DENSE if job.dense else 0) | (Flag.DROP if job.drop else 0)
+             | (Flag.SAME_KV if job.same_kv else 0))
     mant, shift = job.scale
     words = [Opcode.HDP | flags, job.l_q | job.l_kv << 16, job.valid_q | job.valid_kv << 16,
              job.d | (job.rho & 0xFF) << 8 | shift << 16, job.tau_head, mant, *addresses]
@@ -199,15 +231,20 @@ def build_image(jobs: Sequence[Job], config: Config) -> Image:
     """Lay out operands, outputs, status records and the descriptor table of ``jobs``.
 
     Output planes and status records are filled with 0xA5, so that a word the coprocessor
-    failed to write shows.
+    failed to write shows. Jobs with ``same_kv`` share the planes of the job before them.
     """
     layout = Layout(config)
     image = Image()
     image.table = image.reserve(DESCRIPTOR_BYTES * len(jobs))
+    keys: list[int] = []
     for n, job in enumerate(jobs):
-        planes = (layout.pack_i(job.q), layout.pack_f(job.q), layout.pack_i(job.k),
-                  layout.pack_f(job.k), layout.pack_v(job.v))
-        addresses = [image.place(plane) for plane in planes]
+        addresses = [image.place(layout.pack_i(job.q)), image.place(layout.pack_f(job.q))]
+        if not (job.same_kv and n):
+            keys = [image.place(plane) for plane in (
+                layout.pack_i(job.k), layout.pack_f(job.k), layout.pack_v(job.v))]
+        elif not (np.array_equal(job.k, jobs[n - 1].k) and np.array_equal(job.v, jobs[n - 1].v)):
+            raise ValueError(f"job {n} with same_kv must have the K and V of the job before it")
+        addresses += keys
         out = np.full(job.l_q * layout.row_bytes("out", job.d), 0xA5, np.uint8)
         image.out.append(image.place(out))
         image.status.append(image.place(np.full(STATUS_BYTES, 0xA5, np.uint8)))
@@ -247,13 +284,14 @@ class Status:
                    read_bytes=w[6], write_bytes=w[7])
 
     @classmethod
-    def expected(cls, job: Job, result: HeadResult, config: Config) -> "Status":
-        """The record the coprocessor writes for a good job."""
+    def expected(cls, job: Job, result: HeadResult, config: Config,
+                 held: Collection[str] = ()) -> "Status":
+        """The record the coprocessor writes for a good job that finds ``held`` planes."""
         layout = Layout(config)
         return cls(done=True, error=Error.NONE, head_kept=result.head_kept,
                    theta_head=result.theta_head, blocks_kept=result.blocks_kept,
                    blocks_total=result.blocks_total,
-                   read_bytes=layout.read_bytes(job, result.head_kept),
+                   read_bytes=layout.read_bytes(job, result.head_kept, held),
                    write_bytes=layout.write_bytes(job))
 
 

@@ -106,8 +106,11 @@ def _operands(arrays: dict, config: Config) -> tuple[np.ndarray, np.ndarray, np.
     q, k, v = (_operand(arrays, name, config) for name in ("q", "k", "v"))
     if k.shape != v.shape:
         raise InputError(f"k and v must have the same shape, not {k.shape} and {v.shape}")
-    if (q.shape[0], q.shape[2]) != (k.shape[0], k.shape[2]):
-        raise InputError(f"q and k must have the same heads and d, not {q.shape} and {k.shape}")
+    if q.shape[2] != k.shape[2]:
+        raise InputError(f"q and k must have the same d, not {q.shape} and {k.shape}")
+    if q.shape[0] % k.shape[0]:
+        raise InputError(f"q must have a whole number of times the heads of k (grouped queries), "
+                         f"not {q.shape[0]} and {k.shape[0]}")
     return q, k, v
 
 
@@ -178,9 +181,11 @@ def load_jobs(path: Path, config: Config, options: Options) -> list[Job]:
     valid_kv = _integers(arrays, "valid_kv", heads, l_kv, l_kv)
     tau_head = _integers(arrays, "tau_head", heads, 0, TAU_MAX)
     rho = _rho(arrays, heads, options.rho)
-    return [Job(q=q[h], k=k[h], v=v[h], scale=scale, valid_q=valid_q[h], valid_kv=valid_kv[h],
-                causal=causal, rho=rho[h], tau_head=tau_head[h], drop=options.drop,
-                exact=options.exact, dense=options.dense) for h in range(heads)]
+    group = heads // k.shape[0]
+    return [Job(q=q[h], k=k[h // group], v=v[h // group], scale=scale, valid_q=valid_q[h],
+                valid_kv=valid_kv[h], causal=causal, rho=rho[h], tau_head=tau_head[h],
+                drop=options.drop, exact=options.exact, dense=options.dense,
+                same_kv=h % group != 0) for h in range(heads)]
 
 
 def save_results(path: Path, outputs: Sequence[tuple[np.ndarray, Status]], config: Config, *,

@@ -10,7 +10,7 @@ from golden import hdp
 from golden.bounds import bound_cycles
 from golden.config import Config
 from golden.hdp import HeadResult, Job
-from golden.memory import Error, Status
+from golden.memory import Error, Status, held_planes
 
 from .errors import InputError, RunError
 
@@ -79,8 +79,9 @@ def _golden_results(jobs: Sequence[Job], config: Config,
 def run_golden(jobs: Sequence[Job], config: Config, progress: Progress | None = None) -> Run:
     """The specification itself."""
     results = _golden_results(jobs, config, progress)
-    outputs = [(result.out, Status.expected(job, result, config))
-               for job, result in zip(jobs, results, strict=True)]
+    held = held_planes(jobs, [result.head_kept for result in results])
+    outputs = [(result.out, Status.expected(job, result, config, planes))
+               for job, result, planes in zip(jobs, results, held, strict=True)]
     return Run(backend="golden", config=config, jobs=jobs, outputs=outputs, golden=results,
                read_bytes=sum(status.read_bytes for _, status in outputs),
                write_bytes=sum(status.write_bytes for _, status in outputs))

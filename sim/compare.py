@@ -9,7 +9,14 @@ import numpy as np
 from golden.bounds import Work
 from golden.config import Config
 from golden.hdp import HeadResult, Job, head
-from golden.memory import DESCRIPTOR_BYTES, STATUS_BYTES, Error, Layout, Status
+from golden.memory import (
+    DESCRIPTOR_BYTES,
+    STATUS_BYTES,
+    Error,
+    Layout,
+    Status,
+    held_planes,
+)
 
 from .simulate import Simulation
 
@@ -24,7 +31,8 @@ class MismatchError(AssertionError):
 
 def describe(job: Job) -> str:
     """A job in a few words."""
-    modes = [name for name in ("causal", "drop", "exact", "dense") if getattr(job, name)]
+    modes = [name for name in ("causal", "drop", "exact", "dense", "same_kv")
+             if getattr(job, name)]
     return (f"l_q {job.l_q} ({job.valid_q} valid), l_kv {job.l_kv} ({job.valid_kv} valid), "
             f"d {job.d}, rho {job.rho}, tau_head {job.tau_head}, scale {job.scale}"
             + "".join(f", {mode}" for mode in modes))
@@ -53,7 +61,7 @@ def _failed(error: Error) -> Status:
 
 
 def _check_counters(simulation: Simulation, jobs: Sequence[Job],
-                    results: Mapping[int, HeadResult],
+                    results: Mapping[int, HeadResult], held: Sequence[set[str]],
                     errors: Mapping[int, Error], config: Config) -> None:
     layout = Layout(config)
     registers = simulation.registers
@@ -64,7 +72,8 @@ def _check_counters(simulation: Simulation, jobs: Sequence[Job],
     }
     if Error.BUS not in errors.values():       # how much of such a job is read is not defined
         expected["read_bytes"] = (DESCRIPTOR_BYTES * len(errors) + sum(
-            layout.read_bytes(jobs[n], result.head_kept) for n, result in results.items()))
+            layout.read_bytes(jobs[n], result.head_kept, held[n])
+            for n, result in results.items()))
     for name, want in expected.items():
         if registers[name] != want:
             raise MismatchError(f"register {name} must be {want}, not {registers[name]}")
@@ -107,7 +116,9 @@ def check(simulation: Simulation, jobs: Sequence[Job], config: Config,
         raise MismatchError(f"{len(jobs)} jobs must give as many results, "
                        f"not {len(simulation.results)}")
     layout = Layout(config)
-    results: dict[int, HeadResult] = {}
+    results = {n: head(job, config) for n, job in enumerate(jobs) if n not in errors}
+    held = held_planes(jobs, [results[n].head_kept if n in results else None
+                              for n in range(len(jobs))])
     for n, (job, (out, status)) in enumerate(zip(jobs, simulation.results, strict=True)):
         where = f"job {n} ({describe(job)})"
         if n in errors:
@@ -115,8 +126,7 @@ def check(simulation: Simulation, jobs: Sequence[Job], config: Config,
             _check_status(where, status, _failed(errors[n]))
             _check_out(where, out, layout.unpack_out(bytes([UNTOUCHED]) * size, job.l_q, job.d))
             continue
-        results[n] = head(job, config)
-        _check_status(where, status, Status.expected(job, results[n], config))
+        _check_status(where, status, Status.expected(job, results[n], config, held[n]))
         _check_out(where, out, results[n].out)
-    _check_counters(simulation, jobs, results, errors, config)
+    _check_counters(simulation, jobs, results, held, errors, config)
     return [results.get(n) for n in range(len(jobs))]

@@ -9,7 +9,7 @@ from golden.config import Config
 from golden.hdp import Job, head
 from golden.softmax import encode_scale
 
-__all__ = ["PATTERNS", "RHOS", "SCALES", "TAUS", "Recipe", "build", "job_strategy",
+__all__ = ["PATTERNS", "RHOS", "SCALES", "TAUS", "Recipe", "build", "grouped", "job_strategy",
            "random_jobs", "random_recipe"]
 
 PATTERNS = ("normal", "uniform", "extreme", "fraction", "equal", "spikes", "minimum", "zero")
@@ -136,10 +136,23 @@ def random_recipe(config: Config, rng) -> Recipe:
         seed=int(rng.integers(1 << 32)))
 
 
+def grouped(job: Job, before: Job, rng) -> Job:
+    """The job with the K and V of the one before; mostly with its queries' number and mask."""
+    l_q = before.q.shape[0] if rng.random() < 0.5 else job.q.shape[0]
+    valid_q = before.valid_q if l_q == before.q.shape[0] else min(job.valid_q, l_q)
+    return replace(job, q=np.resize(job.q, (l_q, before.d)), k=before.k, v=before.v, same_kv=True,
+                   valid_q=valid_q, causal=before.causal if rng.random() < 0.8 else job.causal,
+                   valid_kv=before.valid_kv if rng.random() < 0.9 else before.l_kv)
+
+
 def random_jobs(config: Config, count: int, seed: int) -> list[Job]:
-    """``count`` jobs, always the same for a seed."""
+    """``count`` jobs, always the same for a seed; some share K and V with the one before."""
     rng = np.random.default_rng(seed)
-    return [build(random_recipe(config, rng), config) for _ in range(count)]
+    jobs: list[Job] = []
+    while len(jobs) < count:
+        job = build(random_recipe(config, rng), config)
+        jobs.append(grouped(job, jobs[-1], rng) if jobs and rng.random() < 0.25 else job)
+    return jobs
 
 
 # -- by hypothesis --------------------------------------------------------------------------------

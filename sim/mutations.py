@@ -59,8 +59,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "full products always contain fraction times fraction"),
     Mutation(
         "hw/hdp/score_adder.py",
-        " kept.eq(0),",
-        "",
+        "before = Mux(best_first, 0, kept[q])",
+        "before = kept[q]",
         "missed reset: kept keys are counted across rows"),
     Mutation(
         "hw/hdp/rows.py",
@@ -87,6 +87,26 @@ MUTATIONS: tuple[Mutation, ...] = (
         "begun.integer_rows.eq(1), begun.integer_from.eq(self.integer_row)",
         "begun.integer_rows.eq(1), begun.integer_from.eq(0)",
         "rows without integer scores are taken to have them"),
+    Mutation(
+        "hw/hdp/scheduler.py",
+        "& (last.valid_kv == job.valid_kv)",
+        "",
+        "keys of a longer or shorter head are taken for the same"),
+    Mutation(
+        "hw/hdp/scheduler.py",
+        "kv.eq(before.kv ^ ~same)",
+        "kv.eq(before.kv ^ 1)",
+        "a head with shared keys looks into the other bank"),
+    Mutation(
+        "hw/hdp/ring.py",
+        "Mux(taken, taken_columns, 0)",
+        "taken",
+        "rings overflow: a row takes one entry's room"),
+    Mutation(
+        "hw/hdp/value_pass.py",
+        "row.running.eq(fetched)",
+        "row.running.eq(0)",
+        "causal rows forget the keys that earlier rows added"),
     Mutation(
         "hw/softmax/weight.py",
         "m.d.comb += index.eq(k + 1)",

@@ -12,11 +12,12 @@ __all__ = ["ColumnSum"]
 
 
 class ColumnSum(wiring.Component):
-    """Sums of the columns of V for two heads, made while V is loaded.
+    """Sums of the columns of V, made while V is loaded, and running sums of two causal heads.
 
     A beat of V per cycle; it is in the sums two cycles later. The keys counted at loading are
     those visible to the whole head, or, when causal, those before the first row's edge; the output
-    adds the others as it comes to the rows that see them. Row 0 starts a bank's sums anew.
+    adds the others as it comes to the rows that see them, in the head's running sums, so that
+    other heads find the loaded ones untouched. Row 0 starts a bank's sums anew.
 
     Parameters
     ----------
@@ -28,12 +29,13 @@ class ColumnSum(wiring.Component):
         A beat of V, two's complement, and its place: bank, row, and beat within the row.
     base : In
         Of the beat's head: keys below it are counted.
-    bank, dimension : In
+    bank, running, dimension : In
+        Of the loaded sums in that bank of V, or of the running sums of the head in that bank.
     sum : Out(output_lanes x)
         The sums of the columns from ``dimension`` on, a multiple of their number; in the same
         cycle.
     add_en, add_bank, add_dimension, add_sum : In
-        Replaces as many sums.
+        Replaces as many running sums.
     add_ready : Out(1)
         The sums are replaced, if ``add_en``; without it a beat goes first.
     """
@@ -51,6 +53,7 @@ class ColumnSum(wiring.Component):
             "load_data": In(data.ArrayLayout(signed(config.width), self._lanes)),
             "base": In(config.length_width),
             "bank": In(1),
+            "running": In(1),
             "dimension": In(range(config.d_max)),
             "sum": Out(sums),
             "add_en": In(1),
@@ -68,16 +71,16 @@ class ColumnSum(wiring.Component):
         word_bits = max(1, (self._words - 1).bit_length())
         width = self._config.column_sum_width
 
-        def address(bank, word):
-            return Cat(Cat(word, C(0, word_bits))[:word_bits], bank)
+        def address(running, bank, word):
+            return Cat(Cat(word, C(0, word_bits))[:word_bits], bank, running)
 
         # The beat waits a cycle while the sums so far are read.
         en, row0, counts = Signal(), Signal(), Signal()
-        where = Signal(word_bits + 1)
+        where = Signal(word_bits + 2)
         beat = Signal.like(self.load_data)
         m.d.sync += [
             en.eq(self.load_en),
-            where.eq(address(self.load_bank, self.load_beat)),
+            where.eq(address(C(0, 1), self.load_bank, self.load_beat)),
             row0.eq(self.load_row == 0),
             counts.eq(self.load_row < self.base),
             beat.eq(self.load_data),
@@ -85,14 +88,14 @@ class ColumnSum(wiring.Component):
         m.d.comb += self.add_ready.eq(~en)
         sums = []
         for n in range(self._lanes):
-            mem = memory.Memory(shape=signed(width), depth=2 << word_bits, init=[])
+            mem = memory.Memory(shape=signed(width), depth=4 << word_bits, init=[])
             m.submodules[f"lane_{n}"] = mem
             write = mem.write_port()
             old, read = mem.read_port(domain="comb"), mem.read_port(domain="comb")
             m.d.comb += [
                 old.addr.eq(where),
-                read.addr.eq(address(self.bank, self.dimension[lane_bits:])),
-                write.addr.eq(Mux(en, where, address(self.add_bank,
+                read.addr.eq(address(self.running, self.bank, self.dimension[lane_bits:])),
+                write.addr.eq(Mux(en, where, address(C(1, 1), self.add_bank,
                                                      self.add_dimension[lane_bits:]))),
                 write.data.eq(Mux(en, Mux(row0, 0, old.data) + Mux(counts, beat[n], 0),
                                   self.add_sum[n % group])),

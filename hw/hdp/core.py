@@ -113,7 +113,7 @@ class HdpCore(wiring.Component):
             m.submodules[f"buffer_{name}"] = buffer
             m.d.comb += [
                 buffer.write_en.eq(loader.write[name]),
-                buffer.write_bank.eq(loader.write.bank),
+                buffer.write_bank.eq(loader.write.bank if name[0] == "q" else loader.write.kv),
                 buffer.write_row.eq(loader.write.row),
                 buffer.write_beat.eq(loader.write.beat),
                 buffer.write_data.eq(source),
@@ -141,6 +141,9 @@ class HdpCore(wiring.Component):
             bank, column, part = op.bank, pair, chunk
             if name == "v":
                 bank = Mux(issue.background, issue.value_op.bank, bank)
+            if name[0] != "q":
+                bank = self.scheduler.kv.bit_select(bank, 1)
+            if name == "v":
                 column = Mux(issue.background, issue.value_op.column, column)
                 part = Mux(issue.background, issue.value_op.chunk, part)
             m.d.comb += [
@@ -187,14 +190,14 @@ class HdpCore(wiring.Component):
             self.values.weight_addr.eq(self.softmax.weight_addr),
             self.values.weight_data.eq(self.softmax.weight_data),
             self.values.chunk_taken.eq(self.rows.chunk_taken),
-            self.sums.bank.eq(self.rows.sum_bank),
+            self.sums.bank.eq(self.rows.sum_bank), self.sums.running.eq(self.rows.sum_running),
             self.sums.dimension.eq(self.rows.sum_dimension),
             self.rows.sum.eq(self.sums.sum),
             self.sums.add_en.eq(self.rows.add_en), self.sums.add_bank.eq(self.rows.add_bank),
             self.sums.add_dimension.eq(self.rows.add_dimension),
             self.sums.add_sum.eq(self.rows.add_sum), self.rows.add_ready.eq(self.sums.add_ready),
             self.sums.load_en.eq(self.loader.write.v),
-            self.sums.load_bank.eq(self.loader.write.bank),
+            self.sums.load_bank.eq(self.loader.write.kv),
             self.sums.load_row.eq(self.loader.write.row),
             self.sums.load_beat.eq(self.loader.write.beat),
             self.sums.load_data.eq(self.loader.v_codes),
@@ -244,6 +247,7 @@ class HdpCore(wiring.Component):
             self.sums.base.eq(scheduler.sum_base[self.loader.write.bank]),
             values.loaded.eq(scheduler.v_loaded.bit_select(values.bank, 1)),
             values.background.eq(~value_job.drop),
+            values.kv.eq(scheduler.kv.bit_select(values.bank, 1)),
             integer.start.eq(scheduler.integer_start), integer.bank.eq(scheduler.integer_bank),
             integer.keep.eq(scheduler.integer_keep),
             fetch.start.eq(scheduler.fetch_start), fetch.bank.eq(scheduler.fetch_bank),
@@ -251,7 +255,7 @@ class HdpCore(wiring.Component):
             fetch.integer_from.eq(scheduler.integer_from),
             fetch.masked_rows.eq(scheduler.masked_rows),
             scheduler.loaded.eq(self.loader.done), scheduler.loaded_tag.eq(self.loader.done_tag),
-            scheduler.beat.eq(self.loader.beat), scheduler.beat_bank.eq(self.loader.beat_bank),
+            scheduler.beat.eq(self.loader.beat), scheduler.beat_tag.eq(self.loader.beat_tag),
             scheduler.bus_error.eq(self.loader.error),
             scheduler.integer_busy.eq(integer.busy), scheduler.integer_begin.eq(integer.begin),
             scheduler.integer_kept_row.eq(integer.kept_row),

@@ -23,8 +23,9 @@ class Plane(enum.Enum, shape=3):
 
 
 def tag_layout() -> data.StructLayout:
-    """What marks the beats of a plane on their way back from memory."""
-    return data.StructLayout({"plane": Plane, "bank": 1})
+    """What marks the beats of a plane on their way back from memory: of which head they are, and
+    where K and V go."""
+    return data.StructLayout({"plane": Plane, "bank": 1, "kv": 1})
 
 
 def read_beat_layout(config: Config, tag_width: int) -> data.StructLayout:
@@ -33,9 +34,9 @@ def read_beat_layout(config: Config, tag_width: int) -> data.StructLayout:
 
 
 def command_layout(config: Config) -> data.StructLayout:
-    """Fetch ``rows`` rows (not 0) of a plane into a bank."""
+    """Fetch ``rows`` rows (not 0) of a plane of the head in a bank; K and V go to bank ``kv``."""
     return data.StructLayout({
-        "plane": Plane, "bank": 1, "address": 32, "rows": config.length_width, "d8": 5,
+        "plane": Plane, "bank": 1, "kv": 1, "address": 32, "rows": config.length_width, "d8": 5,
     })
 
 
@@ -65,15 +66,16 @@ class Loader(wiring.Component):
     beats : In(stream of read_beat_layout)
         From it; always ready.
     write : Out
-        A strobe per plane, and the place: bank, row, and beat of elements in the row.
+        A strobe per plane, and the place: bank or, for K and V, kv, row, and beat of elements in
+        the row.
     i, f, v : Out
         Elements of the beat, of whichever plane it is.
     v_codes : Out
         The beat of V in two's complement.
     done : Out(1)
         Strobe: the last beat of ``done_tag``'s plane is being written.
-    beat, beat_bank, error : Out
-        Strobe for every beat, its bank, and whether memory answered it with an error; beats of
+    beat, beat_tag, error : Out
+        Strobe for every beat, its tag, and whether memory answered it with an error; beats of
         sign bits, which are not written, count as well.
     """
 
@@ -88,7 +90,7 @@ class Loader(wiring.Component):
             "beats": In(stream.Signature(read_beat_layout(config, tag.size))),
             "write": Out(data.StructLayout({
                 "q_i": 1, "k_i": 1, "q_f": 1, "k_f": 1, "v": 1,
-                "bank": 1, "row": range(config.l_max),
+                "bank": 1, "kv": 1, "row": range(config.l_max),
                 "beat": range(max(2, layout.row_beats("v", config.d_max),
                                   layout.row_beats("f", config.d_max))),
             })),
@@ -99,7 +101,7 @@ class Loader(wiring.Component):
             "done": Out(1),
             "done_tag": Out(tag),
             "beat": Out(1),
-            "beat_bank": Out(1),
+            "beat_tag": Out(tag),
             "error": Out(1),
         })
 
@@ -135,7 +137,7 @@ class Loader(wiring.Component):
                 m.d.sync += [
                     self.req.payload.address.eq(command.address),
                     self.req.payload.beats.eq(command.rows * row_beats),
-                    tag.plane.eq(command.plane), tag.bank.eq(command.bank),
+                    tag.plane.eq(command.plane), tag.bank.eq(command.bank), tag.kv.eq(command.kv),
                     self.req.valid.eq(1),
                 ]
                 m.next = "REQUEST"
@@ -169,9 +171,10 @@ class Loader(wiring.Component):
             write.q_f.eq(store & (tag.plane == Plane.Q_F)),
             write.k_f.eq(store & (tag.plane == Plane.K_F)),
             write.v.eq(store & (tag.plane == Plane.V)),
-            write.bank.eq(tag.bank), write.row.eq(row), write.beat.eq(index - signs),
+            write.bank.eq(tag.bank), write.kv.eq(tag.kv),
+            write.row.eq(row), write.beat.eq(index - signs),
             self.done.eq(take & beat.last), self.done_tag.eq(tag),
-            self.beat.eq(take), self.beat_bank.eq(tag.bank), self.error.eq(beat.error),
+            self.beat.eq(take), self.beat_tag.eq(tag), self.error.eq(beat.error),
         ]
         self._convert(m, beat.data, take, is_sign, index)
 

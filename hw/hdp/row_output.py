@@ -19,11 +19,14 @@ def output_row_layout(config: Config) -> data.StructLayout:
     """A row of blocks on its way to the output.
 
     With ``fetches`` each chunk comes with a pair of keys that causal rows begin to see:
-    ``sees[2*query + key]`` says which query sees which. ``r`` and ``p`` are the reciprocal of the
+    ``sees[2*query + key]`` says which query sees which; the sums are then ``running`` for the rows
+    after it, until then those of V in bank ``kv``. ``r`` and ``p`` are the reciprocal of the
     denominator; the output of a query that is ``empty`` is zero.
     """
     return data.StructLayout({
         "bank": 1,
+        "kv": 1,
+        "running": 1,
         "last": 1,
         "d8": 5,
         "e0": data.ArrayLayout(EXP_FRAC + 1, 2),
@@ -54,7 +57,7 @@ class RowOutput(wiring.Component):
         The pair of keys of V that belongs to a chunk, if its row fetches; before the chunk.
     chunk_taken : Out(1)
         Strobe: a chunk has been worked off; at most ``CHUNKS`` may be on their way.
-    sum_bank, sum_dimension : Out
+    sum_bank, sum_running, sum_dimension : Out
     sum : In(output_lanes x)
         The column sums from there on, in the same cycle.
     add_en, add_bank, add_dimension, add_sum : Out
@@ -81,6 +84,7 @@ class RowOutput(wiring.Component):
             "fetch": In(pair),
             "chunk_taken": Out(1),
             "sum_bank": Out(1),
+            "sum_running": Out(1),
             "sum_dimension": Out(range(config.d_max)),
             "sum": In(column_sum),
             "add_en": Out(1),
@@ -125,7 +129,8 @@ class RowOutput(wiring.Component):
             chunks.r_en.eq(self.chunk_taken),
             fetches.r_en.eq(self.chunk_taken & row.fetches),
             rows.r_en.eq(ready & last_dimension),
-            self.sum_bank.eq(row.bank),
+            self.sum_bank.eq(Mux(row.running, row.bank, row.kv)),
+            self.sum_running.eq(row.running),
             self.sum_dimension.eq(dimension),
         ]
         with m.If(ready):

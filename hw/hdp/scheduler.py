@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Leads heads through the stages of a core."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import C, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,10 +20,11 @@ READ_BEATS = 24
 class Scheduler(wiring.Component):
     """Two banks of jobs, how far each has come, and what each stage does next.
 
-    Every stage takes the banks in turn. A head's integer planes are loaded as soon as a bank is
-    free; its fraction planes and V once it is known to be kept: at once with tau = 0, otherwise
-    when theta_head reaches tau or the integer pass ends. Heads that are empty, in error or pruned
-    pass the remaining stages without work.
+    Every stage takes the banks in turn. K and V have banks of their own, ``kv``: a job with the
+    same ones as the job before uses that one's and loads only what is missing. A head's integer
+    planes are loaded as soon as a bank is free; its fraction planes and V once it is known to be
+    kept: at once with tau = 0, otherwise when theta_head reaches tau or the integer pass ends.
+    Heads that are empty, in error or pruned pass the remaining stages without work.
 
     Parameters
     ----------
@@ -36,11 +37,14 @@ class Scheduler(wiring.Component):
         Per bank, stable while in work.
     accepted, accepted_bank : Out
         Strobe: a job enters that bank.
+    kv : Out(2)
+        Per bank of jobs, the bank of K and V.
     sum_base : Out(2 x)
         Keys that the column sums count at loading.
     command : Out(stream of command_layout)
-    loaded, loaded_tag, beat, beat_bank, bus_error : In
-        From the loader: a plane is complete; a beat came and whether with an error.
+    loaded, loaded_tag, beat, beat_tag, bus_error : In
+        From the loader: a plane is complete; a beat came and whether with an error. An error in K
+        or V is one of both heads, if they share them.
     v_loaded : Out(2)
     integer_start, integer_bank, integer_keep : Out
     integer_busy, integer_begin, integer_kept_row, integer_row : In
@@ -67,12 +71,13 @@ class Scheduler(wiring.Component):
             "jobs": Out(data.ArrayLayout(descriptor_layout(config), 2)),
             "accepted": Out(1),
             "accepted_bank": Out(1),
+            "kv": Out(2),
             "sum_base": Out(data.ArrayLayout(length, 2)),
             "command": Out(stream.Signature(command_layout(config))),
             "loaded": In(1),
             "loaded_tag": In(tag_layout()),
             "beat": In(1),
-            "beat_bank": In(1),
+            "beat_tag": In(tag_layout()),
             "bus_error": In(1),
             "v_loaded": Out(2),
             "integer_start": Out(1),
@@ -110,6 +115,7 @@ class Scheduler(wiring.Component):
         # How far the head of each bank has come.
         self._state = data.StructLayout({
             "busy": 1,               # there is one
+            "kv": 1,                 # bank of its K and V
             "integer_asked": 1,      # its integer planes are under way
             "integer_loaded": 1,
             "integer_started": 1,
@@ -118,6 +124,7 @@ class Scheduler(wiring.Component):
             "rest_asked": 1,         # fraction planes and V are under way
             "fraction_loaded": 1,
             "v_loaded": 1,
+            "same_v": 1,             # no V of its own is under way
             "fetched": 1,            # fetch upon mask has begun it or passed it over
             "computed": 1,           # ... begun: output rows will come
             "bus_error": 1,
@@ -128,13 +135,16 @@ class Scheduler(wiring.Component):
             "read_beats": READ_BEATS,
         })
         self._banks = banks = Signal(data.ArrayLayout(self._state, 2))
+        # Planes of K and V that are on the chip or under way, per bank of them.
+        self._asked = Signal(data.ArrayLayout(
+            data.StructLayout({"k_i": 1, "k_f": 1, "v": 1}), 2))
         self._idle = []
         for b in range(2):
             job = self.jobs[b]
             idle = Signal(name=f"idle_{b}")
             m.d.sync += idle.eq((job.error != 0) | (job.valid_q == 0) | (job.valid_kv == 0))
             self._idle.append(idle)
-            m.d.comb += self.v_loaded[b].eq(banks[b].v_loaded)
+            m.d.comb += [self.v_loaded[b].eq(banks[b].v_loaded), self.kv[b].eq(banks[b].kv)]
         self._events(m)
         self._accept(m)
         self._load(m)
@@ -157,14 +167,20 @@ class Scheduler(wiring.Component):
                 with m.Case(Plane.Q_I):
                     m.d.sync += loaded.integer_loaded.eq(1)
                 with m.Case(Plane.Q_F):
-                    m.d.sync += loaded.fraction_loaded.eq(1)
+                    # Planes come in the order in which they were asked for.
+                    m.d.sync += [loaded.fraction_loaded.eq(1),
+                                 loaded.v_loaded.eq(loaded.same_v)]
                 with m.Case(Plane.V):
                     m.d.sync += loaded.v_loaded.eq(1)
-        beat = banks[self.beat_bank]
+        tag = self.beat_tag
+        beat = banks[tag.bank]
         with m.If(self.beat):
             m.d.sync += beat.read_beats.eq(beat.read_beats + 1)
-            with m.If(self.bus_error):
-                m.d.sync += beat.bus_error.eq(1)
+        of_q = (tag.plane == Plane.Q_I) | (tag.plane == Plane.Q_F)
+        for b in range(2):
+            with m.If(self.beat & self.bus_error
+                      & Mux(of_q, tag.bank == b, tag.kv == banks[b].kv)):
+                m.d.sync += banks[b].bus_error.eq(1)
         begun = banks[self.integer_bank]
         with m.If(self.integer_begin & self.integer_kept_row & ~begun.integer_rows):
             m.d.sync += [begun.integer_rows.eq(1), begun.integer_from.eq(self.integer_row)]
@@ -181,7 +197,16 @@ class Scheduler(wiring.Component):
 
     def _accept(self, m):
         bank = Signal()
-        state = self._banks[bank]
+        state, before, last = self._banks[bank], self._banks[~bank], self.jobs[~bank]
+        job = self.job.payload
+        same = Signal()
+        m.d.comb += same.eq(
+            job.same_kv & (last.error == 0) & ~before.bus_error & (last.d8 == job.d8)
+            & (last.valid_kv == job.valid_kv) & (last.causal == job.causal)
+            & (~job.causal | (last.valid_q == job.valid_q)))
+        # The bank that the job before does not use is free: the one before that is written.
+        kv = Signal()
+        m.d.comb += kv.eq(before.kv ^ ~same)
         m.d.comb += [
             self.job.ready.eq(~state.busy),
             self.accepted.eq(self.job.valid & self.job.ready),
@@ -189,10 +214,12 @@ class Scheduler(wiring.Component):
         ]
         with m.If(self.accepted):
             m.d.sync += [
-                self.jobs[bank].eq(self.job.payload), bank.eq(~bank),
-                state.eq(0), state.busy.eq(1),
+                self.jobs[bank].eq(job), bank.eq(~bank),
+                state.eq(0), state.busy.eq(1), state.kv.eq(kv),
                 state.read_beats.eq(DESCRIPTOR_BYTES * 8 // self._config.axi_data_width),
             ]
+            with m.If(~same):
+                m.d.sync += self._asked[kv].eq(0)
         width = self._config.length_width + 2
         for b in range(2):
             job = self.jobs[b]
@@ -215,7 +242,7 @@ class Scheduler(wiring.Component):
         addresses = {Plane.K_I: job.k_i, Plane.Q_I: job.q_i, Plane.K_F: job.k_f,
                      Plane.Q_F: job.q_f, Plane.V: job.v}
         m.d.comb += [
-            command.bank.eq(bank), command.d8.eq(job.d8),
+            command.bank.eq(bank), command.kv.eq(self._banks[bank].kv), command.d8.eq(job.d8),
             command.plane.eq(plane),
             queries.eq((plane == Plane.Q_I) | (plane == Plane.Q_F)),
             command.rows.eq(Mux(queries, job.valid_q, job.valid_kv)),
@@ -227,6 +254,7 @@ class Scheduler(wiring.Component):
         # A bank's idleness is known one cycle after it is accepted.
         fresh = Signal()
         m.d.sync += fresh.eq(self.accepted)
+        asked = self._asked
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(back_state.busy & back_state.decided & ~back_state.rest_asked):
@@ -234,6 +262,7 @@ class Scheduler(wiring.Component):
                     with m.If(back_idle | ~back_state.kept):
                         m.d.sync += [back_state.fraction_loaded.eq(1), back_state.v_loaded.eq(1)]
                     with m.Else():
+                        m.d.sync += back_state.same_v.eq(asked[back_state.kv].v)
                         m.next = "K_F"
                 with m.Elif(front_state.busy & ~front_state.integer_asked & ~fresh):
                     m.d.sync += [front_state.integer_asked.eq(1), bank.eq(front),
@@ -245,9 +274,12 @@ class Scheduler(wiring.Component):
             for state, following in (("K_I", "Q_I"), ("Q_I", "IDLE"), ("K_F", "Q_F"),
                                      ("Q_F", "V"), ("V", "IDLE")):
                 with m.State(state):
-                    m.d.comb += [self.command.valid.eq(1), plane.eq(Plane[state])]
-                    with m.If(self.command.ready):
+                    there = C(0) if state[0] == "Q" else asked[command.kv][state.lower()]
+                    m.d.comb += [self.command.valid.eq(~there), plane.eq(Plane[state])]
+                    with m.If(self.command.ready | there):
                         m.next = following
+                        if state[0] != "Q":
+                            m.d.sync += asked[command.kv][state.lower()].eq(1)
 
     def _integer(self, m):
         bank = Signal()

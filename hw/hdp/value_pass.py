@@ -37,8 +37,9 @@ class ValuePass(wiring.Component):
         Write port of the weight buffer.
     bank : Out(1)
         The head of the row; for it:
-    loaded, causal, background, d8, valid_q, valid_kv : In
-        V is complete, the job's fields (``d8`` is d / 8), and whether pruned keys count at all.
+    loaded, kv, causal, background, d8, valid_q, valid_kv : In
+        V is complete, its bank, the job's fields (``d8`` is d / 8), and whether pruned keys count
+        at all.
     op : Out(stream of value_op_layout)
         Of a chunk with a pair of keys to fetch, that comes first, as ``background``.
     row : Out(stream of output_row_layout)
@@ -57,6 +58,7 @@ class ValuePass(wiring.Component):
             "weight_data": In(weight_entry_layout(config)),
             "bank": Out(1),
             "loaded": In(1),
+            "kv": In(1),
             "causal": In(1),
             "background": In(1),
             "d8": In(5),
@@ -84,7 +86,8 @@ class ValuePass(wiring.Component):
         fetches = Signal()
         m.d.comb += fetches.eq(self.causal & self.background & (edge >= 0)
                                & ((edge << 1) < self.valid_kv))
-        self._announce(m, result, tag, edge, fetches)
+        fetched = Signal()               # an earlier row of the head did
+        self._announce(m, result, tag, edge, fetches, fetched)
 
         # The row that is being read.
         now = Signal(data.StructLayout({
@@ -103,7 +106,7 @@ class ValuePass(wiring.Component):
         ]
         with m.If(accept):
             m.d.sync += [
-                settled.eq(0), running.eq(1),
+                settled.eq(0), running.eq(1), fetched.eq(~tag.last & (fetched | fetches)),
                 now.bank.eq(tag.bank), now.slot.eq(result.slot),
                 now.zero.eq(result.count == 0), now.fetches.eq(fetches), now.pair.eq(edge),
                 now.last_index.eq(Mux(result.count == 0, 0, result.count - 1)),
@@ -116,12 +119,13 @@ class ValuePass(wiring.Component):
                 m.d.sync += running.eq(0)
         return m
 
-    def _announce(self, m, result, tag, edge, fetches):
+    def _announce(self, m, result, tag, edge, fetches, fetched):
         row = self.row.payload
         m.d.comb += [
             row.bank.eq(tag.bank), row.last.eq(tag.last), row.d8.eq(self.d8),
             row.e0.eq(result.e0), row.r.eq(result.r), row.p.eq(result.p),
             row.empty.eq(result.empty), row.fetches.eq(fetches),
+            row.kv.eq(self.kv), row.running.eq(fetched),
         ]
         first = Signal(signed(len(edge) + 1))
         m.d.comb += first.eq(edge << 1)

@@ -15,7 +15,7 @@ ADDRESSES = ("q_i", "q_f", "k_i", "k_f", "v", "out", "status")
 
 # Words 0 to 12 as in golden.memory.descriptor; the rest means nothing.
 RAW = data.StructLayout({
-    "opcode": 8, "causal": 1, "exact": 1, "dense": 1, "drop": 1, "reserved": 20,
+    "opcode": 8, "causal": 1, "exact": 1, "dense": 1, "drop": 1, "same_kv": 1, "reserved": 19,
     "l_q": 16, "l_kv": 16,
     "valid_q": 16, "valid_kv": 16,
     "d": 8, "rho": signed(8), "shift": 16,
@@ -33,7 +33,7 @@ def descriptor_layout(config: Config) -> data.StructLayout:
     """
     length = config.length_width
     return data.StructLayout({
-        "causal": 1, "exact": 1, "dense": 1, "drop": 1,
+        "causal": 1, "exact": 1, "dense": 1, "drop": 1, "same_kv": 1,
         "l_q": length, "l_kv": length, "valid_q": length, "valid_kv": length,
         "d8": 5, "rho": signed(8), "shift": 6, "tau_head": 32, "mant": 16,
         **dict.fromkeys(ADDRESSES, 32),
@@ -104,8 +104,8 @@ class DescriptorDecoder(wiring.Component):
                     m.next = "GATHER"
 
         fields = self.o.p
-        for name in ("causal", "exact", "dense", "drop", "l_q", "l_kv", "valid_q", "valid_kv",
-                     "rho", "shift", "tau_head", "mant", *ADDRESSES):
+        for name in ("causal", "exact", "dense", "drop", "same_kv", "l_q", "l_kv", "valid_q",
+                     "valid_kv", "rho", "shift", "tau_head", "mant", *ADDRESSES):
             m.d.comb += fields[name].eq(raw[name])      # what a trimmed field loses is checked
         m.d.comb += [fields.d8.eq(raw.d[3:]), fields.error.eq(error)]
         return m

@@ -32,6 +32,7 @@ class Dispatcher(wiring.Component):
     req, beats : streams
         To and from the read DMA.
     job : Out(stream of descriptor_layout)
+        Without ``same_kv`` where no job of this table went before.
     lost : Out(1)
         Strobe: a descriptor could not be read or has no place for a status record, so the job
         is over.
@@ -56,17 +57,18 @@ class Dispatcher(wiring.Component):
         wiring.connect(m, wiring.flipped(self.beats), decoder.i)
         job = decoder.o.payload
         address, left = Signal(32), Signal(32)
-        unreachable = Signal()
+        unreachable, follows = Signal(), Signal()
         m.d.comb += [
             self.req.payload.address.eq(address),
             self.req.payload.beats.eq(DESCRIPTOR_BYTES * 8 // self._config.axi_data_width),
             self.job.payload.eq(job),
+            self.job.payload.same_kv.eq(job.same_kv & follows),
             # A misaligned status is an error of its own, if there is no other.
             unreachable.eq((job.error == Error.BUS) | ((job.status & (STATUS_BYTES - 1)) != 0)),
         ]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [address.eq(self.table), left.eq(self.count)]
+                m.d.sync += [address.eq(self.table), left.eq(self.count), follows.eq(0)]
                 with m.If(self.start):
                     m.next = "REQUEST"
             with m.State("REQUEST"):
@@ -81,6 +83,7 @@ class Dispatcher(wiring.Component):
                     decoder.o.ready.eq(unreachable | self.job.ready),
                 ]
                 with m.If(decoder.o.valid & decoder.o.ready):
+                    m.d.sync += follows.eq(~unreachable)
                     m.next = "REQUEST"
                     with m.If(left == 0):
                         m.next = "IDLE"

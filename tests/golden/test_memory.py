@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The memory image: rows, planes, descriptors and status records."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from golden.memory import (
     Opcode,
     Status,
     build_image,
+    held_planes,
     read_results,
 )
 from tests.golden.test_hdp import random_job
@@ -127,6 +129,47 @@ def test_image_holds_every_plane_at_its_address(config):
     assert spans[-1][0] + spans[-1][1] <= len(image.data)
 
 
+def test_grouped_heads_share_their_keys():
+    config = CONFIGS[0]
+    first = random_job(config, 1, l_q=4, l_kv=9, d=16)
+    second = replace(random_job(config, 2, l_q=6, l_kv=9, d=16), k=first.k, v=first.v.copy(),
+                     same_kv=True)
+    image = build_image([first, second], config)
+    words = np.frombuffer(bytes(image.data[:128]), "<u4").reshape(2, 16)
+    assert words[0, 8:11].tolist() == words[1, 8:11].tolist()
+    assert not set(words[0, 6:8]) & set(words[1, 6:8])
+    assert [int(w) & Flag.SAME_KV for w in words[:, 0]] == [0, Flag.SAME_KV]
+    assert len(image.data) < len(build_image([first, replace(second, same_kv=False)],
+                                             config).data)
+    with pytest.raises(ValueError, match="job 1 with same_kv must have the K and V of the job"):
+        build_image([first, replace(second, v=second.v + 1)], config)
+
+
+def test_what_is_on_the_chip():
+    config = CONFIGS[0]
+    job = random_job(config, 1, l_q=4, l_kv=9, d=16, causal=True)
+    same = replace(job, same_kv=True)
+
+    def held(*jobs, kept):
+        return held_planes(jobs, kept)
+
+    assert held(job, same, same, kept=(True, True, True)) == [
+        set(), {"k_i", "k_f", "v"}, {"k_i", "k_f", "v"}]
+    assert held(job, same, same, same, kept=(False, False, True, True)) == [
+        set(), {"k_i"}, {"k_i"}, {"k_i", "k_f", "v"}]
+    assert held(same, job, kept=(True, True)) == [set(), set()]
+    assert held(job, same, same, kept=(True, None, True)) == [
+        set(), {"k_i", "k_f", "v"}, set()]
+    for other in (replace(same, valid_kv=8), replace(same, causal=False),
+                  replace(same, valid_q=3)):
+        assert held(job, other, kept=(True, True)) == [set(), set()]
+    free = replace(job, causal=False)
+    assert held(free, replace(free, same_kv=True, valid_q=3), kept=(True, True))[1]
+    idle = replace(job, valid_q=0, same_kv=True, causal=False)
+    assert held(free, idle, replace(free, same_kv=True), kept=(True, True, True)) == [
+        set(), {"k_i", "k_f", "v"}, {"k_i", "k_f", "v"}]
+
+
 def test_untouched_outputs_show():
     job = random_job(CONFIGS[0], 1)
     image = build_image([job], CONFIGS[0])
@@ -167,6 +210,7 @@ def test_a_pruned_head_reads_no_fractions_and_no_values():
     pruned = DESCRIPTOR_BYTES + 25 * 32
     assert layout.read_bytes(job, False) == pruned
     assert layout.read_bytes(job, True) == pruned + 25 * 40 + 15 * 64
+    assert layout.read_bytes(job, True, {"k_i", "v"}) == DESCRIPTOR_BYTES + 10 * 32 + 25 * 40
     assert layout.write_bytes(job) == 16 * 128 + STATUS_BYTES
     empty = random_job(config, 1, valid_kv=0)
     assert layout.read_bytes(empty, True) == DESCRIPTOR_BYTES

@@ -55,6 +55,17 @@ def test_everything_in_the_file(tmp_path):
     assert all(job.causal for job in jobs)
 
 
+def test_grouped_queries(tmp_path):
+    rng = np.random.default_rng(2)
+    q = rng.integers(-127, 128, (6, 5, 16))
+    jobs = load(tmp_path, q=q)
+    for h, job in enumerate(jobs):
+        assert_array_equal(job.q, q[h])
+        assert_array_equal(job.k, arrays()["k"][h // 3])
+        assert_array_equal(job.v, arrays()["v"][h // 3])
+        assert job.same_kv == (h not in (0, 3))
+
+
 def test_options_override_the_file(tmp_path):
     options = Options(rho=-0.5, tau_head=9, drop=True, exact=True)
     jobs = load(tmp_path, options=options, rho=np.array([0.5, 0.25]), tau_head=np.array([7, 8]))
@@ -101,8 +112,8 @@ def ones(*shape, dtype=np.int8):
     ({"k": ones(2, 33, 16)}, "k must have at most 32 rows (hdp_tiny), not 33"),
     ({"k": ones(2, 9, 16)}, "k and v must have the same shape, not (2, 9, 16) and (2, 8, 16)"),
     ({"q": ones(3, 6, 16)},
-     "q and k must have the same heads and d, not (3, 6, 16) and (2, 8, 16)"),
-    ({"q": ones(2, 6, 8)}, "q and k must have the same heads and d, not (2, 6, 8) and (2, 8, 16)"),
+     "q must have a whole number of times the heads of k (grouped queries), not 3 and 2"),
+    ({"q": ones(2, 6, 8)}, "q and k must have the same d, not (2, 6, 8) and (2, 8, 16)"),
     ({"q": np.full((2, 6, 16), 128)}, "q must lie in -128..127 (codes of 8 bits), not 128"),
     ({"v": np.full((2, 8, 16), -129)}, "v must lie in -128..127 (codes of 8 bits), not -129"),
     ({"scale": 0.0}, "scale must be finite and positive, not 0.0"),

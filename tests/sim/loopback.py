@@ -13,6 +13,6 @@ def loopback(config) -> str:
     values = constants(config)
     text = Path(__file__).with_name("loopback.v").read_text(encoding="utf-8")
     text = text.replace("module loopback", f"module {config.name}")
-    return text.replace("FORMAT = 0, LIMITS = 0, MULTIPLIERS = 0",
-                        f"FORMAT = {values['format']}, LIMITS = {values['limits']}, "
-                        f"MULTIPLIERS = {values['multipliers']}")
+    names = ("version", "format", "limits", "multipliers")
+    return text.replace(", ".join(f"{name.upper()} = 0" for name in names),
+                        ", ".join(f"{name.upper()} = {values[name]}" for name in names))

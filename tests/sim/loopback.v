@@ -27,7 +27,7 @@ module loopback (
   input m_axi_rid, input [63:0] m_axi_rdata, input [1:0] m_axi_rresp, input m_axi_rlast,
   input m_axi_rvalid, output m_axi_rready
 );
-  parameter FORMAT = 0, LIMITS = 0, MULTIPLIERS = 0;
+  parameter VERSION = 0, FORMAT = 0, LIMITS = 0, MULTIPLIERS = 0;
   localparam IDLE = 0, READ = 1, DATA = 2, WRITE = 3, WDATA = 4, RESPONSE = 5;
 
   reg [2:0] state;
@@ -133,7 +133,7 @@ module loopback (
       s_axil_rresp <= 0;
       case (s_axil_araddr)
         8'h00: s_axil_rdata <= 32'h4e555250;
-        8'h04: s_axil_rdata <= 1;
+        8'h04: s_axil_rdata <= VERSION;
         8'h08: s_axil_rdata <= FORMAT;
         8'h0c: s_axil_rdata <= LIMITS;
         8'h10: s_axil_rdata <= MULTIPLIERS;

@@ -32,7 +32,7 @@ def _bad_words(config):
     beat = config.axi_data_width // 8
     l_max, d_max = config.l_max, config.d_max
     yield from ((Error.OPCODE, FLAGS, 0xFF, opcode) for opcode in (0, 2, 0x81, 0xFF))
-    yield from ((Error.OPCODE, FLAGS, 0, 1 << bit) for bit in (12, 20, 31))
+    yield from ((Error.OPCODE, FLAGS, 0, 1 << bit) for bit in (13, 20, 31))
     yield from ((Error.DIMENSION, FORMAT, 0xFF, d) for d in (0, 4, 17, d_max + 8, 0xF8))
     yield from ((Error.LENGTH, LENGTHS, 0xFFFF, l_q) for l_q in (0, l_max + 1, 0xFFFF))
     yield from ((Error.LENGTH, LENGTHS, 0xFFFF0000, l_kv << 16)

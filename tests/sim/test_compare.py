@@ -6,19 +6,22 @@ import pytest
 
 from golden.config import load_config
 from golden.hdp import head
-from golden.memory import Error, Layout, Status
+from golden.memory import Error, Layout, Status, held_planes
 from sim.compare import MismatchError, check
 from sim.jobs import random_jobs
 from sim.simulate import Simulation
 
 CONFIG = load_config("hdp_tiny")
 JOBS = random_jobs(CONFIG, 4, 11)
+assert any(job.same_kv for job in JOBS)
 
 
 def _perfect():
     """What a right coprocessor gives."""
     results = [head(job, CONFIG) for job in JOBS]
-    records = [Status.expected(j, r, CONFIG) for j, r in zip(JOBS, results, strict=True)]
+    held = held_planes(JOBS, [result.head_kept for result in results])
+    records = [Status.expected(*of, CONFIG, planes)
+               for *of, planes in zip(JOBS, results, held, strict=True)]
     reads, writes = (sum(getattr(s, way) for s in records) for way in ("read_bytes", "write_bytes"))
     registers = {"jobs_done": 4, "jobs_failed": 0, "read_bytes": reads, "write_bytes": writes,
                  "integer_slots": 10**6, "score_slots": 10**6, "value_slots": 10**6}

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 
 from golden.config import load_config
 from golden.hdp import head
-from golden.memory import Layout, build_image
+from golden.memory import Layout, build_image, held_planes
 from sim.jobs import PATTERNS, Recipe, build, job_strategy, random_jobs
 
 CONFIG = load_config("hdp_tiny")
@@ -50,6 +50,8 @@ def test_random_jobs_are_legal_and_cover(name):
         any(0 < r.blocks_kept < r.blocks_total and j.drop for j, r in visible),
         any(0 < r.blocks_kept < r.blocks_total and not j.drop for j, r in visible),
         any(j.exact for j in jobs), any(j.dense for j in jobs),
+        *(planes in held_planes(jobs, [r.head_kept for r in results])
+          for planes in ({"k_i"}, {"k_i", "k_f", "v"})),
         {0, 127, -127} <= {j.rho for j in jobs},
     ]
     assert all(seen), seen

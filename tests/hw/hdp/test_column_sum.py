@@ -19,21 +19,22 @@ CONFIGS = [load_config("hdp_tiny"),
 
 
 class _Model:
-    """Sums per bank; a beat is added a cycle after it was given."""
+    """Loaded sums per bank, then running ones; a beat is added a cycle after it was given."""
 
     def __init__(self, dut, config):
         self.dut = dut
         self.lanes = config.axi_data_width // Layout(config).v_bits
         self.group = config.output_lanes
-        self.sums = np.zeros((2, -(-config.d_max // self.lanes) * self.lanes), np.int64)
+        self.sums = np.zeros((4, -(-config.d_max // self.lanes) * self.lanes), np.int64)
         self.waiting = None
 
     async def cycle(self, ctx, rng, config, load=None, add=None):
         """A cycle with a beat ``(bank, row, place, codes, base)`` and sums
         ``(bank, dimension, sums)`` or without; true if the latter were taken."""
         dut, group = self.dut, self.group
-        bank, dimension = int(rng.integers(2)), group * int(rng.integers(config.d_max // group))
-        ctx.set(dut.bank, bank)
+        bank, dimension = int(rng.integers(4)), group * int(rng.integers(config.d_max // group))
+        ctx.set(dut.bank, bank & 1)
+        ctx.set(dut.running, bank >> 1)
         ctx.set(dut.dimension, dimension)
         ctx.set(dut.load_en, load is not None)
         if load:
@@ -52,7 +53,7 @@ class _Model:
         await ctx.tick()
         taken = add is not None and self.waiting is None
         if taken:
-            self.sums[add[0], add[1] : add[1] + group] = add[2]
+            self.sums[2 + add[0], add[1] : add[1] + group] = add[2]
         if self.waiting:
             where, row, place, codes, base = self.waiting
             part = self.sums[where, place * self.lanes : (place + 1) * self.lanes]
@@ -88,7 +89,7 @@ def _plane(config, rng):
 @pytest.mark.parametrize("stall", [0.0, 0.4])
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 def test_load_and_add(config, stall):
-    """Planes into alternating banks, with sums replaced in the other bank meanwhile."""
+    """Planes into alternating banks, with running sums replaced meanwhile."""
     rng = np.random.default_rng(3)
     dut = ColumnSum(config=config)
     model = _Model(dut, config)
@@ -105,13 +106,14 @@ def test_load_and_add(config, stall):
             while beats:
                 load = beats.pop(0) if rng.random() >= stall else None
                 if add is None and rng.random() < 0.5:
-                    add = (head & 1 ^ 1, *_replacement(config, rng))
+                    add = (int(rng.integers(2)), *_replacement(config, rng))
                 if await model.cycle(ctx, rng, config, load, add):
                     replaced.append(add)
                     add = None
             # Whatever the model says: these are the sums of the plane.
             await model.cycle(ctx, rng, config)
             ctx.set(dut.bank, head & 1)
+            ctx.set(dut.running, 0)
             for dimension in range(0, min(v.shape[1], config.d_max), model.group):
                 ctx.set(dut.dimension, dimension)
                 assert _sums(ctx, dut) == v[:base].sum(axis=0)[

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A core on whole heads, between a queue of jobs and a memory without a bus."""
 
+from dataclasses import replace
 from itertools import count
 from random import Random
 
@@ -9,7 +10,7 @@ import pytest
 
 from golden.config import Config
 from golden.hdp import head
-from golden.memory import Error, Layout, Status, build_image, read_results
+from golden.memory import Error, Layout, Status, build_image, held_planes, read_results
 from hw.hdp.core import HdpCore
 from sim.jobs import Recipe, build
 from tests.hw.helpers import send, simulate
@@ -47,7 +48,7 @@ class _System:
         """Fields of a decoded descriptor."""
         job = self.jobs[n]
         names = ("causal", "exact", "dense", "drop", "l_q", "l_kv", "valid_q", "valid_kv", "rho",
-                 "tau_head")
+                 "tau_head", "same_kv")
         return {**{name: int(getattr(job, name)) for name in names}, "d8": job.d // 8,
                 "mant": job.scale[0], "shift": job.scale[1],
                 **{name: int(self.words[n][at]) for name, at in ADDRESSES.items()}}
@@ -114,14 +115,16 @@ class _System:
         return read_results(bytes(self.memory), self.image, self.jobs, self.config)
 
     def check(self, errors=()):
+        results = [head(job, self.config) for job in self.jobs]
+        held = held_planes(self.jobs, [None if n in errors else result.head_kept
+                                       for n, result in enumerate(results)])
         for n, (out, status) in enumerate(self.run()):
-            job = self.jobs[n]
+            job, result = self.jobs[n], results[n]
             if n in errors:
                 assert (status.done, status.error, status.theta_head) == (True, Error.BUS, 0), n
                 continue
-            result = head(job, self.config)
             assert (out == result.out).all(), n
-            assert status == Status.expected(job, result, self.config), n
+            assert status == Status.expected(job, result, self.config, held[n]), n
         assert (self.done, self.failed) == (len(self.jobs), len(errors))
 
 
@@ -152,6 +155,19 @@ def test_stalls():
     jobs = _jobs(TINY, {"causal": True, "l_q": 3}, {"tau": "below", "l_q": 5, "d": 8},
                  {"l_q": 1, "d": 8, "causal": True, "l_kv": 5})
     _System(TINY, jobs, Random(2), stall=0.5).check()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_grouped_heads(causal):
+    """Heads that share K and V: what the first has read is not read again, kept or pruned."""
+    shape = {"l_q": 5, "l_kv": 7, "d": 8, "causal": causal}
+    jobs = _jobs(TINY, shape, {**shape, "tau": "above"}, shape, shape, {**shape, "tau": "above"},
+                 shape, {**shape, "dense": True})
+    for n in (1, 2, 3, 5, 6):
+        jobs[n] = replace(jobs[n], k=jobs[n - 1].k, v=jobs[n - 1].v, same_kv=True)
+    kept = [head(job, TINY).head_kept for job in jobs]
+    assert held_planes(jobs, kept)[5] == {"k_i"} != held_planes(jobs, kept)[6]
+    _System(TINY, jobs, Random(4), stall=0.1).check()
 
 
 def test_bus_errors_leave_other_heads_alone():

@@ -90,12 +90,12 @@ class Bench:
 
     def _ops(self, head, row, keep):
         count = -(-8 * head.d8 // (4 * self.config.taps))
-        base = self.entry
+        base, ring = self.entry, 1 << ring_width(self.config)
         self.entry += row.columns * keep
         return [{"bank": head.bank, "row": row.row, "column": column, "chunk": chunk,
                  "first": chunk == 0, "last": chunk == count - 1,
                  "tag": {"integer": keep, "column": column, "visible": visible,
-                         "entry": (base + column) % (1 << ring_width(self.config)) if keep else None,
+                         "entry": (base + column) % ring if keep else None,
                          "last": column == row.columns - 1}}
                 for column, visible in enumerate(row.visible) for chunk in range(count)]
 

@@ -27,6 +27,7 @@ class _Load:
     config: Config
     plane: Plane
     bank: int
+    kv: int
     address: int
     codes: np.ndarray
 
@@ -42,12 +43,13 @@ class _Load:
     @property
     def command(self):
         rows, d = self.codes.shape
-        return {"plane": self.plane, "bank": self.bank, "address": self.address, "rows": rows,
-                "d8": d // 8}
+        return {"plane": self.plane, "bank": self.bank, "kv": self.kv, "address": self.address,
+                "rows": rows, "d8": d // 8}
 
     @property
     def tag(self):
-        return tag_layout().const({"plane": self.plane, "bank": self.bank}).as_bits()
+        return tag_layout().const({"plane": self.plane, "bank": self.bank,
+                                   "kv": self.kv}).as_bits()
 
     def _row(self, codes, dims, bits):
         """Beats of a row as lists of (magnitude, sign), and of codes for V."""
@@ -64,7 +66,7 @@ class _Load:
         layout = Layout(self.config)
         bits = getattr(layout, f"{self.kind}_bits")
         dims = self.config.axi_data_width // bits
-        return [(self.plane.name.lower(), self.bank, row, beat, elements,
+        return [(self.plane.name.lower(), (self.bank, self.kv), row, beat, elements,
                  codes if self.kind == "v" else None)
                 for row, whole in enumerate(self.codes)
                 for beat, (elements, codes) in enumerate(self._row(whole, dims, bits))]
@@ -80,7 +82,8 @@ def _loads(config, rng, heads):
             shape = (int(rng.integers(1, min(config.l_max, 8) + 1)), d)
             codes = np.where(rng.random(shape) < 0.2, rng.choice([low, high, -1, 0], shape),
                              rng.integers(low, high + 1, shape))
-            loads.append(_Load(config, plane, n & 1, int(rng.integers(1 << 32)), codes))
+            loads.append(_Load(config, plane, n & 1, int(rng.integers(2)),
+                               int(rng.integers(1 << 32)), codes))
     return loads
 
 
@@ -97,11 +100,12 @@ async def _watch(ctx, dut, got, counted):
         assert len(planes) <= 1
         for name in planes:
             kind = name[-1]
-            got.append((name, ctx.get(dut.write.bank), ctx.get(dut.write.row),
-                        ctx.get(dut.write.beat), _elements(ctx, getattr(dut, kind)),
+            got.append((name, (ctx.get(dut.write.bank), ctx.get(dut.write.kv)),
+                        ctx.get(dut.write.row), ctx.get(dut.write.beat),
+                        _elements(ctx, getattr(dut, kind)),
                         [ctx.get(c) for c in dut.v_codes] if kind == "v" else None))
         if ctx.get(dut.beat):
-            counted.append((ctx.get(dut.beat_bank), ctx.get(dut.error), ctx.get(dut.done),
+            counted.append((ctx.get(dut.beat_tag).as_bits(), ctx.get(dut.error), ctx.get(dut.done),
                             ctx.get(dut.done_tag).as_bits() if ctx.get(dut.done) else None,
                             bool(planes)))
         else:
@@ -153,7 +157,7 @@ def test_planes(config, stall_in, stall_out):
         signs = -(-load.codes.shape[1] // config.axi_data_width) if load.kind == "f" else 0
         for place, error in enumerate(bad):
             last = place == len(bad) - 1
-            expected.append((load.bank, int(error), int(last), load.tag if last else None,
+            expected.append((load.tag, int(error), int(last), load.tag if last else None,
                              place % load.row_beats >= signs))
     assert counted == expected
 

@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from amaranth.hdl import Cat, Elaboratable, Module, signed
+from amaranth.hdl import Cat, Elaboratable, Module
 from amaranth.lib import memory
 
 from golden.config import Config
@@ -46,8 +46,8 @@ def _numerators(config, rng, e0, seen, den):
     return np.clip(num - e0[:, None] * seen, -half, half - 1)
 
 
-def _head(config, rng, bank, causal, lengths=None, d=None):
-    """Rows of a head, and the column sums as they are once V is loaded."""
+def _head(config, rng, bank, causal, lengths=None, d=None, kv=0):
+    """Rows of a head, and the column sums of bank ``kv`` as they are once V is loaded."""
     d = d or 8 * int(rng.integers(1, config.d_max // 8 + 1))
     l_q, l_kv = lengths or (int(x) for x in rng.integers(1, config.l_max + 1, 2))
     low, high = config.format.min_code, config.format.max_code
@@ -79,9 +79,11 @@ def _head(config, rng, bank, causal, lengths=None, d=None):
             keys[pair < l_kv] = v[pair[pair < l_kv]]
         rows.append(_Row(
             announcement={
-                "bank": bank, "last": int(2 * index + 2 >= l_q), "d8": d // 8, "e0": e0.tolist(),
+                "bank": bank, "kv": kv, "last": int(2 * index + 2 >= l_q), "d8": d // 8,
+                "e0": e0.tolist(),
                 "r": r.tolist(), "p": p.tolist(), "empty": empty.astype(int).tolist(),
                 "fetches": int(fetches),
+                "running": int(any(row.announcement["fetches"] for row in rows)),
                 "sees": [int(key < limit[q]) for q in range(2) for key in pair]},
             acc=acc, keys=keys,
             expected=normalise(num, den, width=config.width, out_frac=config.out_frac)))
@@ -147,7 +149,7 @@ class _Bench(Elaboratable):
         self.group = config.output_lanes
         self.bits = (config.d_max - 1).bit_length()
         self.sums = memory.Memory(shape=self.dut.sum.shape(), init=[],
-                                  depth=(2 << self.bits) // self.group)
+                                  depth=(4 << self.bits) // self.group)
 
     def elaborate(self, platform):
         m = Module()
@@ -155,9 +157,11 @@ class _Bench(Elaboratable):
         m.submodules.sums = self.sums
         write, read = self.sums.write_port(), self.sums.read_port(domain="comb")
         m.d.comb += [
-            read.addr.eq(Cat(dut.sum_dimension, dut.sum_bank) >> (self.group - 1).bit_length()),
+            read.addr.eq(Cat(dut.sum_dimension, dut.sum_bank, dut.sum_running)
+                         >> (self.group - 1).bit_length()),
             dut.sum.eq(read.data),
-            write.addr.eq(Cat(dut.add_dimension, dut.add_bank) >> (self.group - 1).bit_length()),
+            write.addr.eq(Cat(dut.add_dimension, dut.add_bank, 1)
+                          >> (self.group - 1).bit_length()),
             write.data.eq(dut.add_sum),
             write.en.eq(dut.add_en & dut.add_ready),
         ]
@@ -195,7 +199,7 @@ def _run(config, heads, seed, stall_in=0.0, stall_out=0.0, in_turn=False, held=(
             # As in the core, a bank is free once the rows of the head before are written.
             while min(taken) < before - (len(heads[n - 1][0]) if n else 0):
                 await ctx.tick()
-            bench.load(ctx, n & 1, sums)
+            bench.load(ctx, head[0].announcement["kv"], sums)
             await send(ctx, dut.row, [row.announcement for row in head], rng, stall_in)
             before += len(head)
 
@@ -240,8 +244,8 @@ def test_heads(config, stall_in, stall_out):
     """Causal and other heads in both banks, the queries taken in turn or both at once."""
     rng = np.random.default_rng(21)
     odd = config.l_max - 1
-    heads = [_head(config, rng, n & 1, causal=n != 2, lengths=(odd, odd) if n == 0 else None)
-             for n in range(4)]
+    heads = [_head(config, rng, n & 1, causal=n != 2, kv=~n & 1,
+                   lengths=(odd, odd) if n == 0 else None) for n in range(4)]
     assert any(row.announcement["fetches"] for head, _ in heads for row in head)
     _run(config, heads, f"{stall_in}{stall_out}", stall_in, stall_out, in_turn=stall_in == 0)
 

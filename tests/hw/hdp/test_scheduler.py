@@ -25,11 +25,14 @@ class Head:
     thetas: list                # of the rows
     bad: str | None             # the plane with a bus error
     found: dict                 # blocks kept and total
+    held: set                   # planes of K and V that it finds on the chip
+    kv: int                     # their bank
     planes: list = field(default_factory=list)      # asked
     loaded: list = field(default_factory=list)
     beats: int = DESCRIPTOR_BYTES * 8 // CONFIG.axi_data_width
     integer_from: int | None = None
     masked: int = 0
+    fails: bool = False         # by an error of the head whose planes it uses
     integer_started: bool = False
     fetch_started: bool = False
     fetch_done: bool = False
@@ -42,15 +45,21 @@ class Head:
     @property
     def integer(self):
         """It has an integer pass."""
-        return not (self.idle or self.job["dense"] or self.bad in INTEGER)
+        return not (self.idle or self.job["dense"] or self.fails or self.bad in INTEGER)
 
     @property
     def kept(self):
-        if self.job["error"] or self.bad in INTEGER and not self.idle:
+        if self.job["error"] or self.fails or self.bad in INTEGER and not self.idle:
             return False
         if self.integer:
             return sum(self.thetas) >= self.job["tau_head"]
         return bool(self.job["dense"]) or self.job["tau_head"] == 0
+
+    @property
+    def needed(self):
+        """Planes that must be loaded for it."""
+        planes = [] if self.idle else INTEGER + (REST if self.kept else [])
+        return [plane for plane in planes if plane not in self.held]
 
     @property
     def decided(self):
@@ -64,10 +73,12 @@ class Head:
     @property
     def error(self):
         read = INTEGER + (REST if self.kept else [])
-        return self.job["error"] or (Error.BUS if not self.idle and self.bad in read else 0)
+        bus = self.fails or (not self.idle and self.bad in read)
+        return self.job["error"] or (Error.BUS if bus else 0)
 
 
-def make_head(rng, n):
+def make_head(rng, n, before=None):
+    """Head n; sometimes with the K and V of the one ``before``."""
     rows = rng.choice([1, 1, 2, 5, 8])
     valid_q = 2 * rows - rng.randrange(2)
     l_kv = rng.randrange(1, 17)
@@ -83,7 +94,21 @@ def make_head(rng, n):
             ("q_i", "q_f", "k_i", "k_f", "v", "out", "status"), 1)},
     }
     bad = rng.choice([None] * 9 + INTEGER + REST)
-    return Head(job, thetas, bad, {"kept": rng.randrange(9), "total": rng.randrange(9, 64)})
+    held, kv = set(), before.kv ^ 1 if before else 1
+    if before and not before.error and not before.bad and rng.random() < 0.6:
+        job |= {name: before.job[name] for name in ("d8", "valid_kv", "causal")} | {"same_kv": 1}
+        if not job["causal"] or job["valid_q"] == before.job["valid_q"]:
+            kv, bad = before.kv, None
+            held = before.held | ({*before.needed} & {"K_I", "K_F", "V"})
+    found = {"kept": rng.randrange(9), "total": rng.randrange(9, 64)}
+    return Head(job, thetas, bad, found, held, kv)
+
+
+def make_heads(rng, count):
+    heads = [make_head(rng, 0)]
+    while len(heads) < count:
+        heads.append(make_head(rng, len(heads), heads[-1]))
+    return heads
 
 
 class Stages:
@@ -132,34 +157,39 @@ class Stages:
             n = p.address >> 12
             head = self.heads[n]
             assert p.address == head.job[name.lower()] and p.bank == n & 1
-            assert p.d8 == head.job["d8"]
+            assert p.d8 == head.job["d8"] and p.kv == head.kv
             assert p.rows == head.job["valid_q" if name[0] == "Q" else "valid_kv"]
             head.planes.append(name)
-            assert head.planes == (INTEGER + REST)[: len(head.planes)]
-            if name == "K_F":
+            assert head.planes == head.needed[: len(head.planes)]
+            if name in REST:
                 assert head.kept and (not head.integer or head.decided)
             await self.deliver(ctx, head, n & 1, name)
+            for b, other in ((n & 1, head), *((m & 1, self.heads[m]) for m in (n - 1, n + 1)
+                                              if self.finished <= m < self.at["accepted"])):
+                assert ctx.get(dut.kv) >> b & 1 == other.kv
 
     async def deliver(self, ctx, head, bank, name):
         dut = self.dut
         await self.wait(ctx)
         beats = self.rng.randrange(1, 5)
+        tag = {"plane": Plane[name], "bank": bank, "kv": head.kv}
         for n in range(beats):
             ctx.set(dut.beat, 1)
-            ctx.set(dut.beat_bank, bank)
+            ctx.set(dut.beat_tag, tag)
             ctx.set(dut.bus_error, head.bad == name and n == beats - 1)
             head.beats += 1
             await ctx.tick()
             ctx.set(dut.beat, 0)
             await self.wait(ctx)
         ctx.set(dut.loaded, 1)
-        ctx.set(dut.loaded_tag, {"plane": Plane[name], "bank": bank})
+        ctx.set(dut.loaded_tag, tag)
         head.loaded.append(name)
         if name == "V":
             assert ctx.get(dut.sum_base[bank]) == first_row_keys(head.job)
         await ctx.tick()
         ctx.set(dut.loaded, 0)
-        assert (ctx.get(dut.v_loaded) >> bank & 1) == (name == "V")
+        assert (ctx.get(dut.v_loaded) >> bank & 1) == (
+            name == ("Q_F" if "V" in head.held else "V"))
 
     async def integer_pass(self, ctx):
         dut = self.dut
@@ -168,7 +198,8 @@ class Stages:
             if not start:
                 continue
             head, expected = self.next_head("integer", lambda head: head.integer)
-            assert bank == expected and head.loaded[:2] == INTEGER
+            assert bank == expected and "Q_I" in head.loaded
+            assert {"K_I"} <= {*head.loaded, *head.held}
             head.integer_started = True
             ctx.set(dut.integer_busy, 1)
             for row in range(len(head.thetas)):
@@ -224,7 +255,8 @@ class Stages:
             if not start:
                 continue
             head, expected = self.next_head("fetch", lambda head: head.computed)
-            assert bank == expected and set(INTEGER + REST[:2]) <= set(head.loaded)
+            assert bank == expected
+            assert set(INTEGER + REST[:2]) <= {*head.loaded, *head.held}
             assert not rows or head.integer_from == from_row
             head.fetch_started = True
             ctx.set(dut.fetch_busy, 1)
@@ -275,8 +307,7 @@ class Stages:
         assert bool(p.computed) == head.computed
         assert ctx.get(dut.result_error) == head.error
         assert head.integer_started == head.integer and head.fetch_started == head.computed
-        planes = [] if head.idle else INTEGER + (REST if head.kept else [])
-        assert head.loaded == planes
+        assert head.loaded == head.needed
         status = ctx.get(dut.status)
         assert bool(status.head_kept) == head.kept
         assert status.read_beats == head.beats
@@ -310,8 +341,26 @@ def first_row_keys(job):
 @pytest.mark.parametrize("pause", [0, 3, 12])
 def test_heads(pause):
     rng = Random(pause)
-    heads = [make_head(rng, n) for n in range(120)]
+    heads = make_heads(rng, 120)
     Stages(heads, rng, pause).run()
     assert {head.kept for head in heads if head.integer} == {False, True}
     assert any(head.integer_from for head in heads)
     assert any(head.error == Error.BUS for head in heads)
+    assert {frozenset(head.held) for head in heads} == {
+        frozenset(), frozenset({"K_I"}), frozenset({"K_I", "K_F", "V"})}
+
+
+def test_an_error_in_shared_planes():
+    """A head that waits for them fails with the one that reads them; the next one reads anew."""
+    rng = Random(1)
+    fields = {"error": 0, "valid_q": 2, "valid_kv": 4, "causal": 0, "dense": 0, "exact": 0,
+              "tau_head": 0, "same_kv": 1, "d8": 1, "l_q": 2, "l_kv": 4}
+    heads = []
+    for n, (bad, held, kv) in enumerate(((None, set(), 1), ("V", set(), 0),
+                                         (None, {"K_I", "K_F", "V"}, 0), (None, set(), 1))):
+        job = fields | {name: 0x1000 * n + 0x40 * i for i, name in enumerate(
+            ("q_i", "q_f", "k_i", "k_f", "v", "out", "status"), 1)}
+        job["same_kv"] = n > 1
+        heads.append(Head(job, [9], bad, {"kept": 1, "total": 2}, held, kv))
+    heads[2].fails = True
+    Stages(heads, rng, 3).run()

@@ -30,6 +30,7 @@ class _Head:
     causal: int
     background: int
     d8: int
+    kv: int = 0
 
     @property
     def base(self):
@@ -70,7 +71,8 @@ def _rows(config, rng, count):
         if n == 0:      # keys before the first edge, and an odd number of them
             valid_q, valid_kv = 5, config.l_max - 1
         head = _Head(valid_q, valid_kv, int(n in (0, 3) or rng.random() < 0.6),
-                     int(n == 0 or rng.random() < 0.7), rng.randint(1, config.d_max // 8))
+                     int(n == 0 or rng.random() < 0.7), rng.randint(1, config.d_max // 8),
+                     n % 3 % 2)
         job = Job(q=np.zeros((valid_q, 8)), k=np.zeros((valid_kv, 8)), v=None, scale=(1, 12),
                   causal=bool(head.causal))
         limits = [*visible_limits(job).tolist(), 0]
@@ -93,7 +95,7 @@ def _rows(config, rng, count):
 class _Bench(Elaboratable):
     """The value pass and the jobs of two banks."""
 
-    FIELDS = ("loaded", "valid_q", "valid_kv", "causal", "background", "d8")
+    FIELDS = ("loaded", "kv", "valid_q", "valid_kv", "causal", "background", "d8")
 
     def __init__(self, config):
         self.dut = ValuePass(config=config)
@@ -108,8 +110,8 @@ class _Bench(Elaboratable):
         return m
 
     def load(self, ctx, bank, head, loaded):
-        fields = {name: getattr(head, name) for name in self.FIELDS[1:]}
-        ctx.set(self.jobs[bank], {**fields, "loaded": loaded})
+        fields = {name: getattr(head, name) for name in self.FIELDS[2:]}
+        ctx.set(self.jobs[bank], {**fields, "loaded": loaded, "kv": head.kv})
 
 
 def _plain(const):
@@ -136,6 +138,9 @@ class _Check:
         assert got["last"] == (2 * row.index + 2 >= row.head.valid_q)
         for name in ("e0", "r", "p", "empty"):
             assert got[name] == row.result[name]
+        assert got["kv"] == row.head.kv
+        fetched = self.fetches[len(self.fetches) - row.index :] if row.index else []
+        assert got["running"] == any(fetched)
         self.fetches.append(got["fetches"])
         if not (row.head.causal and row.head.background):
             assert not got["fetches"]

@@ -26,7 +26,8 @@ def _words(config, rng):
               valid_kv=rng.choice([0, l_kv, rng.randint(0, l_kv)]),
               rho=rng.choice([-127, 127, rng.randint(-127, 127)]),
               tau_head=rng.getrandbits(32), causal=rng.random() < 0.5,
-              exact=rng.random() < 0.5, dense=rng.random() < 0.5, drop=rng.random() < 0.5)
+              exact=rng.random() < 0.5, dense=rng.random() < 0.5, drop=rng.random() < 0.5,
+              same_kv=rng.random() < 0.5)
     align = config.axi_data_width // 8
     addresses = [rng.randrange(1 << 32) // align * align for _ in ADDRESSES[:-1]]
     addresses.append(rng.randrange(1 << 32) // 64 * 64)
@@ -35,6 +36,7 @@ def _words(config, rng):
     words[13:] = [rng.getrandbits(32) for _ in words[13:]]
     fields = {
         "causal": job.causal, "exact": job.exact, "dense": job.dense, "drop": job.drop,
+        "same_kv": job.same_kv,
         "l_q": l_q, "l_kv": l_kv, "valid_q": job.valid_q, "valid_kv": job.valid_kv,
         "d8": d // 8, "rho": job.rho, "shift": job.scale[1], "tau_head": job.tau_head,
         "mant": job.scale[0], **dict(zip(ADDRESSES, addresses, strict=True)), "error": 0,
@@ -46,7 +48,7 @@ def _error(words, config):
     """The first error that applies, from the words."""
     l_q, l_kv = words[1] & 0xFFFF, words[1] >> 16
     d, rho, shift = words[3] & 0xFF, words[3] >> 8 & 0xFF, words[3] >> 16
-    if words[0] & 0xFF != memory.Opcode.HDP or words[0] >> 12:
+    if words[0] & 0xFF != memory.Opcode.HDP or words[0] >> 13:
         return Error.OPCODE
     if d % 8 or not 8 <= d <= config.d_max:
         return Error.DIMENSION
@@ -110,8 +112,8 @@ def _changes(config):
     low, high = 0xFFFF, 0xFFFF0000
     changes = [
         (_set(0, 0xFF, 0), Error.OPCODE), (_set(0, 0xFF, 3), Error.OPCODE),
-        (_set(0, 0xFF, 0x81), Error.OPCODE), (_set(0, 0xF00, int(sum(Flag))), Error.NONE),
-        *((_set(0, 0, 1 << bit), Error.OPCODE) for bit in range(12, 32)),
+        (_set(0, 0xFF, 0x81), Error.OPCODE), (_set(0, 0x1F00, int(sum(Flag))), Error.NONE),
+        *((_set(0, 0, 1 << bit), Error.OPCODE) for bit in range(13, 32)),
         *((_set(3, BYTES_D, d), Error.DIMENSION)
           for d in (0, 1, 4, 7, 9, 12, config.d_max - 4, config.d_max + 8, 0xF8, 0xFF)),
         (_set(3, BYTES_D, 8), Error.NONE), (_set(3, BYTES_D, config.d_max), Error.NONE),

@@ -8,7 +8,7 @@ import pytest
 
 from golden.config import Config, load_config
 from golden.hdp import Job
-from golden.memory import DESCRIPTOR_BYTES, Error, Flag, descriptor
+from golden.memory import DESCRIPTOR_BYTES, Error, descriptor
 from hw.shell.dispatch import Dispatcher
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
@@ -23,17 +23,17 @@ def _descriptor(rng, kind):
     q, k = np.zeros((l_q, d)), np.zeros((l_kv, d))
     job = Job(q=q, k=k, v=k, scale=(rng.getrandbits(16), rng.randint(12, 63)),
               valid_q=rng.randint(0, l_q), rho=rng.randint(-127, 127),
-              causal=rng.random() < 0.5, tau_head=rng.getrandbits(32))
+              causal=rng.random() < 0.5, same_kv=rng.random() < 0.7, tau_head=rng.getrandbits(32))
     words = descriptor(job, [rng.getrandbits(26) << 6 for _ in ADDRESSES])
     error, bad_beat = Error.NONE, None
     if kind == "opcode":
-        words[0] ^= rng.choice([2, 1 << 12])
+        words[0] ^= rng.choice([2, 1 << 13])
         error = Error.OPCODE
     elif kind == "no place":
         words[12] |= rng.choice([16, 32])
         error = Error.ALIGNMENT
     elif kind == "neither":
-        words[0] |= int(Flag.DROP) << 1
+        words[0] |= 1 << 31
         words[12] |= 32
         error = Error.OPCODE
     elif kind == "misaligned":
@@ -96,11 +96,14 @@ def test_tables(config, stall_in, stall_out):
         before = 0
         for table, entries in tables:
             await _start(ctx, dut, table, len(entries))
+            follows = False
             for words, _, gone, error, job in entries:
                 if not gone:
                     [got] = await receive(ctx, dut.job, 1, rng, stall_out)
                     for name, value in _fields(job, words, error).items():
                         assert got[name] == value, name
+                    assert got.same_kv == (job.same_kv and follows)
+                follows = not gone
             # Each lost job strobes once, and then there is no more.
             before += sum(entry[2] for entry in entries)
             while lost[0] < before:
