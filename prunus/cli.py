@@ -16,6 +16,7 @@ from .bench.command import bench
 from .errors import InputError, RunError
 from .files import check_output, make_directory, write_files
 from .run import BACKENDS
+from .synth.command import area
 
 __all__ = ["app", "main"]
 
@@ -122,6 +123,7 @@ def run(
 
 
 app.command()(bench)
+app.command()(area)
 
 
 def main(args: list[str] | None = None) -> None:
