@@ -46,7 +46,7 @@ def print_table(columns: list[str], rows: list[list], title: str | None = None,
 
 
 def _is_number(value) -> bool:
-    return str(value)[:1].isdigit() or value == "-"
+    return str(value)[:1].isdigit() or value in ("-", "")
 
 
 def _share(part: int, whole: int) -> str:
