@@ -11,7 +11,7 @@ BASE   := $(VENV)/.stamp-base
 DEV    := $(VENV)/.stamp-dev
 QUIET  := --quiet --disable-pip-version-check
 
-.PHONY: help verilog sim soak mutate lint clean
+.PHONY: help verilog sim bench soak mutate lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -22,6 +22,10 @@ verilog: $(BASE)  ## write build/verilog/$(CONFIG).v and .json (CONFIG: a preset
 sim: $(DEV)  ## prove the RTL bit-exact against the specification: all tests, on Verilator
 	@$(BIN)/python prunus/doctor.py sim
 	$(BIN)/pytest -q -n auto tests
+
+bench: $(DEV)  ## measure cycles into build/bench (CONFIG; DATA: files of further real heads)
+	@$(BIN)/python prunus/doctor.py sim
+	$(BIN)/prunus bench --config $(CONFIG) $(DATA:%=--data %) -o build/bench
 
 soak: $(DEV)  ## run random jobs of all shapes and modes through the RTL
 	@$(BIN)/python prunus/doctor.py sim

@@ -12,9 +12,11 @@ import typer
 from golden.config import Config, ConfigError, load_config, preset_names
 
 from . import npz, report
+from .bench.command import bench
 from .errors import InputError, RunError
-from .files import check_output, write_files
+from .files import check_output, make_directory, write_files
 from .run import BACKENDS
+from .synth.command import area
 
 __all__ = ["app", "main"]
 
@@ -56,10 +58,7 @@ def verilog(
 ) -> None:
     """Write NAME.v, and NAME.json with its parameters, ports and registers."""
     chosen = load_config(config)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise InputError(f"output {str(directory)!r} cannot be made: {err.strerror}") from None
+    make_directory(directory)
     source, description = (check_output(directory / f"{chosen.name}.{kind}")
                            for kind in ("v", "json"))
     from hw.emit import emit  # slow to import, and only this command needs it
@@ -121,6 +120,10 @@ def run(
         report.print_json(summary)
     else:
         report.print_summary(summary)
+
+
+app.command()(bench)
+app.command()(area)
 
 
 def main(args: list[str] | None = None) -> None:

@@ -10,7 +10,15 @@ from typing import BinaryIO
 
 from .errors import InputError
 
-__all__ = ["check_output", "write_files"]
+__all__ = ["check_output", "make_directory", "write_files"]
+
+
+def make_directory(path: Path) -> None:
+    """Have a directory for outputs."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise InputError(f"output {str(path)!r} cannot be made: {err.strerror}") from None
 
 
 def check_output(path: Path, source: Path | None = None) -> Path:

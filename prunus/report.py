@@ -3,30 +3,50 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
-__all__ = ["heads_progress", "print_json", "print_summary", "print_table"]
+__all__ = ["heads_progress", "print_json", "print_summary", "print_table",
+           "status_line"]
 
 
 def print_json(value) -> None:
     print(json.dumps(value))
 
 
-def print_table(columns: list[str], rows: list[list], title: str | None = None) -> None:
-    """Rows as a table, or as tab-separated lines with a header in a pipe."""
+def print_table(columns: list[str], rows: list[list], title: str | None = None,
+                brief: Sequence[str] | None = None) -> None:
+    """Rows as a table, or as tab-separated lines with a header in a pipe.
+
+    A terminal shows the columns in ``brief`` only, if given.
+    """
     console = Console()
     if not console.is_terminal:
         for row in [columns, *rows]:
             print("\t".join(str(x) for x in row))
         return
-    table = Table(*columns, title=title)
+    shown = [n for n, column in enumerate(columns) if brief is None or column in brief]
+    table = Table(title=title)
+    for n in shown:
+        numbers = all(_is_number(row[n]) for row in rows)
+        table.add_column(columns[n], justify="right" if numbers else "left")
     for row in rows:
-        table.add_row(*(str(x) for x in row))
+        table.add_row(*(str(row[n]) for n in shown))
     console.print(table)
+
+
+def _is_number(value) -> bool:
+    return str(value)[:1].isdigit() or value in ("-", "")
 
 
 def _share(part: int, whole: int) -> str:
@@ -69,3 +89,16 @@ def heads_progress() -> Iterator[Callable[[int, int], None] | None]:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("heads", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def status_line() -> Iterator[Callable[[str], None] | None]:
+    """A callback that says on stderr what is being done; None if that is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda what: progress.update(task, description=what)

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The heads that a bench runs: real ones, and made ones that each ask one question."""
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+
+from golden.config import Config
+from golden.hdp import Job, block_mask, encode_rho, head
+from golden.softmax import encode_scale
+
+from ..errors import InputError
+from ..npz import DEFAULT_RHO, Options, load_jobs
+
+__all__ = ["KEPT", "LENGTHS", "Case", "Suite", "dense", "suite"]
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+KEPT = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
+LENGTHS = (8, 16, 25, 50, 65, 100)
+HEADS, LENGTH = 8, 128
+QUICK_KEPT, QUICK_LENGTHS, QUICK_HEADS, QUICK_LENGTH = (0.1, 0.5), (8, 25), 2, 32
+SPREAD = 1.3               # standard deviation of Q and K, about that of real heads
+RHOS = range(-127, 128)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """Heads for one doorbell, all of one shape.
+
+    Members
+    -------
+    name : str
+        ``group/...``.
+    jobs : list of Job
+    """
+
+    name: str
+    jobs: list[Job]
+
+    @property
+    def group(self) -> str:
+        return self.name.partition("/")[0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Suite:
+    """What a bench runs.
+
+    Members
+    -------
+    cases : list of Case
+    left_out : list of (str, str)
+        Cases that the configuration cannot run, and why.
+    """
+
+    cases: list[Case]
+    left_out: list[tuple[str, str]]
+
+
+def dense(job: Job) -> Job:
+    """The same head without pruning."""
+    return replace(job, dense=True, exact=False, drop=False, rho=0, tau_head=0)
+
+
+# -- made heads -----------------------------------------------------------------------------------
+def _generator(name: str) -> np.random.Generator:
+    """Always the same for a case, whatever else is run."""
+    return np.random.default_rng(zlib.crc32(name.encode()))
+
+
+def _job(rng, config: Config, l_q: int, l_kv: int, d: int, **fields) -> Job:
+    """A head of normally distributed codes."""
+    one = 1 << config.frac
+    q, k, v = (config.format.quantise(rng.normal(0, SPREAD * one, (rows, d)), 1.0)
+               for rows in (l_q, l_kv, l_kv))
+    return Job(**{"q": q, "k": k, "v": v, "rho": encode_rho(DEFAULT_RHO),
+                  "scale": encode_scale(1 / (d**0.5 * one**2)), **fields})
+
+
+def _with_kept(job: Job, kept: float, rng, config: Config) -> Job:
+    """The job with the rho that keeps nearest to a fraction of its blocks.
+
+    No rho keeps all blocks of a row whose theta differ, as the least lies below their mean: to
+    keep all, the rows of Q and of K are one row each, with signs.
+    """
+    if kept == 1:
+        signs = [rng.choice([-1, 1], (rows, 1)) for rows in (job.l_q, job.l_kv)]
+        return replace(job, q=signs[0] * job.q[:1], k=signs[1] * job.k[:1])
+    theta = head(job, config).theta
+    visible = np.ones(theta.shape, bool)
+    misses = [abs(block_mask(theta, visible, rho).mean() - kept) for rho in RHOS]
+    return replace(job, rho=RHOS[int(np.argmin(misses))])
+
+
+def _kept_case(name: str, config: Config, heads: int, length: int, d: int, kept: float) -> Case:
+    rng = _generator(name)
+    jobs = [_job(rng, config, length, length, d) for _ in range(heads)]
+    return Case(name=name, jobs=[_with_kept(job, kept, rng, config) for job in jobs])
+
+
+def _pruned_heads(name: str, config: Config, heads: int, length: int, d: int) -> Case:
+    """Heads of which the less important half is pruned."""
+    rng = _generator(name)
+    jobs = [_job(rng, config, length, length, d) for _ in range(heads)]
+    tau = sorted(head(job, config).theta_head for job in jobs)[heads // 2]
+    return Case(name=name, jobs=[replace(job, tau_head=tau) for job in jobs])
+
+
+def _mode_job(mode: str, rng, config: Config, length: int, d: int) -> Job:
+    """A head that shows a mode."""
+    l_q = {"cross": length // 2, "decode": 1}.get(mode, length)
+    job = _job(rng, config, l_q, length, d, causal=mode == "causal")
+    if mode == "padded":
+        valid = int(rng.integers(length // 2, length + 1))
+        return replace(job, valid_q=valid, valid_kv=valid)
+    return job
+
+
+MODES = ("causal", "cross", "decode", "padded")
+
+
+def _made(config: Config, quick: bool) -> dict[str, Callable[[], Case] | str]:
+    """Made cases by name; a text in place of a case says why there is none."""
+    heads = QUICK_HEADS if quick else HEADS
+    length = min(QUICK_LENGTH if quick else LENGTH, config.l_max)
+    dims = [d for d in (32, 64) if d <= config.d_max] or [config.d_max]
+    made: dict[str, Callable[[], Case] | str] = {}
+    for d in dims[:1] if quick else dims:
+        for kept in QUICK_KEPT if quick else KEPT:
+            name = f"kept/d{d}/{kept:g}"
+            made[name] = lambda n=name, d=d, kept=kept: _kept_case(
+                n, config, heads, length, d, kept)
+    d = dims[-1]
+
+    def alike(name: str, job: Callable[[np.random.Generator], Job]) -> Callable[[], Case]:
+        rng = _generator(name)
+        return lambda: Case(name=name, jobs=[job(rng) for _ in range(heads)])
+
+    for rows in QUICK_LENGTHS if quick else LENGTHS:
+        name = f"length/{rows}"
+        made[name] = (f"l must be at most {config.l_max}" if rows > config.l_max else
+                      alike(name, lambda rng, rows=rows: _job(rng, config, rows, rows, d)))
+    made["mode/heads"] = lambda: _pruned_heads("mode/heads", config, heads, length, d)
+    for mode in MODES:
+        name = f"mode/{mode}"
+        made[name] = alike(name, lambda rng, mode=mode: _mode_job(mode, rng, config, length, d))
+    return made
+
+
+# -- real heads -----------------------------------------------------------------------------------
+def _files(data: Sequence[Path]) -> list[Path]:
+    """The .npz files that --data names."""
+    files: list[Path] = []
+    for path in data:
+        found = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+        if not found:
+            raise InputError(f"data {str(path)!r} must be .npz files or directories of them, and "
+                             "holds none")
+        files += found
+    names = [path.stem for path in files]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"data must be files of different names, not {name!r} twice")
+    return files
+
+
+def _real(name: str, path: Path, config: Config, quick: bool) -> Case:
+    try:
+        jobs = load_jobs(path, config, Options())
+    except InputError as err:
+        raise InputError(f"{path.name}: {err}") from None
+    return Case(name=name, jobs=jobs[:QUICK_HEADS] if quick else jobs)
+
+
+# -- all together ---------------------------------------------------------------------------------
+def _chosen(names: Sequence[str], wanted: str | None) -> list[str]:
+    """Names that one of the comma-separated patterns occurs in, all without a filter."""
+    if wanted is None:
+        return list(names)
+    patterns = [pattern.strip() for pattern in wanted.split(",") if pattern.strip()]
+    chosen = [name for name in names
+              if any(fnmatchcase(name, f"*{pattern}*") for pattern in patterns)]
+    if not chosen:
+        raise InputError(f"cases must occur in one of {', '.join(names)}, not {wanted!r}")
+    return chosen
+
+
+def suite(config: Config, *, data: Sequence[Path] = (), quick: bool = False,
+          wanted: str | None = None) -> Suite:
+    """The cases of a bench.
+
+    Parameters
+    ----------
+    config : Config
+    data : sequence of Path
+        Files of real heads beside the examples, or directories of them.
+    quick : bool
+        Fewer, shorter cases of fewer heads.
+    wanted : str or None
+        Comma-separated patterns, of which one must occur in a case's name.
+
+    Raises
+    ------
+    InputError
+        When a file of ``data`` does not fit or cannot be read, or no case is wanted.
+    """
+    real = {f"example/{path.stem}": path for path in sorted(EXAMPLES.glob("*.npz"))}
+    given = {f"data/{path.stem}": path for path in _files(data)}
+    made = _made(config, quick)
+    cases: list[Case] = []
+    left_out: list[tuple[str, str]] = []
+    for name in _chosen([*real, *given, *made], wanted):
+        if name in given:
+            cases.append(_real(name, given[name], config, quick))
+        elif name in made:
+            case = made[name]
+            if isinstance(case, str):
+                left_out.append((name, case))
+            else:
+                cases.append(case())
+        else:
+            try:
+                cases.append(_real(name, real[name], config, quick))
+            except InputError as err:
+                left_out.append((name, str(err)))
+    if not cases:
+        raise InputError(f"cases must be some that {config.name} can run, not "
+                         + ", ".join(f"{name} ({why})" for name, why in left_out))
+    return Suite(cases=cases, left_out=left_out)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``prunus bench``."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from golden.config import Config, load_config
+
+from ..errors import InputError
+from ..files import check_output, make_directory, write_files
+from ..report import heads_progress, print_json, print_table
+from . import plot, report
+from .cases import suite
+from .measure import measure
+
+__all__ = ["bench"]
+
+
+def _command(config: Config, data: Sequence[Path], quick: bool, wanted: str | None) -> str:
+    """The command as somebody else would give it: of paths only their names."""
+    words = ["prunus", "bench", "--config", config.name]
+    words += [word for path in data for word in ("--data", path.resolve().name)]
+    words += ["--quick"] if quick else []
+    words += ["--cases", wanted] if wanted is not None else []
+    return shlex.join(words)
+
+
+def _targets(directory: Path) -> dict[str, Path]:
+    """Where the files go, checked before anything is simulated."""
+    make_directory(directory)
+    names = ["bench.json", "bench.md"]
+    if plot.available():
+        names += [f"speedup.{kind}" for kind in plot.KINDS]
+    else:
+        typer.echo("no plot: it needs the Python package 'matplotlib': pip install -e '.[plot]'",
+                   err=True)
+    return {name: check_output(directory / name) for name in names}
+
+
+def _write(result: dict, targets: dict[str, Path]) -> None:
+    texts = {"bench.json": json.dumps(result, indent=1) + "\n",
+             "bench.md": report.markdown(result, [n for n in targets if n.endswith(".svg")])}
+
+    def writer(name: str):
+        if name in texts:
+            return lambda file: file.write(texts[name].encode())
+        return lambda file: plot.speedup_plot(result, file, name.rpartition(".")[2])
+
+    write_files({path: writer(name) for name, path in targets.items()})
+
+
+def bench(
+    config: Annotated[str, typer.Option(help="A preset or a TOML file.")] = "hdp_edge",
+    data: Annotated[list[Path] | None, typer.Option(
+        metavar="PATH", help="Real heads beside those of examples/: a file as IN.npz of prunus "
+        "run, or a directory of them. May be repeated.", show_default=False)] = None,
+    cases: Annotated[str | None, typer.Option(
+        metavar="PATTERNS", help="Only cases in whose name one of these comma-separated patterns "
+        "occurs (kept, d64, mode/c*). Default: all.", show_default=False)] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer, shorter cases.")] = False,
+    directory: Annotated[Path | None, typer.Option(
+        "--output", "-o", help="Also write bench.json, bench.md and the plot speedup.svg, .png "
+        "there; made if missing.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure cycles, pruned and dense, of the RTL on real and made heads."""
+    chosen, data = load_config(config), data or []
+    for path in data:
+        if not path.exists():
+            raise InputError(f"data {str(path)!r} must be .npz files or directories of them, and "
+                             "does not exist")
+    work = suite(chosen, data=data, quick=quick, wanted=cases)
+    targets = _targets(directory) if directory is not None else {}
+    with heads_progress() as progress:
+        rows, simulation = measure(work.cases, chosen, progress)
+    result = report.document(rows, simulation, work, chosen,
+                             _command(chosen, data, quick, cases))
+    _write(result, targets)
+    if as_json:
+        print_json(result)
+        return
+    table = report.columns()
+    print_table([column.title for column in table],
+                [[column.text(row) for column in table] for row in rows],
+                brief=[column.title for column in report.brief()])
+    for line in report.summary(result):
+        typer.echo(line)
+    for name in targets:
+        typer.echo(directory / name)

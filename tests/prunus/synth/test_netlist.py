@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks, instances and memories from Verilog and from what Yosys writes."""
+
+import json
+from collections import Counter
+
+from prunus.synth.netlist import Memory, block_name, hierarchy, read_mapped, separate
+
+VERILOG = """\
+module x(clk);
+  x_hdp_core core_0 (
+    .clk(clk)
+  );
+  x_hdp_core core_1 (
+    .clk(clk)
+  );
+  x_csr csr (
+    .clk(clk)
+  );
+endmodule
+module x_hdp_core(clk);
+  x_array array (
+    .clk(clk)
+  );
+  x_plane_buffer_v buffer_v (
+    .clk(clk)
+  );
+endmodule
+module x_array(clk);
+  x_composable_multiplier a (
+    .clk(clk)
+  );
+  x_composable_multiplier b (
+    .clk(clk)
+  );
+endmodule
+module x_composable_multiplier(clk);
+endmodule
+module x_plane_buffer_v(clk);
+  x_fifo fifo (
+    .clk(clk)
+  );
+endmodule
+module x_fifo(clk);
+endmodule
+module x_csr(clk);
+  x_fifo fifo (
+    .clk(clk)
+  );
+endmodule
+"""
+
+MEMORIES = r"""
+attribute \keep_hierarchy 1
+module \x_hdp_core
+  attribute \no_rw_check 1
+  cell $mem_v2 \mask
+    parameter \MEMID "\\mask"
+    parameter \WIDTH 1
+    parameter \SIZE 512
+    parameter \WR_PORTS 1
+    connect \RD_CLK \clk
+  end
+  cell $mem_v2 \fifo.storage
+    parameter \MEMID "\\fifo.storage"
+    parameter \WIDTH 6
+    parameter \SIZE 4
+    parameter \WR_PORTS 1
+  end
+end
+module \x_csr
+  cell $mem_v2 \table
+    parameter \MEMID "\\table"
+    parameter \WIDTH 8
+    parameter \SIZE 8
+    parameter \WR_PORTS 0
+  end
+end
+"""
+
+
+def test_hierarchy():
+    modules = hierarchy(VERILOG)
+    assert modules["x"] == Counter(x_hdp_core=2, x_csr=1)
+    assert modules["x_array"] == Counter(x_composable_multiplier=2)
+    assert modules["x_fifo"] == Counter()
+
+
+def test_what_is_kept_apart():
+    """Blocks of the top and of the cores, and the multipliers; what these consist of is theirs."""
+    assert separate(hierarchy(VERILOG), "x") == [
+        "x_array", "x_composable_multiplier", "x_csr", "x_hdp_core", "x_plane_buffer_v"]
+
+
+def test_cores_in_a_room_of_their_own():
+    """Whatever stands between the top and the cores is opened."""
+    verilog = VERILOG.replace("module x(clk);", "module x(clk);\n  x_cluster all (\n  );\n"
+                              "endmodule\nmodule x_cluster(clk);")
+    assert separate(hierarchy(verilog), "x") == [
+        "x_array", "x_cluster", "x_composable_multiplier", "x_csr", "x_hdp_core",
+        "x_plane_buffer_v"]
+
+
+def test_names_of_blocks():
+    assert block_name("x", "x") == "top"
+    assert block_name("x_softmax_unit", "x") == "softmax_unit"
+    assert block_name("x_plane_buffer_buffer_q_i", "x") == "plane_buffer"
+    assert block_name("x_fetch_upon_mask_1", "x") == "fetch_upon_mask"
+
+
+def stat(cells, area):
+    return {"num_cells_by_type": cells, "area": area}
+
+
+def test_read_mapped(tmp_path):
+    modules = {"\\x": stat({"x_hdp_core": 2, "INV": 1, "$scopeinfo": 3}, 201.0),
+               "\\x_hdp_core": stat({"x_array": 1, "DFF": 4, "$mem_v2": 2}, 100.0),
+               "\\x_array": stat({"INV": 60}, 60.0)}
+    (tmp_path / "stat.json").write_text(json.dumps({"modules": modules}))
+    (tmp_path / "memories.il").write_text(MEMORIES)
+    (tmp_path / "DP16KD.cells.txt").write_text("x_hdp_core/mask.0.0\nx_hdp_core/mask.1.0\n")
+    (tmp_path / "TRELLIS_DPR16X4.cells.txt").write_text("x_hdp_core/fifo.storage.0.0\n")
+    mapped = read_mapped(tmp_path, "x")
+    assert mapped.instances == {"x": 1, "x_hdp_core": 2, "x_array": 2}
+    assert mapped.cells == {"x": Counter(INV=1), "x_hdp_core": Counter({"DFF": 4, "$mem_v2": 2}),
+                            "x_array": Counter(INV=60)}
+    assert mapped.area == {"x": 1.0, "x_hdp_core": 40.0, "x_array": 60.0}
+    assert mapped.memories == [Memory("x_hdp_core", "mask", 512),
+                               Memory("x_hdp_core", "fifo.storage", 24)]
+    assert mapped.ram_cells == {("x_hdp_core", "mask"): Counter(DP16KD=2),
+                                ("x_hdp_core", "fifo.storage"): Counter(TRELLIS_DPR16X4=1)}
