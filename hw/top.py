@@ -109,9 +109,7 @@ class Top(wiring.Component):
             "cycles": running,
             "read_bytes": Mux(reader.beat, beat_bytes, 0),
             "write_bytes": Mux(writer.beat, beat_bytes, 0),
-            "integer_slots": core.integer_slot,
-            "score_slots": core.score_slot,
-            "value_slots": core.value_slot,
+            **{name: running & core.occupancy[n] for n, name in enumerate(registers.OCCUPANCY)},
         }
         values = Signal(counter_layout())
         m.d.comb += counters.eq(values)

@@ -6,6 +6,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
+from golden.registers import OCCUPANCY
 from hw.hdp.array import Array
 from hw.hdp.buffers import PlaneBuffer
 from hw.hdp.column_sum import ColumnSum
@@ -14,6 +15,7 @@ from hw.hdp.integer_pass import IntegerPass
 from hw.hdp.issue import Issue
 from hw.hdp.layouts import Mode, fraction_layout, integer_layout, row_tag_layout, value_layout
 from hw.hdp.loader import Loader, beat_dims, read_beat_layout, tag_layout
+from hw.hdp.occupancy import Occupancy
 from hw.hdp.result_writer import ResultWriter
 from hw.hdp.row_output import RowOutput
 from hw.hdp.scheduler import Scheduler
@@ -53,8 +55,8 @@ class HdpCore(wiring.Component):
         To the write DMA.
     done, failed : Out(1)
         ``done`` strobes when a head's status record has been handed over, ``failed`` with it.
-    integer_slot, score_slot, value_slot : Out(1)
-        What the array does in this cycle.
+    occupancy : Out(len(OCCUPANCY))
+        What the array does, see :class:`Occupancy`.
     """
 
     def __init__(self, *, config: Config):
@@ -68,9 +70,7 @@ class HdpCore(wiring.Component):
             "write": Out(stream.Signature(data.StructLayout({"data": config.axi_data_width}))),
             "done": Out(1),
             "failed": Out(1),
-            "integer_slot": Out(1),
-            "score_slot": Out(1),
-            "value_slot": Out(1),
+            "occupancy": Out(len(OCCUPANCY)),
         })
 
     def elaborate(self, platform):
@@ -94,6 +94,7 @@ class HdpCore(wiring.Component):
         self._joints(m)
         self._mask(m)
         self._jobs(m)
+        self._occupancy(m)
         return m
 
     def _buffers(self, m):
@@ -125,11 +126,6 @@ class HdpCore(wiring.Component):
         """Issue, buffers and array in line."""
         issue, array = self.issue, self.array
         op = issue.op
-        m.d.comb += [
-            self.integer_slot.eq(issue.en & (op.mode == Mode.INTEGER)),
-            self.value_slot.eq(issue.en & (op.mode == Mode.VALUE)),
-            self.score_slot.eq(issue.en & ((op.mode == Mode.FRACTION) | (op.mode == Mode.FULL))),
-        ]
         # A chunk index counts 4T dimensions in the integer pass, 2T and T in the others.
         i_chunk = Mux(op.mode == Mode.INTEGER, op.chunk,
                       Mux(op.mode == Mode.FRACTION, op.chunk >> 1, op.chunk >> 2))
@@ -209,6 +205,21 @@ class HdpCore(wiring.Component):
         wiring.connect(m, wiring.flipped(self.read), self.loader.beats)
         wiring.connect(m, self.results.req, wiring.flipped(self.write_req))
         wiring.connect(m, self.results.o, wiring.flipped(self.write))
+
+    def _occupancy(self, m):
+        """What the array does, for the counters."""
+        m.submodules.occupancy = occupancy = Occupancy()
+        row, result = self.fetch.row, self.softmax.o
+        m.d.comb += [
+            occupancy.en.eq(self.issue.en), occupancy.mode.eq(self.issue.op.mode),
+            occupancy.announced.eq(row.valid & row.ready),
+            occupancy.weighted.eq(result.valid & result.ready),
+            occupancy.values_busy.eq(self.values.busy), occupancy.fetch_busy.eq(self.fetch.busy),
+            occupancy.loading.eq(self.scheduler.loading),
+            occupancy.integer_busy.eq(self.integer.busy),
+            occupancy.sparsity_busy.eq(self.sparsity.busy),
+            self.occupancy.eq(occupancy.counts),
+        ]
 
     def _mask(self, m):
         """A bit per block of both banks' heads."""

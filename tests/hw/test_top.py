@@ -17,7 +17,7 @@ from amaranth.sim import Simulator
 from golden.config import Config, load_config
 from golden.hdp import Job, head
 from golden.memory import DESCRIPTOR_BYTES, Error, Status, build_image, read_results
-from golden.registers import REGISTERS, counter_names
+from golden.registers import OCCUPANCY, REGISTERS, counter_names
 from golden.softmax import encode_scale
 from hw.hdp.loader import read_beat_layout, tag_layout
 from hw.shell.bursts import request_layout
@@ -248,7 +248,11 @@ def test_write_errors_and_counters():
         assert not ctx.get(system.dut.irq)
         cycles, counters = await system.work(ctx, 0, len(jobs))
         assert await system.read(ctx, "status") == 2
-        assert 0 <= cycles - counters.pop("cycles") <= 3
+        counted = counters.pop("cycles")
+        assert 0 <= cycles - counted <= 3
+        assert sum(counters[name] for name in OCCUPANCY) == counted
+        idle = {name: counters.pop(name) for name in OCCUPANCY if "idle" in name}
+        assert all(idle[name] for name in ("idle_softmax", "idle_dma", "idle_drain"))
         assert counters == {
             "jobs_done": 2, "jobs_failed": 0,
             "read_bytes": _burst_bytes(system.memory.read_bursts),
