@@ -44,9 +44,9 @@ _COUNTERS = [
     ("cycles", "cycles from the doorbell to the last write response"),
     ("read_bytes", "bytes read over AXI4 since the doorbell"),
     ("write_bytes", "bytes written over AXI4 since the doorbell"),
-    ("integer_slots", "cycles in which the array ran the integer pass"),
-    ("score_slots", "cycles in which the array ran fraction or full products"),
-    ("value_slots", "cycles in which the array ran P.V"),
+    ("integer_slots", "cycles in which the array ran the integer pass, summed over the cores"),
+    ("score_slots", "cycles in which it ran fraction or full products, likewise"),
+    ("value_slots", "cycles in which it ran P.V, likewise"),
 ]
 
 REGISTERS = [
@@ -77,5 +77,5 @@ def constants(config: Config) -> dict[str, int]:
         "version": VERSION,
         "format": config.width | config.frac << 8 | config.axi_data_width << 16,
         "limits": config.l_max | config.d_max << 16,
-        "multipliers": config.multipliers,
+        "multipliers": config.all_multipliers,
     }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An HDP core: jobs in, memory traffic out."""
 
-from amaranth.hdl import Cat, Module, Mux
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,7 +13,7 @@ from hw.hdp.fetch import FetchUponMask
 from hw.hdp.integer_pass import IntegerPass
 from hw.hdp.issue import Issue
 from hw.hdp.layouts import Mode, fraction_layout, integer_layout, row_tag_layout, value_layout
-from hw.hdp.loader import Loader, beat_dims, read_beat_layout, tag_layout
+from hw.hdp.loader import Loader, beat_dims, tag_layout
 from hw.hdp.result_writer import ResultWriter
 from hw.hdp.row_output import RowOutput
 from hw.hdp.scheduler import Scheduler
@@ -22,6 +22,7 @@ from hw.hdp.sparsity import SparsityEngine
 from hw.hdp.value_pass import ValuePass
 from hw.shell.bursts import request_layout
 from hw.shell.descriptor import descriptor_layout
+from hw.shell.reader import read_beat_layout
 from hw.softmax.pieces import delayed
 from hw.softmax.unit import SoftmaxUnit
 
@@ -53,6 +54,9 @@ class HdpCore(wiring.Component):
         To the write DMA.
     done, failed : Out(1)
         ``done`` strobes when a head's status record has been handed over, ``failed`` with it.
+    hungry : Out(1)
+        Only with several cores. The integer pass of the job that came last is half over, or it
+        has none. Low from the cycle after one that takes a job with an integer pass.
     integer_slot, score_slot, value_slot : Out(1)
         What the array does in this cycle.
     """
@@ -68,6 +72,7 @@ class HdpCore(wiring.Component):
             "write": Out(stream.Signature(data.StructLayout({"data": config.axi_data_width}))),
             "done": Out(1),
             "failed": Out(1),
+            **({"hungry": Out(1)} if config.cores > 1 else {}),
             "integer_slot": Out(1),
             "score_slot": Out(1),
             "value_slot": Out(1),
@@ -94,6 +99,8 @@ class HdpCore(wiring.Component):
         self._joints(m)
         self._mask(m)
         self._jobs(m)
+        if config.cores > 1:
+            self._hunger(m)
         return m
 
     def _buffers(self, m):
@@ -263,3 +270,17 @@ class HdpCore(wiring.Component):
             results.status.eq(scheduler.status),
             self.done.eq(scheduler.done), self.failed.eq(scheduler.failed),
         ]
+
+    def _hunger(self, m):
+        """How far the job that came last is."""
+        scheduler, integer, job = self.scheduler, self.integer, self.job.payload
+        last = Signal()
+        with m.If(scheduler.accepted):
+            m.d.sync += [
+                last.eq(scheduler.accepted_bank),
+                self.hungry.eq((job.error != 0) | job.dense | (job.valid_q == 0)
+                               | (job.valid_kv == 0)),
+            ]
+        with m.Elif(integer.begin & (scheduler.integer_bank == last)
+                    & (integer.row.row >= scheduler.jobs[last].valid_q >> 2)):
+            m.d.sync += self.hungry.eq(1)

@@ -13,6 +13,7 @@ from hw.softmax.normalise import NormaliseLane
 __all__ = ["CHUNKS", "RowOutput", "output_row_layout"]
 
 CHUNKS = 4      # chunks that may wait between the array and the normaliser
+GROUP = 8       # words: a row is whole groups of them, a beat at most one or whole groups
 
 
 def output_row_layout(config: Config) -> data.StructLayout:
@@ -130,10 +131,11 @@ class RowOutput(wiring.Component):
         with m.If(ready):
             m.d.sync += [tap.eq(Mux(last_tap, 0, tap + 1)),
                          dimension.eq(Mux(last_dimension, 0, dimension + 1))]
-        self._normalise(m, en, ready, row, tap, dimension, chunks.r_data, fetches.r_data)
+        self._normalise(m, en, ready, last_dimension, row, tap, dimension, chunks.r_data,
+                        fetches.r_data)
         return m
 
-    def _normalise(self, m, en, ready, row, tap, dimension, chunk_bits, fetch_bits):
+    def _normalise(self, m, en, ready, last, row, tap, dimension, chunk_bits, fetch_bits):
         config = self._config
         chunk = data.View(self.value.shape(), chunk_bits)
         pair = data.View(self.fetch.shape(), fetch_bits)
@@ -142,6 +144,7 @@ class RowOutput(wiring.Component):
         # First stage: what belongs to this dimension.
         first = Signal(data.StructLayout({
             "valid": 1,
+            "last": 1,
             "dimension": range(config.d_max),
             "acc": data.ArrayLayout(signed(config.accumulator_width), 2),
             "v": data.ArrayLayout(signed(config.width + 1), 2),
@@ -150,8 +153,8 @@ class RowOutput(wiring.Component):
         }))
         with m.If(en):
             m.d.sync += [
-                first.valid.eq(ready), first.dimension.eq(dimension), first.row.eq(row),
-                first.sum.eq(self.sum),
+                first.valid.eq(ready), first.last.eq(last), first.dimension.eq(dimension),
+                first.row.eq(row), first.sum.eq(self.sum),
             ]
             for n in range(2):
                 v = data.View(value_layout(config), Array(
@@ -164,6 +167,7 @@ class RowOutput(wiring.Component):
         # Second stage: the sums that the two queries see.
         second = Signal(data.StructLayout({
             "valid": 1,
+            "last": 1,
             "acc": data.ArrayLayout(signed(config.accumulator_width), 2),
             "sum": data.ArrayLayout(signed(config.column_sum_width), 2),
             "row": output_row_layout(config),
@@ -176,8 +180,8 @@ class RowOutput(wiring.Component):
             self.add_sum.eq(first.sum + (first.v[0] + first.v[1])),
         ]
         with m.If(en):
-            m.d.sync += [second.valid.eq(first.valid), second.acc.eq(first.acc),
-                         second.row.eq(first.row)]
+            m.d.sync += [second.valid.eq(first.valid), second.last.eq(first.last),
+                         second.acc.eq(first.acc), second.row.eq(first.row)]
             for q in range(2):
                 seen = [Mux(first.row.sees[2 * q + k], first.v[k], 0) for k in range(2)]
                 m.d.sync += second.sum[q].eq(first.sum + (seen[0] + seen[1]))
@@ -190,32 +194,67 @@ class RowOutput(wiring.Component):
                 lane.empty.eq(second.row.empty[q]),
             ]
         room_ready = Signal()
-        self._pack(m, en, room_ready, lanes)
+        self._pack(m, en, room_ready, lanes, second.last)
         m.d.comb += en.eq(room_ready & (self.add_ready | ~self.add_en))
 
-    def _pack(self, m, en, room_ready, lanes):
-        """Words into beats, beats into a queue per query that holds a whole row and more."""
+    def _pack(self, m, en, room_ready, lanes, last):
+        """Words into beats, beats into a queue per query that holds a whole row and more.
+
+        ``last`` goes into the lanes with a row's last dimension.
+        """
         config = self._config
-        words = config.axi_data_width // config.out_width
-        depth = 2 * max(1, config.d_max * config.out_width // config.axi_data_width)
+        words = min(GROUP, config.axi_data_width // config.out_width)
+        depth = 2 * -(-config.d_max * config.out_width // config.axi_data_width)
         word = Signal(range(max(2, words)))
-        with m.If(en & lanes[0].out_valid):
+        valid, full, beat_full = Signal(), Signal(), Signal()
+        m.d.comb += [valid.eq(en & lanes[0].out_valid), full.eq(valid & (word == words - 1))]
+        with m.If(valid):
             m.d.sync += word.eq(Mux(word == words - 1, 0, word + 1))
+        group = self._group(m, en, lanes[0].latency, last, full, beat_full)
         room = []
         for q, lane in enumerate(lanes):
             queue = fifo.SyncFIFO(width=config.axi_data_width, depth=depth)
             m.submodules[f"queue_{q}"] = queue
             full_word = Signal(signed(config.out_width), name=f"word_{q}")
             m.d.comb += full_word.eq(lane.out)
-            beat = Signal(config.axi_data_width, name=f"beat_{q}")
+            beat = Signal(words * config.out_width, name=f"beat_{q}")
             shifted = Cat(beat[config.out_width :], full_word)
-            with m.If(en & lane.out_valid):
+            with m.If(valid):
                 m.d.sync += beat.eq(shifted)
             m.d.comb += [
-                queue.w_data.eq(shifted),
-                queue.w_en.eq(en & lane.out_valid & (word == words - 1)),
+                queue.w_data.eq(self._gathered(m, group, full, shifted, q)),
+                queue.w_en.eq(beat_full),
                 self.o[q].valid.eq(queue.r_rdy), self.o[q].payload.eq(queue.r_data),
                 queue.r_en.eq(self.o[q].ready),
             ]
             room.append(queue.w_rdy)
         m.d.comb += room_ready.eq(room[0] & room[1])
+
+    def _group(self, m, en, latency, last, full, beat_full):
+        """Which group of its beat is ``full``, and whether the beat is; groups end with rows."""
+        groups = self._config.axi_data_width // (GROUP * self._config.out_width)
+        group = Signal(range(max(1, groups)))
+        if groups < 2:
+            m.d.comb += beat_full.eq(full)
+            return group
+        ends = Signal(latency)
+        with m.If(en):
+            m.d.sync += ends.eq(Cat(last, ends))
+        m.d.comb += beat_full.eq(full & (ends[-1] | (group == groups - 1)))
+        with m.If(full):
+            m.d.sync += group.eq(Mux(beat_full, 0, group + 1))
+        return group
+
+    def _gathered(self, m, group, full, words, query):
+        """The groups of a beat so far and ``words``, zero beyond."""
+        if not len(group):
+            return words
+        held = Signal(data.ArrayLayout(len(words), (1 << len(group)) - 1), name=f"groups_{query}")
+        parts = []
+        for n in range(1 << len(group)):
+            if n < len(held):
+                with m.If(full & (group == n)):
+                    m.d.sync += held[n].eq(words)
+            earlier = held[n] if n < len(held) else 0
+            parts.append(Mux(group == n, words, Mux(group > n, earlier, 0)))
+        return Cat(*parts)
