@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An HDP core: jobs in, memory traffic out."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -27,6 +27,8 @@ from hw.softmax.pieces import delayed
 from hw.softmax.unit import SoftmaxUnit
 
 __all__ = ["HdpCore"]
+
+LAST_ROWS = 3       # of a head, in which the operands of the next one are loaded
 
 
 class HdpCore(wiring.Component):
@@ -55,8 +57,9 @@ class HdpCore(wiring.Component):
     done, failed : Out(1)
         ``done`` strobes when a head's status record has been handed over, ``failed`` with it.
     hungry : Out(1)
-        Only with several cores. The integer pass of the job that came last is half over, or it
-        has none. Low from the cycle after one that takes a job with an integer pass.
+        Only with several cores. The integer pass of the job that came last is in its last
+        ``LAST_ROWS`` rows or over, or it has none: it is time to load another one. Low from the
+        cycle after one that takes a job with an integer pass.
     integer_slot, score_slot, value_slot : Out(1)
         What the array does in this cycle.
     """
@@ -275,6 +278,9 @@ class HdpCore(wiring.Component):
         """How far the job that came last is."""
         scheduler, integer, job = self.scheduler, self.integer, self.job.payload
         last = Signal()
+        near_end = Signal(signed(self._config.length_width + 1))
+        # No integer pass begins before its operands are loaded, long after this is known.
+        m.d.sync += near_end.eq(((scheduler.jobs[last].valid_q + 1) >> 1) - LAST_ROWS)
         with m.If(scheduler.accepted):
             m.d.sync += [
                 last.eq(scheduler.accepted_bank),
@@ -282,5 +288,5 @@ class HdpCore(wiring.Component):
                                | (job.valid_kv == 0)),
             ]
         with m.Elif(integer.begin & (scheduler.integer_bank == last)
-                    & (integer.row.row >= scheduler.jobs[last].valid_q >> 2)):
+                    & (integer.row.row >= near_end)):
             m.d.sync += self.hungry.eq(1)

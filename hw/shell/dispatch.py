@@ -107,7 +107,8 @@ class Dispatcher(wiring.Component):
         beats = DESCRIPTOR_BYTES * 8 // self._config.axi_data_width
         payload = self.beats.payload
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(
-            width=len(payload.as_value()), depth=max(2, self._ahead * beats))
+            width=len(payload.as_value()),
+            depth=self._ahead * beats + 1)      # one is the FIFO's output register
         room = Signal(range(self._ahead + 1), init=self._ahead)
         asked, taken = Signal(), Signal()
         m.d.comb += [

@@ -17,9 +17,9 @@ class JobRouter(wiring.Component):
     """Gives each job to a core that has none, else to one that soon needs another.
 
     No latency, one job per cycle. A core holds two jobs, so that the operands of one are loaded
-    while the other is computed. A second job given early would wait behind a long first one while
-    another core runs dry; given when the first is half done it comes early enough to be loaded,
-    and goes to the core that will be through first.
+    while the other is computed. A second job given at once would wait behind a long first one
+    while another core runs dry; given when a core is hungry, it goes to the core that will be
+    through first and comes early enough to be loaded.
 
     Parameters
     ----------

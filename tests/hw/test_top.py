@@ -19,8 +19,9 @@ from golden.hdp import Job, head
 from golden.memory import DESCRIPTOR_BYTES, Error, Status, build_image, read_results
 from golden.registers import REGISTERS, counter_names
 from golden.softmax import encode_scale
-from hw.hdp.loader import read_beat_layout, tag_layout
+from hw.hdp.loader import tag_layout
 from hw.shell.bursts import request_layout
+from hw.shell.reader import read_beat_layout
 from hw.top import Top
 from tests.hw.helpers import AxiMemory, LiteHost, simulate
 
