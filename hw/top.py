@@ -70,7 +70,7 @@ class Top(wiring.Component):
         if several:
             arbiter = ReadArbiter(config=config, clients=config.cores + 1, tag_width=tag_width)
             m.submodules.reader = reader = Reader(config=config, tag_width=arbiter.wide_tag)
-            self._route(m, dispatcher, cores)
+            self._route(m, csr, dispatcher, cores)
             self._share_reads(m, reader, arbiter, dispatcher, cores)
             written = self._share_writes(m, writer, cores)
         else:
@@ -118,10 +118,11 @@ class Top(wiring.Component):
             ]
         m.d.comb += core.read.payload.tag.eq(beat.payload.tag)
 
-    def _route(self, m, dispatcher, cores):
+    def _route(self, m, csr, dispatcher, cores):
         """Jobs to whichever core can take one."""
         m.submodules.router = router = JobRouter(config=self._config)
         wiring.connect(m, dispatcher.job, router.job)
+        m.d.comb += [router.start.eq(csr.start), router.count.eq(csr.count)]
         for n, core in enumerate(cores):
             m.submodules[f"core_{n}"] = core
             wiring.connect(m, router.cores[n], core.job)
