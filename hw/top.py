@@ -65,17 +65,19 @@ class Top(wiring.Component):
         m.submodules.dispatcher = dispatcher = Dispatcher(
             config=config, ahead=2 * config.cores if several else 1)
         cores = [HdpCore(config=config) for _ in range(config.cores)]
-        tag_width = tag_layout().size
+        for n, core in enumerate(cores):
+            m.submodules[f"core_{n}" if several else "core"] = core
+        clients, tag_width = config.cores + 1, tag_layout().size
+        m.submodules.reader = reader = Reader(
+            config=config, tag_width=tag_width + (clients - 1).bit_length())
         m.submodules.writer = writer = Writer(config=config)
         if several:
-            arbiter = ReadArbiter(config=config, clients=config.cores + 1, tag_width=tag_width)
-            m.submodules.reader = reader = Reader(config=config, tag_width=arbiter.wide_tag)
+            arbiter = ReadArbiter(config=config, clients=clients, tag_width=tag_width)
             self._route(m, csr, dispatcher, cores)
             self._share_reads(m, reader, arbiter, dispatcher, cores)
             written = self._share_writes(m, writer, cores)
         else:
-            m.submodules.reader = reader = Reader(config=config, tag_width=tag_width + 1)
-            m.submodules.core = core = cores[0]
+            core, = cores
             wiring.connect(m, dispatcher.job, core.job)
             wiring.connect(m, core.write_req, writer.req)
             wiring.connect(m, core.write, writer.i)
@@ -124,7 +126,6 @@ class Top(wiring.Component):
         wiring.connect(m, dispatcher.job, router.job)
         m.d.comb += [router.start.eq(csr.start), router.count.eq(csr.count)]
         for n, core in enumerate(cores):
-            m.submodules[f"core_{n}"] = core
             wiring.connect(m, router.cores[n], core.job)
             m.d.comb += [router.done[n].eq(core.done), router.hungry[n].eq(core.hungry)]
 
