@@ -41,6 +41,8 @@ class Config(BaseModel):
         Full-width multipliers of a core (M): 2 queries x 2 keys x ``taps`` dimensions.
     softmax_lanes : int
         Exponentials per cycle in a core.
+    output_lanes : int
+        Dimensions of two queries that are normalised per cycle, at most ``taps``.
     axi_data_width : int
         Bits of an AXI4 beat.
     cores : int
@@ -57,6 +59,7 @@ class Config(BaseModel):
     l_max: Annotated[int, Field(ge=2, le=1024, multiple_of=2)] = 512
     multipliers: Literal[8, 16, 32, 64] = 32
     softmax_lanes: Literal[1, 2, 4] = 2
+    output_lanes: Literal[1, 2, 4] = 2
     axi_data_width: Literal[64, 128, 256, 512] = 64
     cores: Literal[1, 2, 4, 8] = 1
 
@@ -67,6 +70,10 @@ class Config(BaseModel):
         if not 1 <= self.width - self.frac <= 8:
             raise ValueError(f"frac must leave an integer part of 1 to 8 bits of width "
                              f"{self.width}, not {self.frac!r}")
+        most = min(self.taps, self.axi_data_width // self.out_width)
+        if self.output_lanes > most:
+            raise ValueError(f"output_lanes must be at most {most}, the dimensions that the array "
+                             f"makes and a beat holds, not {self.output_lanes!r}")
         return self
 
     # -- the array ---------------------------------------------------------------------------

@@ -44,9 +44,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "comparison: theta_head equal to tau prunes the head"),
     Mutation(
         "hw/hdp/sparsity.py",
-        "full.bit_select(current, 1).eq(0), current.eq(~current)",
-        "full.bit_select(current, 1).eq(0)",
-        "the second theta memory is never looked at"),
+        "running.eq(update), first.eq(tag.last)",
+        "running.eq(update), first.eq(0)",
+        "missed reset: a row's statistics contain the rows before"),
     Mutation(
         "hw/arith/multiplier.py",
         "signs[0] ^ signs[3])",

@@ -29,18 +29,20 @@ class ColumnSum(wiring.Component):
     base : In
         Of the beat's head: keys below it are counted.
     bank, dimension : In
-    sum : Out
-        The sum of that column, in the same cycle.
+    sum : Out(output_lanes x)
+        The sums of the columns from ``dimension`` on, a multiple of their number; in the same
+        cycle.
     add_en, add_bank, add_dimension, add_sum : In
-        Replaces a sum.
+        Replaces as many sums.
     add_ready : Out(1)
-        The sum is replaced, if ``add_en``; without it a beat goes first.
+        The sums are replaced, if ``add_en``; without it a beat goes first.
     """
 
     def __init__(self, *, config: Config):
         self._config = config
         *_, self._lanes = beat_dims(config)
         self._words = -(-config.d_max // self._lanes)
+        sums = data.ArrayLayout(signed(config.column_sum_width), config.output_lanes)
         super().__init__({
             "load_en": In(1),
             "load_bank": In(1),
@@ -50,16 +52,18 @@ class ColumnSum(wiring.Component):
             "base": In(config.length_width),
             "bank": In(1),
             "dimension": In(range(config.d_max)),
-            "sum": Out(signed(config.column_sum_width)),
+            "sum": Out(sums),
             "add_en": In(1),
             "add_bank": In(1),
             "add_dimension": In(range(config.d_max)),
-            "add_sum": In(signed(config.column_sum_width)),
+            "add_sum": In(sums),
             "add_ready": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
+        group = self._config.output_lanes
+        group_bits = (group - 1).bit_length()
         lane_bits = (self._lanes - 1).bit_length()
         word_bits = max(1, (self._words - 1).bit_length())
         width = self._config.column_sum_width
@@ -91,9 +95,11 @@ class ColumnSum(wiring.Component):
                 write.addr.eq(Mux(en, where, address(self.add_bank,
                                                      self.add_dimension[lane_bits:]))),
                 write.data.eq(Mux(en, Mux(row0, 0, old.data) + Mux(counts, beat[n], 0),
-                                  self.add_sum)),
-                write.en.eq(en | (self.add_en & (self.add_dimension[:lane_bits] == n))),
+                                  self.add_sum[n % group])),
+                write.en.eq(en | (self.add_en & (self.add_dimension[group_bits:lane_bits]
+                                                 == n // group))),
             ]
             sums.append(read.data)
-        m.d.comb += self.sum.eq(Array(sums)[self.dimension[:lane_bits]])
+        which = self.dimension[group_bits:lane_bits]
+        m.d.comb += [self.sum[i].eq(Array(sums[i::group])[which]) for i in range(group)]
         return m

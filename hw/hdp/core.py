@@ -189,6 +189,8 @@ class HdpCore(wiring.Component):
             scores.score_valid.eq(array.score_valid), scores.score.eq(array.score),
             scores.tag.eq(array.score_tag), scores.early.eq(array.score_early),
             integer.row_masked.eq(sparsity.masked), integer.row_scored.eq(scores.row_scored),
+            integer.masked_columns.eq(sparsity.masked_columns),
+            integer.scored_columns.eq(scores.scored_columns),
             scores.score_addr.eq(self.softmax.score_addr),
             self.softmax.score_data.eq(scores.score_data),
             self.values.weight_en.eq(self.softmax.weight_en),

@@ -8,9 +8,12 @@ from amaranth.lib.wiring import In, Out
 from golden.config import Config
 from hw.hdp.integer_pass import chunks, visibility
 from hw.hdp.layouts import Mode, op_layout, row_layout, score_row_layout
+from hw.hdp.ring import ROWS
 from hw.hdp.rows import RowWalker
 
 __all__ = ["FetchUponMask", "MaskScanner"]
+
+COLUMNS = 8     # kept columns that may wait for the array
 
 
 def kept_column_layout(config: Config) -> data.StructLayout:
@@ -18,8 +21,18 @@ def kept_column_layout(config: Config) -> data.StructLayout:
     return data.StructLayout({"column": config.block_width, "last": 1})
 
 
+def kept_row_layout(config: Config) -> data.StructLayout:
+    """A row whose kept columns follow: ``chunks`` operations a block, fraction or full products."""
+    return data.StructLayout({
+        "score": score_row_layout(config),
+        "fraction": 1,
+        "exact": 1,
+        "chunks": range(-(-config.d_max // config.taps) + 1),
+    })
+
+
 class MaskScanner(wiring.Component):
-    """Finds the kept columns of a row of blocks, a mask bit per cycle; up to four wait.
+    """Finds the kept columns of rows of blocks, a mask bit per cycle; ``COLUMNS`` may wait.
 
     Each column comes with the word whether it is the row's last kept one, so it is held back
     until the next one or the end of the row is found: four cycles after ``start`` if it is the
@@ -32,12 +45,14 @@ class MaskScanner(wiring.Component):
     Members
     -------
     start, columns : In
-        Strobe once the previous row's last column has been taken; ``columns > 0`` is held.
+        Strobe while not busy; ``columns > 0`` is held until it is not busy again.
     all : In(1)
         Every column is kept (dense), whatever the mask says.
     mask_column : Out
         Address into the mask of the row; ``mask_bit`` answers in the next cycle.
     o : Out(stream of {column, last})
+    busy : Out(1)
+        Until the row's last mask bit is asked for.
     """
 
     def __init__(self, *, config: Config):
@@ -49,12 +64,13 @@ class MaskScanner(wiring.Component):
             "mask_column": Out(config.block_width),
             "mask_bit": In(1),
             "o": Out(stream.Signature(kept_column_layout(config))),
+            "busy": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
         width = self._config.block_width
-        m.submodules.found = found = fifo.SyncFIFO(width=width + 1, depth=4)
+        m.submodules.found = found = fifo.SyncFIFO(width=width + 1, depth=COLUMNS)
         m.d.comb += [
             self.o.valid.eq(found.r_rdy),
             self.o.payload.as_value().eq(found.r_data),
@@ -62,11 +78,12 @@ class MaskScanner(wiring.Component):
         ]
         # A bit under way and the end of the row may still follow what is in the queue.
         room = Signal()
-        m.d.comb += room.eq(found.level <= 1)
+        m.d.comb += room.eq(found.level <= COLUMNS - 3)
         scanning = Signal()
         column = Signal(range(self._config.blocks + 1))
         step = Signal()
-        m.d.comb += [step.eq(scanning & room), self.mask_column.eq(column)]
+        m.d.comb += [step.eq(scanning & room), self.mask_column.eq(column),
+                     self.busy.eq(scanning)]
         with m.If(self.start):
             m.d.sync += [scanning.eq(1), column.eq(0)]
         with m.Elif(step):
@@ -96,8 +113,10 @@ class MaskScanner(wiring.Component):
 class FetchUponMask(wiring.Component):
     """Issues the kept blocks of a head, ceil(d / 2T) cycles each, or ceil(d / T) in full.
 
-    A row's first operation comes five cycles after its announcement at the earliest; a mask bit is
-    read per cycle, so that only rows with few kept blocks wait for the next one.
+    The mask is read ahead of the operations, a bit per cycle and two more cycles per row, up to
+    ``ROWS`` rows and into the next head, so that only rows with few kept blocks wait for the next
+    one. A masked row is announced in the next cycle at the earliest, and its first operation comes
+    four cycles later or, where its columns are found by then, in the cycle after that.
 
     Rows whose integer scores were kept get the fraction pass; the others, and every block in the
     exact and dense modes, the full product.
@@ -122,9 +141,9 @@ class FetchUponMask(wiring.Component):
     row : Out(stream of score_row_layout)
         Announces each row before its operations; taken when there is room for its scores.
     columns_en, columns : Out
-        Strobe with each row: its visible blocks, for the statistics of a dense head.
+        Strobe with each row of ``bank``: its visible blocks, for the statistics of a dense head.
     busy : Out(1)
-        Until the last operation has been issued.
+        Until the last row's mask is read.
     """
 
     def __init__(self, *, config: Config):
@@ -156,97 +175,100 @@ class FetchUponMask(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config = self._config
-        m.submodules.walker = walker = RowWalker(config=config)
-        m.submodules.scanner = scanner = MaskScanner(config=config)
-        row = Signal(row_layout(config))
+        layout = kept_row_layout(self._config)
+        m.submodules.walker = walker = RowWalker(config=self._config)
+        m.submodules.scanner = scanner = MaskScanner(config=self._config)
+        m.submodules.rows = rows = fifo.SyncFIFO(width=layout.size, depth=ROWS)
         m.d.comb += [
             walker.start.eq(self.start), walker.valid_q.eq(self.valid_q),
             walker.valid_kv.eq(self.valid_kv), walker.causal.eq(self.causal),
-            scanner.columns.eq(row.columns), scanner.all.eq(self.dense),
-            scanner.mask_bit.eq(self.mask_bit),
-            self.mask_row.eq(row.row), self.mask_column.eq(scanner.mask_column),
+            scanner.mask_bit.eq(self.mask_bit), scanner.all.eq(self.dense),
+            self.mask_column.eq(scanner.mask_column),
         ]
-        full = Signal()
-        m.d.comb += full.eq(self.exact | self.dense)
-        full_chunks = Signal(range(-(-config.d_max // config.taps) + 1))
-        fraction_chunks = Signal.like(full_chunks)
-        fraction = Signal()              # this row gets the fraction pass
-        slot = Signal()                  # of the integer scores
-        chunk = Signal.like(self.op.payload.chunk)
-        op, found, next_row = self.op.payload, scanner.o.payload, walker.o.payload
+        self._scan(m, walker.o, scanner, rows)
+        self._issue(m, scanner.o, rows)
+        return m
+
+    def _scan(self, m, walk, scanner, rows):
+        """Takes masked rows, queues them and has their masks read."""
+        row = Signal(row_layout(self._config))
+        take, start = Signal(), Signal()
+        next_row = walk.payload
+        masked = self.dense | (self.masked_rows > next_row.row) | (next_row.columns == 0)
         m.d.comb += [
-            op.mode.eq(Mux(fraction, Mode.FRACTION, Mode.FULL)),
-            op.exact.eq(full),
-            op.bank.eq(self.bank),
+            take.eq(walk.valid & masked & rows.w_rdy & ~scanner.busy & ~start),
+            walk.ready.eq(take),
+            self.columns_en.eq(take), self.columns.eq(next_row.columns),
+            rows.w_en.eq(take), rows.w_data.eq(self._kept_row(m, next_row)),
+            scanner.start.eq(start), scanner.columns.eq(row.columns), self.mask_row.eq(row.row),
+        ]
+        m.d.sync += start.eq(take & (next_row.columns != 0))
+        with m.If(self.start):
+            m.d.sync += self.busy.eq(1)
+        with m.Elif(take):
+            m.d.sync += row.eq(next_row)
+        with m.Elif(row.last & ~start & ~scanner.busy):
+            # The last row is never without columns.
+            m.d.sync += [row.last.eq(0), self.busy.eq(0)]
+
+    def _kept_row(self, m, next_row):
+        """What the operations of a row need."""
+        config = self._config
+        kept = Signal(kept_row_layout(config))
+        score = kept.score
+        full, fraction = Signal(), Signal()
+        m.d.comb += [
+            full.eq(self.exact | self.dense),
+            fraction.eq(~full & self.integer_rows & (next_row.row >= self.integer_from)),
+            score.tag.bank.eq(self.bank), score.tag.row.eq(next_row.row),
+            score.tag.limit.eq(next_row.limit), score.tag.last.eq(next_row.last),
+            score.columns.eq(next_row.columns), score.drop.eq(self.drop),
+            score.mant.eq(self.mant), score.shift.eq(self.shift),
+            kept.exact.eq(full), kept.fraction.eq(fraction),
+            kept.chunks.eq(Mux(fraction, chunks(self.d8, 2 * config.taps),
+                               chunks(self.d8, config.taps))),
+        ]
+        return kept
+
+    def _issue(self, m, found, rows):
+        """Announces the rows and issues their blocks."""
+        layout = kept_row_layout(self._config)
+        waiting, row = data.View(layout, rows.r_data), Signal(layout)
+        base = Signal.like(self.op.payload.tag.entry)    # of the row's integer scores
+        op = self.op.payload
+        column, tag = found.payload.column, row.score.tag
+        chunk = Signal.like(op.chunk)
+        m.d.comb += [
+            op.mode.eq(Mux(row.fraction, Mode.FRACTION, Mode.FULL)),
+            op.exact.eq(row.exact),
+            op.bank.eq(tag.bank),
+            op.row.eq(tag.row),
+            op.column.eq(column),
             op.chunk.eq(chunk),
             op.first.eq(chunk == 0),
-            op.last.eq(chunk == Mux(fraction, fraction_chunks, full_chunks) - 1),
-            op.tag.integer.eq(fraction),
-            op.tag.slot.eq(slot),
+            op.last.eq(chunk == row.chunks - 1),
+            op.tag.column.eq(column),
+            op.tag.visible.eq(visibility(column, tag.limit)),
+            op.tag.last.eq(found.payload.last),
+            op.tag.integer.eq(row.fraction),
+            op.tag.entry.eq(base + column),
+            self.row.payload.eq(waiting.score),
         ]
-        self._place(m, row, found)
-        self._announce(m, next_row)
         with m.FSM():
-            with m.State("IDLE"):
-                with m.If(self.start):
-                    m.d.sync += [
-                        fraction_chunks.eq(chunks(self.d8, 2 * config.taps)),
-                        full_chunks.eq(chunks(self.d8, config.taps)),
-                    ]
-                    m.next = "ROW"
             with m.State("ROW"):
-                m.d.comb += self.busy.eq(1)
-                masked = self.dense | (self.masked_rows > next_row.row) | (next_row.columns == 0)
-                m.d.comb += self.row.valid.eq(walker.o.valid & masked)
-                with m.If(self.row.valid & self.row.ready):
-                    m.d.comb += [walker.o.ready.eq(1), self.columns_en.eq(1)]
-                    m.d.sync += [
-                        row.eq(next_row),
-                        fraction.eq(~full & self.integer_rows
-                                    & (next_row.row >= self.integer_from)),
-                    ]
-                    # The last row is never without columns.
-                    with m.If(next_row.columns != 0):
-                        m.next = "SCAN"
-            with m.State("SCAN"):
-                m.d.comb += [self.busy.eq(1), scanner.start.eq(1)]
-                m.next = "RUN"
+                m.d.comb += [self.row.valid.eq(rows.r_rdy), rows.r_en.eq(self.row.ready)]
+                with m.If(rows.r_rdy & self.row.ready):
+                    m.d.sync += row.eq(waiting)
+                    with m.If(waiting.score.columns != 0):
+                        m.next = "RUN"
             with m.State("RUN"):
-                m.d.comb += [self.busy.eq(1), self.op.valid.eq(scanner.o.valid)]
+                m.d.comb += self.op.valid.eq(found.valid)
                 with m.If(self.op.valid & self.op.ready):
                     m.d.sync += chunk.eq(chunk + 1)
                     with m.If(op.last):
                         m.d.sync += chunk.eq(0)
-                        m.d.comb += scanner.o.ready.eq(1)
-                        with m.If(found.last):
-                            m.d.sync += slot.eq(slot ^ fraction)
+                        m.d.comb += found.ready.eq(1)
+                        with m.If(found.payload.last):
+                            with m.If(row.fraction):
+                                m.d.sync += base.eq(base + row.score.columns)
                             m.next = "ROW"
-                            with m.If(row.last):
-                                m.next = "IDLE"
-        return m
-
-    def _place(self, m, row, found):
-        """The block that is issued."""
-        op = self.op.payload
-        m.d.comb += [
-            op.row.eq(row.row),
-            op.column.eq(found.column),
-            op.tag.column.eq(found.column),
-            op.tag.visible.eq(visibility(found.column, row.limit)),
-            op.tag.last.eq(found.last),
-        ]
-
-    def _announce(self, m, next_row):
-        announced = self.row.payload
-        m.d.comb += [
-            announced.tag.bank.eq(self.bank),
-            announced.tag.row.eq(next_row.row),
-            announced.tag.limit.eq(next_row.limit),
-            announced.tag.last.eq(next_row.last),
-            announced.empty.eq(next_row.columns == 0),
-            announced.drop.eq(self.drop),
-            announced.mant.eq(self.mant),
-            announced.shift.eq(self.shift),
-            self.columns.eq(next_row.columns),
-        ]

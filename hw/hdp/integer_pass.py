@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from hw.hdp.layouts import Mode, op_layout, row_layout, sparsity_row_layout
+from hw.hdp.ring import ROWS, free_entries
 from hw.hdp.rows import RowWalker
 
 __all__ = ["IntegerPass", "chunks", "visibility"]
@@ -26,9 +27,9 @@ def visibility(column, limit):
 class IntegerPass(wiring.Component):
     """Issues the integer products of a head, ceil(d / 4T) cycles per visible block.
 
-    A row takes one more cycle to begin. At most two rows are on their way to the sparsity engine,
-    which has two theta memories. Once the head is known to be kept, rows keep their integer
-    scores, of which two rows fit; earlier rows do not and are computed in full later.
+    A row takes one more cycle to begin. It does when there is room for it in the ring of thetas
+    and, once the head is known to be kept, in that of integer scores; earlier rows do not keep
+    theirs and are computed in full later.
 
     Parameters
     ----------
@@ -44,6 +45,8 @@ class IntegerPass(wiring.Component):
         The head is known to be kept and its scores are approximate.
     row_masked, row_scored : In(1)
         Strobes: the sparsity engine is through with a row; a row's kept integer scores are used.
+    masked_columns, scored_columns : In
+        Blocks of that row.
     op : Out(stream of op_layout)
     begin : Out(1)
     row : Out(sparsity_row_layout)
@@ -65,7 +68,9 @@ class IntegerPass(wiring.Component):
             "d8": In(5),
             "keep": In(1),
             "row_masked": In(1),
+            "masked_columns": In(range(config.blocks + 1)),
             "row_scored": In(1),
+            "scored_columns": In(range(config.blocks + 1)),
             "op": Out(stream.Signature(op_layout(config))),
             "begin": Out(1),
             "row": Out(sparsity_row_layout(config)),
@@ -82,7 +87,6 @@ class IntegerPass(wiring.Component):
             walker.valid_kv.eq(self.valid_kv), walker.causal.eq(self.causal),
         ]
         row = Signal(row_layout(config))
-        theta, slot = Signal(), Signal()                 # where the next row goes
         chunk_count = Signal(range(-(-config.d_max // (4 * config.taps)) + 1))
         column = Signal(config.block_width)
         chunk = Signal.like(self.op.payload.chunk)
@@ -102,8 +106,11 @@ class IntegerPass(wiring.Component):
             op.tag.last.eq(last_column),
         ]
         next_row = walker.o.payload
-        self._announce(m, next_row, theta)
-        ready = self._has_room(m)
+        m.d.comb += [
+            self.row.bank.eq(self.bank), self.row.row.eq(next_row.row),
+            self.row.columns.eq(next_row.columns), self.row.last.eq(next_row.last),
+        ]
+        ready = self._has_room(m, next_row.columns)
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.start):
@@ -117,9 +124,7 @@ class IntegerPass(wiring.Component):
                     m.d.comb += [walker.o.ready.eq(1), self.begin.eq(1),
                                  self.kept_row.eq(self.keep)]
                     m.d.sync += [
-                        row.eq(next_row), column.eq(0), theta.eq(~theta),
-                        op.tag.theta.eq(theta), op.tag.integer.eq(self.keep),
-                        op.tag.slot.eq(slot), slot.eq(slot ^ self.keep),
+                        row.eq(next_row), column.eq(0), op.tag.integer.eq(self.keep),
                     ]
                     m.next = "RUN"
             with m.State("RUN"):
@@ -127,27 +132,22 @@ class IntegerPass(wiring.Component):
                 with m.If(self.op.ready):
                     m.d.sync += chunk.eq(chunk + 1)
                     with m.If(op.last):
-                        m.d.sync += [chunk.eq(0), column.eq(column + 1)]
+                        m.d.sync += [chunk.eq(0), column.eq(column + 1),
+                                     op.tag.entry.eq(op.tag.entry + op.tag.integer)]
                         with m.If(last_column):
                             m.next = "ROW"
                             with m.If(row.last):
                                 m.next = "IDLE"
         return m
 
-    def _announce(self, m, next_row, theta):
-        m.d.comb += [
-            self.row.bank.eq(self.bank),
-            self.row.row.eq(next_row.row),
-            self.row.columns.eq(next_row.columns),
-            self.row.last.eq(next_row.last),
-            self.row.theta.eq(theta),
-        ]
-
-    def _has_room(self, m):
-        """True while theta memories, and score slots if they are needed, can take another row."""
-        theta_rows, score_rows = Signal(2), Signal(2)    # outstanding, at most two each
-        m.d.sync += [
-            theta_rows.eq(theta_rows + self.begin - self.row_masked),
-            score_rows.eq(score_rows + self.kept_row - self.row_scored),
-        ]
-        return (theta_rows != 2) & ~(self.keep & (score_rows == 2))
+    def _has_room(self, m, columns):
+        """True while a row of that many blocks fits."""
+        thetas = free_entries(m, self._config, taken=self.begin, taken_columns=columns,
+                              given=self.row_masked, given_columns=self.masked_columns,
+                              name="free_thetas")
+        scores = free_entries(m, self._config, taken=self.kept_row, taken_columns=columns,
+                              given=self.row_scored, given_columns=self.scored_columns,
+                              name="free_scores")
+        rows = Signal(range(ROWS + 1))                   # on their way to be masked
+        m.d.sync += rows.eq(rows + self.begin - self.row_masked)
+        return (rows != ROWS) & (columns <= thetas) & (~self.keep | (columns <= scores))

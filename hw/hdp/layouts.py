@@ -6,6 +6,7 @@ from amaranth.lib import data, enum
 
 from golden.config import Config
 from hw.arith.multiplier import digit_layout
+from hw.hdp.ring import ring_width
 from hw.softmax.layouts import weight_entry_layout
 
 __all__ = [
@@ -53,16 +54,14 @@ def tag_layout(config: Config) -> data.StructLayout:
     """What travels with a block of scores through the array.
 
     ``visible`` has a bit per element, index 2*query + key; ``integer`` says that the integer
-    scores are (or are to be) kept in slot ``slot`` of the integer score buffer; ``theta`` is
-    the theta memory's slot.
+    scores are (or are to be) kept, at ``entry`` of the integer score buffer.
     """
     return data.StructLayout({
         "column": config.block_width,
         "visible": 4,
         "last": 1,
         "integer": 1,
-        "slot": 1,
-        "theta": 1,
+        "entry": ring_width(config),
     })
 
 
@@ -88,7 +87,6 @@ def sparsity_row_layout(config: Config) -> data.StructLayout:
         "row": config.block_width,
         "columns": range(config.blocks + 1),
         "last": 1,
-        "theta": 1,
     })
 
 
@@ -120,11 +118,11 @@ def value_op_layout(config: Config) -> data.StructLayout:
 def score_row_layout(config: Config) -> data.StructLayout:
     """A row of blocks whose kept scores are under way.
 
-    ``empty``: it sees nothing and no score will come.
+    ``columns``: blocks that it sees; if none, no score will come.
     """
     return data.StructLayout({
         "tag": row_tag_layout(config),
-        "empty": 1,
+        "columns": range(config.blocks + 1),
         "drop": 1,
         "mant": 16,
         "shift": 6,

@@ -13,7 +13,7 @@ from hw.softmax.normalise import NormaliseLane
 __all__ = ["CHUNKS", "RowOutput", "output_row_layout"]
 
 CHUNKS = 4      # chunks that may wait between the array and the normaliser
-GROUP = 8       # words: a row is whole groups of them, a beat at most one or whole groups
+SPAN = 8        # words: a row is whole spans of them; a beat is part of one, one, or several
 
 
 def output_row_layout(config: Config) -> data.StructLayout:
@@ -39,8 +39,8 @@ def output_row_layout(config: Config) -> data.StructLayout:
 class RowOutput(wiring.Component):
     """Adds the background, normalises, and packs two output rows into beats.
 
-    A dimension of both queries per cycle; ``latency`` cycles from the last dimension of a beat to
-    the beat.
+    ``output_lanes`` dimensions of both queries per cycle; ``latency`` cycles from the last
+    dimensions of a beat to the beat.
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ class RowOutput(wiring.Component):
     chunk_taken : Out(1)
         Strobe: a chunk has been worked off; at most ``CHUNKS`` may be on their way.
     sum_bank, sum_dimension : Out
-    sum : In
-        The column sum there, in the same cycle.
+    sum : In(output_lanes x)
+        The column sums from there on, in the same cycle.
     add_en, add_bank, add_dimension, add_sum : Out
-        A column sum grows by the keys of this row.
+        Column sums grow by the keys of this row.
     add_ready : In(1)
-        It is written in this cycle; without it ``add_en`` waits, and the pipeline with it.
+        They are written in this cycle; without it ``add_en`` waits, and the pipeline with it.
     o : Out(2 streams of a beat)
         Output rows of the first and of the second query, in the packing of the ``out`` plane.
     """
@@ -71,8 +71,9 @@ class RowOutput(wiring.Component):
         chunk = data.ArrayLayout(
             data.ArrayLayout(signed(config.accumulator_width), config.taps), 2)
         pair = data.ArrayLayout(data.ArrayLayout(value_layout(config), config.taps), 2)
-        column_sum = signed(config.column_sum_width)
-        self._lanes = [NormaliseLane(config=config) for _ in range(2)]
+        column_sum = data.ArrayLayout(signed(config.column_sum_width), config.output_lanes)
+        self._lanes = [[NormaliseLane(config=config) for _ in range(config.output_lanes)]
+                       for _ in range(2)]
         super().__init__({
             "row": In(stream.Signature(output_row_layout(config))),
             "value_valid": In(1),
@@ -93,7 +94,7 @@ class RowOutput(wiring.Component):
 
     @property
     def latency(self) -> int:
-        return 2 + self._lanes[0].latency + 1
+        return 2 + self._lanes[0][0].latency + 1
 
     def elaborate(self, platform):
         m = Module()
@@ -112,15 +113,15 @@ class RowOutput(wiring.Component):
             fetches.w_en.eq(self.fetch_valid), fetches.w_data.eq(self.fetch),
         ]
 
-        # One dimension per cycle, as long as the packed beats find room.
+        # On and on, as long as the packed beats find room.
         en = Signal()
         tap = Signal(range(max(2, config.taps)))
         dimension = Signal(range(config.d_max))
         ready, last_dimension, last_tap = Signal(), Signal(), Signal()
         m.d.comb += [
             ready.eq(en & rows.r_rdy & chunks.r_rdy),
-            last_dimension.eq(dimension == Cat(0, 0, 0, row.d8) - 1),
-            last_tap.eq(last_dimension | (tap == config.taps - 1)),
+            last_dimension.eq(dimension == Cat(0, 0, 0, row.d8) - config.output_lanes),
+            last_tap.eq(last_dimension | (tap == config.taps - config.output_lanes)),
             self.chunk_taken.eq(ready & last_tap),
             chunks.r_en.eq(self.chunk_taken),
             fetches.r_en.eq(self.chunk_taken & row.fetches),
@@ -129,26 +130,31 @@ class RowOutput(wiring.Component):
             self.sum_dimension.eq(dimension),
         ]
         with m.If(ready):
-            m.d.sync += [tap.eq(Mux(last_tap, 0, tap + 1)),
-                         dimension.eq(Mux(last_dimension, 0, dimension + 1))]
+            m.d.sync += [
+                tap.eq(Mux(last_tap, 0, tap + config.output_lanes)),
+                dimension.eq(Mux(last_dimension, 0, dimension + config.output_lanes)),
+            ]
         self._normalise(m, en, ready, last_dimension, row, tap, dimension, chunks.r_data,
                         fetches.r_data)
         return m
 
     def _normalise(self, m, en, ready, last, row, tap, dimension, chunk_bits, fetch_bits):
         config = self._config
+        group = config.output_lanes
         chunk = data.View(self.value.shape(), chunk_bits)
         pair = data.View(self.fetch.shape(), fetch_bits)
-        lanes = self._lanes
+        accumulated = data.ArrayLayout(
+            data.ArrayLayout(signed(config.accumulator_width), group), 2)
+        which = tap >> (group - 1).bit_length()
 
-        # First stage: what belongs to this dimension.
+        # First stage: what belongs to these dimensions.
         first = Signal(data.StructLayout({
             "valid": 1,
             "last": 1,
             "dimension": range(config.d_max),
-            "acc": data.ArrayLayout(signed(config.accumulator_width), 2),
-            "v": data.ArrayLayout(signed(config.width + 1), 2),
-            "sum": signed(config.column_sum_width),
+            "acc": accumulated,
+            "v": data.ArrayLayout(data.ArrayLayout(signed(config.width + 1), group), 2),
+            "sum": self.sum.shape(),
             "row": output_row_layout(config),
         }))
         with m.If(en):
@@ -157,72 +163,84 @@ class RowOutput(wiring.Component):
                 first.row.eq(row), first.sum.eq(self.sum),
             ]
             for n in range(2):
-                v = data.View(value_layout(config), Array(
-                    [pair[n][t].as_value() for t in range(config.taps)])[tap])
-                m.d.sync += [
-                    first.acc[n].eq(Array(list(chunk[n]))[tap]),
-                    first.v[n].eq(Mux(row.fetches, Mux(v.sign, -v.mag, v.mag), 0)),
-                ]
+                for i in range(group):
+                    v = data.View(value_layout(config), Array(
+                        [pair[n][t].as_value() for t in range(i, config.taps, group)])[which])
+                    m.d.sync += [
+                        first.acc[n][i].eq(Array(list(chunk[n])[i::group])[which]),
+                        first.v[n][i].eq(Mux(row.fetches, Mux(v.sign, -v.mag, v.mag), 0)),
+                    ]
 
         # Second stage: the sums that the two queries see.
         second = Signal(data.StructLayout({
             "valid": 1,
             "last": 1,
-            "acc": data.ArrayLayout(signed(config.accumulator_width), 2),
-            "sum": data.ArrayLayout(signed(config.column_sum_width), 2),
+            "acc": accumulated,
+            "sum": data.ArrayLayout(self.sum.shape(), 2),
             "row": output_row_layout(config),
         }))
         # Only the last row of a head may fetch what is not a key, and nobody reads its sums again.
-        # While the pipeline stands still the same sum is written anew.
+        # While the pipeline stands still the same sums are written anew.
         m.d.comb += [
             self.add_en.eq(first.valid & first.row.fetches),
             self.add_bank.eq(first.row.bank), self.add_dimension.eq(first.dimension),
-            self.add_sum.eq(first.sum + (first.v[0] + first.v[1])),
         ]
+        m.d.comb += [self.add_sum[i].eq(first.sum[i] + (first.v[0][i] + first.v[1][i]))
+                     for i in range(group)]
         with m.If(en):
             m.d.sync += [second.valid.eq(first.valid), second.last.eq(first.last),
                          second.acc.eq(first.acc), second.row.eq(first.row)]
             for q in range(2):
-                seen = [Mux(first.row.sees[2 * q + k], first.v[k], 0) for k in range(2)]
-                m.d.sync += second.sum[q].eq(first.sum + (seen[0] + seen[1]))
-        for q, lane in enumerate(lanes):
-            m.submodules[f"lane_{q}"] = lane
-            m.d.comb += [
-                lane.en.eq(en), lane.valid.eq(second.valid), lane.acc.eq(second.acc[q]),
-                lane.e0.eq(second.row.e0[q]), lane.column_sum.eq(second.sum[q]),
-                lane.p.eq(second.row.p[q]), lane.r.eq(second.row.r[q]),
-                lane.empty.eq(second.row.empty[q]),
-            ]
+                for i in range(group):
+                    seen = [Mux(first.row.sees[2 * q + k], first.v[k][i], 0) for k in range(2)]
+                    m.d.sync += second.sum[q][i].eq(first.sum[i] + (seen[0] + seen[1]))
+        self._feed(m, en, second)
         room_ready = Signal()
-        self._pack(m, en, room_ready, lanes, second.last)
+        self._pack(m, en, room_ready, second.last)
         m.d.comb += en.eq(room_ready & (self.add_ready | ~self.add_en))
 
-    def _pack(self, m, en, room_ready, lanes, last):
+    def _feed(self, m, en, second):
+        row = second.row
+        for q, lanes in enumerate(self._lanes):
+            for i, lane in enumerate(lanes):
+                m.submodules[f"lane_{q}_{i}"] = lane
+                m.d.comb += [
+                    lane.en.eq(en), lane.valid.eq(second.valid), lane.acc.eq(second.acc[q][i]),
+                    lane.e0.eq(row.e0[q]), lane.column_sum.eq(second.sum[q][i]),
+                    lane.p.eq(row.p[q]), lane.r.eq(row.r[q]), lane.empty.eq(row.empty[q]),
+                ]
+
+    def _pack(self, m, en, room_ready, row_last):
         """Words into beats, beats into a queue per query that holds a whole row and more.
 
-        ``last`` goes into the lanes with a row's last dimension.
+        ``row_last`` enters the lanes with the last dimensions of a row.
         """
         config = self._config
-        words = min(GROUP, config.axi_data_width // config.out_width)
+        words = min(SPAN, config.axi_data_width // config.out_width)
         depth = 2 * -(-config.d_max * config.out_width // config.axi_data_width)
+        group = config.output_lanes
         word = Signal(range(max(2, words)))
         valid, full, beat_full = Signal(), Signal(), Signal()
-        m.d.comb += [valid.eq(en & lanes[0].out_valid), full.eq(valid & (word == words - 1))]
+        last = Signal()
+        m.d.comb += [
+            valid.eq(en & self._lanes[0][0].out_valid), last.eq(word == words - group),
+            full.eq(valid & last),
+        ]
         with m.If(valid):
-            m.d.sync += word.eq(Mux(word == words - 1, 0, word + 1))
-        group = self._group(m, en, lanes[0].latency, last, full, beat_full)
+            m.d.sync += word.eq(Mux(last, 0, word + group))
+        span = self._span(m, en, row_last, full, beat_full)
         room = []
-        for q, lane in enumerate(lanes):
+        for q, lanes in enumerate(self._lanes):
             queue = fifo.SyncFIFO(width=config.axi_data_width, depth=depth)
             m.submodules[f"queue_{q}"] = queue
-            full_word = Signal(signed(config.out_width), name=f"word_{q}")
-            m.d.comb += full_word.eq(lane.out)
+            outs = [Signal(signed(config.out_width), name=f"word_{q}_{i}") for i in range(group)]
+            m.d.comb += [out.eq(lane.out) for out, lane in zip(outs, lanes, strict=True)]
             beat = Signal(words * config.out_width, name=f"beat_{q}")
-            shifted = Cat(beat[config.out_width :], full_word)
+            shifted = Cat(beat[group * config.out_width :], *outs)
             with m.If(valid):
                 m.d.sync += beat.eq(shifted)
             m.d.comb += [
-                queue.w_data.eq(self._gathered(m, group, full, shifted, q)),
+                queue.w_data.eq(self._gathered(m, span, full, shifted, q)),
                 queue.w_en.eq(beat_full),
                 self.o[q].valid.eq(queue.r_rdy), self.o[q].payload.eq(queue.r_data),
                 queue.r_en.eq(self.o[q].ready),
@@ -230,31 +248,32 @@ class RowOutput(wiring.Component):
             room.append(queue.w_rdy)
         m.d.comb += room_ready.eq(room[0] & room[1])
 
-    def _group(self, m, en, latency, last, full, beat_full):
-        """Which group of its beat is ``full``, and whether the beat is; groups end with rows."""
-        groups = self._config.axi_data_width // (GROUP * self._config.out_width)
-        group = Signal(range(max(1, groups)))
-        if groups < 2:
+    def _span(self, m, en, row_last, full, beat_full):
+        """Which span of its beat is ``full``, and whether the beat is: it ends with its row."""
+        spans = self._config.axi_data_width // (SPAN * self._config.out_width)
+        span = Signal(range(max(1, spans)))
+        if spans < 2:
             m.d.comb += beat_full.eq(full)
-            return group
-        ends = Signal(latency)
+            return span
+        ends = Signal(self._lanes[0][0].latency)
         with m.If(en):
-            m.d.sync += ends.eq(Cat(last, ends))
-        m.d.comb += beat_full.eq(full & (ends[-1] | (group == groups - 1)))
+            m.d.sync += ends.eq(Cat(row_last, ends))
+        m.d.comb += beat_full.eq(full & (ends[-1] | (span == spans - 1)))
         with m.If(full):
-            m.d.sync += group.eq(Mux(beat_full, 0, group + 1))
-        return group
+            m.d.sync += span.eq(Mux(beat_full, 0, span + 1))
+        return span
 
-    def _gathered(self, m, group, full, words, query):
-        """The groups of a beat so far and ``words``, zero beyond."""
-        if not len(group):
+    def _gathered(self, m, span, full, words, query):
+        """The spans of a beat so far and ``words``, zero beyond."""
+        if not len(span):
             return words
-        held = Signal(data.ArrayLayout(len(words), (1 << len(group)) - 1), name=f"groups_{query}")
+        count = 1 << len(span)
+        held = Signal(data.ArrayLayout(len(words), count - 1), name=f"spans_{query}")
         parts = []
-        for n in range(1 << len(group)):
-            if n < len(held):
-                with m.If(full & (group == n)):
+        for n in range(count):
+            before = held[n] if n < count - 1 else 0
+            parts.append(Mux(span == n, words, Mux(span > n, before, 0)))
+            if n < count - 1:
+                with m.If(full & (span == n)):
                     m.d.sync += held[n].eq(words)
-            earlier = held[n] if n < len(held) else 0
-            parts.append(Mux(group == n, words, Mux(group > n, earlier, 0)))
         return Cat(*parts)

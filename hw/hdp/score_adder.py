@@ -2,12 +2,13 @@
 """Puts the parts of kept scores together and gathers a row of them."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from hw.hdp.layouts import row_tag_layout, score_row_layout, scores_layout, tag_layout
-from hw.softmax.layouts import buffer_address_layout, row_token_layout, score_entry_layout
+from hw.hdp.ring import ROWS, free_entries, ring_width
+from hw.softmax.layouts import row_token_layout, score_entry_layout, score_index_width
 
 __all__ = ["ScoreAdder"]
 
@@ -17,8 +18,11 @@ class ScoreAdder(wiring.Component):
 
     Takes a block per cycle, in the order of the announced rows. Two cycles after a block it is in
     the score buffer; the row's token follows its last block by four cycles, or the announcement
-    of an empty row by two. One row at a time is under way between its announcement and the
-    acceptance of its token, so that the two slots of the score buffer suffice.
+    of an empty row by two.
+
+    The score buffer is a ring of as many entries as two of the longest rows have. A row is
+    announced when there is room for all its visible blocks, and gives them back when the token of
+    the row after it is taken.
 
     Parameters
     ----------
@@ -30,11 +34,11 @@ class ScoreAdder(wiring.Component):
         From the array: integer scores to be kept if ``tag.integer``; the kept blocks' fraction or
         full products. ``early`` is the tag one cycle ahead.
     row : In(stream of score_row_layout)
-        A row is about to come.
+        A row is about to come, after those announced before.
     token : Out(stream of row_token_layout)
         The row is complete.
-    row_scored : Out(1)
-        Strobe: a row's kept integer scores are not needed any more.
+    row_scored, scored_columns : Out
+        Strobe: the kept integer scores of a row of so many blocks are not needed any more.
     score_addr, score_data
         Read port of the score buffer, data in the next cycle.
     """
@@ -51,73 +55,111 @@ class ScoreAdder(wiring.Component):
             "row": In(stream.Signature(score_row_layout(config))),
             "token": Out(stream.Signature(row_token_layout(config, self._tag.size))),
             "row_scored": Out(1),
-            "score_addr": In(buffer_address_layout(config)),
+            "scored_columns": Out(range(config.blocks + 1)),
+            "score_addr": In(score_index_width(config)),
             "score_data": Out(score_entry_layout(config)),
         })
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        active = Signal()
-        row = Signal(score_row_layout(config))
-        slot = Signal()
-        done = Signal()
-        m.d.comb += self.row.ready.eq(~active)
-        with m.If(self.row.valid & self.row.ready):
-            m.d.sync += [active.eq(1), row.eq(self.row.payload), slot.eq(~slot)]
-        with m.If(self.token.valid & self.token.ready):
-            m.d.sync += [active.eq(0), self.token.valid.eq(0)]
-
+        m.submodules.rows = rows = fifo.SyncFIFO(
+            width=score_row_layout(config).size, depth=ROWS)
+        m.d.comb += [
+            rows.w_en.eq(self.row.valid & self.row.ready), rows.w_data.eq(self.row.payload),
+        ]
         added, tag, valid = self._add(m)
-        entry_index = self._store(m, added, tag, valid, slot)
+        base, count = self._store(m, added, tag, valid)
+        kept, top, complete, integer = self._statistics(m, added, tag, valid)
 
+        row = data.View(score_row_layout(config), rows.r_data)
+        done = Signal()
+        token = Signal(row_token_layout(config, self._tag.size))
+        m.d.comb += [
+            # Announcements take a cycle each, so that an empty row is through before the next
+            # row's last block.
+            done.eq(complete | (rows.r_rdy & (row.columns == 0))),
+            rows.r_en.eq(done),
+            token.base.eq(base), token.count.eq(Mux(complete, count, 0)),
+            token.limit.eq(row.tag.limit), token.drop.eq(row.drop),
+            token.mant.eq(row.mant), token.shift.eq(row.shift), token.tag.eq(row.tag),
+            token.top.eq(top),
+        ]
+        m.d.comb += [token.kept[q].eq(Mux(complete, kept[q], 0)) for q in range(2)]
+        m.d.comb += [self.row_scored.eq(complete & integer), self.scored_columns.eq(row.columns)]
+        self._hand_over(m, done, Cat(token, row.columns))
+        return m
+
+    def _hand_over(self, m, done, token_and_columns):
+        """Queues the tokens and keeps account of the score buffer."""
+        config = self._config
+        m.submodules.tokens = tokens = fifo.SyncFIFO(width=len(token_and_columns), depth=ROWS)
+        columns = Signal(range(config.blocks + 1))
+        m.d.comb += [
+            tokens.w_en.eq(done), tokens.w_data.eq(token_and_columns),
+            self.token.valid.eq(tokens.r_rdy), tokens.r_en.eq(self.token.ready),
+            Cat(self.token.payload, columns).eq(tokens.r_data),
+        ]
+        announced, taken = Signal(), Signal()
+        in_work = Signal(range(ROWS + 1))
+        held = Signal.like(columns)             # by the row whose token was taken last
+        free = free_entries(m, config, taken=announced, taken_columns=self.row.payload.columns,
+                            given=taken, given_columns=held, name="free")
+        m.d.comb += [
+            announced.eq(self.row.valid & self.row.ready),
+            taken.eq(self.token.valid & self.token.ready),
+            self.row.ready.eq((in_work != ROWS) & (self.row.payload.columns <= free)),
+        ]
+        m.d.sync += in_work.eq(in_work + announced - taken)
+        with m.If(taken):
+            m.d.sync += held.eq(columns)
+
+    def _statistics(self, m, added, tag, valid):
+        """Kept keys and the largest score of both queries; a strobe when a row's are there, and
+        whether it had integer scores."""
+        config = self._config
         # The largest of the two keys, then of the row. A query that sees the second key of a block
         # sees the first as well.
         best = Signal(data.ArrayLayout(signed(config.score_width), 2))
         seen = Signal(data.ArrayLayout(range(3), 2))
-        best_valid, best_last = Signal(), Signal()
+        best_valid, best_first, best_last, best_integer = (
+            Signal(name=f"best_{name}") for name in ("valid", "first", "last", "integer"))
+        first = Signal(init=1)
         for q in range(2):
             a, b = added[2 * q], added[2 * q + 1]
             see_a, see_b = tag.visible[2 * q], tag.visible[2 * q + 1]
             m.d.sync += [best[q].eq(Mux(see_b & (b > a), b, a)),
                          seen[q].eq(see_a + see_b)]
-        m.d.sync += [best_valid.eq(valid), best_last.eq(valid & tag.last)]
+        m.d.sync += [best_valid.eq(valid), best_first.eq(first), best_last.eq(valid & tag.last),
+                     best_integer.eq(tag.integer)]
+        with m.If(valid):
+            m.d.sync += first.eq(tag.last)
         top = Signal(data.ArrayLayout(signed(config.score_width), 2))
         kept = Signal(data.ArrayLayout(config.length_width, 2))
+        complete, integer = Signal(), Signal()
         for q in range(2):
-            with m.If(best_valid & (seen[q] != 0)):
-                m.d.sync += kept[q].eq(kept[q] + seen[q])
-                with m.If((kept[q] == 0) | (best[q] > top[q])):
+            before = Mux(best_first, 0, kept[q])
+            with m.If(best_valid):
+                m.d.sync += kept[q].eq(before + seen[q])
+                with m.If((seen[q] != 0) & ((before == 0) | (best[q] > top[q]))):
                     m.d.sync += top[q].eq(best[q])
-        m.d.sync += done.eq(best_last | (self.row.valid & self.row.ready & self.row.payload.empty))
-
-        token = self.token.payload
-        with m.If(done):
-            m.d.sync += [
-                token.slot.eq(slot), token.count.eq(entry_index), token.limit.eq(row.tag.limit),
-                token.kept.eq(kept), token.top.eq(top), token.drop.eq(row.drop),
-                token.mant.eq(row.mant), token.shift.eq(row.shift), token.tag.eq(row.tag),
-                self.token.valid.eq(1),
-                entry_index.eq(0), kept.eq(0),
-            ]
-        return m
+        m.d.sync += [complete.eq(best_last), integer.eq(best_integer)]
+        return kept, top, complete, integer
 
     def _add(self, m):
         """Scores of a block, their tag and their valid bit, registered."""
         config = self._config
         m.submodules.integer = integer = memory.Memory(
             shape=data.ArrayLayout(signed(config.int_score_width), 4),
-            depth=2 << config.block_width, init=[])
+            depth=1 << ring_width(config), init=[])
         write, read = integer.write_port(), integer.read_port()
         m.d.comb += [
             write.en.eq(self.integer_valid & self.tag.integer),
-            write.addr.eq(Cat(self.tag.column, self.tag.slot)),
-            read.addr.eq(Cat(self.early.column, self.early.slot)),
+            write.addr.eq(self.tag.entry), read.addr.eq(self.early.entry),
         ]
         added = Signal(scores_layout(config))
         tag, valid = Signal(tag_layout(config)), Signal()
         m.d.sync += [tag.eq(self.tag), valid.eq(self.score_valid)]
-        m.d.comb += self.row_scored.eq(valid & tag.last & tag.integer)
         for n in range(4):
             score = self.score[n]
             m.d.comb += write.data[n].eq(score)
@@ -125,20 +167,28 @@ class ScoreAdder(wiring.Component):
             m.d.sync += added[n].eq(Mux(self.tag.integer, whole, score))
         return added, tag, valid
 
-    def _store(self, m, added, tag, valid, slot):
-        """Writes the block to the score buffer; its index in the row."""
+    def _store(self, m, added, tag, valid):
+        """Writes the block to the score buffer; base and entries of the row that is complete."""
+        config = self._config
         m.submodules.scores = scores = memory.Memory(
-            shape=score_entry_layout(self._config), depth=2 << self._config.block_width, init=[])
+            shape=score_entry_layout(config), depth=1 << score_index_width(config), init=[])
         write, read = scores.write_port(), scores.read_port()
-        index = Signal(range(self._config.blocks + 1))
+        tail, base = Signal.like(self.score_addr), Signal.like(self.score_addr)
+        count = Signal(range(config.blocks + 1))
         m.d.comb += [
             write.en.eq(valid),
-            write.addr.eq(Cat(index[: self._config.block_width], slot)),
+            write.addr.eq(tail),
             write.data.column.eq(tag.column),
             write.data.score.eq(added),
-            read.addr.eq(Cat(self.score_addr.index, self.score_addr.slot)),
+            read.addr.eq(self.score_addr),
             self.score_data.eq(read.data),
         ]
+        # The statistics are two cycles behind.
+        row = [Signal(data.StructLayout({"base": base.shape(), "count": count.shape()}),
+                      name=f"row_{n}") for n in range(2)]
+        m.d.sync += [row[0].base.eq(base), row[0].count.eq(count + 1), row[1].eq(row[0])]
         with m.If(valid):
-            m.d.sync += index.eq(index + 1)
-        return index
+            m.d.sync += [tail.eq(tail + 1), count.eq(count + 1)]
+            with m.If(tag.last):
+                m.d.sync += [base.eq(tail + 1), count.eq(0)]
+        return row[1].base, row[1].count

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sparsity engine: theta, row-balanced threshold, mask and head decision."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, memory, wiring
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, fifo, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.hdp import RHO_FRAC
 from hw.hdp.layouts import head_layout, sparsity_row_layout, tag_layout
+from hw.hdp.ring import ROWS, ring_width
 
 __all__ = ["SparsityEngine"]
 
 
 class SparsityEngine(wiring.Component):
-    """Prunes a row of blocks while the next one is computed.
+    """Prunes a row of blocks while the next ones are computed.
 
     Takes a block of integer scores per cycle; at the end of a row (END_R) makes its threshold and
     a bit of mask per cycle. The mask of a row of n blocks is complete n + 8 cycles after its last
@@ -34,8 +35,8 @@ class SparsityEngine(wiring.Component):
     clear, clear_bank : In
         A new head begins in that bank.
     begin, row : In
-        Strobe: the scores of this row follow, to the theta memory ``row.theta``; rows take the
-        two in turn, each when the row before the previous one is masked.
+        Strobe: the scores of this row follow. At most ``ROWS`` rows, of together as many blocks
+        as a ring holds, may have begun and not been masked.
     rho, tau : In
         Of the head whose row is at END_R, that is of ``bank``.
     valid, score, tag : In
@@ -44,8 +45,8 @@ class SparsityEngine(wiring.Component):
         The head at END_R.
     mask_en, mask_row, mask_column, mask_bit : Out
         Mask bit of ``bank``.
-    masked : Out(1)
-        Strobe: the mask of ``bank``'s row ``mask_row`` is complete.
+    masked, masked_columns : Out
+        Strobe: the mask of ``bank``'s row ``mask_row`` of so many blocks is complete.
     reached : Out(1)
         Strobe in every row of ``bank`` from that on with which theta_head has reached tau, before
         the row's first mask bit.
@@ -73,6 +74,7 @@ class SparsityEngine(wiring.Component):
             "mask_column": Out(config.block_width),
             "mask_bit": Out(1),
             "masked": Out(1),
+            "masked_columns": Out(range(config.blocks + 1)),
             "reached": Out(1),
             "end_head": Out(1),
             "heads": Out(data.ArrayLayout(head_layout(config), 2)),
@@ -87,17 +89,17 @@ class SparsityEngine(wiring.Component):
             "max": config.theta_width,
         })
         m.submodules.theta = theta = memory.Memory(
-            shape=config.theta_width, depth=2 << config.block_width, init=[])
-        rows = Signal(data.ArrayLayout(sparsity_row_layout(config), 2))
-        with m.If(self.begin):
-            m.d.sync += rows[self.row.theta].eq(self.row)
+            shape=config.theta_width, depth=1 << ring_width(config), init=[])
+        m.submodules.rows = rows = fifo.SyncFIFO(width=len(self.row.as_value()), depth=ROWS)
+        m.submodules.stats = stats = fifo.SyncFIFO(width=self._stats.size, depth=ROWS)
+        m.d.comb += [rows.w_en.eq(self.begin), rows.w_data.eq(self.row)]
         with m.If(self.clear):
             m.d.sync += self.heads[self.clear_bank].eq(0)
-        stats, full = self._collect(m, theta.write_port())
-        self._prune(m, theta.read_port(), rows, stats, full)
+        self._collect(m, theta.write_port(), stats)
+        self._prune(m, theta.read_port(), rows, stats)
         return m
 
-    def _collect(self, m, write):
+    def _collect(self, m, write, stats):
         """Theta of each block into the theta memory; statistics of finished rows."""
         config = self._config
         magnitudes = [Signal(config.int_score_width, name=f"magnitude_{n}") for n in range(4)]
@@ -113,11 +115,8 @@ class SparsityEngine(wiring.Component):
             tag.append(Signal(tag_layout(config), name=f"tag_{n}"))
             m.d.sync += [valid[-1].eq(valid[-2]), tag[-1].eq(tag[-2])]
         valid, tag = valid[-1], tag[-1]
-        m.d.comb += [
-            write.en.eq(valid),
-            write.addr.eq(Cat(tag.column, tag.theta)),
-            write.data.eq(theta),
-        ]
+        tail = Signal(ring_width(config))
+        m.d.comb += [write.en.eq(valid), write.addr.eq(tail), write.data.eq(theta)]
         running = Signal(self._stats)
         first = Signal(init=1)
         update = Signal(self._stats)
@@ -126,19 +125,13 @@ class SparsityEngine(wiring.Component):
             update.min.eq(Mux(first | (theta < running.min), theta, running.min)),
             update.max.eq(Mux(first | (theta > running.max), theta, running.max)),
         ]
-        # Two rows may wait, one per theta memory.
-        stats = Signal(data.ArrayLayout(self._stats, 2))
-        full = Signal(2)
+        m.d.comb += [stats.w_en.eq(valid & tag.last), stats.w_data.eq(update)]
         with m.If(valid):
-            m.d.sync += [running.eq(update), first.eq(tag.last)]
-            with m.If(tag.last):
-                m.d.sync += [stats[tag.theta].eq(update), full.bit_select(tag.theta, 1).eq(1)]
-        return stats, full
+            m.d.sync += [tail.eq(tail + 1), running.eq(update), first.eq(tag.last)]
 
-    def _prune(self, m, read, rows, stats, full):
+    def _prune(self, m, read, rows, stats):
         """Threshold and mask of the finished rows in turn."""
         config = self._config
-        current = Signal()               # theta memory at END_R
         row = Signal(sparsity_row_layout(config))
         total = Signal(config.theta_width + config.block_width)
         ext = Signal(config.theta_width)
@@ -150,16 +143,18 @@ class SparsityEngine(wiring.Component):
         column = Signal(range(config.blocks + 1))
         scan = Signal()
         head = self.heads[self.bank]
-        m.d.comb += [self.bank.eq(row.bank), self.mask_row.eq(row.row)]
-        self._compare(m, read, row, current, bound, column, scan)
+        m.d.comb += [self.bank.eq(row.bank), self.mask_row.eq(row.row),
+                     self.masked_columns.eq(row.columns),
+                     rows.r_en.eq(self.masked), stats.r_en.eq(self.masked)]
+        self._compare(m, read, row, bound, column, scan)
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [row.eq(rows[current]), column.eq(0)]
-                with m.If(full.bit_select(current, 1)):
+                m.d.sync += [row.eq(rows.r_data), column.eq(0)]
+                with m.If(stats.r_rdy):
                     m.next = "LOAD"
             with m.State("LOAD"):
-                s = stats[current]
+                s = data.View(self._stats, stats.r_data)
                 m.d.sync += [
                     total.eq(s.sum),
                     ext.eq(Mux(self.rho < 0, s.min, s.max)),
@@ -187,20 +182,20 @@ class SparsityEngine(wiring.Component):
             with m.State("SCAN"):
                 with m.If(self.mask_en & (self.mask_column == row.columns - 1)):
                     m.d.comb += [self.masked.eq(1), self.end_head.eq(row.last)]
-                    m.d.sync += [full.bit_select(current, 1).eq(0), current.eq(~current)]
                     m.next = "IDLE"
 
-    def _compare(self, m, read, row, current, bound, column, scan):
+    def _compare(self, m, read, row, bound, column, scan):
         """Mask bits, four cycles after their columns.
 
         Theta memory, a register as block RAMs are slow, n * theta, comparison: the first one comes
         when the bound is just there.
         """
+        head = Signal(ring_width(self._config))     # of the ring; rows are read as they came
         with m.If(scan):
-            m.d.sync += column.eq(column + 1)
+            m.d.sync += [column.eq(column + 1), head.eq(head + 1)]
             with m.If(column == row.columns - 1):
                 m.d.sync += scan.eq(0)
-        m.d.comb += read.addr.eq(Cat(column[: self._config.block_width], current))
+        m.d.comb += read.addr.eq(head)
         theta = Signal(self._config.theta_width)
         product = Signal.like(bound)
         m.d.sync += [theta.eq(read.data), product.eq(row.columns * theta)]

@@ -17,8 +17,9 @@ __all__ = ["ValuePass"]
 class ValuePass(wiring.Component):
     """Runs over the weights of a row for each chunk of dimensions, an operation per cycle.
 
-    A row's first operation comes 6 cycles after its result, if V is loaded by then. A row without
-    weights has one operation per chunk, with weights of 0.
+    A row's first operation comes 5 cycles after its result, if V is loaded by then, or right after
+    the last one of the row before. A row without weights has one operation per chunk, with weights
+    of 0.
 
     Output stationary: the 2 x T accumulators of a chunk are finished before the next one is
     begun. A causal row with a background needs the keys that its queries see and the previous
@@ -92,31 +93,27 @@ class ValuePass(wiring.Component):
         }))
         running = Signal()
         done = self._walk(m, now, running)
-        with m.FSM():
-            with m.State("IDLE"):
-                with m.If(self.result.valid):
-                    m.next = "OFFSET"
-            with m.State("OFFSET"):
-                m.next = "EDGE"
-            with m.State("EDGE"):
-                with m.If(self.loaded):
-                    m.next = "ACCEPT"
-            with m.State("ACCEPT"):
-                m.d.comb += self.row.valid.eq(1)
-                with m.If(self.row.ready):
-                    m.d.comb += self.result.ready.eq(1)
-                    m.d.sync += [
-                        now.bank.eq(tag.bank), now.slot.eq(result.slot),
-                        now.zero.eq(result.count == 0), now.fetches.eq(fetches),
-                        now.pair.eq(edge),
-                        now.last_index.eq(Mux(result.count == 0, 0, result.count - 1)),
-                        now.chunks.eq(chunks(self.d8, config.taps)),
-                    ]
-                    m.next = "RUN"
-            with m.State("RUN"):
-                m.d.comb += running.eq(1)
-                with m.If(done):
-                    m.next = "IDLE"
+        # What a row needs is worked out while the one before it is read.
+        settled = Signal(range(3))
+        accept = Signal()
+        m.d.comb += [
+            self.row.valid.eq((settled == 2) & self.loaded & (~running | done)),
+            accept.eq(self.row.valid & self.row.ready),
+            self.result.ready.eq(accept),
+        ]
+        with m.If(accept):
+            m.d.sync += [
+                settled.eq(0), running.eq(1),
+                now.bank.eq(tag.bank), now.slot.eq(result.slot),
+                now.zero.eq(result.count == 0), now.fetches.eq(fetches), now.pair.eq(edge),
+                now.last_index.eq(Mux(result.count == 0, 0, result.count - 1)),
+                now.chunks.eq(chunks(self.d8, config.taps)),
+            ]
+        with m.Else():
+            with m.If(self.result.valid & (settled != 2)):
+                m.d.sync += settled.eq(settled + 1)
+            with m.If(done):
+                m.d.sync += running.eq(0)
         return m
 
     def _announce(self, m, result, tag, edge, fetches):
@@ -155,7 +152,7 @@ class ValuePass(wiring.Component):
         at_end = ~fetch & (index == now.last_index)
         step, done = Signal(), Signal()
         m.d.comb += [
-            step.eq(running & (queue.level <= 1) & ~(at_start & (pending == CHUNKS))),
+            step.eq(running & (queue.level <= 2) & ~(at_start & (pending == CHUNKS))),
             done.eq(step & at_end & (chunk == now.chunks - 1)),
         ]
         m.d.sync += pending.eq(pending + (step & at_start) - self.chunk_taken)

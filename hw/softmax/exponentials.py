@@ -12,11 +12,11 @@ from golden.softmax import EXP_FRAC, SCALE_BITS
 from .exp2 import Exp2
 from .exponent import Exponent
 from .layouts import (
-    buffer_address_layout,
     item_layout,
     row_background_layout,
     row_token_layout,
     score_entry_layout,
+    score_index_width,
 )
 from .pieces import delayed
 
@@ -67,7 +67,7 @@ class RowExponentials(wiring.Component):
         super().__init__({
             "en": In(1),
             "i": In(stream.Signature(row_token_layout(config, tag_width))),
-            "score_addr": Out(buffer_address_layout(config)),
+            "score_addr": Out(score_index_width(config)),
             "score_data": In(score_entry_layout(config)),
             "item": Out(item_layout(config)),
             "e": Out(ArrayLayout(EXP_FRAC + 1, config.softmax_lanes)),
@@ -123,17 +123,15 @@ class RowExponentials(wiring.Component):
             "valid": 1,
             "background": 1,
             "phase": range(self._phases),
-            "index": config.block_width,
+            "index": score_index_width(config),
         }))
-        slot = Signal()
         left = Signal(range(config.blocks + 1))
         with m.If(taken):
             m.d.sync += [
                 address.valid.eq(1),
                 address.background.eq(1),
                 address.phase.eq(0),
-                address.index.eq(0),
-                slot.eq(self.i.payload.slot),
+                address.index.eq(self.i.payload.base),
                 left.eq(self.i.payload.count),
             ]
         with m.Elif(address.valid):
@@ -152,8 +150,7 @@ class RowExponentials(wiring.Component):
         m.d.sync += shown.first.eq(is_first), shown.last.eq(is_last)
         # The buffer reads in every cycle: while the pipeline stands still it must read again what
         # it shows.
-        m.d.comb += self.score_addr.slot.eq(slot)
-        m.d.comb += self.score_addr.index.eq(Mux(self.en, address.index, shown.index))
+        m.d.comb += self.score_addr.eq(Mux(self.en, address.index, shown.index))
         return shown
 
     def _scores(self, m, shown):

@@ -9,16 +9,21 @@ from golden.softmax import EXP_FRAC, MANT_BITS, RECIP_BITS, SCALE_BITS
 
 __all__ = [
     "SHIFT_INDEX_BITS", "buffer_address_layout", "item_layout", "row_background_layout",
-    "row_result_layout", "row_token_layout", "score_entry_layout", "weight_entry_layout",
-    "weight_pair_layout",
+    "row_result_layout", "row_token_layout", "score_entry_layout", "score_index_width",
+    "weight_entry_layout", "weight_pair_layout",
 ]
 
 SHIFT_INDEX_BITS = 3       # a pair's shift is SHIFT_STEP times 0 to 5
 
 
 def buffer_address_layout(config: Config) -> StructLayout:
-    """Where a kept block lies in the score buffer or the weight buffer."""
+    """Where a kept block lies in the weight buffer."""
     return StructLayout({"index": config.block_width, "slot": 1})
+
+
+def score_index_width(config: Config) -> int:
+    """Bits of an index into the score buffer, a ring."""
+    return config.block_width + 1
 
 
 def score_entry_layout(config: Config) -> StructLayout:
@@ -50,10 +55,10 @@ def row_token_layout(config: Config, tag_width: int) -> StructLayout:
 
     ``limit`` is the number of keys each query sees, ``kept`` how many of them lie in kept blocks,
     ``top`` the largest score among those (anything where there are none). ``count`` entries lie
-    in ``slot`` of the score buffer. ``mant`` and ``shift`` encode the scale.
+    in the score buffer from ``base`` on. ``mant`` and ``shift`` encode the scale.
     """
     return StructLayout({
-        "slot": 1,
+        "base": score_index_width(config),
         "count": range(config.blocks + 1),
         "limit": ArrayLayout(config.length_width, 2),
         "kept": ArrayLayout(config.length_width, 2),

@@ -15,6 +15,7 @@ from .layouts import (
     row_result_layout,
     row_token_layout,
     score_entry_layout,
+    score_index_width,
     weight_entry_layout,
     weight_pair_layout,
 )
@@ -67,7 +68,7 @@ class SoftmaxUnit(wiring.Component):
         self._reciprocal = Reciprocal(config=config)
         super().__init__({
             "i": In(stream.Signature(row_token_layout(config, tag_width))),
-            "score_addr": Out(buffer_address_layout(config)),
+            "score_addr": Out(score_index_width(config)),
             "score_data": In(score_entry_layout(config)),
             "weight_en": Out(1),
             "weight_addr": Out(buffer_address_layout(config)),

@@ -12,8 +12,10 @@ from tests.hw.helpers import simulate
 CONFIGS = [load_config("hdp_tiny"),
            Config(name="wide", width=12, frac=8, d_max=32, l_max=16, axi_data_width=128),
            Config(name="ragged", width=8, frac=3, d_max=24, l_max=6, axi_data_width=128),
-           Config(name="narrow", width=12, frac=5, d_max=8, l_max=2, axi_data_width=64),
-           Config(name="beat", width=8, frac=4, d_max=8, l_max=10, axi_data_width=128),
+           Config(name="narrow", width=12, frac=5, d_max=8, l_max=2, axi_data_width=64,
+                  output_lanes=1),
+           Config(name="beat", width=8, frac=4, d_max=8, l_max=10, axi_data_width=128,
+                  output_lanes=4),
            Config(name="widest", width=8, frac=4, d_max=24, l_max=10, axi_data_width=512)]
 
 
@@ -23,14 +25,15 @@ class _Model:
     def __init__(self, dut, config):
         self.dut = dut
         self.lanes = beat_dims(config)[2]
+        self.group = config.output_lanes
         self.sums = np.zeros((2, -(-config.d_max // self.lanes) * self.lanes), np.int64)
         self.waiting = None
 
     async def cycle(self, ctx, rng, config, load=None, add=None):
-        """A cycle with a beat ``(bank, row, place, codes, base)`` and a sum
-        ``(bank, dimension, sum)`` or without; true if the latter was taken."""
-        dut = self.dut
-        bank, dimension = int(rng.integers(2)), int(rng.integers(config.d_max))
+        """A cycle with a beat ``(bank, row, place, codes, base)`` and sums
+        ``(bank, dimension, sums)`` or without; true if the latter were taken."""
+        dut, group = self.dut, self.group
+        bank, dimension = int(rng.integers(2)), group * int(rng.integers(config.d_max // group))
         ctx.set(dut.bank, bank)
         ctx.set(dut.dimension, dimension)
         ctx.set(dut.load_en, load is not None)
@@ -46,17 +49,29 @@ class _Model:
             for name, value in zip(("bank", "dimension", "sum"), add, strict=True):
                 ctx.set(getattr(dut, f"add_{name}"), value)
         assert ctx.get(dut.add_ready) == (self.waiting is None)
-        assert ctx.get(dut.sum) == self.sums[bank, dimension]
+        assert _sums(ctx, dut) == self.sums[bank, dimension : dimension + group].tolist()
         await ctx.tick()
         taken = add is not None and self.waiting is None
         if taken:
-            self.sums[add[0], add[1]] = add[2]
+            self.sums[add[0], add[1] : add[1] + group] = add[2]
         if self.waiting:
             where, row, place, codes, base = self.waiting
             part = self.sums[where, place * self.lanes : (place + 1) * self.lanes]
             part[:] = part * (row != 0) + np.array(codes) * (row < base)
         self.waiting = load
         return taken
+
+
+def _sums(ctx, dut):
+    return [ctx.get(dut.sum[n]) for n in range(len(dut.sum))]
+
+
+def _replacement(config, rng):
+    """A dimension and sums from there on, the lowest one often among them."""
+    group, half = config.output_lanes, 1 << config.column_sum_width - 1
+    sums = rng.integers(-half, half, group)
+    sums[rng.random(group) < 0.3] = -half
+    return group * int(rng.integers(config.d_max // group)), sums.tolist()
 
 
 def _plane(config, rng):
@@ -78,7 +93,6 @@ def test_load_and_add(config, stall):
     rng = np.random.default_rng(3)
     dut = ColumnSum(config=config)
     model = _Model(dut, config)
-    half = 1 << config.column_sum_width - 1
     replaced = []
 
     async def bench(ctx):
@@ -92,19 +106,19 @@ def test_load_and_add(config, stall):
             while beats:
                 load = beats.pop(0) if rng.random() >= stall else None
                 if add is None and rng.random() < 0.5:
-                    add = (head & 1 ^ 1, int(rng.integers(config.d_max)),
-                           int(rng.integers(-half, half)))
+                    add = (head & 1 ^ 1, *_replacement(config, rng))
                 if await model.cycle(ctx, rng, config, load, add):
                     replaced.append(add)
                     add = None
             # Whatever the model says: these are the sums of the plane.
             await model.cycle(ctx, rng, config)
             ctx.set(dut.bank, head & 1)
-            for dimension in range(min(v.shape[1], config.d_max)):
+            for dimension in range(0, min(v.shape[1], config.d_max), model.group):
                 ctx.set(dut.dimension, dimension)
-                assert ctx.get(dut.sum) == v[:base, dimension].sum()
-        for _ in range(8):      # every sum can be replaced right after another
-            await model.cycle(ctx, rng, config, None, (1, int(rng.integers(config.d_max)), -half))
+                assert _sums(ctx, dut) == v[:base].sum(axis=0)[
+                    dimension : dimension + model.group].tolist()
+        for _ in range(8):      # sums can be replaced right after others
+            await model.cycle(ctx, rng, config, None, (1, *_replacement(config, rng)))
         await model.cycle(ctx, rng, config)
 
     simulate(dut, bench)

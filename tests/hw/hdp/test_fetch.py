@@ -6,6 +6,7 @@ import pytest
 
 from hw.hdp.fetch import FetchUponMask, MaskScanner
 from hw.hdp.layouts import Mode
+from hw.hdp.ring import ring_width
 from tests.hw.hdp.heads import BlockRow, block_rows, random_shape, small_config
 from tests.hw.helpers import simulate
 
@@ -21,59 +22,73 @@ def random_mask(rng, row_columns, columns, density):
 
 
 class ScannerBench:
-    """Expects the kept columns of ``rows``: (columns, mask bits, all)."""
+    """Expects the kept columns of ``rows``: (columns, mask bits, all).
 
-    def __init__(self, config, rows, *, stall=0.0, seed=0):
+    With ``ahead`` the next row is started as soon as the scanner is free.
+    """
+
+    def __init__(self, config, rows, *, stall=0.0, seed=0, ahead=False):
         self.dut = MaskScanner(config=config)
-        self.rows, self.stall, self.rng = rows, stall, Random(seed)
+        self.rows, self.stall, self.rng, self.ahead = rows, stall, Random(seed), ahead
         self.cycles = []            # per row, from its start to its last column
-        self.bit = 0
+        self.starts = []
+        self.expected = []
+        self.cycle = 0
+        self.offered = False
 
     async def _tick(self, ctx, bits):
-        """The mask answers in the next cycle."""
-        address = ctx.get(self.dut.mask_column)
+        """Takes what comes; the mask answers in the next cycle."""
+        dut = self.dut
+        ready = self.rng.random() >= self.stall
+        ctx.set(dut.o.ready, ready)
+        valid = ctx.get(dut.o.valid)
+        assert valid or not self.offered
+        if valid:
+            o = ctx.get(dut.o.payload)
+            assert (o.column, o.last) == self.expected[0]
+            if ready:
+                self.expected.pop(0)
+                if o.last:
+                    self.cycles.append(self.cycle - self.starts[len(self.cycles)])
+        self.offered = valid and not ready
+        address = ctx.get(dut.mask_column)
         await ctx.tick()
-        ctx.set(self.dut.mask_bit, bits[address])
+        self.cycle += 1
+        ctx.set(dut.mask_bit, bits[address])
 
     async def _row(self, ctx, columns, bits, keep_all):
         dut = self.dut
         ctx.set(dut.columns, columns)
         ctx.set(dut.all, keep_all)
         ctx.set(dut.start, 1)
-        expected = [n for n in range(columns) if bits[n] or keep_all]
-        expected = [(n, n == expected[-1]) for n in expected]
-        cycle, offered = 0, None
-        while expected:
-            ready = self.rng.random() >= self.stall
-            ctx.set(dut.o.ready, ready)
-            if ctx.get(dut.o.valid):
-                o = ctx.get(dut.o.payload)
-                assert (o.column, o.last) == expected[0]
-                if ready:
-                    expected.pop(0)
-            else:
-                assert not offered
-            offered = ctx.get(dut.o.valid) and not ready
+        kept = [n for n in range(columns) if bits[n] or keep_all]
+        self.expected += [(n, n == kept[-1]) for n in kept]
+        self.starts.append(self.cycle)
+        await self._tick(ctx, bits)
+        ctx.set(dut.start, 0)
+        assert ctx.get(dut.busy)
+        while ctx.get(dut.busy) or (self.expected and not self.ahead):
             await self._tick(ctx, bits)
-            cycle += 1
-            ctx.set(dut.start, 0)
-        self.cycles.append(cycle - 1)
-        for _ in range(self.rng.choice([0, 0, 1, 6])):
-            assert not ctx.get(dut.o.valid)
+        # The last bit is looked at in the cycle after it was asked for.
+        await self._tick(ctx, bits)
+        for _ in range(0 if self.ahead else self.rng.choice([0, 0, 1, 6])):
             await self._tick(ctx, bits)
 
     def run(self):
         async def testbench(ctx):
             for row in self.rows:
                 await self._row(ctx, *row)
+            while self.expected:
+                await self._tick(ctx, self.rows[-1][1])
 
         simulate(self.dut, testbench)
         return self
 
 
+@pytest.mark.parametrize("ahead", [False, True])
 @pytest.mark.parametrize("stall", [0.0, 0.3, 0.9])
 @pytest.mark.parametrize("l_max", [2, 24, 32])
-def test_scanner(l_max, stall):
+def test_scanner(l_max, stall, ahead):
     config = small_config(l_max=l_max)
     rng = Random(l_max)
     rows = []
@@ -81,7 +96,7 @@ def test_scanner(l_max, stall):
         columns = rng.choice([1, config.blocks, rng.randint(1, config.blocks)])
         rows.append((columns, random_mask(rng, columns, 1 << config.block_width,
                                           rng.choice(DENSITIES)), rng.random() < 0.2))
-    ScannerBench(config, rows, stall=stall, seed=l_max).run()
+    ScannerBench(config, rows, stall=stall, seed=l_max, ahead=ahead).run()
 
 
 def test_scanner_timing():
@@ -128,16 +143,19 @@ class Bench:
         Chance per cycle that the array does something else.
     late : float
         Chance per cycle that neither the mask nor the score adder gets on. When it is 0 the mask
-        waits until the rows without columns have been announced.
+        waits until the rows without columns have been taken.
     """
 
     def __init__(self, config, heads, *, stall=0.0, late=0.0, seed=0):
         self.config, self.heads, self.stall, self.late = config, heads, stall, late
         self.dut = FetchUponMask(config=config)
         self.rng = Random(seed)
-        self.slot = 0
+        self.entry = 0
         self.masked = 0             # rows of the head whose mask is complete
+        self.scans = []             # rows of the head that are still to be taken
+        self.rows = []              # (head, row) to be announced
         self.ops = []
+        self.room = 0
         self.times = []             # per row: cycle of its announcement and of its operations
         self.cycle = 0
 
@@ -151,30 +169,28 @@ class Bench:
                 "exact": head.exact or head.dense, "row": row.row, "column": column,
                 "chunk": chunk, "first": chunk == 0, "last": chunk == count - 1,
                 "tag": {"column": column, "visible": row.visible[column],
-                        "last": column == kept[-1], "integer": fraction, "slot": self.slot}}
+                        "last": column == kept[-1], "integer": fraction,
+                        "entry": (self.entry + column) % (1 << ring_width(self.config))}}
                for column in kept for chunk in range(count)]
-        self.slot ^= bool(fraction and kept)
+        self.entry += fraction * row.columns
         return ops
 
     @staticmethod
     def _plain(op):
         tag = {name: getattr(op.tag, name)
-               for name in ("column", "visible", "last", "integer", "slot")}
+               for name in ("column", "visible", "last", "integer", "entry")}
         return {name: getattr(op, name) for name in (
             "mode", "bank", "exact", "row", "column", "chunk", "first", "last")} | {"tag": tag}
 
     def _check_row(self, ctx, head, row):
         o = ctx.get(self.dut.row.payload)
-        assert (o.tag.bank, o.tag.row, (o.tag.limit[0], o.tag.limit[1]), o.tag.last, o.empty,
+        assert (o.tag.bank, o.tag.row, (o.tag.limit[0], o.tag.limit[1]), o.tag.last, o.columns,
                 o.drop, (o.mant, o.shift)) == (head.bank, row.row, row.limit, row.last,
-                                               row.columns == 0, head.drop, head.scale)
-        # The engine knows nothing of a row without columns.
-        assert head.dense or row.columns == 0 or self.masked > row.row
-        assert ctx.get(self.dut.columns) == row.columns
+                                               row.columns, head.drop, head.scale)
 
-    def _advance(self, ctx, head, rows):
+    def _advance(self, ctx, head):
         """Another row of the mask is complete; integer scores are known as late as can be."""
-        if not self.late and rows and not rows[0].columns:
+        if not self.late and self.scans and not self.scans[0].columns:
             return
         if not head.dense and self.masked < len(head.rows) and self.rng.random() >= self.late:
             self.masked += 1
@@ -184,15 +200,44 @@ class Bench:
             ctx.set(self.dut.integer_rows, known)
             ctx.set(self.dut.integer_from, head.integer_from if known else 0)
 
+    def _take(self, ctx):
+        """Checks and takes what is offered in this cycle."""
+        dut, rng = self.dut, self.rng
+        ready, row_ready = rng.random() >= self.stall, self.room == 0
+        ctx.set(dut.op.ready, ready)
+        ctx.set(dut.row.ready, row_ready)
+        self.room = max(0, self.room - 1)
+        if ctx.get(dut.row.valid):
+            assert not ctx.get(dut.op.valid) and not self.ops
+            head, row = self.rows[0]
+            self._check_row(ctx, head, row)
+            if row_ready:
+                self.ops = self._ops(head, row)
+                self.rows.pop(0)
+                self.times.append([self.cycle])
+                self.room = rng.randrange(20) if rng.random() < self.late else 0
+        elif ctx.get(dut.op.valid):
+            assert self._plain(ctx.get(dut.op.payload)) == self.ops[0]
+            if ready:
+                self.ops.pop(0)
+                self.times[-1].append(self.cycle)
+
     async def _tick(self, ctx, head):
-        row, column = ctx.get(self.dut.mask_row), ctx.get(self.dut.mask_column)
+        dut = self.dut
+        self._take(ctx)
+        if ctx.get(dut.columns_en):
+            row = self.scans.pop(0)
+            # The engine knows nothing of a row without columns.
+            assert head.dense or row.columns == 0 or self.masked > row.row
+            assert ctx.get(dut.columns) == row.columns
+        row, column = ctx.get(dut.mask_row), ctx.get(dut.mask_column)
         await ctx.tick()
         self.cycle += 1
         known = row < len(head.masks)
-        ctx.set(self.dut.mask_bit, head.masks[row][column] if known else 0)
+        ctx.set(dut.mask_bit, head.masks[row][column] if known else 0)
 
     async def _head(self, ctx, head):
-        dut, rng = self.dut, self.rng
+        dut = self.dut
         for name, value in zip(("valid_q", "valid_kv", "causal", "mant", "shift"),
                                (*head.shape, *head.scale), strict=True):
             ctx.set(getattr(dut, name), value)
@@ -201,41 +246,32 @@ class Bench:
         for name in ("masked_rows", "integer_rows", "integer_from"):
             ctx.set(getattr(dut, name), 0)
         self.masked = 0
+        self.scans = list(head.rows)
+        self.rows += [(head, row) for row in head.rows]
         assert not ctx.get(dut.busy)
         ctx.set(dut.start, 1)
         await self._tick(ctx, head)
         ctx.set(dut.start, 0)
-        rows, room = list(head.rows), 0
-        while rows or self.ops:
-            assert ctx.get(dut.busy)
-            self._advance(ctx, head, rows)
-            ready, row_ready = rng.random() >= self.stall, not self.ops and room == 0
-            ctx.set(dut.op.ready, ready)
-            ctx.set(dut.row.ready, row_ready)
-            room = max(0, room - 1)
-            assert ctx.get(dut.columns_en) == (ctx.get(dut.row.valid) and row_ready)
-            if ctx.get(dut.row.valid):
-                assert not ctx.get(dut.op.valid)
-                self._check_row(ctx, head, rows[0])
-                if row_ready:
-                    self.ops = self._ops(head, rows.pop(0))
-                    self.times.append([self.cycle])
-                    room = rng.randrange(20) if rng.random() < self.late else 0
-            elif ctx.get(dut.op.valid):
-                assert self._plain(ctx.get(dut.op.payload)) == self.ops[0]
-                if ready:
-                    self.ops.pop(0)
-                    self.times[-1].append(self.cycle)
+        assert ctx.get(dut.busy)
+        while ctx.get(dut.busy):
+            self._advance(ctx, head)
             await self._tick(ctx, head)
+        assert not self.scans
+        # The last bit is looked at in the cycle after it was asked for.
+        await self._tick(ctx, head)
 
     def run(self):
         async def testbench(ctx):
             for head in self.heads:
                 await self._head(ctx, head)
                 for _ in range(self.rng.choice([0, 8])):
-                    assert not any(ctx.get(x) for x in (self.dut.busy, self.dut.op.valid,
-                                                        self.dut.row.valid))
                     await self._tick(ctx, head)
+            while self.rows or self.ops:
+                await self._tick(ctx, head)
+            for _ in range(8):
+                assert not any(ctx.get(x) for x in (self.dut.busy, self.dut.op.valid,
+                                                    self.dut.row.valid))
+                await self._tick(ctx, head)
 
         simulate(self.dut, testbench)
         return self
@@ -287,8 +323,17 @@ def test_long_dimensions():
 
 
 def test_timing():
-    """Five cycles before a row's first operation, and none between those of adjacent blocks."""
+    """A row of n columns every n + 2 cycles where each is one operation, else without a gap."""
     config = small_config(multipliers=64)
-    bench = Bench(config, [Head(bank=0, shape=(6, 16, 0), d8=2, density=1.0)]).run()
-    for announced, *ops in bench.times:
-        assert [cycle - announced for cycle in ops] == list(range(5, 5 + 8))
+    shapes = (0, (6, 16, 0)), (1, (2, 16, 0))
+    times = Bench(config, [Head(bank=bank, shape=shape, d8=2, density=1.0)
+                           for bank, shape in shapes]).run().times
+    assert [cycle - times[0][0] for cycle in times[0][1:]] == list(range(4, 4 + 8))
+    for before, after in zip(times[:2], times[1:3], strict=True):
+        assert [cycle - before[-1] for cycle in after] == [1, *range(3, 3 + 8)]
+    # With two operations a block the mask is read ahead, in the next head as well.
+    times = Bench(config, [Head(bank=bank, shape=shape, d8=4, density=1.0, integer_from=None)
+                           for bank, shape in shapes]).run().times
+    for before, after in zip(times[:2], times[1:3], strict=True):
+        assert [cycle - before[-1] for cycle in after] == list(range(1, 2 + 16))
+    assert times[3][0] <= times[2][-1] + 2

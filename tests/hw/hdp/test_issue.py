@@ -29,8 +29,7 @@ def block(rng, kind, size):
             mode = Mode.INTEGER if kind == "integer" else rng.choice([Mode.FRACTION, Mode.FULL])
             op |= {"mode": mode, "exact": rng.randrange(2), "row": rng.randrange(CONFIG.blocks),
                    "tag": {"column": column, "visible": rng.randrange(16), "last": rng.randrange(2),
-                           "integer": rng.randrange(2), "slot": rng.randrange(2),
-                           "theta": rng.randrange(2)}}
+                           "integer": rng.randrange(2), "entry": rng.randrange(2)}}
         ops.append(op)
     return ops
 

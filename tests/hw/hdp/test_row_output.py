@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from amaranth.hdl import Cat, Elaboratable, Module, signed
+from amaranth.hdl import Cat, Elaboratable, Module
 from amaranth.lib import memory
 
 from golden.config import Config
@@ -16,15 +16,17 @@ from hw.hdp.row_output import CHUNKS, RowOutput
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIGS = [Config(name="tiny", width=8, frac=4, d_max=16, l_max=8, multipliers=8,
-                  axi_data_width=64),
+                  output_lanes=1, axi_data_width=64),
            Config(name="wide", width=12, frac=8, d_max=24, l_max=8, multipliers=16,
-                  axi_data_width=128),
+                  output_lanes=2, axi_data_width=128),
+           Config(name="beat", width=12, frac=8, d_max=16, l_max=8, multipliers=8,
+                  output_lanes=2, axi_data_width=64),
            Config(name="ragged", width=8, frac=4, d_max=24, l_max=8, multipliers=64,
-                  axi_data_width=64),
+                  output_lanes=4, axi_data_width=64),
            Config(name="short_rows", width=8, frac=4, d_max=40, l_max=8, multipliers=16,
-                  axi_data_width=512),
+                  output_lanes=4, axi_data_width=512),
            Config(name="short_wide_rows", width=12, frac=8, d_max=24, l_max=8, multipliers=32,
-                  axi_data_width=512)]
+                  output_lanes=1, axi_data_width=512)]
 
 
 @dataclass(eq=False)
@@ -146,9 +148,10 @@ class _Bench(Elaboratable):
 
     def __init__(self, config):
         self.dut = RowOutput(config=config)
+        self.group = config.output_lanes
         self.bits = (config.d_max - 1).bit_length()
-        self.sums = memory.Memory(shape=signed(config.column_sum_width), depth=2 << self.bits,
-                                  init=[])
+        self.sums = memory.Memory(shape=self.dut.sum.shape(), init=[],
+                                  depth=(2 << self.bits) // self.group)
 
     def elaborate(self, platform):
         m = Module()
@@ -156,17 +159,18 @@ class _Bench(Elaboratable):
         m.submodules.sums = self.sums
         write, read = self.sums.write_port(), self.sums.read_port(domain="comb")
         m.d.comb += [
-            read.addr.eq(Cat(dut.sum_dimension, dut.sum_bank)),
+            read.addr.eq(Cat(dut.sum_dimension, dut.sum_bank) >> (self.group - 1).bit_length()),
             dut.sum.eq(read.data),
-            write.addr.eq(Cat(dut.add_dimension, dut.add_bank)),
+            write.addr.eq(Cat(dut.add_dimension, dut.add_bank) >> (self.group - 1).bit_length()),
             write.data.eq(dut.add_sum),
             write.en.eq(dut.add_en & dut.add_ready),
         ]
         return m
 
     def load(self, ctx, bank, sums):
-        for dimension, value in enumerate(sums.tolist()):
-            ctx.set(self.sums.data[bank << self.bits | dimension], value)
+        for dimension in range(0, len(sums), self.group):
+            ctx.set(self.sums.data[(bank << self.bits | dimension) // self.group],
+                    sums[dimension : dimension + self.group].tolist())
 
 
 def _words(beats, config):
@@ -249,11 +253,11 @@ def test_heads(config, stall_in, stall_out):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 @pytest.mark.parametrize("causal", [False, True])
-def test_a_dimension_per_cycle(config, causal):
+def test_its_dimensions_per_cycle(config, causal):
     heads = [_head(config, np.random.default_rng(22), 0, causal)]
     rows, d = len(heads[0][0]), heads[0][0][0].expected.shape[1]
     cycles, _, latency = _run(config, heads, 0)
-    assert cycles == rows * d + latency + 1
+    assert cycles == rows * d // config.output_lanes + latency + 1
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)

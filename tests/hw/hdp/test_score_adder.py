@@ -9,6 +9,7 @@ import pytest
 
 from golden import hdp
 from golden.config import Config, load_config
+from hw.hdp.ring import ring_width
 from hw.hdp.score_adder import ScoreAdder
 from sim.jobs import Recipe, build
 from tests.hw.helpers import receive, simulate, stall_cases
@@ -26,14 +27,14 @@ def _blocks(scores, row, column):
 
 @dataclass(eq=False)
 class _Row:
-    """A row of blocks of a job; ``slot`` is None where it has no integer scores."""
+    """A row of blocks of a job; its integer scores lie from ``base`` on, or there are none."""
 
     config: Config
     job: hdp.Job
     result: hdp.HeadResult
     index: int
     bank: int
-    slot: int | None
+    base: int | None
 
     def __post_init__(self):
         limits = np.append(hdp.visible_limits(self.job), 0)
@@ -44,28 +45,33 @@ class _Row:
         self.fraction = fq @ ik.T + iq @ fk.T
 
     @property
+    def visible(self):
+        """Blocks that the row sees."""
+        return -(-max(self.limits) // 2)
+
+    @property
     def announcement(self):
         last = 2 * self.index + 2 >= self.job.valid_q
         return {"tag": {"bank": self.bank, "row": self.index, "limit": self.limits,
                         "last": int(last)},
-                "empty": int(not self.columns), "drop": int(self.job.drop),
+                "columns": self.visible, "drop": int(self.job.drop),
                 "mant": self.job.scale[0], "shift": self.job.scale[1]}
 
     def _tag(self, column, last):
         seen = [2 * column + key < limit for limit in self.limits for key in range(2)]
         return {"column": column, "visible": sum(bit << n for n, bit in enumerate(seen)),
-                "last": int(last), "integer": int(self.slot is not None),
-                "slot": self.slot or 0, "theta": 0}
+                "last": int(last), "integer": int(self.base is not None),
+                "entry": ((self.base or 0) + column) % (1 << ring_width(self.config))}
 
     def integer_ops(self):
         """All visible blocks."""
-        count = -(-max(self.limits) // 2)
+        count = self.visible
         return [("integer", _blocks(self.integer, self.index, c), self._tag(c, c == count - 1))
                 for c in range(count)]
 
     def score_ops(self):
         """The kept blocks."""
-        scores = self.fraction if self.slot is not None else self.result.scores
+        scores = self.fraction if self.base is not None else self.result.scores
         return [("score", _blocks(scores, self.index, c), self._tag(c, c == self.columns[-1]))
                 for c in self.columns]
 
@@ -98,8 +104,8 @@ class _Row:
 
 
 def _rows(config, rng, count):
-    """Rows of random heads; some have integer scores, in slots 0, 1, 0, 1..."""
-    rows, slot = [], 0
+    """Rows of random heads; some have integer scores, one behind the other."""
+    rows, base = [], 0
     for bank in range(count):
         l_q, l_kv = rng.randint(1, config.l_max), rng.randint(1, config.l_max)
         causal = rng.random() < 0.5
@@ -118,18 +124,23 @@ def _rows(config, rng, count):
         for index in range(-(-job.valid_q // 2)):
             row = _Row(config, job, result, index, bank & 1, None)
             if not exact and row.columns and rng.random() < 0.7:
-                row.slot, slot = slot, slot ^ 1
+                row.base = base
+                base += row.visible
             rows.append(row)
     return rows
 
 
 class _Source:
-    """The array and fetch upon mask: integer scores of two rows ahead, scores of one row."""
+    """The array and fetch upon mask: integer scores ahead as far as they fit, scores in order.
+
+    A row is announced once all scores of the one before are on their way.
+    """
 
     def __init__(self, dut, config, rows, rng, stall):
         self.dut, self.config, self.rows, self.rng, self.stall = dut, config, rows, rng, stall
-        self.with_integer = [row for row in rows if row.slot is not None]
-        self.scored = self.written = self.announced = 0
+        self.with_integer = [row for row in rows if row.base is not None]
+        self.scored = self.written = self.announced = 0     # rows
+        self.free = 2 * config.blocks
         self.integer_ops, self.score_ops = [], []
         self.integer_left = list(self.with_integer)
 
@@ -137,12 +148,14 @@ class _Source:
         """A tag and scores that mean nothing."""
         rng, half = self.rng, 1 << self.config.int_score_width - 1
         tag = {"column": rng.randrange(self.config.blocks), "visible": rng.getrandbits(4),
-               "last": 1, "integer": integer, "slot": rng.getrandbits(1), "theta": 0}
+               "last": 1, "integer": integer, "entry": rng.randrange(2 * self.config.blocks)}
         return [rng.randrange(-half, half) for _ in range(4)], tag
 
     def _choose(self):
         """What the array puts out two cycles from now, or None."""
-        if not self.integer_ops and self.integer_left and self.written < self.scored + 2:
+        if (not self.integer_ops and self.integer_left
+                and self.integer_left[0].visible <= self.free):
+            self.free -= self.integer_left[0].visible
             self.integer_ops = self.integer_left.pop(0).integer_ops()
         if self.rng.random() < self.stall:
             return None
@@ -156,9 +169,15 @@ class _Source:
             return ("integer", *self._noise(0))         # of a row that keeps no integer scores
         return None
 
+    def _scored(self, strobe, columns):
+        if strobe:
+            assert columns == self.with_integer[self.scored].visible
+            self.scored += 1
+            self.free += columns
+
     def _may_announce(self):
         row = self.rows[self.announced]
-        return row.slot is None or self.with_integer.index(row) < self.written
+        return row.base is None or self.with_integer.index(row) < self.written
 
     async def run(self, ctx):
         dut = self.dut
@@ -173,29 +192,29 @@ class _Source:
             ctx.set(dut.early, planned[2] if planned else self._noise(1)[1])
             valid = ctx.get(dut.row.valid)
             if not valid and self.announced < len(self.rows) and self._may_announce() \
-                    and self.rng.random() >= self.stall:
+                    and not self.score_ops and self.rng.random() >= self.stall:
                 valid = True
                 ctx.set(dut.row.payload, self.rows[self.announced].announcement)
                 ctx.set(dut.row.valid, 1)
-            _, _, ready, scored = await ctx.tick().sample(dut.row.ready, dut.row_scored)
-            self.scored += scored
+            _, _, ready, scored, columns = await ctx.tick().sample(
+                dut.row.ready, dut.row_scored, dut.scored_columns)
+            self._scored(scored, columns)
             if valid and ready:
-                assert not self.score_ops, "a row was taken before the last one's end"
                 self.score_ops = self.rows[self.announced].score_ops()
                 self.announced += 1
                 ctx.set(dut.row.valid, 0)
         ctx.set(dut.score_valid, 0)
         ctx.set(dut.integer_valid, 0)
         while self.scored < len(self.with_integer):
-            _, _, scored = await ctx.tick().sample(dut.row_scored)
-            self.scored += scored
+            _, _, *scored = await ctx.tick().sample(dut.row_scored, dut.scored_columns)
+            self._scored(*scored)
 
 
-async def _read_row(ctx, dut, slot, count):
+async def _read_row(ctx, dut, base, count):
     """``count`` entries of the score buffer, one per cycle."""
     entries = []
-    for index in range(count):
-        ctx.set(dut.score_addr, {"index": index, "slot": slot})
+    for index in range(base, base + count):
+        ctx.set(dut.score_addr, index % (1 << len(dut.score_addr)))
         await ctx.tick()
         entry = ctx.get(dut.score_data)
         entries.append((entry.column, [entry.score[n] for n in range(4)]))
@@ -207,7 +226,7 @@ async def _read_row(ctx, dut, slot, count):
 def test_rows(config, stall_in, stall_out):
     rng = Random(f"{config.name}{stall_in}{stall_out}")
     rows = _rows(config, rng, 6)
-    assert any(not row.columns for row in rows) and any(row.slot is not None for row in rows)
+    assert any(not row.columns for row in rows) and any(row.base is not None for row in rows)
     dut = ScoreAdder(config=config)
     source = _Source(dut, config, rows, rng, stall_in)
 
@@ -215,9 +234,9 @@ def test_rows(config, stall_in, stall_out):
         for row in rows:
             [token] = await receive(ctx, dut.token, 1, rng, stall_out)
             row.check_token(token)
-            for _ in range(rng.randrange(10)):      # the next row's scores come meanwhile
+            for _ in range(rng.choice([0, 9, 60])):     # the next rows' scores come meanwhile
                 await ctx.tick()
-            assert await _read_row(ctx, dut, token.slot, token.count) == row.entries()
+            assert await _read_row(ctx, dut, token.base, token.count) == row.entries()
         for _ in range(10):
             await ctx.tick()
             assert not ctx.get(dut.token.valid)
@@ -230,17 +249,15 @@ def test_latency():
     """Block to buffer, and last block to token; a block per cycle."""
     dut = ScoreAdder(config=TINY)
     columns = [3, 4, 9]
-    tag = {"visible": 15, "integer": 0, "slot": 0, "theta": 0}
+    tag = {"visible": 15, "integer": 0, "entry": 0}
     token_at = []
 
     async def bench(ctx):
-        ctx.set(dut.row.payload, {"tag": {"limit": [32, 32]}})
+        ctx.set(dut.row.payload, {"tag": {"limit": [32, 32]}, "columns": 16})
         ctx.set(dut.row.valid, 1)
         await ctx.tick()
         ctx.set(dut.row.valid, 0)
-        assert not ctx.get(dut.row.ready)
         ctx.set(dut.score_valid, 1)
-        ctx.set(dut.score_addr, {"index": 0, "slot": 1})
         for cycle in range(10):
             if cycle < len(columns):
                 ctx.set(dut.tag, {**tag, "column": columns[cycle], "last": int(cycle == 2)})
@@ -252,7 +269,7 @@ def test_latency():
             # Written at the end of cycle 1, so read in cycle 2 and there in cycle 3.
             assert ctx.get(dut.score_data.column) == (3 if cycle + 1 >= 3 else 0)
         assert token_at.index(1) == 2 + 4
-        assert await _read_row(ctx, dut, 1, 3) == [(c, [n] * 4) for n, c in enumerate(columns)]
+        assert await _read_row(ctx, dut, 0, 3) == [(c, [n] * 4) for n, c in enumerate(columns)]
 
     simulate(dut, bench)
 
@@ -263,12 +280,42 @@ def test_empty_row_takes_two_cycles():
     async def bench(ctx):
         ctx.set(dut.token.ready, 1)
         for cycle in range(9):
-            ctx.set(dut.row.payload, {"empty": 1, "mant": cycle})
+            ctx.set(dut.row.payload, {"columns": 0, "mant": cycle})
             ctx.set(dut.row.valid, 1)
             _, _, ready, valid, token = await ctx.tick().sample(
                 dut.row.ready, dut.token.valid, dut.token.payload)
-            assert (ready, valid) == (cycle % 3 == 0, cycle % 3 == 2)
+            assert (ready, valid) == (1, cycle >= 2)
             if valid:
-                assert (token.mant, token.count, token.slot) == (cycle - 2, 0, cycle % 2 ^ 1)
+                assert (token.mant, token.count) == (cycle - 2, 0)
+
+    simulate(dut, bench)
+
+
+def test_rows_wait_for_room():
+    """Two of the longest rows fit, and the first is given back with the third row's token."""
+    dut = ScoreAdder(config=TINY)
+    tag = {"visible": 15, "integer": 0, "entry": 0, "last": 1}
+
+    async def bench(ctx):
+        async def row(columns):
+            ctx.set(dut.row.payload, {"columns": columns})
+            ctx.set(dut.row.valid, 1)
+            _, _, ready = await ctx.tick().sample(dut.row.ready)
+            ctx.set(dut.row.valid, 0)
+            if ready:
+                ctx.set(dut.tag, tag)
+                ctx.set(dut.score_valid, 1)
+                await ctx.tick()
+                ctx.set(dut.score_valid, 0)
+                await ctx.tick().repeat(6)
+            return ready
+
+        assert [await row(n) for n in (16, 16, 1)] == [1, 1, 0]
+        await receive(ctx, dut.token, 1)
+        assert not await row(1)                 # the softmax unit still reads the first
+        await receive(ctx, dut.token, 1)
+        assert [await row(n) for n in (8, 8, 1)] == [1, 1, 0]
+        await receive(ctx, dut.token, 2)
+        assert [await row(n) for n in (4, 4, 4, 4, 4)] == [1, 1, 1, 1, 0]
 
     simulate(dut, bench)

@@ -8,6 +8,7 @@ import pytest
 
 from golden.config import load_config
 from golden.hdp import block_mask
+from hw.hdp.ring import ROWS
 from hw.hdp.sparsity import SparsityEngine
 from tests.hw.hdp.heads import BlockRow, block_rows, random_shape, small_config
 from tests.hw.helpers import simulate
@@ -85,16 +86,17 @@ class Bench:
     stall : float
         Chance per cycle that no block comes.
     ahead : int
-        Rows that may be begun before the oldest one is masked, 1 or 2.
+        Rows that may be begun before the oldest one is masked, as far as the ring holds them.
     """
 
-    def __init__(self, config, heads, *, stall=0.0, ahead=2, seed=0):
+    def __init__(self, config, heads, *, stall=0.0, ahead=ROWS, seed=0):
         self.heads, self.stall, self.ahead = heads, stall, ahead
         self.dut = SparsityEngine(config=config)
         self.rng = Random(seed)
         self.rows = [(head, n) for head in heads for n in range(len(head.rows))]
         self.begun = self.masked = 0
-        self.blocks = deque()       # of begun rows: (theta, column, visible, last, scores)
+        self.capacity = 2 * config.blocks
+        self.blocks = deque()       # of begun rows: (column, visible, last, scores)
         self.events = []
         self.cleared = {}           # bank: head
         self.heads_done = 0
@@ -114,10 +116,9 @@ class Bench:
         block = self.blocks and rng.random() >= self.stall
         ctx.set(dut.valid, bool(block))
         if block:
-            theta, column, visible, last, scores = self.blocks.popleft()
+            column, visible, last, scores = self.blocks.popleft()
             ctx.set(dut.score, scores)
-            ctx.set(dut.tag, {"column": column, "visible": visible, "last": last,
-                              "theta": theta})
+            ctx.set(dut.tag, {"column": column, "visible": visible, "last": last})
             if last:
                 self.at.append([self.cycle])
         # A row begins while the last scores of the previous one are still in the array.
@@ -125,17 +126,18 @@ class Bench:
         if (self.begun < len(self.rows) and self.begun - self.masked < self.ahead
                 and len(self.blocks) <= 3):
             head, n = self.rows[self.begun]
-            if self.cleared.get(head.bank) is head:
+            held = sum(head.rows[n].columns for head, n in self.rows[self.masked : self.begun + 1])
+            if self.cleared.get(head.bank) is head and held <= self.capacity:
                 self._begin(ctx, head, n)
 
     def _begin(self, ctx, head, n):
-        row, theta = head.rows[n], self.begun % 2
+        row = head.rows[n]
         ctx.set(self.dut.begin, 1)
         ctx.set(self.dut.row, {"bank": head.bank, "row": row.row, "columns": row.columns,
-                               "last": row.last, "theta": theta})
+                               "last": row.last})
         self.begun += 1
         for column, visible in enumerate(row.visible):
-            self.blocks.append((theta, column, visible, column == row.columns - 1,
+            self.blocks.append((column, visible, column == row.columns - 1,
                                 head.scores[n, column].tolist()))
         so_far, bits = head.expected[n]
         if so_far >= head.tau:
@@ -165,6 +167,8 @@ class Bench:
                                           ctx.get(dut.mask_column), ctx.get(dut.mask_bit),
                                           masked, end)
             if masked:
+                head, n = self.rows[self.masked]
+                assert ctx.get(dut.masked_columns) == head.rows[n].columns
                 self.at[self.masked].append(self.cycle)
                 self.masked += 1
             if end:
@@ -193,7 +197,7 @@ def random_heads(config, count, seed):
             for n in range(count)]
 
 
-@pytest.mark.parametrize("stall, ahead", [(0.0, 2), (0.0, 1), (0.6, 2), (0.9, 1)])
+@pytest.mark.parametrize("stall, ahead", [(0.0, ROWS), (0.0, 1), (0.6, ROWS), (0.9, 2)])
 def test_random_heads(stall, ahead):
     config = small_config()
     Bench(config, random_heads(config, 16, 3), stall=stall, ahead=ahead).run()

@@ -268,7 +268,7 @@ def test_an_operation_per_cycle():
                 "r": [0, 0], "p": [0, 0], "empty": [0, 0]},
                [{"column": c, "row": [_weight(rng), _weight(rng)]} for c in range(7)])
     (offered,), cycles = _run(config, [row], 0, 0.0, 0.0)
-    assert cycles[0] == offered + 6
+    assert cycles[0] == offered + 5
     assert len(cycles) == 8 * 8
     assert cycles == list(range(cycles[0], cycles[0] + len(cycles)))
 

@@ -8,7 +8,7 @@ from amaranth.sim import Simulator
 
 from golden.hdp import Job, _weights
 from golden.softmax import SHIFT_STEP, encode_scale, reciprocal
-from hw.softmax.layouts import weight_entry_layout
+from hw.softmax.layouts import score_index_width, weight_entry_layout
 
 __all__ = ["Row", "UnitBench", "random_row", "special_rows"]
 
@@ -34,14 +34,14 @@ class Row:
         job = Job(q=zeros[:2], k=zeros, v=zeros, scale=self.scale, drop=self.drop)
         self.weights, self.e0, self.den = _weights(job, self.scores, self.keep, visible)
 
-    def token(self, slot: int, tag: int) -> dict:
+    def token(self, base: int, tag: int) -> dict:
         lowest = self.scores.min() - 1
         top = np.where(self.keep, self.scores, lowest).max(axis=1)
         has_kept = self.keep.any(axis=1)
         # Anything where nothing is kept: sometimes the largest score, sometimes the smallest.
         top = np.where(has_kept, top, self.scores.max() if tag % 2 else self.scores.min())
         return {
-            "slot": slot, "count": len(self.columns), "limit": [int(x) for x in self.limits],
+            "base": base, "count": len(self.columns), "limit": [int(x) for x in self.limits],
             "kept": self.keep.sum(axis=1).tolist(), "top": top.tolist(), "drop": int(self.drop),
             "mant": self.scale[0], "shift": self.scale[1], "tag": tag,
         }
@@ -115,7 +115,7 @@ def random_row(config, rng, most=None) -> Row:
 class UnitBench:
     """Runs rows through a SoftmaxUnit and compares everything that it writes with golden.
 
-    The producer overwrites a score slot as soon as the unit takes the next token. The consumer
+    The producer overwrites a row's scores as soon as the unit takes the next token. The consumer
     looks at a row's weights when it takes the result, and again when it takes the next one.
 
     Members
@@ -129,7 +129,9 @@ class UnitBench:
     def __init__(self, dut, config, rows, *, stalls=None, tags=1 << 5):
         self.dut, self.config, self.rows, self.tags = dut, config, rows, tags
         self.stalls = stalls
-        self.scores = [[self.POISON] * (1 << config.block_width) for _ in range(2)]
+        self.scores = [self.POISON] * (1 << score_index_width(config))
+        ends = np.cumsum([0, *(len(row.columns) for row in rows)]) + 3
+        self.places = [np.arange(*ends[n : n + 2]) % len(self.scores) for n in range(len(rows))]
         self.weights = [{}, {}]
         self.taken, self.given = [], []
         self.layout = weight_entry_layout(config)
@@ -155,11 +157,11 @@ class UnitBench:
                 break
             self._drive(ctx, cycle)
             sample = ctx.tick().sample(
-                dut.i.valid & dut.i.ready, dut.o.valid & dut.o.ready, dut.score_addr.slot,
-                dut.score_addr.index, dut.weight_en, dut.weight_addr.slot, dut.weight_addr.index,
+                dut.i.valid & dut.i.ready, dut.o.valid & dut.o.ready, dut.score_addr,
+                dut.weight_en, dut.weight_addr.slot, dut.weight_addr.index,
                 dut.weight_data, dut.o.payload)
-            _, _, taken, given, slot, index, en, w_slot, w_index, w_data, result = await sample
-            ctx.set(score_data, self.scores[slot][index] & mask)
+            _, _, taken, given, index, en, w_slot, w_index, w_data, result = await sample
+            ctx.set(score_data, self.scores[index] & mask)
             if en:
                 assert w_slot == (len(self.given)) % 2, "a weight was written too early"
                 self.weights[w_slot][w_index] = self._decode(w_data)
@@ -176,15 +178,17 @@ class UnitBench:
     def _drive(self, ctx, cycle):
         dut, n = self.dut, len(self.taken)
         if len(self.taken) > 1:                    # the row before the last one taken
-            self.scores[(n - 2) % 2] = [self.POISON] * len(self.scores[0])
+            for place in self.places[n - 2]:
+                self.scores[place] = self.POISON
         valid = n < len(self.rows) and not self._stalls("i")
         valid = valid or (ctx.get(dut.i.valid) and not (self.taken and self.taken[-1] == cycle - 1))
         ctx.set(dut.i.valid, int(bool(valid)))
         if valid:
-            slot, row = n % 2, self.rows[n]
-            words = row.buffer(self.config)
-            self.scores[slot][:len(words)] = words
-            ctx.set(dut.i.payload, row.token(slot, self._tag(n)))
+            row = self.rows[n]
+            for place, word in zip(self.places[n], row.buffer(self.config), strict=True):
+                self.scores[place] = word
+            ctx.set(dut.i.payload, row.token((3 + sum(len(row.columns) for row in self.rows[:n]))
+                                             % len(self.scores), self._tag(n)))
         ctx.set(dut.o.ready, int(not self._stalls("o")))
 
     def _stalls(self, port):

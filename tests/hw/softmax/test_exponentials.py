@@ -45,14 +45,14 @@ def test_items(lanes, chance):
     items, firsts, starts = [], [], []
 
     async def testbench(ctx):
-        taken, words = 0, [0] * 16
+        taken, words = 0, [0] * 40
         latest, expected_first = None, None
         for _ in range(800):
             en = rng.random() < chance
             ctx.set(dut.en, int(en))
             ctx.set(dut.i.valid, int(taken < len(rows)))
             if taken < len(rows):
-                ctx.set(dut.i.payload, rows[taken].token(taken % 2, taken))
+                ctx.set(dut.i.payload, rows[taken].token(5 * taken, taken))
             item = ctx.get(dut.item)
             if expected_first is not None:
                 assert item.first == expected_first
@@ -63,13 +63,13 @@ def test_items(lanes, chance):
                 firsts.append(ctx.get(dut.row))
             if ctx.get(dut.i.ready) and taken < len(rows):
                 assert en
-                latest = rows[taken].buffer(config)
+                latest = [0] * 5 * taken + rows[taken].buffer(config)
                 taken += 1
-            address = ctx.get(dut.score_addr.index)
+            address = ctx.get(dut.score_addr)
             await ctx.tick()
             ctx.set(dut.score_data.as_value(), words[address])
             if latest is not None:
-                words, latest = latest + [0] * (16 - len(latest)), None
+                words, latest = latest + [0] * (40 - len(latest)), None
         starts.append(taken)
 
     simulator = Simulator(dut)
