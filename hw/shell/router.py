@@ -20,8 +20,8 @@ class JobRouter(wiring.Component):
     while the other is computed. The last jobs of a table, as many as there are cores, wait for a
     hungry core: one given earlier could wait behind a long head while another core runs dry. The
     hungry core will be through first, and there is still time to load. Jobs before these are given
-    as soon as a core has room, which spreads their loads over time; later ones make up for it if
-    some core got the longer ones.
+    earlier if nobody waits for the bus, which spreads their loads over time; the last ones make up
+    for it if some core got the longer ones.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ class JobRouter(wiring.Component):
         A core with less than two jobs must be ready.
     done : In(cores)
         Strobe: a core is through with a job.
+    quiet : In(1)
+        No core waits to read.
     hungry : In(cores)
         A core with one job can do with a second one. Low from the cycle after it got its job.
     """
@@ -45,7 +47,7 @@ class JobRouter(wiring.Component):
         job = stream.Signature(descriptor_layout(config))
         super().__init__({
             "start": In(1), "count": In(32), "job": In(job), "cores": Out(job).array(config.cores),
-            "done": In(config.cores), "hungry": In(config.cores),
+            "done": In(config.cores), "hungry": In(config.cores), "quiet": In(1),
         })
 
     def elaborate(self, platform):
@@ -57,7 +59,7 @@ class JobRouter(wiring.Component):
         m.d.comb += [
             hungry.eq(one & self.hungry),
             choice.eq(Mux(free.any(), lowest(free), Mux(hungry.any(), lowest(hungry),
-                                                        Mux(early, lowest(one), 0)))),
+                                                        Mux(early & self.quiet, lowest(one), 0)))),
             self.job.ready.eq(choice.any()),
         ]
         # Jobs that are lost on the way here count as left: some more are given early then.

@@ -33,7 +33,7 @@ class _Cores:
         await ctx.tick()
         self.left = count
 
-    async def cycle(self, ctx, job, hunger=0.3, ends=0.2):
+    async def cycle(self, ctx, job, hunger=0.3, ends=0.2, quiet=0.7):
         """One cycle with ``job`` offered, None for none. Returns whether it was taken."""
         dut, rng = self.dut, self.rng
         hungry = [rng.random() < hunger for _ in self.jobs]
@@ -48,7 +48,9 @@ class _Cores:
         free = [n for n, held in enumerate(self.jobs) if not held]
         one = [n for n, held in enumerate(self.jobs) if len(held) == 1]
         wanting = [n for n in one if hungry[n]]
-        early = one if self.left > self.cores else []
+        quiet = rng.random() < quiet
+        ctx.set(dut.quiet, quiet)
+        early = one if quiet and self.left > self.cores else []
         target = (free + wanting + early + [None])[0]
         assert ctx.get(dut.job.ready) == (target is not None)
         for n in range(self.cores):
@@ -107,20 +109,22 @@ def test_a_core_without_a_job_goes_first():
 
 
 def test_the_last_jobs_wait_for_a_hungry_core():
-    """Of six the fourth comes early, the fifth and sixth do not."""
+    """Of six the third and fourth come early if the bus is quiet, the fifth and sixth do not."""
     dut = JobRouter(config=_config(2))
     model = _Cores(dut, 2, Random(1))
 
     async def body(ctx):
         await model.start(ctx, 6)
         for job in range(4):
-            assert await model.cycle(ctx, job, hunger=0, ends=0)
+            if job > 1:
+                assert not await model.cycle(ctx, job, hunger=0, ends=0, quiet=0)
+            assert await model.cycle(ctx, job, hunger=0, ends=0, quiet=1)
         while model.jobs != [[], []]:
             await model.cycle(ctx, None)
         assert await model.cycle(ctx, 1, hunger=0, ends=0)
         assert await model.cycle(ctx, 2, hunger=0, ends=0)
         for _ in range(5):
-            assert not await model.cycle(ctx, 3, hunger=0, ends=0)
+            assert not await model.cycle(ctx, 3, hunger=0, ends=0, quiet=1)
         await model.start(ctx, 1)
         assert await model.cycle(ctx, 3, hunger=1, ends=0)
 
