@@ -94,6 +94,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", default="hdp_tiny", help="a preset or a TOML file: one core")
     parser.add_argument("--axi", type=int, default=128, choices=(64, 128, 256, 512),
                         help="bits of the bus")
+    parser.add_argument("--l-max", type=int, help="another greatest length of a head")
     parser.add_argument("--heads", type=int, default=24)
     parser.add_argument("--shortest", type=int, default=8, help="least length of a head")
     parser.add_argument("--seed", type=int, default=1)
@@ -103,14 +104,18 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         config = load_config(options.config)
     except ConfigError as err:
         parser.error(str(err))
+    l_max = options.l_max or config.l_max
+    if not 2 <= l_max <= 1024 or l_max % 2:
+        parser.error(f"--l-max must be an even number in 2..1024, not {l_max}")
     if options.heads < 1:
         parser.error("--heads must be at least 1")
-    if not 1 <= options.shortest <= config.l_max:
-        parser.error(f"--shortest must lie in 1..{config.l_max}, not {options.shortest}")
+    if not 1 <= options.shortest <= l_max:
+        parser.error(f"--shortest must lie in 1..{l_max}, not {options.shortest}")
     if options.cores[0] != 1:
         parser.error("--cores must begin with 1, to which the others are compared")
     options.config = config.model_copy(update={
-        "axi_data_width": options.axi, "name": f"{config.name}_axi{options.axi}"})
+        "axi_data_width": options.axi, "l_max": l_max,
+        "name": f"{config.name}_l{l_max}_axi{options.axi}"})
     return options
 
 

@@ -39,12 +39,13 @@ def test_one_core_comes_first():
 def test_table(monkeypatch, capsys):
     def measured(jobs, config, cores):
         assert (len(jobs), config.axi_data_width, list(cores)) == (12, 256, [1, 4])
-        assert config.name == "hdp_tiny_axi256"
+        assert (config.name, config.l_max) == ("hdp_tiny_l64_axi256", 64)
+        assert max(job.l_q for job in jobs) > TINY.l_max
         return [Scaling(cores=n, cycles=1000 // n, speedup=0.9 * n, balance=0.95, bus=0.25)
                 for n in cores]
 
     monkeypatch.setattr(scaling, "measure", measured)
-    assert main(["--heads", "12", "--axi", "256", "--cores", "1", "4"]) == 0
+    assert main(["--heads", "12", "--axi", "256", "--l-max", "64", "--cores", "1", "4"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["cores", "cycles", "speed-up", "of", "ideal", "balance", "read",
                                 "bus"]
@@ -63,6 +64,7 @@ def test_a_mismatch_ends_it(monkeypatch, capsys):
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--heads", "0"], "--heads must be at least 1"),
     (["--shortest", "33"], "--shortest must lie in 1..32, not 33"),
+    (["--l-max", "31"], "--l-max must be an even number in 2..1024, not 31"),
     (["--cores", "2"], "--cores must begin with 1"),
     (["--cores", "3"], "invalid choice: 3"),
     (["--axi", "32"], "invalid choice: 32"),
