@@ -73,7 +73,7 @@ class Top(wiring.Component):
         m.submodules.writer = writer = Writer(config=config)
         if several:
             arbiter = ReadArbiter(config=config, clients=clients, tag_width=tag_width)
-            self._route(m, csr, dispatcher, cores, arbiter)
+            self._route(m, dispatcher, cores)
             self._share_reads(m, reader, arbiter, dispatcher, cores)
             written = self._share_writes(m, writer, cores)
         else:
@@ -120,15 +120,10 @@ class Top(wiring.Component):
             ]
         m.d.comb += core.read.payload.tag.eq(beat.payload.tag)
 
-    def _route(self, m, csr, dispatcher, cores, arbiter):
+    def _route(self, m, dispatcher, cores):
         """Jobs to whichever core can take one."""
         m.submodules.router = router = JobRouter(config=self._config)
         wiring.connect(m, dispatcher.job, router.job)
-        m.d.comb += [router.start.eq(csr.start), router.count.eq(csr.count)]
-        waits = arbiter.req.valid
-        for core in cores:
-            waits = waits | core.read_req.valid
-        m.d.sync += router.quiet.eq(~waits)
         for n, core in enumerate(cores):
             wiring.connect(m, router.cores[n], core.job)
             m.d.comb += [router.done[n].eq(core.done), router.hungry[n].eq(core.hungry)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much faster several cores are: ``python -m sim.scaling --config hdp_tiny --heads 24``."""
+"""How much faster several cores are: ``python -m sim.scaling --config hdp_tiny --l-max 64``."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ from golden.hdp import HeadResult, Job
 
 from .compare import MismatchError, check
 from .jobs import Recipe, build
-from .simulate import SimulationError, simulate
+from .simulate import SimulationError, simulate_batches
 
 __all__ = ["CORES", "Scaling", "main", "measure", "uneven_jobs", "with_cores"]
 
@@ -28,6 +28,7 @@ class Scaling:
 
     Members
     -------
+    heads, cores, cycles : int
     speedup : float
         Cycles on one core over these.
     balance : float
@@ -37,6 +38,7 @@ class Scaling:
         The part of the cycles in which the read data bus was busy.
     """
 
+    heads: int
     cores: int
     cycles: int
     speedup: float
@@ -71,21 +73,23 @@ def _balance(work: Sequence[Work], cores: int) -> float:
     return sum(loads) / (cores * max(loads))
 
 
-def measure(jobs: Sequence[Job], config: Config, cores: Sequence[int]) -> list[Scaling]:
-    """Run and compare ``jobs`` on each number of cores, the first of which must be 1."""
+def measure(tables: Sequence[Sequence[Job]], config: Config,
+            cores: Sequence[int]) -> list[Scaling]:
+    """Run and compare tables of jobs on each number of cores, the first of which must be 1."""
     if not cores or cores[0] != 1:
         raise ValueError(f"cores must begin with 1, not {cores!r}")
     rows: list[Scaling] = []
     for count in cores:
         variant = with_cores(config, count)
-        simulation = simulate(jobs, variant)
-        results: list[HeadResult] = check(simulation, jobs, variant)
-        cycles = simulation.registers["cycles"]
-        beats = simulation.registers["read_bytes"] * 8 // config.axi_data_width
-        work = [Work.of(job, result) for job, result in zip(jobs, results, strict=True)]
-        rows.append(Scaling(cores=count, cycles=cycles, bus=beats / cycles,
-                            speedup=(rows[0].cycles if rows else cycles) / cycles,
-                            balance=_balance(work, count)))
+        simulations = simulate_batches(tables, variant)
+        for n, (jobs, simulation) in enumerate(zip(tables, simulations, strict=True)):
+            results: list[HeadResult] = check(simulation, jobs, variant)
+            cycles = simulation.registers["cycles"]
+            single = rows[n].cycles if count > 1 else cycles
+            beats = simulation.registers["read_bytes"] * 8 // config.axi_data_width
+            work = [Work.of(job, result) for job, result in zip(jobs, results, strict=True)]
+            rows.append(Scaling(heads=len(jobs), cores=count, cycles=cycles, bus=beats / cycles,
+                                speedup=single / cycles, balance=_balance(work, count)))
     return rows
 
 
@@ -95,8 +99,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--axi", type=int, default=128, choices=(64, 128, 256, 512),
                         help="bits of the bus")
     parser.add_argument("--l-max", type=int, help="another greatest length of a head")
-    parser.add_argument("--heads", type=int, default=24)
-    parser.add_argument("--shortest", type=int, default=8, help="least length of a head")
+    parser.add_argument("--heads", type=int, nargs="+", default=[8, 24, 64],
+                        help="heads of a table; several tables may be given")
+    parser.add_argument("--shortest", type=int, default=8,
+                        help="least length of a head; with the greatest all are equal")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cores", type=int, nargs="+", default=list(CORES), choices=CORES)
     options = parser.parse_args(arguments)
@@ -107,7 +113,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     l_max = options.l_max or config.l_max
     if not 2 <= l_max <= 1024 or l_max % 2:
         parser.error(f"--l-max must be an even number in 2..1024, not {l_max}")
-    if options.heads < 1:
+    if min(options.heads) < 1:
         parser.error("--heads must be at least 1")
     if not 1 <= options.shortest <= l_max:
         parser.error(f"--shortest must lie in 1..{l_max}, not {options.shortest}")
@@ -121,15 +127,16 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
-    jobs = uneven_jobs(options.config, options.heads, options.seed, options.shortest)
+    tables = [uneven_jobs(options.config, heads, options.seed, options.shortest)
+              for heads in options.heads]
     try:
-        rows = measure(jobs, options.config, options.cores)
+        rows = measure(tables, options.config, options.cores)
     except (MismatchError, SimulationError) as err:
         print(err, file=sys.stderr)
         return 1
-    print("cores  cycles  speed-up  of ideal  balance  read bus")
-    for row in rows:
-        print(f"{row.cores:5}  {row.cycles:6}  {row.speedup:7.2f}x  {row.efficiency:8.1%}  "
+    print("heads  cores  cycles  speed-up  of ideal  balance  read bus")
+    for row in sorted(rows, key=lambda row: (row.heads, row.cores)):
+        print(f"{row.heads:5}  {row.cores:5}  {row.cycles:6}  {row.speedup:7.2f}x  {row.efficiency:8.1%}  "
               f"{row.balance:7.1%}  {row.bus:8.1%}")
     return 0
 

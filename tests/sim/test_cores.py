@@ -98,6 +98,6 @@ def test_the_multipliers_of_all_cores_are_told():
 
 def test_two_cores_are_nearly_twice_as_fast():
     """With heads of every length."""
-    one, two = measure(uneven_jobs(SINGLE, 16, 1, 8), SINGLE, (1, 2))
+    one, two = measure([uneven_jobs(SINGLE, 16, 1, 8)], SINGLE, (1, 2))
     assert (one.cores, one.speedup, two.cores) == (1, 1, 2)
     assert two.efficiency > 0.9

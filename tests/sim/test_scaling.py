@@ -37,19 +37,23 @@ def test_one_core_comes_first():
 
 
 def test_table(monkeypatch, capsys):
-    def measured(jobs, config, cores):
-        assert (len(jobs), config.axi_data_width, list(cores)) == (12, 256, [1, 4])
+    def measured(tables, config, cores):
+        assert [len(jobs) for jobs in tables] == [12, 5]
+        jobs = tables[0]
+        assert (config.axi_data_width, list(cores)) == (256, [1, 4])
         assert (config.name, config.l_max) == ("hdp_tiny_l64_axi256", 64)
         assert max(job.l_q for job in jobs) > TINY.l_max
-        return [Scaling(cores=n, cycles=1000 // n, speedup=0.9 * n, balance=0.95, bus=0.25)
-                for n in cores]
+        return [Scaling(heads=heads, cores=n, cycles=1000 // n, speedup=0.9 * n, balance=0.95,
+                        bus=0.25) for n in cores for heads in (12, 5)]
 
     monkeypatch.setattr(scaling, "measure", measured)
-    assert main(["--heads", "12", "--axi", "256", "--l-max", "64", "--cores", "1", "4"]) == 0
+    assert main(["--heads", "12", "5", "--axi", "256", "--l-max", "64", "--cores", "1", "4"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["cores", "cycles", "speed-up", "of", "ideal", "balance", "read",
-                                "bus"]
-    assert lines[2].split() == ["4", "250", "3.60x", "90.0%", "95.0%", "25.0%"]
+    assert lines[0].split() == ["heads", "cores", "cycles", "speed-up", "of", "ideal", "balance",
+                                "read", "bus"]
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["5", "1", "1000"], ["5", "4", "250"], ["12", "1", "1000"], ["12", "4", "250"]]
+    assert lines[2].split() == ["5", "4", "250", "3.60x", "90.0%", "95.0%", "25.0%"]
 
 
 def test_a_mismatch_ends_it(monkeypatch, capsys):

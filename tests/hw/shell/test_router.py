@@ -19,21 +19,10 @@ class _Cores:
 
     def __init__(self, dut, cores, rng):
         self.dut, self.cores, self.rng = dut, cores, rng
-        self.left = 0       # jobs of the table that were not given
         self.jobs = [[] for _ in range(cores)]
         self.given = []
 
-    async def start(self, ctx, count):
-        """A table of so many jobs begins."""
-        ctx.set(self.dut.start, 1)
-        ctx.set(self.dut.count, count)
-        await ctx.tick()
-        ctx.set(self.dut.start, 0)
-        ctx.set(self.dut.count, 0)
-        await ctx.tick()
-        self.left = count
-
-    async def cycle(self, ctx, job, hunger=0.3, ends=0.2, quiet=0.7):
+    async def cycle(self, ctx, job, hunger=0.3, ends=0.2):
         """One cycle with ``job`` offered, None for none. Returns whether it was taken."""
         dut, rng = self.dut, self.rng
         hungry = [rng.random() < hunger for _ in self.jobs]
@@ -46,12 +35,8 @@ class _Cores:
         for n, held in enumerate(self.jobs):
             ctx.set(dut.cores[n].ready, len(held) < 2)
         free = [n for n, held in enumerate(self.jobs) if not held]
-        one = [n for n, held in enumerate(self.jobs) if len(held) == 1]
-        wanting = [n for n in one if hungry[n]]
-        quiet = rng.random() < quiet
-        ctx.set(dut.quiet, quiet)
-        early = one if quiet and self.left > self.cores else []
-        target = (free + wanting + early + [None])[0]
+        one = [n for n, held in enumerate(self.jobs) if len(held) == 1 and hungry[n]]
+        target = (free + one + [None])[0]
         assert ctx.get(dut.job.ready) == (target is not None)
         for n in range(self.cores):
             valid = ctx.get(dut.cores[n].valid)
@@ -66,10 +51,6 @@ class _Cores:
             return False
         self.jobs[target].append(job)
         self.given.append(target)
-        self.left -= 1
-        ctx.set(dut.job.valid, 0)
-        ctx.set(dut.done, 0)
-        await ctx.tick()        # a descriptor takes longer to decode
         return True
 
 
@@ -81,7 +62,6 @@ def test_random_jobs(cores, ends):
     model = _Cores(dut, cores, rng)
 
     async def body(ctx):
-        await model.start(ctx, 150)
         job = 0
         while job < 150:
             offer = job if rng.random() < 0.7 else None
@@ -99,7 +79,6 @@ def test_a_core_without_a_job_goes_first():
     model = _Cores(dut, 4, Random(1))
 
     async def body(ctx):
-        await model.start(ctx, 9)
         for job in range(8):
             assert await model.cycle(ctx, job, hunger=1, ends=0)
         assert not await model.cycle(ctx, 8, hunger=1, ends=0)
@@ -108,24 +87,15 @@ def test_a_core_without_a_job_goes_first():
     assert model.given == [0, 1, 2, 3, 0, 1, 2, 3]
 
 
-def test_the_last_jobs_wait_for_a_hungry_core():
-    """Of six the third and fourth come early if the bus is quiet, the fifth and sixth do not."""
+def test_a_job_waits_for_a_hungry_core():
     dut = JobRouter(config=_config(2))
     model = _Cores(dut, 2, Random(1))
 
     async def body(ctx):
-        await model.start(ctx, 6)
-        for job in range(4):
-            if job > 1:
-                assert not await model.cycle(ctx, job, hunger=0, ends=0, quiet=0)
-            assert await model.cycle(ctx, job, hunger=0, ends=0, quiet=1)
-        while model.jobs != [[], []]:
-            await model.cycle(ctx, None)
         assert await model.cycle(ctx, 1, hunger=0, ends=0)
         assert await model.cycle(ctx, 2, hunger=0, ends=0)
         for _ in range(5):
-            assert not await model.cycle(ctx, 3, hunger=0, ends=0, quiet=1)
-        await model.start(ctx, 1)
+            assert not await model.cycle(ctx, 3, hunger=0, ends=0)
         assert await model.cycle(ctx, 3, hunger=1, ends=0)
 
     simulate(dut, body)
