@@ -136,8 +136,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print("heads  cores  cycles  speed-up  of ideal  balance  read bus")
     for row in sorted(rows, key=lambda row: (row.heads, row.cores)):
-        print(f"{row.heads:5}  {row.cores:5}  {row.cycles:6}  {row.speedup:7.2f}x  {row.efficiency:8.1%}  "
-              f"{row.balance:7.1%}  {row.bus:8.1%}")
+        print(f"{row.heads:5}  {row.cores:5}  {row.cycles:6}  {row.speedup:7.2f}x  "
+              f"{row.efficiency:8.1%}  {row.balance:7.1%}  {row.bus:8.1%}")
     return 0
 
 
