@@ -85,5 +85,5 @@ def constants(config: Config) -> dict[str, int]:
         "version": VERSION,
         "format": config.width | config.frac << 8 | config.axi_data_width << 16,
         "limits": config.l_max | config.d_max << 16,
-        "multipliers": config.multipliers,
+        "multipliers": config.all_multipliers,
     }

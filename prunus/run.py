@@ -53,7 +53,7 @@ class Run:
             "config": self.config.name,
             "heads": len(self.jobs),
             "cycles": self.cycles,
-            "multipliers": self.config.multipliers,
+            "multipliers": self.config.all_multipliers,
             "bound_cycles": bound,
             "utilisation": bound / self.cycles if self.cycles else None,
             "blocks_kept": sum(s.blocks_kept for s in status),

@@ -83,9 +83,10 @@ def _check_counters(simulation: Simulation, jobs: Sequence[Job],
         if moved != counted:
             raise MismatchError(f"register {way}_bytes is {counted}, but the memory saw {moved}")
     occupied = sum(registers[name] for name in OCCUPANCY)
-    if occupied != registers["cycles"]:
-        raise MismatchError(f"registers {', '.join(OCCUPANCY)} must add up to cycles, "
-                            f"{registers['cycles']}, not {occupied}")
+    array_cycles = config.cores * registers["cycles"]
+    if occupied != array_cycles:
+        raise MismatchError(f"registers {', '.join(OCCUPANCY)} must add up to cycles of all cores, "
+                            f"{array_cycles}, not {occupied}")
     work = [Work.of(jobs[n], result) for n, result in results.items()]
     least = {
         "integer_slots": sum(w.integer for w in work) / 4,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An HDP core: jobs in, memory traffic out."""
 
-from amaranth.hdl import Cat, Module, Mux
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,7 +14,7 @@ from hw.hdp.fetch import FetchUponMask
 from hw.hdp.integer_pass import IntegerPass
 from hw.hdp.issue import Issue
 from hw.hdp.layouts import Mode, fraction_layout, integer_layout, row_tag_layout, value_layout
-from hw.hdp.loader import Loader, beat_dims, read_beat_layout, tag_layout
+from hw.hdp.loader import Loader, beat_dims, tag_layout
 from hw.hdp.occupancy import Occupancy
 from hw.hdp.result_writer import ResultWriter
 from hw.hdp.row_output import RowOutput
@@ -24,10 +24,13 @@ from hw.hdp.sparsity import SparsityEngine
 from hw.hdp.value_pass import ValuePass
 from hw.shell.bursts import request_layout
 from hw.shell.descriptor import descriptor_layout
+from hw.shell.reader import read_beat_layout
 from hw.softmax.pieces import delayed
 from hw.softmax.unit import SoftmaxUnit
 
 __all__ = ["HdpCore"]
+
+LAST_ROWS = 3       # of a head, in which the operands of the next one are loaded
 
 
 class HdpCore(wiring.Component):
@@ -55,6 +58,10 @@ class HdpCore(wiring.Component):
         To the write DMA.
     done, failed : Out(1)
         ``done`` strobes when a head's status record has been handed over, ``failed`` with it.
+    hungry : Out(1)
+        Only with several cores. The integer pass of the job that came last is in its last
+        ``LAST_ROWS`` rows or over, or it has none: it is time to load another one. Low from the
+        cycle after one that takes a job with an integer pass.
     occupancy : Out(len(OCCUPANCY))
         What the array does, see :class:`Occupancy`.
     """
@@ -70,6 +77,7 @@ class HdpCore(wiring.Component):
             "write": Out(stream.Signature(data.StructLayout({"data": config.axi_data_width}))),
             "done": Out(1),
             "failed": Out(1),
+            **({"hungry": Out(1)} if config.cores > 1 else {}),
             "occupancy": Out(len(OCCUPANCY)),
         })
 
@@ -95,6 +103,8 @@ class HdpCore(wiring.Component):
         self._mask(m)
         self._jobs(m)
         self._occupancy(m)
+        if config.cores > 1:
+            self._hunger(m)
         return m
 
     def _buffers(self, m):
@@ -280,3 +290,20 @@ class HdpCore(wiring.Component):
             results.status.eq(scheduler.status),
             self.done.eq(scheduler.done), self.failed.eq(scheduler.failed),
         ]
+
+    def _hunger(self, m):
+        """How far the job that came last is."""
+        scheduler, integer, job = self.scheduler, self.integer, self.job.payload
+        last = Signal()
+        near_end = Signal(signed(self._config.length_width + 1))
+        # No integer pass begins before its operands are loaded, long after this is known.
+        m.d.sync += near_end.eq(((scheduler.jobs[last].valid_q + 1) >> 1) - LAST_ROWS)
+        with m.If(scheduler.accepted):
+            m.d.sync += [
+                last.eq(scheduler.accepted_bank),
+                self.hungry.eq((job.error != 0) | job.dense | (job.valid_q == 0)
+                               | (job.valid_kv == 0)),
+            ]
+        with m.Elif(integer.begin & (scheduler.integer_bank == last)
+                    & (integer.row.row >= near_end)):
+            m.d.sync += self.hungry.eq(1)

@@ -59,8 +59,7 @@ class Occupancy(wiring.Component):
             "idle_threshold": self.integer_busy | self.sparsity_busy,
         }
         set_bit = {name: 1 << bit for bit, name in enumerate(OCCUPANCY)}
-        chosen = set_bit["idle_drain"]
-        m.d.sync += self.counts.eq(chosen)
+        m.d.sync += self.counts.eq(set_bit["idle_drain"])
         for name, condition in reversed(cases.items()):      # the last assignment wins
             with m.If(condition):
                 m.d.sync += self.counts.eq(set_bit[name])
