@@ -104,3 +104,18 @@ def test_a_job_waits_for_a_hungry_core():
         assert await model.cycle(ctx, 3, hunger=1, ends=0)
 
     simulate(dut, body)
+
+
+def test_jobs_with_the_same_keys_stay_on_their_core():
+    """Though others have nothing to do."""
+    dut = JobRouter(config=_config(4))
+    model = _Cores(dut, 4, Random(1))
+
+    async def body(ctx):
+        for job, same in enumerate([False, False, True, False, True]):
+            assert await model.cycle(ctx, job, hunger=0, ends=0, same=same)
+        assert not await model.cycle(ctx, 5, hunger=1, ends=0, same=True)
+        assert await model.cycle(ctx, 5, hunger=0, ends=0)
+
+    simulate(dut, body)
+    assert model.given == [0, 1, 1, 2, 2, 3]
