@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several cores behind one bus, and buses wider than a row, against golden through the ports."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,17 @@ def test_wide_buses(config, stall):
     for batch, simulation in zip(batches, simulate_batches(batches, config, stall=stall, seed=2),
                                  strict=True):
         check(simulation, batch, config)
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+def test_grouped_queries(stall):
+    """Groups of heads stay together and leave the other core to others."""
+    groups = [build(Recipe(l_q=6 + n, l_kv=9, valid_q=6 + n, valid_kv=9 - n % 2, d=8 + 8 * (n % 4),
+                           rho=25, seed=n), PAIR) for n in range(8)]
+    jobs = [replace(job, same_kv=head > 0, rho=25 - 10 * head)
+            for n, job in enumerate(groups) for head in range(1 + n % 4)]
+    simulation, = simulate_batches([jobs], PAIR, stall=stall, seed=4)
+    check(simulation, jobs, PAIR)
 
 
 def _word(image, job, word):
