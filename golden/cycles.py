@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cycles that a coprocessor takes for a table of jobs."""
+
+from collections.abc import Sequence
+
+from .config import Config
+from .events import Clock, Process
+from .hdp import HeadResult, Job
+from .memory import DESCRIPTOR_BYTES, held_planes
+from .stages import Core, Head
+
+__all__ = ["predict_cycles"]
+
+BURST = 16                 # most beats of a burst
+READ_AHEAD = 5 * BURST     # Reader: beats of a request still to come when the next one is taken
+
+MEMORY = 2                 # memory of the bench: address to first beat, last beat to response
+READER = 6                 # Reader: request to first beat, besides the memory's
+WRITER = 4                 # Writer: a burst's last beat to its first one on the bus
+DECODER = 3                # DescriptorDecoder: last beat to fields
+
+
+class _Reads:
+    """The read DMA: requests in the order in which they come, a beat per cycle."""
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+        self._free = 0         # when the next request is taken
+        self._end = 0          # last beat of the one before
+
+    def request(self, beats: int) -> Process:
+        """Returns when it is taken; with the time of its last beat."""
+        while self._clock.now < self._free:
+            yield self._free - self._clock.now
+        first = max(self._clock.now + READER + MEMORY, self._end + 1)
+        self._end = first + beats - 1
+        self._free = max(self._clock.now + -(-beats // BURST), self._end - READ_AHEAD)
+        return self._end
+
+
+class _Writes:
+    """The write DMA: bursts go out when they are whole, a beat per cycle."""
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+        self._end = 0          # when the bus is free again
+
+    def beats(self, beats: int) -> None:
+        """The last of so many was given in the cycle before."""
+        burst = (beats - 1) % BURST + 1
+        self._end = max(self._end, self._clock.now - 1 + WRITER) + burst
+
+    @property
+    def idle(self) -> int:
+        """When everything that was given is answered."""
+        return self._end + MEMORY
+
+
+def _dispatch(clock: Clock, heads: Sequence[Head], cores: Sequence[Core], reads: _Reads,
+              config: Config) -> Process:
+    """Dispatcher: a descriptor ahead, each job to the core with the fewest."""
+    yield 1
+    for head in heads:
+        end = yield from reads.request(DESCRIPTOR_BYTES * 8 // config.axi_data_width)
+        yield end + DECODER - clock.now
+        yield lambda: not all(core.full for core in cores)
+        min(cores, key=lambda core: core.jobs).accept(head)
+        yield 1
+
+
+def predict_cycles(jobs: Sequence[Job], results: Sequence[HeadResult], config: Config) -> int:
+    """Cycles from the doorbell to the last write response, as the register counts them.
+
+    A simulation of the stages of the hardware in steps of rows of blocks: the array's cycles go
+    to kept scores, then to the integer pass, then to P.V; planes and rows come and go a beat per
+    cycle; buffers limit how far a stage runs ahead. The memory answers as that of the bench does.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        Without errors.
+    results : sequence of HeadResult
+        What golden gives for them.
+    config : Config
+    """
+    held = held_planes(jobs, [result.head_kept for result in results])
+    heads = [Head(job, result, planes, config)
+             for job, result, planes in zip(jobs, results, held, strict=True)]
+    clock = Clock()
+    reads, writes = _Reads(clock), _Writes(clock)
+    cores = [Core(clock, config, reads, writes)]
+    clock.start(_dispatch(clock, heads, cores, reads, config))
+    clock.run()
+    return writes.idle

@@ -1,0 +1,446 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stages of an HDP core as processes that hand rows of blocks to each other.
+
+Each process follows the block of ``hw/hdp`` that it names, row by row: what a row waits for, how
+long it takes, what it frees. Times are those of the cycle in which something can be seen.
+"""
+
+from collections import deque
+from functools import partial
+from itertools import count
+
+import numpy as np
+
+from .config import Config
+from .events import Clock, Process, Room, Shared
+from .hdp import HeadResult, Job, visible_limits
+from .memory import STATUS_BYTES, Layout, planes_read
+
+__all__ = ["Core", "Head", "Latency"]
+
+# Sizes.
+BANKS = 2                  # heads in a core (Scheduler)
+ROWS = 4                   # rows of blocks between two stages (hw/hdp/ring.py)
+KEPT_AHEAD = 8             # kept blocks found before the array takes them (MaskScanner)
+CHUNKS = 4                 # chunks of P.V between array and normaliser (RowOutput)
+
+# Cycles, as the docstrings of the blocks give them.
+ACCEPTED = 2               # Scheduler: a job to its first command
+COMMAND = 1                # Scheduler: from one command to the next, and past planes on the chip
+REQUEST = 2                # Loader: command to request
+LOADED = 2                 # Loader: a plane's last beat to the scheduler
+START = 1                  # Scheduler: to start a stage
+WALKER, WALKER_ROW = 4, 3  # RowWalker: start to first row, row to row
+ROW = 1                    # IntegerPass, FetchUponMask: a row to its first operation
+OPERANDS = 3               # Issue 1, PlaneBuffer 2: an operation to the array
+STATISTICS = 3             # SparsityEngine: a row's last block to its statistics
+REACHED, MASK = 3, 5       # ... to its theta; to its mask, besides a cycle per block
+MASK_BIT, SCAN = 4, 2      # MaskScanner: announcement to first operation; a row, besides its blocks
+TOKEN, SCORED = 4, 4       # ScoreAdder: a row's last block to its token; to its room being free
+EMPTY_TOKEN = 3            # ScoreAdder: the announcement of a row without blocks to its token
+TOKEN_NEXT = 3             # RowExponentials: cycles between two rows
+SETTLED, WEIGHTS = 2, 3    # ValuePass: a result is taken, its weights come
+RETURN = 3                 # ValuePass: a chunk is taken, the first operation of another
+FIRST_BEAT = 3             # ResultWriter: a head or its first row to the first beat
+RECORD = 2, 1              # ResultWriter: last row to request, request to record
+
+SCORES, INTEGER, VALUES = range(3)     # Issue: who goes first
+
+
+class Latency:
+    """Latencies that depend on the configuration, in cycles.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+
+    @property
+    def score(self) -> int:
+        """Array: a block's last operation to its scores, adding two levels per cycle."""
+        return 5 + -(-(self._config.taps - 1).bit_length() // 2)
+
+    @property
+    def value(self) -> int:
+        """Array: a chunk's last operation to its values."""
+        return 7
+
+    @property
+    def exponential(self) -> int:
+        """SoftmaxUnit: a row's token to its first exponential."""
+        return 11 + self._multiplier(self._config.score_width)
+
+    @property
+    def reciprocal(self) -> int:
+        """SoftmaxUnit: a row's exponentials to its result."""
+        return 10
+
+    @property
+    def output(self) -> int:
+        """RowOutput: the last dimensions of a beat to the beat."""
+        scaled = self._config.width + self._config.out_frac + 3
+        return 9 + self._multiplier(self._config.column_sum_width) + self._multiplier(scaled)
+
+    @staticmethod
+    def _multiplier(width: int) -> int:
+        """A multiplier of a signed number; a wide one is cut in two."""
+        return 2 if width > 18 else 1
+
+
+class Row:
+    """A row of blocks on its way.
+
+    Members
+    -------
+    columns : int
+        Blocks that it sees.
+    kept : ndarray
+        Columns of the blocks that its mask keeps.
+    fetches : bool
+        It is causal and P.V reads the pair of keys at its end, too.
+    fraction : bool
+        Its integer scores are kept; the fraction products are all that is missing.
+    time : int
+        When the stage before was through with it.
+    """
+
+    def __init__(self, head: "Head", number: int, columns: int, fetches: bool):
+        self.head, self.number, self.columns, self.fetches = head, number, columns, fetches
+        self.theta = int(head.result.theta[number].sum())
+        self.kept = np.flatnonzero(head.result.mask[number, :columns])
+        self.last = False
+        self.fraction = False
+        self.time = 0
+        self.chunks: list[int] = []             # when the normaliser is through with them
+        self.late = 0
+        self.beats: tuple[int, int] | None = None       # first and last of each output row
+
+
+class Head:
+    """A job, and how far it has come."""
+
+    def __init__(self, job: Job, result: HeadResult, held: set[str], config: Config):
+        self.job, self.result, self.held = job, result, held
+        self.idle = not (job.valid_q and job.valid_kv)
+        self.kept = result.head_kept and not self.idle
+        layout = Layout(config)
+        self.beats = {
+            plane: layout.row_beats(plane[-1], job.d)
+            * (job.valid_q if plane[0] == "q" else job.valid_kv) for plane in planes_read(job, True)}
+        self.row_beats = layout.row_beats("out", job.d)
+        # Cycles of a block, or chunks of dimensions.
+        self.integer, self.fraction, self.full = (
+            -(-job.d // (n * config.taps)) for n in (4, 2, 1))
+        self.rows = [] if self.idle else self._rows()
+        self.core: Core | None = None
+        self.seen = False                       # the scheduler may load it
+        self.integer_loaded = self.fraction_loaded = self.v_loaded = False
+        self.decided = self.known_kept = False
+        self.fetched = False                    # fetch upon mask has begun it or passed it over
+        self.theta = self.masked_rows = 0
+
+    def _rows(self) -> list[Row]:
+        job = self.job
+        limits = np.append(visible_limits(job)[: job.valid_q], [0] * (job.valid_q % 2))
+        columns = (limits.reshape(-1, 2).max(axis=1) + 1) // 2
+        edge = np.arange(len(columns)) + (job.valid_kv - job.valid_q + 1) // 2
+        fetches = (edge >= 0) & (2 * edge < job.valid_kv) & (job.causal and not job.drop)
+        rows = [Row(self, n, int(columns[n]), bool(fetches[n])) for n in range(len(columns))]
+        rows[-1].last = True
+        return rows
+
+    def decide(self, kept: bool) -> None:
+        """It is known whether the head is kept."""
+        self.decided, self.known_kept = True, kept
+
+
+class Core:
+    """A core, from jobs to rows written.
+
+    Parameters
+    ----------
+    clock : Clock
+    config : Config
+    reads, writes
+        The two DMAs, see :mod:`golden.cycles`.
+    """
+
+    def __init__(self, clock: Clock, config: Config, reads, writes):
+        self._clock, self._config = clock, config
+        self._reads, self._writes = reads, writes
+        self._latency = Latency(config)
+        self._array = Shared(clock)
+        self._heads: list[Head] = []
+        self.jobs = 0
+        # What lies between the stages.
+        ring = 2 * config.blocks
+        self._theta_rows, self._thetas, self._integer_scores = Room(ROWS), Room(ring), Room(ring)
+        self._score_rows, self._scores = Room(ROWS), Room(ring)
+        self._kept_rows, self._output_rows = Room(ROWS), Room(ROWS)
+        self._to_mask, self._to_issue, self._to_softmax, self._to_values, self._to_output = (
+            deque() for _ in range(5))
+        self._found = self._issued = 0          # kept blocks
+        self._weights_free = True
+        self._taken = deque([0] * CHUNKS, maxlen=CHUNKS)   # chunks, by the normaliser
+        self._queued: deque[Row] = deque()                 # rows to be written
+        for stage in (self._load, self._integer_pass, self._sparsity, self._fetch, self._issue,
+                      self._softmax, self._value_pass, self._result_writer):
+            clock.start(stage())
+
+    @property
+    def full(self) -> bool:
+        return self.jobs == BANKS
+
+    def accept(self, head: Head) -> None:
+        self.jobs += 1
+        self._heads.append(head)
+        self._later(ACCEPTED, setattr, head, "seen", True)
+
+    def _later(self, cycles: int, action, *args) -> None:
+        self._clock.at(self._clock.now + cycles, partial(action, *args))
+
+    def _until(self, time: int) -> int:
+        """Cycles to wait."""
+        return max(0, time - self._clock.now)
+
+    def _each_head(self, stage) -> Process:
+        """Run a stage on head after head, as they come."""
+        for n in count():
+            yield lambda n=n: n < len(self._heads)
+            yield from stage(self._heads[n])
+
+    # -- operands ----------------------------------------------------------------------------------
+    def _load(self) -> Process:
+        """Scheduler and Loader: integer planes of one head, or the rest of an earlier one."""
+        front = back = 0
+
+        def rest_due() -> bool:
+            return back < len(self._heads) and self._heads[back].decided
+
+        def integer_due() -> bool:
+            return front < len(self._heads) and self._heads[front].seen
+
+        while True:
+            yield lambda: rest_due() or integer_due()
+            if rest_due():
+                head, back = self._heads[back], back + 1
+                planes = ("k_f", "q_f", "v") if head.known_kept and not head.idle else ()
+                if not planes:
+                    head.fraction_loaded = head.v_loaded = True
+            else:
+                head, front = self._heads[front], front + 1
+                planes = ("k_i", "q_i") if not head.idle else ()
+                head.integer_loaded = not planes
+            yield COMMAND
+            for plane in planes:
+                if plane not in head.held:
+                    yield REQUEST
+                    end = yield from self._reads.request(head.beats[plane])
+                    self._clock.at(end + LOADED, partial(self._loaded, head, plane))
+                yield COMMAND
+
+    @staticmethod
+    def _loaded(head: Head, plane: str) -> None:
+        """Planes come in the order in which they were asked for."""
+        head.integer_loaded |= plane == "q_i"
+        head.fraction_loaded |= plane == "q_f"
+        head.v_loaded |= plane == "v" or (plane == "q_f" and "v" in head.held)
+
+    # -- the mask ----------------------------------------------------------------------------------
+    def _integer_pass(self) -> Process:
+        return self._each_head(self._integer_head)
+
+    def _integer_head(self, head: Head) -> Process:
+        yield lambda: head.integer_loaded
+        yield START
+        if head.idle or head.job.dense:
+            head.decide(head.kept)
+            return
+        if head.job.tau_head == 0:
+            head.decide(True)
+        yield WALKER
+        for row in head.rows:
+            began = self._clock.now
+            if row.columns:
+                yield from self._integer_row(head, row)
+            if not row.last:
+                yield self._until(began + WALKER_ROW)
+
+    def _integer_row(self, head: Head, row: Row) -> Process:
+        def keeps() -> bool:
+            return head.known_kept and not head.job.exact
+
+        yield lambda: (self._theta_rows.fits() and self._thetas.fits(row.columns)
+                       and (not keeps() or self._integer_scores.fits(row.columns)))
+        self._theta_rows.take()
+        self._thetas.take(row.columns)
+        row.fraction = keeps()
+        if row.fraction:
+            self._integer_scores.take(row.columns)
+        yield ROW
+        yield from self._array.run(INTEGER, row.columns * head.integer)
+        row.time = self._clock.now - 1 + OPERANDS + self._latency.score + STATISTICS
+        self._clock.at(row.time, partial(self._to_mask.append, row))
+
+    def _sparsity(self) -> Process:
+        while True:
+            yield lambda: self._to_mask
+            row = self._to_mask.popleft()
+            head = row.head
+            yield REACHED
+            head.theta += row.theta
+            if head.theta >= head.job.tau_head:
+                head.decide(True)
+            yield MASK - REACHED + row.columns + 1
+            self._theta_rows.give()
+            self._thetas.give(row.columns)
+            head.masked_rows = row.number + 1
+            if row.last and not head.decided:
+                head.decide(False)
+
+    # -- kept scores -------------------------------------------------------------------------------
+    def _fetch(self) -> Process:
+        """FetchUponMask: reads the mask, ahead of the operations."""
+        return self._each_head(self._fetch_head)
+
+    def _fetch_head(self, head: Head) -> Process:
+        yield lambda: head.decided and head.fraction_loaded
+        yield START
+        head.fetched = True
+        if not head.kept:
+            return
+        yield WALKER
+        for row in head.rows:
+            yield from self._scan_row(head, row)
+
+    def _scan_row(self, head: Head, row: Row) -> Process:
+        yield lambda: self._kept_rows.fits() and (
+            head.job.dense or not row.columns or head.masked_rows > row.number)
+        self._kept_rows.take()
+        row.time = self._clock.now
+        self._later(1, self._to_issue.append, row)
+        yield max(row.columns + SCAN, WALKER_ROW)
+        self._found += len(row.kept)
+        yield lambda: self._found - self._issued <= KEPT_AHEAD
+
+    def _issue(self) -> Process:
+        """FetchUponMask: announces rows and issues their blocks."""
+        while True:
+            yield lambda: self._to_issue
+            row = self._to_issue.popleft()
+            yield from self._issue_row(row.head, row)
+
+    def _issue_row(self, head: Head, row: Row) -> Process:
+        yield lambda: self._score_rows.fits() and self._scores.fits(row.columns)
+        self._kept_rows.give()
+        self._score_rows.take()
+        self._scores.take(row.columns)
+        if not row.columns:
+            self._later(EMPTY_TOKEN, self._to_softmax.append, row)
+            yield ROW
+            return
+        # A kept block is known when the next one, or the end of the row, is found.
+        found = row.time + MASK_BIT + np.append(row.kept[1:], row.columns)
+        begin = max(self._clock.now + ROW, int(found[0]))
+        yield self._until(begin)
+        block = head.fraction if row.fraction else head.full
+        blocks = len(row.kept)
+        end = int((found + np.arange(blocks, 0, -1) * block).max())
+        cycles = max(end - begin, blocks * block)
+        ahead = max(0, blocks - KEPT_AHEAD)
+        for part in (ahead, blocks - ahead):
+            if part:
+                yield from self._array.run(SCORES, part * block, cycles * part // blocks)
+                self._issued += part
+        done = self._clock.now - 1 + OPERANDS + self._latency.score
+        self._clock.at(done + TOKEN, partial(self._to_softmax.append, row))
+        if row.fraction:
+            self._clock.at(done + SCORED, partial(self._integer_scores.give, row.columns))
+
+    # -- softmax and P.V ---------------------------------------------------------------------------
+    def _softmax(self) -> Process:
+        phases = 4 // self._config.softmax_lanes
+        latency = self._latency
+        held = 0
+        while True:
+            yield lambda: self._to_softmax
+            row = self._to_softmax.popleft()
+            self._score_rows.give()
+            self._scores.give(held)     # those of the row before
+            held = row.columns
+            yield latency.exponential
+            yield lambda: self._weights_free
+            self._weights_free = False
+            cycles = (len(row.kept) + 1) * phases
+            row.time = self._clock.now + cycles + latency.reciprocal
+            self._clock.at(row.time, partial(self._to_values.append, row))
+            yield max(1, cycles + TOKEN_NEXT - latency.exponential)
+
+    def _value_pass(self) -> Process:
+        while True:
+            yield lambda: self._to_values
+            row = self._to_values.popleft()
+            yield from self._value_row(row.head, row)
+
+    def _value_row(self, head: Head, row: Row) -> Process:
+        room = 2 * self._config.d_max // head.job.d
+        yield self._until(row.time + SETTLED)
+        asked = self._clock.now
+        yield lambda: head.v_loaded and len(self._queued) < room
+        self._later(1, setattr, self, "_weights_free", True)
+        late = self._clock.now > asked
+        yield WEIGHTS if late else self._until(row.time + SETTLED + WEIGHTS)
+        chunk = max(1, len(row.kept)) + row.fetches
+        first = None
+        for done in range(0, head.full, CHUNKS):
+            chunks = min(CHUNKS, head.full - done)
+            yield self._until(self._taken[0] + RETURN)
+            begin = self._clock.now
+            end, taken = self._chunks(head, begin, chunk, chunks)
+            yield from self._array.run(VALUES, chunk * chunks, end - begin)
+            self._taken.extend(time + self._clock.now - end for time in taken)
+            first = first or self._taken[-chunks]
+        beat = head.job.d // self._config.output_lanes // head.row_beats
+        row.beats = first + beat + self._latency.output, self._taken[-1] + self._latency.output
+        self._queued.append(row)
+
+    def _chunks(self, head: Head, begin: int, chunk: int, chunks: int) -> tuple[int, list[int]]:
+        """The end of so many chunks of P.V, if nothing else is in its way, and the times at which
+        the normaliser is through with them."""
+        dims = -(-min(self._config.taps, head.job.d) // self._config.output_lanes)
+        taken = [*self._taken]
+        for _ in range(chunks):
+            begin = max(begin, taken[-CHUNKS] + RETURN) + chunk
+            arrival = begin - 1 + OPERANDS + self._latency.value
+            taken.append(max(arrival, taken[-1]) + dims)
+        return begin, taken[CHUNKS:]
+
+    # -- results -----------------------------------------------------------------------------------
+    def _result_writer(self) -> Process:
+        return self._each_head(self._write_head)
+
+    def _write_head(self, head: Head) -> Process:
+        job, beats = head.job, head.row_beats
+        yield lambda: head.fetched
+        rows = head.rows if head.kept else []
+        if rows:
+            yield 1
+            yield lambda: rows[0].beats
+            yield self._until(rows[0].beats[0])
+        yield FIRST_BEAT
+        for row in rows:
+            yield lambda row=row: row.beats
+            yield max(beats, self._until(row.beats[1] + 1))
+            self._queued.popleft()
+            yield beats
+        yield max(0, job.l_q - 2 * len(rows)) * beats
+        self._writes.beats(job.l_q * beats)
+        yield RECORD[0]
+        yield lambda: head.v_loaded
+        record = STATUS_BYTES * 8 // self._config.axi_data_width
+        yield RECORD[1] + record
+        self._writes.beats(record)
+        self.jobs -= 1
