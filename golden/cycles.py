@@ -47,8 +47,11 @@ class _Writes:
 
     def beats(self, beats: int) -> None:
         """The last of so many was given in the cycle before."""
-        burst = (beats - 1) % BURST + 1
-        self._end = max(self._end, self._clock.now - 1 + WRITER) + burst
+        last = (beats - 1) % BURST + 1
+        begin = self._clock.now - 1 + WRITER
+        if beats > BURST:
+            self._end = max(self._end, begin - last + BURST)
+        self._end = max(self._end, begin) + last
 
     @property
     def idle(self) -> int:

@@ -183,8 +183,9 @@ class Core:
         self._to_mask, self._to_issue, self._to_softmax, self._to_values, self._to_output = (
             deque() for _ in range(5))
         self._found = self._issued = 0          # kept blocks
-        self._weights_free = True
+        self._weights_taken: int | None = 0     # when, unless they are being made
         self._taken = deque([0] * CHUNKS, maxlen=CHUNKS)   # chunks, by the normaliser
+        self._v_loads: deque[tuple[int, int]] = deque()    # from when to when
         self._queued: deque[Row] = deque()                 # rows to be written
         for stage in (self._load, self._integer_pass, self._sparsity, self._fetch, self._issue,
                       self._softmax, self._value_pass, self._result_writer):
@@ -240,6 +241,8 @@ class Core:
                     yield REQUEST
                     end = yield from self._reads.request(head.beats[plane])
                     self._clock.at(end + LOADED, partial(self._loaded, head, plane))
+                    if plane == "v":
+                        self._v_loads.append((end - head.beats[plane], end))
                 yield COMMAND
 
     @staticmethod
@@ -372,12 +375,14 @@ class Core:
             self._scores.give(held)     # those of the row before
             held = row.columns
             yield latency.exponential
-            yield lambda: self._weights_free
-            self._weights_free = False
+            first = self._clock.now
+            yield lambda: self._weights_taken is not None
+            first = max(first, self._weights_taken + 1)
+            self._weights_taken = None
             cycles = (len(row.kept) + 1) * phases
-            row.time = self._clock.now + cycles + latency.reciprocal
+            row.time = first + cycles + latency.reciprocal
             self._clock.at(row.time, partial(self._to_values.append, row))
-            yield max(1, cycles + TOKEN_NEXT - latency.exponential)
+            yield self._until(first + max(1, cycles + TOKEN_NEXT - latency.exponential))
 
     def _value_pass(self) -> Process:
         while True:
@@ -390,33 +395,40 @@ class Core:
         yield self._until(row.time + SETTLED)
         asked = self._clock.now
         yield lambda: head.v_loaded and len(self._queued) < room
-        self._later(1, setattr, self, "_weights_free", True)
-        late = self._clock.now > asked
-        yield WEIGHTS if late else self._until(row.time + SETTLED + WEIGHTS)
+        # The row before was read from the weights a little before it went through the array.
+        read = self._clock.now - (WEIGHTS if self._clock.now == asked else 0)
+        taken = max(row.time + SETTLED, read)
+        self._weights_taken = taken
+        yield self._until(taken + WEIGHTS)
         chunk = max(1, len(row.kept)) + row.fetches
-        first = None
-        for done in range(0, head.full, CHUNKS):
-            chunks = min(CHUNKS, head.full - done)
+        cycles = -(-min(self._config.taps, head.job.d) // self._config.output_lanes)
+        # Long chunks never wait for the way back from the normaliser.
+        way = OPERANDS + self._latency.value + cycles + RETURN
+        together = head.full if (CHUNKS - 1) * chunk >= way else 1
+        first = 0
+        for _ in range(0, head.full, together):
             yield self._until(self._taken[0] + RETURN)
-            begin = self._clock.now
-            end, taken = self._chunks(head, begin, chunk, chunks)
-            yield from self._array.run(VALUES, chunk * chunks, end - begin)
-            self._taken.extend(time + self._clock.now - end for time in taken)
-            first = first or self._taken[-chunks]
+            yield from self._array.run(VALUES, chunk * together)
+            for n in reversed(range(together)):
+                arrival = self._clock.now - n * chunk - 1 + OPERANDS + self._latency.value
+                self._taken.append(self._normalised(max(arrival, self._taken[-1]), cycles, row))
+                first = first or self._taken[-1]
         beat = head.job.d // self._config.output_lanes // head.row_beats
         row.beats = first + beat + self._latency.output, self._taken[-1] + self._latency.output
         self._queued.append(row)
 
-    def _chunks(self, head: Head, begin: int, chunk: int, chunks: int) -> tuple[int, list[int]]:
-        """The end of so many chunks of P.V, if nothing else is in its way, and the times at which
-        the normaliser is through with them."""
-        dims = -(-min(self._config.taps, head.job.d) // self._config.output_lanes)
-        taken = [*self._taken]
-        for _ in range(chunks):
-            begin = max(begin, taken[-CHUNKS] + RETURN) + chunk
-            arrival = begin - 1 + OPERANDS + self._latency.value
-            taken.append(max(arrival, taken[-1]) + dims)
-        return begin, taken[CHUNKS:]
+    def _normalised(self, begin: int, cycles: int, row: Row) -> int:
+        """When the normaliser is through with a chunk.
+
+        Sums of V that a causal row adds to wait for those that are made of V as it is loaded.
+        """
+        if row.fetches:
+            while self._v_loads and self._v_loads[0][1] <= begin:
+                self._v_loads.popleft()
+            if self._v_loads and self._v_loads[0][0] < begin + cycles:
+                start, end = self._v_loads[0]
+                begin = max(begin, start) + end - start
+        return begin + cycles
 
     # -- results -----------------------------------------------------------------------------------
     def _result_writer(self) -> Process:
