@@ -127,9 +127,8 @@ class Head:
         self.idle = not (job.valid_q and job.valid_kv)
         self.kept = result.head_kept and not self.idle
         layout = Layout(config)
-        self.beats = {
-            plane: layout.row_beats(plane[-1], job.d)
-            * (job.valid_q if plane[0] == "q" else job.valid_kv) for plane in planes_read(job, True)}
+        self.beats = {plane: (job.valid_q if plane[0] == "q" else job.valid_kv)
+                      * layout.row_beats(plane[-1], job.d) for plane in planes_read(job, True)}
         self.row_beats = layout.row_beats("out", job.d)
         # Cycles of a block, or chunks of dimensions.
         self.integer, self.fraction, self.full = (

@@ -43,27 +43,29 @@ class Outcome:
     failure: str
 
 
-def _lanes(n: int, width: int, multipliers: int) -> dict[str, int]:
-    """The other choices, so that all of their values meet all of the axes'."""
-    bus = (64, 128)[n % 2]
-    outputs = [lanes for lanes in (1, 2, 4)
-               if lanes <= min(multipliers // 4, bus // (16 if width == 8 else 32))]
-    return {"axi_data_width": bus, "softmax_lanes": (1, 2, 4)[n // 2 % 3],
-            "output_lanes": outputs[(n // 6 + n) % len(outputs)]}
+def _others(n: int, width: int, multipliers: int) -> dict[str, int]:
+    """The other choices, so that for either width each of them meets each number of multipliers
+    and, lanes of softmax, each d_max and width of the bus."""
+    bus, lanes = (64, 128)[n // 3 % 2], n + n // 3
+    outputs = [count for count in (4, 2, 1)
+               if count <= min(multipliers // 4, bus // (16 if width == 8 else 32))]
+    return {"axi_data_width": bus, "softmax_lanes": (1, 2, 4)[lanes % 3],
+            "output_lanes": outputs[lanes % len(outputs)]}
 
 
 def matrix() -> list[Config]:
     """All configurations, by name; with the axis of cores where there is one."""
     cores = CORES if "cores" in Config.model_fields else (1,)
     configs = []
-    for n, ((width, frac), d_max, multipliers, count) in enumerate(
-            product(FORMATS, DIMENSIONS, MULTIPLIERS, cores)):
-        name = f"w{width}_d{d_max}_m{multipliers}"
-        more = {"cores": count} if len(cores) > 1 else {}
-        configs.append(Config(
-            name=name + "".join(f"_c{value}" for value in more.values()), width=width, frac=frac,
-            d_max=d_max, l_max=L_MAX, multipliers=multipliers, **more,
-            **_lanes(n, width, multipliers)))
+    for n, ((width, frac), d_max, multipliers) in enumerate(
+            product(FORMATS, DIMENSIONS, MULTIPLIERS)):
+        for step, count in enumerate(cores):
+            name, more = f"w{width}_d{d_max}_m{multipliers}", {}
+            if len(cores) > 1:
+                name, more = f"{name}_c{count}", {"cores": count}
+            configs.append(Config(
+                name=name, width=width, frac=frac, d_max=d_max, l_max=L_MAX,
+                multipliers=multipliers, **more, **_others(n + step, width, multipliers)))
     return configs
 
 
