@@ -44,6 +44,6 @@ class Work:
 
 
 def bound_cycles(jobs, results, config: Config) -> int:
-    """Cycles that a table of jobs needs at least, rounded up once for all."""
-    return ceil(sum(Work.of(j, r).cycles(config.multipliers)
+    """Cycles that a table of jobs needs at least on all cores, rounded up once for all."""
+    return ceil(sum(Work.of(j, r).cycles(config.all_multipliers)
                     for j, r in zip(jobs, results, strict=True)))

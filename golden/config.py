@@ -40,11 +40,13 @@ class Config(BaseModel):
     multipliers : int
         Full-width multipliers of a core (M): 2 queries x 2 keys x ``taps`` dimensions.
     softmax_lanes : int
-        Exponentials per cycle.
+        Exponentials per cycle in a core.
     output_lanes : int
         Dimensions of two queries that are normalised per cycle, at most ``taps``.
     axi_data_width : int
         Bits of an AXI4 beat.
+    cores : int
+        Cores behind the one AXI4 master; each computes whole heads.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -58,7 +60,8 @@ class Config(BaseModel):
     multipliers: Literal[8, 16, 32, 64] = 32
     softmax_lanes: Literal[1, 2, 4] = 2
     output_lanes: Literal[1, 2, 4] = 2
-    axi_data_width: Literal[64, 128] = 64
+    axi_data_width: Literal[64, 128, 256, 512] = 64
+    cores: Literal[1, 2, 4, 8] = 1
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -81,6 +84,11 @@ class Config(BaseModel):
     @property
     def int_width(self) -> int:
         return self.width - self.frac
+
+    @property
+    def all_multipliers(self) -> int:
+        """Full-width multipliers in all cores."""
+        return self.multipliers * self.cores
 
     @property
     def taps(self) -> int:

@@ -7,7 +7,8 @@ from enum import IntEnum
 from .config import Config
 from .memory import VERSION
 
-__all__ = ["ADDRESS_BITS", "ID", "REGISTERS", "Register", "Status", "constants", "counter_names"]
+__all__ = ["ADDRESS_BITS", "ID", "OCCUPANCY", "REGISTERS", "Register", "Status", "constants",
+           "counter_names"]
 
 ID = 0x4E555250    # "PRUN"
 ADDRESS_BITS = 8
@@ -44,10 +45,17 @@ _COUNTERS = [
     ("cycles", "cycles from the doorbell to the last write response"),
     ("read_bytes", "bytes read over AXI4 since the doorbell"),
     ("write_bytes", "bytes written over AXI4 since the doorbell"),
-    ("integer_slots", "cycles in which the array ran the integer pass"),
-    ("score_slots", "cycles in which the array ran fraction or full products"),
-    ("value_slots", "cycles in which the array ran P.V"),
+    ("integer_slots", "cycles in which the array ran the integer pass, summed over the cores"),
+    ("score_slots", "cycles in which it ran fraction or full products, likewise"),
+    ("value_slots", "cycles in which it ran P.V, likewise"),
+    ("idle_softmax", "other cycles, with rows on their way from scores to outputs"),
+    ("idle_operand", "other cycles, with masks being read"),
+    ("idle_dma", "other cycles, with planes being loaded"),
+    ("idle_threshold", "other cycles, with thresholds being made"),
+    ("idle_drain", "other cycles: results are written, or there is no job"),
 ]
+# What the array of a core does in a cycle, or why it does nothing: these add up to all cycles.
+OCCUPANCY = [name for name, _ in _COUNTERS if name.endswith("_slots") or name.startswith("idle_")]
 
 REGISTERS = [
     Register("id", 0x00, "ro", 'the text "PRUN"'),
@@ -77,5 +85,5 @@ def constants(config: Config) -> dict[str, int]:
         "version": VERSION,
         "format": config.width | config.frac << 8 | config.axi_data_width << 16,
         "limits": config.l_max | config.d_max << 16,
-        "multipliers": config.multipliers,
+        "multipliers": config.all_multipliers,
     }

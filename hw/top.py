@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The coprocessor: registers, DMA and a core."""
+"""The coprocessor: registers, DMA and cores."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -9,10 +9,13 @@ from golden import registers
 from golden.config import Config
 from hw.hdp.core import HdpCore
 from hw.hdp.loader import tag_layout
+from hw.shell.arbiter import ReadArbiter, WriteArbiter
 from hw.shell.axi import AXI4, AXI4Lite, connect_flat, flat_members
+from hw.shell.collector import WriteCollector
 from hw.shell.csr import Csr, counter_layout
 from hw.shell.dispatch import Dispatcher
 from hw.shell.reader import Reader
+from hw.shell.router import JobRouter
 from hw.shell.writer import Writer
 
 __all__ = ["Top"]
@@ -26,6 +29,12 @@ class Top(wiring.Component):
         s_axil -> Csr -> Dispatcher -> HdpCore -+-> Writer -> m_axi
                   irq        |            |     |
                              +-- Reader --+ <---+----------- m_axi
+
+    Several cores share the buses::
+
+        Dispatcher -> JobRouter -> HdpCore 0..n-1 -> WriteCollector 0..n-1 -> WriteArbiter -> Writer
+            |                         |
+            +------- ReadArbiter -----+ <- Reader
 
     Parameters
     ----------
@@ -51,15 +60,29 @@ class Top(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
+        several = config.cores > 1
         m.submodules.csr = csr = Csr(config=config)
-        m.submodules.dispatcher = dispatcher = Dispatcher(config=config)
-        m.submodules.core = core = HdpCore(config=config)
-        core_tag = tag_layout().size
-        m.submodules.reader = reader = Reader(config=config, tag_width=core_tag + 1)
+        m.submodules.dispatcher = dispatcher = Dispatcher(
+            config=config, ahead=2 * config.cores if several else 1)
+        cores = [HdpCore(config=config) for _ in range(config.cores)]
+        for n, core in enumerate(cores):
+            m.submodules[f"core_{n}" if several else "core"] = core
+        clients, tag_width = config.cores + 1, tag_layout().size
+        m.submodules.reader = reader = Reader(
+            config=config, tag_width=tag_width + (clients - 1).bit_length())
         m.submodules.writer = writer = Writer(config=config)
-        wiring.connect(m, dispatcher.job, core.job)
-        wiring.connect(m, core.write_req, writer.req)
-        wiring.connect(m, core.write, writer.i)
+        if several:
+            arbiter = ReadArbiter(config=config, clients=clients, tag_width=tag_width)
+            self._route(m, dispatcher, cores)
+            self._share_reads(m, reader, arbiter, dispatcher, cores)
+            written = self._share_writes(m, writer, cores)
+        else:
+            core, = cores
+            wiring.connect(m, dispatcher.job, core.job)
+            wiring.connect(m, core.write_req, writer.req)
+            wiring.connect(m, core.write, writer.i)
+            self._share_reader(m, reader, dispatcher, core)
+            written = writer.idle
         m.d.comb += [
             dispatcher.start.eq(csr.start), dispatcher.table.eq(csr.table),
             dispatcher.count.eq(csr.count), self.irq.eq(csr.irq),
@@ -68,8 +91,7 @@ class Top(wiring.Component):
         connect_flat(m, self, "s_axil", csr.bus)
         connect_flat(m, self, "m_axi", reader.axi)
         connect_flat(m, self, "m_axi", writer.axi)
-        self._share_reader(m, reader, dispatcher, core)
-        self._count(m, csr, dispatcher, core, reader, writer)
+        self._count(m, csr, dispatcher, cores, reader, writer, written)
         return m
 
     @staticmethod
@@ -98,26 +120,80 @@ class Top(wiring.Component):
             ]
         m.d.comb += core.read.payload.tag.eq(beat.payload.tag)
 
-    def _count(self, m, csr, dispatcher, core, reader, writer):
+    def _route(self, m, dispatcher, cores):
+        """Jobs to whichever core can take one."""
+        m.submodules.router = router = JobRouter(config=self._config)
+        wiring.connect(m, dispatcher.job, router.job)
+        for n, core in enumerate(cores):
+            wiring.connect(m, router.cores[n], core.job)
+            m.d.comb += [router.done[n].eq(core.done), router.hungry[n].eq(core.hungry)]
+
+    @staticmethod
+    def _share_reads(m, reader, arbiter, dispatcher, cores):
+        """The dispatcher is the arbiter's first client."""
+        m.submodules.read_arbiter = arbiter
+        wiring.connect(m, arbiter.req, reader.req)
+        wiring.connect(m, reader.o, arbiter.i)
+        for n, core in enumerate(cores, 1):
+            wiring.connect(m, core.read_req, arbiter.reqs[n])
+            wiring.connect(m, arbiter.beats[n], core.read)
+        req, beats = arbiter.reqs[0], arbiter.beats[0]
+        m.d.comb += [
+            req.valid.eq(dispatcher.req.valid), dispatcher.req.ready.eq(req.ready),
+            req.payload.address.eq(dispatcher.req.payload.address),
+            req.payload.beats.eq(dispatcher.req.payload.beats),
+            dispatcher.beats.valid.eq(beats.valid), beats.ready.eq(dispatcher.beats.ready),
+            dispatcher.beats.payload.data.eq(beats.payload.data),
+            dispatcher.beats.payload.error.eq(beats.payload.error),
+            dispatcher.beats.payload.last.eq(beats.payload.last),
+        ]
+
+    def _share_writes(self, m, writer, cores):
+        """Bursts of all cores in turn. Returns whether all that was handed over is written."""
+        config = self._config
+        m.submodules.write_arbiter = arbiter = WriteArbiter(config=config, clients=len(cores))
+        wiring.connect(m, arbiter.req, writer.req)
+        wiring.connect(m, arbiter.o, writer.i)
+        written = writer.idle
+        for n, core in enumerate(cores):
+            m.submodules[f"collector_{n}"] = collector = WriteCollector(config=config)
+            wiring.connect(m, core.write_req, collector.req)
+            wiring.connect(m, core.write, collector.i)
+            wiring.connect(m, collector.burst, arbiter.reqs[n])
+            wiring.connect(m, collector.o, arbiter.i[n])
+            written = written & collector.idle
+        return written
+
+    def _count(self, m, csr, dispatcher, cores, reader, writer, written):
         """Counters of a doorbell's work, and its end."""
         beat_bytes = self._config.axi_data_width // 8
         running = Signal()
         counters = csr.counters
+
+        def total(name, bit=None):
+            """How many cores strobe. A sum of several comes a cycle later, from a register."""
+            strobes = [getattr(core, name) if bit is None else core.occupancy[bit]
+                       for core in cores]
+            if len(cores) == 1:
+                return strobes[0]
+            count = Signal(range(len(cores) + 1), name=f"{name}_count")
+            m.d.sync += count.eq(sum(strobes))
+            return count
+
         strobes = {
-            "jobs_done": core.done + dispatcher.lost,
-            "jobs_failed": core.failed + dispatcher.lost,
+            "jobs_done": total("done") + dispatcher.lost,
+            "jobs_failed": total("failed") + dispatcher.lost,
             "cycles": running,
             "read_bytes": Mux(reader.beat, beat_bytes, 0),
             "write_bytes": Mux(writer.beat, beat_bytes, 0),
-            "integer_slots": core.integer_slot,
-            "score_slots": core.score_slot,
-            "value_slots": core.value_slot,
+            **{name: Mux(running, total(name, n), 0)
+               for n, name in enumerate(registers.OCCUPANCY)},
         }
         values = Signal(counter_layout())
         m.d.comb += counters.eq(values)
         for name, step in strobes.items():
             m.d.sync += values[name].eq(Mux(csr.start, 0, values[name] + step))
-        finished = running & (values.jobs_done == csr.count) & writer.idle
+        finished = running & (values.jobs_done == csr.count) & written
         m.d.comb += csr.done.eq(finished)
         with m.If(csr.start):
             m.d.sync += running.eq(1)

@@ -54,7 +54,7 @@ class Run:
             "config": self.config.name,
             "heads": len(self.jobs),
             "cycles": self.cycles,
-            "multipliers": self.config.multipliers,
+            "multipliers": self.config.all_multipliers,
             "bound_cycles": bound,
             "model_cycles": predict_cycles(self.jobs, self.golden, self.config),
             "utilisation": bound / self.cycles if self.cycles else None,

@@ -17,6 +17,7 @@ from golden.memory import (
     Status,
     held_planes,
 )
+from golden.registers import OCCUPANCY
 
 from .simulate import Simulation
 
@@ -81,6 +82,11 @@ def _check_counters(simulation: Simulation, jobs: Sequence[Job],
         moved, counted = getattr(simulation, f"bus_{way}_bytes"), registers[f"{way}_bytes"]
         if moved != counted:
             raise MismatchError(f"register {way}_bytes is {counted}, but the memory saw {moved}")
+    occupied = sum(registers[name] for name in OCCUPANCY)
+    array_cycles = config.cores * registers["cycles"]
+    if occupied != array_cycles:
+        raise MismatchError(f"registers {', '.join(OCCUPANCY)} must add up to cycles of all cores, "
+                            f"{array_cycles}, not {occupied}")
     work = [Work.of(jobs[n], result) for n, result in results.items()]
     least = {
         "integer_slots": sum(w.integer for w in work) / 4,

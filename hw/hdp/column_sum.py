@@ -6,7 +6,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from golden.memory import Layout
+from hw.hdp.loader import beat_dims
 
 __all__ = ["ColumnSum"]
 
@@ -42,7 +42,7 @@ class ColumnSum(wiring.Component):
 
     def __init__(self, *, config: Config):
         self._config = config
-        self._lanes = config.axi_data_width // Layout(config).v_bits
+        *_, self._lanes = beat_dims(config)
         self._words = -(-config.d_max // self._lanes)
         sums = data.ArrayLayout(signed(config.column_sum_width), config.output_lanes)
         super().__init__({

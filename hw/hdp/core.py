@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """An HDP core: jobs in, memory traffic out."""
 
-from amaranth.hdl import Cat, Module, Mux
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
+from golden.registers import OCCUPANCY
 from hw.hdp.array import Array
 from hw.hdp.buffers import PlaneBuffer
 from hw.hdp.column_sum import ColumnSum
@@ -13,7 +14,8 @@ from hw.hdp.fetch import FetchUponMask
 from hw.hdp.integer_pass import IntegerPass
 from hw.hdp.issue import Issue
 from hw.hdp.layouts import Mode, fraction_layout, integer_layout, row_tag_layout, value_layout
-from hw.hdp.loader import Loader, beat_dims, read_beat_layout, tag_layout
+from hw.hdp.loader import Loader, beat_dims, tag_layout
+from hw.hdp.occupancy import Occupancy
 from hw.hdp.result_writer import ResultWriter
 from hw.hdp.row_output import RowOutput
 from hw.hdp.scheduler import Scheduler
@@ -22,10 +24,13 @@ from hw.hdp.sparsity import SparsityEngine
 from hw.hdp.value_pass import ValuePass
 from hw.shell.bursts import request_layout
 from hw.shell.descriptor import descriptor_layout
+from hw.shell.reader import read_beat_layout
 from hw.softmax.pieces import delayed
 from hw.softmax.unit import SoftmaxUnit
 
 __all__ = ["HdpCore"]
+
+LAST_ROWS = 3       # of a head, in which the operands of the next one are loaded
 
 
 class HdpCore(wiring.Component):
@@ -53,8 +58,12 @@ class HdpCore(wiring.Component):
         To the write DMA.
     done, failed : Out(1)
         ``done`` strobes when a head's status record has been handed over, ``failed`` with it.
-    integer_slot, score_slot, value_slot : Out(1)
-        What the array does in this cycle.
+    hungry : Out(1)
+        Only with several cores. The integer pass of the job that came last is in its last
+        ``LAST_ROWS`` rows or over, or it has none: it is time to load another one. Low from the
+        cycle after one that takes a job with an integer pass.
+    occupancy : Out(len(OCCUPANCY))
+        What the array does, see :class:`Occupancy`.
     """
 
     def __init__(self, *, config: Config):
@@ -68,9 +77,8 @@ class HdpCore(wiring.Component):
             "write": Out(stream.Signature(data.StructLayout({"data": config.axi_data_width}))),
             "done": Out(1),
             "failed": Out(1),
-            "integer_slot": Out(1),
-            "score_slot": Out(1),
-            "value_slot": Out(1),
+            **({"hungry": Out(1)} if config.cores > 1 else {}),
+            "occupancy": Out(len(OCCUPANCY)),
         })
 
     def elaborate(self, platform):
@@ -94,6 +102,9 @@ class HdpCore(wiring.Component):
         self._joints(m)
         self._mask(m)
         self._jobs(m)
+        self._occupancy(m)
+        if config.cores > 1:
+            self._hunger(m)
         return m
 
     def _buffers(self, m):
@@ -125,11 +136,6 @@ class HdpCore(wiring.Component):
         """Issue, buffers and array in line."""
         issue, array = self.issue, self.array
         op = issue.op
-        m.d.comb += [
-            self.integer_slot.eq(issue.en & (op.mode == Mode.INTEGER)),
-            self.value_slot.eq(issue.en & (op.mode == Mode.VALUE)),
-            self.score_slot.eq(issue.en & ((op.mode == Mode.FRACTION) | (op.mode == Mode.FULL))),
-        ]
         # A chunk index counts 4T dimensions in the integer pass, 2T and T in the others.
         i_chunk = Mux(op.mode == Mode.INTEGER, op.chunk,
                       Mux(op.mode == Mode.FRACTION, op.chunk >> 1, op.chunk >> 2))
@@ -210,6 +216,21 @@ class HdpCore(wiring.Component):
         wiring.connect(m, self.results.req, wiring.flipped(self.write_req))
         wiring.connect(m, self.results.o, wiring.flipped(self.write))
 
+    def _occupancy(self, m):
+        """What the array does, for the counters."""
+        m.submodules.occupancy = occupancy = Occupancy()
+        row, result = self.fetch.row, self.softmax.o
+        m.d.comb += [
+            occupancy.en.eq(self.issue.en), occupancy.mode.eq(self.issue.op.mode),
+            occupancy.announced.eq(row.valid & row.ready),
+            occupancy.weighted.eq(result.valid & result.ready),
+            occupancy.values_busy.eq(self.values.busy), occupancy.fetch_busy.eq(self.fetch.busy),
+            occupancy.loading.eq(self.scheduler.loading),
+            occupancy.integer_busy.eq(self.integer.busy),
+            occupancy.sparsity_busy.eq(self.sparsity.busy),
+            self.occupancy.eq(occupancy.counts),
+        ]
+
     def _mask(self, m):
         """A bit per block of both banks' heads."""
         bits = self._config.block_width
@@ -269,3 +290,20 @@ class HdpCore(wiring.Component):
             results.status.eq(scheduler.status),
             self.done.eq(scheduler.done), self.failed.eq(scheduler.failed),
         ]
+
+    def _hunger(self, m):
+        """How far the job that came last is."""
+        scheduler, integer, job = self.scheduler, self.integer, self.job.payload
+        last = Signal()
+        near_end = Signal(signed(self._config.length_width + 1))
+        # No integer pass begins before its operands are loaded, long after this is known.
+        m.d.sync += near_end.eq(((scheduler.jobs[last].valid_q + 1) >> 1) - LAST_ROWS)
+        with m.If(scheduler.accepted):
+            m.d.sync += [
+                last.eq(scheduler.accepted_bank),
+                self.hungry.eq((job.error != 0) | job.dense | (job.valid_q == 0)
+                               | (job.valid_kv == 0)),
+            ]
+        with m.Elif(integer.begin & (scheduler.integer_bank == last)
+                    & (integer.row.row >= near_end)):
+            m.d.sync += self.hungry.eq(1)

@@ -10,8 +10,9 @@ from golden.memory import Layout
 from hw.hdp.integer_pass import chunks
 from hw.hdp.layouts import fraction_layout, integer_layout, value_layout
 from hw.shell.bursts import request_layout
+from hw.shell.reader import read_beat_layout
 
-__all__ = ["Loader", "Plane", "beat_dims", "command_layout", "read_beat_layout", "tag_layout"]
+__all__ = ["Loader", "Plane", "beat_dims", "command_layout", "tag_layout"]
 
 
 class Plane(enum.Enum, shape=3):
@@ -28,11 +29,6 @@ def tag_layout() -> data.StructLayout:
     return data.StructLayout({"plane": Plane, "bank": 1, "kv": 1})
 
 
-def read_beat_layout(config: Config, tag_width: int) -> data.StructLayout:
-    return data.StructLayout(
-        {"data": config.axi_data_width, "tag": tag_width, "last": 1, "error": 1})
-
-
 def command_layout(config: Config) -> data.StructLayout:
     """Fetch ``rows`` rows (not 0) of a plane of the head in a bank; K and V go to bank ``kv``."""
     return data.StructLayout({
@@ -41,9 +37,13 @@ def command_layout(config: Config) -> data.StructLayout:
 
 
 def beat_dims(config: Config) -> tuple[int, int, int]:
-    """Dimensions in a beat of the integer, fraction and value planes."""
+    """Dimensions in a beat of the integer, fraction and value planes.
+
+    Of a beat that is wider than the longest row only the part that a row can fill.
+    """
     layout = Layout(config)
-    return tuple(config.axi_data_width // bits
+    most = 1 << (config.d_max - 1).bit_length()
+    return tuple(min(most, config.axi_data_width // bits)
                  for bits in (layout.i_bits, layout.f_bits, layout.v_bits))
 
 
@@ -180,27 +180,28 @@ class Loader(wiring.Component):
 
     def _convert(self, m, bits, take, is_sign, index):
         config = self._config
+        layout = Layout(config)
         sign_beats = -(-config.d_max // config.axi_data_width)
-        signs = Signal(sign_beats * config.axi_data_width)
+        sign_bits = min(config.axi_data_width, 1 << (config.d_max - 1).bit_length())
+        signs = Signal(sign_beats * sign_bits)
         with m.If(take):
             with m.If(is_sign):
                 m.d.sync += signs.word_select(index[: max(1, (sign_beats - 1).bit_length())],
-                                              config.axi_data_width).eq(bits)
+                                              sign_bits).eq(bits)
             with m.Else():
                 m.d.sync += signs.eq(signs >> self._f_dims)
 
-        def elements(dims, width):
-            container = config.axi_data_width // dims
+        def elements(dims, container, width):
             return [bits[n * container : n * container + width] for n in range(dims)]
 
         def sign_magnitude(target, code):
             m.d.sync += [target.sign.eq(code[-1]),
                          target.mag.eq(Mux(code[-1], -code.as_signed(), code))]
 
-        for n, code in enumerate(elements(self._i_dims, config.int_width)):
+        for n, code in enumerate(elements(self._i_dims, layout.i_bits, config.int_width)):
             sign_magnitude(self.i[n], code)
-        for n, mag in enumerate(elements(self._f_dims, config.frac)):
+        for n, mag in enumerate(elements(self._f_dims, layout.f_bits, config.frac)):
             m.d.sync += [self.f[n].mag.eq(mag), self.f[n].sign.eq(signs[n])]
-        for n, code in enumerate(elements(self._v_dims, config.width)):
+        for n, code in enumerate(elements(self._v_dims, layout.v_bits, config.width)):
             sign_magnitude(self.v[n], code)
             m.d.sync += self.v_codes[n].eq(code)

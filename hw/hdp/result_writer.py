@@ -83,7 +83,7 @@ class ResultWriter(wiring.Component):
         m = Module()
         config, job = self._config, self.job.payload
         out_dims = config.axi_data_width // config.out_width
-        last_beat = Signal(range(max(2, config.d_max // out_dims)))
+        last_beat = Signal(range(max(2, -(-config.d_max // out_dims))))
         beats = Signal(20)
         row = Signal(config.length_width + 1)
         beat = Signal.like(last_beat)

@@ -13,6 +13,7 @@ from hw.softmax.normalise import NormaliseLane
 __all__ = ["CHUNKS", "RowOutput", "output_row_layout"]
 
 CHUNKS = 4      # chunks that may wait between the array and the normaliser
+SPAN = 8        # words: a row is whole spans of them; a beat is part of one, one, or several
 
 
 def output_row_layout(config: Config) -> data.StructLayout:
@@ -138,10 +139,11 @@ class RowOutput(wiring.Component):
                 tap.eq(Mux(last_tap, 0, tap + config.output_lanes)),
                 dimension.eq(Mux(last_dimension, 0, dimension + config.output_lanes)),
             ]
-        self._normalise(m, en, ready, row, tap, dimension, chunks.r_data, fetches.r_data)
+        self._normalise(m, en, ready, last_dimension, row, tap, dimension, chunks.r_data,
+                        fetches.r_data)
         return m
 
-    def _normalise(self, m, en, ready, row, tap, dimension, chunk_bits, fetch_bits):
+    def _normalise(self, m, en, ready, last, row, tap, dimension, chunk_bits, fetch_bits):
         config = self._config
         group = config.output_lanes
         chunk = data.View(self.value.shape(), chunk_bits)
@@ -153,6 +155,7 @@ class RowOutput(wiring.Component):
         # First stage: what belongs to these dimensions.
         first = Signal(data.StructLayout({
             "valid": 1,
+            "last": 1,
             "dimension": range(config.d_max),
             "acc": accumulated,
             "v": data.ArrayLayout(data.ArrayLayout(signed(config.width + 1), group), 2),
@@ -161,8 +164,8 @@ class RowOutput(wiring.Component):
         }))
         with m.If(en):
             m.d.sync += [
-                first.valid.eq(ready), first.dimension.eq(dimension), first.row.eq(row),
-                first.sum.eq(self.sum),
+                first.valid.eq(ready), first.last.eq(last), first.dimension.eq(dimension),
+                first.row.eq(row), first.sum.eq(self.sum),
             ]
             for n in range(2):
                 for i in range(group):
@@ -176,6 +179,7 @@ class RowOutput(wiring.Component):
         # Second stage: the sums that the two queries see.
         second = Signal(data.StructLayout({
             "valid": 1,
+            "last": 1,
             "acc": accumulated,
             "sum": data.ArrayLayout(self.sum.shape(), 2),
             "row": output_row_layout(config),
@@ -189,15 +193,15 @@ class RowOutput(wiring.Component):
         m.d.comb += [self.add_sum[i].eq(first.sum[i] + (first.v[0][i] + first.v[1][i]))
                      for i in range(group)]
         with m.If(en):
-            m.d.sync += [second.valid.eq(first.valid), second.acc.eq(first.acc),
-                         second.row.eq(first.row)]
+            m.d.sync += [second.valid.eq(first.valid), second.last.eq(first.last),
+                         second.acc.eq(first.acc), second.row.eq(first.row)]
             for q in range(2):
                 for i in range(group):
                     seen = [Mux(first.row.sees[2 * q + k], first.v[k][i], 0) for k in range(2)]
                     m.d.sync += second.sum[q][i].eq(first.sum[i] + (seen[0] + seen[1]))
         self._feed(m, en, second)
         room_ready = Signal()
-        self._pack(m, en, room_ready)
+        self._pack(m, en, room_ready, second.last)
         m.d.comb += en.eq(room_ready & (self.add_ready | ~self.add_en))
 
     def _feed(self, m, en, second):
@@ -211,33 +215,70 @@ class RowOutput(wiring.Component):
                     lane.p.eq(row.p[q]), lane.r.eq(row.r[q]), lane.empty.eq(row.empty[q]),
                 ]
 
-    def _pack(self, m, en, room_ready):
-        """Words into beats, beats into a queue per query that holds a whole row and more."""
+    def _pack(self, m, en, room_ready, row_last):
+        """Words into beats, beats into a queue per query that holds a whole row and more.
+
+        ``row_last`` enters the lanes with the last dimensions of a row.
+        """
         config = self._config
-        words = config.axi_data_width // config.out_width
-        depth = 2 * max(1, config.d_max * config.out_width // config.axi_data_width)
+        words = min(SPAN, config.axi_data_width // config.out_width)
+        depth = 2 * -(-config.d_max * config.out_width // config.axi_data_width)
         group = config.output_lanes
-        out_valid = self._lanes[0][0].out_valid
         word = Signal(range(max(2, words)))
+        valid, full, beat_full = Signal(), Signal(), Signal()
         last = Signal()
-        m.d.comb += last.eq(word == words - group)
-        with m.If(en & out_valid):
+        m.d.comb += [
+            valid.eq(en & self._lanes[0][0].out_valid), last.eq(word == words - group),
+            full.eq(valid & last),
+        ]
+        with m.If(valid):
             m.d.sync += word.eq(Mux(last, 0, word + group))
+        span = self._span(m, en, row_last, full, beat_full)
         room = []
         for q, lanes in enumerate(self._lanes):
             queue = fifo.SyncFIFO(width=config.axi_data_width, depth=depth)
             m.submodules[f"queue_{q}"] = queue
             outs = [Signal(signed(config.out_width), name=f"word_{q}_{i}") for i in range(group)]
             m.d.comb += [out.eq(lane.out) for out, lane in zip(outs, lanes, strict=True)]
-            beat = Signal(config.axi_data_width, name=f"beat_{q}")
+            beat = Signal(words * config.out_width, name=f"beat_{q}")
             shifted = Cat(beat[group * config.out_width :], *outs)
-            with m.If(en & out_valid):
+            with m.If(valid):
                 m.d.sync += beat.eq(shifted)
             m.d.comb += [
-                queue.w_data.eq(shifted),
-                queue.w_en.eq(en & out_valid & last),
+                queue.w_data.eq(self._gathered(m, span, full, shifted, q)),
+                queue.w_en.eq(beat_full),
                 self.o[q].valid.eq(queue.r_rdy), self.o[q].payload.eq(queue.r_data),
                 queue.r_en.eq(self.o[q].ready),
             ]
             room.append(queue.w_rdy)
         m.d.comb += room_ready.eq(room[0] & room[1])
+
+    def _span(self, m, en, row_last, full, beat_full):
+        """Which span of its beat is ``full``, and whether the beat is: it ends with its row."""
+        spans = self._config.axi_data_width // (SPAN * self._config.out_width)
+        span = Signal(range(max(1, spans)))
+        if spans < 2:
+            m.d.comb += beat_full.eq(full)
+            return span
+        ends = Signal(self._lanes[0][0].latency)
+        with m.If(en):
+            m.d.sync += ends.eq(Cat(row_last, ends))
+        m.d.comb += beat_full.eq(full & (ends[-1] | (span == spans - 1)))
+        with m.If(full):
+            m.d.sync += span.eq(Mux(beat_full, 0, span + 1))
+        return span
+
+    def _gathered(self, m, span, full, words, query):
+        """The spans of a beat so far and ``words``, zero beyond."""
+        if not len(span):
+            return words
+        count = 1 << len(span)
+        held = Signal(data.ArrayLayout(len(words), count - 1), name=f"spans_{query}")
+        parts = []
+        for n in range(count):
+            before = held[n] if n < count - 1 else 0
+            parts.append(Mux(span == n, words, Mux(span > n, before, 0)))
+            if n < count - 1:
+                with m.If(full & (span == n)):
+                    m.d.sync += held[n].eq(words)
+        return Cat(*parts)

@@ -46,6 +46,8 @@ class Scheduler(wiring.Component):
         From the loader: a plane is complete; a beat came and whether with an error. An error in K
         or V is one of both heads, if they share them.
     v_loaded : Out(2)
+    loading : Out(1)
+        A head waits for planes that were asked for.
     integer_start, integer_bank, integer_keep : Out
     integer_busy, integer_begin, integer_kept_row, integer_row : In
         From the integer pass: it begins a row, with its integer scores kept or not.
@@ -80,6 +82,7 @@ class Scheduler(wiring.Component):
             "beat_tag": In(tag_layout()),
             "bus_error": In(1),
             "v_loaded": Out(2),
+            "loading": Out(1),
             "integer_start": Out(1),
             "integer_bank": Out(1),
             "integer_keep": Out(1),
@@ -145,6 +148,9 @@ class Scheduler(wiring.Component):
             m.d.sync += idle.eq((job.error != 0) | (job.valid_q == 0) | (job.valid_kv == 0))
             self._idle.append(idle)
             m.d.comb += [self.v_loaded[b].eq(banks[b].v_loaded), self.kv[b].eq(banks[b].kv)]
+        m.d.sync += self.loading.eq(sum(
+            bank.busy & ((bank.integer_asked & ~bank.integer_loaded)
+                         | (bank.rest_asked & ~bank.v_loaded)) for bank in banks) != 0)
         self._events(m)
         self._accept(m)
         self._load(m)

@@ -52,6 +52,8 @@ class SparsityEngine(wiring.Component):
         the row's first mask bit.
     end_head : Out(1)
         Strobe with the last ``masked`` of a head.
+    busy : Out(1)
+        Rows have begun and are not masked.
     heads : Out(2 x head_layout)
         Per bank; final in the cycle after ``end_head``.
     """
@@ -77,6 +79,7 @@ class SparsityEngine(wiring.Component):
             "masked_columns": Out(range(config.blocks + 1)),
             "reached": Out(1),
             "end_head": Out(1),
+            "busy": Out(1),
             "heads": Out(data.ArrayLayout(head_layout(config), 2)),
         })
 
@@ -92,7 +95,8 @@ class SparsityEngine(wiring.Component):
             shape=config.theta_width, depth=1 << ring_width(config), init=[])
         m.submodules.rows = rows = fifo.SyncFIFO(width=len(self.row.as_value()), depth=ROWS)
         m.submodules.stats = stats = fifo.SyncFIFO(width=self._stats.size, depth=ROWS)
-        m.d.comb += [rows.w_en.eq(self.begin), rows.w_data.eq(self.row)]
+        m.d.comb += [rows.w_en.eq(self.begin), rows.w_data.eq(self.row),
+                     self.busy.eq(rows.r_rdy)]
         with m.If(self.clear):
             m.d.sync += self.heads[self.clear_bank].eq(0)
         self._collect(m, theta.write_port(), stats)

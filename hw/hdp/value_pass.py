@@ -46,6 +46,8 @@ class ValuePass(wiring.Component):
         Announces the row to the output, before its first operation.
     chunk_taken : In(1)
         Strobe: the output has worked off a chunk; at most ``CHUNKS`` are on their way there.
+    busy : Out(1)
+        Operations of a row that was taken are still to come.
     """
 
     def __init__(self, *, config: Config):
@@ -67,6 +69,7 @@ class ValuePass(wiring.Component):
             "op": Out(stream.Signature(value_op_layout(config))),
             "row": Out(stream.Signature(output_row_layout(config))),
             "chunk_taken": In(1),
+            "busy": Out(1),
         })
 
     def elaborate(self, platform):
@@ -103,6 +106,7 @@ class ValuePass(wiring.Component):
             self.row.valid.eq((settled == 2) & self.loaded & (~running | done)),
             accept.eq(self.row.valid & self.row.ready),
             self.result.ready.eq(accept),
+            self.busy.eq(running | self.op.valid),
         ]
         with m.If(accept):
             m.d.sync += [

@@ -118,10 +118,9 @@ class DescriptorDecoder(wiring.Component):
         m.d.comb += self.i.ready.eq(1)
         with m.If(self.i.valid):
             m.d.sync += [beat.eq(beat + 1), bus_error.eq(bus_error | self.i.p.error)]
-            with m.Switch(beat):
-                for n in range(beats):
-                    with m.Case(n):
-                        m.d.sync += words[n * width : (n + 1) * width].eq(self.i.p.data)
+            for n in range(beats):
+                with m.If(beat == n):
+                    m.d.sync += words[n * width : (n + 1) * width].eq(self.i.p.data)
             with m.If(self.i.p.last):
                 m.d.sync += beat.eq(0)
                 m.next = "CHECK"

@@ -2,7 +2,7 @@
 """Works off a table of descriptors."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
@@ -15,14 +15,19 @@ __all__ = ["Dispatcher"]
 
 
 class Dispatcher(wiring.Component):
-    """Reads descriptors in turn, one ahead of the core, and hands them on decoded.
+    """Reads descriptors in turn, ahead of the cores, and hands them on decoded.
 
-    The first request comes in the cycle after ``start``, the next one in the cycle after the job
-    was taken.
+    The first request comes in the cycle after ``start``. With ``ahead`` = 1 the next one comes in
+    the cycle after the job was taken. Otherwise ``ahead`` descriptors are asked for, one in two
+    cycles, and wait in a FIFO; their beats are always taken at once, and a job is ready as many
+    cycles after the one before was taken as a descriptor has beats, and 4.
 
     Parameters
     ----------
     config : Config
+    ahead : int
+        Descriptors under way or waiting, beside the one that is being decoded if it is more
+        than 1.
 
     Members
     -------
@@ -36,10 +41,18 @@ class Dispatcher(wiring.Component):
     lost : Out(1)
         Strobe: a descriptor could not be read or has no place for a status record, so the job
         is over.
+
+    Raises
+    ------
+    ValueError
+        ``ahead`` is out of range.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: Config, ahead: int = 1):
+        if ahead < 1:
+            raise ValueError(f"ahead must be at least 1, not {ahead!r}")
         self._config = config
+        self._ahead = ahead
         super().__init__({
             "start": In(1),
             "table": In(32),
@@ -54,37 +67,65 @@ class Dispatcher(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.decoder = decoder = DescriptorDecoder(config=self._config)
-        wiring.connect(m, wiring.flipped(self.beats), decoder.i)
         job = decoder.o.payload
         address, left = Signal(32), Signal(32)
-        unreachable, follows = Signal(), Signal()
+        unreachable, follows, known, handed_on = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             self.req.payload.address.eq(address),
             self.req.payload.beats.eq(DESCRIPTOR_BYTES * 8 // self._config.axi_data_width),
             self.job.payload.eq(job),
             self.job.payload.same_kv.eq(job.same_kv & follows),
             # A misaligned status is an error of its own, if there is no other.
-            unreachable.eq((job.error == Error.BUS) | ((job.status & (STATUS_BYTES - 1)) != 0)),
+            self.job.valid.eq(known & ~unreachable),
+            self.lost.eq(known & unreachable),
+            decoder.o.ready.eq(known & (unreachable | self.job.ready)),
+            handed_on.eq(decoder.o.valid & decoder.o.ready),
         ]
+        m.d.sync += [
+            unreachable.eq((job.error == Error.BUS) | ((job.status & (STATUS_BYTES - 1)) != 0)),
+            known.eq(decoder.o.valid & ~handed_on),
+        ]
+        with m.If(handed_on):
+            m.d.sync += follows.eq(~unreachable)
+        if self._ahead == 1:
+            wiring.connect(m, wiring.flipped(self.beats), decoder.i)
+            room = handed_on
+        else:
+            room = self._queue(m, decoder)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [address.eq(self.table), left.eq(self.count), follows.eq(0)]
+                m.d.sync += [address.eq(self.table), left.eq(self.count)]
                 with m.If(self.start):
+                    m.d.sync += follows.eq(0)
                     m.next = "REQUEST"
             with m.State("REQUEST"):
                 m.d.comb += self.req.valid.eq(1)
                 with m.If(self.req.ready):
                     m.d.sync += [address.eq(address + DESCRIPTOR_BYTES), left.eq(left - 1)]
-                    m.next = "HAND_ON"
-            with m.State("HAND_ON"):
-                m.d.comb += [
-                    self.job.valid.eq(decoder.o.valid & ~unreachable),
-                    self.lost.eq(decoder.o.valid & unreachable),
-                    decoder.o.ready.eq(unreachable | self.job.ready),
-                ]
-                with m.If(decoder.o.valid & decoder.o.ready):
-                    m.d.sync += follows.eq(~unreachable)
+                    m.next = "WAIT"
+            with m.State("WAIT"):
+                with m.If(room):
                     m.next = "REQUEST"
                     with m.If(left == 0):
                         m.next = "IDLE"
         return m
+
+    def _queue(self, m, decoder):
+        """A FIFO before the decoder; whether it has room for one more descriptor."""
+        beats = DESCRIPTOR_BYTES * 8 // self._config.axi_data_width
+        payload = self.beats.payload
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(
+            width=len(payload.as_value()),
+            depth=self._ahead * beats + 1)      # one is the FIFO's output register
+        room = Signal(range(self._ahead + 1), init=self._ahead)
+        asked, taken = Signal(), Signal()
+        m.d.comb += [
+            queue.w_en.eq(self.beats.valid), queue.w_data.eq(payload),
+            self.beats.ready.eq(1),
+            decoder.i.valid.eq(queue.r_rdy), decoder.i.payload.eq(queue.r_data),
+            queue.r_en.eq(decoder.i.ready),
+            asked.eq(self.req.valid & self.req.ready),
+            taken.eq(queue.r_rdy & queue.r_en & decoder.i.payload.last),
+        ]
+        m.d.sync += room.eq(room - asked + taken)
+        return room != 0

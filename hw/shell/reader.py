@@ -10,7 +10,13 @@ from golden.config import Config
 from .axi import CACHE, INCR, AXI4Read
 from .bursts import ADDRESS_WIDTH, BurstSplitter, request_layout
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "read_beat_layout"]
+
+
+def read_beat_layout(config: Config, tag_width: int) -> data.StructLayout:
+    """A beat that was read: the tag of its request, if it is the last, if it met an error."""
+    return data.StructLayout(
+        {"data": config.axi_data_width, "tag": tag_width, "last": 1, "error": 1})
 
 
 class Reader(wiring.Component):
@@ -64,8 +70,7 @@ class Reader(wiring.Component):
             raise ValueError(f"depth must be a power of two of at least {2 * burst}, "
                              f"not {depth!r}")
         self._size = (config.axi_data_width // 8).bit_length() - 1
-        self._beat = data.StructLayout(
-            {"data": config.axi_data_width, "tag": tag_width, "last": 1, "error": 1})
+        self._beat = read_beat_layout(config, tag_width)
         super().__init__({
             "req": In(stream.Signature(request_layout(tag_width))),
             "o": Out(stream.Signature(self._beat)),

@@ -30,6 +30,15 @@ def test_hdp_formula():
     assert bound_cycles([job], [result], EDGE) == ceil(want)
 
 
+def test_cores_share_the_work():
+    quad = load_config("hdp_quad")
+    pairs = [run(d=64), run(d=32, causal=True)]
+    jobs, results = zip(*pairs, strict=True)
+    products = sum(Work.of(*pair).cycles(1) for pair in pairs)
+    assert quad.multipliers == EDGE.multipliers
+    assert bound_cycles(jobs, results, quad) == ceil(products / (4 * EDGE.multipliers))
+
+
 def test_dense_formula():
     job, result = run(dense=True)
     assert bound_cycles([job], [result], EDGE) == 2 * 32 * 32 * 64 // EDGE.multipliers

@@ -19,10 +19,11 @@ def fits_signed(value, bits):
 
 
 def test_presets():
-    assert preset_names() == ["hdp_edge", "hdp_tiny", "hdp_w12"]
+    assert preset_names() == ["hdp_edge", "hdp_quad", "hdp_tiny", "hdp_w12"]
     assert [config.name for config in PRESETS] == preset_names()
-    edge = PRESETS[0]
+    edge, quad = PRESETS[:2]
     assert (edge.width, edge.frac, edge.taps, edge.d_max, edge.l_max) == (8, 4, 8, 64, 512)
+    assert (quad.cores, quad.multipliers, quad.all_multipliers) == (4, 32, 128)
 
 
 @by_name
@@ -59,6 +60,8 @@ def test_a_file_gives_its_name(tmp_path):
     ("width = 8\nfrac = 8", "frac must leave an integer part of 1 to 8 bits of width 8, not 8"),
     ("width = 12\nfrac = 3", "frac must leave an integer part of 1 to 8 bits of width 12, not 3"),
     ('name = "Bad Name"', "name must be a lower-case identifier, not 'Bad Name'"),
+    ("cores = 3", "cores: Input should be 1, 2, 4 or 8, not 3"),
+    ("axi_data_width = 32", "axi_data_width: Input should be 64, 128, 256 or 512, not 32"),
     ("width = ", "is not TOML"),
 ])
 def test_bad_files_say_what_is_wrong(tmp_path, text, message):
@@ -70,7 +73,8 @@ def test_bad_files_say_what_is_wrong(tmp_path, text, message):
 
 def test_unknown_and_unreadable(tmp_path):
     with pytest.raises(ConfigError, match=re.escape(
-            "config must be a TOML file or one of hdp_edge, hdp_tiny, hdp_w12, not 'hdp_huge'")):
+            "config must be a TOML file or one of hdp_edge, hdp_quad, hdp_tiny, hdp_w12, "
+            "not 'hdp_huge'")):
         load_config("hdp_huge")
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_config(tmp_path / "none.toml")

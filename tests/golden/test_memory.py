@@ -25,7 +25,8 @@ from golden.memory import (
 from tests.golden.test_hdp import random_job
 
 CONFIGS = [load_config(name) for name in preset_names()] + [
-    Config(name="narrow_int", frac=5), Config(name="wide_int", frac=3, axi_data_width=128)]
+    Config(name="narrow_int", frac=5), Config(name="wide_int", frac=3, axi_data_width=128),
+    Config(name="wide_bus", axi_data_width=256), Config(name="widest_bus", axi_data_width=512)]
 by_name = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 
 
@@ -73,6 +74,12 @@ def test_rows_are_whole_beats(config, d):
                           ("v", layout.pack_v(codes))):
         assert packed.shape == (len(codes), layout.row_bytes(plane, d))
         assert layout.row_bytes(plane, d) % layout.beat_bytes == 0
+
+
+def test_rows_are_shorter_than_a_wide_beat():
+    layout = Layout(CONFIGS[-1])
+    assert [layout.row_bytes(plane, 8) for plane in ("i", "f", "v", "out")] == [64, 128, 64, 64]
+    assert [layout.row_bytes(plane, 64) for plane in ("i", "f", "v", "out")] == [64, 128, 64, 128]
 
 
 @pytest.mark.parametrize(("name", "d", "sizes"), [

@@ -36,7 +36,7 @@ def test_constants_describe_the_hardware(name):
     assert (fmt & 0xFF, fmt >> 8 & 0xFF, fmt >> 16) == \
         (config.width, config.frac, config.axi_data_width)
     assert (limits & 0xFFFF, limits >> 16) == (config.l_max, config.d_max)
-    assert values["multipliers"] == config.multipliers
+    assert values["multipliers"] == config.multipliers * config.cores
 
 
 def test_the_page_lists_every_register():

@@ -17,10 +17,11 @@ from amaranth.sim import Simulator
 from golden.config import Config, load_config
 from golden.hdp import Job, head
 from golden.memory import DESCRIPTOR_BYTES, Error, Status, build_image, read_results
-from golden.registers import REGISTERS, counter_names
+from golden.registers import OCCUPANCY, REGISTERS, counter_names
 from golden.softmax import encode_scale
-from hw.hdp.loader import read_beat_layout, tag_layout
+from hw.hdp.loader import tag_layout
 from hw.shell.bursts import request_layout
+from hw.shell.reader import read_beat_layout
 from hw.top import Top
 from tests.hw.helpers import AxiMemory, LiteHost, simulate
 
@@ -125,10 +126,10 @@ def _job(seed, l_q=5, l_kv=6, d=8, **fields):
 class _System:
     """A coprocessor, its memory with the image of some jobs, and a host."""
 
-    def __init__(self, jobs, seed=0, stall=0.0):
+    def __init__(self, jobs, seed=0, stall=0.0, config=CONFIG):
         self.jobs = jobs
-        self.dut = Top(config=CONFIG)
-        self.image = build_image(jobs, CONFIG)
+        self.dut = Top(config=config)
+        self.image = build_image(jobs, config)
         self.bad = set()
         self.memory = AxiMemory(self.image.data, 64, latency=4, rng=Random(seed), stall=stall,
                                 bad=self.bad)
@@ -248,7 +249,11 @@ def test_write_errors_and_counters():
         assert not ctx.get(system.dut.irq)
         cycles, counters = await system.work(ctx, 0, len(jobs))
         assert await system.read(ctx, "status") == 2
-        assert 0 <= cycles - counters.pop("cycles") <= 3
+        counted = counters.pop("cycles")
+        assert 0 <= cycles - counted <= 3
+        assert sum(counters[name] for name in OCCUPANCY) == counted
+        idle = {name: counters.pop(name) for name in OCCUPANCY if "idle" in name}
+        assert all(idle[name] for name in ("idle_softmax", "idle_dma", "idle_drain"))
         assert counters == {
             "jobs_done": 2, "jobs_failed": 0,
             "read_bytes": _burst_bytes(system.memory.read_bursts),
@@ -259,3 +264,39 @@ def test_write_errors_and_counters():
         result = head(job, CONFIG)
         assert (out == result.out).all()
         assert status == Status.expected(job, result, CONFIG)
+
+
+def test_two_cores():
+    """Heads and a bad one on both; the counters are those of one core."""
+    jobs = [_job(n, rho=32, l_q=3 + n % 3, d=8 + 8 * (n % 2)) for n in range(6)]
+    system = _System(jobs, seed=2, config=CONFIG.model_copy(update={"cores": 2, "name": "pair"}))
+    system.word(3, 0)[:] |= 1 << 20
+    good = [job for n, job in enumerate(jobs) if n != 3]
+
+    async def body(ctx):
+        assert await system.read(ctx, "multipliers") == 16
+        for _ in range(2):
+            system.memory.read_bursts.clear()
+            system.memory.write_bursts.clear()
+            cycles, counters = await system.work(ctx, system.image.table, len(jobs))
+            counted = counters.pop("cycles")
+            assert 0 <= cycles - counted <= 3
+            assert sum(counters[name] for name in OCCUPANCY) == 2 * counted
+            for name in OCCUPANCY:
+                if "idle" in name:
+                    del counters[name]
+            assert counters == {
+                "jobs_done": 6, "jobs_failed": 1,
+                "read_bytes": _burst_bytes(system.memory.read_bursts),
+                "write_bytes": _burst_bytes(system.memory.write_bursts), **_slots(good)}
+            assert await system.read(ctx, "status") == 2
+            await system.write(ctx, "status", 2)
+
+    system.run(body)
+    for n, (job, (out, status)) in enumerate(zip(jobs, system.results(), strict=True)):
+        if n == 3:
+            assert (status.done, status.error) == (True, Error.OPCODE)
+            continue
+        result = head(job, CONFIG)
+        assert (out == result.out).all(), n
+        assert status == Status.expected(job, result, CONFIG), n

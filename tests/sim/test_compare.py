@@ -7,6 +7,7 @@ import pytest
 from golden.config import load_config
 from golden.hdp import head
 from golden.memory import Error, Layout, Status, held_planes
+from golden.registers import OCCUPANCY
 from sim.compare import MismatchError, check
 from sim.jobs import random_jobs
 from sim.simulate import Simulation
@@ -24,7 +25,7 @@ def _perfect():
                for *of, planes in zip(JOBS, results, held, strict=True)]
     reads, writes = (sum(getattr(s, way) for s in records) for way in ("read_bytes", "write_bytes"))
     registers = {"jobs_done": 4, "jobs_failed": 0, "read_bytes": reads, "write_bytes": writes,
-                 "integer_slots": 10**6, "score_slots": 10**6, "value_slots": 10**6}
+                 "cycles": 8 * 10**6, **dict.fromkeys(OCCUPANCY, 10**6)}
     return Simulation(results=[(r.out.copy(), s) for r, s in zip(results, records, strict=True)],
                       registers=registers, bus_read_bytes=reads, bus_write_bytes=writes)
 
@@ -74,8 +75,16 @@ def test_a_wrong_counter_is_named(name):
 @pytest.mark.parametrize("name", ["integer_slots", "score_slots", "value_slots"])
 def test_a_slot_counter_below_the_work_is_named(name):
     simulation = _perfect()
+    simulation.registers["cycles"] -= simulation.registers[name]
     simulation.registers[name] = 0
     with pytest.raises(MismatchError, match=f"register {name} is 0, but the work needs at least"):
+        check(simulation, JOBS, CONFIG)
+
+
+def test_cycles_without_a_counter_are_named():
+    simulation = _perfect()
+    simulation.registers["idle_dma"] -= 1
+    with pytest.raises(MismatchError, match="must add up to cycles of all cores, 8000000, not"):
         check(simulation, JOBS, CONFIG)
 
 

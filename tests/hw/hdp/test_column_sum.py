@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from golden.config import Config, load_config
-from golden.memory import Layout
 from hw.hdp.column_sum import ColumnSum
+from hw.hdp.loader import beat_dims
 from tests.hw.helpers import simulate
 
 CONFIGS = [load_config("hdp_tiny"),
@@ -15,7 +15,8 @@ CONFIGS = [load_config("hdp_tiny"),
            Config(name="narrow", width=12, frac=5, d_max=8, l_max=2, axi_data_width=64,
                   output_lanes=1),
            Config(name="beat", width=8, frac=4, d_max=8, l_max=10, axi_data_width=128,
-                  output_lanes=4)]
+                  output_lanes=4),
+           Config(name="widest", width=8, frac=4, d_max=24, l_max=10, axi_data_width=512)]
 
 
 class _Model:
@@ -23,7 +24,7 @@ class _Model:
 
     def __init__(self, dut, config):
         self.dut = dut
-        self.lanes = config.axi_data_width // Layout(config).v_bits
+        self.lanes = beat_dims(config)[2]
         self.group = config.output_lanes
         self.sums = np.zeros((4, -(-config.d_max // self.lanes) * self.lanes), np.int64)
         self.waiting = None
@@ -76,7 +77,7 @@ def _replacement(config, rng):
 
 def _plane(config, rng):
     """Codes of rows, padded to whole beats."""
-    lanes = config.axi_data_width // Layout(config).v_bits
+    lanes = beat_dims(config)[2]
     d = 8 * int(rng.integers(1, config.d_max // 8 + 1))
     low, high = config.format.min_code, config.format.max_code
     shape = (int(rng.integers(1, config.l_max + 1)), d)

@@ -11,6 +11,7 @@ import pytest
 from golden.config import Config
 from golden.hdp import head
 from golden.memory import Error, Layout, Status, build_image, held_planes, read_results
+from golden.registers import OCCUPANCY
 from hw.hdp.core import HdpCore
 from sim.jobs import Recipe, build
 from tests.hw.helpers import send, simulate
@@ -68,9 +69,8 @@ class _System:
             _, _, *read = await ctx.tick().sample(
                 self.dut.read_req.valid & self.dut.read_req.ready, self.dut.read_req.payload,
                 self.dut.write_req.valid & self.dut.write_req.ready, self.dut.write_req.payload,
-                self.dut.done, self.dut.failed, self.dut.integer_slot, self.dut.score_slot,
-                self.dut.value_slot)
-            taken, request, written, write, done, failed, *slots = read
+                self.dut.done, self.dut.failed, self.dut.occupancy)
+            taken, request, written, write, done, failed, occupancy = read
             if taken:
                 self.asked += [(request.address + n * self.size, request.tag,
                                 n == request.beats - 1) for n in range(request.beats)]
@@ -78,9 +78,8 @@ class _System:
                 self.to_write += [write.address + n * self.size for n in range(write.beats)]
             self.done += done
             self.failed += failed
-            assert sum(slots) <= 1
-            for name, slot in zip(("integer", "score", "value"), slots, strict=True):
-                self.slots[name] = self.slots.get(name, 0) + slot
+            for n, name in enumerate(OCCUPANCY):
+                self.slots[name] = self.slots.get(name, 0) + (occupancy >> n & 1)
 
     async def beats(self, ctx):
         while True:

@@ -16,7 +16,9 @@ CONFIGS = [load_config("hdp_tiny"),
            Config(name="w12", width=12, frac=8, d_max=128, l_max=6, axi_data_width=128),
            Config(name="signs", width=8, frac=1, d_max=72, l_max=4, axi_data_width=64),
            Config(name="narrow", width=12, frac=5, d_max=128, l_max=4, axi_data_width=64),
-           Config(name="beat", width=8, frac=5, d_max=8, l_max=8, axi_data_width=128)]
+           Config(name="beat", width=8, frac=5, d_max=8, l_max=8, axi_data_width=128),
+           Config(name="widest", width=8, frac=4, d_max=40, l_max=8, axi_data_width=512),
+           Config(name="wide", width=12, frac=8, d_max=128, l_max=6, axi_data_width=256)]
 ELEMENTS = {Plane.Q_I: "i", Plane.K_I: "i", Plane.Q_F: "f", Plane.K_F: "f", Plane.V: "v"}
 
 
@@ -65,7 +67,8 @@ class _Load:
         """``(plane, bank, row, beat, elements, codes)`` in order."""
         layout = Layout(self.config)
         bits = getattr(layout, f"{self.kind}_bits")
-        dims = self.config.axi_data_width // bits
+        dims = min(self.config.axi_data_width // bits,
+                   1 << (self.config.d_max - 1).bit_length())
         return [(self.plane.name.lower(), (self.bank, self.kv), row, beat, elements,
                  codes if self.kind == "v" else None)
                 for row, whole in enumerate(self.codes)

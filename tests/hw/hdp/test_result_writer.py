@@ -13,7 +13,8 @@ from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIGS = [load_config("hdp_tiny"),
            Config(name="wide", width=12, frac=8, d_max=24, l_max=8, axi_data_width=128),
-           Config(name="beat", width=8, frac=4, d_max=8, l_max=6, axi_data_width=128)]
+           Config(name="beat", width=8, frac=4, d_max=8, l_max=6, axi_data_width=128),
+           Config(name="widest", width=8, frac=4, d_max=72, l_max=6, axi_data_width=512)]
 
 
 @dataclass(eq=False)

@@ -40,7 +40,8 @@ def _bench(dut, body):
 def test_counter_layout():
     assert [name for name, _ in counter_layout()] == [
         "jobs_done", "jobs_failed", "cycles", "read_bytes", "write_bytes", "integer_slots",
-        "score_slots", "value_slots"]
+        "score_slots", "value_slots", "idle_softmax", "idle_operand", "idle_dma",
+        "idle_threshold", "idle_drain"]
 
 
 @pytest.mark.parametrize("preset", ["hdp_tiny", "hdp_edge", "hdp_w12"])

@@ -10,14 +10,15 @@ from golden.config import Config, load_config
 from golden.hdp import Job
 from golden.memory import DESCRIPTOR_BYTES, Error, descriptor
 from hw.shell.dispatch import Dispatcher
-from tests.hw.helpers import receive, send, simulate, stall_cases
+from tests.hw.helpers import receive, refusal, send, simulate, stall_cases
 
 CONFIGS = [load_config("hdp_tiny"),
-           Config(name="wide", width=12, frac=8, d_max=24, l_max=8, axi_data_width=128)]
+           Config(name="wide", width=12, frac=8, d_max=24, l_max=8, axi_data_width=128),
+           Config(name="widest", d_max=24, l_max=8, axi_data_width=512)]
 ADDRESSES = ("q_i", "q_f", "k_i", "k_f", "v", "out", "status")
 
 
-def _descriptor(rng, kind):
+def _descriptor(rng, kind, beats):
     """The words of a descriptor, its beat with a bus error (or None), and what comes of it."""
     l_q, l_kv, d = rng.randint(1, 8), rng.randint(1, 8), 8 * rng.randint(1, 3)
     q, k = np.zeros((l_q, d)), np.zeros((l_kv, d))
@@ -30,7 +31,7 @@ def _descriptor(rng, kind):
         words[0] ^= rng.choice([2, 1 << 13])
         error = Error.OPCODE
     elif kind == "no place":
-        words[12] |= rng.choice([16, 32])
+        words[12] |= 32
         error = Error.ALIGNMENT
     elif kind == "neither":
         words[0] |= 1 << 31
@@ -40,7 +41,7 @@ def _descriptor(rng, kind):
         words[11] |= 4
         error = Error.ALIGNMENT
     elif kind == "bus":
-        bad_beat = rng.randrange(4)
+        bad_beat = rng.randrange(beats)
         error = Error.BUS
     lost = kind in ("no place", "neither", "bus")
     return words, bad_beat, lost, error, job
@@ -65,17 +66,19 @@ async def _start(ctx, dut, table, count):
     ctx.set(dut.table, 0xDEAD_0000)     # the host may write the register meanwhile
 
 
+@pytest.mark.parametrize("ahead", [1, 2, 5])
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 @pytest.mark.parametrize("stall_in, stall_out", stall_cases)
-def test_tables(config, stall_in, stall_out):
+def test_tables(config, ahead, stall_in, stall_out):
     """Three tables in turn, with descriptors of every kind."""
-    rng = Random(f"{config.name}{stall_in}{stall_out}")
+    rng = Random(f"{config.name}{ahead}{stall_in}{stall_out}")
     kinds = [["good", "opcode", "bus", "good", "no place", "misaligned", "good", "neither"],
              ["bus"], ["good", "good"]]
-    tables = [(rng.getrandbits(26) << 6, [_descriptor(rng, kind) for kind in table])
+    beats = DESCRIPTOR_BYTES * 8 // config.axi_data_width
+    tables = [(rng.getrandbits(26) << 6, [_descriptor(rng, kind, beats) for kind in table])
               for table in kinds]
     tables[2] = (0xFFFF_FFC0, tables[2][1])     # addresses wrap
-    dut = Dispatcher(config=config)
+    dut = Dispatcher(config=config, ahead=ahead)
     size = config.axi_data_width // 8
     lost = [0]
 
@@ -119,3 +122,51 @@ def test_tables(config, stall_in, stall_out):
             lost[0] += strobe
 
     simulate(dut, core, reader, background=[watch])
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
+@pytest.mark.parametrize("ahead", [2, 5, 16])
+def test_reads_ahead(config, ahead):
+    """So many descriptors are asked for and their beats taken, whether jobs are or not."""
+    dut = Dispatcher(config=config, ahead=ahead)
+    rng = Random(ahead)
+    count = DESCRIPTOR_BYTES * 8 // config.axi_data_width
+    entries = [_descriptor(rng, "good", count) for _ in range(ahead + 4)]
+    raw = [int.from_bytes(words.astype("<u4").tobytes(), "little") for words, *_ in entries]
+    beats = [{"data": word >> n * config.axi_data_width & (1 << config.axi_data_width) - 1,
+              "last": n == count - 1} for word in raw for n in range(count)]
+
+    async def body(ctx):
+        await _start(ctx, dut, 64, len(entries))
+        ctx.set(dut.req.ready, 1)
+        asked = 0
+        for _ in range(3 * ahead + 20):
+            _, _, valid = await ctx.tick().sample(dut.req.valid)
+            asked += valid
+        assert asked == ahead
+        # All beats of these are taken at once; the first goes to the decoder and makes room.
+        ctx.set(dut.req.ready, 0)
+        assert await send(ctx, dut.beats, beats[: ahead * count]) == ahead * count
+        ctx.set(dut.req.ready, 1)
+        for _ in range(20):
+            _, _, valid = await ctx.tick().sample(dut.req.valid)
+            asked += valid
+        assert asked == ahead + 1
+        assert await send(ctx, dut.beats, beats[ahead * count :][:count]) == count
+        # Once they are there, a job comes as many cycles after another as a descriptor needs.
+        ctx.set(dut.job.ready, 1)
+        cycles, times = 0, []
+        while len(times) < ahead + 1:
+            _, _, valid, status = await ctx.tick().sample(dut.job.valid, dut.job.payload.status)
+            if valid:
+                assert status == entries[len(times)][0][12]
+                times.append(cycles)
+            cycles += 1
+        assert {b - a for a, b in zip(times, times[1:], strict=False)} == {count + 4}
+
+    simulate(dut, body)
+
+
+def test_bad_arguments():
+    text = refusal(lambda: Dispatcher(config=CONFIGS[0], ahead=0))
+    assert text == "ahead must be at least 1, not 0"

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps what a client writes until it is worth a burst."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+
+from .bursts import BurstSplitter, request_layout
+
+__all__ = ["WriteCollector"]
+
+
+class WriteCollector(wiring.Component):
+    """Cuts write requests into bursts and passes each on once all its beats are there.
+
+    From the last beat of a burst to its request: one cycle. One beat per cycle. A core asks for
+    the whole plane of its outputs and fills it as fast as it computes; without this block the
+    other cores would wait for it all the while.
+
+    The FIFO holds two bursts, one that goes out while the other comes: 2 * ``burst`` words of a
+    beat, for each client.
+
+    Parameters
+    ----------
+    config : Config
+        Gives the bits of a beat.
+    burst : int
+        Most beats of a burst, a power of two.
+
+    Members
+    -------
+    req : In(stream)
+        Requests: ``address`` (on a beat) and ``beats`` (never 0).
+    i : In(stream)
+        Beats: ``data``, in the order of the requests.
+    burst, o : Out(streams)
+        Requests within a burst, aligned to its size, and their beats.
+    idle : Out(1)
+        No request and no beat is inside. Low from the cycle after one that accepts one.
+
+    Raises
+    ------
+    ValueError
+        ``burst`` is out of range.
+    """
+
+    def __init__(self, *, config: Config, burst: int = 16):
+        self._bursts = BurstSplitter(config=config, burst=burst)
+        self.depth = 2 * burst
+        request = stream.Signature(request_layout())
+        beat = stream.Signature(data.StructLayout({"data": config.axi_data_width}))
+        super().__init__({"req": In(request), "i": In(beat), "burst": Out(request),
+                          "o": Out(beat), "idle": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.bursts = bursts = self._bursts
+        wiring.connect(m, wiring.flipped(self.req), bursts.i)
+        m.submodules.fifo = beats = fifo.SyncFIFOBuffered(
+            width=len(self.i.payload.data), depth=self.depth)
+        unclaimed = Signal(range(self.depth + 2))       # beats of no request yet
+        inside = Signal(range(self.depth + 2))
+        accepted, moved, claimed = Signal(), Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(beats.w_rdy),
+            accepted.eq(self.i.valid & self.i.ready),
+            beats.w_en.eq(accepted), beats.w_data.eq(self.i.payload.data),
+            self.burst.valid.eq(bursts.o.valid & (unclaimed >= bursts.o.payload.beats)),
+            self.burst.payload.address.eq(bursts.o.payload.address),
+            self.burst.payload.beats.eq(bursts.o.payload.beats),
+            claimed.eq(self.burst.valid & self.burst.ready),
+            bursts.o.ready.eq(claimed),
+            moved.eq(self.o.valid & self.o.ready),
+            self.idle.eq(~bursts.busy & (inside == 0)),
+        ]
+        m.d.sync += inside.eq(inside + accepted - moved)
+        with m.If(claimed):
+            m.d.sync += unclaimed.eq(unclaimed - bursts.o.payload.beats + accepted)
+        with m.Else():
+            m.d.sync += unclaimed.eq(unclaimed + accepted)
+
+        # A block RAM is slow to give its word, so the stream comes from registers.
+        m.d.comb += beats.r_en.eq(~self.o.valid | self.o.ready)
+        with m.If(beats.r_en):
+            m.d.sync += [self.o.valid.eq(beats.r_rdy), self.o.payload.data.eq(beats.r_data)]
+        return m

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several cores behind one bus, and buses wider than a row, against golden through the ports."""
+
+import numpy as np
+import pytest
+
+from golden.config import Config
+from golden.memory import DESCRIPTOR_BYTES, Error, build_image
+from golden.registers import REGISTERS
+from sim.compare import check
+from sim.jobs import Recipe, build, random_jobs
+from sim.scaling import measure, uneven_jobs, with_cores
+from sim.simulate import Access, Batch, simulate_batches
+
+SINGLE = Config(name="small", d_max=32, l_max=32, multipliers=8, softmax_lanes=1)
+PAIR = with_cores(SINGLE, 2)
+WIDE = [Config(name="wide256", d_max=40, l_max=24, multipliers=16, softmax_lanes=1,
+               axi_data_width=256),
+        Config(name="wide512", width=12, frac=8, d_max=72, l_max=16, multipliers=8,
+               softmax_lanes=1, axi_data_width=512),
+        Config(name="pair512", d_max=24, l_max=16, multipliers=8, softmax_lanes=1,
+               axi_data_width=512, cores=2)]
+AT = {register.name: register.address for register in REGISTERS}
+FLAGS, V, STATUS = 0, 10, 12        # descriptor words
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+def test_random_jobs(stall):
+    jobs = random_jobs(PAIR, 72, 3 if stall else 4)
+    batches = [jobs[:1], jobs[1:3], jobs[3:12], jobs[12:]]
+    for batch, simulation in zip(batches, simulate_batches(batches, PAIR, stall=stall, seed=1),
+                                 strict=True):
+        check(simulation, batch, PAIR)
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+@pytest.mark.parametrize("config", WIDE, ids=lambda c: c.name)
+def test_wide_buses(config, stall):
+    """Every d, many of which fill only a part of a beat, then jobs of all kinds."""
+    every = [build(Recipe(l_q=9, l_kv=11, valid_q=9, valid_kv=10, d=d, rho=25, seed=d), config)
+             for d in range(8, config.d_max + 1, 8)]
+    batches = [every, random_jobs(config, 32, 5)]
+    for batch, simulation in zip(batches, simulate_batches(batches, config, stall=stall, seed=2),
+                                 strict=True):
+        check(simulation, batch, config)
+
+
+def _word(image, job, word):
+    at = image.table + job * DESCRIPTOR_BYTES + 4 * word
+    return np.frombuffer(image.data, "<u4", 1, at)
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+def test_bad_jobs_do_not_disturb_others(stall):
+    """Bad descriptors, unreadable operands and lost records among good heads on both cores."""
+    jobs = random_jobs(PAIR, 3, 7)
+    jobs += [build(Recipe(l_q=7, l_kv=9, valid_q=7, valid_kv=9, d=16, seed=n, rho=25), PAIR)
+             for n in range(24)]
+    image = build_image(jobs, PAIR)
+    errors, ranges = {}, []
+    for n in range(3, len(jobs), 3):
+        if n % 2:
+            _word(image, n, FLAGS)[:] |= 1 << 20
+            errors[n] = Error.OPCODE
+        else:
+            at = int(_word(image, n, V)[0])
+            ranges.append((at, at + 8))
+            errors[n] = Error.BUS
+    simulation, again = simulate_batches([Batch(jobs, image=image, read_errors=ranges), jobs],
+                                         PAIR, stall=stall, seed=3)
+    check(simulation, jobs, PAIR, errors)
+    check(again, jobs, PAIR)
+
+
+def test_a_lost_descriptor_is_counted():
+    jobs = [build(Recipe(l_q=4, l_kv=4, valid_q=4, valid_kv=4, d=8, seed=n), PAIR)
+            for n in range(6)]
+    image = build_image(jobs, PAIR)
+    at = image.table + 2 * DESCRIPTOR_BYTES
+    _word(image, 4, STATUS)[:] |= 32
+    bad = Batch(jobs, image=image, read_errors=[(at + 8, at + 16)])
+    first, second = simulate_batches([bad, jobs], PAIR)
+    assert (first.registers["jobs_done"], first.registers["jobs_failed"]) == (6, 2)
+    check(second, jobs, PAIR)
+    for n, (out, status) in enumerate(first.results):
+        if n in (2, 4):
+            assert status is None
+        else:
+            assert (out == second.results[n][0]).all()
+            assert status == second.results[n][1]
+
+
+def test_the_multipliers_of_all_cores_are_told():
+    jobs = random_jobs(PAIR, 1, 8)
+    simulation, = simulate_batches([Batch(jobs, before=[Access(AT["multipliers"])])], PAIR)
+    assert simulation.accesses["before"] == [(16, 0, 0)]
+
+
+def test_two_cores_are_nearly_twice_as_fast():
+    """With heads of every length."""
+    one, two = measure([uneven_jobs(SINGLE, 16, 1, 8)], SINGLE, (1, 2))
+    assert (one.cores, one.speedup, two.cores) == (1, 1, 2)
+    assert two.efficiency > 0.9
