@@ -4,10 +4,10 @@
 from collections.abc import Sequence
 
 from .config import Config
-from .events import Clock, Process
+from .events import Clock, Process, Room
 from .hdp import HeadResult, Job
 from .memory import DESCRIPTOR_BYTES, held_planes
-from .stages import Core, Head
+from .stages import BANKS, Core, Head
 
 __all__ = ["predict_cycles"]
 
@@ -17,14 +17,16 @@ READ_AHEAD = 5 * BURST     # Reader: beats of a request still to come when the n
 MEMORY = 2                 # memory of the bench: address to first beat, last beat to response
 READER = 6                 # Reader: request to first beat, besides the memory's
 WRITER = 4                 # Writer: a burst's last beat to its first one on the bus
-DECODER = 3                # DescriptorDecoder: last beat to fields
+DECODER = 4                # DescriptorDecoder 3, Dispatcher 1: last beat to job
+ARBITER = 1                # ReadArbiter: a core's request to that of several
 
 
 class _Reads:
     """The read DMA: requests in the order in which they come, a beat per cycle."""
 
-    def __init__(self, clock: Clock):
+    def __init__(self, clock: Clock, cores: int):
         self._clock = clock
+        self._latency = READER + MEMORY + (ARBITER if cores > 1 else 0)
         self._free = 0         # when the next request is taken
         self._end = 0          # last beat of the one before
 
@@ -32,7 +34,7 @@ class _Reads:
         """Returns when it is taken; with the time of its last beat."""
         while self._clock.now < self._free:
             yield self._free - self._clock.now
-        first = max(self._clock.now + READER + MEMORY, self._end + 1)
+        first = max(self._clock.now + self._latency, self._end + 1)
         self._end = first + beats - 1
         self._free = max(self._clock.now + -(-beats // BURST), self._end - READ_AHEAD)
         return self._end
@@ -59,16 +61,49 @@ class _Writes:
         return self._end + MEMORY
 
 
-def _dispatch(clock: Clock, heads: Sequence[Head], cores: Sequence[Core], reads: _Reads,
-              config: Config) -> Process:
-    """Dispatcher: a descriptor ahead, each job to the core with the fewest."""
-    yield 1
-    for head in heads:
-        end = yield from reads.request(DESCRIPTOR_BYTES * 8 // config.axi_data_width)
-        yield end + DECODER - clock.now
-        yield lambda: not all(core.full for core in cores)
-        min(cores, key=lambda core: core.jobs).accept(head)
+class _Dispatcher:
+    """Dispatcher and JobRouter: descriptors ahead of the cores, and which core gets a job."""
+
+    def __init__(self, clock: Clock, heads: Sequence[Head], cores: Sequence[Core], reads: _Reads,
+                 config: Config):
+        self._clock, self._heads, self._cores, self._reads = clock, heads, cores, reads
+        self._beats = DESCRIPTOR_BYTES * 8 // config.axi_data_width
+        self._read: list[int] = []      # when the last beats came
+        self._ahead = Room(1 if len(cores) == 1 else 2 * len(cores))
+        clock.start(self._ask())
+        clock.start(self._hand_on())
+
+    def _ask(self) -> Process:
         yield 1
+        for _ in self._heads:
+            yield self._ahead.fits
+            self._ahead.take()
+            end = yield from self._reads.request(self._beats)
+            self._read.append(end)
+            yield 1
+
+    def _hand_on(self) -> Process:
+        before: Core | None = None
+        decoder = 0         # has a descriptor from a queue, if there are several cores
+        for n, head in enumerate(self._heads):
+            yield lambda n=n: len(self._read) > n
+            ready = max(self._read[n], decoder + self._beats) + DECODER
+            yield max(0, ready - self._clock.now)
+            yield lambda head=head, before=before: self._choice(head, before)
+            before = self._choice(head, before)
+            before.accept(head)
+            if len(self._cores) > 1:
+                decoder = self._clock.now
+            yield 1
+            self._ahead.give()
+
+    def _choice(self, head: Head, before: Core | None) -> Core | None:
+        """A core without a job, else a hungry one; where its keys are."""
+        if head.job.same_kv and before:
+            return None if before.jobs == BANKS else before
+        idle = [core for core in self._cores if not core.jobs]
+        hungry = [core for core in self._cores if core.jobs < BANKS and core.hungry]
+        return next(iter(idle + hungry), None)
 
 
 def predict_cycles(jobs: Sequence[Job], results: Sequence[HeadResult], config: Config) -> int:
@@ -90,8 +125,8 @@ def predict_cycles(jobs: Sequence[Job], results: Sequence[HeadResult], config: C
     heads = [Head(job, result, planes, config)
              for job, result, planes in zip(jobs, results, held, strict=True)]
     clock = Clock()
-    reads, writes = _Reads(clock), _Writes(clock)
-    cores = [Core(clock, config, reads, writes)]
-    clock.start(_dispatch(clock, heads, cores, reads, config))
+    reads, writes = _Reads(clock, config.cores), _Writes(clock)
+    cores = [Core(clock, config, reads, writes) for _ in range(config.cores)]
+    _Dispatcher(clock, heads, cores, reads, config)
     clock.run()
     return writes.idle

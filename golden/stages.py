@@ -16,10 +16,11 @@ from .events import Clock, Process, Room, Shared
 from .hdp import HeadResult, Job, visible_limits
 from .memory import STATUS_BYTES, Layout, planes_read
 
-__all__ = ["Core", "Head", "Latency"]
+__all__ = ["BANKS", "Core", "Head", "Latency"]
 
 # Sizes.
 BANKS = 2                  # heads in a core (Scheduler)
+LAST_ROWS = 3              # of a head, in which a core is hungry for another (HdpCore)
 ROWS = 4                   # rows of blocks between two stages (hw/hdp/ring.py)
 KEPT_AHEAD = 8             # kept blocks found before the array takes them (MaskScanner)
 CHUNKS = 4                 # chunks of P.V between array and normaliser (RowOutput)
@@ -134,10 +135,10 @@ class Head:
         self.integer, self.fraction, self.full = (
             -(-job.d // (n * config.taps)) for n in (4, 2, 1))
         self.rows = [] if self.idle else self._rows()
-        self.core: Core | None = None
         self.seen = False                       # the scheduler may load it
         self.integer_loaded = self.fraction_loaded = self.v_loaded = False
         self.decided = self.known_kept = False
+        self.near_end = self.idle or job.dense  # of the integer pass
         self.fetched = False                    # fetch upon mask has begun it or passed it over
         self.theta = self.masked_rows = 0
 
@@ -191,8 +192,9 @@ class Core:
             clock.start(stage())
 
     @property
-    def full(self) -> bool:
-        return self.jobs == BANKS
+    def hungry(self) -> bool:
+        """With one core it always is."""
+        return self._config.cores == 1 or self._heads[-1].near_end
 
     def accept(self, head: Head) -> None:
         self.jobs += 1
@@ -279,6 +281,7 @@ class Core:
                        and (not keeps() or self._integer_scores.fits(row.columns)))
         self._theta_rows.take()
         self._thetas.take(row.columns)
+        head.near_end |= row.number >= len(head.rows) - LAST_ROWS
         row.fraction = keeps()
         if row.fraction:
             self._integer_scores.take(row.columns)

@@ -54,18 +54,15 @@ def _others(n: int, width: int, multipliers: int) -> dict[str, int]:
 
 
 def matrix() -> list[Config]:
-    """All configurations, by name; with the axis of cores where there is one."""
-    cores = CORES if "cores" in Config.model_fields else (1,)
+    """All configurations."""
     configs = []
     for n, ((width, frac), d_max, multipliers) in enumerate(
             product(FORMATS, DIMENSIONS, MULTIPLIERS)):
-        for step, count in enumerate(cores):
-            name, more = f"w{width}_d{d_max}_m{multipliers}", {}
-            if len(cores) > 1:
-                name, more = f"{name}_c{count}", {"cores": count}
+        for step, cores in enumerate(CORES):
             configs.append(Config(
-                name=name, width=width, frac=frac, d_max=d_max, l_max=L_MAX,
-                multipliers=multipliers, **more, **_others(n + step, width, multipliers)))
+                name=f"w{width}_d{d_max}_m{multipliers}_c{cores}", width=width, frac=frac,
+                d_max=d_max, l_max=L_MAX, multipliers=multipliers, cores=cores,
+                **_others(n + step, width, multipliers)))
     return configs
 
 

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from golden.config import Config, load_config, preset_names
+from golden.config import load_config
 from sim import matrix
 from sim.compare import MismatchError
 from sim.matrix import Outcome, choose, main
@@ -15,7 +15,7 @@ from sim.simulate import SimulationError
 CONFIGS = matrix.matrix()
 NAMES = [config.name for config in CONFIGS]
 # Small ones, unlike each other and the presets.
-SAMPLE = ("w8_d128_m8", "w12_d32_m8", "w12_d64_m32")
+SAMPLE = ("w8_d128_m8_c1", "w12_d32_m8_c2", "w12_d64_m32_c1")
 
 
 def outcome(config, failure=""):
@@ -24,17 +24,16 @@ def outcome(config, failure=""):
 
 
 def test_every_combination_once():
-    axes = [(c.width, c.frac, c.d_max, c.multipliers, getattr(c, "cores", 1)) for c in CONFIGS]
-    cores = matrix.CORES if "cores" in Config.model_fields else (1,)
+    axes = [(c.width, c.frac, c.d_max, c.multipliers, c.cores) for c in CONFIGS]
     assert axes == [(*form, *rest) for form, *rest in product(
-        matrix.FORMATS, matrix.DIMENSIONS, matrix.MULTIPLIERS, cores)]
+        matrix.FORMATS, matrix.DIMENSIONS, matrix.MULTIPLIERS, matrix.CORES)]
     assert len(set(NAMES)) == len(NAMES)
     assert {c.l_max for c in CONFIGS} == {matrix.L_MAX}
 
 
 @pytest.mark.parametrize("width", [8, 12])
 def test_other_choices_vary_along(width):
-    chosen = [c for c in CONFIGS if c.width == width and getattr(c, "cores", 1) == 1]
+    chosen = [c for c in CONFIGS if c.width == width and c.cores == 1]
     buses, lanes = (64, 128), (1, 2, 4)
 
     def met(*fields):
@@ -48,7 +47,7 @@ def test_other_choices_vary_along(width):
 
 
 @pytest.mark.parametrize(("wanted", "names"), [
-    (None, NAMES), ("w8_d32_m8", NAMES[:1]),
+    (None, NAMES), ("w8_d32_m8_", NAMES[:3]),
     ("d128", [name for name in NAMES if "d128" in name]),
     ("w12*m64, w8_d32", [name for name in NAMES if "w8_d32" in name
                          or ("w12" in name and "m64" in name)])])
@@ -58,8 +57,7 @@ def test_choice(wanted, names):
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_sample(name):
-    assert not any(name.endswith(preset) for preset in preset_names())
-    config = next(config for config in CONFIGS if config.name.startswith(name))
+    config, = choose(CONFIGS, name)
     result = matrix.run(config)
     assert (result.failure, result.config, result.jobs) == ("", config.name, matrix.JOBS)
     assert result.cycles > 2000
@@ -102,7 +100,7 @@ def test_all_equal(monkeypatch, capsys):
 
 
 def test_failures_are_named_and_the_rest_is_run(monkeypatch, capsys):
-    bad = "w12_d32_m8"
+    bad = "w12_d32_m8_"
     monkeypatch.setattr(matrix, "run", lambda config, seed: outcome(
         config, "stall 0.0: job 3 differs" if config.name.startswith(bad) else ""))
     assert main(["--only", "d32", "--seed", "7", "--json"]) == 1
@@ -116,10 +114,10 @@ def test_failures_are_named_and_the_rest_is_run(monkeypatch, capsys):
 
 
 def test_list(capsys):
-    assert main(["--list", "--only", "w8_d64_m8"]) == 0
+    assert main(["--list", "--only", "w8_d64_m8_"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(choose(CONFIGS, "w8_d64_m8"))
-    assert lines[0].startswith("w8_d64_m8") and "axi_data_width" in lines[0]
+    assert [line.split(":")[0] for line in lines] == [f"w8_d64_m8_c{n}" for n in matrix.CORES]
+    assert "axi_data_width" in lines[0]
 
 
 def test_a_filter_that_fits_nothing(capsys):
