@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from .config import Config
 from .events import Clock, Process, Room
 from .hdp import HeadResult, Job
+from .heads import Head
 from .memory import DESCRIPTOR_BYTES, held_planes
-from .stages import BANKS, Core, Head
+from .stages import BANKS, Core
 
 __all__ = ["predict_cycles"]
 

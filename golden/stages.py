@@ -13,10 +13,10 @@ import numpy as np
 
 from .config import Config
 from .events import Clock, Process, Room, Shared
-from .hdp import HeadResult, Job, visible_limits
-from .memory import STATUS_BYTES, Layout, planes_read
+from .heads import Head, Row
+from .memory import STATUS_BYTES
 
-__all__ = ["BANKS", "Core", "Head", "Latency"]
+__all__ = ["BANKS", "Core", "Latency"]
 
 # Sizes.
 BANKS = 2                  # heads in a core (Scheduler)
@@ -91,72 +91,6 @@ class Latency:
         return 2 if width > 18 else 1
 
 
-class Row:
-    """A row of blocks on its way.
-
-    Members
-    -------
-    columns : int
-        Blocks that it sees.
-    kept : ndarray
-        Columns of the blocks that its mask keeps.
-    fetches : bool
-        It is causal and P.V reads the pair of keys at its end, too.
-    fraction : bool
-        Its integer scores are kept; the fraction products are all that is missing.
-    time : int
-        When the stage before was through with it.
-    """
-
-    def __init__(self, head: "Head", number: int, columns: int, fetches: bool):
-        self.head, self.number, self.columns, self.fetches = head, number, columns, fetches
-        self.theta = int(head.result.theta[number].sum())
-        self.kept = np.flatnonzero(head.result.mask[number, :columns])
-        self.last = False
-        self.fraction = False
-        self.time = 0
-        self.chunks: list[int] = []             # when the normaliser is through with them
-        self.late = 0
-        self.beats: tuple[int, int] | None = None       # first and last of each output row
-
-
-class Head:
-    """A job, and how far it has come."""
-
-    def __init__(self, job: Job, result: HeadResult, held: set[str], config: Config):
-        self.job, self.result, self.held = job, result, held
-        self.idle = not (job.valid_q and job.valid_kv)
-        self.kept = result.head_kept and not self.idle
-        layout = Layout(config)
-        self.beats = {plane: (job.valid_q if plane[0] == "q" else job.valid_kv)
-                      * layout.row_beats(plane[-1], job.d) for plane in planes_read(job, True)}
-        self.row_beats = layout.row_beats("out", job.d)
-        # Cycles of a block, or chunks of dimensions.
-        self.integer, self.fraction, self.full = (
-            -(-job.d // (n * config.taps)) for n in (4, 2, 1))
-        self.rows = [] if self.idle else self._rows()
-        self.seen = False                       # the scheduler may load it
-        self.integer_loaded = self.fraction_loaded = self.v_loaded = False
-        self.decided = self.known_kept = False
-        self.near_end = self.idle or job.dense  # of the integer pass
-        self.fetched = False                    # fetch upon mask has begun it or passed it over
-        self.theta = self.masked_rows = 0
-
-    def _rows(self) -> list[Row]:
-        job = self.job
-        limits = np.append(visible_limits(job)[: job.valid_q], [0] * (job.valid_q % 2))
-        columns = (limits.reshape(-1, 2).max(axis=1) + 1) // 2
-        edge = np.arange(len(columns)) + (job.valid_kv - job.valid_q + 1) // 2
-        fetches = (edge >= 0) & (2 * edge < job.valid_kv) & (job.causal and not job.drop)
-        rows = [Row(self, n, int(columns[n]), bool(fetches[n])) for n in range(len(columns))]
-        rows[-1].last = True
-        return rows
-
-    def decide(self, kept: bool) -> None:
-        """It is known whether the head is kept."""
-        self.decided, self.known_kept = True, kept
-
-
 class Core:
     """A core, from jobs to rows written.
 
@@ -179,14 +113,13 @@ class Core:
         ring = 2 * config.blocks
         self._theta_rows, self._thetas, self._integer_scores = Room(ROWS), Room(ring), Room(ring)
         self._score_rows, self._scores = Room(ROWS), Room(ring)
-        self._kept_rows, self._output_rows = Room(ROWS), Room(ROWS)
-        self._to_mask, self._to_issue, self._to_softmax, self._to_values, self._to_output = (
+        self._kept_rows = Room(ROWS)
+        self._to_mask, self._to_issue, self._to_softmax, self._to_values, self._to_write = (
             deque() for _ in range(5))
         self._found = self._issued = 0          # kept blocks
         self._weights_taken: int | None = 0     # when, unless they are being made
         self._taken = deque([0] * CHUNKS, maxlen=CHUNKS)   # chunks, by the normaliser
         self._v_loads: deque[tuple[int, int]] = deque()    # from when to when
-        self._queued: deque[Row] = deque()                 # rows to be written
         for stage in (self._load, self._integer_pass, self._sparsity, self._fetch, self._issue,
                       self._softmax, self._value_pass, self._result_writer):
             clock.start(stage())
@@ -396,7 +329,7 @@ class Core:
         room = 2 * self._config.d_max // head.job.d
         yield self._until(row.time + SETTLED)
         asked = self._clock.now
-        yield lambda: head.v_loaded and len(self._queued) < room
+        yield lambda: head.v_loaded and len(self._to_write) < room
         # The row before was read from the weights a little before it went through the array.
         read = self._clock.now - (WEIGHTS if self._clock.now == asked else 0)
         taken = max(row.time + SETTLED, read)
@@ -417,7 +350,7 @@ class Core:
                 first = first or self._taken[-1]
         beat = head.job.d // self._config.output_lanes // head.row_beats
         row.beats = first + beat + self._latency.output, self._taken[-1] + self._latency.output
-        self._queued.append(row)
+        self._to_write.append(row)
 
     def _normalised(self, begin: int, cycles: int, row: Row) -> int:
         """When the normaliser is through with a chunk.
@@ -448,7 +381,7 @@ class Core:
         for row in rows:
             yield lambda row=row: row.beats
             yield max(beats, self._until(row.beats[1] + 1))
-            self._queued.popleft()
+            self._to_write.popleft()
             yield beats
         yield max(0, job.l_q - 2 * len(rows)) * beats
         self._writes.beats(job.l_q * beats)
