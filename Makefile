@@ -11,10 +11,10 @@ BASE   := $(VENV)/.stamp-base
 DEV    := $(VENV)/.stamp-dev
 QUIET  := --quiet --disable-pip-version-check
 
-.PHONY: help verilog sim bench soak mutate lint clean
+.PHONY: help verilog sim sim-matrix bench soak mutate lint clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 verilog: $(BASE)  ## write build/verilog/$(CONFIG).v and .json (CONFIG: a preset or a TOML file)
 	$(BIN)/prunus verilog $(CONFIG) -o build/verilog
@@ -22,6 +22,10 @@ verilog: $(BASE)  ## write build/verilog/$(CONFIG).v and .json (CONFIG: a preset
 sim: $(DEV)  ## prove the RTL bit-exact against the specification: all tests, on Verilator
 	@$(BIN)/python prunus/doctor.py sim
 	$(BIN)/pytest -q -n auto tests
+
+sim-matrix: $(DEV)  ## a short regression of every size (ONLY: patterns of names); 30-90 s to build each
+	@$(BIN)/python prunus/doctor.py sim
+	$(BIN)/python -m sim.matrix $(ONLY:%=--only %)
 
 bench: $(DEV)  ## measure cycles into build/bench (CONFIG; DATA: files of further real heads)
 	@$(BIN)/python prunus/doctor.py sim

@@ -61,6 +61,7 @@ def print_summary(summary: dict) -> None:
         ("heads", f"{s['heads']}, {s['heads_pruned']} pruned"),
         ("blocks kept", _share(s["blocks_kept"], s["blocks_total"])),
         ("bound", f"{s['bound_cycles']} cycles"),
+        ("predicted", f"{s['model_cycles']} cycles"),
     ]
     if s["cycles"] is not None:
         lines += [("cycles", f"{s['cycles']} ({s['utilisation']:.1%} utilisation)")]

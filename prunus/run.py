@@ -9,6 +9,7 @@ import numpy as np
 from golden import hdp
 from golden.bounds import bound_cycles
 from golden.config import Config
+from golden.cycles import predict_cycles
 from golden.hdp import HeadResult, Job
 from golden.memory import Error, Status, held_planes
 
@@ -55,6 +56,7 @@ class Run:
             "cycles": self.cycles,
             "multipliers": self.config.all_multipliers,
             "bound_cycles": bound,
+            "model_cycles": predict_cycles(self.jobs, self.golden, self.config),
             "utilisation": bound / self.cycles if self.cycles else None,
             "blocks_kept": sum(s.blocks_kept for s in status),
             "blocks_total": sum(s.blocks_total for s in status),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from golden.bounds import bound_cycles
 from golden.config import Config
+from golden.cycles import predict_cycles
 from golden.registers import constants
 
 from ..errors import InputError, RunError
@@ -34,8 +35,11 @@ def figures(case: Case, config: Config, runs: Sequence, golden: Sequence) -> dic
     """
     jobs, first = case.jobs, case.jobs[0]
     pruned, plain = (run.registers for run in runs)
+    dense_jobs = [dense(job) for job in jobs]
     bound = bound_cycles(jobs, golden[0], config)
-    dense_bound = bound_cycles([dense(job) for job in jobs], golden[1], config)
+    dense_bound = bound_cycles(dense_jobs, golden[1], config)
+    model = predict_cycles(jobs, golden[0], config)
+    dense_model = predict_cycles(dense_jobs, golden[1], config)
     cycles, dense_cycles = pruned["cycles"], plain["cycles"]
     work_ratio, speedup = _ratio(dense_bound, bound), dense_cycles / cycles
     multipliers = constants(config)["multipliers"]
@@ -47,10 +51,12 @@ def figures(case: Case, config: Config, runs: Sequence, golden: Sequence) -> dic
                         sum(r.blocks_total for r in golden[0])),
         "heads_pruned": sum(not r.head_kept for r in golden[0]),
         "cycles": cycles, "bound": bound, "utilisation": bound / cycles,
+        "model_cycles": model, "model_error": model / cycles - 1,
         "cycles_per_head": cycles / len(jobs),
         "over_bound_per_head": (cycles - bound) / len(jobs),
         "dense_cycles": dense_cycles, "dense_bound": dense_bound,
         "dense_utilisation": dense_bound / dense_cycles,
+        "dense_model_cycles": dense_model, "dense_model_error": dense_model / dense_cycles - 1,
         "speedup": speedup, "work_ratio": work_ratio,
         "share_of_work_ratio": _ratio(speedup, work_ratio),
         "read_bytes": pruned["read_bytes"], "dense_read_bytes": plain["read_bytes"],
@@ -88,7 +94,7 @@ def measure(cases: Sequence[Case], config: Config,
         from sim.compare import MismatchError, check
         from sim.simulate import SimulationError, simulate_batches
     except ModuleNotFoundError as err:
-        raise InputError(f"bench needs the Python package {err.name!r}: "
+        raise InputError(f"bench needs the Python package {err.name.partition('.')[0]!r}: "
                          f"pip install -e '.[sim]'") from None
     batches = [jobs for case in cases for jobs in (case.jobs, [dense(job) for job in case.jobs])]
     try:

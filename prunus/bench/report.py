@@ -9,7 +9,9 @@ from golden.registers import constants, counter_names
 
 from .cases import Suite
 
-__all__ = ["Column", "brief", "columns", "document", "markdown", "summary"]
+__all__ = ["MODEL_ERROR", "Column", "brief", "columns", "document", "markdown", "summary"]
+
+MODEL_ERROR = 0.05         # of the model of cycles; more is marked
 
 NOTES = """\
 Every figure is read from counters of the simulated RTL or follows from the specification; both runs
@@ -20,6 +22,8 @@ specification's.
 - **cycles**: from the doorbell to the last write response, all heads together. **bound**: every
   multiplier busy in every cycle (`golden/bounds.py`). **use**: bound / cycles. **over / head**:
   cycles beyond the bound, per head.
+- **model**: cycles that `golden/cycles.py` predicts without the RTL. **model error**: over what the
+  RTL takes, marked with **!** beyond 5%.
 - **\\*_slots**: cycles in which the array ran that phase. **idle_\\***: cycles in which it did not,
   by cause.
 - **speed-up**: dense cycles / cycles. **work ratio**: the same of the bounds; 8 / (1 + 6 kappa)
@@ -44,6 +48,12 @@ def _format(value, pattern: str) -> str:
 
 def _plain(title: str, key: str, pattern: str = ",") -> Column:
     return Column(title, lambda row: _format(row[key], pattern))
+
+
+def _error(title: str, key: str) -> Column:
+    """A column of the model's errors."""
+    return Column(title, lambda row: f"{row[key]:+.1%}" + (
+        " !" if abs(row[key]) > MODEL_ERROR else ""))
 
 
 def _length(row: dict) -> str:
@@ -74,8 +84,11 @@ def columns() -> list[Column]:
     return [
         *shape, kappa, _plain("pruned", "heads_pruned"), *clock,
         _plain("cycles / head", "cycles_per_head", ",.0f"),
-        _plain("over / head", "over_bound_per_head", ",.0f"), *_counters(),
+        _plain("over / head", "over_bound_per_head", ",.0f"),
+        _plain("model", "model_cycles"), _error("model error", "model_error"), *_counters(),
         _plain("dense cycles", "dense_cycles"), _plain("dense use", "dense_utilisation", ".1%"),
+        _plain("dense model", "dense_model_cycles"),
+        _error("dense model error", "dense_model_error"),
         *brief()[8:11], _plain("bytes read", "read_bytes"),
         _plain("dense bytes read", "dense_read_bytes"), brief()[11],
         _plain("dense cost", "dense_normalised_cost", ".3f"),
@@ -102,6 +115,10 @@ def summary(result: dict) -> list[str]:
              f"multipliers: {run['cycles']:,} cycles simulated in {run['sim_s']:.1f} s, "
              f"{run['cycles_per_s']:,.0f} cycles per second, the simulator built or found in "
              f"{run['build_s']:.1f} s"]
+    lines += [f"the model of cycles is off by {row[key]:+.1%}: {row['case']}{mode}"
+              for row in result["cases"]
+              for key, mode in (("model_error", ""), ("dense_model_error", ", dense"))
+              if abs(row[key]) > MODEL_ERROR]
     return lines + [f"left out: {name}, {why}" for name, why in result["left_out"].items()]
 
 

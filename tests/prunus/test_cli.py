@@ -15,6 +15,7 @@ from numpy.testing import assert_array_equal
 from golden import hdp
 from golden.bounds import bound_cycles
 from golden.config import load_config, preset_names
+from golden.cycles import predict_cycles
 from golden.memory import Error, Status
 from hw.emit import Emission
 from prunus import cli
@@ -23,9 +24,9 @@ from prunus.npz import Options, load_jobs
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "minilm_sentence.npz"
 EDGE = load_config("hdp_edge")
-KEYS = ["backend", "config", "heads", "cycles", "multipliers", "bound_cycles", "utilisation",
-        "blocks_kept", "blocks_total", "heads_pruned", "read_bytes", "write_bytes", "build_s",
-        "sim_s"]
+KEYS = ["backend", "config", "heads", "cycles", "multipliers", "bound_cycles", "model_cycles",
+        "utilisation", "blocks_kept", "blocks_total", "heads_pruned", "read_bytes",
+        "write_bytes", "build_s", "sim_s"]
 
 
 def prunus(capfd, *args):
@@ -69,6 +70,7 @@ def test_run_equals_the_specification(capfd, tmp_path):
     assert summary == {
         "backend": "golden", "config": "hdp_edge", "heads": 12, "cycles": None, "multipliers": 32,
         "bound_cycles": bound_cycles(jobs, results, EDGE), "utilisation": None,
+        "model_cycles": predict_cycles(jobs, results, EDGE),
         "blocks_kept": sum(r.blocks_kept for r in results), "blocks_total": 12 * 12 * 12,
         "heads_pruned": 0, "read_bytes": sum(s.read_bytes for s in status),
         "write_bytes": sum(s.write_bytes for s in status), "build_s": None, "sim_s": None}

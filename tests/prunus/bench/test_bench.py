@@ -11,6 +11,7 @@ import pytest
 from golden import hdp
 from golden.bounds import bound_cycles
 from golden.config import load_config
+from golden.cycles import predict_cycles
 from golden.registers import counter_names
 from prunus import cli
 from prunus.bench import plot, report
@@ -69,6 +70,7 @@ def test_everything_from_the_rtl(capfd, tmp_path):
             golden = [hdp.head(job, TINY) for job in jobs]
             assert row[f"{start}bound"] == bound_cycles(jobs, golden, TINY)
             assert row[f"{start}bound"] < row[f"{start}cycles"] < 4 * row[f"{start}bound"]
+            assert abs(row[f"{start}model_error"]) < report.MODEL_ERROR
             counters = row[f"{start}counters"]
             assert list(counters) == counter_names()
             assert counters["jobs_done"] == len(jobs)
@@ -96,6 +98,25 @@ def test_figures():
     assert row["share_of_work_ratio"] == 2.0 / row["work_ratio"]
     assert row["normalised_cost"] == 20_000 * 8 / (2 * 2 * 32 * 32 * 32)
     assert row["dense_normalised_cost"] == 2 * row["normalised_cost"]
+
+
+def test_the_model_is_beside_the_cycles():
+    """With a mark, and by name, where it is off by more than 5%."""
+    result = made("kept/d32/0.5")
+    case, = suite(TINY, quick=True, wanted="kept/d32/0.5").cases
+    row, = result["cases"]
+    for start, jobs, cycles in (("", case.jobs, 20_000),
+                                ("dense_", [dense(job) for job in case.jobs], 40_000)):
+        model = predict_cycles(jobs, [hdp.head(job, TINY) for job in jobs], TINY)
+        assert row[f"{start}model_cycles"] == model
+        assert row[f"{start}model_error"] == model / cycles - 1
+    row.update(model_error=-0.0501, dense_model_error=0.05)
+    texts = {column.title: column.text(row) for column in report.columns()}
+    assert (texts["model error"], texts["dense model error"]) == ("-5.0% !", "+5.0%")
+    assert report.summary(result)[1:] == ["the model of cycles is off by -5.0%: kept/d32/0.5"]
+    row.update(model_error=0.0, dense_model_error=0.06)
+    assert report.summary(result)[1:] == [
+        "the model of cycles is off by +6.0%: kept/d32/0.5, dense"]
 
 
 def test_new_counters_get_columns(monkeypatch):
@@ -154,7 +175,8 @@ def test_table_in_a_pipe(capfd, monkeypatch):
     assert lines[0].split("\t") == [column.title for column in report.columns()]
     assert [line.split("\t")[0] for line in lines[1:4]] == NAMES
     assert lines[4:] == ["3 cases on hdp_tiny, 8 multipliers: 10 cycles simulated in 2.0 s, 5 "
-                         "cycles per second, the simulator built or found in 0.5 s"]
+                         "cycles per second, the simulator built or found in 0.5 s",
+                         *report.summary(result)[1:]]
 
 
 def test_without_matplotlib(capfd, monkeypatch, tmp_path):

@@ -1,0 +1,393 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stages of an HDP core as processes that hand rows of blocks to each other.
+
+Each process follows the block of ``hw/hdp`` that it names, row by row: what a row waits for, how
+long it takes, what it frees. Times are those of the cycle in which something can be seen.
+"""
+
+from collections import deque
+from functools import partial
+from itertools import count
+
+import numpy as np
+
+from .config import Config
+from .events import Clock, Process, Room, Shared
+from .heads import Head, Row
+from .memory import STATUS_BYTES
+
+__all__ = ["BANKS", "Core", "Latency"]
+
+# Sizes.
+BANKS = 2                  # heads in a core (Scheduler)
+LAST_ROWS = 3              # of a head, in which a core is hungry for another (HdpCore)
+ROWS = 4                   # rows of blocks between two stages (hw/hdp/ring.py)
+KEPT_AHEAD = 8             # kept blocks found before the array takes them (MaskScanner)
+CHUNKS = 4                 # chunks of P.V between array and normaliser (RowOutput)
+
+# Cycles, as the docstrings of the blocks give them.
+ACCEPTED = 2               # Scheduler: a job to its first command
+COMMAND = 1                # Scheduler: from one command to the next, and past planes on the chip
+REQUEST = 2                # Loader: command to request
+LOADED = 2                 # Loader: a plane's last beat to the scheduler
+START = 1                  # Scheduler: to start a stage
+WALKER, WALKER_ROW = 4, 3  # RowWalker: start to first row, row to row
+ROW = 1                    # IntegerPass, FetchUponMask: a row to its first operation
+OPERANDS = 3               # Issue 1, PlaneBuffer 2: an operation to the array
+STATISTICS = 3             # SparsityEngine: a row's last block to its statistics
+REACHED, MASK = 3, 5       # ... to its theta; to its mask, besides a cycle per block
+MASK_BIT, SCAN = 4, 2      # MaskScanner: announcement to first operation; a row, besides its blocks
+TOKEN, SCORED = 4, 4       # ScoreAdder: a row's last block to its token; to its room being free
+EMPTY_TOKEN = 3            # ScoreAdder: the announcement of a row without blocks to its token
+TOKEN_NEXT = 3             # RowExponentials: cycles between two rows
+SETTLED, WEIGHTS = 2, 3    # ValuePass: a result is taken, its weights come
+RETURN = 3                 # ValuePass: a chunk is taken, the first operation of another
+FIRST_BEAT = 3             # ResultWriter: a head or its first row to the first beat
+RECORD = 2, 1              # ResultWriter: last row to request, request to record
+
+SCORES, INTEGER, VALUES = range(3)     # Issue: who goes first
+
+
+class Latency:
+    """Latencies that depend on the configuration, in cycles.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+
+    @property
+    def score(self) -> int:
+        """Array: a block's last operation to its scores, adding two levels per cycle."""
+        return 5 + -(-(self._config.taps - 1).bit_length() // 2)
+
+    @property
+    def value(self) -> int:
+        """Array: a chunk's last operation to its values."""
+        return 7
+
+    @property
+    def exponential(self) -> int:
+        """SoftmaxUnit: a row's token to its first exponential."""
+        return 11 + self._multiplier(self._config.score_width)
+
+    @property
+    def reciprocal(self) -> int:
+        """SoftmaxUnit: a row's exponentials to its result."""
+        return 10
+
+    @property
+    def output(self) -> int:
+        """RowOutput: the last dimensions of a beat to the beat."""
+        scaled = self._config.width + self._config.out_frac + 3
+        return 9 + self._multiplier(self._config.column_sum_width) + self._multiplier(scaled)
+
+    @staticmethod
+    def _multiplier(width: int) -> int:
+        """A multiplier of a signed number; a wide one is cut in two."""
+        return 2 if width > 18 else 1
+
+
+class Core:
+    """A core, from jobs to rows written.
+
+    Parameters
+    ----------
+    clock : Clock
+    config : Config
+    reads, writes
+        The two DMAs, see :mod:`golden.cycles`.
+    """
+
+    def __init__(self, clock: Clock, config: Config, reads, writes):
+        self._clock, self._config = clock, config
+        self._reads, self._writes = reads, writes
+        self._latency = Latency(config)
+        self._array = Shared(clock)
+        self._heads: list[Head] = []
+        self.jobs = 0
+        # What lies between the stages.
+        ring = 2 * config.blocks
+        self._theta_rows, self._thetas, self._integer_scores = Room(ROWS), Room(ring), Room(ring)
+        self._score_rows, self._scores = Room(ROWS), Room(ring)
+        self._kept_rows = Room(ROWS)
+        self._to_mask, self._to_issue, self._to_softmax, self._to_values, self._to_write = (
+            deque() for _ in range(5))
+        self._found = self._issued = 0          # kept blocks
+        self._weights_taken: int | None = 0     # when, unless they are being made
+        self._taken = deque([0] * CHUNKS, maxlen=CHUNKS)   # chunks, by the normaliser
+        self._v_loads: deque[tuple[int, int]] = deque()    # from when to when
+        for stage in (self._load, self._integer_pass, self._sparsity, self._fetch, self._issue,
+                      self._softmax, self._value_pass, self._result_writer):
+            clock.start(stage())
+
+    @property
+    def hungry(self) -> bool:
+        """With one core it always is."""
+        return self._config.cores == 1 or self._heads[-1].near_end
+
+    def accept(self, head: Head) -> None:
+        self.jobs += 1
+        self._heads.append(head)
+        self._later(ACCEPTED, setattr, head, "seen", True)
+
+    def _later(self, cycles: int, action, *args) -> None:
+        self._clock.at(self._clock.now + cycles, partial(action, *args))
+
+    def _until(self, time: int) -> int:
+        """Cycles to wait."""
+        return max(0, time - self._clock.now)
+
+    def _each_head(self, stage) -> Process:
+        """Run a stage on head after head, as they come."""
+        for n in count():
+            yield lambda n=n: n < len(self._heads)
+            yield from stage(self._heads[n])
+
+    # -- operands ----------------------------------------------------------------------------------
+    def _load(self) -> Process:
+        """Scheduler and Loader: integer planes of one head, or the rest of an earlier one."""
+        front = back = 0
+
+        def rest_due() -> bool:
+            return back < len(self._heads) and self._heads[back].decided
+
+        def integer_due() -> bool:
+            return front < len(self._heads) and self._heads[front].seen
+
+        while True:
+            yield lambda: rest_due() or integer_due()
+            if rest_due():
+                head, back = self._heads[back], back + 1
+                planes = ("k_f", "q_f", "v") if head.known_kept and not head.idle else ()
+                if not planes:
+                    head.fraction_loaded = head.v_loaded = True
+            else:
+                head, front = self._heads[front], front + 1
+                planes = ("k_i", "q_i") if not head.idle else ()
+                head.integer_loaded = not planes
+            yield COMMAND
+            for plane in planes:
+                if plane not in head.held:
+                    yield REQUEST
+                    end = yield from self._reads.request(head.beats[plane])
+                    self._clock.at(end + LOADED, partial(self._loaded, head, plane))
+                    if plane == "v":
+                        self._v_loads.append((end - head.beats[plane], end))
+                yield COMMAND
+
+    @staticmethod
+    def _loaded(head: Head, plane: str) -> None:
+        """Planes come in the order in which they were asked for."""
+        head.integer_loaded |= plane == "q_i"
+        head.fraction_loaded |= plane == "q_f"
+        head.v_loaded |= plane == "v" or (plane == "q_f" and "v" in head.held)
+
+    # -- the mask ----------------------------------------------------------------------------------
+    def _integer_pass(self) -> Process:
+        return self._each_head(self._integer_head)
+
+    def _integer_head(self, head: Head) -> Process:
+        yield lambda: head.integer_loaded
+        yield START
+        if head.idle or head.job.dense:
+            head.decide(head.kept)
+            return
+        if head.job.tau_head == 0:
+            head.decide(True)
+        yield WALKER
+        for row in head.rows:
+            began = self._clock.now
+            if row.columns:
+                yield from self._integer_row(head, row)
+            if not row.last:
+                yield self._until(began + WALKER_ROW)
+
+    def _integer_row(self, head: Head, row: Row) -> Process:
+        def keeps() -> bool:
+            return head.known_kept and not head.job.exact
+
+        yield lambda: (self._theta_rows.fits() and self._thetas.fits(row.columns)
+                       and (not keeps() or self._integer_scores.fits(row.columns)))
+        self._theta_rows.take()
+        self._thetas.take(row.columns)
+        head.near_end |= row.number >= len(head.rows) - LAST_ROWS
+        row.fraction = keeps()
+        if row.fraction:
+            self._integer_scores.take(row.columns)
+        yield ROW
+        yield from self._array.run(INTEGER, row.columns * head.integer)
+        row.time = self._clock.now - 1 + OPERANDS + self._latency.score + STATISTICS
+        self._clock.at(row.time, partial(self._to_mask.append, row))
+
+    def _sparsity(self) -> Process:
+        while True:
+            yield lambda: self._to_mask
+            row = self._to_mask.popleft()
+            head = row.head
+            yield REACHED
+            head.theta += row.theta
+            if head.theta >= head.job.tau_head:
+                head.decide(True)
+            yield MASK - REACHED + row.columns + 1
+            self._theta_rows.give()
+            self._thetas.give(row.columns)
+            head.masked_rows = row.number + 1
+            if row.last and not head.decided:
+                head.decide(False)
+
+    # -- kept scores -------------------------------------------------------------------------------
+    def _fetch(self) -> Process:
+        """FetchUponMask: reads the mask, ahead of the operations."""
+        return self._each_head(self._fetch_head)
+
+    def _fetch_head(self, head: Head) -> Process:
+        yield lambda: head.decided and head.fraction_loaded
+        yield START
+        head.fetched = True
+        if not head.kept:
+            return
+        yield WALKER
+        for row in head.rows:
+            yield from self._scan_row(head, row)
+
+    def _scan_row(self, head: Head, row: Row) -> Process:
+        yield lambda: self._kept_rows.fits() and (
+            head.job.dense or not row.columns or head.masked_rows > row.number)
+        self._kept_rows.take()
+        row.time = self._clock.now
+        self._later(1, self._to_issue.append, row)
+        yield max(row.columns + SCAN, WALKER_ROW)
+        self._found += len(row.kept)
+        yield lambda: self._found - self._issued <= KEPT_AHEAD
+
+    def _issue(self) -> Process:
+        """FetchUponMask: announces rows and issues their blocks."""
+        while True:
+            yield lambda: self._to_issue
+            row = self._to_issue.popleft()
+            yield from self._issue_row(row.head, row)
+
+    def _issue_row(self, head: Head, row: Row) -> Process:
+        yield lambda: self._score_rows.fits() and self._scores.fits(row.columns)
+        self._kept_rows.give()
+        self._score_rows.take()
+        self._scores.take(row.columns)
+        if not row.columns:
+            self._later(EMPTY_TOKEN, self._to_softmax.append, row)
+            yield ROW
+            return
+        # A kept block is known when the next one, or the end of the row, is found.
+        found = row.time + MASK_BIT + np.append(row.kept[1:], row.columns)
+        begin = max(self._clock.now + ROW, int(found[0]))
+        yield self._until(begin)
+        block = head.fraction if row.fraction else head.full
+        blocks = len(row.kept)
+        end = int((found + np.arange(blocks, 0, -1) * block).max())
+        cycles = max(end - begin, blocks * block)
+        ahead = max(0, blocks - KEPT_AHEAD)
+        for part in (ahead, blocks - ahead):
+            if part:
+                yield from self._array.run(SCORES, part * block, cycles * part // blocks)
+                self._issued += part
+        done = self._clock.now - 1 + OPERANDS + self._latency.score
+        self._clock.at(done + TOKEN, partial(self._to_softmax.append, row))
+        if row.fraction:
+            self._clock.at(done + SCORED, partial(self._integer_scores.give, row.columns))
+
+    # -- softmax and P.V ---------------------------------------------------------------------------
+    def _softmax(self) -> Process:
+        phases = 4 // self._config.softmax_lanes
+        latency = self._latency
+        held = 0
+        while True:
+            yield lambda: self._to_softmax
+            row = self._to_softmax.popleft()
+            self._score_rows.give()
+            self._scores.give(held)     # those of the row before
+            held = row.columns
+            yield latency.exponential
+            first = self._clock.now
+            yield lambda: self._weights_taken is not None
+            first = max(first, self._weights_taken + 1)
+            self._weights_taken = None
+            cycles = (len(row.kept) + 1) * phases
+            row.time = first + cycles + latency.reciprocal
+            self._clock.at(row.time, partial(self._to_values.append, row))
+            yield self._until(first + max(1, cycles + TOKEN_NEXT - latency.exponential))
+
+    def _value_pass(self) -> Process:
+        while True:
+            yield lambda: self._to_values
+            row = self._to_values.popleft()
+            yield from self._value_row(row.head, row)
+
+    def _value_row(self, head: Head, row: Row) -> Process:
+        room = 2 * self._config.d_max // head.job.d
+        yield self._until(row.time + SETTLED)
+        asked = self._clock.now
+        yield lambda: head.v_loaded and len(self._to_write) < room
+        # The row before was read from the weights a little before it went through the array.
+        read = self._clock.now - (WEIGHTS if self._clock.now == asked else 0)
+        taken = max(row.time + SETTLED, read)
+        self._weights_taken = taken
+        yield self._until(taken + WEIGHTS)
+        chunk = max(1, len(row.kept)) + row.fetches
+        cycles = -(-min(self._config.taps, head.job.d) // self._config.output_lanes)
+        # Long chunks never wait for the way back from the normaliser.
+        way = OPERANDS + self._latency.value + cycles + RETURN
+        together = head.full if (CHUNKS - 1) * chunk >= way else 1
+        first = 0
+        for _ in range(0, head.full, together):
+            yield self._until(self._taken[0] + RETURN)
+            yield from self._array.run(VALUES, chunk * together)
+            for n in reversed(range(together)):
+                arrival = self._clock.now - n * chunk - 1 + OPERANDS + self._latency.value
+                self._taken.append(self._normalised(max(arrival, self._taken[-1]), cycles, row))
+                first = first or self._taken[-1]
+        beat = head.job.d // self._config.output_lanes // head.row_beats
+        row.beats = first + beat + self._latency.output, self._taken[-1] + self._latency.output
+        self._to_write.append(row)
+
+    def _normalised(self, begin: int, cycles: int, row: Row) -> int:
+        """When the normaliser is through with a chunk.
+
+        Sums of V that a causal row adds to wait for those that are made of V as it is loaded.
+        """
+        if row.fetches:
+            while self._v_loads and self._v_loads[0][1] <= begin:
+                self._v_loads.popleft()
+            if self._v_loads and self._v_loads[0][0] < begin + cycles:
+                start, end = self._v_loads[0]
+                begin = max(begin, start) + end - start
+        return begin + cycles
+
+    # -- results -----------------------------------------------------------------------------------
+    def _result_writer(self) -> Process:
+        return self._each_head(self._write_head)
+
+    def _write_head(self, head: Head) -> Process:
+        job, beats = head.job, head.row_beats
+        yield lambda: head.fetched
+        rows = head.rows if head.kept else []
+        if rows:
+            yield 1
+            yield lambda: rows[0].beats
+            yield self._until(rows[0].beats[0])
+        yield FIRST_BEAT
+        for row in rows:
+            yield lambda row=row: row.beats
+            yield max(beats, self._until(row.beats[1] + 1))
+            self._to_write.popleft()
+            yield beats
+        yield max(0, job.l_q - 2 * len(rows)) * beats
+        self._writes.beats(job.l_q * beats)
+        yield RECORD[0]
+        yield lambda: head.v_loaded
+        record = STATUS_BYTES * 8 // self._config.axi_data_width
+        yield RECORD[1] + record
+        self._writes.beats(record)
+        self.jobs -= 1

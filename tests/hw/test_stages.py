@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Latencies and sizes that the model of cycles repeats, against the hardware's."""
+
+import pytest
+
+from golden import cycles, stages
+from golden.config import Config
+from hw.hdp import core, fetch, ring, row_output
+from hw.hdp.array import Array
+from hw.hdp.buffers import PlaneBuffer
+from hw.hdp.fetch import FetchUponMask, MaskScanner
+from hw.hdp.integer_pass import IntegerPass
+from hw.hdp.issue import Issue
+from hw.hdp.loader import Loader
+from hw.hdp.result_writer import ResultWriter
+from hw.hdp.row_output import RowOutput
+from hw.hdp.rows import RowWalker
+from hw.hdp.score_adder import ScoreAdder
+from hw.hdp.sparsity import SparsityEngine
+from hw.hdp.value_pass import ValuePass
+from hw.shell.arbiter import ReadArbiter
+from hw.shell.descriptor import DescriptorDecoder
+from hw.shell.reader import Reader
+from hw.shell.writer import Writer
+from hw.softmax.exponentials import RowExponentials
+from hw.softmax.unit import SoftmaxUnit
+from sim.matrix import matrix
+
+
+@pytest.mark.parametrize("config", [
+    *matrix(), Config(name="least", d_max=8, l_max=2, multipliers=8),
+    Config(name="most", d_max=128, l_max=1024, multipliers=64)], ids=lambda config: config.name)
+def test_latencies(config):
+    latency = stages.Latency(config)
+    array, softmax = Array(config=config), SoftmaxUnit(config=config, tag_width=1)
+    assert latency.score == array.score_latency
+    assert latency.value == array.value_latency
+    assert latency.exponential + latency.reciprocal == softmax.latency
+    assert latency.output == RowOutput(config=config).latency
+
+
+def test_sizes():
+    config = matrix()[0]
+    assert stages.ROWS == ring.ROWS
+    assert stages.KEPT_AHEAD == fetch.COLUMNS
+    assert stages.CHUNKS == row_output.CHUNKS
+    assert stages.LAST_ROWS == core.LAST_ROWS
+    assert stages.OPERANDS == 1 + PlaneBuffer.latency
+    reader, writer = Reader(config=config), Writer(config=config)
+    assert cycles.BURST * 4 == reader.depth == writer.depth
+    assert cycles.READ_AHEAD == reader.depth + cycles.BURST
+
+
+@pytest.mark.parametrize(("block", "text"), [
+    (RowWalker, f"one every {stages.WALKER_ROW} cycles"),
+    (IntegerPass, f"takes {['no', 'one'][stages.ROW]} more cycle to begin"),
+    (SparsityEngine, f"n + {stages.STATISTICS + stages.MASK} cycles after its last block, or n + "
+                     f"{stages.MASK + 1} after the previous row's"),
+    (Issue, "per cycle; latency 1"),
+    (FetchUponMask, "a bit per cycle and two more cycles per row"),
+    (FetchUponMask, "its first operation comes four cycles later"),
+    (MaskScanner, "four cycles after ``start``"),
+    (ScoreAdder, "the row's token follows its last block by four cycles, or the announcement of an "
+                 "empty row by two"),
+    (RowExponentials, f"with {stages.TOKEN_NEXT} idle cycles"),
+    (ValuePass, f"first operation comes {stages.SETTLED + stages.WEIGHTS} cycles after its result"),
+    (ResultWriter, f"or {stages.FIRST_BEAT} after its first row is there if that is later, or "
+                   f"{stages.FIRST_BEAT} after the job if no rows were computed"),
+    (Loader, f"comes {['', 'one', 'two'][stages.REQUEST]} cycles after its command"),
+    (Reader, f"the memory's latency and {cycles.READER} cycles"),
+    (Writer, f"to its first beat: {cycles.WRITER} cycles"),
+    (DescriptorDecoder, f"{cycles.DECODER - 1} cycles from a descriptor's last beat"),
+    (ReadArbiter, f"goes on {['', 'a'][cycles.ARBITER]} cycle after it was taken"),
+], ids=lambda value: getattr(value, "__name__", ""))
+def test_as_the_docstrings_say(block, text):
+    """What is no property; the block's own tests hold it to the same."""
+    assert text in " ".join(block.__doc__.split())
