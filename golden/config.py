@@ -57,7 +57,7 @@ class Config(BaseModel):
     frac: Annotated[int, Field(ge=1, le=8)] = 4
     d_max: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = 64
     l_max: Annotated[int, Field(ge=2, le=1024, multiple_of=2)] = 512
-    multipliers: Literal[8, 16, 32, 64] = 32
+    multipliers: Literal[8, 16, 32, 64, 128, 256] = 32
     softmax_lanes: Literal[1, 2, 4] = 2
     output_lanes: Literal[1, 2, 4] = 2
     axi_data_width: Literal[64, 128, 256, 512] = 64
@@ -94,6 +94,12 @@ class Config(BaseModel):
     def taps(self) -> int:
         """T: dimensions per cycle at full width; 2T in the fraction, 4T in the integer pass."""
         return self.multipliers // 4
+
+    @property
+    def group(self) -> int:
+        """Blocks of an integer operation, side by side: one covers 4T dimensions of a block, but
+        no more than 64, so that wide arrays serve short dimensions as well."""
+        return max(1, self.taps // 16)
 
     @property
     def int_score_width(self) -> int:

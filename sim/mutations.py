@@ -29,8 +29,8 @@ class Mutation:
 MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "hw/hdp/sparsity.py",
-        "self.mask_bit.eq(product >= bound)",
-        "self.mask_bit.eq(product > bound)",
+        "keeps = product >= bound",
+        "keeps = product > bound",
         "comparison: ties at the threshold are pruned"),
     Mutation(
         "hw/hdp/sparsity.py",
@@ -99,7 +99,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a head with shared keys looks into the other bank"),
     Mutation(
         "hw/hdp/ring.py",
-        "Mux(taken, taken_columns, 0)",
+        "Mux(taken, taken_entries, 0)",
         "taken",
         "rings overflow: a row takes one entry's room"),
     Mutation(

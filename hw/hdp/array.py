@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The PE array: one block of 2 queries x 2 keys, T dimensions per cycle at full width."""
+"""The PE array: blocks of 2 queries x 2 keys, T dimensions per cycle at full width."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from hw.arith.multiplier import ComposableMultiplier, add_sub, digit_layout
+from hw.hdp.groups import group_bits, lookahead
 from hw.hdp.layouts import (
     Mode,
     fraction_layout,
+    fraction_word,
+    integer_dims,
     integer_layout,
+    integer_scores_layout,
+    integer_word,
     scores_layout,
     tag_layout,
     value_layout,
@@ -23,39 +28,48 @@ __all__ = ["Array", "operand_layout"]
 def operand_layout(config: Config) -> data.StructLayout:
     """Operands of a cycle as the buffers deliver them.
 
-    Words of the integer plane hold 4T dimensions and of the fraction plane 2T, of two rows each;
-    ``chunk`` selects the part of a word that the mode needs.
+    Words of the integer and the fraction plane hold ``integer_word`` and ``fraction_word``
+    dimensions, of two rows each and of K_I of all pairs of keys of a group; ``chunk`` selects the
+    part of a word that the mode needs, and ``place`` the pair that the modes other than the integer
+    mode need.
     """
-    t = config.taps
-    integer = data.ArrayLayout(data.ArrayLayout(integer_layout(config), 4 * t), 2)
-    fraction = data.ArrayLayout(data.ArrayLayout(fraction_layout(config), 2 * t), 2)
+    integer = data.ArrayLayout(integer_layout(config), integer_word(config))
+    fraction = data.ArrayLayout(
+        data.ArrayLayout(fraction_layout(config), fraction_word(config)), 2)
+    place = {"place": group_bits(config)} if config.group > 1 else {}
     return data.StructLayout({
-        "q_i": integer, "q_f": fraction, "k_i": integer, "k_f": fraction,
-        "v": data.ArrayLayout(data.ArrayLayout(value_layout(config), t), 2),
+        "q_i": data.ArrayLayout(integer, 2), "q_f": fraction,
+        "k_i": data.ArrayLayout(integer, 2 * config.group), "k_f": fraction,
+        "v": data.ArrayLayout(data.ArrayLayout(value_layout(config), config.taps), 2),
         "w": weight_entry_layout(config).members["row"],
-        "chunk": 2,
+        "chunk": 2, **place,
     })
 
 
-def _pick(word, index, size):
-    """``size`` elements of ``word`` from part ``index``, as a list of values."""
-    parts = [[word[p * size + n] for n in range(size)] for p in range(len(word) // size)]
-    chosen = []
-    for n in range(size):
-        value = parts[0][n].as_value()
-        for p, part in enumerate(parts[1:], start=1):
-            value = Mux(index == p, part[n].as_value(), value)
-        chosen.append(value)
+def _choose(values, index):
+    chosen = values[0]
+    for n, value in enumerate(values[1:], start=1):
+        chosen = Mux(index == n, value, chosen)
     return chosen
+
+
+def _pick(word, chunk, size):
+    """``size`` elements of ``word``, a list of values, from the part of it where ``chunk`` lies;
+    zeros beyond a word that is shorter."""
+    parts = max(1, len(word) // size)
+    index = chunk[: (parts - 1).bit_length()]
+    picked = [_choose(word[n::size], index) for n in range(min(size, len(word)))]
+    return picked + [C(0, len(word[0]))] * (size - len(word))
 
 
 class Array(wiring.Component):
     """4*T composable multipliers, output stationary.
 
-    Takes an operation in every cycle, of any mode after any other; the scores of a block and the
-    outputs of a value chunk have accumulators of their own, so value operations may fall between
-    those of a block. Scores appear ``score_latency`` cycles after a block's last operation, values
-    ``value_latency`` cycles after a chunk's last::
+    In the integer mode segments of T / G taps serve the G blocks of a group, which share the
+    queries; in the others all serve one block. Takes an operation in every cycle, of any mode after
+    any other; the scores of a block and the outputs of a value chunk have accumulators of their
+    own, so value operations may fall between those of a block. Scores appear ``score_latency``
+    cycles after a block's last operation, values ``value_latency`` cycles after a chunk's last::
 
         operands -> select -> 2 x 2 x T multipliers -+-> sum over T -> += -> score (4)
                                                      +-> sum over keys -> << -> += -> value (2 x T)
@@ -71,10 +85,11 @@ class Array(wiring.Component):
     operands : In
         Belonging to this cycle's operation.
     integer_valid, score_valid : Out(1)
-        ``score`` holds the integer scores, or fraction or full products, of ``score_tag``'s block.
-        Integer scores are in units of 1, fraction products of 2**-FW, full ones of 2**-2FW.
+        ``integer`` holds the integer scores of ``score_tag``'s group, ``score`` the fraction or
+        full products of its block. Integer scores are in units of 1, fraction products of 2**-FW,
+        full ones of 2**-2FW. What is not valid means nothing.
     score_early : Out
-        ``score_tag`` one cycle ahead, to look up what is to be added.
+        ``score_tag`` ``lookahead`` cycles ahead, to look up what is to be added.
     value_valid : Out(1)
     value : Out(2 x T signed)
         A finished chunk of two output rows in units of 2**-EXP_FRAC.
@@ -92,6 +107,7 @@ class Array(wiring.Component):
             "operands": In(operand_layout(config)),
             "integer_valid": Out(1),
             "score_valid": Out(1),
+            "integer": Out(integer_scores_layout(config)),
             "score": Out(scores_layout(config)),
             "score_tag": Out(tag_layout(config)),
             "score_early": Out(tag_layout(config)),
@@ -102,7 +118,7 @@ class Array(wiring.Component):
 
     @property
     def _tree_latency(self) -> int:
-        """Two adder levels per register."""
+        """Two adder levels per register, the four levels of a segment first."""
         return -(-(self._config.taps - 1).bit_length() // 2)
 
     @property
@@ -143,19 +159,25 @@ class Array(wiring.Component):
             for u, source in enumerate(sources):
                 m.d.sync += [target[u].mag.eq(source[:-1]), target[u].sign.eq(source[-1])]
 
+        def values(word):
+            return [value.as_value() for value in word]
+
         def words(i_word, f_word):
-            """Digits per mode: integer, fraction (I and F) and full (I and F)."""
-            return ([value.as_value() for value in i_word],
-                    _pick(i_word, ops.chunk[0], 2 * t), [value.as_value() for value in f_word],
-                    _pick(i_word, ops.chunk, t), _pick(f_word, ops.chunk[0], t))
+            """Digits per mode: fraction (I and F) and full (I and F)."""
+            return (_pick(i_word, ops.chunk, 2 * t), _pick(f_word, ops.chunk, 2 * t),
+                    _pick(i_word, ops.chunk, t), _pick(f_word, ops.chunk, t))
 
         def halves(code):
             """Two digits of a sign-magnitude code."""
             return Cat(code.mag[frac:], code.sign), Cat(code.mag[:frac], code.sign)
 
+        group, dims = self._config.group, integer_dims(self._config)
         for r in range(2):
-            q_i, q_fi, q_ff, q_ui, q_uf = words(ops.q_i[r], ops.q_f[r])
-            k_i, k_fi, k_ff, k_ui, k_uf = words(ops.k_i[r], ops.k_f[r])
+            q_word, k_words = values(ops.q_i[r]), [values(word) for word in list(ops.k_i)[r::2]]
+            q_i = _pick(q_word, ops.chunk, dims) * group
+            k_i = sum((_pick(word, ops.chunk, dims) for word in k_words), [])
+            q_fi, q_ff, q_ui, q_uf = words(q_word, values(ops.q_f[r]))
+            k_fi, k_ff, k_ui, k_uf = words(self._own_keys(m, k_words, r), values(ops.k_f[r]))
             for n in range(t):
                 with m.Switch(self.mode):
                     with m.Case(Mode.INTEGER):
@@ -177,6 +199,16 @@ class Array(wiring.Component):
                         high, low = halves(ops.v[r][n])
                         assign(y[r][n], [high, high, low, low])
         return x, y
+
+    def _own_keys(self, m, words, r):
+        """The word of K_I of the block of an operation that has only one."""
+        if len(words) == 1:
+            return words[0]
+        own = []
+        for n, values in enumerate(zip(*words, strict=True)):
+            own.append(Signal(len(values[0]), name=f"own_{r}_{n}"))
+            m.d.comb += own[-1].eq(_choose(values, self.operands.place))
+        return own
 
     def _weight(self, query, key):
         """A weight as a code of W bits."""
@@ -201,21 +233,39 @@ class Array(wiring.Component):
         return products
 
     def _scores(self, m, products, stages):
+        group = self._config.group
         stage = stages[self.score_latency - 1]
+        takes = stage.en & (stage.mode != Mode.VALUE)
+
+        def accumulate(acc, term):
+            value, sign = term
+            m.d.sync += acc.eq(add_sub(Mux(stage.first, 0, acc).as_signed(), value, sign))
+
         for q in range(2):
             for k in range(2):
+                element = 2 * q + k
                 terms = [products[q, k, n] for n in range(self._config.taps)]
+                segments = None
                 for level in range(self._tree_latency):
                     terms = self._sum_pairs(self._sum_pairs(terms))
                     terms = self._register(m, terms, f"sum_{q}{k}_{level}")
-                value, sign = terms[0]
-                acc = self.score[2 * q + k]
-                with m.If(stage.en & (stage.mode != Mode.VALUE)):
-                    m.d.sync += acc.eq(add_sub(Mux(stage.first, 0, acc).as_signed(), value, sign))
+                    if segments is not None:        # they wait for the sum over them
+                        segments = self._register(m, segments, f"segment_{q}{k}_{level}")
+                    elif len(terms) == group:
+                        segments = [(value[: self._config.int_score_width].as_signed(), sign)
+                                    for value, sign in terms]
+                with m.If(takes):
+                    accumulate(self.score[element], terms[0])
+                if group == 1:                      # one accumulator for all modes
+                    m.d.comb += self.integer[0][element].eq(self.score[element])
+                    continue
+                with m.If(takes):
+                    for n, term in enumerate(segments):
+                        accumulate(self.integer[n][element], term)
         done = stages[self.score_latency]
         m.d.comb += [
             self.score_tag.eq(done.tag),
-            self.score_early.eq(stage.tag),
+            self.score_early.eq(stages[self.score_latency - lookahead(self._config)].tag),
             self.integer_valid.eq(done.en & done.last & (done.mode == Mode.INTEGER)),
             self.score_valid.eq(done.en & done.last & ((done.mode == Mode.FRACTION)
                                                        | (done.mode == Mode.FULL))),

@@ -9,11 +9,12 @@ __all__ = ["PlaneBuffer"]
 
 
 class PlaneBuffer(wiring.Component):
-    """Two heads of a plane: written a beat of one row, read a word of two rows at a time.
+    """Two heads of a plane: written a beat of one row, read a word of a pair of rows, or of
+    ``pairs`` adjacent ones, at a time.
 
     A read takes ``latency`` cycles, one read and one write per cycle. A word holds ``word``
-    dimensions of a pair of rows, ``word = max(beat, read)``; each row of the pair and each beat of
-    a word is a block RAM of its own, so that a beat is written whole without byte enables. The
+    dimensions of the rows, ``word = max(beat, read)``; each row of a read and each beat of a word
+    is a block RAM of its own, so that a beat is written whole without byte enables. The
     first beat of a word also clears the rest of it: dimensions beyond d in a row's last word read
     as zero, as they do in its last beat in memory.
 
@@ -25,25 +26,28 @@ class PlaneBuffer(wiring.Component):
         Dimensions of a beat and of a read, powers of two.
     rows, d_max : int
         Rows of a head and dimensions of a row.
+    pairs : int
+        Pairs of rows that are read together, a power of two.
 
     Members
     -------
     write_en, write_bank, write_row, write_beat, write_data : In
         ``write_beat`` counts beats within the row.
     read_bank, read_pair, read_chunk : In
-        Pair of rows and chunk of ``read`` dimensions.
+        Which of the pairs of rows, or ``pairs`` of them, and chunk of ``read`` dimensions.
     read_data : Out
-        Two rows of ``read`` elements, ``latency`` cycles later: what leaves a block RAM is late in
-        its cycle and gets a register.
+        2 x ``pairs`` rows of ``read`` elements, ``latency`` cycles later: what leaves a block RAM
+        is late in its cycle and gets a register.
     """
 
     latency = 2
 
-    def __init__(self, *, shape, beat: int, read: int, rows: int, d_max: int):
+    def __init__(self, *, shape, beat: int, read: int, rows: int, d_max: int, pairs: int = 1):
         self._shape, self._beat, self._read = shape, beat, read
         self._word = max(beat, read)
         self._words = -(-d_max // self._word)
-        self._pairs = rows // 2
+        self._rows = 2 * pairs          # of a read
+        self._reads = -(-rows // self._rows)
         row = data.ArrayLayout(shape, read)
         super().__init__({
             "write_en": In(1),
@@ -52,15 +56,15 @@ class PlaneBuffer(wiring.Component):
             "write_beat": In(range(max(2, -(-d_max // beat)))),
             "write_data": In(data.ArrayLayout(shape, beat)),
             "read_bank": In(1),
-            "read_pair": In(range(max(2, self._pairs))),
+            "read_pair": In(range(max(2, self._reads))),
             "read_chunk": In(range(max(2, -(-d_max // read)))),
-            "read_data": Out(data.ArrayLayout(row, 2)),
+            "read_data": Out(data.ArrayLayout(row, self._rows)),
         })
 
     def elaborate(self, platform):
         m = Module()
         word_bits = (self._words - 1).bit_length()
-        pair_bits = max(1, (self._pairs - 1).bit_length())
+        pair_bits = max(1, (self._reads - 1).bit_length())
         depth = 1 << (word_bits + pair_bits + 1)
 
         def address(bank, pair, part, parts_log2):
@@ -71,21 +75,23 @@ class PlaneBuffer(wiring.Component):
 
         slices = self._word // self._beat
         slice_log2 = (slices - 1).bit_length()
+        place_bits = (self._rows - 1).bit_length()
         read_address = address(self.read_bank, self.read_pair, self.read_chunk,
                                (self._word // self._read - 1).bit_length())
-        write_address = address(self.write_bank, self.write_row >> 1, self.write_beat, slice_log2)
+        write_address = address(self.write_bank, self.write_row >> place_bits, self.write_beat,
+                                slice_log2)
         slice_index = self.write_beat[:slice_log2]
         words = []
-        for parity in range(2):
+        for place in range(self._rows):
             for n in range(slices):
                 mem = memory.Memory(shape=len(Cat(self.write_data)), depth=depth, init=[])
-                m.submodules[f"row_{parity}_slice_{n}"] = mem
+                m.submodules[f"row_{place}_slice_{n}"] = mem
                 write, read = mem.write_port(), mem.read_port()
                 mine = slice_index == n
                 m.d.comb += [
                     write.addr.eq(write_address),
                     write.data.eq(Mux(mine, self.write_data.as_value(), 0)),
-                    write.en.eq(self.write_en & (self.write_row[0] == parity)
+                    write.en.eq(self.write_en & (self.write_row[:place_bits] == place)
                                 & (mine | (slice_index == 0))),
                     read.addr.eq(read_address),
                     read.en.eq(1),
@@ -95,7 +101,7 @@ class PlaneBuffer(wiring.Component):
         parts = self._word // self._read
         part = Signal(range(max(2, parts)))
         m.d.sync += part.eq(self.read_chunk[: (parts - 1).bit_length()])
-        rows = [Cat(*words[:slices]), Cat(*words[slices:])]
+        rows = [Cat(*words[n : n + slices]) for n in range(0, len(words), slices)]
         m.d.sync += self.read_data.as_value().eq(
             Cat(*(row.word_select(part, len(row) // parts) for row in rows)))
         return m

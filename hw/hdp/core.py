@@ -11,9 +11,19 @@ from hw.hdp.array import Array
 from hw.hdp.buffers import PlaneBuffer
 from hw.hdp.column_sum import ColumnSum
 from hw.hdp.fetch import FetchUponMask
+from hw.hdp.groups import group_bits, group_width
 from hw.hdp.integer_pass import IntegerPass
 from hw.hdp.issue import Issue
-from hw.hdp.layouts import Mode, fraction_layout, integer_layout, row_tag_layout, value_layout
+from hw.hdp.layouts import (
+    Mode,
+    fraction_layout,
+    fraction_word,
+    integer_dims,
+    integer_layout,
+    integer_word,
+    row_tag_layout,
+    value_layout,
+)
 from hw.hdp.loader import Loader, beat_dims, tag_layout
 from hw.hdp.occupancy import Occupancy
 from hw.hdp.result_writer import ResultWriter
@@ -111,16 +121,17 @@ class HdpCore(wiring.Component):
         """The operand buffers, by plane."""
         config = self._config
         i_dims, f_dims, v_dims = beat_dims(config)
-        t, loader = config.taps, self.loader
+        i_word, f_word, loader = integer_word(config), fraction_word(config), self.loader
         planes = {}
         for name, shape, beat, read, source in (
-                ("q_i", integer_layout(config), i_dims, 4 * t, loader.i),
-                ("k_i", integer_layout(config), i_dims, 4 * t, loader.i),
-                ("q_f", fraction_layout(config), f_dims, 2 * t, loader.f),
-                ("k_f", fraction_layout(config), f_dims, 2 * t, loader.f),
-                ("v", value_layout(config), v_dims, t, loader.v)):
+                ("q_i", integer_layout(config), i_dims, i_word, loader.i),
+                ("k_i", integer_layout(config), i_dims, i_word, loader.i),
+                ("q_f", fraction_layout(config), f_dims, f_word, loader.f),
+                ("k_f", fraction_layout(config), f_dims, f_word, loader.f),
+                ("v", value_layout(config), v_dims, config.taps, loader.v)):
             buffer = PlaneBuffer(shape=shape, beat=beat, read=read, rows=config.l_max,
-                                 d_max=config.d_max)
+                                 d_max=config.d_max,
+                                 pairs=config.group if name == "k_i" else 1)
             m.submodules[f"buffer_{name}"] = buffer
             m.d.comb += [
                 buffer.write_en.eq(loader.write[name]),
@@ -136,11 +147,18 @@ class HdpCore(wiring.Component):
         """Issue, buffers and array in line."""
         issue, array = self.issue, self.array
         op = issue.op
-        # A chunk index counts 4T dimensions in the integer pass, 2T and T in the others.
-        i_chunk = Mux(op.mode == Mode.INTEGER, op.chunk,
-                      Mux(op.mode == Mode.FRACTION, op.chunk >> 1, op.chunk >> 2))
-        f_chunk = Mux(op.mode == Mode.FRACTION, op.chunk, op.chunk >> 1)
-        for name, pair, chunk in (("q_i", op.row, i_chunk), ("k_i", op.column, i_chunk),
+        config = self._config
+        i_word, f_word, bits = integer_word(config), fraction_word(config), group_bits(config)
+
+        def word(size, dims):
+            """Where a chunk is that counts ``dims`` dimensions, in words of ``size``."""
+            return op.chunk >> max(1, size // dims).bit_length() - 1
+
+        t = config.taps
+        i_chunk = Mux(op.mode == Mode.INTEGER, word(i_word, integer_dims(config)),
+                      Mux(op.mode == Mode.FRACTION, word(i_word, 2 * t), word(i_word, t)))
+        f_chunk = Mux(op.mode == Mode.FRACTION, word(f_word, 2 * t), word(f_word, t))
+        for name, pair, chunk in (("q_i", op.row, i_chunk), ("k_i", op.column >> bits, i_chunk),
                                   ("q_f", op.row, f_chunk), ("k_f", op.column, f_chunk),
                                   ("v", op.column, op.chunk)):
             buffer = planes[name]
@@ -160,10 +178,14 @@ class HdpCore(wiring.Component):
         now = {"en": issue.en, "mode": op.mode, "exact": op.exact, "first": op.first,
                "last": op.last, "tag": op.tag, "chunk": op.chunk, "w": issue.value_op.w,
                "background": issue.background}
+        if bits:
+            now["place"] = op.column[:bits]
         late = {name: delayed(m, value, PlaneBuffer.latency, name=name, reset_less=False)[-1]
                 for name, value in now.items()}
         m.d.comb += [getattr(array, name).eq(late[name])
                      for name in ("en", "mode", "exact", "first", "last", "tag")]
+        if bits:
+            m.d.comb += array.operands.place.eq(late["place"])
         m.d.comb += [
             array.operands.chunk.eq(late["chunk"]), array.operands.w.eq(late["w"]),
             self.rows.value_valid.eq(array.value_valid), self.rows.value.eq(array.value),
@@ -186,6 +208,7 @@ class HdpCore(wiring.Component):
             sparsity.valid.eq(array.integer_valid), sparsity.tag.eq(array.score_tag),
             scores.integer_valid.eq(array.integer_valid),
             scores.score_valid.eq(array.score_valid), scores.score.eq(array.score),
+            scores.integer.eq(array.integer), sparsity.score.eq(array.integer),
             scores.tag.eq(array.score_tag), scores.early.eq(array.score_early),
             integer.row_masked.eq(sparsity.masked), integer.row_scored.eq(scores.row_scored),
             integer.masked_columns.eq(sparsity.masked_columns),
@@ -208,7 +231,6 @@ class HdpCore(wiring.Component):
             self.sums.load_beat.eq(self.loader.write.beat),
             self.sums.load_data.eq(self.loader.v_codes),
         ]
-        m.d.comb += [sparsity.score[n].eq(array.score[n]) for n in range(4)]
         for n in range(2):
             wiring.connect(m, self.rows.o[n], self.results.rows[n])
         wiring.connect(m, self.loader.req, wiring.flipped(self.read_req))
@@ -232,16 +254,17 @@ class HdpCore(wiring.Component):
         ]
 
     def _mask(self, m):
-        """A bit per block of both banks' heads."""
-        bits = self._config.block_width
-        m.submodules.mask = mask = memory.Memory(shape=1, depth=2 << 2 * bits, init=[])
+        """A bit per block of both banks' heads, in words of a group."""
+        config = self._config
+        m.submodules.mask = mask = memory.Memory(
+            shape=config.group, depth=2 << config.block_width + group_width(config), init=[])
         write, read = mask.write_port(), mask.read_port()
         sparsity, fetch = self.sparsity, self.fetch
         m.d.comb += [
-            write.addr.eq(Cat(sparsity.mask_column, sparsity.mask_row, sparsity.bank)),
-            write.data.eq(sparsity.mask_bit), write.en.eq(sparsity.mask_en),
-            read.addr.eq(Cat(fetch.mask_column, fetch.mask_row, fetch.bank)),
-            fetch.mask_bit.eq(read.data),
+            write.addr.eq(Cat(sparsity.mask_group, sparsity.mask_row, sparsity.bank)),
+            write.data.eq(sparsity.mask_bits), write.en.eq(sparsity.mask_en),
+            read.addr.eq(Cat(fetch.mask_group, fetch.mask_row, fetch.bank)),
+            fetch.mask_bits.eq(read.data),
         ]
 
     def _jobs(self, m):

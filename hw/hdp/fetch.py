@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fetch upon mask: only kept blocks reach the array again."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
+from hw.hdp.groups import group_bits, group_count, group_width
 from hw.hdp.integer_pass import chunks, visibility
 from hw.hdp.layouts import Mode, op_layout, row_layout, score_row_layout
-from hw.hdp.ring import ROWS
+from hw.hdp.ring import ROWS, ring_width
 from hw.hdp.rows import RowWalker
 
 __all__ = ["FetchUponMask", "MaskScanner"]
 
 COLUMNS = 8     # kept columns that may wait for the array
+WORDS = 4       # mask words of more than one bit that may wait to be taken apart
 
 
 def kept_column_layout(config: Config) -> data.StructLayout:
@@ -32,11 +34,16 @@ def kept_row_layout(config: Config) -> data.StructLayout:
 
 
 class MaskScanner(wiring.Component):
-    """Finds the kept columns of rows of blocks, a mask bit per cycle; ``COLUMNS`` may wait.
+    """Finds the kept columns of rows of blocks, the mask bits of a group per cycle; ``COLUMNS`` may
+    wait.
+
+    A row takes a cycle per group or per kept column, whichever are more, and two more. While the
+    columns of a group come one by one, up to ``WORDS`` more groups with kept columns are read.
 
     Each column comes with the word whether it is the row's last kept one, so it is held back
     until the next one or the end of the row is found: four cycles after ``start`` if it is the
-    only one of the row. A mask keeps at least one column of a row.
+    only one of the row, five with groups of more than one block. A mask keeps at least one column
+    of a row.
 
     Parameters
     ----------
@@ -48,11 +55,11 @@ class MaskScanner(wiring.Component):
         Strobe while not busy; ``columns > 0`` is held until it is not busy again.
     all : In(1)
         Every column is kept (dense), whatever the mask says.
-    mask_column : Out
-        Address into the mask of the row; ``mask_bit`` answers in the next cycle.
+    mask_group : Out
+        Address into the mask of the row; ``mask_bits`` answer in the next cycle.
     o : Out(stream of {column, last})
     busy : Out(1)
-        Until the row's last mask bit is asked for.
+        Until the row's last mask bits are asked for.
     """
 
     def __init__(self, *, config: Config):
@@ -61,8 +68,8 @@ class MaskScanner(wiring.Component):
             "start": In(1),
             "columns": In(range(config.blocks + 1)),
             "all": In(1),
-            "mask_column": Out(config.block_width),
-            "mask_bit": In(1),
+            "mask_group": Out(group_width(config)),
+            "mask_bits": In(config.group),
             "o": Out(stream.Signature(kept_column_layout(config))),
             "busy": Out(1),
         })
@@ -76,31 +83,14 @@ class MaskScanner(wiring.Component):
             self.o.payload.as_value().eq(found.r_data),
             found.r_en.eq(self.o.ready),
         ]
-        # A bit under way and the end of the row may still follow what is in the queue.
+        # What is under way and the end of the row may still follow what is in the queue.
         room = Signal()
         m.d.comb += room.eq(found.level <= COLUMNS - 3)
-        scanning = Signal()
-        column = Signal(range(self._config.blocks + 1))
-        step = Signal()
-        m.d.comb += [step.eq(scanning & room), self.mask_column.eq(column),
-                     self.busy.eq(scanning)]
-        with m.If(self.start):
-            m.d.sync += [scanning.eq(1), column.eq(0)]
-        with m.Elif(step):
-            m.d.sync += column.eq(column + 1)
-            with m.If(column == self.columns - 1):
-                m.d.sync += scanning.eq(0)
-
-        asked, asked_column, asked_last = Signal(), Signal(width), Signal()
-        m.d.sync += [
-            asked.eq(step), asked_column.eq(column), asked_last.eq(column == self.columns - 1),
-        ]
+        hit, column, end = self._bits(m, room)
         held, held_column, flush = Signal(), Signal(width), Signal()
-        hit = Signal()
-        m.d.comb += hit.eq(asked & (self.mask_bit | self.all))
-        m.d.sync += flush.eq(asked & asked_last)
+        m.d.sync += flush.eq(end)
         with m.If(hit):
-            m.d.sync += [held.eq(1), held_column.eq(asked_column)]
+            m.d.sync += [held.eq(1), held_column.eq(column)]
         with m.Elif(flush):
             m.d.sync += held.eq(0)
         m.d.comb += [
@@ -109,14 +99,70 @@ class MaskScanner(wiring.Component):
         ]
         return m
 
+    def _words(self, m, room):
+        """Reads the mask: a word is there, its bits of blocks that exist, its group and whether it
+        is the row's last."""
+        config = self._config
+        bits = group_bits(config)
+        scanning, step, last_group = Signal(), Signal(), Signal()
+        group = Signal(range(group_count(config, config.blocks) + 1))
+        m.d.comb += [
+            step.eq(scanning & room), self.mask_group.eq(group), self.busy.eq(scanning),
+            last_group.eq(group == (self.columns - 1) >> bits),
+        ]
+        with m.If(self.start):
+            m.d.sync += [scanning.eq(1), group.eq(0)]
+        with m.Elif(step):
+            m.d.sync += group.eq(group + 1)
+            with m.If(last_group):
+                m.d.sync += scanning.eq(0)
+        asked, asked_group, asked_last = Signal(), Signal(group_width(config)), Signal()
+        exist = Signal(config.group, init=1)        # the first block of a group always does
+        m.d.sync += [asked.eq(step), asked_group.eq(group), asked_last.eq(last_group)]
+        m.d.sync += [exist[n].eq(Cat(C(n, bits), group) < self.columns)
+                     for n in range(1, config.group)]
+        kept = (self.mask_bits | self.all.replicate(config.group)) & exist
+        return asked, kept, asked_group, asked_last
+
+    def _bits(self, m, room):
+        """A kept column is there, which one, and the row ends with this cycle."""
+        config = self._config
+        if config.group == 1:
+            asked, bit, column, last = self._words(m, room)
+            return asked & bit, column, asked & last
+        # Words wait to be taken apart; empty ones only if the row ends with them.
+        width = config.group + group_width(config) + 1
+        m.submodules.words = words = fifo.SyncFIFO(width=width, depth=WORDS)
+        asked, bits, group, last = self._words(m, words.level <= WORDS - 2)
+        m.d.comb += [words.w_en.eq(asked & (bits.any() | last)),
+                     words.w_data.eq(Cat(bits, group, last))]
+        served, left, after = (Signal(config.group, name=name)
+                               for name in ("served", "left", "after"))
+        take, place = Signal(), Signal(group_bits(config))
+        kept, last = words.r_data[: config.group], words.r_data[-1]
+        column = Cat(place, words.r_data[config.group : -1])[: config.block_width]
+        m.d.comb += [
+            take.eq(words.r_rdy & room),
+            left.eq(kept & ~served),
+            after.eq(left & (left - 1)),
+            words.r_en.eq(take & ~after.any()),
+        ]
+        for n in reversed(range(config.group)):
+            with m.If(left[n]):
+                m.d.comb += place.eq(n)
+        with m.If(take):
+            m.d.sync += served.eq(Mux(words.r_en, 0, kept & ~after))
+        return take & left.any(), column, words.r_en & last
+
 
 class FetchUponMask(wiring.Component):
     """Issues the kept blocks of a head, ceil(d / 2T) cycles each, or ceil(d / T) in full.
 
-    The mask is read ahead of the operations, a bit per cycle and two more cycles per row, up to
+    The mask is read ahead of the operations, see :class:`MaskScanner`, up to
     ``ROWS`` rows and into the next head, so that only rows with few kept blocks wait for the next
     one. A masked row is announced in the next cycle at the earliest, and its first operation comes
-    four cycles later or, where its columns are found by then, in the cycle after that.
+    four cycles later, five with groups of more than one block, or, where its columns are found by
+    then, in the cycle after that.
 
     Rows whose integer scores were kept get the fraction pass; the others, and every block in the
     exact and dense modes, the full product.
@@ -135,8 +181,8 @@ class FetchUponMask(wiring.Component):
         Rows from ``integer_from`` on have their integer scores, if ``integer_rows``.
     masked_rows : In
         Rows of the head whose mask is complete.
-    mask_row, mask_column : Out
-        Mask address in ``bank``; ``mask_bit`` in the next cycle.
+    mask_row, mask_group : Out
+        Mask address in ``bank``; ``mask_bits`` in the next cycle.
     op : Out(stream of op_layout)
     row : Out(stream of score_row_layout)
         Announces each row before its operations; taken when there is room for its scores.
@@ -164,8 +210,8 @@ class FetchUponMask(wiring.Component):
             "integer_from": In(config.block_width),
             "masked_rows": In(range(config.blocks + 1)),
             "mask_row": Out(config.block_width),
-            "mask_column": Out(config.block_width),
-            "mask_bit": In(1),
+            "mask_group": Out(group_width(config)),
+            "mask_bits": In(config.group),
             "op": Out(stream.Signature(op_layout(config))),
             "row": Out(stream.Signature(score_row_layout(config))),
             "columns_en": Out(1),
@@ -182,8 +228,8 @@ class FetchUponMask(wiring.Component):
         m.d.comb += [
             walker.start.eq(self.start), walker.valid_q.eq(self.valid_q),
             walker.valid_kv.eq(self.valid_kv), walker.causal.eq(self.causal),
-            scanner.mask_bit.eq(self.mask_bit), scanner.all.eq(self.dense),
-            self.mask_column.eq(scanner.mask_column),
+            scanner.mask_bits.eq(self.mask_bits), scanner.all.eq(self.dense),
+            self.mask_group.eq(scanner.mask_group),
         ]
         self._scan(m, walker.o, scanner, rows)
         self._issue(m, scanner.o, rows)
@@ -234,7 +280,7 @@ class FetchUponMask(wiring.Component):
         """Announces the rows and issues their blocks."""
         layout = kept_row_layout(self._config)
         waiting, row = data.View(layout, rows.r_data), Signal(layout)
-        base = Signal.like(self.op.payload.tag.entry)    # of the row's integer scores
+        base = Signal(ring_width(self._config))          # of the row's integer scores, in groups
         op = self.op.payload
         column, tag = found.payload.column, row.score.tag
         chunk = Signal.like(op.chunk)
@@ -251,7 +297,7 @@ class FetchUponMask(wiring.Component):
             op.tag.visible.eq(visibility(column, tag.limit)),
             op.tag.last.eq(found.payload.last),
             op.tag.integer.eq(row.fraction),
-            op.tag.entry.eq(base + column),
+            op.tag.entry.eq(Cat(C(0, group_bits(self._config)), base) + column),
             self.row.payload.eq(waiting.score),
         ]
         with m.FSM():
@@ -270,5 +316,6 @@ class FetchUponMask(wiring.Component):
                         m.d.comb += found.ready.eq(1)
                         with m.If(found.payload.last):
                             with m.If(row.fraction):
-                                m.d.sync += base.eq(base + row.score.columns)
+                                m.d.sync += base.eq(
+                                    base + group_count(self._config, row.score.columns))
                             m.next = "ROW"

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The integer pass: every visible block of a head, row by row."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import C, Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hw.hdp.layouts import Mode, op_layout, row_layout, sparsity_row_layout
-from hw.hdp.ring import ROWS, free_entries
+from hw.hdp.groups import group_bits, group_count, group_width
+from hw.hdp.layouts import Mode, integer_dims, op_layout, row_layout, sparsity_row_layout
+from hw.hdp.ring import ROWS, free_entries, ring_width
 from hw.hdp.rows import RowWalker
 
 __all__ = ["IntegerPass", "chunks", "visibility"]
@@ -26,6 +27,9 @@ def visibility(column, limit):
 
 class IntegerPass(wiring.Component):
     """Issues the integer products of a head, ceil(d / 4T) cycles per visible block.
+
+    With G > 1 blocks in a group it is ceil(d / 64) cycles per group; the last one of a row need not
+    be full.
 
     A row takes one more cycle to begin. It does when there is room for it in the ring of thetas
     and, once the head is known to be kept, in that of integer scores; earlier rows do not keep
@@ -87,23 +91,27 @@ class IntegerPass(wiring.Component):
             walker.valid_kv.eq(self.valid_kv), walker.causal.eq(self.causal),
         ]
         row = Signal(row_layout(config))
-        chunk_count = Signal(range(-(-config.d_max // (4 * config.taps)) + 1))
-        column = Signal(config.block_width)
+        dims, bits = integer_dims(config), group_bits(config)
+        chunk_count = Signal(range(-(-config.d_max // dims) + 1))
+        group = Signal(group_width(config))
         chunk = Signal.like(self.op.payload.chunk)
-        last_column = Signal()
+        entry = Signal(ring_width(config))
+        last_group = Signal()
         op = self.op.payload
         m.d.comb += [
-            last_column.eq(column == row.columns - 1),
+            last_group.eq(group == (row.columns - 1) >> bits),
             op.mode.eq(Mode.INTEGER),
             op.bank.eq(self.bank),
             op.row.eq(row.row),
-            op.column.eq(column),
+            op.column.eq(group << bits),
             op.chunk.eq(chunk),
             op.first.eq(chunk == 0),
             op.last.eq(chunk == chunk_count - 1),
-            op.tag.column.eq(column),
-            op.tag.visible.eq(visibility(column, row.limit)),
-            op.tag.last.eq(last_column),
+            op.tag.column.eq(group << bits),
+            op.tag.visible.eq(Cat(visibility(Cat(C(n, bits), group), row.limit)
+                                  for n in range(config.group))),
+            op.tag.last.eq(last_group),
+            op.tag.entry.eq(entry << bits),
         ]
         next_row = walker.o.payload
         m.d.comb += [
@@ -114,7 +122,7 @@ class IntegerPass(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.start):
-                    m.d.sync += chunk_count.eq(chunks(self.d8, 4 * config.taps))
+                    m.d.sync += chunk_count.eq(chunks(self.d8, dims))
                     m.next = "ROW"
             with m.State("ROW"):
                 m.d.comb += self.busy.eq(1)
@@ -124,7 +132,7 @@ class IntegerPass(wiring.Component):
                     m.d.comb += [walker.o.ready.eq(1), self.begin.eq(1),
                                  self.kept_row.eq(self.keep)]
                     m.d.sync += [
-                        row.eq(next_row), column.eq(0), op.tag.integer.eq(self.keep),
+                        row.eq(next_row), group.eq(0), op.tag.integer.eq(self.keep),
                     ]
                     m.next = "RUN"
             with m.State("RUN"):
@@ -132,9 +140,9 @@ class IntegerPass(wiring.Component):
                 with m.If(self.op.ready):
                     m.d.sync += chunk.eq(chunk + 1)
                     with m.If(op.last):
-                        m.d.sync += [chunk.eq(0), column.eq(column + 1),
-                                     op.tag.entry.eq(op.tag.entry + op.tag.integer)]
-                        with m.If(last_column):
+                        m.d.sync += [chunk.eq(0), group.eq(group + 1),
+                                     entry.eq(entry + op.tag.integer)]
+                        with m.If(last_group):
                             m.next = "ROW"
                             with m.If(row.last):
                                 m.next = "IDLE"
@@ -142,12 +150,17 @@ class IntegerPass(wiring.Component):
 
     def _has_room(self, m, columns):
         """True while a row of that many blocks fits."""
-        thetas = free_entries(m, self._config, taken=self.begin, taken_columns=columns,
-                              given=self.row_masked, given_columns=self.masked_columns,
+        def entries(columns):
+            return group_count(self._config, columns)
+
+        capacity = 2 * entries(self._config.blocks)
+        taken = entries(columns)
+        thetas = free_entries(m, capacity, taken=self.begin, taken_entries=taken,
+                              given=self.row_masked, given_entries=entries(self.masked_columns),
                               name="free_thetas")
-        scores = free_entries(m, self._config, taken=self.kept_row, taken_columns=columns,
-                              given=self.row_scored, given_columns=self.scored_columns,
+        scores = free_entries(m, capacity, taken=self.kept_row, taken_entries=taken,
+                              given=self.row_scored, given_entries=entries(self.scored_columns),
                               name="free_scores")
         rows = Signal(range(ROWS + 1))                   # on their way to be masked
         m.d.sync += rows.eq(rows + self.begin - self.row_masked)
-        return (rows != ROWS) & (columns <= thetas) & (~self.keep | (columns <= scores))
+        return (rows != ROWS) & (taken <= thetas) & (~self.keep | (taken <= scores))

@@ -6,20 +6,21 @@ from amaranth.lib import data, enum
 
 from golden.config import Config
 from hw.arith.multiplier import digit_layout
-from hw.hdp.ring import ring_width
+from hw.hdp.ring import entry_width
 from hw.softmax.layouts import weight_entry_layout
 
 __all__ = [
-    "Mode", "chunk_shape", "fraction_layout", "head_layout", "integer_layout", "op_layout",
-    "row_layout", "row_tag_layout", "score_row_layout", "scores_layout", "sparsity_row_layout",
-    "tag_layout", "value_layout", "value_op_layout",
+    "Mode", "chunk_shape", "fraction_layout", "fraction_word", "head_layout", "integer_dims",
+    "integer_layout", "integer_scores_layout", "integer_word", "op_layout", "row_layout",
+    "row_tag_layout", "score_row_layout", "scores_layout", "sparsity_row_layout", "tag_layout",
+    "value_layout", "value_op_layout",
 ]
 
 
 class Mode(enum.Enum, shape=2):
     """What the array does in a cycle."""
 
-    INTEGER = 0     # 4T dimensions of IQ.IK
+    INTEGER = 0     # 4T dimensions of IQ.IK, shared by the blocks of a group
     FRACTION = 1    # 2T dimensions of FQ.IK + IQ.FK
     FULL = 2        # T dimensions of the full product, FQ.FK only if exact
     VALUE = 3       # T dimensions of weights.V
@@ -40,6 +41,23 @@ def value_layout(config: Config) -> data.StructLayout:
     return digit_layout(config.width)
 
 
+def integer_dims(config: Config) -> int:
+    """Dimensions of each block in an integer operation."""
+    return 4 * config.taps // config.group
+
+
+def integer_word(config: Config) -> int:
+    """Dimensions that a read of an integer plane gives: those of any mode, as far as there are."""
+    return integer_dims(config) if config.group == 1 else fraction_word(config)
+
+
+def fraction_word(config: Config) -> int:
+    """Dimensions that a read of a fraction plane gives."""
+    if config.group == 1:
+        return 2 * config.taps
+    return min(2 * config.taps, 64 if config.d_max <= 64 else 128)
+
+
 def row_layout(config: Config) -> data.StructLayout:
     """A row of blocks: its index, the visible keys of its two queries and its block columns."""
     return data.StructLayout({
@@ -51,22 +69,25 @@ def row_layout(config: Config) -> data.StructLayout:
 
 
 def tag_layout(config: Config) -> data.StructLayout:
-    """What travels with a block of scores through the array.
+    """What travels with a block of scores, or a group of integer scores, through the array.
 
-    ``visible`` has a bit per element, index 2*query + key; ``integer`` says that the integer
-    scores are (or are to be) kept, at ``entry`` of the integer score buffer.
+    ``column`` is the (first) block. ``visible`` has a bit per element, index 2*query + key, of all
+    blocks of a group, the first lowest, or in the other modes of the one block; a block without
+    a visible element does not exist. ``integer`` says that the integer scores are (or are to be)
+    kept, at ``entry`` of the integer score buffer.
     """
     return data.StructLayout({
         "column": config.block_width,
-        "visible": 4,
+        "visible": 4 * config.group,
         "last": 1,
         "integer": 1,
-        "entry": ring_width(config),
+        "entry": entry_width(config),
     })
 
 
 def op_layout(config: Config) -> data.StructLayout:
-    """One cycle of the array on queries (row of blocks) and keys (block column)."""
+    """One cycle of the array on queries (row of blocks) and keys (block column or, in the integer
+    mode, the first one of a group)."""
     return data.StructLayout({
         "mode": Mode,
         "exact": 1,
@@ -140,10 +161,15 @@ def row_tag_layout(config: Config) -> data.StructLayout:
 
 
 def chunk_shape(config: Config):
-    """Index of a chunk of T dimensions."""
+    """Index of a chunk of T dimensions (or more, then it is smaller)."""
     return range(max(2, -(-config.d_max // config.taps)))
 
 
 def scores_layout(config: Config) -> data.ArrayLayout:
     """Four scores of a block, index 2*query + key."""
     return data.ArrayLayout(signed(config.score_width), 4)
+
+
+def integer_scores_layout(config: Config) -> data.ArrayLayout:
+    """Four integer scores of each block of a group."""
+    return data.ArrayLayout(data.ArrayLayout(signed(config.int_score_width), 4), config.group)

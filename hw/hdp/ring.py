@@ -4,20 +4,26 @@
 from amaranth.hdl import Mux, Signal
 
 from golden.config import Config
+from hw.hdp.groups import group_bits, group_width
 
-__all__ = ["ROWS", "free_entries", "ring_width"]
+__all__ = ["ROWS", "entry_width", "free_entries", "ring_width"]
 
 ROWS = 4        # rows of blocks that may be on their way between two stages
 
 
 def ring_width(config: Config) -> int:
-    """Bits of an index into a ring, which holds two of the longest rows or more shorter ones."""
-    return config.block_width + 1
+    """Bits of an index into a ring of groups, which holds two of the longest rows or more shorter
+    ones; each begins with a group of its own."""
+    return group_width(config) + 1
 
 
-def free_entries(m, config: Config, *, taken, taken_columns, given, given_columns, name: str):
+def entry_width(config: Config) -> int:
+    """Bits of the index of a block in such a ring."""
+    return ring_width(config) + group_bits(config)
+
+
+def free_entries(m, capacity: int, *, taken, taken_entries, given, given_entries, name: str):
     """A register with the free entries of a ring; ``taken`` and ``given`` are strobes."""
-    capacity = 2 * config.blocks
     free = Signal(range(capacity + 1), init=capacity, name=name)
-    m.d.sync += free.eq(free - Mux(taken, taken_columns, 0) + Mux(given, given_columns, 0))
+    m.d.sync += free.eq(free - Mux(taken, taken_entries, 0) + Mux(given, given_entries, 0))
     return free

@@ -6,7 +6,14 @@ from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hw.hdp.layouts import row_tag_layout, score_row_layout, scores_layout, tag_layout
+from hw.hdp.groups import group_bits
+from hw.hdp.layouts import (
+    integer_scores_layout,
+    row_tag_layout,
+    score_row_layout,
+    scores_layout,
+    tag_layout,
+)
 from hw.hdp.ring import ROWS, free_entries, ring_width
 from hw.softmax.layouts import row_token_layout, score_entry_layout, score_index_width
 
@@ -30,9 +37,9 @@ class ScoreAdder(wiring.Component):
 
     Members
     -------
-    integer_valid, score_valid, score, tag, early : In
-        From the array: integer scores to be kept if ``tag.integer``; the kept blocks' fraction or
-        full products. ``early`` is the tag one cycle ahead.
+    integer_valid, integer, score_valid, score, tag, early : In
+        From the array: integer scores of a group, to be kept if ``tag.integer``; the kept blocks'
+        fraction or full products. ``early`` is the tag ``lookahead`` cycles ahead.
     row : In(stream of score_row_layout)
         A row is about to come, after those announced before.
     token : Out(stream of row_token_layout)
@@ -48,6 +55,7 @@ class ScoreAdder(wiring.Component):
         self._tag = row_tag_layout(config)
         super().__init__({
             "integer_valid": In(1),
+            "integer": In(integer_scores_layout(config)),
             "score_valid": In(1),
             "score": In(scores_layout(config)),
             "tag": In(tag_layout(config)),
@@ -103,8 +111,9 @@ class ScoreAdder(wiring.Component):
         announced, taken = Signal(), Signal()
         in_work = Signal(range(ROWS + 1))
         held = Signal.like(columns)             # by the row whose token was taken last
-        free = free_entries(m, config, taken=announced, taken_columns=self.row.payload.columns,
-                            given=taken, given_columns=held, name="free")
+        free = free_entries(m, 2 * config.blocks, taken=announced,
+                            taken_entries=self.row.payload.columns,
+                            given=taken, given_entries=held, name="free")
         m.d.comb += [
             announced.eq(self.row.valid & self.row.ready),
             taken.eq(self.token.valid & self.token.ready),
@@ -150,20 +159,24 @@ class ScoreAdder(wiring.Component):
         """Scores of a block, their tag and their valid bit, registered."""
         config = self._config
         m.submodules.integer = integer = memory.Memory(
-            shape=data.ArrayLayout(signed(config.int_score_width), 4),
-            depth=1 << ring_width(config), init=[])
+            shape=integer_scores_layout(config), depth=1 << ring_width(config), init=[])
         write, read = integer.write_port(), integer.read_port()
+        bits = group_bits(config)
         m.d.comb += [
-            write.en.eq(self.integer_valid & self.tag.integer),
-            write.addr.eq(self.tag.entry), read.addr.eq(self.early.entry),
+            write.en.eq(self.integer_valid & self.tag.integer), write.data.eq(self.integer),
+            write.addr.eq(self.tag.entry >> bits), read.addr.eq(self.early.entry >> bits),
         ]
+        kept = read.data[0]
+        if config.group > 1:
+            place = Signal(bits)
+            kept = Signal(read.data[0].shape())
+            m.d.sync += [place.eq(self.early.entry), kept.eq(read.data[place])]
         added = Signal(scores_layout(config))
         tag, valid = Signal(tag_layout(config)), Signal()
         m.d.sync += [tag.eq(self.tag), valid.eq(self.score_valid)]
         for n in range(4):
             score = self.score[n]
-            m.d.comb += write.data[n].eq(score)
-            whole = (read.data[n] << 2 * config.frac) + (score << config.frac)
+            whole = (kept[n] << 2 * config.frac) + (score << config.frac)
             m.d.sync += added[n].eq(Mux(self.tag.integer, whole, score))
         return added, tag, valid
 

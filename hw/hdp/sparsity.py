@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sparsity engine: theta, row-balanced threshold, mask and head decision."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.hdp import RHO_FRAC
-from hw.hdp.layouts import head_layout, sparsity_row_layout, tag_layout
+from hw.hdp.groups import group_bits, group_count, group_width
+from hw.hdp.layouts import head_layout, integer_scores_layout, sparsity_row_layout, tag_layout
 from hw.hdp.ring import ROWS, ring_width
 
 __all__ = ["SparsityEngine"]
@@ -16,9 +17,10 @@ __all__ = ["SparsityEngine"]
 class SparsityEngine(wiring.Component):
     """Prunes a row of blocks while the next ones are computed.
 
-    Takes a block of integer scores per cycle; at the end of a row (END_R) makes its threshold and
-    a bit of mask per cycle. The mask of a row of n blocks is complete n + 8 cycles after its last
-    block, or n + 6 after the previous row's, whichever is later.
+    Takes the integer scores of a group of blocks per cycle; at the end of a row (END_R) makes its
+    threshold and the mask of a group per cycle. The mask of a row of n groups is complete
+    n + ``latency`` cycles after its last group, or n + 6 after the previous row's, whichever is
+    later.
     ``golden.hdp.block_mask``, without a divider::
 
         (n*theta) << 7 >= A*n*ext + (128-A)*sum   with A = |rho|, ext = max or min
@@ -40,11 +42,12 @@ class SparsityEngine(wiring.Component):
     rho, tau : In
         Of the head whose row is at END_R, that is of ``bank``.
     valid, score, tag : In
-        Integer scores of a block in units of 1; those that ``tag.visible`` leaves out are ignored.
+        Integer scores of a group in units of 1; those that ``tag.visible`` leaves out are ignored,
+        and so is a block of which nothing is visible.
     bank : Out(1)
         The head at END_R.
-    mask_en, mask_row, mask_column, mask_bit : Out
-        Mask bit of ``bank``.
+    mask_en, mask_row, mask_group, mask_bits : Out
+        Mask bits of a group of ``bank``; 0 where the row has no block any more.
     masked, masked_columns : Out
         Strobe: the mask of ``bank``'s row ``mask_row`` of so many blocks is complete.
     reached : Out(1)
@@ -68,13 +71,13 @@ class SparsityEngine(wiring.Component):
             "rho": In(signed(8)),
             "tau": In(32),
             "valid": In(1),
-            "score": In(data.ArrayLayout(signed(config.int_score_width), 4)),
+            "score": In(integer_scores_layout(config)),
             "tag": In(tag_layout(config)),
             "bank": Out(1),
             "mask_en": Out(1),
             "mask_row": Out(config.block_width),
-            "mask_column": Out(config.block_width),
-            "mask_bit": Out(1),
+            "mask_group": Out(group_width(config)),
+            "mask_bits": Out(config.group),
             "masked": Out(1),
             "masked_columns": Out(range(config.blocks + 1)),
             "reached": Out(1),
@@ -82,6 +85,10 @@ class SparsityEngine(wiring.Component):
             "busy": Out(1),
             "heads": Out(data.ArrayLayout(head_layout(config), 2)),
         })
+
+    @property
+    def latency(self) -> int:
+        return 8 if self._config.group == 1 else 9
 
     def elaborate(self, platform):
         m = Module()
@@ -92,7 +99,8 @@ class SparsityEngine(wiring.Component):
             "max": config.theta_width,
         })
         m.submodules.theta = theta = memory.Memory(
-            shape=config.theta_width, depth=1 << ring_width(config), init=[])
+            shape=data.ArrayLayout(config.theta_width, config.group),
+            depth=1 << ring_width(config), init=[])
         m.submodules.rows = rows = fifo.SyncFIFO(width=len(self.row.as_value()), depth=ROWS)
         m.submodules.stats = stats = fifo.SyncFIFO(width=self._stats.size, depth=ROWS)
         m.d.comb += [rows.w_en.eq(self.begin), rows.w_data.eq(self.row),
@@ -106,32 +114,59 @@ class SparsityEngine(wiring.Component):
     def _collect(self, m, write, stats):
         """Theta of each block into the theta memory; statistics of finished rows."""
         config = self._config
-        magnitudes = [Signal(config.int_score_width, name=f"magnitude_{n}") for n in range(4)]
-        for n in range(4):
-            score = self.score[n]
-            m.d.sync += magnitudes[n].eq(
-                Mux(self.tag.visible[n], Mux(score < 0, -score, score), 0))
-        theta = Signal(config.theta_width)
-        m.d.sync += theta.eq((magnitudes[0] + magnitudes[1]) + (magnitudes[2] + magnitudes[3]))
-        valid, tag = [self.valid], [self.tag]
-        for n in range(2):
-            valid.append(Signal(name=f"valid_{n}"))
-            tag.append(Signal(tag_layout(config), name=f"tag_{n}"))
-            m.d.sync += [valid[-1].eq(valid[-2]), tag[-1].eq(tag[-2])]
-        valid, tag = valid[-1], tag[-1]
+        thetas = [self._theta(m, n) for n in range(config.group)]
+        steps = [(self.valid, self.tag)]
+        for n in range(3):
+            valid, tag = Signal(name=f"valid_{n}"), Signal(tag_layout(config), name=f"tag_{n}")
+            m.d.sync += [valid.eq(steps[-1][0]), tag.eq(steps[-1][1])]
+            steps.append((valid, tag))
+        valid, tag = steps[2]
         tail = Signal(ring_width(config))
-        m.d.comb += [write.en.eq(valid), write.addr.eq(tail), write.data.eq(theta)]
+        m.d.comb += [write.en.eq(valid), write.addr.eq(tail), write.data.eq(Cat(thetas))]
+        with m.If(valid):
+            m.d.sync += tail.eq(tail + 1)
+        theta = self._unite(m, thetas, tag)
+        if config.group > 1:
+            valid, tag = steps[3]
         running = Signal(self._stats)
         first = Signal(init=1)
         update = Signal(self._stats)
         m.d.comb += [
-            update.sum.eq(Mux(first, 0, running.sum) + theta),
-            update.min.eq(Mux(first | (theta < running.min), theta, running.min)),
-            update.max.eq(Mux(first | (theta > running.max), theta, running.max)),
+            update.sum.eq(Mux(first, 0, running.sum) + theta.sum),
+            update.min.eq(Mux(first | (theta.min < running.min), theta.min, running.min)),
+            update.max.eq(Mux(first | (theta.max > running.max), theta.max, running.max)),
         ]
         m.d.comb += [stats.w_en.eq(valid & tag.last), stats.w_data.eq(update)]
         with m.If(valid):
-            m.d.sync += [tail.eq(tail + 1), running.eq(update), first.eq(tag.last)]
+            m.d.sync += [running.eq(update), first.eq(tag.last)]
+
+    def _theta(self, m, block):
+        """Theta of a block of the group, two cycles after its scores; 0 if it does not exist."""
+        width = self._config.int_score_width
+        magnitudes = [Signal(width, name=f"magnitude_{block}_{n}") for n in range(4)]
+        for n in range(4):
+            score = self.score[block][n]
+            m.d.sync += magnitudes[n].eq(
+                Mux(self.tag.visible[4 * block + n], Mux(score < 0, -score, score), 0))
+        theta = Signal(self._config.theta_width, name=f"theta_{block}")
+        m.d.sync += theta.eq((magnitudes[0] + magnitudes[1]) + (magnitudes[2] + magnitudes[3]))
+        return theta
+
+    def _unite(self, m, thetas, tag):
+        """Sum, smallest and largest of the group's blocks, with more than one a cycle later."""
+        group = Signal(self._stats)
+        parts = [(theta, theta, theta, tag.visible[4 * n : 4 * n + 4].any())
+                 for n, theta in enumerate(thetas)]
+        # The first block exists, and none does after one that does not.
+        while len(parts) > 1:
+            parts = [(a_sum + b_sum, Mux(exists & (b_min < a_min), b_min, a_min),
+                      Mux(b_max > a_max, b_max, a_max), a_exists)
+                     for (a_sum, a_min, a_max, a_exists), (b_sum, b_min, b_max, exists)
+                     in zip(parts[::2], parts[1::2], strict=True)]
+        domain = m.d.comb if len(thetas) == 1 else m.d.sync
+        domain += [target.eq(value) for target, value in
+                   zip((group.sum, group.min, group.max), parts[0][:3], strict=True)]
+        return group
 
     def _prune(self, m, read, rows, stats):
         """Threshold and mask of the finished rows in turn."""
@@ -144,17 +179,18 @@ class SparsityEngine(wiring.Component):
         weighted_ext = Signal(len(n_ext) + RHO_FRAC)
         weighted_sum = Signal(len(total) + RHO_FRAC + 1)
         bound = Signal(len(n_ext) + 1)
-        column = Signal(range(config.blocks + 1))
+        group = Signal(range(group_count(config, config.blocks) + 1))
+        last_group = (row.columns - 1) >> group_bits(config)
         scan = Signal()
         head = self.heads[self.bank]
         m.d.comb += [self.bank.eq(row.bank), self.mask_row.eq(row.row),
                      self.masked_columns.eq(row.columns),
                      rows.r_en.eq(self.masked), stats.r_en.eq(self.masked)]
-        self._compare(m, read, row, bound, column, scan)
+        self._compare(m, read, row, bound, group, last_group, scan)
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [row.eq(rows.r_data), column.eq(0)]
+                m.d.sync += [row.eq(rows.r_data), group.eq(0)]
                 with m.If(stats.r_rdy):
                     m.next = "LOAD"
             with m.State("LOAD"):
@@ -184,32 +220,37 @@ class SparsityEngine(wiring.Component):
                 m.d.sync += bound.eq((weighted_ext + weighted_sum + up) >> RHO_FRAC)
                 m.next = "SCAN"
             with m.State("SCAN"):
-                with m.If(self.mask_en & (self.mask_column == row.columns - 1)):
+                with m.If(self.mask_en & (self.mask_group == last_group)):
                     m.d.comb += [self.masked.eq(1), self.end_head.eq(row.last)]
                     m.next = "IDLE"
 
-    def _compare(self, m, read, row, bound, column, scan):
-        """Mask bits, four cycles after their columns.
+    def _compare(self, m, read, row, bound, group, last_group, scan):
+        """Mask bits, four cycles after their groups.
 
         Theta memory, a register as block RAMs are slow, n * theta, comparison: the first one comes
         when the bound is just there.
         """
-        head = Signal(ring_width(self._config))     # of the ring; rows are read as they came
+        config = self._config
+        head = Signal(ring_width(config))           # of the ring; rows are read as they came
         with m.If(scan):
-            m.d.sync += [column.eq(column + 1), head.eq(head + 1)]
-            with m.If(column == row.columns - 1):
+            m.d.sync += [group.eq(group + 1), head.eq(head + 1)]
+            with m.If(group == last_group):
                 m.d.sync += scan.eq(0)
         m.d.comb += read.addr.eq(head)
-        theta = Signal(self._config.theta_width)
-        product = Signal.like(bound)
-        m.d.sync += [theta.eq(read.data), product.eq(row.columns * theta)]
-        enables, columns = [scan], [column]
+        enables, groups = [scan], [group]
         for n in range(4):
             enables.append(Signal(name=f"scan_{n}"))
-            columns.append(Signal(self._config.block_width, name=f"column_{n}"))
-            m.d.sync += [enables[-1].eq(enables[-2]), columns[-1].eq(columns[-2])]
-        m.d.sync += self.mask_bit.eq(product >= bound)
-        m.d.comb += [self.mask_en.eq(enables[-1]), self.mask_column.eq(columns[-1])]
+            groups.append(Signal(group_width(config), name=f"group_{n}"))
+            m.d.sync += [enables[-1].eq(enables[-2]), groups[-1].eq(groups[-2])]
+        m.d.comb += [self.mask_en.eq(enables[-1]), self.mask_group.eq(groups[-1])]
+        for n in range(config.group):
+            theta = Signal(config.theta_width, name=f"stored_{n}")
+            product = Signal(bound.shape(), name=f"product_{n}")
+            m.d.sync += [theta.eq(read.data[n]), product.eq(row.columns * theta)]
+            keeps = product >= bound
+            if n:
+                keeps &= Cat(C(n, group_bits(config)), groups[-2]) < row.columns
+            m.d.sync += self.mask_bits[n].eq(keeps)
         kept = self.heads[self.bank].kept
-        with m.If(self.mask_en & self.mask_bit):
-            m.d.sync += kept.eq(kept + 1)
+        with m.If(self.mask_en):
+            m.d.sync += kept.eq(kept + sum(self.mask_bits))

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from hw.hdp.array import Array
-from hw.hdp.layouts import Mode
+from hw.hdp.groups import lookahead
+from hw.hdp.layouts import Mode, fraction_word, integer_dims, integer_word
 from tests.hw.hdp.heads import small_config
 from tests.hw.helpers import simulate
 
@@ -13,6 +14,8 @@ from tests.hw.helpers import simulate
 # but the deepest, which takes seconds to build: the system tests of hdp_w12 have it.
 CASES = [(8, 8, 4, 0.0), (8, 8, 4, 0.4), (8, 12, 8, 0.3), (8, 12, 4, 0.0), (8, 8, 1, 0.0),
          (16, 8, 7, 0.4), (32, 8, 4, 0.2)]
+# Wide arrays and their d_max; most of a minute is spent on building them.
+WIDE_CASES = [(128, 12, 8, 128), (256, 8, 4, 64)]
 
 
 def codes(rng, config, shape):
@@ -29,39 +32,48 @@ def digits(mags, signs, width):
 
 
 class Block:
-    """A block of 2 queries x 2 keys x d dimensions as the sequence of operations of a mode."""
+    """A block of 2 queries x 2 keys x d dimensions, or a group of them, as the sequence of
+    operations of a mode."""
 
     def __init__(self, rng, config, mode, exact):
         self.config, self.mode, self.exact = config, mode, exact
-        step = {Mode.INTEGER: 4, Mode.FRACTION: 2, Mode.FULL: 1}[mode] * config.taps
-        self.chunks = int(rng.integers(1, 4))
+        step = {Mode.INTEGER: integer_dims(config), Mode.FRACTION: 2 * config.taps,
+                Mode.FULL: config.taps}[mode]
+        # Whole integer words, so that every chunk lies in one; a word may be less than a chunk.
+        word = integer_word(config)
+        self.chunks = int(rng.integers(1, max(2, min(4, 1 + config.d_max // step))))
         self.step = step
-        # Whole integer words, so that every chunk lies in one.
-        d = -(-self.chunks * step // (4 * config.taps)) * 4 * config.taps
-        self.q, self.k = codes(rng, config, (2, d)), codes(rng, config, (2, d))
+        d = -(-self.chunks * step // word) * word if step <= word else word
+        # The keys of the whole group; only those at ``place`` belong to a block.
+        self.q, self.keys = codes(rng, config, (2, d)), codes(rng, config, (2 * config.group, d))
         self.q[:, self.chunks * step :] = 0
+        self.place = int(rng.integers(config.group))
+        self.k = self.keys[2 * self.place : 2 * self.place + 2]
         self.column = int(rng.integers(config.blocks))
 
     def expected(self):
         (iq, fq), (ik, fk) = self.config.format.split(self.q), self.config.format.split(self.k)
         if self.mode == Mode.INTEGER:
-            return (iq @ ik.T).ravel()
+            keys = self.config.format.split(self.keys)[0].reshape(-1, 2, self.keys.shape[1])
+            return np.stack([(iq @ pair.T).ravel() for pair in keys])
         if self.mode == Mode.FRACTION:
             return (fq @ ik.T + iq @ fk.T).ravel()
         return (self.q @ self.k.T - (0 if self.exact else fq @ fk.T)).ravel()
 
     def drive(self, ctx, dut, chunk):
-        t = self.config.taps
+        config = self.config
         position = chunk * self.step
-        for name, x in (("q", self.q), ("k", self.k)):
-            integer, fraction = self.config.format.split(x)
-            for plane, size, part, signs, width in (
-                    ("i", 4 * t, integer, integer < 0, self.config.int_width),
-                    ("f", 2 * t, fraction, x < 0, self.config.frac)):
-                word = np.s_[:, position // size * size : position // size * size + size]
-                ctx.set(dut.operands[f"{name}_{plane}"].as_value(),
-                        digits(part[word], signs[word], width))
+        i_word, f_word = integer_word(config), fraction_word(config)
+        for name, codes, size in (("q_i", self.q, i_word), ("k_i", self.keys, i_word),
+                                  ("q_f", self.q, f_word), ("k_f", self.k, f_word)):
+            integer, fraction = config.format.split(codes)
+            part, signs, width = ((integer, integer < 0, config.int_width) if name[2] == "i"
+                                  else (fraction, codes < 0, config.frac))
+            word = np.s_[:, position // size * size : position // size * size + size]
+            ctx.set(dut.operands[name].as_value(), digits(part[word], signs[word], width))
         ctx.set(dut.operands.chunk, chunk & 3)
+        if config.group > 1:
+            ctx.set(dut.operands.place, self.place)
         ctx.set(dut.mode, self.mode)
         ctx.set(dut.exact, self.exact)
         ctx.set(dut.tag.column, self.column)
@@ -99,12 +111,22 @@ class Values:
 
 @pytest.mark.parametrize("multipliers, width, frac, bubbles", CASES)
 def test_array(multipliers, width, frac, bubbles):
-    config = small_config(multipliers=multipliers, width=width, frac=frac, d_max=128)
+    run(small_config(multipliers=multipliers, width=width, frac=frac, d_max=128), 24, bubbles)
+
+
+@pytest.mark.parametrize("multipliers, width, frac, d_max", WIDE_CASES)
+def test_groups(multipliers, width, frac, d_max):
+    run(small_config(multipliers=multipliers, width=width, frac=frac, d_max=d_max), 6, 0.2)
+
+
+def run(config, count, bubbles):
+    """So many blocks and half as many chunks of values."""
     rng = np.random.default_rng(7)
     dut = Array(config=config)
     modes = [Mode.INTEGER, Mode.FRACTION, Mode.FULL]
-    blocks = [Block(rng, config, modes[n % 3], bool(rng.integers(2))) for n in range(24)]
-    values = [Values(rng, config) for _ in range(12)]
+    blocks = [Block(rng, config, modes[n % 3], bool(rng.integers(2))) for n in range(count)]
+    values = [Values(rng, config) for _ in range(count // 2)]
+    early = []
     got = {"integer": [], "score": [], "value": []}
 
     async def drive(ctx):
@@ -123,9 +145,15 @@ def test_array(multipliers, width, frac, bubbles):
 
     async def watch(ctx):
         while True:
-            if ctx.get(dut.integer_valid) or ctx.get(dut.score_valid):
-                got["integer" if ctx.get(dut.integer_valid) else "score"].append(
-                    ([ctx.get(dut.score[n]) for n in range(4)], ctx.get(dut.score_tag.column)))
+            early.append(ctx.get(dut.score_early.column))
+            column = ctx.get(dut.score_tag.column)
+            if ctx.get(dut.integer_valid):
+                assert not ctx.get(dut.score_valid)
+                got["integer"].append(([[ctx.get(dut.integer[b][n]) for n in range(4)]
+                                        for b in range(config.group)], column))
+            if ctx.get(dut.score_valid):
+                assert early[-1 - lookahead(config)] == column
+                got["score"].append(([ctx.get(dut.score[n]) for n in range(4)], column))
             if ctx.get(dut.value_valid):
                 got["value"].append([[ctx.get(dut.value[q][n]) for n in range(config.taps)]
                                      for q in range(2)])

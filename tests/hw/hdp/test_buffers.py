@@ -21,8 +21,8 @@ def pack(elements):
 class Model:
     """What the buffer holds: every element that may be read."""
 
-    def __init__(self, beat, read):
-        self.beat, self.read = beat, read
+    def __init__(self, beat, read, pairs=1):
+        self.beat, self.read, self.pairs = beat, read, pairs
         self.rows = {}          # (bank, row): elements in whole words
         self.rng = Random(beat * 100 + read)
 
@@ -34,10 +34,12 @@ class Model:
         self.rows[bank, row] = padded
         return [pack(padded[n : n + self.beat]) for n in range(0, d, self.beat)]
 
-    def chunks(self, bank, pair):
-        """Chunks of both rows of a pair as words of the read port."""
-        rows = [self.rows[bank, 2 * pair + n] for n in range(2)]
-        return [pack(rows[0][n : n + self.read] + rows[1][n : n + self.read])
+    def chunks(self, bank, place):
+        """Chunks of the rows of a read as words of the read port; nothing is written after them."""
+        first = 2 * self.pairs * place
+        rows = [self.rows[bank, n] for n in range(first, first + 2 * self.pairs)
+                if (bank, n) in self.rows]
+        return [pack(sum((row[n : n + self.read] for row in rows), []))
                 for n in range(0, len(rows[0]), self.read)]
 
 
@@ -83,7 +85,7 @@ async def fill(ctx, dut, model, bank, d, count, reads=None, stall=0.0):
 
 def expected_reads(model, bank, d, count):
     """Every word of a head that the array may ask for; words beyond d are not asked for."""
-    return [(pair, chunk, word) for pair in range(count // 2)
+    return [(pair, chunk, word) for pair in range(-(-count // (2 * model.pairs)))
             for chunk, word in enumerate(model.chunks(bank, pair)[: -(-d // model.read)])]
 
 
@@ -131,6 +133,13 @@ def test_shapes(beat, read, rows, d_max):
     """One pair of rows, one word, sizes that are no power of two."""
     dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, rows=rows, d_max=d_max)
     run(dut, Model(beat, read), [d_max, d_max, 8, d_max, 8], rows, 0.0)
+
+
+@pytest.mark.parametrize("pairs, rows", [(2, 8), (4, 16), (4, 10), (4, 2), (2, 6)])
+@pytest.mark.parametrize("beat, read", [(16, 4), (4, 16), (8, 8)])
+def test_more_pairs_at_a_time(beat, read, pairs, rows):
+    dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, rows=rows, d_max=24, pairs=pairs)
+    run(dut, Model(beat, read, pairs), [24, 24, 8, 16, 24], rows, 0.2)
 
 
 def test_the_address_may_change_once_it_is_taken():

@@ -6,7 +6,7 @@ import pytest
 
 from hw.hdp.fetch import FetchUponMask, MaskScanner
 from hw.hdp.layouts import Mode
-from hw.hdp.ring import ring_width
+from hw.hdp.ring import entry_width
 from tests.hw.hdp.heads import BlockRow, block_rows, random_shape, small_config
 from tests.hw.helpers import simulate
 
@@ -21,6 +21,12 @@ def random_mask(rng, row_columns, columns, density):
     return bits + [rng.random() < 0.5 for _ in range(columns - row_columns)]
 
 
+def mask_word(config, bits, group):
+    """The mask bits of a group."""
+    first = group * config.group
+    return sum(bit << n for n, bit in enumerate(bits[first : first + config.group]))
+
+
 class ScannerBench:
     """Expects the kept columns of ``rows``: (columns, mask bits, all).
 
@@ -28,6 +34,7 @@ class ScannerBench:
     """
 
     def __init__(self, config, rows, *, stall=0.0, seed=0, ahead=False):
+        self.config = config
         self.dut = MaskScanner(config=config)
         self.rows, self.stall, self.rng, self.ahead = rows, stall, Random(seed), ahead
         self.cycles = []            # per row, from its start to its last column
@@ -51,10 +58,10 @@ class ScannerBench:
                 if o.last:
                     self.cycles.append(self.cycle - self.starts[len(self.cycles)])
         self.offered = valid and not ready
-        address = ctx.get(dut.mask_column)
+        address = ctx.get(dut.mask_group)
         await ctx.tick()
         self.cycle += 1
-        ctx.set(dut.mask_bit, bits[address])
+        ctx.set(dut.mask_bits, mask_word(self.config, bits, address))
 
     async def _row(self, ctx, columns, bits, keep_all):
         dut = self.dut
@@ -69,7 +76,7 @@ class ScannerBench:
         assert ctx.get(dut.busy)
         while ctx.get(dut.busy) or (self.expected and not self.ahead):
             await self._tick(ctx, bits)
-        # The last bit is looked at in the cycle after it was asked for.
+        # The last bits are looked at in the cycle after they were asked for.
         await self._tick(ctx, bits)
         for _ in range(0 if self.ahead else self.rng.choice([0, 0, 1, 6])):
             await self._tick(ctx, bits)
@@ -88,13 +95,14 @@ class ScannerBench:
 @pytest.mark.parametrize("ahead", [False, True])
 @pytest.mark.parametrize("stall", [0.0, 0.3, 0.9])
 @pytest.mark.parametrize("l_max", [2, 24, 32])
-def test_scanner(l_max, stall, ahead):
-    config = small_config(l_max=l_max)
+@pytest.mark.parametrize("multipliers", [8, 128, 256])
+def test_scanner(multipliers, l_max, stall, ahead):
+    config = small_config(l_max=l_max, multipliers=multipliers)
     rng = Random(l_max)
     rows = []
     for _ in range(30):
         columns = rng.choice([1, config.blocks, rng.randint(1, config.blocks)])
-        rows.append((columns, random_mask(rng, columns, 1 << config.block_width,
+        rows.append((columns, random_mask(rng, columns, 4 << config.block_width,
                                           rng.choice(DENSITIES)), rng.random() < 0.2))
     ScannerBench(config, rows, stall=stall, seed=l_max, ahead=ahead).run()
 
@@ -106,6 +114,18 @@ def test_scanner_timing():
     rows = [(16, [True] * 16, 0), (1, one[0], 0), (16, one[15], 0), (16, one[0], 0),
             (9, [False] * 16, 1)]
     assert ScannerBench(config, rows).run().cycles == [19, 4, 19, 19, 12]
+
+
+@pytest.mark.parametrize("multipliers, cycles", [(128, [20, 5, 12, 12, 13, 12]),
+                                                 (256, [20, 5, 8, 8, 13, 9])])
+def test_scanner_timing_of_groups(multipliers, cycles):
+    """A cycle per group or per kept column, whichever are more, and four to get through."""
+    config = small_config(l_max=32, multipliers=multipliers)
+    one = [[n == m for n in range(16)] for m in range(16)]
+    first = [n < 4 or n == 15 for n in range(16)]
+    rows = [(16, [True] * 16, 0), (1, one[0], 0), (16, one[15], 0), (16, one[0], 0),
+            (9, [False] * 16, 1), (16, first, 0)]
+    assert ScannerBench(config, rows).run().cycles == cycles
 
 
 @dataclass(kw_only=True)
@@ -170,9 +190,10 @@ class Bench:
                 "chunk": chunk, "first": chunk == 0, "last": chunk == count - 1,
                 "tag": {"column": column, "visible": row.visible[column],
                         "last": column == kept[-1], "integer": fraction,
-                        "entry": (self.entry + column) % (1 << ring_width(self.config))}}
+                        "entry": (self.entry + column) % (1 << entry_width(self.config))}}
                for column in kept for chunk in range(count)]
-        self.entry += fraction * row.columns
+        group = self.config.group
+        self.entry += fraction * -(-row.columns // group) * group
         return ops
 
     @staticmethod
@@ -230,11 +251,11 @@ class Bench:
             # The engine knows nothing of a row without columns.
             assert head.dense or row.columns == 0 or self.masked > row.row
             assert ctx.get(dut.columns) == row.columns
-        row, column = ctx.get(dut.mask_row), ctx.get(dut.mask_column)
+        row, group = ctx.get(dut.mask_row), ctx.get(dut.mask_group)
         await ctx.tick()
         self.cycle += 1
         known = row < len(head.masks)
-        ctx.set(dut.mask_bit, head.masks[row][column] if known else 0)
+        ctx.set(dut.mask_bits, mask_word(self.config, head.masks[row], group) if known else 0)
 
     async def _head(self, ctx, head):
         dut = self.dut
@@ -257,7 +278,7 @@ class Bench:
             self._advance(ctx, head)
             await self._tick(ctx, head)
         assert not self.scans
-        # The last bit is looked at in the cycle after it was asked for.
+        # The last bits are looked at in the cycle after they were asked for.
         await self._tick(ctx, head)
 
     def run(self):
@@ -288,7 +309,7 @@ def random_heads(config, count, seed):
 
 
 @pytest.mark.parametrize("stall, late", [(0.0, 0.0), (0.4, 0.0), (0.0, 0.9), (0.5, 0.8)])
-@pytest.mark.parametrize("multipliers", [8, 64])
+@pytest.mark.parametrize("multipliers", [8, 64, 128, 256])
 def test_random_heads(multipliers, stall, late):
     config = small_config(multipliers=multipliers, l_max=12)
     Bench(config, random_heads(config, 12, multipliers), stall=stall, late=late).run()
@@ -308,16 +329,18 @@ def test_modes(choices, density):
     Bench(config, heads).run()
 
 
-def test_the_smallest_configuration():
-    config = small_config(l_max=2, d_max=8)
+@pytest.mark.parametrize("multipliers", [8, 128, 256])
+def test_the_smallest_configuration(multipliers):
+    config = small_config(l_max=2, d_max=8, multipliers=multipliers)
     heads = [Head(bank=n % 2, shape=(q, kv, causal), d8=1, integer_from=n % 3 or None)
              for n, (q, kv, causal) in enumerate((q, kv, causal) for q in (1, 2) for kv in (1, 2)
                                                  for causal in (0, 1))]
     Bench(config, heads).run()
 
 
-def test_long_dimensions():
-    config = small_config(d_max=128)
+@pytest.mark.parametrize("multipliers", [8, 256])
+def test_long_dimensions(multipliers):
+    config = small_config(d_max=128, multipliers=multipliers)
     Bench(config, [Head(bank=0, shape=(4, 6, 0), d8=16, integer_from=1),
                    Head(bank=1, shape=(3, 6, 0), d8=13)]).run()
 

@@ -8,7 +8,7 @@ from amaranth.lib import data
 
 from hw.hdp.integer_pass import IntegerPass, chunks, visibility
 from hw.hdp.layouts import Mode
-from hw.hdp.ring import ROWS, ring_width
+from hw.hdp.ring import ROWS, entry_width
 from tests.hw.hdp.heads import block_rows, random_shape, small_config
 from tests.hw.helpers import evaluate, simulate
 
@@ -84,20 +84,30 @@ class Bench:
         self.begun.append(row.columns)
         self.kept += [row.columns] * keep
         assert len(self.begun) <= ROWS
-        assert max(sum(self.begun), sum(self.kept)) <= 2 * self.config.blocks
+        assert max(map(self._groups, (self.begun, self.kept))) <= 2 * self._groups(
+            [self.config.blocks])
         self.most = [max(self.most[0], len(self.begun)), max(self.most[1], len(self.kept))]
         return self._ops(head, row, keep), (row.columns, keep)
 
+    def _groups(self, rows):
+        """Groups that rows of so many columns make."""
+        return sum(-(-columns // self.config.group) for columns in rows)
+
     def _ops(self, head, row, keep):
-        count = -(-8 * head.d8 // (4 * self.config.taps))
-        base, ring = self.entry, 1 << ring_width(self.config)
-        self.entry += row.columns * keep
-        return [{"bank": head.bank, "row": row.row, "column": column, "chunk": chunk,
-                 "first": chunk == 0, "last": chunk == count - 1,
-                 "tag": {"integer": keep, "column": column, "visible": visible,
-                         "entry": (base + column) % ring if keep else None,
-                         "last": column == row.columns - 1}}
-                for column, visible in enumerate(row.visible) for chunk in range(count)]
+        size = self.config.group
+        count = -(-8 * head.d8 * size // (4 * self.config.taps))
+        base, ring = self.entry, 1 << entry_width(self.config)
+        groups = self._groups([row.columns])
+        self.entry += groups * size * keep
+        ops = []
+        for first in range(0, row.columns, size):
+            visible = sum(bits << 4 * n for n, bits in enumerate(row.visible[first : first + size]))
+            ops += [{"bank": head.bank, "row": row.row, "column": first, "chunk": chunk,
+                     "first": chunk == 0, "last": chunk == count - 1,
+                     "tag": {"integer": keep, "column": first, "visible": visible,
+                             "entry": (base + first) % ring if keep else None,
+                             "last": first == (groups - 1) * size}} for chunk in range(count)]
+        return ops
 
     @staticmethod
     def _plain(op):
@@ -168,7 +178,7 @@ def random_heads(config, count, seed):
 
 
 @pytest.mark.parametrize("stall, delay", [(0.0, 0), (0.4, 0), (0.0, 12), (0.5, 30)])
-@pytest.mark.parametrize("multipliers", [8, 32])
+@pytest.mark.parametrize("multipliers", [8, 32, 128, 256])
 def test_random_heads(multipliers, stall, delay):
     config = small_config(multipliers=multipliers)
     bench = Bench(config, random_heads(config, 12, multipliers), stall=stall, delay=delay).run()
@@ -176,16 +186,18 @@ def test_random_heads(multipliers, stall, delay):
         assert min(bench.most) > 2
 
 
-def test_the_smallest_configuration():
-    config = small_config(l_max=2, d_max=8)
+@pytest.mark.parametrize("multipliers", [8, 128, 256])
+def test_the_smallest_configuration(multipliers):
+    config = small_config(l_max=2, d_max=8, multipliers=multipliers)
     heads = [Head(bank=n % 2, shape=(q, kv, causal), d8=1, keep_from=0)
              for n, (q, kv, causal) in enumerate((q, kv, causal) for q in (1, 2) for kv in (1, 2)
                                                  for causal in (0, 1))]
     Bench(config, heads).run()
 
 
-def test_long_rows():
-    config = small_config(l_max=64, d_max=128, multipliers=64)
+@pytest.mark.parametrize("multipliers", [64, 128, 256])
+def test_long_rows(multipliers):
+    config = small_config(l_max=64, d_max=128, multipliers=multipliers)
     Bench(config, [Head(bank=1, shape=(4, 64, 0), d8=16), Head(bank=0, shape=(64, 9, 1), d8=1),
                    Head(bank=1, shape=(7, 63, 1), d8=9, keep_from=1)]).run()
 
@@ -195,6 +207,14 @@ def test_one_cycle_between_rows():
     config = small_config()
     bench = Bench(config, [Head(bank=0, shape=(16, 16, 0), d8=4)]).run()
     assert bench.cycles == 8 * (8 * 4 + 1) + 4
+
+
+@pytest.mark.parametrize("d8, chunks_of_group", [(1, 1), (8, 1), (9, 2)])
+def test_groups(d8, chunks_of_group):
+    """Nine blocks are three groups of up to four, each with up to 64 dimensions in a cycle."""
+    config = small_config(multipliers=256, d_max=128, l_max=18)
+    bench = Bench(config, [Head(bank=0, shape=(16, 17, 0), d8=d8)]).run()
+    assert bench.cycles == 8 * (3 * chunks_of_group + 1) + 4
 
 
 @pytest.mark.parametrize("kind", ["thetas", "scores"])

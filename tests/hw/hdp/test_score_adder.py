@@ -9,7 +9,8 @@ import pytest
 
 from golden import hdp
 from golden.config import Config, load_config
-from hw.hdp.ring import ring_width
+from hw.hdp.groups import lookahead
+from hw.hdp.ring import entry_width
 from hw.hdp.score_adder import ScoreAdder
 from sim.jobs import Recipe, build
 from tests.hw.helpers import receive, simulate, stall_cases
@@ -17,6 +18,8 @@ from tests.hw.helpers import receive, simulate, stall_cases
 TINY = load_config("hdp_tiny")
 WIDE = Config(name="wide", width=12, frac=8, d_max=16, l_max=12, multipliers=32,
               softmax_lanes=4, axi_data_width=128)
+PAIRS = Config(name="pairs", d_max=16, l_max=22, multipliers=128, axi_data_width=128)
+FOURS = Config(name="fours", d_max=16, l_max=26, multipliers=256, axi_data_width=128)
 
 
 def _blocks(scores, row, column):
@@ -61,13 +64,22 @@ class _Row:
         seen = [2 * column + key < limit for limit in self.limits for key in range(2)]
         return {"column": column, "visible": sum(bit << n for n, bit in enumerate(seen)),
                 "last": int(last), "integer": int(self.base is not None),
-                "entry": ((self.base or 0) + column) % (1 << ring_width(self.config))}
+                "entry": ((self.base or 0) + column) % (1 << entry_width(self.config))}
+
+    @property
+    def entries_taken(self):
+        """Entries of the integer score buffer, in whole groups."""
+        return -(-self.visible // self.config.group) * self.config.group
 
     def integer_ops(self):
-        """All visible blocks."""
-        count = self.visible
-        return [("integer", _blocks(self.integer, self.index, c), self._tag(c, c == count - 1))
-                for c in range(count)]
+        """All visible blocks, by groups; what lies beyond them means nothing."""
+        size = self.config.group
+        ops = []
+        for first in range(0, self.visible, size):
+            scores = [_blocks(self.integer, self.index, c) if c < self.visible else [-1] * 4
+                      for c in range(first, first + size)]
+            ops.append(("integer", scores, self._tag(first, first + size >= self.visible)))
+        return ops
 
     def score_ops(self):
         """The kept blocks."""
@@ -125,7 +137,7 @@ def _rows(config, rng, count):
             row = _Row(config, job, result, index, bank & 1, None)
             if not exact and row.columns and rng.random() < 0.7:
                 row.base = base
-                base += row.visible
+                base += row.entries_taken
             rows.append(row)
     return rows
 
@@ -140,29 +152,28 @@ class _Source:
         self.dut, self.config, self.rows, self.rng, self.stall = dut, config, rows, rng, stall
         self.with_integer = [row for row in rows if row.base is not None]
         self.scored = self.written = self.announced = 0     # rows
-        self.free = 2 * config.blocks
+        self.free = 2 * -(-config.blocks // config.group) * config.group
         self.integer_ops, self.score_ops = [], []
         self.integer_left = list(self.with_integer)
 
     def _noise(self, integer):
-        """A tag and scores that mean nothing."""
+        """A tag and scores of a group that mean nothing."""
         rng, half = self.rng, 1 << self.config.int_score_width - 1
         tag = {"column": rng.randrange(self.config.blocks), "visible": rng.getrandbits(4),
                "last": 1, "integer": integer, "entry": rng.randrange(2 * self.config.blocks)}
-        return [rng.randrange(-half, half) for _ in range(4)], tag
+        scores = [[rng.randrange(-half, half) for _ in range(4)] for _ in range(self.config.group)]
+        return scores, tag
 
     def _choose(self):
-        """What the array puts out two cycles from now, or None."""
+        """What the array puts out ``lookahead`` cycles from now, or None."""
         if (not self.integer_ops and self.integer_left
-                and self.integer_left[0].visible <= self.free):
-            self.free -= self.integer_left[0].visible
+                and self.integer_left[0].entries_taken <= self.free):
+            self.free -= self.integer_left[0].entries_taken
             self.integer_ops = self.integer_left.pop(0).integer_ops()
         if self.rng.random() < self.stall:
             return None
         if self.integer_ops and (not self.score_ops or self.rng.random() < 0.5):
-            op = self.integer_ops.pop(0)
-            self.written += not self.integer_ops
-            return op
+            return self.integer_ops.pop(0)
         if self.score_ops:
             return self.score_ops.pop(0)
         if self.rng.random() < self.stall:
@@ -172,8 +183,8 @@ class _Source:
     def _scored(self, strobe, columns):
         if strobe:
             assert columns == self.with_integer[self.scored].visible
+            self.free += self.with_integer[self.scored].entries_taken
             self.scored += 1
-            self.free += columns
 
     def _may_announce(self):
         row = self.rows[self.announced]
@@ -181,15 +192,16 @@ class _Source:
 
     async def run(self, ctx):
         dut = self.dut
-        current = planned = None
-        while self.announced < len(self.rows) or self.score_ops or planned or current:
-            current, planned = planned, self._choose()
-            kind, scores, tag = current or (None, *self._noise(1))
+        planned = [None] * lookahead(self.config)
+        while self.announced < len(self.rows) or self.score_ops or any(planned):
+            planned.append(self._choose())
+            kind, scores, tag = planned.pop(0) or (None, *self._noise(1))
             ctx.set(dut.integer_valid, kind == "integer")
             ctx.set(dut.score_valid, kind == "score")
-            ctx.set(dut.score, scores)
+            ctx.set(dut.integer, self._noise(1)[0] if kind == "score" else scores)
+            ctx.set(dut.score, scores if kind == "score" else self._noise(1)[0][0])
             ctx.set(dut.tag, tag)
-            ctx.set(dut.early, planned[2] if planned else self._noise(1)[1])
+            ctx.set(dut.early, planned[-1][2] if planned[-1] else self._noise(1)[1])
             valid = ctx.get(dut.row.valid)
             if not valid and self.announced < len(self.rows) and self._may_announce() \
                     and not self.score_ops and self.rng.random() >= self.stall:
@@ -199,6 +211,7 @@ class _Source:
             _, _, ready, scored, columns = await ctx.tick().sample(
                 dut.row.ready, dut.row_scored, dut.scored_columns)
             self._scored(scored, columns)
+            self.written += kind == "integer" and tag["integer"] and tag["last"]
             if valid and ready:
                 self.score_ops = self.rows[self.announced].score_ops()
                 self.announced += 1
@@ -221,7 +234,7 @@ async def _read_row(ctx, dut, base, count):
     return entries
 
 
-@pytest.mark.parametrize("config", [TINY, WIDE], ids=["tiny", "wide"])
+@pytest.mark.parametrize("config", [TINY, WIDE, PAIRS, FOURS], ids=lambda c: c.name)
 @pytest.mark.parametrize("stall_in, stall_out", stall_cases)
 def test_rows(config, stall_in, stall_out):
     rng = Random(f"{config.name}{stall_in}{stall_out}")

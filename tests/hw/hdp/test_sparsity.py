@@ -95,8 +95,10 @@ class Bench:
         self.rng = Random(seed)
         self.rows = [(head, n) for head in heads for n in range(len(head.rows))]
         self.begun = self.masked = 0
-        self.capacity = 2 * config.blocks
-        self.blocks = deque()       # of begun rows: (column, visible, last, scores)
+        self.capacity = 2 * -(-config.blocks // config.group)
+        self.group = config.group
+        self.width = config.int_score_width
+        self.groups = deque()       # of begun rows: (column, visible, last, scores)
         self.events = []
         self.cleared = {}           # bank: head
         self.heads_done = 0
@@ -113,10 +115,10 @@ class Bench:
                 ctx.set(dut.clear_bank, head.bank)
                 self.cleared[head.bank] = head
                 break
-        block = self.blocks and rng.random() >= self.stall
-        ctx.set(dut.valid, bool(block))
-        if block:
-            column, visible, last, scores = self.blocks.popleft()
+        group = self.groups and rng.random() >= self.stall
+        ctx.set(dut.valid, bool(group))
+        if group:
+            column, visible, last, scores = self.groups.popleft()
             ctx.set(dut.score, scores)
             ctx.set(dut.tag, {"column": column, "visible": visible, "last": last})
             if last:
@@ -124,9 +126,10 @@ class Bench:
         # A row begins while the last scores of the previous one are still in the array.
         ctx.set(dut.begin, 0)
         if (self.begun < len(self.rows) and self.begun - self.masked < self.ahead
-                and len(self.blocks) <= 3):
+                and len(self.groups) <= 3):
             head, n = self.rows[self.begun]
-            held = sum(head.rows[n].columns for head, n in self.rows[self.masked : self.begun + 1])
+            held = sum(-(-head.rows[n].columns // self.group)
+                       for head, n in self.rows[self.masked : self.begun + 1])
             if self.cleared.get(head.bank) is head and held <= self.capacity:
                 self._begin(ctx, head, n)
 
@@ -136,15 +139,23 @@ class Bench:
         ctx.set(self.dut.row, {"bank": head.bank, "row": row.row, "columns": row.columns,
                                "last": row.last})
         self.begun += 1
-        for column, visible in enumerate(row.visible):
-            self.blocks.append((column, visible, column == row.columns - 1,
-                                head.scores[n, column].tolist()))
         so_far, bits = head.expected[n]
+        starts = range(0, row.columns, self.group)
+        for first in starts:
+            visible = row.visible[first : first + self.group]
+            scores = head.scores[n, first : first + len(visible)].tolist()
+            # What comes of blocks beyond the row means nothing.
+            limit = 1 << self.width - 1
+            scores += [[self.rng.randrange(-limit, limit) for _ in range(4)]
+                       for _ in range(self.group - len(visible))]
+            self.groups.append((first, sum(bit << 4 * b for b, bit in enumerate(visible)),
+                                first == starts[-1], scores))
         if so_far >= head.tau:
             self.events.append(("reached", head.bank))
-        for column, bit in enumerate(bits):
-            last = column == row.columns - 1
-            self.events.append(("mask", head.bank, row.row, column, bit, last, last and row.last))
+        for index, first in enumerate(starts):
+            word = sum(bit << b for b, bit in enumerate(bits[first : first + self.group]))
+            last = first == starts[-1]
+            self.events.append(("mask", head.bank, row.row, index, word, last, last and row.last))
 
     def _check(self, ctx):
         dut = self.dut
@@ -164,7 +175,7 @@ class Bench:
         if ctx.get(dut.mask_en):
             masked, end = ctx.get(dut.masked), ctx.get(dut.end_head)
             assert self.events.pop(0) == ("mask", bank, ctx.get(dut.mask_row),
-                                          ctx.get(dut.mask_column), ctx.get(dut.mask_bit),
+                                          ctx.get(dut.mask_group), ctx.get(dut.mask_bits),
                                           masked, end)
             if masked:
                 head, n = self.rows[self.masked]
@@ -198,8 +209,9 @@ def random_heads(config, count, seed):
 
 
 @pytest.mark.parametrize("stall, ahead", [(0.0, ROWS), (0.0, 1), (0.6, ROWS), (0.9, 2)])
-def test_random_heads(stall, ahead):
-    config = small_config()
+@pytest.mark.parametrize("multipliers", [8, 128, 256])
+def test_random_heads(multipliers, stall, ahead):
+    config = small_config(multipliers=multipliers)
     Bench(config, random_heads(config, 16, 3), stall=stall, ahead=ahead).run()
 
 
@@ -248,6 +260,9 @@ def test_scores_that_are_not_visible_do_not_count():
     {"l_max": 6, "frac": 7},                                    # I is one bit
     {"l_max": 64, "d_max": 128, "width": 12, "frac": 8},
     {"l_max": 64, "d_max": 128, "width": 12, "frac": 4},        # the widest I
+    {"l_max": 64, "d_max": 128, "width": 12, "frac": 4, "multipliers": 256},
+    {"l_max": 2, "d_max": 8, "multipliers": 256},               # less than a group
+    {"l_max": 6, "multipliers": 128},
 ])
 def test_widths(changes):
     config = small_config(**changes)
@@ -269,14 +284,17 @@ def test_presets(preset):
                    make_head(config, rng, 0, (2, length, 0), "largest", -127, "equal")]).run()
 
 
-def test_timing():
-    """A row's mask is complete n + 8 cycles after its last block, a waiting row's n + 6 later."""
-    config = small_config(l_max=32)
+@pytest.mark.parametrize("multipliers", [64, 128, 256])
+def test_timing(multipliers):
+    """A row's mask is complete n + latency cycles after its last group, a waiting row's n + 6
+    later."""
+    config = small_config(l_max=32, multipliers=multipliers)
     rng = np.random.default_rng(8)
     heads = [make_head(config, rng, 0, (16, 2 * n, 0), "uniform", 25) for n in (16, 5, 1)]
     single = Bench(config, heads, ahead=1).run()
+    assert single.dut.latency == (8 if multipliers == 64 else 9)
     assert [masked - sent for sent, masked in single.at] == [
-        head.rows[n].columns + 8 for head, n in single.rows]
+        -(-head.rows[n].columns // config.group) + single.dut.latency for head, n in single.rows]
     double = Bench(config, heads[:1]).run()
     masked = [cycle for _, cycle in double.at]
-    assert np.diff(masked).tolist() == [16 + 6] * 7
+    assert np.diff(masked).tolist() == [16 // config.group + 6] * 7

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Groups: the adjacent blocks of a row that one integer operation covers."""
+
+from golden.config import Config
+
+__all__ = ["group_bits", "group_count", "group_width", "lookahead"]
+
+
+def group_bits(config: Config) -> int:
+    """Bits of a block's place in its group."""
+    return config.group.bit_length() - 1
+
+
+def group_width(config: Config) -> int:
+    """Bits of the index of a group in its row."""
+    return max(1, (group_count(config, config.blocks) - 1).bit_length())
+
+
+def group_count(config: Config, columns):
+    """Groups that so many blocks make, the last one not always full; of a number or a value."""
+    return columns if config.group == 1 else (columns + config.group - 1) >> group_bits(config)
+
+
+def lookahead(config: Config) -> int:
+    """Cycles before a block's fraction products at which its integer scores are looked up: one more
+    where they are to be chosen from those of a group."""
+    return 1 if config.group == 1 else 2
