@@ -19,7 +19,10 @@ MEMORY = 2                 # memory of the bench: address to first beat, last be
 READER = 6                 # Reader: request to first beat, besides the memory's
 WRITER = 4                 # Writer: a burst's last beat to its first one on the bus
 DECODER = 4                # DescriptorDecoder 3, Dispatcher 1: last beat to job
-ARBITER = 1                # ReadArbiter: a core's request to that of several
+# With several cores:
+ARBITER = 1                # ReadArbiter: a core's request to that of all
+QUEUE = 2                  # Dispatcher: a beat to the decoder
+COLLECTOR = 4              # WriteCollector, WriteArbiter: a burst's last beat to its first one
 
 
 class _Reads:
@@ -42,16 +45,20 @@ class _Reads:
 
 
 class _Writes:
-    """The write DMA: bursts go out when they are whole, a beat per cycle."""
+    """The write DMA: bursts go out when they are whole, a beat per cycle.
 
-    def __init__(self, clock: Clock):
+    Those of several cores are gathered once more before.
+    """
+
+    def __init__(self, clock: Clock, cores: int):
         self._clock = clock
+        self._gathers = cores > 1
         self._end = 0          # when the bus is free again
 
     def beats(self, beats: int) -> None:
         """The last of so many was given in the cycle before."""
         last = (beats - 1) % BURST + 1
-        begin = self._clock.now - 1 + WRITER
+        begin = self._clock.now - 1 + WRITER + (COLLECTOR + last if self._gathers else 0)
         if beats > BURST:
             self._end = max(self._end, begin - last + BURST)
         self._end = max(self._end, begin) + last
@@ -85,16 +92,16 @@ class _Dispatcher:
 
     def _hand_on(self) -> Process:
         before: Core | None = None
-        decoder = 0         # has a descriptor from a queue, if there are several cores
+        queue = QUEUE if len(self._cores) > 1 else 0
+        decoder = 0         # free for a descriptor from it
         for n, head in enumerate(self._heads):
             yield lambda n=n: len(self._read) > n
-            ready = max(self._read[n], decoder + self._beats) + DECODER
+            ready = max(self._read[n] + queue, decoder + self._beats) + DECODER
             yield max(0, ready - self._clock.now)
             yield lambda head=head, before=before: self._choice(head, before)
             before = self._choice(head, before)
             before.accept(head)
-            if len(self._cores) > 1:
-                decoder = self._clock.now
+            decoder = self._clock.now if queue else 0
             yield 1
             self._ahead.give()
 
@@ -103,7 +110,7 @@ class _Dispatcher:
         if head.job.same_kv and before:
             return None if before.jobs == BANKS else before
         idle = [core for core in self._cores if not core.jobs]
-        hungry = [core for core in self._cores if core.jobs < BANKS and core.hungry]
+        hungry = [core for core in self._cores if core.hungry]
         return next(iter(idle + hungry), None)
 
 
@@ -126,8 +133,10 @@ def predict_cycles(jobs: Sequence[Job], results: Sequence[HeadResult], config: C
     heads = [Head(job, result, planes, config)
              for job, result, planes in zip(jobs, results, held, strict=True)]
     clock = Clock()
-    reads, writes = _Reads(clock, config.cores), _Writes(clock)
+    reads, writes = _Reads(clock, config.cores), _Writes(clock, config.cores)
     cores = [Core(clock, config, reads, writes) for _ in range(config.cores)]
     _Dispatcher(clock, heads, cores, reads, config)
     clock.run()
+    if any(core.jobs for core in cores):
+        raise RuntimeError("the model of cycles stands still: a stage waits for what never comes")
     return writes.idle

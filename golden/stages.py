@@ -117,6 +117,7 @@ class Core:
         self._to_mask, self._to_issue, self._to_softmax, self._to_values, self._to_write = (
             deque() for _ in range(5))
         self._found = self._issued = 0          # kept blocks
+        self._token = 0                         # when the last one comes
         self._weights_taken: int | None = 0     # when, unless they are being made
         self._taken = deque([0] * CHUNKS, maxlen=CHUNKS)   # chunks, by the normaliser
         self._v_loads: deque[tuple[int, int]] = deque()    # from when to when
@@ -126,8 +127,9 @@ class Core:
 
     @property
     def hungry(self) -> bool:
-        """With one core it always is."""
-        return self._config.cores == 1 or self._heads[-1].near_end
+        """It has one job and can do with a second one, as an only core always can."""
+        return 0 < self.jobs < BANKS and (
+            self._config.cores == 1 or self._heads[-1].near_end)
 
     def accept(self, head: Head) -> None:
         self.jobs += 1
@@ -277,7 +279,7 @@ class Core:
         self._score_rows.take()
         self._scores.take(row.columns)
         if not row.columns:
-            self._later(EMPTY_TOKEN, self._to_softmax.append, row)
+            self._complete(row, self._clock.now + EMPTY_TOKEN)
             yield ROW
             return
         # A kept block is known when the next one, or the end of the row, is found.
@@ -294,9 +296,14 @@ class Core:
                 yield from self._array.run(SCORES, part * block, cycles * part // blocks)
                 self._issued += part
         done = self._clock.now - 1 + OPERANDS + self._latency.score
-        self._clock.at(done + TOKEN, partial(self._to_softmax.append, row))
+        self._complete(row, done + TOKEN)
         if row.fraction:
             self._clock.at(done + SCORED, partial(self._integer_scores.give, row.columns))
+
+    def _complete(self, row: Row, time: int) -> None:
+        """ScoreAdder: a row's token, after those of the rows before."""
+        self._token = max(self._token + 1, time)
+        self._clock.at(self._token, partial(self._to_softmax.append, row))
 
     # -- softmax and P.V ---------------------------------------------------------------------------
     def _softmax(self) -> Process:

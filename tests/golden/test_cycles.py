@@ -87,6 +87,14 @@ def test_shared_keys_spare_reading():
     assert predict(alike) < 0.7 * predict(jobs)
 
 
+def test_rows_without_keys_keep_their_place():
+    """Such a row is complete at once, but not before the one ahead of it."""
+    jobs = [job(TINY, l_q=12, l_kv=27, rho=-120),
+            job(TINY, l_q=15, l_kv=11, causal=True, seed=2)]
+    results = [hdp.head(one, TINY) for one in jobs]
+    assert predict_cycles(jobs, results, TINY) > bound_cycles(jobs, results, TINY)
+
+
 def test_a_head_without_keys():
     """Descriptor, rows of zeros, record."""
     cycles = [predict([job(l_q=rows, valid_kv=0)]) for rows in (2, 12, 22)]
@@ -99,6 +107,29 @@ def test_a_wider_bus_or_more_lanes_never_cost(monkeypatch):
     plain = predict(jobs)
     for field, value in (("axi_data_width", 128), ("softmax_lanes", 4), ("output_lanes", 4)):
         assert predict(jobs, EDGE.model_copy(update={field: value})) <= plain
+
+
+def test_cores():
+    """Each more of them helps; the last heads leave some without work."""
+    jobs = [job(l_q=64, l_kv=64, seed=seed) for seed in range(12)]
+    cycles = {}
+    for cores in (1, 2, 4):
+        config = EDGE.model_copy(update={"cores": cores})
+        cycles[cores] = predict(jobs, config)
+        assert cycles[cores] > bound_cycles(jobs, [hdp.head(one, config) for one in jobs], config)
+    assert 1.7 < cycles[1] / cycles[2] < 2
+    assert 2.5 < cycles[1] / cycles[4] < 4
+
+
+def test_shared_keys_stay_in_a_core():
+    """So such heads do not run side by side."""
+    first = job(l_q=64, l_kv=64)
+    jobs = [first] + [replace(job(l_q=64, l_kv=64, seed=n), k=first.k, v=first.v, same_kv=True)
+                      for n in range(2, 5)]
+    config = EDGE.model_copy(update={"cores": 4})
+    assert predict(jobs, config) > 0.9 * predict(jobs)
+    apart = [replace(one, same_kv=False) for one in jobs]
+    assert predict(apart, config) < 0.5 * predict(jobs, config)
 
 
 def test_a_long_head_is_predicted_quickly():
