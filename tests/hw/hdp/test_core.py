@@ -24,8 +24,6 @@ WIDE = Config(name="wide", width=12, frac=8, d_max=16, l_max=6, multipliers=8, s
               axi_data_width=128)
 PAIRS = Config(name="pairs", width=12, frac=8, d_max=72, l_max=10, multipliers=128,
                softmax_lanes=4, axi_data_width=128)
-FOURS = Config(name="fours", width=8, frac=4, d_max=64, l_max=10, multipliers=256,
-               softmax_lanes=4, output_lanes=4, axi_data_width=128)
 ADDRESSES = {"q_i": 6, "q_f": 7, "k_i": 8, "k_f": 9, "v": 10, "out": 11, "status": 12}
 
 
@@ -154,13 +152,14 @@ def test_heads(config):
     assert all(system.slots.values())
 
 
-@pytest.mark.parametrize("config", [PAIRS, FOURS], ids=lambda c: c.name)
-def test_groups(config):
-    """Rows that are not whole groups, in every mode; building takes most of the time."""
-    jobs = _jobs(config, {"l_q": 3}, {"l_q": 10, "causal": True, "l_kv": 9, "rho": 64},
+def test_groups():
+    """Rows that are not whole groups, in every mode. Groups of four are too wide for Amaranth's
+    simulator, whose code for a memory nests as deep as its words are wide: they have system tests.
+    """
+    jobs = _jobs(PAIRS, {"l_q": 3}, {"l_q": 10, "causal": True, "l_kv": 9, "rho": 64},
                  {"tau": "below", "l_q": 6, "d": 8}, {"dense": True, "l_q": 2, "l_kv": 7},
                  {"exact": True, "l_q": 3, "l_kv": 5}, {"tau": "above", "l_q": 2})
-    _System(config, jobs, Random(5), stall=0.1).check()
+    _System(PAIRS, jobs, Random(5), stall=0.1).check()
 
 
 def test_stalls():
