@@ -116,7 +116,7 @@ class SparsityEngine(wiring.Component):
         config = self._config
         thetas = [self._theta(m, n) for n in range(config.group)]
         steps = [(self.valid, self.tag)]
-        for n in range(3):
+        for n in range(2 if config.group == 1 else 3):
             valid, tag = Signal(name=f"valid_{n}"), Signal(tag_layout(config), name=f"tag_{n}")
             m.d.sync += [valid.eq(steps[-1][0]), tag.eq(steps[-1][1])]
             steps.append((valid, tag))
@@ -126,8 +126,7 @@ class SparsityEngine(wiring.Component):
         with m.If(valid):
             m.d.sync += tail.eq(tail + 1)
         theta = self._unite(m, thetas, tag)
-        if config.group > 1:
-            valid, tag = steps[3]
+        valid, tag = steps[-1]
         running = Signal(self._stats)
         first = Signal(init=1)
         update = Signal(self._stats)
@@ -253,4 +252,4 @@ class SparsityEngine(wiring.Component):
             m.d.sync += self.mask_bits[n].eq(keeps)
         kept = self.heads[self.bank].kept
         with m.If(self.mask_en):
-            m.d.sync += kept.eq(kept + sum(self.mask_bits))
+            m.d.sync += kept.eq(kept + sum(self.mask_bits[1:], self.mask_bits[0]))
