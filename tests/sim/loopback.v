@@ -141,9 +141,9 @@ module loopback (
         8'h18: s_axil_rdata <= {pending, busy};
         8'h1c: s_axil_rdata <= table_address;
         8'h40, 8'h44: s_axil_rdata <= jobs;
-        8'h48: s_axil_rdata <= cycles;
+        8'h48, 8'h70: s_axil_rdata <= cycles;     // all of them idle, for want of work
         8'h4c, 8'h50: s_axil_rdata <= jobs << 6;
-        8'h20, 8'h54, 8'h58, 8'h5c: s_axil_rdata <= 0;
+        8'h20, 8'h54, 8'h58, 8'h5c, 8'h60, 8'h64, 8'h68, 8'h6c: s_axil_rdata <= 0;
         default: begin
           s_axil_rdata <= 0;
           s_axil_rresp <= 2;
