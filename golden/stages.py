@@ -301,7 +301,7 @@ class Core:
         room = 2 * self._config.d_max // head.job.d
         yield self._until(row.time + SETTLED)
         asked = self._clock.now
-        yield lambda: head.v_loaded and len(self._to_write) < room
+        yield lambda: head.v_loaded
         # The row before was read from the weights a little before it went through the array.
         read = self._clock.now - (WEIGHTS if self._clock.now == asked else 0)
         taken = max(row.time + SETTLED, read)
@@ -316,9 +316,13 @@ class Core:
         for _ in range(0, head.full, together):
             yield self._until(self._taken[0] + RETURN)
             yield from self._array.run(VALUES, chunk * together)
+            end = self._clock.now
+            yield lambda: len(self._to_write) < room
+            free = self._clock.now if self._clock.now > end else 0
             for n in reversed(range(together)):
-                arrival = self._clock.now - n * chunk - 1 + OPERANDS + self._latency.value
-                self._taken.append(self._normalised(max(arrival, self._taken[-1]), cycles, row))
+                arrival = end - n * chunk - 1 + OPERANDS + self._latency.value
+                self._taken.append(self._normalised(
+                    max(arrival, self._taken[-1], free), cycles, row))
                 first = first or self._taken[-1]
         beat = head.job.d // self._config.output_lanes // head.row_beats
         row.beats = first + beat + self._latency.output, self._taken[-1] + self._latency.output
