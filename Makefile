@@ -31,13 +31,14 @@ bench: $(DEV)  ## measure cycles into build/bench (CONFIG; DATA: files of furthe
 	@$(BIN)/python prunus/doctor.py sim
 	$(BIN)/prunus bench --config $(CONFIG) $(DATA:%=--data %) -o build/bench
 
-soak: $(DEV)  ## run random jobs of all shapes and modes through the RTL
+soak: CONFIG = hdp_tiny
+soak: $(DEV)  ## run 10,000 random jobs of all shapes and modes through the RTL (CONFIG=hdp_tiny)
 	@$(BIN)/python prunus/doctor.py sim
-	$(BIN)/python -m sim.soak --config $(CONFIG)
+	$(BIN)/python -m sim.soak --jobs 10000 --config $(CONFIG)
 
 mutate: $(DEV)  ## break the RTL in many places and check that the tests notice
 	@$(BIN)/python prunus/doctor.py sim
-	$(BIN)/python -m sim.mutate
+	$(BIN)/python -m sim.mutate --markdown docs/mutations.md
 
 lint: $(DEV)  ## check the style of the Python code
 	$(BIN)/ruff check .

@@ -60,6 +60,7 @@ def test_a_file_gives_its_name(tmp_path):
     ("width = 8\nfrac = 8", "frac must leave an integer part of 1 to 8 bits of width 8, not 8"),
     ("width = 12\nfrac = 3", "frac must leave an integer part of 1 to 8 bits of width 12, not 3"),
     ('name = "Bad Name"', "name must be a lower-case identifier, not 'Bad Name'"),
+    ("multipliers = 8\noutput_lanes = 4", "output_lanes must be at most 2, the dimensions that"),
     ("cores = 3", "cores: Input should be 1, 2, 4 or 8, not 3"),
     ("axi_data_width = 32", "axi_data_width: Input should be 64, 128, 256 or 512, not 32"),
     ("width = ", "is not TOML"),
