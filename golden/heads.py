@@ -15,8 +15,8 @@ class Row:
 
     Members
     -------
-    columns : int
-        Blocks that it sees.
+    columns, groups : int
+        Blocks that it sees, and the groups of them that integer operations cover.
     kept : ndarray
         Columns of the blocks that its mask keeps.
     fetches : bool
@@ -31,8 +31,9 @@ class Row:
         The first and last cycle in which beats of an output row come, once this is known.
     """
 
-    def __init__(self, head: "Head", number: int, columns: int, fetches: bool):
+    def __init__(self, head: "Head", number: int, columns: int, group: int, fetches: bool):
         self.head, self.number, self.columns, self.fetches = head, number, columns, fetches
+        self.groups = -(-columns // group)
         self.theta = int(head.result.theta[number].sum())
         self.kept = np.flatnonzero(head.result.mask[number, :columns])
         self.last = False
@@ -55,7 +56,8 @@ class Head:
     row_beats : int
         Of an output row.
     integer, fraction, full : int
-        Cycles of a block in that pass; P.V has as many chunks as a full product.
+        Cycles of a group in the integer pass, of a block in the others; P.V has as many chunks as
+        a full product.
     seen : bool
         The scheduler may load it.
     decided, known_kept : bool
@@ -74,22 +76,24 @@ class Head:
         self.beats = {plane: (job.valid_q if plane[0] == "q" else job.valid_kv)
                       * layout.row_beats(plane[-1], job.d) for plane in planes_read(job, True)}
         self.row_beats = layout.row_beats("out", job.d)
+        taps = config.taps
         self.integer, self.fraction, self.full = (
-            -(-job.d // (n * config.taps)) for n in (4, 2, 1))
-        self.rows = [] if self.idle else self._rows()
+            -(-job.d // dims) for dims in (4 * taps // config.group, 2 * taps, taps))
+        self.rows = [] if self.idle else self._rows(config.group)
         self.seen = self.fetched = False
         self.integer_loaded = self.fraction_loaded = self.v_loaded = False
         self.decided = self.known_kept = False
         self.near_end = self.idle or job.dense
         self.theta = self.masked_rows = 0
 
-    def _rows(self) -> list[Row]:
+    def _rows(self, group: int) -> list[Row]:
         job = self.job
         limits = np.append(visible_limits(job)[: job.valid_q], [0] * (job.valid_q % 2))
         columns = (limits.reshape(-1, 2).max(axis=1) + 1) // 2
         edge = np.arange(len(columns)) + (job.valid_kv - job.valid_q + 1) // 2
         fetches = (edge >= 0) & (2 * edge < job.valid_kv) & (job.causal and not job.drop)
-        rows = [Row(self, n, int(columns[n]), bool(fetches[n])) for n in range(len(columns))]
+        rows = [Row(self, n, int(columns[n]), group, bool(fetches[n]))
+                for n in range(len(columns))]
         rows[-1].last = True
         return rows
 

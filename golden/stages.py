@@ -14,9 +14,10 @@ import numpy as np
 from .config import Config
 from .events import Clock, Process, Room, Shared
 from .heads import Head, Row
+from .latency import Latency
 from .memory import STATUS_BYTES
 
-__all__ = ["BANKS", "Core", "Latency"]
+__all__ = ["BANKS", "Core"]
 
 # Sizes.
 BANKS = 2                  # heads in a core (Scheduler)
@@ -34,9 +35,8 @@ START = 1                  # Scheduler: to start a stage
 WALKER, WALKER_ROW = 4, 3  # RowWalker: start to first row, row to row
 ROW = 1                    # IntegerPass, FetchUponMask: a row to its first operation
 OPERANDS = 3               # Issue 1, PlaneBuffer 2: an operation to the array
-STATISTICS = 3             # SparsityEngine: a row's last block to its statistics
-REACHED, MASK = 3, 5       # ... to its theta; to its mask, besides a cycle per block
-MASK_BIT, SCAN = 4, 2      # MaskScanner: announcement to first operation; a row, besides its blocks
+REACHED, MASK = 3, 5       # SparsityEngine: statistics to theta; to mask, besides a cycle a group
+SCAN = 2                   # MaskScanner: a row, besides its groups or kept blocks
 TOKEN, SCORED = 4, 4       # ScoreAdder: a row's last block to its token; to its room being free
 EMPTY_TOKEN = 3            # ScoreAdder: the announcement of a row without blocks to its token
 TOKEN_NEXT = 3             # RowExponentials: cycles between two rows
@@ -46,49 +46,6 @@ FIRST_BEAT = 3             # ResultWriter: a head or its first row to the first 
 RECORD = 2, 1              # ResultWriter: last row to request, request to record
 
 SCORES, INTEGER, VALUES = range(3)     # Issue: who goes first
-
-
-class Latency:
-    """Latencies that depend on the configuration, in cycles.
-
-    Parameters
-    ----------
-    config : Config
-    """
-
-    def __init__(self, config: Config):
-        self._config = config
-
-    @property
-    def score(self) -> int:
-        """Array: a block's last operation to its scores, adding two levels per cycle."""
-        return 5 + -(-(self._config.taps - 1).bit_length() // 2)
-
-    @property
-    def value(self) -> int:
-        """Array: a chunk's last operation to its values."""
-        return 7
-
-    @property
-    def exponential(self) -> int:
-        """SoftmaxUnit: a row's token to its first exponential."""
-        return 11 + self._multiplier(self._config.score_width)
-
-    @property
-    def reciprocal(self) -> int:
-        """SoftmaxUnit: a row's exponentials to its result."""
-        return 10
-
-    @property
-    def output(self) -> int:
-        """RowOutput: the last dimensions of a beat to the beat."""
-        scaled = self._config.width + self._config.out_frac + 3
-        return 9 + self._multiplier(self._config.column_sum_width) + self._multiplier(scaled)
-
-    @staticmethod
-    def _multiplier(width: int) -> int:
-        """A multiplier of a signed number; a wide one is cut in two."""
-        return 2 if width > 18 else 1
 
 
 class Core:
@@ -110,9 +67,9 @@ class Core:
         self._heads: list[Head] = []
         self.jobs = 0
         # What lies between the stages.
-        ring = 2 * config.blocks
+        ring = 2 * -(-config.blocks // config.group)
         self._theta_rows, self._thetas, self._integer_scores = Room(ROWS), Room(ring), Room(ring)
-        self._score_rows, self._scores = Room(ROWS), Room(ring)
+        self._score_rows, self._scores = Room(ROWS), Room(2 * config.blocks)
         self._kept_rows = Room(ROWS)
         self._to_mask, self._to_issue, self._to_softmax, self._to_values, self._to_write = (
             deque() for _ in range(5))
@@ -212,17 +169,18 @@ class Core:
         def keeps() -> bool:
             return head.known_kept and not head.job.exact
 
-        yield lambda: (self._theta_rows.fits() and self._thetas.fits(row.columns)
-                       and (not keeps() or self._integer_scores.fits(row.columns)))
+        yield lambda: (self._theta_rows.fits() and self._thetas.fits(row.groups)
+                       and (not keeps() or self._integer_scores.fits(row.groups)))
         self._theta_rows.take()
-        self._thetas.take(row.columns)
+        self._thetas.take(row.groups)
         head.near_end |= row.number >= len(head.rows) - LAST_ROWS
         row.fraction = keeps()
         if row.fraction:
-            self._integer_scores.take(row.columns)
+            self._integer_scores.take(row.groups)
         yield ROW
-        yield from self._array.run(INTEGER, row.columns * head.integer)
-        row.time = self._clock.now - 1 + OPERANDS + self._latency.score + STATISTICS
+        yield from self._array.run(INTEGER, row.groups * head.integer)
+        row.time = (self._clock.now - 1 + OPERANDS + self._latency.score
+                    + self._latency.statistics)
         self._clock.at(row.time, partial(self._to_mask.append, row))
 
     def _sparsity(self) -> Process:
@@ -234,9 +192,9 @@ class Core:
             head.theta += row.theta
             if head.theta >= head.job.tau_head:
                 head.decide(True)
-            yield MASK - REACHED + row.columns + 1
+            yield MASK - REACHED + row.groups + 1
             self._theta_rows.give()
-            self._thetas.give(row.columns)
+            self._thetas.give(row.groups)
             head.masked_rows = row.number + 1
             if row.last and not head.decided:
                 head.decide(False)
@@ -262,7 +220,7 @@ class Core:
         self._kept_rows.take()
         row.time = self._clock.now
         self._later(1, self._to_issue.append, row)
-        yield max(row.columns + SCAN, WALKER_ROW)
+        yield max(max(row.groups, len(row.kept)) + SCAN, WALKER_ROW)
         self._found += len(row.kept)
         yield lambda: self._found - self._issued <= KEPT_AHEAD
 
@@ -282,8 +240,7 @@ class Core:
             self._complete(row, self._clock.now + EMPTY_TOKEN)
             yield ROW
             return
-        # A kept block is known when the next one, or the end of the row, is found.
-        found = row.time + MASK_BIT + np.append(row.kept[1:], row.columns)
+        found = row.time + self._latency.mask_bit + self._found_at(row)
         begin = max(self._clock.now + ROW, int(found[0]))
         yield self._until(begin)
         block = head.fraction if row.fraction else head.full
@@ -298,7 +255,15 @@ class Core:
         done = self._clock.now - 1 + OPERANDS + self._latency.score
         self._complete(row, done + TOKEN)
         if row.fraction:
-            self._clock.at(done + SCORED, partial(self._integer_scores.give, row.columns))
+            self._clock.at(done + SCORED, partial(self._integer_scores.give, row.groups))
+
+    def _found_at(self, row: Row) -> np.ndarray:
+        """MaskScanner: a group of mask bits and a kept block per cycle; a block goes on when the
+        next one, or the end of the row, is found."""
+        order = np.arange(len(row.kept))
+        group = row.kept // self._config.group
+        found = np.maximum.accumulate(group - order) + order
+        return np.append(found[1:], max(row.groups, found[-1] + 1))
 
     def _complete(self, row: Row, time: int) -> None:
         """ScoreAdder: a row's token, after those of the rows before."""
@@ -336,7 +301,7 @@ class Core:
         room = 2 * self._config.d_max // head.job.d
         yield self._until(row.time + SETTLED)
         asked = self._clock.now
-        yield lambda: head.v_loaded and len(self._to_write) < room
+        yield lambda: head.v_loaded
         # The row before was read from the weights a little before it went through the array.
         read = self._clock.now - (WEIGHTS if self._clock.now == asked else 0)
         taken = max(row.time + SETTLED, read)
@@ -351,9 +316,13 @@ class Core:
         for _ in range(0, head.full, together):
             yield self._until(self._taken[0] + RETURN)
             yield from self._array.run(VALUES, chunk * together)
+            end = self._clock.now
+            yield lambda: len(self._to_write) < room
+            free = self._clock.now if self._clock.now > end else 0
             for n in reversed(range(together)):
-                arrival = self._clock.now - n * chunk - 1 + OPERANDS + self._latency.value
-                self._taken.append(self._normalised(max(arrival, self._taken[-1]), cycles, row))
+                arrival = end - n * chunk - 1 + OPERANDS + self._latency.value
+                self._taken.append(self._normalised(
+                    max(arrival, self._taken[-1], free), cycles, row))
                 first = first or self._taken[-1]
         beat = head.job.d // self._config.output_lanes // head.row_beats
         row.beats = first + beat + self._latency.output, self._taken[-1] + self._latency.output

@@ -5,6 +5,7 @@ import pytest
 
 from golden import cycles, stages
 from golden.config import Config
+from golden.latency import Latency
 from hw.hdp import core, fetch, ring, row_output
 from hw.hdp.array import Array
 from hw.hdp.buffers import PlaneBuffer
@@ -30,14 +31,17 @@ from sim.matrix import matrix
 @pytest.mark.parametrize("config", [
     *(config for config in matrix() if config.cores == 1),
     Config(name="least", d_max=8, l_max=2, multipliers=8),
-    Config(name="most", d_max=128, l_max=1024, multipliers=64)], ids=lambda config: config.name)
+    Config(name="most", d_max=128, l_max=1024, multipliers=64),
+    *(Config(name=f"wide{multipliers}", multipliers=multipliers) for multipliers in (128, 256)),
+], ids=lambda config: config.name)
 def test_latencies(config):
-    latency = stages.Latency(config)
+    latency = Latency(config)
     array, softmax = Array(config=config), SoftmaxUnit(config=config, tag_width=1)
     assert latency.score == array.score_latency
     assert latency.value == array.value_latency
     assert latency.exponential + latency.reciprocal == softmax.latency
     assert latency.output == RowOutput(config=config).latency
+    assert latency.statistics + stages.MASK == SparsityEngine(config=config).latency
 
 
 def test_sizes():
@@ -55,12 +59,11 @@ def test_sizes():
 @pytest.mark.parametrize(("block", "text"), [
     (RowWalker, f"one every {stages.WALKER_ROW} cycles"),
     (IntegerPass, f"takes {['no', 'one'][stages.ROW]} more cycle to begin"),
-    (SparsityEngine, f"n + {stages.STATISTICS + stages.MASK} cycles after its last block, or n + "
-                     f"{stages.MASK + 1} after the previous row's"),
+    (SparsityEngine, f"n + ``latency`` cycles after its last group, or n + {stages.MASK + 1} after "
+                     "the previous row's"),
     (Issue, "per cycle; latency 1"),
-    (FetchUponMask, "a bit per cycle and two more cycles per row"),
-    (FetchUponMask, "its first operation comes four cycles later"),
-    (MaskScanner, "four cycles after ``start``"),
+    (MaskScanner, f"per kept column, whichever are more, and {['', '', 'two'][stages.SCAN]} more"),
+    (FetchUponMask, "its first operation comes four cycles later, five with groups"),
     (ScoreAdder, "the row's token follows its last block by four cycles, or the announcement of an "
                  "empty row by two"),
     (RowExponentials, f"with {stages.TOKEN_NEXT} idle cycles"),
