@@ -94,7 +94,8 @@ def _with_poor_memories(verilog: str) -> str:
 def test_icarus_gets_the_same_bits_with_poor_memories():
     """No result depends on a memory's first contents or on a read of what is being written."""
     config = load_config("hdp_tiny")
-    jobs = [job for job in random_jobs(config, 60, 1) if max(job.l_q, job.l_kv) <= 12][:10]
+    jobs = [job for job in random_jobs(config, 60, 1)
+            if max(job.l_q, job.l_kv) <= 12 and not job.same_kv][:10]
     simulation, = simulate_batches([jobs], config, simulator="icarus",
                                    verilog=_with_poor_memories(emitted(config)))
     check(simulation, jobs, config)
