@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from abc import ABC, abstractmethod
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -33,7 +34,7 @@ def tail(path: Path, lines: int = LOG_LINES) -> str:
     return "\n".join(kept[-lines:])
 
 
-class CachedRunner:
+class CachedRunner(ABC):
     """Mixed into a runner of cocotb: builds once per Verilog text, keeps quiet.
 
     A class that uses it names the ``flags`` of its build, an ``identity()`` of its tools, and the
@@ -49,19 +50,21 @@ class CachedRunner:
         self.run_env: dict[str, str] = {}
         self.limit_s: float | None = None
 
+    @abstractmethod
     def identity(self) -> str:
         """Name and version of the tools that build."""
-        raise NotImplementedError
 
+    @abstractmethod
     def product(self, top: str) -> str:
         """Name of the file that a run needs."""
-        raise NotImplementedError
 
     def before_build(self, objects: Path) -> None:
         """Called with the empty directory that a build fills."""
+        return
 
     def after_build(self, objects: Path) -> None:
         """Called with the filled directory before it is thrown away."""
+        return
 
     def _execute_cmds(self, cmds, cwd, stdout=None) -> None:
         """As the base class, but with an end for a simulator that hangs within a time step."""

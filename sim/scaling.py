@@ -2,9 +2,10 @@
 """How much faster several cores are: ``python -m sim.scaling --config hdp_tiny --l-max 64``."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -104,6 +105,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--shortest", type=int, default=8,
                         help="least length of a head; with the greatest all are equal")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--cores", type=int, nargs="+", default=list(CORES), choices=CORES)
     options = parser.parse_args(arguments)
     try:
@@ -134,8 +136,12 @@ def main(arguments: list[str] | None = None) -> int:
     except (MismatchError, SimulationError) as err:
         print(err, file=sys.stderr)
         return 1
+    rows = sorted(rows, key=lambda row: (row.heads, row.cores))
+    if options.json:
+        print(json.dumps([{**asdict(row), "efficiency": row.efficiency} for row in rows], indent=2))
+        return 0
     print("heads  cores  cycles  speed-up  of ideal  balance  read bus")
-    for row in sorted(rows, key=lambda row: (row.heads, row.cores)):
+    for row in rows:
         print(f"{row.heads:5}  {row.cores:5}  {row.cycles:6}  {row.speedup:7.2f}x  "
               f"{row.efficiency:8.1%}  {row.balance:7.1%}  {row.bus:8.1%}")
     return 0

@@ -2,6 +2,7 @@
 """Random jobs without end: ``python -m sim.soak --jobs 10000 --config hdp_edge --seed 1``."""
 
 import argparse
+import json
 import sys
 import time
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--chunk", type=int, default=100, help="jobs per simulation")
     parser.add_argument("--stall", type=float, default=0.3,
                         help="probability of a pause in chunks with an even seed")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     if options.jobs < 1 or options.chunk < 1:
         parser.error("--jobs and --chunk must be at least 1")
@@ -89,6 +91,10 @@ def main(arguments: list[str] | None = None) -> int:
                 return 1
             bar.advance(task, chunk.count)
     seconds = time.perf_counter() - begin
+    if options.json:
+        print(json.dumps({"config": config.name, "jobs": options.jobs, "cycles": cycles,
+                          "seconds": seconds}))
+        return 0
     print(f"{config.name}: {options.jobs} jobs equal golden, {cycles} cycles in {seconds:.0f} s "
           f"({cycles / seconds / 1000:.0f} k/s)")
     return 0

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cuts DMA requests into AXI4 bursts."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 
-__all__ = ["ADDRESS_WIDTH", "BEATS_WIDTH", "BurstSplitter", "request_layout"]
+__all__ = ["ADDRESS_WIDTH", "BEATS_WIDTH", "BurstSplitter", "request_layout", "unclaimed_beats"]
 
 ADDRESS_WIDTH = 32
 BEATS_WIDTH = 20        # the longest plane has 1024 rows of at most 256 beats
@@ -18,6 +18,16 @@ def request_layout(tag_width: int = 0) -> data.StructLayout:
     """A DMA request: byte address on a beat, beats (never 0), and a tag if it has bits."""
     fields = {"address": ADDRESS_WIDTH, "beats": BEATS_WIDTH}
     return data.StructLayout({**fields, "tag": tag_width} if tag_width else fields)
+
+
+def unclaimed_beats(m, depth: int, *, accepted, claimed, beats) -> Signal:
+    """Beats in a FIFO of ``depth`` words that belong to no burst yet.
+
+    ``accepted`` strobes with a beat that comes in, ``claimed`` with a burst that takes ``beats``.
+    """
+    unclaimed = Signal(range(depth + 2))
+    m.d.sync += unclaimed.eq(unclaimed + accepted - Mux(claimed, beats, 0))
+    return unclaimed
 
 
 class BurstSplitter(wiring.Component):

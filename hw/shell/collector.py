@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 
-from .bursts import BurstSplitter, request_layout
+from .bursts import BurstSplitter, request_layout, unclaimed_beats
 
 __all__ = ["WriteCollector"]
 
@@ -60,9 +60,10 @@ class WriteCollector(wiring.Component):
         wiring.connect(m, wiring.flipped(self.req), bursts.i)
         m.submodules.fifo = beats = fifo.SyncFIFOBuffered(
             width=len(self.i.payload.data), depth=self.depth)
-        unclaimed = Signal(range(self.depth + 2))       # beats of no request yet
         inside = Signal(range(self.depth + 2))
         accepted, moved, claimed = Signal(), Signal(), Signal()
+        unclaimed = unclaimed_beats(m, self.depth, accepted=accepted, claimed=claimed,
+                                    beats=bursts.o.payload.beats)
         m.d.comb += [
             self.i.ready.eq(beats.w_rdy),
             accepted.eq(self.i.valid & self.i.ready),
@@ -76,10 +77,6 @@ class WriteCollector(wiring.Component):
             self.idle.eq(~bursts.busy & (inside == 0)),
         ]
         m.d.sync += inside.eq(inside + accepted - moved)
-        with m.If(claimed):
-            m.d.sync += unclaimed.eq(unclaimed - bursts.o.payload.beats + accepted)
-        with m.Else():
-            m.d.sync += unclaimed.eq(unclaimed + accepted)
 
         # A block RAM is slow to give its word, so the stream comes from registers.
         m.d.comb += beats.r_en.eq(~self.o.valid | self.o.ready)

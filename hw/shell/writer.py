@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from golden.config import Config
 
 from .axi import CACHE, INCR, AXI4Write
-from .bursts import ADDRESS_WIDTH, BurstSplitter, request_layout
+from .bursts import ADDRESS_WIDTH, BurstSplitter, request_layout, unclaimed_beats
 
 __all__ = ["Writer"]
 
@@ -81,17 +81,19 @@ class Writer(wiring.Component):
             beats.w_en.eq(self.i.valid),
             self.i.ready.eq(beats.w_rdy),
         ]
-        unclaimed = Signal(range(self.depth + 2))
+        issue = Signal()
+        unclaimed = unclaimed_beats(m, self.depth, accepted=self.i.valid & self.i.ready,
+                                    claimed=issue, beats=bursts.o.p.beats)
         outstanding = Signal(range(OUTSTANDING + 1))
-        self._address(m, lengths, unclaimed, outstanding)
+        self._address(m, lengths, unclaimed, issue, outstanding)
         self._data(m, beats, lengths)
         m.d.comb += self.idle.eq(~bursts.busy & (unclaimed == 0) & (outstanding == 0))
         return m
 
-    def _address(self, m, lengths, unclaimed, outstanding):
-        """AW and B channels; ``unclaimed`` counts the FIFO's beats of no address yet."""
+    def _address(self, m, lengths, unclaimed, issue, outstanding):
+        """AW and B channels; ``issue`` strobes with the address of a burst."""
         axi, bursts = self.axi, self._bursts
-        issue, answer = Signal(), Signal()
+        answer = Signal()
         m.d.comb += [
             bursts.o.ready.eq((unclaimed >= bursts.o.p.beats) & (outstanding != OUTSTANDING)
                               & lengths.w_rdy & (~axi.awvalid | axi.awready)),
@@ -104,7 +106,6 @@ class Writer(wiring.Component):
             axi.bready.eq(1),
             answer.eq(axi.bvalid),
         ]
-        accepted = self.i.valid & self.i.ready
         with m.If(axi.awready):
             m.d.sync += axi.awvalid.eq(0)
         with m.If(issue):
@@ -112,10 +113,7 @@ class Writer(wiring.Component):
                 axi.awvalid.eq(1),
                 axi.awaddr.eq(bursts.o.p.address),
                 axi.awlen.eq(bursts.o.p.beats - 1),
-                unclaimed.eq(unclaimed - bursts.o.p.beats + accepted),
             ]
-        with m.Else():
-            m.d.sync += unclaimed.eq(unclaimed + accepted)
         m.d.sync += [
             outstanding.eq(outstanding + issue - answer),
             self.error.eq(answer & axi.bresp[1]),

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+
 import pytest
 
 from golden.bounds import Work
@@ -54,6 +56,11 @@ def test_table(monkeypatch, capsys):
     assert [line.split()[:3] for line in lines[1:]] == [
         ["5", "1", "1000"], ["5", "4", "250"], ["12", "1", "1000"], ["12", "4", "250"]]
     assert lines[2].split() == ["5", "4", "250", "3.60x", "90.0%", "95.0%", "25.0%"]
+    assert main(["--heads", "12", "5", "--axi", "256", "--l-max", "64", "--cores", "1", "4",
+                 "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["heads"], row["cores"]) for row in rows] == [(5, 1), (5, 4), (12, 1), (12, 4)]
+    assert rows[1]["efficiency"] == pytest.approx(0.9)
 
 
 def test_a_mismatch_ends_it(monkeypatch, capsys):

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+
 import pytest
 
 from sim import soak
@@ -16,6 +18,14 @@ def test_summary(monkeypatch, capsys):
     assert main(["--config", "hdp_tiny", "--jobs", "30", "--chunk", "20", "--seed", "4"]) == 0
     assert seen == [Chunk(20, 4, 0.3), Chunk(10, 5, 0.0)]
     assert "hdp_tiny: 30 jobs equal golden, 2000 cycles in" in capsys.readouterr().out
+
+
+def test_json(monkeypatch, capsys):
+    monkeypatch.setattr(soak, "run_chunk", lambda chunk, config: 1000)
+    assert main(["--config", "hdp_tiny", "--jobs", "150", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said.pop("seconds") >= 0
+    assert said == {"config": "hdp_tiny", "jobs": 150, "cycles": 2000}
 
 
 def test_a_mismatch_ends_it_with_the_command_to_repeat(monkeypatch, capsys):

@@ -57,6 +57,18 @@ def no_write(ctx, dut, rng):
     write(ctx, dut, rng.randrange(2), *map(rng.getrandbits, bits), en=0)
 
 
+async def read_word(ctx, dut, asked, bank=None, pair=None, chunk=None, word=None):
+    """A cycle with a read of ``word`` or without; what was ``asked`` a latency ago is there."""
+    if word is not None:
+        ctx.set(dut.read_bank, bank)
+        ctx.set(dut.read_pair, pair)
+        ctx.set(dut.read_chunk, chunk)
+        asked.append(word)
+    await ctx.tick()
+    if len(asked) >= dut.latency:
+        assert ctx.get(dut.read_data.as_value()) == asked[-dut.latency]
+
+
 async def fill(ctx, dut, model, bank, d, count, reads=None, stall=0.0):
     """Write the rows of a head; meanwhile check a word of the other bank per cycle.
 
@@ -71,15 +83,7 @@ async def fill(ctx, dut, model, bank, d, count, reads=None, stall=0.0):
                 write(ctx, dut, bank, row, -(-d // model.beat) - len(beats), beats.pop(0))
             else:
                 no_write(ctx, dut, rng)
-            if reads:
-                pair, chunk, word = rng.choice(reads)
-                ctx.set(dut.read_bank, 1 - bank)
-                ctx.set(dut.read_pair, pair)
-                ctx.set(dut.read_chunk, chunk)
-                asked.append(word)
-            await ctx.tick()
-            if len(asked) >= dut.latency:
-                assert ctx.get(dut.read_data.as_value()) == asked[-dut.latency]
+            await read_word(ctx, dut, asked, *((1 - bank, *rng.choice(reads)) if reads else ()))
     no_write(ctx, dut, rng)
 
 
@@ -91,15 +95,9 @@ def expected_reads(model, bank, d, count):
 
 async def check(ctx, dut, bank, reads):
     """Read all of a bank, a word per cycle."""
-    ctx.set(dut.read_bank, bank)
     asked = []
-    for pair, chunk, word in reads + reads[-1:] * (dut.latency - 1):
-        ctx.set(dut.read_pair, pair)
-        ctx.set(dut.read_chunk, chunk)
-        asked.append(word)
-        await ctx.tick()
-        if len(asked) >= dut.latency:
-            assert ctx.get(dut.read_data.as_value()) == asked[-dut.latency]
+    for place in reads + reads[-1:] * (dut.latency - 1):
+        await read_word(ctx, dut, asked, bank, *place)
 
 
 def run(dut, model, heads, rows, stall):
