@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a configuration to Verilog and the description beside it."""
 
+import gc
 import itertools
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
@@ -17,6 +19,7 @@ from golden.config import Config
 from . import __version__
 from .hierarchy import convert
 from .netlist import Port, tidy
+from .repeated import OneOfEach
 from .unread import drop_unread
 
 __all__ = ["Emission", "emit", "to_verilog"]
@@ -176,13 +179,27 @@ def _check_self_reads(verilog: str) -> None:
                                    f"another part of it in {module[0].split('(')[0]}")
 
 
+@contextmanager
+def _no_collection():
+    """Without collections of garbage: netlists live until they are written, and looking through
+    them again and again takes a third of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+@_no_collection()
 def to_verilog(top: wiring.Component, name: str) -> tuple[str, list[Port]]:
     """Verilog of a component and the ports of its top module, which is called ``name``.
 
     It is SystemVerilog in its ``always_comb`` and ``always_ff`` blocks, because Icarus never runs
     an ``always @*`` that depends on constants only.
     """
-    fragment = Fragment.get(top, None)
+    fragment = Fragment.get(top, OneOfEach())
     classes = _class_names(fragment, name)
     text, ports = tidy(convert(fragment, top, name), name, classes)
     verilog = _INTERNAL.sub("", _YOSYS_HEADER.sub("", _run_yosys(text)))

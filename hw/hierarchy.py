@@ -16,10 +16,14 @@ from amaranth.hdl._ir import PortDirection
 from amaranth.hdl._mem import MemoryInstance
 from amaranth.lib import fifo, memory, wiring
 
+from .repeated import Repeated
+
 __all__ = ["convert", "signature_ports"]
 
 _HEAD = re.compile(r"^module (\S+)\n((?:.*\n)*?)end\n", re.M)
 _PORT = re.compile(r"^  wire width \d+ (?:input|output) \d+ +(?:signed )?\\(\S+)$", re.M)
+
+_CLOCKS = {"clk": ClockSignal, "rst": ResetSignal}
 
 _FIFO = (("w_data w_en r_en", PortDirection.Input),
          ("w_rdy w_level r_data r_rdy r_level level", PortDirection.Output))
@@ -101,30 +105,57 @@ def _crossing(fragment: Fragment, ports: dict, everywhere: _Use) -> dict:
     return extra
 
 
-def _separate(fragment: Fragment, path: str, everywhere: _Use, texts: list[str]) -> None:
-    """Replace the blocks below ``fragment`` by instances, their modules going to ``texts``."""
-    for n, (child, name, src_loc) in enumerate(fragment.subfragments):
-        child_path = f"{path}.{name or f'U${n}'}"
-        ports = _ports(child)
-        if ports is not None:
-            ports |= _crossing(child, ports, everywhere)
-        _separate(child, child_path, everywhere, texts)
-        if ports is None:
-            continue
-        text = rtlil.convert(child, name=child_path, ports=ports, emit_src=False)
-        texts.append(text)
-        body = next(m[2] for m in _HEAD.finditer(text) if m[1] == f"\\{child_path}")
-        pins = [("i" if direction is PortDirection.Input else "o", pin, value)
-                for pin, (value, direction) in ports.items() if len(value)]
-        found = set(_PORT.findall(body))
-        pins += [("i", pin, value) for pin, value in (("clk", ClockSignal()),
-                                                      ("rst", ResetSignal())) if pin in found]
-        fragment.subfragments[n] = (Instance(child_path, *pins), name, src_loc)
+def _repeated(fragment: Fragment) -> Repeated | None:
+    """The repeated block that a fragment was made from."""
+    return next((o for o in fragment.origins or () if isinstance(o, Repeated)), None)
+
+
+@dataclass
+class _Converter:
+    """Replaces the blocks of a design by instances, their modules going to ``texts``."""
+
+    everywhere: _Use
+    texts: list[str] = field(default_factory=list)
+    modules: dict = field(default_factory=dict)     # kind of a repeated block -> path, clock ports
+
+    def separate(self, fragment: Fragment, path: str) -> None:
+        """Replace the blocks below ``fragment``, whose instance path is ``path``."""
+        for n, (child, name, src_loc) in enumerate(fragment.subfragments):
+            child_path = f"{path}.{name or f'U${n}'}"
+            ports = _ports(child)
+            repeated = _repeated(child)
+            if ports is not None:
+                crossing = _crossing(child, ports, self.everywhere)
+                if repeated and crossing:
+                    raise ValueError(f"{child_path} is a repeated block, so nothing but its ports "
+                                     f"may cross its border: {', '.join(crossing)}")
+                ports |= crossing
+            if repeated and repeated.kind in self.modules:
+                module, clocks = self.modules[repeated.kind]
+            else:
+                self.separate(child, child_path)
+                if ports is None:
+                    continue
+                module, clocks = child_path, self._convert(child, child_path, ports)
+                if repeated:
+                    self.modules[repeated.kind] = module, clocks
+            pins = [("i" if direction is PortDirection.Input else "o", pin, value)
+                    for pin, (value, direction) in ports.items() if len(value)]
+            pins += [("i", pin, _CLOCKS[pin]()) for pin in clocks]
+            fragment.subfragments[n] = (Instance(module, *pins), name, src_loc)
+
+    def _convert(self, fragment: Fragment, path: str, ports: dict) -> list[str]:
+        """Add the module of ``fragment``; which of clock and reset it has."""
+        text = rtlil.convert(fragment, name=path, ports=ports, emit_src=False)
+        self.texts.append(text)
+        body = next(m[2] for m in _HEAD.finditer(text) if m[1] == f"\\{path}")
+        return [pin for pin in _CLOCKS if pin in _PORT.findall(body)]
 
 
 def convert(fragment: Fragment, top: wiring.Component, name: str) -> str:
-    """RTLIL of the elaborated ``top``; modules are called by their instance paths."""
-    texts: list[str] = []
-    _separate(fragment, name, _Use.of(fragment), texts)
-    texts.append(rtlil.convert(fragment, name=name, ports=signature_ports(top), emit_src=False))
-    return "\n".join(texts)
+    """RTLIL of ``top``, elaborated for :class:`OneOfEach`; modules have their paths for names."""
+    converter = _Converter(_Use.of(fragment))
+    converter.separate(fragment, name)
+    converter.texts.append(
+        rtlil.convert(fragment, name=name, ports=signature_ports(top), emit_src=False))
+    return "\n".join(converter.texts)

@@ -103,10 +103,19 @@ def _split_items(body: str) -> list[str]:
     return items
 
 
+def _drop_empty(items: list[str]) -> list[str]:
+    """Without wires of no bits, such as a field that counts up to 0; Verilog has none."""
+    empty = {wire[5] for item in items if (wire := _WIRE.search(item))
+             and wire[1] == "0" and not wire[2]}
+    return [item for item in items
+            if not ((wire := _WIRE.search(item)) and wire[5] in empty)
+            and not (item.startswith("connect ") and item.split()[1] in empty)]
+
+
 def _parse(rtlil: str) -> dict[str, _Module]:
     modules = {}
     for _attributes, path, body in _MODULE.findall(rtlil):
-        items = _split_items(body)
+        items = _drop_empty(_split_items(body))
         modules[path] = _Module(path, items, [])
     for module in modules.values():
         cells = (_CELL.search(item) for item in module.items)

@@ -130,19 +130,19 @@ def random_recipe(config: Config, rng) -> Recipe:
         d=8 * int(rng.integers(1, config.d_max // 8 + 1)),
         patterns=tuple(str(p) for p in patterns),
         rho=int(rng.choice(RHOS) if rng.random() < 0.6 else rng.integers(-127, 128)),
-        scale=_scale(rng), tau=str(rng.choice(TAUS, p=[0.6, 0.15, 0.1, 0.1, 0.05])),
+        scale=_scale(rng), tau=str(rng.choice(TAUS, p=[0.5, 0.25, 0.1, 0.1, 0.05])),
         causal=bool(rng.random() < 0.3), drop=bool(rng.random() < 0.3),
         exact=bool(rng.random() < 0.2), dense=bool(rng.random() < 0.12),
         seed=int(rng.integers(1 << 32)))
 
 
 def grouped(job: Job, before: Job, rng) -> Job:
-    """The job with the K and V of the one before; mostly with its queries' number and mask."""
+    """The job with the K and V of the one before, often with its lengths and mask."""
     l_q = before.q.shape[0] if rng.random() < 0.5 else job.q.shape[0]
     valid_q = before.valid_q if l_q == before.q.shape[0] else min(job.valid_q, l_q)
     return replace(job, q=np.resize(job.q, (l_q, before.d)), k=before.k, v=before.v, same_kv=True,
                    valid_q=valid_q, causal=before.causal if rng.random() < 0.8 else job.causal,
-                   valid_kv=before.valid_kv if rng.random() < 0.9 else before.l_kv)
+                   valid_kv=before.valid_kv if rng.random() < 0.5 else _valid(before.l_kv, rng))
 
 
 def random_jobs(config: Config, count: int, seed: int) -> list[Job]:

@@ -2,10 +2,11 @@
 """A full-width multiplier that is also four integer or two fraction multipliers."""
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
+from hw.repeated import Repeated
 
 __all__ = ["ComposableMultiplier", "add_sub", "digit_layout", "multiply"]
 
@@ -37,7 +38,7 @@ def add_sub(a, b, subtract):
     return (Cat(C(1, 1), a) + Cat(subtract, Mux(subtract, ~b, b)))[1 : width + 1].as_signed()
 
 
-class ComposableMultiplier(wiring.Component):
+class ComposableMultiplier(Repeated):
     """One W x W product, or the sum of four digit products, per cycle; latency 3.
 
     Four digit multipliers serve every phase of HDP::
@@ -83,9 +84,9 @@ class ComposableMultiplier(wiring.Component):
             "full": In(1),
             "o": Out(signed(2 * config.width + 1)),
             "o_sign": Out(1),
-        })
+        }, config=config)
 
-    def elaborate(self, platform):
+    def build(self):
         m = Module()
         products, signs = [], []
         for u in range(4):

@@ -159,9 +159,6 @@ class Array(wiring.Component):
             for u, source in enumerate(sources):
                 m.d.sync += [target[u].mag.eq(source[:-1]), target[u].sign.eq(source[-1])]
 
-        def values(word):
-            return [value.as_value() for value in word]
-
         def words(i_word, f_word):
             """Digits per mode: fraction (I and F) and full (I and F)."""
             return (_pick(i_word, ops.chunk, 2 * t), _pick(f_word, ops.chunk, 2 * t),
@@ -173,11 +170,14 @@ class Array(wiring.Component):
 
         group, dims = self._config.group, integer_dims(self._config)
         for r in range(2):
-            q_word, k_words = values(ops.q_i[r]), [values(word) for word in list(ops.k_i)[r::2]]
+            q_word = self._split(m, ops.q_i[r], f"q_i_{r}")
+            k_words = [self._split(m, ops.k_i[b], f"k_i_{b}") for b in range(r, 2 * group, 2)]
             q_i = _pick(q_word, ops.chunk, dims) * group
             k_i = sum((_pick(word, ops.chunk, dims) for word in k_words), [])
-            q_fi, q_ff, q_ui, q_uf = words(q_word, values(ops.q_f[r]))
-            k_fi, k_ff, k_ui, k_uf = words(self._own_keys(m, k_words, r), values(ops.k_f[r]))
+            q_fi, q_ff, q_ui, q_uf = words(q_word, self._split(m, ops.q_f[r], f"q_f_{r}"))
+            k_fi, k_ff, k_ui, k_uf = words(self._own_keys(m, k_words, r),
+                                           self._split(m, ops.k_f[r], f"k_f_{r}"))
+            v = self._split(m, ops.v[r], f"v_{r}")
             for n in range(t):
                 with m.Switch(self.mode):
                     with m.Case(Mode.INTEGER):
@@ -196,9 +196,17 @@ class Array(wiring.Component):
                     with m.Case(Mode.VALUE):
                         for k in range(2):
                             assign(x[r][k][n], halves(self._weight(r, k)) * 2)
-                        high, low = halves(ops.v[r][n])
+                        high, low = halves(data.View(digit_layout(self._config.width), v[n]))
                         assign(y[r][n], [high, high, low, low])
         return x, y
+
+    @staticmethod
+    def _split(m, word, name):
+        """The elements of an array as signals; slices of a wide word cost an emission minutes."""
+        elements = [Signal(len(value.as_value()), name=f"{name}_{n}")
+                    for n, value in enumerate(word)]
+        m.d.comb += [element.eq(value) for element, value in zip(elements, word, strict=True)]
+        return elements
 
     def _own_keys(self, m, words, r):
         """The word of K_I of the block of an operation that has only one."""

@@ -32,6 +32,7 @@ from hw.hdp.scheduler import Scheduler
 from hw.hdp.score_adder import ScoreAdder
 from hw.hdp.sparsity import SparsityEngine
 from hw.hdp.value_pass import ValuePass
+from hw.repeated import Repeated
 from hw.shell.bursts import request_layout
 from hw.shell.descriptor import descriptor_layout
 from hw.shell.reader import read_beat_layout
@@ -43,7 +44,7 @@ __all__ = ["HdpCore"]
 LAST_ROWS = 3       # of a head, in which the operands of the next one are loaded
 
 
-class HdpCore(wiring.Component):
+class HdpCore(Repeated):
     """Works off heads in order, two at a time.
 
     Each stage runs through the heads at its own pace; a head is in one of two banks of the operand
@@ -77,7 +78,6 @@ class HdpCore(wiring.Component):
     """
 
     def __init__(self, *, config: Config):
-        self._config = config
         tag = tag_layout().size
         super().__init__({
             "job": In(stream.Signature(descriptor_layout(config))),
@@ -89,9 +89,9 @@ class HdpCore(wiring.Component):
             "failed": Out(1),
             **({"hungry": Out(1)} if config.cores > 1 else {}),
             "occupancy": Out(len(OCCUPANCY)),
-        })
+        }, config=config)
 
-    def elaborate(self, platform):
+    def build(self):
         m = Module()
         config = self._config
         m.submodules.scheduler = self.scheduler = Scheduler(config=config)

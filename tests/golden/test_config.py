@@ -19,7 +19,7 @@ def fits_signed(value, bits):
 
 
 def test_presets():
-    assert preset_names() == ["hdp_edge", "hdp_quad", "hdp_tiny", "hdp_w12"]
+    assert preset_names() == ["hdp_edge", "hdp_quad", "hdp_server", "hdp_tiny", "hdp_w12"]
     assert [config.name for config in PRESETS] == preset_names()
     edge, quad = PRESETS[:2]
     assert (edge.width, edge.frac, edge.taps, edge.d_max, edge.l_max) == (8, 4, 8, 64, 512)
@@ -74,8 +74,8 @@ def test_bad_files_say_what_is_wrong(tmp_path, text, message):
 
 def test_unknown_and_unreadable(tmp_path):
     with pytest.raises(ConfigError, match=re.escape(
-            "config must be a TOML file or one of hdp_edge, hdp_quad, hdp_tiny, hdp_w12, "
-            "not 'hdp_huge'")):
+            "config must be a TOML file or one of hdp_edge, hdp_quad, hdp_server, "
+            "hdp_tiny, hdp_w12, not 'hdp_huge'")):
         load_config("hdp_huge")
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_config(tmp_path / "none.toml")

