@@ -3,7 +3,8 @@
 
 A head's operands lie in five *planes*, each a run of rows without gaps. A row starts on an AXI
 beat; elements are packed little-endian from its first bit, dimension 0 first, and the rest of its
-last beat is zero.
+last beat is zero. Where a beat holds a row of both parts of q_f, the signs (of ``row_dims``
+dimensions) lie below |F| in the same beat.
 
 ====== ======================================================================= =================
 plane  a row holds                                                             container bits
@@ -31,7 +32,7 @@ __all__ = [
     "Status", "build_image", "held_planes", "planes_read", "read_results",
 ]
 
-VERSION = 2
+VERSION = 3
 DESCRIPTOR_BYTES = 64
 STATUS_BYTES = 64
 WORDS = 16
@@ -99,25 +100,36 @@ class Layout:
         """Container of a V code."""
         return _container(self.config.width)
 
+    @property
+    def row_dims(self) -> int:
+        """Dimensions that the longest row has room for: a power of two."""
+        return 1 << (self.config.d_max - 1).bit_length()
+
+    @property
+    def signs_beside(self) -> bool:
+        """Signs and |F| of a row share a beat."""
+        return self.row_dims * (1 + self.f_bits) <= self.beat_bits
+
     def _beats(self, bits: int) -> int:
         return -(-bits // self.beat_bits)
 
     def row_beats(self, plane: str, d: int) -> int:
         """Beats of a row of plane ``i``, ``f``, ``v`` or ``out`` with d dimensions."""
         if plane == "f":
-            return self._beats(d) + self._beats(d * self.f_bits)
+            return 1 if self.signs_beside else self._beats(d) + self._beats(d * self.f_bits)
         bits = {"i": self.i_bits, "v": self.v_bits, "out": self.config.out_width}[plane]
         return self._beats(d * bits)
 
     def row_bytes(self, plane: str, d: int) -> int:
         return self.row_beats(plane, d) * self.beat_bytes
 
-    def _pack(self, values, bits: int) -> np.ndarray:
-        """(rows, d) integers as (rows, bytes), each in ``bits`` bits, rows padded to beats."""
+    def _pack(self, values, bits: int, unit: int | None = None) -> np.ndarray:
+        """(rows, d) integers as (rows, bytes), each in ``bits`` bits; rows are padded to ``unit``
+        bytes, a beat by default."""
         u = np.asarray(values, np.int64) & ((1 << bits) - 1)
         planes = ((u[..., None] >> np.arange(bits)) & 1).astype(np.uint8)
         rows = np.packbits(planes.reshape(len(u), -1), axis=1, bitorder="little")
-        return np.pad(rows, ((0, 0), (0, -rows.shape[1] % self.beat_bytes)))
+        return np.pad(rows, ((0, 0), (0, -rows.shape[1] % (unit or self.beat_bytes))))
 
     def pack_i(self, codes) -> np.ndarray:
         """Integer plane of codes (rows, d)."""
@@ -126,8 +138,12 @@ class Layout:
     def pack_f(self, codes) -> np.ndarray:
         """Sign and fraction plane of codes (rows, d)."""
         fraction = np.abs(self.config.format.split(codes)[1])
-        signs = self._pack(np.asarray(codes) < 0, 1)
-        return np.concatenate([signs, self._pack(fraction, self.f_bits)], axis=1)
+        negative = np.asarray(codes) < 0
+        if self.signs_beside:
+            signs = self._pack(negative, 1, self.row_dims // 8)
+            rest = self._pack(fraction, self.f_bits, self.beat_bytes - signs.shape[1])
+            return np.concatenate([signs, rest], axis=1)
+        return np.concatenate([self._pack(negative, 1), self._pack(fraction, self.f_bits)], axis=1)
 
     def pack_v(self, codes) -> np.ndarray:
         return self._pack(codes, self.v_bits)

@@ -42,8 +42,7 @@ def beat_dims(config: Config) -> tuple[int, int, int]:
     Of a beat that is wider than the longest row only the part that a row can fill.
     """
     layout = Layout(config)
-    most = 1 << (config.d_max - 1).bit_length()
-    return tuple(min(most, config.axi_data_width // bits)
+    return tuple(min(layout.row_dims, config.axi_data_width // bits)
                  for bits in (layout.i_bits, layout.f_bits, layout.v_bits))
 
 
@@ -116,7 +115,8 @@ class Loader(wiring.Component):
         """Beats of sign bits and, after them, of elements in a row of a plane."""
         is_i = (plane == Plane.Q_I) | (plane == Plane.K_I)
         is_f = (plane == Plane.Q_F) | (plane == Plane.K_F)
-        signs = Mux(is_f, chunks(d8, self._config.axi_data_width), 0)
+        beside = Layout(self._config).signs_beside
+        signs = Mux(is_f & ~beside, chunks(d8, self._config.axi_data_width), 0)
         elements = Mux(is_i, chunks(d8, self._i_dims),
                        Mux(is_f, chunks(d8, self._f_dims), chunks(d8, self._v_dims)))
         return signs, elements
@@ -178,11 +178,10 @@ class Loader(wiring.Component):
         ]
         self._convert(m, beat.data, take, is_sign, index)
 
-    def _convert(self, m, bits, take, is_sign, index):
-        config = self._config
-        layout = Layout(config)
-        sign_beats = -(-config.d_max // config.axi_data_width)
-        sign_bits = min(config.axi_data_width, 1 << (config.d_max - 1).bit_length())
+    def _signs(self, m, bits, take, is_sign, index):
+        """Sign bits of a row, those of the beat that comes now at the low end."""
+        sign_beats = -(-self._config.d_max // self._config.axi_data_width)
+        sign_bits = min(self._config.axi_data_width, Layout(self._config).row_dims)
         signs = Signal(sign_beats * sign_bits)
         with m.If(take):
             with m.If(is_sign):
@@ -190,8 +189,18 @@ class Loader(wiring.Component):
                                               sign_bits).eq(bits)
             with m.Else():
                 m.d.sync += signs.eq(signs >> self._f_dims)
+        return signs
 
-        def elements(dims, container, width):
+    def _convert(self, m, bits, take, is_sign, index):
+        config = self._config
+        layout = Layout(config)
+        mags = bits
+        if layout.signs_beside:
+            signs, mags = bits[: layout.row_dims], bits[layout.row_dims :]
+        else:
+            signs = self._signs(m, bits, take, is_sign, index)
+
+        def elements(dims, container, width, bits=bits):
             return [bits[n * container : n * container + width] for n in range(dims)]
 
         def sign_magnitude(target, code):
@@ -200,7 +209,7 @@ class Loader(wiring.Component):
 
         for n, code in enumerate(elements(self._i_dims, layout.i_bits, config.int_width)):
             sign_magnitude(self.i[n], code)
-        for n, mag in enumerate(elements(self._f_dims, layout.f_bits, config.frac)):
+        for n, mag in enumerate(elements(self._f_dims, layout.f_bits, config.frac, mags)):
             m.d.sync += [self.f[n].mag.eq(mag), self.f[n].sign.eq(signs[n])]
         for n, code in enumerate(elements(self._v_dims, layout.v_bits, config.width)):
             sign_magnitude(self.v[n], code)

@@ -9,7 +9,7 @@ from sim.cache import ROOT
 from sim.mutate import CAUGHT, SURVIVED, Outcome, check_table, mutated_tree
 from sim.mutations import MUTATIONS, Mutation
 
-FINE = Mutation("golden/memory.py", "VERSION = 2", "VERSION = 3", "another version")
+FINE = Mutation("golden/memory.py", "VERSION = 3", "VERSION = 4", "another version")
 
 
 def test_the_table_fits_the_sources():
@@ -61,7 +61,7 @@ def test_verdicts(monkeypatch, code, verdict, message):
     seen = _process(monkeypatch, code, "first\nmiddle\nlast\n")
     outcome = mutate.try_mutation(FINE)
     assert (outcome.verdict, outcome.message) == (verdict, message)
-    assert "VERSION = 3" in seen["text"]
+    assert "VERSION = 4" in seen["text"]
     assert seen["env"]["PYTHONPATH"] == str(seen["cwd"])
     assert not seen["cwd"].exists()
 

@@ -157,7 +157,8 @@ def test_planes(config, stall_in, stall_out):
     assert got == [write for load in loads for write in load.writes()]
     expected = []
     for load, bad in zip(loads, errors, strict=True):
-        signs = -(-load.codes.shape[1] // config.axi_data_width) if load.kind == "f" else 0
+        apart = load.kind == "f" and not Layout(config).signs_beside
+        signs = -(-load.codes.shape[1] // config.axi_data_width) if apart else 0
         for place, error in enumerate(bad):
             last = place == len(bad) - 1
             expected.append((load.tag, int(error), int(last), load.tag if last else None,
