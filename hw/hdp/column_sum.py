@@ -36,8 +36,6 @@ class ColumnSum(wiring.Component):
         cycle.
     add_en, add_bank, add_dimension, add_sum : In
         Replaces as many running sums.
-    add_ready : Out(1)
-        The sums are replaced, if ``add_en``; without it a beat goes first.
     """
 
     def __init__(self, *, config: Config):
@@ -60,7 +58,6 @@ class ColumnSum(wiring.Component):
             "add_bank": In(1),
             "add_dimension": In(range(config.d_max)),
             "add_sum": In(sums),
-            "add_ready": Out(1),
         })
 
     def elaborate(self, platform):
@@ -71,38 +68,39 @@ class ColumnSum(wiring.Component):
         word_bits = max(1, (self._words - 1).bit_length())
         width = self._config.column_sum_width
 
-        def address(running, bank, word):
-            return Cat(Cat(word, C(0, word_bits))[:word_bits], bank, running)
+        def address(bank, word):
+            return Cat(Cat(word, C(0, word_bits))[:word_bits], bank)
 
         # The beat waits a cycle while the sums so far are read.
         en, row0, counts = Signal(), Signal(), Signal()
-        where = Signal(word_bits + 2)
+        where = Signal(word_bits + 1)
         beat = Signal.like(self.load_data)
         m.d.sync += [
             en.eq(self.load_en),
-            where.eq(address(C(0, 1), self.load_bank, self.load_beat)),
+            where.eq(address(self.load_bank, self.load_beat)),
             row0.eq(self.load_row == 0),
             counts.eq(self.load_row < self.base),
             beat.eq(self.load_data),
         ]
-        m.d.comb += self.add_ready.eq(~en)
         sums = []
         for n in range(self._lanes):
-            mem = memory.Memory(shape=signed(width), depth=4 << word_bits, init=[])
-            m.submodules[f"lane_{n}"] = mem
-            write = mem.write_port()
-            old, read = mem.read_port(domain="comb"), mem.read_port(domain="comb")
+            m.submodules[f"loaded_{n}"] = loaded = memory.Memory(
+                shape=signed(width), depth=2 << word_bits, init=[])
+            m.submodules[f"running_{n}"] = running = memory.Memory(
+                shape=signed(width), depth=2 << word_bits, init=[])
+            load, add = loaded.write_port(), running.write_port()
+            old = loaded.read_port(domain="comb")
+            reads = [loaded.read_port(domain="comb"), running.read_port(domain="comb")]
             m.d.comb += [
-                old.addr.eq(where),
-                read.addr.eq(address(self.running, self.bank, self.dimension[lane_bits:])),
-                write.addr.eq(Mux(en, where, address(C(1, 1), self.add_bank,
-                                                     self.add_dimension[lane_bits:]))),
-                write.data.eq(Mux(en, Mux(row0, 0, old.data) + Mux(counts, beat[n], 0),
-                                  self.add_sum[n % group])),
-                write.en.eq(en | (self.add_en & (self.add_dimension[group_bits:lane_bits]
-                                                 == n // group))),
+                old.addr.eq(where), load.addr.eq(where), load.en.eq(en),
+                load.data.eq(Mux(row0, 0, old.data) + Mux(counts, beat[n], 0)),
+                add.addr.eq(address(self.add_bank, self.add_dimension[lane_bits:])),
+                add.data.eq(self.add_sum[n % group]),
+                add.en.eq(self.add_en
+                          & (self.add_dimension[group_bits:lane_bits] == n // group)),
+                *(read.addr.eq(address(self.bank, self.dimension[lane_bits:])) for read in reads),
             ]
-            sums.append(read.data)
+            sums.append(Mux(self.running, reads[1].data, reads[0].data))
         which = self.dimension[group_bits:lane_bits]
         m.d.comb += [self.sum[i].eq(Array(sums[i::group])[which]) for i in range(group)]
         return m

@@ -12,7 +12,7 @@ from hw.softmax.normalise import NormaliseLane
 
 __all__ = ["CHUNKS", "RowOutput", "output_row_layout"]
 
-CHUNKS = 4      # chunks that may wait between the array and the normaliser
+CHUNKS = 8      # chunks that may wait between the array and the normaliser
 SPAN = 8        # words: a row is whole spans of them; a beat is part of one, one, or several
 
 
@@ -63,8 +63,6 @@ class RowOutput(wiring.Component):
         The column sums from there on, in the same cycle.
     add_en, add_bank, add_dimension, add_sum : Out
         Column sums grow by the keys of this row.
-    add_ready : In(1)
-        They are written in this cycle; without it ``add_en`` waits, and the pipeline with it.
     o : Out(2 streams of a beat)
         Output rows of the first and of the second query, in the packing of the ``out`` plane.
     """
@@ -92,7 +90,6 @@ class RowOutput(wiring.Component):
             "add_bank": Out(1),
             "add_dimension": Out(range(config.d_max)),
             "add_sum": Out(column_sum),
-            "add_ready": In(1),
             "o": Out(stream.Signature(config.axi_data_width)).array(2),
         })
 
@@ -200,9 +197,7 @@ class RowOutput(wiring.Component):
                     seen = [Mux(first.row.sees[2 * q + k], first.v[k][i], 0) for k in range(2)]
                     m.d.sync += second.sum[q][i].eq(first.sum[i] + (seen[0] + seen[1]))
         self._feed(m, en, second)
-        room_ready = Signal()
-        self._pack(m, en, room_ready, second.last)
-        m.d.comb += en.eq(room_ready & (self.add_ready | ~self.add_en))
+        self._pack(m, en, second.last)
 
     def _feed(self, m, en, second):
         row = second.row
@@ -215,7 +210,7 @@ class RowOutput(wiring.Component):
                     lane.p.eq(row.p[q]), lane.r.eq(row.r[q]), lane.empty.eq(row.empty[q]),
                 ]
 
-    def _pack(self, m, en, room_ready, row_last):
+    def _pack(self, m, en, row_last):
         """Words into beats, beats into a queue per query that holds a whole row and more.
 
         ``row_last`` enters the lanes with the last dimensions of a row.
@@ -251,7 +246,7 @@ class RowOutput(wiring.Component):
                 queue.r_en.eq(self.o[q].ready),
             ]
             room.append(queue.w_rdy)
-        m.d.comb += room_ready.eq(room[0] & room[1])
+        m.d.comb += en.eq(room[0] & room[1])
 
     def _span(self, m, en, row_last, full, beat_full):
         """Which span of its beat is ``full``, and whether the beat is: it ends with its row."""

@@ -126,7 +126,7 @@ class _Array:
             ctx.set(dut.fetch, [_digits(x) for x in (noise if chunk is None else chunk[1])])
 
     async def run(self, ctx):
-        """The pair of keys comes with its chunk or up to four chunks ahead."""
+        """The pair of keys comes with its chunk or up to CHUNKS chunks ahead."""
         begun = given = taken = 0
         while taken < len(self.chunks):
             fetch = value = None
@@ -167,7 +167,7 @@ class _Bench(Elaboratable):
             write.addr.eq(Cat(dut.add_dimension, dut.add_bank, 1)
                           >> (self.group - 1).bit_length()),
             write.data.eq(dut.add_sum),
-            write.en.eq(dut.add_en & dut.add_ready),
+            write.en.eq(dut.add_en),
         ]
         return m
 
@@ -233,7 +233,6 @@ def _run(config, heads, seed, stall_in=0.0, stall_out=0.0, in_turn=False, held=(
     async def surroundings(ctx):
         nonlocal cycles, chunks
         while True:
-            ctx.set(dut.add_ready, rng.random() >= stall_out)
             _, _, strobe = await ctx.tick().sample(dut.chunk_taken)
             cycles += 1
             chunks += strobe and cycles <= max(held)

@@ -280,12 +280,12 @@ def test_an_operation_per_cycle():
 
 def test_chunks_wait_for_the_output():
     """Without a chunk worked off, CHUNKS chunks come and no more."""
-    config = CONFIGS[0]
+    config = CONFIGS[0].model_copy(update={"d_max": 32})     # 16 chunks
     bench = _Bench(config)
     dut = bench.dut
 
     async def body(ctx):
-        bench.load(ctx, 0, _Head(4, 4, 0, 1, 2), 1)
+        bench.load(ctx, 0, _Head(4, 4, 0, 1, 4), 1)
         ctx.set(dut.row.ready, 1)
         ctx.set(dut.op.ready, 1)
         await send(ctx, dut.result, [{"count": 2}])
