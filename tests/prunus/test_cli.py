@@ -183,6 +183,25 @@ def test_verilator_backend(capfd, tmp_path, monkeypatch):
     assert_array_equal(arrays["out"], [r.out for r in golden(Options())[1]])
 
 
+def test_several_cores_get_the_longest_heads_first(capfd, tmp_path, monkeypatch):
+    rng = np.random.default_rng(1)
+    q, k, v = (rng.integers(-128, 128, (4, 10, 8)) for _ in range(3))
+    np.savez(tmp_path / "in.npz", q=q, k=k, v=v, scale=0.001, valid_q=[3, 10, 7, 9],
+             valid_kv=[10, 10, 10, 2])
+    tables = []
+
+    def simulate(jobs, config, progress):
+        tables.append([job.valid_q for job in jobs])
+        return simulation(jobs, config)
+
+    fake_simulator(monkeypatch, simulate)
+    outs = [run(capfd, tmp_path, "--backend", "verilator", "--config", config,
+                source=tmp_path / "in.npz")[1]["out"] for config in ("hdp_edge", "hdp_quad")]
+    assert tables == [[3, 10, 7, 9], [10, 7, 3, 9]]
+    assert_array_equal(*outs)
+    assert not outs[0][0, 3:].any() and outs[0][1, 9].any()
+
+
 def test_a_failed_simulation_is_one_line(capfd, tmp_path, monkeypatch):
     def fail(jobs, config, progress):
         raise module.SimulationError("no answer in time")
