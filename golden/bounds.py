@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lower bounds on cycles: every multiplier busy in every cycle (spec: HDP section 6)."""
+"""Lower bounds on cycles: of the multipliers (spec: HDP section 6) and of the bus."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,8 +9,9 @@ import numpy as np
 
 from .config import Config
 from .hdp import HeadResult, Job, visible_limits
+from .memory import Layout, held_planes
 
-__all__ = ["Work", "bound_cycles"]
+__all__ = ["Work", "bound_cycles", "bus_cycles"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,20 @@ class Work:
 
 
 def bound_cycles(jobs, results, config: Config) -> int:
-    """Cycles that a table of jobs needs at least on all cores, rounded up once for all."""
+    """Cycles that a table of jobs needs at least on all cores with every multiplier busy in every
+    cycle, rounded up once for all."""
     return ceil(sum(Work.of(j, r).cycles(config.all_multipliers)
                     for j, r in zip(jobs, results, strict=True)))
+
+
+def bus_cycles(jobs, results, config: Config) -> int:
+    """Cycles that a table of jobs needs at least on the bus, a beat per cycle in each direction.
+
+    The greater of this and :func:`bound_cycles` is the roofline.
+    """
+    layout = Layout(config)
+    held = held_planes(jobs, [result.head_kept for result in results])
+    read = sum(layout.read_bytes(job, result.head_kept, planes)
+               for job, result, planes in zip(jobs, results, held, strict=True))
+    written = sum(layout.write_bytes(job) for job in jobs)
+    return max(read, written) // layout.beat_bytes

@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from golden.bounds import Work
+from golden.bounds import Work, bus_cycles
 from golden.config import Config, ConfigError, load_config
 from golden.hdp import HeadResult, Job
+from golden.order import longest_first
 
 from .compare import MismatchError, check
 from .jobs import Recipe, build
@@ -37,6 +38,9 @@ class Scaling:
         goes in turn to the core that is free first.
     bus : float
         The part of the cycles in which the read data bus was busy.
+    roof : float
+        The greatest speed-up that the bus allows: cycles on one core over the beats that the busier
+        direction of the bus needs, at most ``cores``.
     """
 
     heads: int
@@ -45,6 +49,7 @@ class Scaling:
     speedup: float
     balance: float
     bus: float
+    roof: float
 
     @property
     def efficiency(self) -> float:
@@ -89,8 +94,10 @@ def measure(tables: Sequence[Sequence[Job]], config: Config,
             single = rows[n].cycles if count > 1 else cycles
             beats = simulation.registers["read_bytes"] * 8 // config.axi_data_width
             work = [Work.of(job, result) for job, result in zip(jobs, results, strict=True)]
+            roof = min(count, single / bus_cycles(jobs, results, variant))
             rows.append(Scaling(heads=len(jobs), cores=count, cycles=cycles, bus=beats / cycles,
-                                speedup=single / cycles, balance=_balance(work, count)))
+                                speedup=single / cycles, balance=_balance(work, count),
+                                roof=roof))
     return rows
 
 
@@ -104,6 +111,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
                         help="heads of a table; several tables may be given")
     parser.add_argument("--shortest", type=int, default=8,
                         help="least length of a head; with the greatest all are equal")
+    parser.add_argument("--as-they-come", action="store_true",
+                        help="leave heads in their random order, not the longest first")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--cores", type=int, nargs="+", default=list(CORES), choices=CORES)
@@ -131,6 +140,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     tables = [uneven_jobs(options.config, heads, options.seed, options.shortest)
               for heads in options.heads]
+    if not options.as_they_come:
+        tables = [[jobs[n] for n in longest_first(jobs)] for jobs in tables]
     try:
         rows = measure(tables, options.config, options.cores)
     except (MismatchError, SimulationError) as err:
@@ -140,10 +151,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         print(json.dumps([{**asdict(row), "efficiency": row.efficiency} for row in rows], indent=2))
         return 0
-    print("heads  cores  cycles  speed-up  of ideal  balance  read bus")
+    print("heads  cores     cycles  speed-up   roof  of ideal  balance  read bus")
     for row in rows:
-        print(f"{row.heads:5}  {row.cores:5}  {row.cycles:6}  {row.speedup:7.2f}x  "
-              f"{row.efficiency:8.1%}  {row.balance:7.1%}  {row.bus:8.1%}")
+        print(f"{row.heads:5}  {row.cores:5}  {row.cycles:9}  {row.speedup:7.2f}x  "
+              f"{row.roof:4.1f}x  {row.efficiency:8.1%}  {row.balance:7.1%}  {row.bus:8.1%}")
     return 0
 
 

@@ -4,7 +4,7 @@
 import re
 from collections.abc import Callable, Sequence
 
-from golden.bounds import bound_cycles
+from golden.bounds import bound_cycles, bus_cycles
 from golden.config import Config
 from golden.cycles import predict_cycles
 from golden.registers import constants
@@ -51,6 +51,7 @@ def figures(case: Case, config: Config, runs: Sequence, golden: Sequence) -> dic
                         sum(r.blocks_total for r in golden[0])),
         "heads_pruned": sum(not r.head_kept for r in golden[0]),
         "cycles": cycles, "bound": bound, "utilisation": bound / cycles,
+        "bus_bound": bus_cycles(jobs, golden[0], config),
         "model_cycles": model, "model_error": model / cycles - 1,
         "cycles_per_head": cycles / len(jobs),
         "over_bound_per_head": (cycles - bound) / len(jobs),

@@ -20,8 +20,9 @@ specification's.
 
 - **kappa**: blocks that the masks keep, of all visible ones.
 - **cycles**: from the doorbell to the last write response, all heads together. **bound**: every
-  multiplier busy in every cycle (`golden/bounds.py`). **use**: bound / cycles. **over / head**:
-  cycles beyond the bound, per head.
+  multiplier busy in every cycle (`golden/bounds.py`). **use**: bound / cycles. **bus**: beats that
+  the busier direction of the bus needs at least; where they are more than the bound, they are the
+  limit. **over / head**: cycles beyond the bound, per head.
 - **model**: cycles that `golden/cycles.py` predicts without the RTL. **model error**: over what the
   RTL takes, marked with **!** beyond 5%.
 - **\\*_slots**: cycles in which the array ran that phase. **idle_\\***: cycles in which it did not,
@@ -82,7 +83,7 @@ def columns() -> list[Column]:
     """All columns."""
     shape, kappa, clock = brief()[:4], brief()[4], brief()[5:8]
     return [
-        *shape, kappa, _plain("pruned", "heads_pruned"), *clock,
+        *shape, kappa, _plain("pruned", "heads_pruned"), *clock, _plain("bus", "bus_bound"),
         _plain("cycles / head", "cycles_per_head", ",.0f"),
         _plain("over / head", "over_bound_per_head", ",.0f"),
         _plain("model", "model_cycles"), _error("model error", "model_error"), *_counters(),

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cycle bounds against the closed formulas for whole heads, and a count by hand for others."""
 
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 
 import pytest
 
 from golden import hdp
-from golden.bounds import Work, bound_cycles
+from golden.bounds import Work, bound_cycles, bus_cycles
 from golden.config import load_config
 from tests.golden.slow import sees
 from tests.golden.test_hdp import random_job
@@ -37,6 +38,18 @@ def test_cores_share_the_work():
     products = sum(Work.of(*pair).cycles(1) for pair in pairs)
     assert quad.multipliers == EDGE.multipliers
     assert bound_cycles(jobs, results, quad) == ceil(products / (4 * EDGE.multipliers))
+
+
+def test_the_busier_direction_of_the_bus():
+    """Beats of 8 bytes: 64 bytes of descriptor or record, rows of 32, 40, 64 and 128 bytes."""
+    job, result = run()
+    read = 64 + 32 * (2 * 32 + 2 * 40 + 64)
+    assert bus_cycles([job] * 3, [result] * 3, EDGE) == 3 * read // 8
+    shared = replace(job, same_kv=True)
+    assert bus_cycles([job, shared], [result] * 2, EDGE) == (read + 64 + 32 * (32 + 40)) // 8
+    pruned = replace(job, tau_head=2**32 - 1)
+    assert bus_cycles([pruned] * 2, [hdp.head(pruned, EDGE)] * 2, EDGE) == 2 * (
+        64 + 32 * 128) // 8
 
 
 def test_dense_formula():

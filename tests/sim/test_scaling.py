@@ -46,16 +46,16 @@ def test_table(monkeypatch, capsys):
         assert (config.name, config.l_max) == ("hdp_tiny_l64_axi256", 64)
         assert max(job.l_q for job in jobs) > TINY.l_max
         return [Scaling(heads=heads, cores=n, cycles=1000 // n, speedup=0.9 * n, balance=0.95,
-                        bus=0.25) for n in cores for heads in (12, 5)]
+                        bus=0.25, roof=0.95 * n) for n in cores for heads in (12, 5)]
 
     monkeypatch.setattr(scaling, "measure", measured)
     assert main(["--heads", "12", "5", "--axi", "256", "--l-max", "64", "--cores", "1", "4"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["heads", "cores", "cycles", "speed-up", "of", "ideal", "balance",
-                                "read", "bus"]
+    assert lines[0].split() == ["heads", "cores", "cycles", "speed-up", "roof", "of", "ideal",
+                                "balance", "read", "bus"]
     assert [line.split()[:3] for line in lines[1:]] == [
         ["5", "1", "1000"], ["5", "4", "250"], ["12", "1", "1000"], ["12", "4", "250"]]
-    assert lines[2].split() == ["5", "4", "250", "3.60x", "90.0%", "95.0%", "25.0%"]
+    assert lines[2].split() == ["5", "4", "250", "3.60x", "3.8x", "90.0%", "95.0%", "25.0%"]
     assert main(["--heads", "12", "5", "--axi", "256", "--l-max", "64", "--cores", "1", "4",
                  "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
