@@ -43,6 +43,9 @@ class Config(BaseModel):
         Exponentials per cycle in a core.
     output_lanes : int
         Dimensions of two queries that are normalised per cycle, at most ``taps``.
+    keep_integer_scores : bool
+        Integer scores wait for the mask of their row, so that kept blocks need fraction products
+        only; without that memory they are computed again, as full products.
     axi_data_width : int
         Bits of an AXI4 beat.
     cores : int
@@ -60,6 +63,7 @@ class Config(BaseModel):
     multipliers: Literal[8, 16, 32, 64, 128, 256] = 32
     softmax_lanes: Literal[1, 2, 4] = 2
     output_lanes: Literal[1, 2, 4] = 2
+    keep_integer_scores: bool = True
     axi_data_width: Literal[64, 128, 256, 512] = 64
     cores: Literal[1, 2, 4, 8] = 1
 

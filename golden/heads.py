@@ -62,8 +62,8 @@ class Head:
         The scheduler may load it.
     decided, known_kept : bool
         Whether it is kept is known; it is.
-    near_end : bool
-        The integer pass is, or there is none.
+    past_half : bool
+        The integer pass is in the second half of its rows, or there is none.
     fetched : bool
         Fetch upon mask has begun it or passed it over.
     """
@@ -83,7 +83,7 @@ class Head:
         self.seen = self.fetched = False
         self.integer_loaded = self.fraction_loaded = self.v_loaded = False
         self.decided = self.known_kept = False
-        self.near_end = self.idle or job.dense
+        self.past_half = self.idle or job.dense
         self.theta = self.masked_rows = 0
 
     def _rows(self, group: int) -> list[Row]:

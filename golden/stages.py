@@ -21,10 +21,9 @@ __all__ = ["BANKS", "Core"]
 
 # Sizes.
 BANKS = 2                  # heads in a core (Scheduler)
-LAST_ROWS = 3              # of a head, in which a core is hungry for another (HdpCore)
 ROWS = 4                   # rows of blocks between two stages (hw/hdp/ring.py)
 KEPT_AHEAD = 8             # kept blocks found before the array takes them (MaskScanner)
-CHUNKS = 4                 # chunks of P.V between array and normaliser (RowOutput)
+CHUNKS = 8                 # chunks of P.V between array and normaliser (RowOutput)
 
 # Cycles, as the docstrings of the blocks give them.
 ACCEPTED = 2               # Scheduler: a job to its first command
@@ -77,7 +76,6 @@ class Core:
         self._token = 0                         # when the last one comes
         self._weights_taken: int | None = 0     # when, unless they are being made
         self._taken = deque([0] * CHUNKS, maxlen=CHUNKS)   # chunks, by the normaliser
-        self._v_loads: deque[tuple[int, int]] = deque()    # from when to when
         for stage in (self._load, self._integer_pass, self._sparsity, self._fetch, self._issue,
                       self._softmax, self._value_pass, self._result_writer):
             clock.start(stage())
@@ -86,7 +84,7 @@ class Core:
     def hungry(self) -> bool:
         """It has one job and can do with a second one, as an only core always can."""
         return 0 < self.jobs < BANKS and (
-            self._config.cores == 1 or self._heads[-1].near_end)
+            self._config.cores == 1 or self._heads[-1].past_half)
 
     def accept(self, head: Head) -> None:
         self.jobs += 1
@@ -128,14 +126,14 @@ class Core:
                 head, front = self._heads[front], front + 1
                 planes = ("k_i", "q_i") if not head.idle else ()
                 head.integer_loaded = not planes
+                if planes and (head.job.dense or head.job.tau_head == 0):
+                    head.decide(True)
             yield COMMAND
             for plane in planes:
                 if plane not in head.held:
                     yield REQUEST
                     end = yield from self._reads.request(head.beats[plane])
                     self._clock.at(end + LOADED, partial(self._loaded, head, plane))
-                    if plane == "v":
-                        self._v_loads.append((end - head.beats[plane], end))
                 yield COMMAND
 
     @staticmethod
@@ -152,11 +150,11 @@ class Core:
     def _integer_head(self, head: Head) -> Process:
         yield lambda: head.integer_loaded
         yield START
+        if head.idle:
+            head.decide(False)
         if head.idle or head.job.dense:
-            head.decide(head.kept)
+            head.past_half = True
             return
-        if head.job.tau_head == 0:
-            head.decide(True)
         yield WALKER
         for row in head.rows:
             began = self._clock.now
@@ -167,13 +165,14 @@ class Core:
 
     def _integer_row(self, head: Head, row: Row) -> Process:
         def keeps() -> bool:
-            return head.known_kept and not head.job.exact
+            return (self._config.keep_integer_scores and head.known_kept
+                    and not head.job.exact)
 
         yield lambda: (self._theta_rows.fits() and self._thetas.fits(row.groups)
                        and (not keeps() or self._integer_scores.fits(row.groups)))
         self._theta_rows.take()
         self._thetas.take(row.groups)
-        head.near_end |= row.number >= len(head.rows) - LAST_ROWS
+        head.past_half |= row.number >= len(head.rows) // 2
         row.fraction = keeps()
         if row.fraction:
             self._integer_scores.take(row.groups)
@@ -321,25 +320,11 @@ class Core:
             free = self._clock.now if self._clock.now > end else 0
             for n in reversed(range(together)):
                 arrival = end - n * chunk - 1 + OPERANDS + self._latency.value
-                self._taken.append(self._normalised(
-                    max(arrival, self._taken[-1], free), cycles, row))
+                self._taken.append(max(arrival, self._taken[-1], free) + cycles)
                 first = first or self._taken[-1]
         beat = head.job.d // self._config.output_lanes // head.row_beats
         row.beats = first + beat + self._latency.output, self._taken[-1] + self._latency.output
         self._to_write.append(row)
-
-    def _normalised(self, begin: int, cycles: int, row: Row) -> int:
-        """When the normaliser is through with a chunk.
-
-        Sums of V that a causal row adds to wait for those that are made of V as it is loaded.
-        """
-        if row.fetches:
-            while self._v_loads and self._v_loads[0][1] <= begin:
-                self._v_loads.popleft()
-            if self._v_loads and self._v_loads[0][0] < begin + cycles:
-                start, end = self._v_loads[0]
-                begin = max(begin, start) + end - start
-        return begin + cycles
 
     # -- results -----------------------------------------------------------------------------------
     def _result_writer(self) -> Process:

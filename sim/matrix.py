@@ -53,11 +53,13 @@ def _others(n: int, width: int, multipliers: int) -> dict[str, int]:
             "output_lanes": outputs[lanes % len(outputs)]}
 
 
-# Integer operations on groups of four blocks; these take minutes to build.
-WIDE = tuple(
-    Config(name=f"w{width}_d{d_max}_m256_c1", width=width, frac=frac, d_max=d_max, l_max=L_MAX,
-           multipliers=256, softmax_lanes=4, output_lanes=4, axi_data_width=128)
-    for (width, frac), d_max in (((8, 4), 64), ((12, 8), 128)))
+# Scores as full products only; integer operations on groups of four blocks, which take minutes to
+# build.
+OTHERS = (
+    Config(name="w8_d64_m32_c1_recompute", l_max=L_MAX, keep_integer_scores=False),
+    *(Config(name=f"w{width}_d{d_max}_m256_c1", width=width, frac=frac, d_max=d_max, l_max=L_MAX,
+             multipliers=256, softmax_lanes=4, output_lanes=4, axi_data_width=128)
+      for (width, frac), d_max in (((8, 4), 64), ((12, 8), 128))))
 
 
 def matrix() -> list[Config]:
@@ -70,7 +72,7 @@ def matrix() -> list[Config]:
                 name=f"w{width}_d{d_max}_m{multipliers}_c{cores}", width=width, frac=frac,
                 d_max=d_max, l_max=L_MAX, multipliers=multipliers, cores=cores,
                 **_others(n + step, width, multipliers)))
-    return configs + list(WIDE)
+    return configs + list(OTHERS)
 
 
 def choose(configs: Sequence[Config], wanted: str | None) -> list[Config]:

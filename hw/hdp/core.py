@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An HDP core: jobs in, memory traffic out."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -41,8 +41,6 @@ from hw.softmax.unit import SoftmaxUnit
 
 __all__ = ["HdpCore"]
 
-LAST_ROWS = 3       # of a head, in which the operands of the next one are loaded
-
 
 class HdpCore(Repeated):
     """Works off heads in order, two at a time.
@@ -70,9 +68,9 @@ class HdpCore(Repeated):
     done, failed : Out(1)
         ``done`` strobes when a head's status record has been handed over, ``failed`` with it.
     hungry : Out(1)
-        Only with several cores. The integer pass of the job that came last is in its last
-        ``LAST_ROWS`` rows or over, or it has none: it is time to load another one. Low from the
-        cycle after one that takes a job with an integer pass.
+        Only with several cores. The integer pass of the job that came last is in the second half
+        of its rows or over, or it has none: it is time to load another one. Low from the cycle
+        after one that takes a job with an integer pass.
     occupancy : Out(len(OCCUPANCY))
         What the array does, see :class:`Occupancy`.
     """
@@ -224,7 +222,7 @@ class HdpCore(Repeated):
             self.rows.sum.eq(self.sums.sum),
             self.sums.add_en.eq(self.rows.add_en), self.sums.add_bank.eq(self.rows.add_bank),
             self.sums.add_dimension.eq(self.rows.add_dimension),
-            self.sums.add_sum.eq(self.rows.add_sum), self.rows.add_ready.eq(self.sums.add_ready),
+            self.sums.add_sum.eq(self.rows.add_sum),
             self.sums.load_en.eq(self.loader.write.v),
             self.sums.load_bank.eq(self.loader.write.kv),
             self.sums.load_row.eq(self.loader.write.row),
@@ -318,9 +316,9 @@ class HdpCore(Repeated):
         """How far the job that came last is."""
         scheduler, integer, job = self.scheduler, self.integer, self.job.payload
         last = Signal()
-        near_end = Signal(signed(self._config.length_width + 1))
+        half = Signal(self._config.block_width)
         # No integer pass begins before its operands are loaded, long after this is known.
-        m.d.sync += near_end.eq(((scheduler.jobs[last].valid_q + 1) >> 1) - LAST_ROWS)
+        m.d.sync += half.eq((scheduler.jobs[last].valid_q + 1) >> 2)
         with m.If(scheduler.accepted):
             m.d.sync += [
                 last.eq(scheduler.accepted_bank),
@@ -328,5 +326,5 @@ class HdpCore(Repeated):
                                | (job.valid_kv == 0)),
             ]
         with m.Elif(integer.begin & (scheduler.integer_bank == last)
-                    & (integer.row.row >= near_end)):
+                    & (integer.row.row >= half)):
             m.d.sync += self.hungry.eq(1)

@@ -23,8 +23,8 @@ class Scheduler(wiring.Component):
     Every stage takes the banks in turn. K and V have banks of their own, ``kv``: a job with the
     same ones as the job before uses that one's and loads only what is missing. A head's integer
     planes are loaded as soon as a bank is free; its fraction planes and V once it is known to be
-    kept: at once with tau = 0, otherwise when theta_head reaches tau or the integer pass ends.
-    Heads that are empty, in error or pruned pass the remaining stages without work.
+    kept: at once if dense or with tau = 0, otherwise when theta_head reaches tau or the integer
+    pass ends. Heads that are empty, in error or pruned pass the remaining stages without work.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ class Scheduler(wiring.Component):
     def _load(self, m):
         """Integer planes of one head, or the other planes of an earlier one that is kept."""
         front, back = Signal(), Signal()
-        front_state, _, front_idle = self._pick(front)
+        front_state, front_job, front_idle = self._pick(front)
         back_state, _, back_idle = self._pick(back)
         command = self.command.payload
         bank = Signal()
@@ -276,6 +276,8 @@ class Scheduler(wiring.Component):
                     with m.If(front_idle):
                         m.d.sync += front_state.integer_loaded.eq(1)
                     with m.Else():
+                        with m.If(front_job.dense | (front_job.tau_head == 0)):
+                            m.d.sync += [front_state.decided.eq(1), front_state.kept.eq(1)]
                         m.next = "K_I"
             for state, following in (("K_I", "Q_I"), ("Q_I", "IDLE"), ("K_F", "Q_F"),
                                      ("Q_F", "V"), ("V", "IDLE")):
@@ -293,18 +295,17 @@ class Scheduler(wiring.Component):
         ready = (state.busy & state.integer_loaded & ~state.integer_started
                  & ~self.integer_busy & ~self.integer_start)
         active, active_job, _ = self._pick(self.integer_bank)
-        m.d.comb += self.integer_keep.eq(active.kept & ~active_job.exact)
+        if self._config.keep_integer_scores:
+            m.d.comb += self.integer_keep.eq(active.kept & ~active_job.exact)
         m.d.sync += self.integer_start.eq(0)
         with m.If(ready):
             m.d.sync += [state.integer_started.eq(1), bank.eq(~bank)]
-            with m.If(idle | job.dense | state.bus_error):
+            with m.If(idle | state.bus_error):
                 good = (job.error == 0) & ~state.bus_error
                 m.d.sync += [state.decided.eq(1),
                              state.kept.eq(good & (job.dense | (job.tau_head == 0)))]
-            with m.Else():
+            with m.Elif(~job.dense):
                 m.d.sync += [self.integer_start.eq(1), self.integer_bank.eq(bank)]
-                with m.If(job.tau_head == 0):
-                    m.d.sync += [state.decided.eq(1), state.kept.eq(1)]
 
     def _fetch(self, m):
         bank = Signal()
@@ -315,8 +316,8 @@ class Scheduler(wiring.Component):
             self.integer_from.eq(active.integer_from),
             self.masked_rows.eq(active.masked_rows),
         ]
-        ready = (state.busy & state.decided & state.fraction_loaded & ~state.fetched
-                 & ~self.fetch_busy & ~self.fetch_start)
+        ready = (state.busy & state.integer_started & state.decided & state.fraction_loaded
+                 & ~state.fetched & ~self.fetch_busy & ~self.fetch_start)
         m.d.sync += self.fetch_start.eq(0)
         with m.If(ready):
             m.d.sync += [state.fetched.eq(1), bank.eq(~bank)]

@@ -158,6 +158,22 @@ class ScoreAdder(wiring.Component):
     def _add(self, m):
         """Scores of a block, their tag and their valid bit, registered."""
         config = self._config
+        added = Signal(scores_layout(config))
+        tag, valid = Signal(tag_layout(config)), Signal()
+        m.d.sync += [tag.eq(self.tag), valid.eq(self.score_valid)]
+        if not config.keep_integer_scores:      # all come as full products
+            m.d.sync += added.eq(self.score)
+            return added, tag, valid
+        kept = self._integer_scores(m)
+        for n in range(4):
+            score = self.score[n]
+            whole = (kept[n] << 2 * config.frac) + (score << config.frac)
+            m.d.sync += added[n].eq(Mux(self.tag.integer, whole, score))
+        return added, tag, valid
+
+    def _integer_scores(self, m):
+        """The memory of integer scores, and those of the block whose scores are there."""
+        config = self._config
         m.submodules.integer = integer = memory.Memory(
             shape=integer_scores_layout(config), depth=1 << ring_width(config), init=[])
         write, read = integer.write_port(), integer.read_port()
@@ -166,19 +182,12 @@ class ScoreAdder(wiring.Component):
             write.en.eq(self.integer_valid & self.tag.integer), write.data.eq(self.integer),
             write.addr.eq(self.tag.entry >> bits), read.addr.eq(self.early.entry >> bits),
         ]
-        kept = read.data[0]
-        if config.group > 1:
-            place = Signal(bits)
-            kept = Signal(read.data[0].shape())
-            m.d.sync += [place.eq(self.early.entry), kept.eq(read.data[place])]
-        added = Signal(scores_layout(config))
-        tag, valid = Signal(tag_layout(config)), Signal()
-        m.d.sync += [tag.eq(self.tag), valid.eq(self.score_valid)]
-        for n in range(4):
-            score = self.score[n]
-            whole = (kept[n] << 2 * config.frac) + (score << config.frac)
-            m.d.sync += added[n].eq(Mux(self.tag.integer, whole, score))
-        return added, tag, valid
+        if config.group == 1:
+            return read.data[0]
+        place = Signal(bits)
+        kept = Signal(read.data[0].shape())
+        m.d.sync += [place.eq(self.early.entry), kept.eq(read.data[place])]
+        return kept
 
     def _store(self, m, added, tag, valid):
         """Writes the block to the score buffer; base and entries of the row that is complete."""

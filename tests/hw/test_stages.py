@@ -8,7 +8,7 @@ import pytest
 from golden import cycles, stages
 from golden.config import Config
 from golden.latency import Latency
-from hw.hdp import core, fetch, ring, row_output
+from hw.hdp import fetch, ring, row_output
 from hw.hdp.array import Array
 from hw.hdp.buffers import PlaneBuffer
 from hw.hdp.fetch import FetchUponMask, MaskScanner
@@ -60,7 +60,6 @@ def test_sizes():
     assert stages.ROWS == ring.ROWS
     assert stages.KEPT_AHEAD == fetch.COLUMNS
     assert stages.CHUNKS == row_output.CHUNKS
-    assert stages.LAST_ROWS == core.LAST_ROWS
     assert stages.OPERANDS == 1 + PlaneBuffer.latency
     reader, writer = Reader(config=config), Writer(config=config)
     assert cycles.BURST * 4 == reader.depth == writer.depth

@@ -15,7 +15,7 @@ from sim.simulate import SimulationError
 CONFIGS = matrix.matrix()
 NAMES = [config.name for config in CONFIGS]
 # Small ones, unlike each other and the presets.
-SAMPLE = ("w8_d128_m8_c1", "w12_d32_m8_c2", "w12_d64_m32_c1")
+SAMPLE = ("w8_d128_m8_c1", "w12_d32_m8_c2", "w12_d64_m32_c1", "w8_d64_m32_c1_recompute")
 
 
 def outcome(config, failure=""):
@@ -23,8 +23,8 @@ def outcome(config, failure=""):
                    failure=failure)
 
 
-# The wide ones come after all combinations.
-PRODUCT = CONFIGS[: -len(matrix.WIDE)]
+# The others come after all combinations.
+PRODUCT = CONFIGS[: -len(matrix.OTHERS)]
 
 
 def test_every_combination_once():
