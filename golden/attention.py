@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the heads of all engines have in common: a job, who sees whom, exponentials and weights."""
+"""What the heads of all engines have in common: a job, who sees whom, exponentials."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,7 @@ import numpy as np
 
 from . import softmax
 
-__all__ = ["AttentionJob", "exponentials", "matmul", "quantised", "row_tops",
-           "visible_limits"]
+__all__ = ["AttentionJob", "exponentials", "matmul", "row_tops", "visible_limits"]
 
 LOWEST = np.iinfo(np.int64).min
 
@@ -83,11 +82,3 @@ def exponentials(scores, keep, top, scale: tuple[int, int]) -> np.ndarray:
     """``exp((score - top) * scale)`` of kept keys, 0 of the others."""
     diff = np.where(keep, top[:, None] - np.where(keep, scores, 0), 0)
     return np.where(keep, softmax.exp2_neg(softmax.exponent(diff, *scale)), 0)
-
-
-def quantised(w) -> np.ndarray:
-    """Weights (l_q, l_kv) as they enter P.V: keys 2c and 2c + 1 of a row share a shift."""
-    rows, columns = w.shape
-    pairs = np.pad(w, ((0, 0), (0, columns % 2))).reshape(rows, -1, 2)
-    mant, shift = softmax.quantise_pair(pairs)
-    return (mant << shift[..., None]).reshape(rows, -1)[:, :columns]

@@ -6,14 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import softmax
-from .attention import (
-    AttentionJob,
-    exponentials,
-    matmul,
-    quantised,
-    row_tops,
-    visible_limits,
-)
+from .attention import AttentionJob, exponentials, matmul, row_tops, visible_limits
 from .config import Config
 
 __all__ = ["RHO_FRAC", "HeadResult", "Job", "encode_rho", "head", "visible_limits"]
@@ -126,7 +119,8 @@ def _weights(job: Job, scores, keep, visible):
     e = exponentials(scores, keep, top, job.scale)
     e0 = np.where(zero, softmax.exp2_neg(softmax.exponent(np.where(zero, top, 0), *job.scale)), 0)
     den = e.sum(axis=1) + e0 * pruned
-    w = quantised(np.where(keep, e - e0[:, None], 0))
+    mant, shift = softmax.quantise_pair(_blocks(np.where(keep, e - e0[:, None], 0)))
+    w = (mant << shift[..., None]).reshape(2 * mant.shape[0], -1)[: job.l_q, : job.l_kv]
     return w, e0, den
 
 

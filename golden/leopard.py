@@ -13,14 +13,7 @@ from fractions import Fraction
 import numpy as np
 
 from . import softmax
-from .attention import (
-    AttentionJob,
-    exponentials,
-    matmul,
-    quantised,
-    row_tops,
-    visible_limits,
-)
+from .attention import AttentionJob, exponentials, matmul, row_tops, visible_limits
 from .digits import terminate
 from .leopard_config import LeopardConfig
 
@@ -106,8 +99,10 @@ def head(job: LeopardJob, config: LeopardConfig) -> LeopardResult:
     digits, scores = terminate(job.q, job.k, threshold, width=config.width, digit=config.digit)
     mask = visible & (scores >= threshold)
     e = exponentials(scores, mask, row_tops(scores, mask), job.scale)
-    out = softmax.normalise(matmul(quantised(e), job.v), e.sum(axis=1), width=config.width,
-                            out_frac=config.out_frac)
+    # Survivors come one by one and in any order, so each weight has a shift of its own.
+    mant, shift = softmax.quantise_pair(e[..., None])
+    num = matmul(mant[..., 0] << shift, job.v)
+    out = softmax.normalise(num, e.sum(axis=1), width=config.width, out_frac=config.out_frac)
     return LeopardResult(out=out, mask=mask, digits=np.where(visible, digits, 0), scores=scores,
                          keys=int(visible.sum()))
 
