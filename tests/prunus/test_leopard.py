@@ -94,6 +94,7 @@ def test_narrow_codes_mean_the_same_in_any_width(capfd, tmp_path):
 def test_the_baseline(capfd, tmp_path):
     summary, got = run(capfd, tmp_path, "--config", "leopard_base")
     assert summary["survivors"] == summary["keys"] == summary["digits_total"]
+    assert summary["digits_full"] == summary["keys"]
     assert summary["bound_cycles"] == summary["baseline_cycles"] == 12 * 24 * 24
     assert_array_equal(got["out"], [r.out for r in golden(None)])
 
