@@ -11,7 +11,7 @@ BASE   := $(VENV)/.stamp-base
 DEV    := $(VENV)/.stamp-dev
 QUIET  := --quiet --disable-pip-version-check
 
-.PHONY: help verilog sim sim-matrix bench soak mutate lint clean
+.PHONY: help verilog sim sim-matrix formal bench soak mutate lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -26,6 +26,9 @@ sim: $(DEV)  ## prove the RTL bit-exact against the specification: all tests, on
 sim-matrix: $(DEV)  ## a short regression of every size (ONLY: patterns of names); 30-90 s to build each
 	@$(BIN)/python prunus/doctor.py sim
 	$(BIN)/python -m sim.matrix $(ONLY:%=--only %)
+
+formal: $(DEV)  ## prove by the SMT solver Z3 that early termination is exact, for any width
+	$(BIN)/python -m formal
 
 bench: $(DEV)  ## measure cycles into build/bench (CONFIG; DATA: files of further real heads)
 	@$(BIN)/python prunus/doctor.py sim

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be chosen when a coprocessor is generated, and every width that follows from it."""
+"""What can be chosen of an HDP coprocessor, every width that follows from it, and the presets of
+all engines."""
 
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from . import softmax
+from .engine import EngineConfig
 from .formats import Format
+from .leopard_config import LeopardConfig
 
 __all__ = ["Config", "ConfigError", "load_config", "preset_names"]
 
@@ -24,8 +26,8 @@ def _is_power_of_two(n: int) -> bool:
     return n > 0 and n & (n - 1) == 0
 
 
-class Config(BaseModel):
-    """Parameters of one coprocessor.
+class Config(EngineConfig):
+    """Parameters of one coprocessor with hybrid dynamic pruning.
 
     Parameters
     ----------
@@ -52,25 +54,17 @@ class Config(BaseModel):
         Cores behind the one AXI4 master; each computes whole heads.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    name: str
     engine: Literal["hdp"] = "hdp"
     width: Literal[8, 12] = 8
     frac: Annotated[int, Field(ge=1, le=8)] = 4
-    d_max: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = 64
-    l_max: Annotated[int, Field(ge=2, le=1024, multiple_of=2)] = 512
     multipliers: Literal[8, 16, 32, 64, 128, 256] = 32
     softmax_lanes: Literal[1, 2, 4] = 2
     output_lanes: Literal[1, 2, 4] = 2
     keep_integer_scores: bool = True
-    axi_data_width: Literal[64, 128, 256, 512] = 64
     cores: Literal[1, 2, 4, 8] = 1
 
     @model_validator(mode="after")
     def _consistent(self):
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", self.name):
-            raise ValueError(f"name must be a lower-case identifier, not {self.name!r}")
         if not 1 <= self.width - self.frac <= 8:
             raise ValueError(f"frac must leave an integer part of 1 to 8 bits of width "
                              f"{self.width}, not {self.frac!r}")
@@ -111,11 +105,6 @@ class Config(BaseModel):
         return 2 * self.int_width - 2 + (self.d_max - 1).bit_length() + 2
 
     @property
-    def score_width(self) -> int:
-        """Signed bits of a score with 2*FW fraction bits."""
-        return 2 * self.width - 2 + (self.d_max - 1).bit_length() + 2
-
-    @property
     def theta_width(self) -> int:
         """Bits of a block's theta, the sum of four |integer scores|."""
         return self.int_score_width + 1
@@ -127,11 +116,6 @@ class Config(BaseModel):
         return self.l_max // 2
 
     @property
-    def length_width(self) -> int:
-        """Bits of a length 0..l_max."""
-        return self.l_max.bit_length()
-
-    @property
     def block_width(self) -> int:
         """Bits of a block index."""
         return max(1, (self.blocks - 1).bit_length())
@@ -139,11 +123,6 @@ class Config(BaseModel):
     @property
     def theta_head_width(self) -> int:
         return self.theta_width + 2 * self.block_width
-
-    @property
-    def denominator_width(self) -> int:
-        """Bits of the sum of l_max exponentials."""
-        return softmax.EXP_FRAC + self.length_width
 
     @property
     def column_sum_width(self) -> int:
@@ -155,38 +134,48 @@ class Config(BaseModel):
         """Signed bits of a row of P.V before it is normalised, background included."""
         return softmax.EXP_FRAC + self.width - 1 + (self.l_max - 1).bit_length() + 3
 
-    @property
-    def out_frac(self) -> int:
-        """Fraction bits of an output word, in units of V codes."""
-        return 7 if self.width == 8 else 12
 
-    @property
-    def out_width(self) -> int:
-        """Bits of an output word in memory."""
-        return 16 if self.width == 8 else 32
+ENGINES: dict[str, type[EngineConfig]] = {"hdp": Config, "leopard": LeopardConfig}
 
 
-def preset_names() -> list[str]:
-    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+def preset_names(engine: str | None = None) -> list[str]:
+    """All presets, or those of an engine."""
+    names = sorted(path.stem for path in PRESETS.glob("*.toml"))
+    return [name for name in names if engine in (None, load_config(name).engine)]
 
 
-def load_config(which: str | Path) -> Config:
-    """The preset of that name, or the TOML file at that path. Raises ConfigError."""
-    path = Path(which)
-    if path.suffix != ".toml":
-        if str(which) not in preset_names():
-            raise ConfigError(f"config must be a TOML file or one of {', '.join(preset_names())}, "
-                              f"not {str(which)!r}")
-        path = PRESETS / f"{which}.toml"
+def _fields(path: Path) -> dict:
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as err:
         reason = getattr(err, "strerror", None) or "not UTF-8 text"
         raise ConfigError(f"config {str(path)!r} cannot be read: {reason}") from None
     except tomllib.TOMLDecodeError as err:
         raise ConfigError(f"config {str(path)!r} is not TOML: {err}") from None
+
+
+def load_config(which: str | Path, engine: str | None = None) -> Config | LeopardConfig:
+    """The preset of that name, or the TOML file at that path, of that engine if one is given.
+
+    Without ``engine`` in it a file is one of hdp. Raises ConfigError.
+    """
+    path = Path(which)
+    if path.suffix != ".toml":
+        names = sorted(path.stem for path in PRESETS.glob("*.toml"))
+        if str(which) not in names:
+            raise ConfigError(f"config must be a TOML file or one of {', '.join(names)}, "
+                              f"not {str(which)!r}")
+        path = PRESETS / f"{which}.toml"
+    fields = {"name": path.stem, "engine": "hdp", **_fields(path)}
+    kind = fields["engine"]
+    if not isinstance(kind, str) or kind not in ENGINES:
+        raise ConfigError(f"config {str(path)!r}: engine must be {' or '.join(ENGINES)}, "
+                          f"not {kind!r}")
+    if engine not in (None, kind):
+        raise ConfigError(f"config must be one of engine {engine} here, and {str(which)!r} is of "
+                          f"engine {kind}")
     try:
-        return Config(**{"name": path.stem, **fields})
+        return ENGINES[kind](**fields)
     except ValidationError as err:
         first = err.errors()[0]
         field = ".".join(str(x) for x in first["loc"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import softmax
+from .attention import AttentionJob, exponentials, matmul, row_tops, visible_limits
 from .config import Config
 
 __all__ = ["RHO_FRAC", "HeadResult", "Job", "encode_rho", "head", "visible_limits"]
@@ -21,19 +22,11 @@ def encode_rho(rho: float) -> int:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Job:
-    """One head of attention.
+class Job(AttentionJob):
+    """One head of attention with hybrid dynamic pruning.
 
     Parameters
     ----------
-    q, k, v : ndarray of int
-        Codes, (l_q, d), (l_kv, d) and (l_kv, d).
-    scale : (int, int)
-        Mantissa and shift of ``scale * log2(e)``, from :func:`golden.softmax.encode_scale`.
-    valid_q, valid_kv : int or None
-        Rows that are not padding; all of them by default.
-    causal : bool
-        Key j is visible to query i only if ``j <= i + valid_kv - valid_q``.
     rho : int
         Numerator P of the pruning ratio P/128, -127..127.
     tau_head : int
@@ -44,42 +37,13 @@ class Job:
         Kept blocks get the full product instead of leaving out FQ.FK^T.
     dense : bool
         No integer pass and no pruning; every visible block gets the full product.
-    same_kv : bool
-        K and V are those of the job before it (grouped-query heads): what is read of them for one
-        head need not be read again. Says nothing about what comes out.
     """
 
-    q: np.ndarray
-    k: np.ndarray
-    v: np.ndarray
-    scale: tuple[int, int]
-    valid_q: int | None = None
-    valid_kv: int | None = None
-    causal: bool = False
     rho: int = 0
     tau_head: int = 0
     drop: bool = False
     exact: bool = False
     dense: bool = False
-    same_kv: bool = False
-
-    def __post_init__(self):
-        if self.valid_q is None:
-            object.__setattr__(self, "valid_q", self.l_q)
-        if self.valid_kv is None:
-            object.__setattr__(self, "valid_kv", self.l_kv)
-
-    @property
-    def l_q(self) -> int:
-        return self.q.shape[0]
-
-    @property
-    def l_kv(self) -> int:
-        return self.k.shape[0]
-
-    @property
-    def d(self) -> int:
-        return self.q.shape[1]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,20 +72,6 @@ class HeadResult:
     theta: np.ndarray
     mask: np.ndarray
     scores: np.ndarray
-
-
-def visible_limits(job: Job) -> np.ndarray:
-    """(l_q,): query i sees exactly the keys ``j < limits[i]``."""
-    i = np.arange(job.l_q)
-    limit = np.full(job.l_q, job.valid_kv)
-    if job.causal:
-        limit = np.clip(i + 1 + job.valid_kv - job.valid_q, 0, job.valid_kv)
-    return np.where(i < job.valid_q, limit, 0)
-
-
-def _matmul(a, b) -> np.ndarray:
-    """Exact integer product through float64 BLAS; every sum stays far below 2**53."""
-    return (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64)
 
 
 def _blocks(x) -> np.ndarray:
@@ -162,13 +112,11 @@ def _weights(job: Job, scores, keep, visible):
     and weights e - e0 of the kept keys. A row without pruned keys does not need it, but has
     smaller weights, hence smaller rounding errors, where its largest score is not negative.
     """
-    lowest = np.iinfo(np.int64).min
     pruned = (visible & ~keep).sum(axis=1)
-    top = np.where(keep, scores, lowest).max(axis=1, initial=lowest)
+    top = row_tops(scores, keep)
     zero = (pruned > 0) | (top >= 0) if not job.drop else np.zeros(job.l_q, bool)
     top = np.where(zero, np.maximum(top, 0), top)
-    diff = np.where(keep, top[:, None] - np.where(keep, scores, 0), 0)
-    e = np.where(keep, softmax.exp2_neg(softmax.exponent(diff, *job.scale)), 0)
+    e = exponentials(scores, keep, top, job.scale)
     e0 = np.where(zero, softmax.exp2_neg(softmax.exponent(np.where(zero, top, 0), *job.scale)), 0)
     den = e.sum(axis=1) + e0 * pruned
     mant, shift = softmax.quantise_pair(_blocks(np.where(keep, e - e0[:, None], 0)))
@@ -188,21 +136,21 @@ def head(job: Job, config: Config) -> HeadResult:
         theta = np.zeros(visible_blocks.shape, np.int64)
         mask = visible_blocks
     else:
-        int_score = _matmul(iq, ik.T)
+        int_score = matmul(iq, ik.T)
         theta = _blocks(np.where(visible, np.abs(int_score), 0)).sum(axis=(1, 3))
         mask = block_mask(theta, visible_blocks, job.rho)
     theta_head = int(theta.sum())
     head_kept = job.dense or theta_head >= job.tau_head
 
-    scores = _matmul(job.q, job.k.T)
+    scores = matmul(job.q, job.k.T)
     if not (job.exact or job.dense):
-        scores = scores - _matmul(fq, fk.T)
+        scores = scores - matmul(fq, fk.T)
 
     out = np.zeros((job.l_q, job.d), np.int64)
     if head_kept:
         w, e0, den = _weights(job, scores, visible & _expand(mask, visible.shape), visible)
         prefix = np.concatenate([np.zeros((1, job.d), np.int64), np.cumsum(job.v, axis=0)])
-        num = _matmul(w, job.v) + e0[:, None] * prefix[limits]
+        num = matmul(w, job.v) + e0[:, None] * prefix[limits]
         out = softmax.normalise(num, den, width=config.width, out_frac=config.out_frac)
     return HeadResult(out=out, head_kept=bool(head_kept), theta_head=theta_head,
                       blocks_kept=int(mask.sum()), blocks_total=int(visible_blocks.sum()),

@@ -69,8 +69,9 @@ def exp2_neg(t) -> np.ndarray:
 def quantise_pair(w) -> tuple[np.ndarray, np.ndarray]:
     """``(mant, shift)`` of weights (..., 2): signed mantissas and the shift the pair shares.
 
-    ``shift`` is the smallest multiple of ``SHIFT_STEP`` at which the rounded magnitude of either
-    weight fits ``MANT_BITS`` bits, so the pair stands for ``mant << shift``.
+    A weight that comes alone, (..., 1), has a shift of its own. ``shift`` is the smallest multiple
+    of ``SHIFT_STEP`` at which the rounded magnitude of either weight fits ``MANT_BITS`` bits, so
+    the pair stands for ``mant << shift``.
     """
     w = np.asarray(w, np.int64)
     mag = np.abs(w)

@@ -10,9 +10,11 @@ from typing import Annotated
 import typer
 
 from golden.config import Config, ConfigError, load_config, preset_names
+from golden.leopard_config import LeopardConfig
 
-from . import npz, report
+from . import leopard, npz, report
 from .bench.command import bench
+from .digits import digits
 from .errors import InputError, RunError
 from .files import check_output, make_directory, write_files
 from .run import BACKENDS
@@ -46,8 +48,9 @@ def presets(as_json: Json = False) -> None:
     if as_json:
         report.print_json([config.model_dump() for config in configs])
         return
-    report.print_table(["name", *list(Config.model_fields)[1:]],
-                       [list(config.model_dump().values()) for config in configs])
+    fields = list({**Config.model_fields, **LeopardConfig.model_fields})
+    report.print_table(fields, [[config.model_dump().get(field, "-") for field in fields]
+                                for config in configs])
 
 
 @app.command()
@@ -57,7 +60,7 @@ def verilog(
                                             "missing.")] = Path("build/verilog"),
 ) -> None:
     """Write NAME.v, and NAME.json with its parameters, ports and registers."""
-    chosen = load_config(config)
+    chosen = load_config(config, engine="hdp")
     make_directory(directory)
     source, description = (check_output(directory / f"{chosen.name}.{kind}")
                            for kind in ("v", "json"))
@@ -75,6 +78,14 @@ def _refuse(first: str, given: dict[str, bool], why: str) -> None:
     for option, is_given in given.items():
         if is_given:
             raise InputError(f"{first} and {option} contradict each other: {why}")
+
+
+def _check_engine(given: dict[str, bool], engine: str, config: Config | LeopardConfig) -> None:
+    """Refuse options of another engine than the configuration's."""
+    for option, is_given in given.items():
+        if is_given and config.engine != engine:
+            raise InputError(f"{option} is an option of engine {engine}, and config {config.name} "
+                             f"is of engine {config.engine}")
 
 
 @app.command()
@@ -96,8 +107,11 @@ def run(
         show_default=False)] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Full products for kept blocks.")] = False,
     dense: Annotated[bool, typer.Option("--dense", help="No pruning at all.")] = False,
-    trace: Annotated[bool, typer.Option("--trace", help="Also write theta, mask and scores "
-                                        "(golden only).")] = False,
+    threshold: Annotated[float | None, typer.Option(
+        help="LeOPArd: keys with a logit below it are pruned. Default: that of IN.npz, or none.",
+        show_default=False)] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Also write mask, scores and theta or "
+                                        "digits (golden only).")] = False,
     as_json: Json = False,
 ) -> None:
     """Run heads of attention through the coprocessor."""
@@ -107,23 +121,48 @@ def run(
         _refuse("--dense", {"--rho": rho is not None, "--tau-head": tau_head is not None,
                             "--pruned": pruned is not None}, "dense attention prunes nothing")
     chosen = load_config(config)
-    options = npz.Options(rho=rho, tau_head=tau_head, drop=pruned is Pruned.DROP, exact=exact,
-                          dense=dense)
-    jobs = npz.load_jobs(source, chosen, options)
-    path = check_output(target, source)
-    with report.heads_progress() as progress:
-        done = BACKENDS[backend](jobs, chosen, progress)
-    npz.save_results(path, done.outputs, chosen, cycles=done.cycles,
-                     trace=done.golden if trace else None)
-    summary = done.summary()
+    _check_engine({"--rho": rho is not None, "--tau-head": tau_head is not None,
+                   "--pruned": pruned is not None, "--exact": exact, "--dense": dense,
+                   f"--backend {backend}": backend is not Backend.GOLDEN}, "hdp", chosen)
+    _check_engine({"--threshold": threshold is not None}, "leopard", chosen)
+    if isinstance(chosen, LeopardConfig):
+        summary = _run_leopard(source, target, chosen, threshold, trace)
+    else:
+        options = npz.Options(rho=rho, tau_head=tau_head, drop=pruned is Pruned.DROP, exact=exact,
+                              dense=dense)
+        summary = _run_hdp(source, target, chosen, options, backend, trace)
     if as_json:
         report.print_json(summary)
+    elif isinstance(chosen, LeopardConfig):
+        report.print_leopard_summary(summary)
     else:
         report.print_summary(summary)
 
 
+def _run_hdp(source: Path, target: Path, config: Config, options: npz.Options, backend: Backend,
+             trace: bool) -> dict:
+    jobs = npz.load_jobs(source, config, options)
+    path = check_output(target, source)
+    with report.heads_progress() as progress:
+        done = BACKENDS[backend](jobs, config, progress)
+    npz.save_results(path, done.outputs, config, cycles=done.cycles,
+                     trace=done.golden if trace else None)
+    return done.summary()
+
+
+def _run_leopard(source: Path, target: Path, config: LeopardConfig, threshold: float | None,
+                 trace: bool) -> dict:
+    jobs = leopard.load_jobs(source, config, threshold)
+    path = check_output(target, source)
+    with report.heads_progress() as progress:
+        done = leopard.run_golden(jobs, config, progress)
+    leopard.save_results(path, done, trace=trace)
+    return done.summary()
+
+
 app.command()(bench)
 app.command()(area)
+app.command()(digits)
 
 
 def main(args: list[str] | None = None) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Heads of attention in .npz files: read and check them, and write what came out.
+"""Heads of attention in .npz files: read and check them, and write what came out of HDP.
 
 The contract of the files stands in docs/cli.md.
 """
@@ -14,17 +14,20 @@ import numpy as np
 
 from golden import softmax
 from golden.config import Config
+from golden.engine import EngineConfig
 from golden.hdp import HeadResult, Job, encode_rho
 from golden.memory import Status
 
 from .errors import InputError
 from .files import write_files
 
-__all__ = ["DEFAULT_RHO", "Options", "load_jobs", "save_results"]
+__all__ = ["DEFAULT_RHO", "Options", "attention_fields", "load_jobs", "read_arrays",
+           "real_per_head", "real_scale", "save_results"]
 
 DEFAULT_RHO = 25 / 128
 TAU_MAX = 2**32 - 1
-KNOWN = ("q", "k", "v", "scale", "valid_q", "valid_kv", "causal", "rho", "tau_head")
+KNOWN = ("q", "k", "v", "scale", "valid_q", "valid_kv", "causal", "rho", "tau_head",
+         "threshold")
 UNREADABLE = (ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError,
               zipfile.BadZipFile, zlib.error)
 
@@ -40,7 +43,7 @@ class Options:
     dense: bool = False
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of the file that the contract knows; others are not even looked at."""
     try:
         with open(path, "rb") as file:
@@ -82,7 +85,7 @@ def _check_range(name: str, array: np.ndarray, low: int, high: int, note: str = 
             raise InputError(f"{name} must lie in {low}..{high}{note}, not {value}")
 
 
-def _operand(arrays: dict, name: str, config: Config) -> np.ndarray:
+def _operand(arrays: dict, name: str, config: EngineConfig) -> np.ndarray:
     if name not in arrays:
         raise InputError(f"{name} is missing, the input needs q, k, v and scale")
     array = arrays[name]
@@ -96,13 +99,12 @@ def _operand(arrays: dict, name: str, config: Config) -> np.ndarray:
     if rows > config.l_max:
         raise InputError(f"{name} must have at most {config.l_max} rows ({config.name}), "
                          f"not {rows}")
-    codes = config.format
-    _check_range(name, array, codes.min_code, codes.max_code,
+    _check_range(name, array, config.min_code, config.max_code,
                  f" (codes of {config.width} bits)")
     return array.astype(np.int64)
 
 
-def _operands(arrays: dict, config: Config) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _operands(arrays: dict, config: EngineConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     q, k, v = (_operand(arrays, name, config) for name in ("q", "k", "v"))
     if k.shape != v.shape:
         raise InputError(f"k and v must have the same shape, not {k.shape} and {v.shape}")
@@ -120,13 +122,14 @@ def _scalar(name: str, array: np.ndarray, kinds: str, what: str):
     return array.item()
 
 
-def _scale(arrays: dict) -> tuple[int, int]:
+def real_scale(arrays: dict) -> float:
+    """The scale of the logits, checked."""
     if "scale" not in arrays:
         raise InputError("scale is missing, the input needs q, k, v and scale")
     scale = float(_scalar("scale", arrays["scale"], "fiu", "one number"))
     if not (np.isfinite(scale) and scale > 0):
         raise InputError(f"scale must be finite and positive, not {scale}")
-    return softmax.encode_scale(scale)
+    return scale
 
 
 def _causal(arrays: dict) -> bool:
@@ -137,6 +140,7 @@ def _causal(arrays: dict) -> bool:
 
 
 def _per_head(name: str, array: np.ndarray, heads: int) -> np.ndarray:
+    """One value for each head, of a scalar or of as many."""
     if array.shape not in ((), (heads,)):
         raise InputError(f"{name} must be a scalar or have shape ({heads},), one for each head, "
                          f"not {array.shape}")
@@ -150,15 +154,33 @@ def _integers(arrays: dict, name: str, heads: int, default: int, high: int) -> l
     return [int(x) for x in array]
 
 
+def real_per_head(name: str, array: np.ndarray, heads: int) -> np.ndarray:
+    """One float64 for each head."""
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{name} must have a real dtype, not {array.dtype}")
+    return _per_head(name, array, heads).astype(np.float64)
+
+
 def _rho(arrays: dict, heads: int, option: float | None) -> list[int]:
     array = arrays.get("rho", np.array(DEFAULT_RHO)) if option is None else np.array(option)
-    if array.dtype.kind not in "fiu":
-        raise InputError(f"rho must have a real dtype, not {array.dtype}")
-    array = _per_head("rho", array, heads).astype(np.float64)
+    array = real_per_head("rho", array, heads)
     for value in array:
         if not -1 < value < 1:
             raise InputError(f"rho must lie in (-1, 1), not {value}")
     return [encode_rho(float(value)) for value in array]
+
+
+def attention_fields(arrays: dict, config: EngineConfig) -> list[dict]:
+    """Of each head, the fields of a job that do not depend on the engine."""
+    q, k, v = _operands(arrays, config)
+    heads, l_q, l_kv = q.shape[0], q.shape[1], k.shape[1]
+    scale, causal = softmax.encode_scale(real_scale(arrays)), _causal(arrays)
+    valid_q = _integers(arrays, "valid_q", heads, l_q, l_q)
+    valid_kv = _integers(arrays, "valid_kv", heads, l_kv, l_kv)
+    group = heads // k.shape[0]
+    return [{"q": q[h], "k": k[h // group], "v": v[h // group], "scale": scale,
+             "valid_q": valid_q[h], "valid_kv": valid_kv[h], "causal": causal,
+             "same_kv": h % group != 0} for h in range(heads)]
 
 
 def load_jobs(path: Path, config: Config, options: Options) -> list[Job]:
@@ -169,23 +191,16 @@ def load_jobs(path: Path, config: Config, options: Options) -> list[Job]:
     InputError
         With the field, its value and what is allowed.
     """
-    arrays = _read_arrays(path)
+    arrays = read_arrays(path)
     if options.tau_head is not None:
         if not 0 <= options.tau_head <= TAU_MAX:
             raise InputError(f"tau_head must lie in 0..{TAU_MAX}, not {options.tau_head}")
         arrays["tau_head"] = np.array(options.tau_head)
-    q, k, v = _operands(arrays, config)
-    heads, l_q, l_kv = q.shape[0], q.shape[1], k.shape[1]
-    scale, causal = _scale(arrays), _causal(arrays)
-    valid_q = _integers(arrays, "valid_q", heads, l_q, l_q)
-    valid_kv = _integers(arrays, "valid_kv", heads, l_kv, l_kv)
-    tau_head = _integers(arrays, "tau_head", heads, 0, TAU_MAX)
-    rho = _rho(arrays, heads, options.rho)
-    group = heads // k.shape[0]
-    return [Job(q=q[h], k=k[h // group], v=v[h // group], scale=scale, valid_q=valid_q[h],
-                valid_kv=valid_kv[h], causal=causal, rho=rho[h], tau_head=tau_head[h],
-                drop=options.drop, exact=options.exact, dense=options.dense,
-                same_kv=h % group != 0) for h in range(heads)]
+    heads = attention_fields(arrays, config)
+    tau_head = _integers(arrays, "tau_head", len(heads), 0, TAU_MAX)
+    rho = _rho(arrays, len(heads), options.rho)
+    return [Job(**fields, rho=rho[h], tau_head=tau_head[h], drop=options.drop, exact=options.exact,
+                dense=options.dense) for h, fields in enumerate(heads)]
 
 
 def save_results(path: Path, outputs: Sequence[tuple[np.ndarray, Status]], config: Config, *,

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-__all__ = ["heads_progress", "print_json", "print_summary", "print_table",
+__all__ = ["heads_progress", "print_json", "print_leopard_summary", "print_summary", "print_table",
            "status_line"]
 
 
@@ -68,6 +68,26 @@ def print_summary(summary: dict) -> None:
     lines += [("read", f"{s['read_bytes']} bytes"), ("written", f"{s['write_bytes']} bytes")]
     if s["sim_s"] is not None:
         lines += [("time", f"{s['build_s']:.1f} s build, {s['sim_s']:.1f} s simulation")]
+    _print_lines(lines)
+
+
+def print_leopard_summary(summary: dict) -> None:
+    """The same of a run of LeOPArd."""
+    s = summary
+    lines = [
+        ("backend", f"{s['backend']}, {s['config']}"),
+        ("heads", f"{s['heads']}"),
+        ("survivors", _share(s["survivors"], s["keys"])),
+        ("digits", _share(s["digits_total"], s["digits_full"])),
+        ("bound", f"{s['bound_cycles']} cycles"),
+        ("baseline", f"{s['baseline_cycles']} cycles"),
+    ]
+    if s["cycles"] is not None:
+        lines += [("cycles", f"{s['cycles']}")]
+    _print_lines(lines)
+
+
+def _print_lines(lines: list[tuple[str, str]]) -> None:
     console = Console()
     if not console.is_terminal:
         for name, text in lines:

@@ -118,7 +118,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--cores", type=int, nargs="+", default=list(CORES), choices=CORES)
     options = parser.parse_args(arguments)
     try:
-        config = load_config(options.config)
+        config = load_config(options.config, engine="hdp")
     except ConfigError as err:
         parser.error(str(err))
     l_max = options.l_max or config.l_max

@@ -64,7 +64,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     if not 0 <= options.stall < 1:
         parser.error("--stall must lie in [0, 1)")
     try:
-        options.config = load_config(options.config)
+        options.config = load_config(options.config, engine="hdp")
     except ConfigError as err:
         parser.error(str(err))
     return options

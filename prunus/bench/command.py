@@ -69,7 +69,7 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure cycles, pruned and dense, of the RTL on real and made heads."""
-    chosen, data = load_config(config), data or []
+    chosen, data = load_config(config, engine="hdp"), data or []
     for path in data:
         if not path.exists():
             raise InputError(f"data {str(path)!r} must be .npz files or directories of them, and "

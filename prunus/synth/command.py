@@ -83,7 +83,7 @@ def area(
     if liberty is not None and fmax is not None:
         raise InputError("--liberty and --fmax contradict each other: only an ECP5 is placed and "
                          "routed")
-    chosen = load_config(config)
+    chosen = load_config(config, engine="hdp")
     from . import area as sizes
 
     with status_line() as progress:

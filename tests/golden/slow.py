@@ -11,7 +11,7 @@ import numpy as np
 
 from golden import softmax
 
-__all__ = ["slow_head"]
+__all__ = ["dot", "exponential", "keeps", "normalised", "quantise_pair", "sees", "slow_head"]
 
 
 def round_half_up(x: Fraction) -> int:
@@ -81,6 +81,11 @@ def output_row(job, config, i, scores, mask):
         for j, w in zip((c, c + 1), pair, strict=True):
             if w:
                 num = [n + w * int(job.v[j, x]) for x, n in enumerate(num)]
+    return normalised(num, den, config)
+
+
+def normalised(num, den, config):
+    """A row of sums over the sum of its exponentials, in output words."""
     r, p = (int(x) for x in softmax.reciprocal(np.int64(den)))
     limit, out = 2**(config.width + config.out_frac + 2), []
     for n in num:

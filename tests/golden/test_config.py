@@ -8,9 +8,11 @@ import pytest
 from pydantic import ValidationError
 
 from golden.config import Config, ConfigError, load_config, preset_names
+from golden.leopard_config import LeopardConfig
 from golden.softmax import EXP_FRAC
 
-PRESETS = [load_config(name) for name in preset_names()]
+PRESETS = [load_config(name) for name in preset_names("hdp")]
+LEOPARD = [load_config(name) for name in preset_names("leopard")]
 by_name = pytest.mark.parametrize("config", PRESETS, ids=lambda c: c.name)
 
 
@@ -19,11 +21,36 @@ def fits_signed(value, bits):
 
 
 def test_presets():
-    assert preset_names() == ["hdp_edge", "hdp_quad", "hdp_server", "hdp_tiny", "hdp_w12"]
-    assert [config.name for config in PRESETS] == preset_names()
+    assert preset_names("hdp") == ["hdp_edge", "hdp_quad", "hdp_server", "hdp_tiny", "hdp_w12"]
+    assert preset_names("leopard") == ["leopard_ae", "leopard_base", "leopard_hp", "leopard_tiny"]
+    assert preset_names() == preset_names("hdp") + preset_names("leopard")
+    assert [config.name for config in PRESETS + LEOPARD] == preset_names()
     edge, quad = PRESETS[:2]
     assert (edge.width, edge.frac, edge.taps, edge.d_max, edge.l_max) == (8, 4, 8, 64, 512)
     assert (quad.cores, quad.multipliers, quad.all_multipliers) == (4, 32, 128)
+
+
+def test_presets_of_leopard():
+    ae, base, hp, tiny = LEOPARD
+    assert [(c.width, c.digit, c.dpus, c.digits, c.d_max, c.l_max, c.pruning)
+            for c in (ae, hp, base)] == [
+        (12, 2, 6, 6, 64, 512, True), (12, 2, 8, 6, 64, 512, True), (12, 12, 1, 1, 64, 512, False)]
+    assert ae.score_width == ae.threshold_width == 30
+    assert (tiny.width, tiny.d_max, tiny.l_max) == (8, 32, 32)
+
+
+@pytest.mark.parametrize("config", [*LEOPARD, LeopardConfig(name="a", width=16, d_max=128),
+                                    LeopardConfig(name="b", width=4, digit=3, d_max=8, l_max=2)],
+                         ids=lambda c: c.name)
+def test_widths_of_leopard_hold_the_extremes(config):
+    code = 1 << (config.width - 1)
+    score, limit = config.d_max * code**2, 1 << (config.threshold_width - 1)
+    assert fits_signed(score, config.score_width)
+    assert -limit <= -score and score < limit - 1
+    assert config.l_max << EXP_FRAC < 1 << config.denominator_width
+    assert fits_signed(-(config.l_max * code << EXP_FRAC), config.accumulator_width)
+    assert config.width + config.out_frac + 1 <= config.out_width
+    assert 0 <= config.padded_width - config.width < config.digit
 
 
 @by_name
@@ -64,6 +91,14 @@ def test_a_file_gives_its_name(tmp_path):
     ("cores = 3", "cores: Input should be 1, 2, 4 or 8, not 3"),
     ("axi_data_width = 32", "axi_data_width: Input should be 64, 128, 256 or 512, not 32"),
     ("width = ", "is not TOML"),
+    ('engine = "paper"', "engine must be hdp or leopard, not 'paper'"),
+    ("engine = [1]", "engine must be hdp or leopard, not [1]"),
+    ('engine = "leopard"\nwidth = 17', "width: Input should be less than or equal to 16, not 17"),
+    ('engine = "leopard"\ndigit = 5', "digit must be 1 to 4, or the width 12 for full-width units, "
+     "not 5"),
+    ('engine = "leopard"\nfrac = 4', "frac: Extra inputs are not permitted, not 4"),
+    ('engine = "leopard"\nname = "7"', "name must be a lower-case identifier, not '7'"),
+    ("dpus = 6", "dpus: Extra inputs are not permitted, not 6"),
 ])
 def test_bad_files_say_what_is_wrong(tmp_path, text, message):
     path = tmp_path / "bad.toml"
@@ -75,7 +110,8 @@ def test_bad_files_say_what_is_wrong(tmp_path, text, message):
 def test_unknown_and_unreadable(tmp_path):
     with pytest.raises(ConfigError, match=re.escape(
             "config must be a TOML file or one of hdp_edge, hdp_quad, hdp_server, "
-            "hdp_tiny, hdp_w12, not 'hdp_huge'")):
+            "hdp_tiny, hdp_w12, leopard_ae, leopard_base, leopard_hp, leopard_tiny, "
+            "not 'hdp_huge'")):
         load_config("hdp_huge")
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_config(tmp_path / "none.toml")
@@ -83,6 +119,14 @@ def test_unknown_and_unreadable(tmp_path):
     path.write_bytes(np.arange(128, 256, dtype=np.uint8).tobytes())
     with pytest.raises(ConfigError, match="cannot be read: not UTF-8 text"):
         load_config(path)
+
+
+def test_the_engine_that_is_needed():
+    assert load_config("hdp_tiny", engine="hdp").engine == "hdp"
+    assert isinstance(load_config("leopard_ae", engine="leopard"), LeopardConfig)
+    with pytest.raises(ConfigError, match=re.escape(
+            "config must be one of engine hdp here, and 'leopard_ae' is of engine leopard")):
+        load_config("leopard_ae", engine="hdp")
 
 
 def test_a_configuration_is_frozen():

@@ -24,7 +24,7 @@ from golden.memory import (
 )
 from tests.golden.test_hdp import random_job
 
-CONFIGS = [load_config(name) for name in preset_names()] + [
+CONFIGS = [load_config(name) for name in preset_names("hdp")] + [
     Config(name="narrow_int", frac=5), Config(name="wide_int", frac=3, axi_data_width=128),
     Config(name="wide_bus", axi_data_width=256), Config(name="widest_bus", axi_data_width=512)]
 by_name = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)

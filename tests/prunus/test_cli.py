@@ -57,6 +57,10 @@ def test_presets(capfd):
     assert json.loads(out)[0]["multipliers"] == 32
     code, out, _ = prunus(capfd, "presets")
     assert [line.split("\t")[0] for line in out.splitlines()] == ["name", *preset_names()]
+    head, *rows = [line.split("\t") for line in out.splitlines()]
+    tables = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    assert (tables["hdp_edge"]["frac"], tables["hdp_edge"]["dpus"]) == ("4", "-")
+    assert (tables["leopard_ae"]["frac"], tables["leopard_ae"]["dpus"]) == ("-", "6")
 
 
 def test_run_equals_the_specification(capfd, tmp_path):
@@ -110,7 +114,8 @@ def test_a_configuration_of_ones_own(capfd, tmp_path):
 
 @pytest.mark.parametrize(("args", "message"), [
     (["--config", "hdp_huge"], "config must be a TOML file or one of hdp_edge, hdp_quad, "
-                               "hdp_server, hdp_tiny, hdp_w12, not 'hdp_huge'"),
+                               "hdp_server, hdp_tiny, hdp_w12, leopard_ae, leopard_base, "
+                               "leopard_hp, leopard_tiny, not 'hdp_huge'"),
     (["--rho", "1"], "rho must lie in (-1, 1), not 1.0"),
     (["--rho", "nan"], "rho must lie in (-1, 1), not nan"),
     (["--tau-head", "-1"], "tau_head must lie in 0..4294967295, not -1"),
@@ -122,6 +127,18 @@ def test_a_configuration_of_ones_own(capfd, tmp_path):
     (["--dense", "--pruned", "zero"], "--dense and --pruned contradict each other"),
     (["--trace", "--backend", "verilator"], "--trace needs --backend golden"),
     (["--config", "hdp_tiny", "--nonsense"], "No such option: --nonsense"),
+    (["--threshold", "0.5"],
+     "--threshold is an option of engine leopard, and config hdp_edge is of engine hdp"),
+    *((["--config", "leopard_ae", *option],
+       f"{option[0]} is an option of engine hdp, and config leopard_ae is of engine leopard")
+      for option in (["--rho", "0.1"], ["--tau-head", "0"], ["--pruned", "zero"], ["--exact"],
+                     ["--dense"])),
+    (["--config", "leopard_ae", "--backend", "verilator"], "--backend verilator is an option of "
+     "engine hdp, and config leopard_ae is of engine leopard"),
+    (["--config", "leopard_ae", "--threshold", "nan"], "threshold must be a real number, not nan"),
+    (["--config", "leopard_ae", "--threshold", "low"], "Invalid value for '--threshold'"),
+    (["--config", "leopard_base", "--threshold", "0"],
+     "--threshold and config leopard_base contradict each other: it prunes nothing"),
 ])
 def test_bad_options(capfd, tmp_path, args, message):
     target = tmp_path / "out.npz"
@@ -244,7 +261,19 @@ def test_verilog_refuses(capfd, tmp_path):
     assert (code, "cannot be made: File exists" in err) == (2, True)
     code, _, err = prunus(capfd, "verilog", "hdp_huge", "-o", tmp_path)
     assert (code, "not 'hdp_huge'" in err) == (2, True)
+    code, _, err = prunus(capfd, "verilog", "leopard_ae", "-o", tmp_path)
+    assert (code, err) == (2, "error: config must be one of engine hdp here, and 'leopard_ae' is "
+                              "of engine leopard\n")
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("command", ["bench", "area"])
+def test_commands_of_the_other_engine_only(capfd, command):
+    option = ["--config"] if command == "bench" else []
+    code, out, err = prunus(capfd, command, *option, "leopard_ae")
+    assert (code, out) == (2, "")
+    assert err == ("error: config must be one of engine hdp here, and 'leopard_ae' is of engine "
+                   "leopard\n")
 
 
 def test_no_simulator_is_loaded_without_need():

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A claim, and what the solver says about it."""
+
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+
+import z3
+
+__all__ = ["Answer", "Query", "Verdict", "decide"]
+
+TIMEOUT_MS = 60_000
+
+
+class Verdict(StrEnum):
+    PROVED = "proved"       # no assignment contradicts it
+    REFUTED = "refuted"     # one does
+    UNKNOWN = "unknown"     # the solver gave up
+
+
+@dataclass(frozen=True)
+class Query:
+    """``hypotheses`` imply ``goal``, for all values of the free variables.
+
+    Members
+    -------
+    ring : bool
+        To be decided as an identity of polynomials over words rather than bit by bit.
+    """
+
+    name: str
+    hypotheses: tuple[z3.BoolRef, ...]
+    goal: z3.BoolRef
+    ring: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    name: str
+    verdict: Verdict
+    seconds: float
+    counterexample: str = ""
+
+
+def _solver(ring: bool) -> z3.Solver:
+    if not ring:
+        return z3.Solver()
+    return z3.Then(z3.With("simplify", som=True), "smt").solver()
+
+
+def decide(query: Query) -> Answer:
+    """Ask for an assignment that contradicts the claim; one that comes is checked again."""
+    begin = time.perf_counter()
+    solver = _solver(query.ring)
+    solver.set("timeout", TIMEOUT_MS)
+    solver.add(*query.hypotheses, z3.Not(query.goal))
+    found = solver.check()
+    seconds = time.perf_counter() - begin
+    if found == z3.unsat:
+        return Answer(query.name, Verdict.PROVED, seconds)
+    if found == z3.unknown:
+        return Answer(query.name, Verdict.UNKNOWN, seconds)
+    model = solver.model()
+    for claim, value in [*((h, True) for h in query.hypotheses), (query.goal, False)]:
+        if z3.is_true(model.eval(claim, model_completion=True)) is not value:
+            raise RuntimeError(f"the solver's counterexample of {query.name} is none: {model}")
+    text = ", ".join(sorted(f"{d.name()} = {model[d]}" for d in model.decls() if d.arity() == 0))
+    return Answer(query.name, Verdict.REFUTED, seconds, text)
