@@ -15,6 +15,7 @@ from golden.leopard_config import LeopardConfig
 from . import leopard, npz, report
 from .bench.command import bench
 from .digits import digits
+from .energy import energy
 from .errors import InputError, RunError
 from .files import check_output, make_directory, write_files
 from .run import BACKENDS
@@ -163,6 +164,7 @@ def _run_leopard(source: Path, target: Path, config: LeopardConfig, threshold: f
 app.command()(bench)
 app.command()(area)
 app.command()(digits)
+app.command()(energy)
 
 
 def main(args: list[str] | None = None) -> None:

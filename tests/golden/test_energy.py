@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counts of events by hand for small heads, and what they cost."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from golden import hdp, leopard
+from golden.config import load_config
+from golden.energy import GROUPS, Costs, Event, hdp_events, leopard_events, picojoules
+from golden.leopard import LeopardJob
+from golden.memory import Layout
+from golden.softmax import encode_scale
+from tests.golden.test_hdp import random_job
+
+EDGE, TILE, BASE = (load_config(name) for name in ("hdp_edge", "leopard_ae", "leopard_base"))
+
+
+def counts(events):
+    total = Counter()
+    for event in events:
+        total[event.name] += event.count
+    return total
+
+
+def hdp_counts(**fields):
+    job = random_job(EDGE, 3, **{"l_q": 12, "l_kv": 16, "d": 24, "rho": 25, "spread": 16.0,
+                                 **fields})
+    result = hdp.head(job, EDGE)
+    return counts(hdp_events([job], [result], EDGE)), job, result
+
+
+def test_costs_are_the_published_ones():
+    costs = Costs.load()
+    assert costs.multiply * 8 * 8 == pytest.approx(0.2)
+    assert costs.multiply * 32 * 32 == pytest.approx(3.1, rel=0.05)     # published beside it
+    assert costs.add * 8 == pytest.approx(0.03)
+    assert costs.sram * 64 == pytest.approx(20) and costs.dram * 64 == pytest.approx(1300)
+    assert all("ISSCC 2014" in source for source in costs.sources.values())
+    assert set(costs.sources) == {"multiply", "add", "sram", "dram"}
+
+
+def test_energy_is_counts_times_bits_times_cost():
+    costs = Costs(multiply=2.0, add=3.0, sram=5.0, dram=7.0, sources={})
+    events = [Event("scores", "a", 10, "multiply", 64), Event("scores", "b", 4, "add", 5),
+              Event("memory", "c", 6, "sram", 9), Event("dram", "d", 1, "dram", 8)]
+    assert picojoules(events, costs) == dict.fromkeys(GROUPS, 0.0) | {
+        "scores": 10 * 64 * 2 + 4 * 5 * 3, "memory": 6 * 9 * 5, "dram": 8 * 7}
+
+
+def test_hdp():
+    found, job, result = hdp_counts()
+    blocks, kept = 6 * 8, result.blocks_kept
+    assert 0 < kept < blocks
+    assert found["I x I"] == 4 * blocks * 24
+    assert found["I x F and F x I"] == 8 * kept * 24 and "W x W" not in found
+    assert found["weight times V"] == 4 * kept * 24
+    assert found["V"] == 2 * kept * 24                      # a key's row for both queries
+    assert found["exponential: scale"] == 4 * kept + 12     # and one of a score of 0 for each row
+    assert found["theta against threshold"] == blocks
+    assert found["background times sum of V"] == found["output times reciprocal"] == 12 * 24
+    layout = Layout(EDGE)
+    assert found["bytes"] == layout.read_bytes(job, True) + layout.write_bytes(job)
+
+
+def test_hdp_dense_and_exact_take_full_products():
+    found, _, _ = hdp_counts(dense=True)
+    assert found["W x W"] == found["weight times V"] == 12 * 16 * 24
+    assert not any(name in found for name in ("I x I", "theta of a block"))
+    found, _, result = hdp_counts(exact=True)
+    assert found["W x W"] == 4 * result.blocks_kept * 24 and found["I x I"] == 12 * 16 * 24
+
+
+def test_a_pruned_head_ends_after_its_integer_pass():
+    found, job, _ = hdp_counts(tau_head=2**32 - 1)
+    assert found["I x I"] == 12 * 16 * 24
+    assert not any(found[name] for name in ("I x F and F x I", "weight times V", "V",
+                                            "exponential: scale", "output times reciprocal"))
+    layout = Layout(EDGE)
+    assert found["bytes"] == layout.read_bytes(job, False) + layout.write_bytes(job)
+
+
+def leopard_pair(threshold):
+    rng = np.random.default_rng(5)
+    q, k, v = (rng.integers(-2048, 2048, (rows, 24)) for rows in (12, 16, 16))
+    job = LeopardJob(q=q, k=k, v=v, scale=encode_scale(1e-6), threshold=threshold, valid_q=11)
+    return [(counts(leopard_events([job], [result], config)), result)
+            for config in (TILE, BASE) for result in [leopard.head(job, config)]]
+
+
+def test_leopard_and_its_baseline():
+    (found, result), (base, whole) = leopard_pair(1 << 22)
+    keys = 11 * 16
+    assert 0 < result.survivors < keys and keys < result.digits_total < 6 * keys
+    assert found["digit of a key"] == found["bound against threshold"] == result.digits_total
+    assert found["digit of K times Q"] == 24 * result.digits_total
+    assert found["exponential: scale"] == result.survivors
+    assert found["weight times V"] == found["V"] == 24 * result.survivors
+    assert found["output times reciprocal"] == 24 * int(result.mask.any(axis=1).sum())
+    assert whole.survivors == base["digit of a key"] == base["exponential: scale"] == keys
+    assert "bound against threshold" not in base
+    # Operands: 11 queries and 16 keys of K and of V; padding is written, not read.
+    assert found["operands"] == base["operands"] == (11 + 32) * 24
+    assert found["output"] == base["output"] == 12 * 24
+
+
+def test_pruning_saves_energy():
+    costs = Costs.load()
+    _, job, _ = hdp_counts(rho=100)
+    energies = []
+    for rho in (-127, 0, 100):
+        _, job, result = hdp_counts(rho=rho)
+        energies.append(sum(picojoules(hdp_events([job], [result], EDGE), costs).values()))
+    assert energies == sorted(energies, reverse=True) and energies[0] > energies[2]
