@@ -14,6 +14,7 @@ from amaranth.hdl import Elaboratable, Fragment, Module
 from amaranth.lib import wiring
 
 from golden import memory, registers
+from golden.budget import memory_bits
 from golden.config import Config
 
 from . import __version__
@@ -227,6 +228,7 @@ def _metadata(config: Config, ports: list[Port]) -> dict:
         "generator": {"name": "prunus", "version": __version__},
         "parameters": _parameters(config),
         "derived": {key: getattr(config, key) for key in _DERIVED},
+        "memory_bits": memory_bits(config),
         "memory_image_version": memory.VERSION,
         "ports": [asdict(port) for port in ports],
         "registers": [

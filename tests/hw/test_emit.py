@@ -16,6 +16,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from golden import registers
+from golden.budget import memory_bits
 from golden.config import Config
 from golden.memory import VERSION
 from hw import emit as emitter
@@ -292,6 +293,7 @@ def test_emission_of_a_configuration(monkeypatch):
     assert data["name"] == "hdp_small"
     assert data["parameters"]["d_max"] == 32 and data["derived"]["taps"] == 2
     assert data["memory_image_version"] == VERSION
+    assert data["memory_bits"] == memory_bits(config)
     assert data["ports"][0] == {"name": "clk", "direction": "input", "width": 1}
     by_name = {r["name"]: r for r in data["registers"]}
     assert set(by_name) == {r.name for r in registers.REGISTERS}
