@@ -56,7 +56,8 @@ def _others(n: int, width: int, multipliers: int) -> dict[str, int]:
 # Scores as full products only; integer operations on groups of four blocks, which take minutes to
 # build.
 OTHERS = (
-    Config(name="w8_d64_m32_c1_recompute", l_max=L_MAX, keep_integer_scores=False),
+    Config(name="w8_d32_m8_c1_recompute", d_max=32, l_max=L_MAX, multipliers=8,
+           keep_integer_scores=False),
     *(Config(name=f"w{width}_d{d_max}_m256_c1", width=width, frac=frac, d_max=d_max, l_max=L_MAX,
              multipliers=256, softmax_lanes=4, output_lanes=4, axi_data_width=128)
       for (width, frac), d_max in (((8, 4), 64), ((12, 8), 128))))

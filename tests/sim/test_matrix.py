@@ -15,7 +15,7 @@ from sim.simulate import SimulationError
 CONFIGS = matrix.matrix()
 NAMES = [config.name for config in CONFIGS]
 # Small ones, unlike each other and the presets.
-SAMPLE = ("w8_d128_m8_c1", "w12_d32_m8_c2", "w12_d64_m32_c1", "w8_d64_m32_c1_recompute")
+SAMPLE = ("w8_d128_m8_c1", "w12_d32_m8_c2", "w8_d32_m8_c1_recompute")
 
 
 def outcome(config, failure=""):
@@ -51,7 +51,7 @@ def test_other_choices_vary_along(width):
 
 
 @pytest.mark.parametrize(("wanted", "names"), [
-    (None, NAMES), ("w8_d32_m8_", NAMES[:3]),
+    (None, NAMES), ("w12_d32_m8_", [name for name in NAMES if name.startswith("w12_d32_m8_")]),
     ("d128", [name for name in NAMES if "d128" in name]),
     ("w12*m64, w8_d32", [name for name in NAMES if "w8_d32" in name
                          or ("w12" in name and "m64" in name)])])
@@ -112,7 +112,7 @@ def test_failures_are_named_and_the_rest_is_run(monkeypatch, capsys):
     failed = [one["config"] for one in json.loads(out) if one["failure"]]
     assert failed == [name for name in NAMES if name.startswith(bad)]
     assert len(json.loads(out)) == len(choose(CONFIGS, "d32"))
-    assert f"{failed[0]}: width 12, frac 8, d_max 32, multipliers 8, " in err
+    assert f"{failed[0]}: width 12, d_max 32, " in err and "multipliers 8, " in err
     assert "stall 0.0: job 3 differs" in err
     assert f"to repeat: python -m sim.matrix --only {','.join(failed)} --seed 7" in err
 
