@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fetches the planes of a head and unpacks them into the operand buffers."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import C, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -155,7 +155,7 @@ class Loader(wiring.Component):
         row, index = Signal(range(self._config.l_max)), Signal(write.beat.shape())
         last_index = Signal.like(index)
         m.d.comb += last_index.eq(signs + elements - 1)
-        is_sign = index < signs
+        is_sign = C(0, 1) if Layout(self._config).signs_beside else index < signs
         take = self.beats.valid
         with m.If(take):
             m.d.sync += index.eq(index + 1)
