@@ -11,7 +11,7 @@ from golden.leopard import threshold_limits
 from golden.leopard_config import LeopardConfig
 from hw.leopard.keys import beat_words, part_width, word_beats, word_width
 
-__all__ = ["Row", "codes", "key_beats", "key_words", "pieces"]
+__all__ = ["Row", "busiest", "codes", "key_beats", "key_words", "pieces", "row_bound"]
 
 
 def codes(rng: np.random.Generator, config: LeopardConfig, *shape: int) -> np.ndarray:
@@ -92,13 +92,16 @@ class Row:
         return int(taken.sum()) * -(-len(self.q) // config.taps), len(survivors)
 
 
-def bound(rows: Sequence[Row], config: LeopardConfig) -> float:
-    """``max(words / N_QK, survivors)`` of all rows together, which no machine can be below."""
-    words, survivors = np.array([row.slots(config) for row in rows]).sum(axis=0)
-    return max(words / config.dpus, survivors)
-
-
 def row_bound(rows: Sequence[Row], config: LeopardConfig) -> float:
     """The sum over rows of ``max(words / N_QK, survivors)``."""
     return float(sum(max(words / config.dpus, survivors)
                      for words, survivors in (row.slots(config) for row in rows)))
+
+
+def busiest(rows: Sequence[Row], config: LeopardConfig) -> int:
+    """Words that the dot-product unit with the most work reads in these rows."""
+    units = np.zeros(config.dpus, int)
+    for row in rows:
+        taken = row.decided(config)[1] * -(-len(row.q) // config.taps)
+        units += [taken[n :: config.dpus].sum() for n in range(config.dpus)]
+    return int(units.max())
