@@ -176,11 +176,15 @@ class DotProductUnit(Repeated):
         """The stages of the pipeline; the first one is left to be driven."""
         stages = [Signal(context_layout(self._config), name=f"stage_{n}")
                   for n in range(self.latency + 1)]
-        for before, after in zip(stages, stages[1:], strict=False):
-            m.d.sync += after.eq(before)
         asked, there = stages[1], stages[2]
+        for before, after in zip(stages, stages[1:], strict=False):
+            if after is not there:
+                m.d.sync += after.eq(before)
+        m.d.sync += [there[name].eq(asked[name])
+                     for name in ("valid", "place", "digit", "first")]
         m.d.sync += [                           # from here on what the next word will be
             there.address.eq(asked.address + 1),
+            there.query.slot.eq(asked.query.slot),
             there.query.chunk.eq(asked.query.chunk + 1),
             there.last.eq(asked.query.chunk == slots["last_chunk"][asked.query.slot]),
             there.top.eq(asked.digit == 0),

@@ -9,7 +9,8 @@ from golden.leopard_config import LeopardConfig
 from hw.leopard.layouts import PIECE, address_width, bank_words, chunk_count
 from hw.repeated import Repeated
 
-__all__ = ["KeyBank", "KeyWriter", "part_width", "word_beats", "word_width", "write_layout"]
+__all__ = ["KeyBank", "KeyWriter", "beat_words", "part_width", "word_beats", "word_width",
+           "write_layout"]
 
 
 def word_width(config: LeopardConfig) -> int:

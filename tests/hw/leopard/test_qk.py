@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from golden.leopard import threshold_limits
 from golden.leopard_config import LeopardConfig
 from hw.leopard.keys import KeyWriter
-from hw.leopard.layouts import query_layout, row_layout, survivor_layout
+from hw.leopard.layouts import PENDING, query_layout, row_layout, survivor_layout
 from hw.leopard.qk import QKUnit
 from tests.hw.helpers import receive, send, simulate, stall_cases
 from tests.hw.leopard.heads import Row, busiest, codes, key_beats, pieces, row_bound
@@ -58,7 +58,9 @@ class Run:
     of the one before that have ended.
     """
 
-    def __init__(self, config, heads, rng=None, stall_in=0.0, stall_out=0.0):
+    def __init__(self, config, heads, rng=None, stall_in=0.0, stall_out=0.0,
+                 pause=0):
+        self.pause = pause
         self.config, self.heads, self.rng = config, heads, rng
         self.stall_in, self.stall_out = stall_in, stall_out
         self.rows = [row for head in heads for row in head]
@@ -93,6 +95,8 @@ class Run:
                    self.rng, self.stall_in)
 
     async def _sink(self, ctx):
+        for _ in range(self.pause):
+            await ctx.tick()
         while len(self.ends) < len(self.rows):
             [item] = await receive(ctx, self.dut.o, 1, self.rng, self.stall_out)
             self.got.append(item)
@@ -251,8 +255,11 @@ def test_full_width_units_take_a_key_per_cycle():
 
 
 def test_stalled_output_stops_the_reading():
-    """Nothing is lost when nothing is taken, and units stop once their places are full."""
+    """Units stop once their places are full, and nothing is lost."""
     config = config_of("stop", dpus=2)
     head = make_head(config, np.random.default_rng(5), d=16, l_kv=48,
                      thresholds=[threshold_limits(config)[0]] * 6)
-    Run(config, [head], Random(5), 0.0, 0.95).check()
+    run = Run(config, [head], pause=1200).check()
+    # What is merged makes room: an offer of each unit, and what waits at the output.
+    assert sum(run.words[:1200]) == (2 * PENDING + 2 + 2) * config.digits
+    assert not any(run.words[1000:1200])
