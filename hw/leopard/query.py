@@ -157,7 +157,7 @@ class RowLoader(wiring.Component):
                      write.place.chunk.eq(chunk)]
         for tap, code in zip(write.taps, self.query.payload, strict=True):
             m.d.sync += [tap.mag.eq(Mux(within, Mux(code < 0, -code, code), 0)),
-                         tap.positive.eq(code > 0)]
+                         tap.positive.eq(within & (code > 0))]
         self._sum(m, slot, Cat(step & first, step & last))
         return m
 
