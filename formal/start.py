@@ -7,7 +7,7 @@ inverse if q > 0, and bits above the sign bit are 0 in both. What is left is U_1
 the digits are those of :mod:`formal.accumulator`. The accumulator holds the bound less T_int.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import z3
 
@@ -57,17 +57,18 @@ def start(size: Size, d: int = 128) -> Iterator[Query]:
                     == q * top + margin * magnitude, ring=True)
 
 
-def excess(size: Size, d: int) -> Iterator[Query]:
+def excess(size: Size, dimensions: Iterable[int]) -> Iterator[Query]:
     """M_0 is a sum of terms like any other, and a bound less a threshold has one bit more."""
-    bits = accumulator_width(size.width, d)
     q, bound, threshold, n = z3.Ints("q bound threshold n")
     half, most = 1 << size.width - 1, 1 << 2 * size.width - 2
     term = z3.If(q > 0, (half - 1) * q, -half * q)
     yield Query(f"{size} M_0", (-half <= q, q < half), z3.And(-most <= term, term <= most))
-    yield Query(f"{size} D={d} in {bits + 1} bits", (
-        0 <= n, n <= d, -n * most <= bound, bound <= n * most,
-        -(1 << bits - 1) <= threshold, threshold < 1 << bits - 1),
-        z3.And(-(1 << bits) <= bound - threshold, bound - threshold < 1 << bits))
+    for d in dimensions:
+        bits = accumulator_width(size.width, d)
+        yield Query(f"{size} D={d} in {bits + 1} bits", (
+            0 <= n, n <= d, -n * most <= bound, bound <= n * most,
+            -(1 << bits - 1) <= threshold, threshold < 1 << bits - 1),
+            z3.And(-(1 << bits) <= bound - threshold, bound - threshold < 1 << bits))
 
 
 DIGITS: dict[str, Callable[[Size, z3.BitVecRef, bool], z3.BitVecRef]] = {

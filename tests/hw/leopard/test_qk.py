@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Survivors, digits and order of whole rows against the specification, and the cycles they take."""
 
+import re
 from collections import Counter
 from itertools import pairwise
 from random import Random
@@ -11,8 +12,10 @@ from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from golden.config import load_config
 from golden.leopard import threshold_limits
 from golden.leopard_config import LeopardConfig
+from hw.emit import to_verilog
 from hw.leopard.keys import KeyWriter
 from hw.leopard.layouts import PENDING, query_layout, row_layout, survivor_layout
 from hw.leopard.qk import QKUnit
@@ -252,6 +255,14 @@ def test_full_width_units_take_a_key_per_cycle():
     head = make_head(config, np.random.default_rng(4), d=16, l_kv=48, thresholds=[0] * 6)
     run = Run(config, [head]).check()
     assert Counter(after - before for before, after in pairwise(run.ends[1:])) == {49: 4}
+
+
+def test_verilog():
+    """The emission accepts the blocks, and has one module for all units and one for all banks."""
+    verilog, _ = to_verilog(QKUnit(config=load_config("leopard_tiny"), tag_width=TAG), name="qk")
+    modules = re.findall(r"^module (\w+)", verilog, re.M)
+    assert {"qk_dot_product_unit", "qk_key_bank", "qk_dot_product"} < set(modules)
+    assert len(modules) == len(set(modules)) == 9
 
 
 def test_stalled_output_stops_the_reading():
