@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from . import accumulator, leopard
+from . import accumulator, leopard, start
 from .leopard import Size
 from .query import Query, Verdict, decide
 
@@ -92,12 +92,21 @@ def _accumulator(sizes: Sequence[Size]) -> Iterator[Proof]:
             yield from accumulator.first_bound(size, d)
             yield from accumulator.update(size, d)
 
+    def started(size):
+        for whole in (size, Size(size.width, size.width)):      # full-width units too
+            for d in (8, 64, 128):
+                yield from start.start(whole, d)
+
     for size in sizes:
         yield Proof("accumulator: update", str(size), lambda size=size: words(size))
         yield Proof("accumulator: no term is too large", str(size),
                     lambda size=size: accumulator.terms(size))
         yield Proof("accumulator: no sum wraps", str(size), lambda size=size: (
             query for d in DIMENSIONS for query in accumulator.sums(size, d)))
+    for size in sizes:
+        yield Proof("accumulator: start", str(size), lambda size=size: started(size))
+        yield Proof("accumulator: less the threshold", str(size),
+                    lambda size=size: start.excess(size, DIMENSIONS))
 
 
 def _wrong(sizes: Sequence[Size]) -> Iterator[Proof]:
@@ -116,6 +125,11 @@ def _wrong(sizes: Sequence[Size]) -> Iterator[Proof]:
             if size.digit > 1 or wrong != "digits taken as signed":
                 yield Proof(f"must fail: {wrong}", str(size), lambda wrong=wrong, size=size: [
                     accumulator.wrong_update(wrong, size)], holds=False)
+    for wrong in start.DIGITS:
+        for size in sizes:
+            if size.width % size.digit or wrong == "sign not inverted":
+                yield Proof(f"must fail: {wrong}", str(size), lambda wrong=wrong, size=size: [
+                    start.wrong_start(wrong, size)], holds=False)
     for size in sizes:
         for d in (8, 64, 128):
             bits = accumulator.accumulator_width(size.width, d) - 1

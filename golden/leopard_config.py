@@ -26,8 +26,10 @@ class LeopardConfig(EngineConfig):
         B: bits of a key that a dot-product unit takes per cycle, 1 to 4; or W, which makes it a
         full-width unit. The last digit is filled up where W is no multiple of B.
     dpus : int
-        N_QK: digit-serial dot-product units, all on one query; each takes ``d_max`` dimensions
-        of a digit per cycle.
+        N_QK: digit-serial dot-product units, all on one query.
+    taps : int
+        Dimensions of a digit that a unit takes per cycle, a multiple of 8; by default 64, or
+        ``d_max`` if that is less. A digit of more dimensions takes several cycles.
     pruning : bool
         Without it every visible key survives whatever the threshold: the baseline.
     d_max, l_max, axi_data_width : int
@@ -38,6 +40,8 @@ class LeopardConfig(EngineConfig):
     width: Annotated[int, Field(ge=4, le=16)] = 12
     digit: Annotated[int, Field(ge=1)] = 2
     dpus: Annotated[int, Field(ge=1, le=32)] = 6
+    taps: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = Field(
+        default_factory=lambda given: min(64, given.get("d_max", 64)))
     pruning: bool = True
 
     @model_validator(mode="after")
@@ -45,6 +49,9 @@ class LeopardConfig(EngineConfig):
         if self.digit > 4 and self.digit != self.width:
             raise ValueError(f"digit must be 1 to 4, or the width {self.width} for full-width "
                              f"units, not {self.digit!r}")
+        if self.taps > self.d_max:
+            raise ValueError(f"taps must be at most d_max, which is {self.d_max}, "
+                             f"not {self.taps!r}")
         return self
 
     @property
@@ -56,6 +63,11 @@ class LeopardConfig(EngineConfig):
     def padded_width(self) -> int:
         """W': bits of a key sign-extended to whole digits."""
         return self.digits * self.digit
+
+    @property
+    def chunks(self) -> int:
+        """Cycles that a unit takes for a digit of ``d_max`` dimensions."""
+        return -(-self.d_max // self.taps)
 
     @property
     def threshold_width(self) -> int:

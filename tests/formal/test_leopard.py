@@ -14,6 +14,7 @@ from formal.accumulator import UPDATES, accumulator_width
 from formal.leopard import MARGINS, RIGHT, STATEMENTS, Size, Sums
 from formal.proofs import BROKEN, Proof, check
 from formal.query import Query, Verdict, decide
+from formal.start import DIGITS
 from golden import digits
 from golden.leopard_config import LeopardConfig
 from tests.golden.test_digits import codes
@@ -33,7 +34,7 @@ def test_proofs_come_out_as_they_should(topic):
 def test_every_wrong_margin_and_update_is_tried_and_every_statement_broken():
     assert set(BROKEN) == set(MARGINS)
     assert {name for names in BROKEN.values() for name in names} == set(STATEMENTS)
-    for wrong in [*(f"margin {name}" for name in MARGINS), *UPDATES, "<= for <"]:
+    for wrong in [*(f"margin {name}" for name in MARGINS), *UPDATES, *DIGITS, "<= for <"]:
         assert f"must fail: {wrong}" in TOPICS
 
 

@@ -36,7 +36,29 @@ def test_presets_of_leopard():
             for c in (ae, hp, base)] == [
         (12, 2, 6, 6, 64, 512, True), (12, 2, 8, 6, 64, 512, True), (12, 12, 1, 1, 64, 512, False)]
     assert ae.score_width == ae.threshold_width == 30
+    assert [(c.taps, c.chunks) for c in LEOPARD] == [(64, 1), (64, 1), (64, 1), (32, 1)]
     assert (tiny.width, tiny.d_max, tiny.l_max) == (8, 32, 32)
+
+
+@pytest.mark.parametrize(("fields", "taps", "chunks"), [
+    ({}, 64, 1), ({"d_max": 128}, 64, 2), ({"d_max": 40}, 40, 1), ({"d_max": 8}, 8, 1),
+    ({"d_max": 128, "taps": 128}, 128, 1), ({"d_max": 40, "taps": 16}, 16, 3)])
+def test_taps_of_leopard(fields, taps, chunks):
+    config = LeopardConfig(name="t", **fields)
+    assert (config.taps, config.chunks) == (taps, chunks)
+    assert LeopardConfig(**config.model_dump()) == config
+
+
+@pytest.mark.parametrize(("fields", "message"), [
+    ({"taps": 72}, "taps must be at most d_max, which is 64, not 72"),
+    ({"taps": 64, "d_max": 40}, "taps must be at most d_max, which is 40, not 64"),
+    ({"taps": 12}, "multiple of 8"), ({"taps": 0}, "greater than or equal to 8"),
+    ({"taps": 136, "d_max": 128}, "less than or equal to 128"),
+    ({"d_max": 12}, "d_max\n  Input should be a multiple of 8"),
+])
+def test_taps_of_leopard_that_do_not_fit(fields, message):
+    with pytest.raises(ValidationError, match=message):
+        LeopardConfig(name="t", **fields)
 
 
 @pytest.mark.parametrize("config", [*LEOPARD, LeopardConfig(name="a", width=16, d_max=128),

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""On-chip memory of keys: digits of many dimensions, one bank per dot-product unit."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.leopard_config import LeopardConfig
+from hw.leopard.layouts import PIECE, address_width, bank_words, chunk_count
+from hw.repeated import Repeated
+
+__all__ = ["KeyBank", "KeyWriter", "beat_words", "part_width", "word_beats", "word_width",
+           "write_layout"]
+
+
+def word_width(config: LeopardConfig) -> int:
+    """Bits of a word: a digit of ``taps`` dimensions of a key."""
+    return config.taps * config.digit
+
+
+def part_width(config: LeopardConfig) -> int:
+    """Bits that are written at a time: a word, or the part of it that comes in a beat."""
+    return min(config.axi_data_width, word_width(config))
+
+
+def word_beats(config: LeopardConfig) -> int:
+    """Parts of a word."""
+    return -(-word_width(config) // part_width(config))
+
+
+def beat_words(config: LeopardConfig) -> int:
+    """Whole words in a beat; 1 if a word takes several beats."""
+    return max(1, config.axi_data_width // word_width(config))
+
+
+def write_layout(config: LeopardConfig) -> data.StructLayout:
+    """A part of a word on its way to a bank; ``en`` has a bit for each bank."""
+    return data.StructLayout({
+        "en": config.dpus, "address": address_width(config),
+        "part": range(max(2, word_beats(config))), "data": part_width(config),
+    })
+
+
+class KeyBank(Repeated):
+    """The keys of two heads that belong to one dot-product unit.
+
+    A read takes ``latency`` cycles, one read and one write per cycle; what is not asked for with
+    ``en`` is not read, and ``data`` stays. Each part of a word is a block RAM of its own.
+
+    Parameters
+    ----------
+    config : LeopardConfig
+
+    Members
+    -------
+    write_en, write : In
+        ``write.en`` is that of all banks and has no say here.
+    en, address : In
+    data : Out
+        What leaves a block RAM is late in its cycle and gets a register.
+    """
+
+    latency = 2
+
+    def __init__(self, *, config: LeopardConfig):
+        super().__init__({
+            "write_en": In(1),
+            "write": In(write_layout(config)),
+            "en": In(1),
+            "address": In(address_width(config)),
+            "data": Out(word_width(config)),
+        }, config=config)
+
+    def build(self):
+        m = Module()
+        left, words, asked = word_width(self._config), [], Signal()
+        for n in range(word_beats(self._config)):
+            width = min(left, part_width(self._config))
+            left -= width
+            mem = memory.Memory(shape=width, depth=2 * bank_words(self._config), init=[])
+            m.submodules[f"part_{n}"] = mem
+            write, read = mem.write_port(), mem.read_port()
+            m.d.comb += [
+                write.en.eq(self.write_en & (self.write.part == n)),
+                write.addr.eq(self.write.address), write.data.eq(self.write.data),
+                read.en.eq(self.en), read.addr.eq(self.address),
+            ]
+            words.append(read.data)
+        m.d.sync += asked.eq(self.en)
+        with m.If(asked):
+            m.d.sync += self.data.eq(Cat(*words))
+        return m
+
+
+class KeyWriter(wiring.Component):
+    """Puts the keys of a head into the banks, a part of a word per cycle, a cycle after its beat.
+
+    Keys come one after the other; of each its digits, the top one (sign-extended) first; of each
+    digit chunks of ``taps`` dimensions. A chunk is a word, B bits a dimension, the first dimension
+    lowest; dimensions beyond d may be anything. A word takes a beat, or several; beats
+    that have room for two words or more carry as many words of one key as fit. A key begins with a
+    beat of its own. Key j goes to bank ``j mod N_QK``, behind those before it.
+
+    Parameters
+    ----------
+    config : LeopardConfig
+
+    Members
+    -------
+    beats : In(stream)
+        Taken every cycle, or every n cycles if a beat has n words.
+    start : In(1)
+        Strobe before a head's first beat.
+    bank, d8 : In
+        Which half of the banks, and d / 8; held while its beats come.
+    write : Out(write_layout)
+    """
+
+    def __init__(self, *, config: LeopardConfig):
+        self._config = config
+        super().__init__({
+            "beats": In(stream.Signature(config.axi_data_width)),
+            "start": In(1),
+            "bank": In(1),
+            "d8": In(range(config.d_max // PIECE + 1)),
+            "write": Out(write_layout(config)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, beat = self._config, self.beats.payload
+        per_beat, per_word, width = beat_words(config), word_beats(config), part_width(config)
+        place, part = Signal(range(max(2, per_beat))), Signal(range(max(2, per_word)))
+        word = Signal(range(config.digits * config.chunks))
+        last_word = Signal.like(word)
+        unit = Signal(config.dpus, init=1)
+        base, address = (Signal(address_width(config), name=name) for name in ("base", "address"))
+        word_done, key_done, round_done = Signal(), Signal(), Signal()
+        stride = Signal(range(config.digits * config.chunks + 1))
+        first = Signal(address_width(config))
+        m.d.comb += [
+            stride.eq(chunk_count(config, self.d8) * config.digits),
+            first.eq(Mux(self.bank, bank_words(config), 0)),
+            last_word.eq(stride - 1),
+            word_done.eq(self.beats.valid & (part == per_word - 1)),
+            key_done.eq(word_done & (word == last_word)),
+            round_done.eq(key_done & unit[-1]),
+            self.beats.ready.eq((place == per_beat - 1) | (word == last_word)),
+        ]
+        m.d.sync += [
+            self.write.en.eq(Mux(self.beats.valid, unit, 0)),
+            self.write.address.eq(address), self.write.part.eq(part),
+            self.write.data.eq(beat.word_select(place, width) if per_beat > 1 else beat),
+        ]
+        with m.If(self.beats.valid):
+            m.d.sync += part.eq(Mux(word_done, 0, part + 1))
+        with m.If(word_done):
+            m.d.sync += [word.eq(word + 1), address.eq(address + 1),
+                         place.eq(Mux(self.beats.ready, 0, place + 1))]
+        with m.If(key_done):
+            m.d.sync += [word.eq(0), address.eq(base), unit.eq(Cat(unit[-1], unit[:-1]))]
+        with m.If(round_done):
+            m.d.sync += [base.eq(base + stride), address.eq(base + stride)]
+        with m.If(self.start):
+            m.d.sync += [base.eq(first), address.eq(first), unit.eq(1), word.eq(0),
+                         part.eq(0), place.eq(0)]
+        return m

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes between the blocks of the LeOPArd engine, and the sizes of what they hold."""
+
+from amaranth.hdl import C, signed
+from amaranth.lib import data
+
+from golden.leopard_config import LeopardConfig
+
+__all__ = ["PENDING", "PIECE", "ROWS", "SEQUENCE", "address_width", "bank_words", "chunk_count",
+           "digits_width", "levels_latency", "place_layout", "query_layout", "row_layout",
+           "slot_layout", "survivor_layout", "tap_layout"]
+
+ROWS = 4            # rows whose keys may be under way at once
+SEQUENCE = 2 * ROWS     # rows are counted modulo this, so that all and none of ROWS differ
+PIECE = 8           # dimensions of a query that come at a time
+PENDING = 32        # keys of a dot-product unit that are begun and not yet handed on
+
+
+def bank_words(config: LeopardConfig) -> int:
+    """Words that the keys of the longest head take in the bank of a dot-product unit."""
+    return -(-config.l_max // config.dpus) * config.digits * config.chunks
+
+
+def chunk_count(config: LeopardConfig, d8):
+    """Chunks of a digit of 8*d8 dimensions, an expression."""
+    return sum((d8 > n * config.taps // PIECE for n in range(1, config.chunks)), C(1))
+
+
+def address_width(config: LeopardConfig) -> int:
+    """Bits of the address of a word in such a bank, which holds two heads."""
+    return (2 * bank_words(config) - 1).bit_length()
+
+
+def digits_width(config: LeopardConfig) -> int:
+    """Bits of the number of digits of all keys of a row."""
+    return (config.l_max * config.digits).bit_length()
+
+
+def levels_latency(terms: int) -> int:
+    """Cycles of a sum of so many terms with a register after every two levels of adders."""
+    return -(-(terms - 1).bit_length() // 2)
+
+
+def tap_layout(config: LeopardConfig) -> data.StructLayout:
+    """A dimension of a query: |q| and q > 0. |-2**(W-1)| fits."""
+    return data.StructLayout({"mag": config.width, "positive": 1})
+
+
+def query_layout(config: LeopardConfig) -> data.ArrayLayout:
+    """``PIECE`` dimensions of a query as they are in memory."""
+    return data.ArrayLayout(signed(config.width), PIECE)
+
+
+def place_layout(config: LeopardConfig) -> data.StructLayout:
+    """Where a chunk of a query is: the row's slot and the chunk within it."""
+    return data.StructLayout({"chunk": range(max(2, config.chunks)), "slot": range(ROWS)})
+
+
+def row_layout(config: LeopardConfig, tag_width: int) -> data.StructLayout:
+    """A row to be scored against the first ``keys`` keys in ``bank``.
+
+    ``d8`` is d / 8, ``threshold`` T_int; ``tag`` comes back with the row's end.
+    """
+    return data.StructLayout({
+        "keys": config.length_width, "d8": range(config.d_max // 8 + 1), "bank": 1,
+        "threshold": signed(config.threshold_width), "tag": tag_width,
+    })
+
+
+def slot_layout(config: LeopardConfig) -> data.StructLayout:
+    """What the dot-product units know of a row.
+
+    ``start`` is what no key can exceed, M_0, less T_int; ``base`` the address of its bank's first
+    key, ``stride`` the words of a key and ``last_chunk`` the chunks of a digit less one.
+    """
+    return data.StructLayout({
+        "keys": config.length_width, "base": address_width(config),
+        "stride": range(config.digits * config.chunks + 1),
+        "last_chunk": range(max(2, config.chunks)),
+        "start": signed(config.score_width + 1),
+    })
+
+
+def survivor_layout(config: LeopardConfig, tag_width: int) -> data.StructLayout:
+    """A survivor: its key and score. Or, with ``end``, the end of a row: its survivors, the digits
+    that it took and the row's tag. What belongs to the other kind means nothing."""
+    return data.StructLayout({
+        "end": 1, "key": range(config.l_max), "score": signed(config.score_width),
+        "survivors": config.length_width, "digits": digits_width(config), "tag": tag_width,
+    })

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The QK unit: queries and keys in, survivors out."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from golden.leopard_config import LeopardConfig
+from hw.leopard.dpu import DotProductUnit
+from hw.leopard.keys import KeyBank, write_layout
+from hw.leopard.layouts import query_layout, row_layout, survivor_layout
+from hw.leopard.merge import Merger
+from hw.leopard.query import RowLoader
+
+__all__ = ["QKUnit"]
+
+
+class QKUnit(wiring.Component):
+    """N_QK dot-product units over banks of keys, one query row after the other.
+
+    Key j of a row belongs to unit ``j mod N_QK``. Each unit asks for a word of keys in every cycle
+    in which it has a key, and for none that it does not need. A unit that has begun all its keys of
+    a row begins those of the next one in the same cycle, up to ``ROWS`` rows ahead of the oldest
+    one that has not ended; survivors leave row by row all the same, those of a unit in the order of
+    their keys. When survivors are not taken, units stop beginning keys once ``PENDING`` of theirs
+    wait::
+
+        query, row -> RowLoader -+-> DotProductUnit <-> KeyBank <- write
+                                 +-> DotProductUnit <-> KeyBank <- write
+                                 :         |
+                                 +-------> Merger -> o
+
+    Parameters
+    ----------
+    config : LeopardConfig
+    tag_width : int
+        Bits that accompany a row.
+
+    Members
+    -------
+    row : In(stream of row_layout)
+    query : In(stream of query_layout)
+        The query of each row, d / 8 pieces; see :class:`hw.leopard.query.RowLoader`.
+    write : In(write_layout)
+        From :class:`hw.leopard.keys.KeyWriter`: into the half that no row under way reads.
+    o : Out(stream of survivor_layout)
+        The survivors of a row, then its end; when that has come the row reads no keys any more.
+    words : Out
+        Words of keys that were asked for in the cycle before.
+    """
+
+    def __init__(self, *, config: LeopardConfig, tag_width: int):
+        self._config, self._tag_width = config, tag_width
+        super().__init__({
+            "row": In(stream.Signature(row_layout(config, tag_width))),
+            "query": In(stream.Signature(query_layout(config))),
+            "write": In(write_layout(config)),
+            "o": Out(stream.Signature(survivor_layout(config, tag_width))),
+            "words": Out(range(config.dpus + 1)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, tag_width = self._config, self._tag_width
+        m.submodules.loader = loader = RowLoader(config=config, tag_width=tag_width)
+        m.submodules.merger = merger = Merger(config=config, tag_width=tag_width)
+        connect(m, flipped(self.row), loader.row)
+        connect(m, flipped(self.query), loader.query)
+        connect(m, merger.o, flipped(self.o))
+        m.d.comb += [
+            loader.freed.eq(merger.row),
+            merger.thresholds.eq(loader.thresholds), merger.tags.eq(loader.tags),
+        ]
+        units = []
+        for n in range(config.dpus):
+            m.submodules[f"unit_{n}"] = unit = DotProductUnit(config=config)
+            m.submodules[f"bank_{n}"] = bank = KeyBank(config=config)
+            units.append(unit)
+            m.d.comb += [
+                unit.index.eq(n), unit.slots.eq(loader.slots), unit.loaded.eq(loader.loaded),
+                unit.write.eq(loader.write), unit.take.eq(merger.take[n]),
+                unit.advance.eq(merger.advance),
+                merger.offers[n].eq(unit.offer), merger.digits[n].eq(unit.digits),
+                bank.write.eq(self.write), bank.write_en.eq(self.write.en[n]),
+                bank.en.eq(unit.en), bank.address.eq(unit.address), unit.data.eq(bank.data),
+            ]
+        asked = Signal(config.dpus)
+        m.d.comb += [merger.ended.eq(Cat(unit.ended for unit in units)),
+                     asked.eq(Cat(unit.en for unit in units))]
+        m.d.sync += self.words.eq(sum(asked))
+        return m

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries on their way to the dot-product units, and what is computed of them once per row."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.leopard_config import LeopardConfig
+from hw.leopard.layouts import (
+    PIECE,
+    ROWS,
+    SEQUENCE,
+    bank_words,
+    chunk_count,
+    place_layout,
+    query_layout,
+    row_layout,
+    slot_layout,
+    tap_layout,
+)
+from hw.repeated import Repeated
+
+__all__ = ["QueryStore", "RowLoader", "piece_layout"]
+
+
+def piece_layout(config: LeopardConfig) -> data.StructLayout:
+    """A piece of a query on its way to its lanes, the pieces of a chunk."""
+    return data.StructLayout({
+        "en": 1, "place": place_layout(config), "lane": range(max(2, config.taps // PIECE)),
+        "taps": data.ArrayLayout(tap_layout(config), PIECE),
+    })
+
+
+class QueryStore(Repeated):
+    """The queries of ``ROWS`` rows for one dot-product unit, in distributed RAM.
+
+    Units go on to the next row each at its own time, and keys of several rows are under way in
+    one unit, so each cycle has a query of its own. Latency of a read 1; a piece is written at
+    the end of its cycle.
+
+    Parameters
+    ----------
+    config : LeopardConfig
+
+    Members
+    -------
+    write : In(piece_layout)
+    place : In(place_layout)
+    query : Out(taps x tap_layout)
+    """
+
+    latency = 1
+
+    def __init__(self, *, config: LeopardConfig):
+        super().__init__({
+            "write": In(piece_layout(config)),
+            "place": In(place_layout(config)),
+            "query": Out(data.ArrayLayout(tap_layout(config), config.taps)),
+        }, config=config)
+
+    def build(self):
+        m = Module()
+        words = []
+        depth = 1 << len(self.place.as_value())
+        for lane in range(self._config.taps // PIECE):
+            mem = memory.Memory(shape=len(self.write.taps.as_value()), depth=depth, init=[])
+            m.submodules[f"lane_{lane}"] = mem
+            write, read = mem.write_port(), mem.read_port(domain="comb")
+            m.d.comb += [
+                write.en.eq(self.write.en & (self.write.lane == lane)),
+                write.addr.eq(self.write.place.as_value()),
+                write.data.eq(self.write.taps.as_value()),
+                read.addr.eq(self.place.as_value()),
+            ]
+            words.append(read.data)
+        m.d.sync += self.query.as_value().eq(Cat(*words))
+        return m
+
+
+class RowLoader(wiring.Component):
+    """Takes rows and their queries and starts them, up to ``ROWS`` at a time.
+
+    A row takes a cycle per ``PIECE`` dimensions of the chunks that its d has, while the rows
+    before it are computed; what of the last chunk lies beyond d is set to zero. The row is
+    ``loaded`` ``latency`` cycles after its last piece. By then its ``start`` is known::
+
+        M_0 = (2**(W-1) - 1) * Q+ + 2**(W-1) * Q- = 2**(W-1) * sum |q_j| - Q+
+        start = M_0 - T_int
+
+    Without ``config.pruning`` the threshold is the lowest one, whatever the row says.
+
+    Parameters
+    ----------
+    config : LeopardConfig
+    tag_width : int
+
+    Members
+    -------
+    row : In(stream of row_layout)
+        Taken with the last piece of its query.
+    query : In(stream of query_layout)
+        d / 8 pieces of each row.
+    write : Out(piece_layout)
+        To the query stores.
+    slots, thresholds, tags : Out
+        Of the rows under way, row n in slot n mod ``ROWS``.
+    loaded : Out
+        Rows that were loaded, modulo ``SEQUENCE``.
+    freed : In
+        Rows that have ended, as many.
+    """
+
+    latency = 5
+
+    def __init__(self, *, config: LeopardConfig, tag_width: int):
+        self._config = config
+        super().__init__({
+            "row": In(stream.Signature(row_layout(config, tag_width))),
+            "query": In(stream.Signature(query_layout(config))),
+            "write": Out(piece_layout(config)),
+            "slots": Out(data.ArrayLayout(slot_layout(config), ROWS)),
+            "thresholds": Out(data.ArrayLayout(signed(config.threshold_width), ROWS)),
+            "tags": Out(data.ArrayLayout(tag_width, ROWS)),
+            "loaded": Out(range(SEQUENCE)),
+            "freed": In(range(SEQUENCE)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, row = self._config, self.row.payload
+        lanes = config.taps // PIECE
+        taken = Signal(range(SEQUENCE))         # rows whose pieces have come
+        count = Signal(range(lanes * config.chunks + 1))
+        lane, chunk = Signal(range(max(2, lanes))), Signal(range(max(2, config.chunks)))
+        step, within, last, lane_last, room = (
+            Signal(name=name) for name in ("step", "within", "last", "lane_last", "room"))
+        slot = taken[:-1]
+        m.d.comb += [
+            room.eq((taken - self.freed)[: len(taken)] != ROWS),
+            within.eq(count < row.d8),
+            step.eq(self.row.valid & room & (self.query.valid | ~within)),
+            self.query.ready.eq(self.row.valid & room & within),
+            lane_last.eq(lane == lanes - 1),
+            last.eq(lane_last & (count + 1 >= row.d8)),
+            self.row.ready.eq(step & last),
+        ]
+        first = Signal(init=1)
+        with m.If(step):
+            m.d.sync += [count.eq(count + 1), lane.eq(lane + 1), first.eq(last)]
+            with m.If(lane_last):
+                m.d.sync += [lane.eq(0), chunk.eq(chunk + 1)]
+            with m.If(last):
+                m.d.sync += [count.eq(0), chunk.eq(0), taken.eq(taken + 1)]
+                self._keep(m, slot)
+        write = self.write
+        m.d.sync += [write.en.eq(step), write.lane.eq(lane), write.place.slot.eq(slot),
+                     write.place.chunk.eq(chunk)]
+        for tap, code in zip(write.taps, self.query.payload, strict=True):
+            m.d.sync += [tap.mag.eq(Mux(within, Mux(code < 0, -code, code), 0)),
+                         tap.positive.eq(within & (code > 0))]
+        self._sum(m, slot, Cat(step & first, step & last))
+        return m
+
+    def _keep(self, m, slot):
+        """What the row says itself; nobody looks before it is loaded."""
+        config, row = self._config, self.row.payload
+        low = -(1 << config.threshold_width - 1)
+        kept, chunks = self.slots[slot], chunk_count(config, row.d8)
+        m.d.sync += [
+            kept.keys.eq(row.keys), kept.base.eq(Mux(row.bank, bank_words(config), 0)),
+            kept.stride.eq(chunks * config.digits), kept.last_chunk.eq(chunks - 1),
+            self.thresholds[slot].eq(row.threshold if config.pruning else low),
+            self.tags[slot].eq(row.tag),
+        ]
+
+    def _sum(self, m, slot, ends):
+        """``start``, four cycles after the last piece is on its way."""
+        config = self._config
+        total = config.width + (config.d_max - 1).bit_length()
+        stages = [Signal(data.StructLayout({"first": 1, "last": 1, "slot": slot.shape()}),
+                         name=f"stage_{n}") for n in range(4)]
+        m.d.sync += [Cat(stages[0].first, stages[0].last).eq(ends), stages[0].slot.eq(slot)]
+        m.d.sync += [after.eq(before) for before, after in zip(stages, stages[1:], strict=False)]
+        taps = self.write.taps
+        names = ("all", "plus")
+        piece = [Signal(config.width + 3, name=f"piece_{name}") for name in names]
+        sums = [Signal(total, name=f"sum_{name}") for name in names]
+        moving = Signal()               # a piece is in ``piece``
+        m.d.sync += [
+            moving.eq(self.write.en),
+            piece[0].eq(_halving([tap.mag for tap in taps])),
+            piece[1].eq(_halving([Mux(tap.positive, tap.mag, 0) for tap in taps])),
+        ]
+        with m.If(moving):
+            m.d.sync += [s.eq(Mux(stages[1].first, 0, s) + p)
+                         for s, p in zip(sums, piece, strict=True)]
+        bound = Signal(signed(config.score_width))
+        m.d.sync += bound.eq((sums[0] << config.width - 1) - sums[1])
+        done = stages[3]
+        with m.If(done.last):
+            m.d.sync += [self.slots[done.slot].start.eq(bound - self.thresholds[done.slot]),
+                         self.loaded.eq(self.loaded + 1)]
+
+
+def _halving(terms):
+    while len(terms) > 1:
+        terms = [a + b for a, b in zip(terms[::2], terms[1::2], strict=True)]
+    return terms[0]

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Beats to banks and back."""
+
+from random import Random
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from golden.leopard_config import LeopardConfig
+from hw.leopard.keys import (
+    KeyBank,
+    KeyWriter,
+    beat_words,
+    part_width,
+    word_beats,
+    word_width,
+    write_layout,
+)
+from hw.leopard.layouts import address_width, bank_words
+from tests.hw.helpers import send, simulate
+from tests.hw.leopard.heads import codes, key_beats, key_words
+
+
+def config_of(**fields):
+    return LeopardConfig(name="k", **{"width": 8, "d_max": 32, "l_max": 12} | fields)
+
+
+# (beats of a word, words of a beat): a word in several beats, one, with bits to spare, and several.
+CONFIGS = [(config_of(dpus=3, digit=4, d_max=64), 4, 1), (config_of(dpus=2), 1, 1),
+           (config_of(dpus=5, digit=3, d_max=24), 2, 1), (config_of(dpus=1, taps=16), 1, 2),
+           (config_of(dpus=4, taps=8, axi_data_width=128), 1, 8),
+           (config_of(dpus=3, taps=24, axi_data_width=128), 1, 2)]
+
+
+class Banks(wiring.Component):
+    """All banks behind the writer, read at the same address."""
+
+    def __init__(self, *, config):
+        self.config = config
+        super().__init__({
+            "beats": In(stream.Signature(config.axi_data_width)),
+            "head": In(data.StructLayout({"start": 1, "bank": 1, "d8": 5})),
+            "en": In(config.dpus),
+            "address": In(address_width(config)),
+            "data": Out(data.ArrayLayout(word_width(config), config.dpus)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.writer = writer = KeyWriter(config=self.config)
+        connect(m, flipped(self.beats), writer.beats)
+        m.d.comb += [writer.start.eq(self.head.start), writer.bank.eq(self.head.bank),
+                     writer.d8.eq(self.head.d8)]
+        for n in range(self.config.dpus):
+            m.submodules[f"bank_{n}"] = bank = KeyBank(config=self.config)
+            m.d.comb += [bank.write.eq(writer.write), bank.write_en.eq(writer.write.en[n]),
+                         bank.en.eq(self.en[n]), bank.address.eq(self.address),
+                         self.data[n].eq(bank.data)]
+        return m
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+@pytest.mark.parametrize("config, beats, words", CONFIGS)
+def test_heads(config, beats, words, stall):
+    """Two heads side by side, then others over them, each with a d of its own."""
+    assert (word_beats(config), beat_words(config)) == (beats, words)
+    rng, random = np.random.default_rng(beats + words), Random(1)
+    dut = Banks(config=config)
+    held = {}                                           # (unit, address): word
+
+    async def bench(ctx):
+        for n, (d, count) in enumerate([(config.d_max, config.l_max), (16, 7), (8, config.l_max),
+                                        (config.d_max, 5)]):
+            keys = codes(rng, config, count, d)
+            ctx.set(dut.head, {"start": 1, "bank": n % 2, "d8": d // 8})
+            await ctx.tick()
+            ctx.set(dut.head.start, 0)
+            sent = key_beats(keys, config)
+            cycles = await send(ctx, dut.beats, sent, random, stall)
+            if not stall:       # a part of a word per cycle
+                assert cycles == sum(len(key_words(key, config)) for key in keys) * beats
+            await ctx.tick().repeat(2)
+            for j, key in enumerate(keys):
+                own = key_words(key, config)
+                first = n % 2 * bank_words(config) + j // config.dpus * len(own)
+                held.update({(j % config.dpus, first + i): word for i, word in enumerate(own)})
+            for (unit, address), word in held.items():
+                ctx.set(dut.en, 1 << unit)
+                ctx.set(dut.address, address)
+                await ctx.tick()
+                ctx.set(dut.en, 0)
+                ctx.set(dut.address, random.randrange(bank_words(config)))
+                for _ in range(KeyBank.latency - 1):
+                    await ctx.tick()
+                assert ctx.get(dut.data[unit]) == word
+                await ctx.tick()                        # what is not asked for is not read
+                assert ctx.get(dut.data[unit]) == word
+
+    simulate(dut, bench)
+
+
+def test_what_is_written_without_its_strobe_is_not():
+    config = config_of(dpus=2)
+    dut = KeyBank(config=config)
+
+    async def bench(ctx):
+        for en, value in ((1, 5), (0, 9)):
+            ctx.set(dut.write_en, en)
+            ctx.set(dut.write, {"en": 3, "address": 4, "part": 0, "data": value})
+            await ctx.tick()
+        ctx.set(dut.en, 1)
+        ctx.set(dut.address, 4)
+        await ctx.tick().repeat(KeyBank.latency)
+        assert ctx.get(dut.data) == 5
+
+    simulate(dut, bench)
+    assert write_layout(config).members["data"] == part_width(config)
