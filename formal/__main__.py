@@ -33,9 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     begin = time.perf_counter()
     sizes = [s for s in ALL_SIZES if options.width is None or s.width in options.width]
     # Wrong updates of wide codes take the solver long to refute bit by bit.
-    todo = proofs(sizes, [size for size in sizes if size.width <= 12])
+    chosen = proofs(sizes, [size for size in sizes if size.width <= 12])
     topics: dict[str, list] = {}
-    for proof in todo:
+    for proof in chosen:
         topics.setdefault(proof.topic, []).append(proof)
     failed = []
     for topic, group in topics.items():
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
             if options.verbose or not outcome.passed:
                 print(f"       {outcome.proof.name}: {outcome.detail or 'proved'}")
         failed += [outcome for outcome in outcomes if not outcome.passed]
-    print(f"{len(todo) - len(failed)} of {len(todo)} proofs came out as they should, "
+    print(f"{len(chosen) - len(failed)} of {len(chosen)} proofs came out as they should, "
           f"{time.perf_counter() - begin:.0f} s")
     return 1 if failed else 0
 

@@ -22,10 +22,6 @@ class ConfigError(ValueError):
     """A configuration that cannot be read or contradicts itself; the text is for the user."""
 
 
-def _is_power_of_two(n: int) -> bool:
-    return n > 0 and n & (n - 1) == 0
-
-
 class Config(EngineConfig):
     """Parameters of one coprocessor with hybrid dynamic pruning.
 
@@ -141,7 +137,7 @@ ENGINES: dict[str, type[EngineConfig]] = {"hdp": Config, "leopard": LeopardConfi
 def preset_names(engine: str | None = None) -> list[str]:
     """All presets, or those of an engine."""
     names = sorted(path.stem for path in PRESETS.glob("*.toml"))
-    return [name for name in names if engine in (None, load_config(name).engine)]
+    return names if engine is None else [n for n in names if load_config(n).engine == engine]
 
 
 def _fields(path: Path) -> dict:
@@ -161,9 +157,8 @@ def load_config(which: str | Path, engine: str | None = None) -> Config | Leopar
     """
     path = Path(which)
     if path.suffix != ".toml":
-        names = sorted(path.stem for path in PRESETS.glob("*.toml"))
-        if str(which) not in names:
-            raise ConfigError(f"config must be a TOML file or one of {', '.join(names)}, "
+        if str(which) not in preset_names():
+            raise ConfigError(f"config must be a TOML file or one of {', '.join(preset_names())}, "
                               f"not {str(which)!r}")
         path = PRESETS / f"{which}.toml"
     fields = {"name": path.stem, "engine": "hdp", **_fields(path)}

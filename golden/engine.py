@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from . import softmax
+from .formats import CodeRange
 
 __all__ = ["EngineConfig"]
 
 
-class EngineConfig(BaseModel):
+class EngineConfig(CodeRange, BaseModel):
     """The outside of a coprocessor, and the widths that follow from it whatever makes the scores.
 
     Parameters
@@ -44,14 +45,6 @@ class EngineConfig(BaseModel):
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", self.name):
             raise ValueError(f"name must be a lower-case identifier, not {self.name!r}")
         return self
-
-    @property
-    def min_code(self) -> int:
-        return -(1 << (self.width - 1))
-
-    @property
-    def max_code(self) -> int:
-        return (1 << (self.width - 1)) - 1
 
     @property
     def score_width(self) -> int:

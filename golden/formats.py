@@ -5,11 +5,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Format"]
+__all__ = ["CodeRange", "Format"]
+
+
+class CodeRange:
+    """What the codes of something with a ``width`` in bits can be."""
+
+    width: int
+
+    @property
+    def min_code(self) -> int:
+        return -(1 << (self.width - 1))
+
+    @property
+    def max_code(self) -> int:
+        return (1 << (self.width - 1)) - 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Format:
+class Format(CodeRange):
     """A two's complement code of ``width`` bits with ``frac`` fraction bits.
 
     Parameters
@@ -27,14 +41,6 @@ class Format:
     def int_width(self) -> int:
         """Bits of the integer part I, IW = W - FW."""
         return self.width - self.frac
-
-    @property
-    def min_code(self) -> int:
-        return -(1 << (self.width - 1))
-
-    @property
-    def max_code(self) -> int:
-        return (1 << (self.width - 1)) - 1
 
     def quantise(self, x, scale: float) -> np.ndarray:
         """Codes of real values: ``round(x / scale)``, clamped symmetrically.

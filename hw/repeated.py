@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Blocks of which a design has many: elaborated and converted to RTLIL once."""
 
-from amaranth.hdl import Module
+from abc import abstractmethod
+
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 
 from golden.config import Config
@@ -12,7 +14,7 @@ __all__ = ["OneOfEach", "Repeated"]
 class OneOfEach:
     """A platform for which only the first of equal :class:`Repeated` blocks has an inside.
 
-    With 2,048 multipliers that is most of the work of an emission. The others are left empty for
+    With 2,048 multipliers that is most of the work of an emission. The others are left without for
     :func:`hw.hierarchy.convert`, which puts an instance of the first one's module there.
     """
 
@@ -50,9 +52,11 @@ class Repeated(wiring.Component):
 
     def elaborate(self, platform):
         if isinstance(platform, OneOfEach) and not platform.first(self):
-            return Module()
+            m = Module()
+            m.d.sync += Signal().eq(1)      # never emitted; without it no inserter would show
+            return m
         return self.build()
 
+    @abstractmethod
     def build(self) -> Module:
         """The inside of the block."""
-        raise NotImplementedError

@@ -115,8 +115,9 @@ class Loader(wiring.Component):
         """Beats of sign bits and, after them, of elements in a row of a plane."""
         is_i = (plane == Plane.Q_I) | (plane == Plane.K_I)
         is_f = (plane == Plane.Q_F) | (plane == Plane.K_F)
-        beside = Layout(self._config).signs_beside
-        signs = Mux(is_f & ~beside, chunks(d8, self._config.axi_data_width), 0)
+        signs = Mux(is_f, chunks(d8, self._config.axi_data_width), 0)
+        if Layout(self._config).signs_beside:
+            signs = C(0, 1)
         elements = Mux(is_i, chunks(d8, self._i_dims),
                        Mux(is_f, chunks(d8, self._f_dims), chunks(d8, self._v_dims)))
         return signs, elements

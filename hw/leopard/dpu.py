@@ -15,13 +15,12 @@ from hw.leopard.layouts import (
     ROWS,
     SEQUENCE,
     address_width,
-    digits_width,
     levels_latency,
     place_layout,
     slot_layout,
 )
 from hw.leopard.query import QueryStore, piece_layout
-from hw.leopard.reorder import Reorder, offer_layout
+from hw.leopard.reorder import Reorder, row_ports
 from hw.repeated import Repeated
 
 __all__ = ["DotProductUnit"]
@@ -79,18 +78,12 @@ class DotProductUnit(Repeated):
 
     def __init__(self, *, config: LeopardConfig):
         super().__init__({
-            "index": In(range(config.dpus)),
+            **row_ports(config),
             "slots": In(data.ArrayLayout(slot_layout(config), ROWS)),
-            "loaded": In(range(SEQUENCE)),
             "write": In(piece_layout(config)),
             "en": Out(1),
             "address": Out(address_width(config)),
             "data": In(word_width(config)),
-            "offer": Out(offer_layout(config)),
-            "take": In(1),
-            "ended": Out(1),
-            "digits": Out(digits_width(config)),
-            "advance": In(1),
         }, config=config)
 
     @property

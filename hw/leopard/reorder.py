@@ -9,7 +9,7 @@ from golden.leopard_config import LeopardConfig
 from hw.leopard.layouts import PENDING, SEQUENCE, digits_width
 from hw.repeated import Repeated
 
-__all__ = ["Reorder", "decision_layout", "offer_layout"]
+__all__ = ["Reorder", "decision_layout", "offer_layout", "row_ports"]
 
 
 def decision_layout(config: LeopardConfig) -> data.StructLayout:
@@ -23,6 +23,19 @@ def offer_layout(config: LeopardConfig) -> data.StructLayout:
     """A survivor of a unit; with ``ahead`` it is of the row after the one that is being merged."""
     return data.StructLayout({"valid": 1, "ahead": 1, "key": range(config.l_max),
                               "excess": config.score_width})
+
+
+def row_ports(config: LeopardConfig) -> dict:
+    """The ports of a unit that have to do with rows and what comes out of them."""
+    return {
+        "index": In(range(config.dpus)),
+        "loaded": In(range(SEQUENCE)),
+        "offer": Out(offer_layout(config)),
+        "take": In(1),
+        "ended": Out(1),
+        "digits": Out(digits_width(config)),
+        "advance": In(1),
+    }
 
 
 class Reorder(Repeated):
@@ -66,9 +79,8 @@ class Reorder(Repeated):
 
     def __init__(self, *, config: LeopardConfig):
         super().__init__({
-            "index": In(range(config.dpus)),
+            **row_ports(config),
             "keys": In(config.length_width),
-            "loaded": In(range(SEQUENCE)),
             "row": Out(range(SEQUENCE)),
             "begin": In(1),
             "place": Out(range(PENDING)),
@@ -76,11 +88,6 @@ class Reorder(Repeated):
             "decide": In(1),
             "decided": In(range(PENDING)),
             "decision": In(decision_layout(config)),
-            "offer": Out(offer_layout(config)),
-            "take": In(1),
-            "ended": Out(1),
-            "digits": Out(digits_width(config)),
-            "advance": In(1),
         }, config=config)
 
     def build(self):

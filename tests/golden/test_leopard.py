@@ -112,6 +112,13 @@ def test_everything_pruned(config):
     assert leopard.bound_cycles([result], config) == ceil(Fraction(80, config.dpus))
 
 
+def test_a_digit_of_more_dimensions_than_taps_takes_several_cycles():
+    config = LeopardConfig(name="narrow", d_max=32, taps=8, dpus=2, l_max=16)
+    for d in (8, 24, 32):
+        result = leopard.head(random_job(config, 6, d=d, threshold=EVERYTHING), config)
+        assert leopard.bound_cycles([result], config) == ceil(Fraction(80 * d // 8, 2))
+
+
 @by_config
 def test_nothing_pruned(config):
     result = leopard.head(random_job(config, 6, threshold=NOTHING), config)

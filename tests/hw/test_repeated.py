@@ -2,9 +2,10 @@
 """Repeated blocks: one inside for all of a kind, in the Verilog what the simulator sees."""
 
 import re
+from itertools import count
 
 import pytest
-from amaranth.hdl import EnableInserter, Module, Signal
+from amaranth.hdl import EnableInserter, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
@@ -88,6 +89,14 @@ def test_simulation_has_all_of_them():
     simulator.run()
 
 
-def test_an_inserter_around_one_is_refused():
-    with pytest.raises(ValueError, match=r"bank\.counter_0 is a repeated block.*: enable"):
-        to_verilog(Bank(wrap=EnableInserter(Signal(name="enable"))), "bank")
+@pytest.mark.parametrize("which", range(4))
+def test_an_inserter_around_one_is_refused(which):
+    """Also where it is not the one that is built."""
+    numbers = count()
+
+    def wrap(block):
+        return EnableInserter(bank.en[0])(block) if next(numbers) == which else block
+
+    bank = Bank(wrap=wrap)
+    with pytest.raises(ValueError, match=rf"bank\.counter_{which} is a repeated block.*: en_1"):
+        to_verilog(bank, "bank")

@@ -39,12 +39,15 @@ def test_one_core_comes_first():
 
 
 def test_table(monkeypatch, capsys):
+    lengths = []
+
     def measured(tables, config, cores):
         assert [len(jobs) for jobs in tables] == [12, 5]
         jobs = tables[0]
         assert (config.axi_data_width, list(cores)) == (256, [1, 4])
         assert (config.name, config.l_max) == ("hdp_tiny_l64_axi256", 64)
         assert max(job.l_q for job in jobs) > TINY.l_max
+        lengths.append([job.l_q for job in jobs])
         return [Scaling(heads=heads, cores=n, cycles=1000 // n, speedup=0.9 * n, balance=0.95,
                         bus=0.25, roof=0.95 * n) for n in cores for heads in (12, 5)]
 
@@ -61,6 +64,9 @@ def test_table(monkeypatch, capsys):
     rows = json.loads(capsys.readouterr().out)
     assert [(row["heads"], row["cores"]) for row in rows] == [(5, 1), (5, 4), (12, 1), (12, 4)]
     assert rows[1]["efficiency"] == pytest.approx(0.9)
+    assert main(["--heads", "12", "5", "--axi", "256", "--l-max", "64", "--cores", "1", "4",
+                 "--as-they-come"]) == 0
+    assert lengths[0] == lengths[1] == sorted(lengths[2], reverse=True) != lengths[2]
 
 
 def test_a_mismatch_ends_it(monkeypatch, capsys):
