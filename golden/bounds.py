@@ -10,6 +10,7 @@ import numpy as np
 from .config import Config
 from .hdp import HeadResult, Job, visible_limits
 from .memory import Layout, held_planes
+from .tiles import passes
 
 __all__ = ["Work", "bound_cycles", "bus_cycles"]
 
@@ -28,16 +29,20 @@ class Work:
     value: int
 
     @classmethod
-    def of(cls, job: Job, result: HeadResult) -> "Work":
-        """Products over visible elements; a block counts what is visible of it."""
+    def of(cls, job: Job, result: HeadResult, config: Config) -> "Work":
+        """Products over visible elements; a block counts what is visible of it.
+
+        Those of a head in tiles are made as often as :mod:`golden.tiles` says.
+        """
         limits = visible_limits(job)
         visible = np.arange(job.l_kv) < limits[:, None]
         keep = result.mask.repeat(2, 0).repeat(2, 1)[: job.l_q, : job.l_kv]
+        integer, scores = passes(job, config, result.head_kept)
         seen = int(visible.sum()) * job.d
         kept = int((visible & keep).sum()) * job.d if result.head_kept else 0
         full = job.exact or job.dense
-        return cls(integer=0 if job.dense else seen, fraction=0 if full else kept,
-                   full=kept if full else 0, value=kept)
+        return cls(integer=integer * seen, fraction=0 if full else scores * kept,
+                   full=scores * kept if full else 0, value=kept)
 
     def cycles(self, multipliers: int) -> Fraction:
         return (Fraction(self.integer, 4) + Fraction(self.fraction, 2) + self.full
@@ -47,7 +52,7 @@ class Work:
 def bound_cycles(jobs, results, config: Config) -> int:
     """Cycles that a table of jobs needs at least on all cores with every multiplier busy in every
     cycle, rounded up once for all."""
-    return ceil(sum(Work.of(j, r).cycles(config.all_multipliers)
+    return ceil(sum(Work.of(j, r, config).cycles(config.all_multipliers)
                     for j, r in zip(jobs, results, strict=True)))
 
 
@@ -57,7 +62,7 @@ def bus_cycles(jobs, results, config: Config) -> int:
     The greater of this and :func:`bound_cycles` is the roofline.
     """
     layout = Layout(config)
-    held = held_planes(jobs, [result.head_kept for result in results])
+    held = held_planes(jobs, [result.head_kept for result in results], config)
     read = sum(layout.read_bytes(job, result.head_kept, planes)
                for job, result, planes in zip(jobs, results, held, strict=True))
     written = sum(layout.write_bytes(job) for job in jobs)

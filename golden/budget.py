@@ -24,7 +24,7 @@ def _power(n: int) -> int:
 def _plane(bits: int, read: int, beat: int, pairs: int, config: Config) -> int:
     """Of both heads: words that a read or a beat fills, of several pairs of rows at a time."""
     word = max(read, beat)
-    reads = max(2, _power(-(-config.l_max // (2 * pairs))))
+    reads = max(2, _power(-(-config.held_rows // (2 * pairs))))
     return HEADS * _power(-(-config.d_max // word)) * word * reads * 2 * pairs * bits
 
 

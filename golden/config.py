@@ -34,7 +34,10 @@ class Config(EngineConfig):
     d_max : int
         Largest head dimension; a job's d is any multiple of 8 up to it.
     l_max : int
-        Largest l_q and l_kv of a job.
+        Largest l_q and l_kv of a job, beyond 1024 only with ``tile``.
+    tile : int, optional
+        Rows of Q, K and V of a head that a core holds, a power of two below ``l_max``. Longer
+        heads are worked off in tiles of as many queries and keys; see :mod:`golden.tiles`.
     multipliers : int
         Full-width multipliers of a core (M): 2 queries x 2 keys x ``taps`` dimensions.
     softmax_lanes : int
@@ -53,6 +56,8 @@ class Config(EngineConfig):
     engine: Literal["hdp"] = "hdp"
     width: Literal[8, 12] = 8
     frac: Annotated[int, Field(ge=1, le=8)] = 4
+    l_max: Annotated[int, Field(ge=2, le=4096, multiple_of=2)] = 512
+    tile: Literal[8, 16, 32, 64, 128, 256, 512, 1024] | None = None
     multipliers: Literal[8, 16, 32, 64, 128, 256] = 32
     softmax_lanes: Literal[1, 2, 4] = 2
     output_lanes: Literal[1, 2, 4] = 2
@@ -64,6 +69,10 @@ class Config(EngineConfig):
         if not 1 <= self.width - self.frac <= 8:
             raise ValueError(f"frac must leave an integer part of 1 to 8 bits of width "
                              f"{self.width}, not {self.frac!r}")
+        if self.l_max > 1024 and not self.tile:
+            raise ValueError(f"l_max must be at most 1024 without tile, not {self.l_max!r}")
+        if self.tile and self.tile >= self.l_max:
+            raise ValueError(f"tile must be below l_max {self.l_max}, not {self.tile!r}")
         most = min(self.taps, self.axi_data_width // self.out_width)
         if self.output_lanes > most:
             raise ValueError(f"output_lanes must be at most {most}, the dimensions that the array "
@@ -108,8 +117,8 @@ class Config(EngineConfig):
     # -- rows, columns and the value path ----------------------------------------------------
     @property
     def blocks(self) -> int:
-        """Blocks in a row of blocks of the longest head."""
-        return self.l_max // 2
+        """Blocks in a row of blocks of the longest head, or of a tile."""
+        return self.held_rows // 2
 
     @property
     def block_width(self) -> int:
@@ -117,13 +126,18 @@ class Config(EngineConfig):
         return max(1, (self.blocks - 1).bit_length())
 
     @property
+    def all_block_width(self) -> int:
+        """Bits of a block index in the longest head."""
+        return max(1, (self.l_max // 2 - 1).bit_length())
+
+    @property
     def theta_head_width(self) -> int:
-        return self.theta_width + 2 * self.block_width
+        return self.theta_width + 2 * self.all_block_width
 
     @property
     def column_sum_width(self) -> int:
-        """Signed bits of the sum of l_max codes of V."""
-        return self.width - 1 + (self.l_max - 1).bit_length() + 2
+        """Signed bits of the sum of held_rows codes of V."""
+        return self.width - 1 + (self.held_rows - 1).bit_length() + 2
 
     @property
     def accumulator_width(self) -> int:

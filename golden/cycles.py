@@ -129,7 +129,7 @@ def predict_cycles(jobs: Sequence[Job], results: Sequence[HeadResult], config: C
         What golden gives for them.
     config : Config
     """
-    held = held_planes(jobs, [result.head_kept for result in results])
+    held = held_planes(jobs, [result.head_kept for result in results], config)
     heads = [Head(job, result, planes, config)
              for job, result, planes in zip(jobs, results, held, strict=True)]
     clock = Clock()

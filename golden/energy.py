@@ -19,6 +19,7 @@ from .leopard import LeopardJob, LeopardResult
 from .leopard_config import LeopardConfig
 from .memory import Layout, held_planes
 from .softmax import EXP_FRAC, MANT_BITS, RECIP_BITS, SCALE_BITS
+from .tiles import passes
 
 __all__ = ["GROUPS", "Costs", "Event", "hdp_events", "leopard_events", "picojoules"]
 
@@ -113,12 +114,14 @@ def hdp_events(jobs: Sequence[Job], results: Sequence[HeadResult],
                config: Config) -> list[Event]:
     """Of heads on HDP; a block is two queries and two keys, and reads each once."""
     layout, events = Layout(config), []
-    held = held_planes(jobs, [result.head_kept for result in results])
+    held = held_planes(jobs, [result.head_kept for result in results], config)
     integer, fraction = config.int_width + 1, config.frac + 1       # in sign-magnitude
     for job, result, planes in zip(jobs, results, held, strict=True):
         full = job.dense or job.exact
-        visible = 0 if job.dense else result.blocks_total
+        integers, scores = passes(job, config, result.head_kept)
+        visible = integers * result.blocks_total
         kept = result.blocks_kept if result.head_kept else 0
+        scored = scores * kept
         rows = job.valid_q if kept else 0
         if visible:
             events += _dot("I x I", 4 * visible * job.d, config.int_width, config.int_width,
@@ -127,14 +130,14 @@ def hdp_events(jobs: Sequence[Job], results: Sequence[HeadResult],
             events.append(Event("memory", "I of a dimension", 4 * visible * job.d, "sram",
                                 integer))
         if full:
-            events += _dot("W x W", 4 * kept * job.d, config.width, config.width, config)
+            events += _dot("W x W", 4 * scored * job.d, config.width, config.width, config)
         else:
-            events += _dot("I x F and F x I", 8 * kept * job.d, config.int_width, config.frac,
+            events += _dot("I x F and F x I", 8 * scored * job.d, config.int_width, config.frac,
                            config)
         events += [
-            Event("memory", "I and F of a dimension", 4 * kept * job.d, "sram",
+            Event("memory", "I and F of a dimension", 4 * scored * job.d, "sram",
                   integer + fraction),
-            Event("memory", "scores, there and back", 8 * kept, "sram", config.score_width),
+            Event("memory", "scores, there and back", 8 * scored, "sram", config.score_width),
             Event("dram", "bytes", layout.read_bytes(job, result.head_kept, planes)
                   + layout.write_bytes(job), "dram", 8)]
         events += _softmax(4 * kept + rows, rows, job, config)

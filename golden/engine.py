@@ -39,6 +39,7 @@ class EngineConfig(CodeRange, BaseModel):
     d_max: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = 64
     l_max: Annotated[int, Field(ge=2, le=1024, multiple_of=2)] = 512
     axi_data_width: Literal[64, 128, 256, 512] = 64
+    tile: None = None       # only some engines work off heads in tiles
 
     @model_validator(mode="after")
     def _named(self):
@@ -55,6 +56,16 @@ class EngineConfig(CodeRange, BaseModel):
     def length_width(self) -> int:
         """Bits of a length 0..l_max."""
         return self.l_max.bit_length()
+
+    @property
+    def held_rows(self) -> int:
+        """Rows of Q, K and V of a head that a core holds."""
+        return self.tile or self.l_max
+
+    @property
+    def held_width(self) -> int:
+        """Bits of a number of rows 0..held_rows."""
+        return self.held_rows.bit_length()
 
     @property
     def denominator_width(self) -> int:

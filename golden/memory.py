@@ -26,6 +26,7 @@ import numpy as np
 
 from .config import Config
 from .hdp import HeadResult, Job
+from .tiles import is_tiled, planes_of, tiles
 
 __all__ = [
     "DESCRIPTOR_BYTES", "STATUS_BYTES", "VERSION", "Error", "Flag", "Image", "Layout", "Opcode",
@@ -158,14 +159,25 @@ class Layout:
     def read_bytes(self, job: Job, kept: bool, held: Collection[str] = ()) -> int:
         """Bytes a job reads: its descriptor, both integer planes and, if kept, the rest.
 
-        Planes of K and V that are ``held`` (see :func:`held_planes`) are not read.
+        Planes of K and V that are ``held`` (see :func:`held_planes`) are not read. A head in tiles
+        reads those of each tile, but the keys once if they are a single tile (and not causal).
         """
         total = DESCRIPTOR_BYTES
-        for plane in planes_read(job, kept):
-            if plane not in held:
-                rows = job.valid_q if plane[0] == "q" else job.valid_kv
-                total += rows * self.row_bytes(plane[-1], job.d)
+        if not is_tiled(job, self.config):
+            return total + sum(
+                self._plane_bytes(plane, job.valid_q, job.valid_kv, job.d)
+                for plane in planes_read(job, kept) if plane not in held)
+        there: set[str] = set()
+        for tile in tiles(job, self.config, kept):
+            planes = planes_of(tile.phase) if tile.keys else ()
+            total += sum(self._plane_bytes(plane, tile.queries, tile.keys, job.d)
+                         for plane in planes if plane not in there)
+            if job.valid_kv <= self.config.held_rows and not job.causal:
+                there |= {plane for plane in planes if plane[0] != "q"}
         return total
+
+    def _plane_bytes(self, plane: str, queries: int, keys: int, d: int) -> int:
+        return (queries if plane[0] == "q" else keys) * self.row_bytes(plane[-1], d)
 
     def write_bytes(self, job: Job) -> int:
         """Bytes a job writes: all its output rows and the status record."""
@@ -179,20 +191,23 @@ def planes_read(job: Job, kept: bool) -> tuple[str, ...]:
     return ("q_i", "k_i", "q_f", "k_f", "v") if kept else ("q_i", "k_i")
 
 
-def held_planes(jobs: Sequence[Job], kept: Sequence[bool | None]) -> list[set[str]]:
+def held_planes(jobs: Sequence[Job], kept: Sequence[bool | None],
+                config: Config) -> list[set[str]]:
     """Planes of K and V that each job finds on the chip, read for the jobs before it.
 
     A job with ``same_kv`` does if the one before it has the same d and valid keys, and the same
     valid queries if they are causal. ``kept`` is None for a job with an error, which leaves
-    nothing.
+    nothing; neither does a head that was worked off in tiles, nor does it find anything.
     """
     held: list[set[str]] = []
     left: set[str] = set()
     for n, job in enumerate(jobs):
-        if not (job.same_kv and n and _same_keys(jobs[n - 1], job)):
+        tiled = is_tiled(job, config)
+        if tiled or not (job.same_kv and n and _same_keys(jobs[n - 1], job)):
             left = set()
         held.append(set(left))
-        left = set() if kept[n] is None else left | set(planes_read(job, kept[n])) - {"q_i", "q_f"}
+        left = set() if tiled or kept[n] is None else \
+            left | set(planes_read(job, kept[n])) - {"q_i", "q_f"}
     return held
 
 

@@ -84,7 +84,7 @@ def _golden_results(jobs: Sequence[Job], config: Config,
 def run_golden(jobs: Sequence[Job], config: Config, progress: Progress | None = None) -> Run:
     """The specification itself."""
     results = _golden_results(jobs, config, progress)
-    held = held_planes(jobs, [result.head_kept for result in results])
+    held = held_planes(jobs, [result.head_kept for result in results], config)
     outputs = [(result.out, Status.expected(job, result, config, planes))
                for job, result, planes in zip(jobs, results, held, strict=True)]
     return Run(backend="golden", config=config, jobs=jobs, outputs=outputs, golden=results,

@@ -87,7 +87,7 @@ def _check_counters(simulation: Simulation, jobs: Sequence[Job],
     if occupied != array_cycles:
         raise MismatchError(f"registers {', '.join(OCCUPANCY)} must add up to cycles of all cores, "
                             f"{array_cycles}, not {occupied}")
-    work = [Work.of(jobs[n], result) for n, result in results.items()]
+    work = [Work.of(jobs[n], result, config) for n, result in results.items()]
     least = {
         "integer_slots": sum(w.integer for w in work) / 4,
         "score_slots": sum(w.fraction / 2 + w.full for w in work),
@@ -124,7 +124,7 @@ def check(simulation: Simulation, jobs: Sequence[Job], config: Config,
     layout = Layout(config)
     results = {n: head(job, config) for n, job in enumerate(jobs) if n not in errors}
     held = held_planes(jobs, [results[n].head_kept if n in results else None
-                              for n in range(len(jobs))])
+                              for n in range(len(jobs))], config)
     for n, (job, (out, status)) in enumerate(zip(jobs, simulation.results, strict=True)):
         where = f"job {n} ({describe(job)})"
         if n in errors:

@@ -93,7 +93,7 @@ def measure(tables: Sequence[Sequence[Job]], config: Config,
             cycles = simulation.registers["cycles"]
             single = rows[n].cycles if count > 1 else cycles
             beats = simulation.registers["read_bytes"] * 8 // config.axi_data_width
-            work = [Work.of(job, result) for job, result in zip(jobs, results, strict=True)]
+            work = [Work.of(job, result, config) for job, result in zip(jobs, results, strict=True)]
             roof = min(count, single / bus_cycles(jobs, results, variant))
             rows.append(Scaling(heads=len(jobs), cores=count, cycles=cycles, bus=beats / cycles,
                                 speedup=single / cycles, balance=_balance(work, count),

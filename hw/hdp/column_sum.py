@@ -46,10 +46,10 @@ class ColumnSum(wiring.Component):
         super().__init__({
             "load_en": In(1),
             "load_bank": In(1),
-            "load_row": In(range(config.l_max)),
+            "load_row": In(range(config.held_rows)),
             "load_beat": In(range(max(2, self._words))),
             "load_data": In(data.ArrayLayout(signed(config.width), self._lanes)),
-            "base": In(config.length_width),
+            "base": In(config.held_width),
             "bank": In(1),
             "running": In(1),
             "dimension": In(range(config.d_max)),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An HDP core: jobs in, memory traffic out."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,9 +28,11 @@ from hw.hdp.loader import Loader, beat_dims, tag_layout
 from hw.hdp.occupancy import Occupancy
 from hw.hdp.result_writer import ResultWriter
 from hw.hdp.row_output import RowOutput
+from hw.hdp.row_tops import RowTops
 from hw.hdp.scheduler import Scheduler
 from hw.hdp.score_adder import ScoreAdder
 from hw.hdp.sparsity import SparsityEngine
+from hw.hdp.tiler import Phase, Tiler
 from hw.hdp.value_pass import ValuePass
 from hw.repeated import Repeated
 from hw.shell.bursts import request_layout
@@ -48,10 +50,14 @@ class HdpCore(Repeated):
     Each stage runs through the heads at its own pace; a head is in one of two banks of the operand
     buffers from the acceptance of its job to its status record::
 
-        job -> loader -> integer pass -+-> array -> sparsity engine -> mask
-                 |       mask -> fetch upon mask -+-> array -> score adder -> softmax
-                 |       weights -> value pass ---+-> array -> row output -> result writer
-                 +-> buffers, column sums
+        job -> tiler -> loader -> integer pass -+-> array -> sparsity engine -> mask
+                          |       mask -> fetch upon mask -+-> array -> score adder -> softmax
+                          |       weights -> value pass ---+-> array -> row output -> result writer
+                          +-> buffers, column sums
+
+    With ``Config.tile`` a head that is longer than the buffers goes through them tile by tile; the
+    sparsity engine, a stage before softmax, softmax and row output each carry what they must know
+    of a row from one tile to the next.
 
     Parameters
     ----------
@@ -60,7 +66,8 @@ class HdpCore(Repeated):
     Members
     -------
     job : In(stream of descriptor_layout)
-        Accepted as soon as a bank is free. Jobs with an error get their status record only.
+        Accepted as soon as a bank is free, with tiles as soon as there are less than two jobs. Jobs
+        with an error get their status record only.
     read_req, read : streams
         To and from the read DMA.
     write_req, write : Out(streams)
@@ -92,6 +99,7 @@ class HdpCore(Repeated):
     def build(self):
         m = Module()
         config = self._config
+        m.submodules.tiler = self.tiler = Tiler(config=config)
         m.submodules.scheduler = self.scheduler = Scheduler(config=config)
         m.submodules.loader = self.loader = Loader(config=config)
         m.submodules.integer_pass = self.integer = IntegerPass(config=config)
@@ -127,7 +135,7 @@ class HdpCore(Repeated):
                 ("q_f", fraction_layout(config), f_dims, f_word, loader.f),
                 ("k_f", fraction_layout(config), f_dims, f_word, loader.f),
                 ("v", value_layout(config), v_dims, config.taps, loader.v)):
-            buffer = PlaneBuffer(shape=shape, beat=beat, read=read, rows=config.l_max,
+            buffer = PlaneBuffer(shape=shape, beat=beat, read=read, rows=config.held_rows,
                                  d_max=config.d_max,
                                  pairs=config.group if name == "k_i" else 1)
             m.submodules[f"buffer_{name}"] = buffer
@@ -198,7 +206,10 @@ class HdpCore(Repeated):
         wiring.connect(m, self.fetch.op, self.issue.score)
         wiring.connect(m, self.values.op, self.issue.value)
         wiring.connect(m, self.fetch.row, scores.row)
-        wiring.connect(m, scores.token, self.softmax.i)
+        if self._config.tile:
+            self._tops(m)
+        else:
+            wiring.connect(m, scores.token, self.softmax.i)
         wiring.connect(m, self.softmax.o, self.values.result)
         wiring.connect(m, self.values.row, self.rows.row)
         m.d.comb += [
@@ -236,6 +247,25 @@ class HdpCore(Repeated):
         wiring.connect(m, self.results.req, wiring.flipped(self.write_req))
         wiring.connect(m, self.results.o, wiring.flipped(self.write))
 
+    def _tops(self, m):
+        """From scores to softmax with tiles, and what else carries rows from one to the next."""
+        m.submodules.tops = tops = RowTops(config=self._config)
+        scheduler, sparsity, values = self.scheduler, self.sparsity, self.values
+        jobs = scheduler.jobs
+        wiring.connect(m, self.scores.token, tops.i)
+        wiring.connect(m, tops.o, self.softmax.i)
+        m.d.comb += [
+            tops.phase.eq(jobs[tops.bank].phase), tops.first.eq(jobs[tops.bank].first),
+            sparsity.phase.eq(jobs[sparsity.bank].phase),
+            sparsity.strip.eq(jobs[sparsity.bank].strip),
+            sparsity.first.eq(jobs[sparsity.bank].first),
+            values.first.eq(jobs[values.bank].first), values.last.eq(jobs[values.bank].last),
+            scheduler.tops_ended.eq(tops.ended), scheduler.tops_bank.eq(tops.bank),
+            scheduler.sums_ended.eq(self.rows.ended),
+            scheduler.sums_bank.eq(self.rows.ended_bank),
+            self.tiler.drained.eq(scheduler.drained), self.tiler.theta.eq(scheduler.theta),
+        ]
+
     def _occupancy(self, m):
         """What the array does, for the counters."""
         m.submodules.occupancy = occupancy = Occupancy()
@@ -269,7 +299,8 @@ class HdpCore(Repeated):
         """The scheduler and what each stage needs of its head's job."""
         scheduler, results = self.scheduler, self.results
         jobs = scheduler.jobs
-        wiring.connect(m, wiring.flipped(self.job), scheduler.job)
+        wiring.connect(m, wiring.flipped(self.job), self.tiler.i)
+        wiring.connect(m, self.tiler.o, scheduler.job)
         wiring.connect(m, scheduler.command, self.loader.command)
         wiring.connect(m, scheduler.result, results.job)
         integer, fetch, sparsity, values = self.integer, self.fetch, self.sparsity, self.values
@@ -277,10 +308,10 @@ class HdpCore(Repeated):
         def fields(stage, bank, names):
             m.d.comb += [getattr(stage, name).eq(jobs[bank][name]) for name in names]
 
-        fields(integer, scheduler.integer_bank, ("valid_q", "valid_kv", "causal", "d8"))
-        fields(fetch, scheduler.fetch_bank, ("valid_q", "valid_kv", "causal", "d8", "exact",
-                                             "dense", "drop", "mant", "shift"))
-        fields(values, values.bank, ("valid_q", "valid_kv", "causal", "d8"))
+        fields(integer, scheduler.integer_bank, ("valid_q", "valid_kv", "offset", "causal", "d8"))
+        fields(fetch, scheduler.fetch_bank, ("valid_q", "valid_kv", "offset", "causal", "d8",
+                                             "exact", "dense", "drop", "mant", "shift"))
+        fields(values, values.bank, ("valid_kv", "offset", "causal", "d8"))
         value_job = jobs[values.bank]
         m.d.comb += [
             sparsity.clear.eq(scheduler.accepted),
@@ -314,17 +345,21 @@ class HdpCore(Repeated):
 
     def _hunger(self, m):
         """How far the job that came last is."""
-        scheduler, integer, job = self.scheduler, self.integer, self.job.payload
-        last = Signal()
+        scheduler, integer, job = self.scheduler, self.integer, self.tiler.o.payload
+        whole, ended = C(1), C(0)
+        if self._config.tile:       # a head in tiles leaves nothing to be done at its end
+            whole, ended = job.phase == Phase.WHOLE, job.phase == Phase.CLOSE
+        last, of_head = Signal(), Signal()
         half = Signal(self._config.block_width)
         # No integer pass begins before its operands are loaded, long after this is known.
         m.d.sync += half.eq((scheduler.jobs[last].valid_q + 1) >> 2)
         with m.If(scheduler.accepted):
             m.d.sync += [
                 last.eq(scheduler.accepted_bank),
-                self.hungry.eq((job.error != 0) | job.dense | (job.valid_q == 0)
-                               | (job.valid_kv == 0)),
+                self.hungry.eq(ended | (whole & ((job.error != 0) | job.dense | (job.valid_q == 0)
+                                                 | (job.valid_kv == 0)))),
+                of_head.eq(whole),
             ]
-        with m.Elif(integer.begin & (scheduler.integer_bank == last)
+        with m.Elif(of_head & integer.begin & (scheduler.integer_bank == last)
                     & (integer.row.row >= half)):
             m.d.sync += self.hungry.eq(1)

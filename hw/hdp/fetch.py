@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fetch upon mask: only kept blocks reach the array again."""
 
-from amaranth.hdl import C, Cat, Module, Mux, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -175,7 +175,7 @@ class FetchUponMask(wiring.Component):
     -------
     start : In(1)
         Strobe while not busy; the job's fields are held from then on while busy.
-    bank, valid_q, valid_kv, causal, d8, exact, dense, drop, mant, shift : In
+    bank, valid_q, valid_kv, offset, causal, d8, exact, dense, drop, mant, shift : In
         The job; ``d8`` is d / 8.
     integer_rows, integer_from : In
         Rows from ``integer_from`` on have their integer scores, if ``integer_rows``.
@@ -197,8 +197,9 @@ class FetchUponMask(wiring.Component):
         super().__init__({
             "start": In(1),
             "bank": In(1),
-            "valid_q": In(config.length_width),
-            "valid_kv": In(config.length_width),
+            "valid_q": In(config.held_width),
+            "valid_kv": In(config.held_width),
+            "offset": In(signed(config.length_width + 2)),
             "causal": In(1),
             "d8": In(5),
             "exact": In(1),
@@ -227,7 +228,8 @@ class FetchUponMask(wiring.Component):
         m.submodules.rows = rows = fifo.SyncFIFO(width=layout.size, depth=ROWS)
         m.d.comb += [
             walker.start.eq(self.start), walker.valid_q.eq(self.valid_q),
-            walker.valid_kv.eq(self.valid_kv), walker.causal.eq(self.causal),
+            walker.valid_kv.eq(self.valid_kv), walker.offset.eq(self.offset),
+            walker.causal.eq(self.causal),
             scanner.mask_bits.eq(self.mask_bits), scanner.all.eq(self.dense),
             self.mask_group.eq(scanner.mask_group),
         ]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The integer pass: every visible block of a head, row by row."""
 
-from amaranth.hdl import C, Cat, Module, Signal
+from amaranth.hdl import C, Cat, Module, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -43,7 +43,7 @@ class IntegerPass(wiring.Component):
     -------
     start : In(1)
         Strobe while not busy; the job's fields are held from then on while busy.
-    bank, valid_q, valid_kv, causal, d8 : In
+    bank, valid_q, valid_kv, offset, causal, d8 : In
         The job; ``d8`` is d / 8.
     keep : In(1)
         The head is known to be kept and its scores are approximate.
@@ -66,8 +66,9 @@ class IntegerPass(wiring.Component):
         super().__init__({
             "start": In(1),
             "bank": In(1),
-            "valid_q": In(config.length_width),
-            "valid_kv": In(config.length_width),
+            "valid_q": In(config.held_width),
+            "valid_kv": In(config.held_width),
+            "offset": In(signed(config.length_width + 2)),
             "causal": In(1),
             "d8": In(5),
             "keep": In(1),
@@ -88,7 +89,8 @@ class IntegerPass(wiring.Component):
         m.submodules.walker = walker = RowWalker(config=config)
         m.d.comb += [
             walker.start.eq(self.start), walker.valid_q.eq(self.valid_q),
-            walker.valid_kv.eq(self.valid_kv), walker.causal.eq(self.causal),
+            walker.valid_kv.eq(self.valid_kv), walker.offset.eq(self.offset),
+            walker.causal.eq(self.causal),
         ]
         row = Signal(row_layout(config))
         dims, bits = integer_dims(config), group_bits(config)

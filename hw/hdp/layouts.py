@@ -62,7 +62,7 @@ def row_layout(config: Config) -> data.StructLayout:
     """A row of blocks: its index, the visible keys of its two queries and its block columns."""
     return data.StructLayout({
         "row": config.block_width,
-        "limit": data.ArrayLayout(config.length_width, 2),
+        "limit": data.ArrayLayout(config.held_width, 2),
         "columns": range(config.blocks + 1),
         "last": 1,
     })
@@ -155,7 +155,7 @@ def row_tag_layout(config: Config) -> data.StructLayout:
     return data.StructLayout({
         "bank": 1,
         "row": config.block_width,
-        "limit": data.ArrayLayout(config.length_width, 2),
+        "limit": data.ArrayLayout(config.held_width, 2),
         "last": 1,
     })
 

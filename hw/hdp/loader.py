@@ -12,7 +12,7 @@ from hw.hdp.layouts import fraction_layout, integer_layout, value_layout
 from hw.shell.bursts import request_layout
 from hw.shell.reader import read_beat_layout
 
-__all__ = ["Loader", "Plane", "beat_dims", "command_layout", "tag_layout"]
+__all__ = ["Loader", "Plane", "beat_dims", "command_layout", "row_beats", "tag_layout"]
 
 
 class Plane(enum.Enum, shape=3):
@@ -32,7 +32,7 @@ def tag_layout() -> data.StructLayout:
 def command_layout(config: Config) -> data.StructLayout:
     """Fetch ``rows`` rows (not 0) of a plane of the head in a bank; K and V go to bank ``kv``."""
     return data.StructLayout({
-        "plane": Plane, "bank": 1, "kv": 1, "address": 32, "rows": config.length_width, "d8": 5,
+        "plane": Plane, "bank": 1, "kv": 1, "address": 32, "rows": config.held_width, "d8": 5,
     })
 
 
@@ -44,6 +44,15 @@ def beat_dims(config: Config) -> tuple[int, int, int]:
     layout = Layout(config)
     return tuple(min(layout.row_dims, config.axi_data_width // bits)
                  for bits in (layout.i_bits, layout.f_bits, layout.v_bits))
+
+
+def row_beats(config: Config, kind: str, d8):
+    """Beats of sign bits and, after them, of elements in a row of plane ``i``, ``f`` or ``v``."""
+    layout = Layout(config)
+    elements = chunks(d8, beat_dims(config)["ifv".index(kind)])
+    if kind != "f" or layout.signs_beside:
+        return C(0, 1), elements
+    return chunks(d8, config.axi_data_width), elements
 
 
 class Loader(wiring.Component):
@@ -89,7 +98,7 @@ class Loader(wiring.Component):
             "beats": In(stream.Signature(read_beat_layout(config, tag.size))),
             "write": Out(data.StructLayout({
                 "q_i": 1, "k_i": 1, "q_f": 1, "k_f": 1, "v": 1,
-                "bank": 1, "kv": 1, "row": range(config.l_max),
+                "bank": 1, "kv": 1, "row": range(config.held_rows),
                 "beat": range(max(2, layout.row_beats("v", config.d_max),
                                   layout.row_beats("f", config.d_max))),
             })),
@@ -115,12 +124,10 @@ class Loader(wiring.Component):
         """Beats of sign bits and, after them, of elements in a row of a plane."""
         is_i = (plane == Plane.Q_I) | (plane == Plane.K_I)
         is_f = (plane == Plane.Q_F) | (plane == Plane.K_F)
-        signs = Mux(is_f, chunks(d8, self._config.axi_data_width), 0)
-        if Layout(self._config).signs_beside:
-            signs = C(0, 1)
-        elements = Mux(is_i, chunks(d8, self._i_dims),
-                       Mux(is_f, chunks(d8, self._f_dims), chunks(d8, self._v_dims)))
-        return signs, elements
+        (_, i), (signs, f), (_, v) = (row_beats(self._config, kind, d8) for kind in "ifv")
+        if not Layout(self._config).signs_beside:
+            signs = Mux(is_f, signs, 0)
+        return signs, Mux(is_i, i, Mux(is_f, f, v))
 
     def _request(self, m, d8):
         """A request for each command."""
@@ -153,7 +160,7 @@ class Loader(wiring.Component):
         beat = self.beats.payload
         tag = data.View(tag_layout(), beat.tag)
         signs, elements = self._row_beats(tag.plane, d8[tag.bank])
-        row, index = Signal(range(self._config.l_max)), Signal(write.beat.shape())
+        row, index = Signal(range(self._config.held_rows)), Signal(write.beat.shape())
         last_index = Signal.like(index)
         m.d.comb += last_index.eq(signs + elements - 1)
         is_sign = C(0, 1) if Layout(self._config).signs_beside else index < signs

@@ -23,10 +23,13 @@ def result_job_layout(config: Config) -> data.StructLayout:
     """A head to be written: addresses and sizes.
 
     ``computed``: output rows of the valid queries (an even number) come from the row output.
+    With ``Config.tile``: rows without a ``record`` are part of a head, counted with those that the
+    next record ends.
     """
+    tiled = {"record": 1} if config.tile else {}
     return data.StructLayout({
-        "out": 32, "status": 32, "l_q": config.length_width, "valid_q": config.length_width,
-        "d8": 5, "computed": 1,
+        "out": 32, "status": 32, "l_q": config.length_width, "valid_q": config.held_width,
+        "d8": 5, "computed": 1, **tiled,
     })
 
 
@@ -34,7 +37,8 @@ def status_layout(config: Config) -> data.StructLayout:
     """Fields of a good head's status record, complete when its rows are written."""
     return data.StructLayout({
         "head_kept": 1, "theta_head": config.theta_head_width,
-        "blocks_kept": 2 * config.block_width + 1, "blocks_total": 2 * config.block_width + 1,
+        "blocks_kept": 2 * config.all_block_width + 1,
+        "blocks_total": 2 * config.all_block_width + 1,
         "read_beats": 24,
     })
 
@@ -85,6 +89,7 @@ class ResultWriter(wiring.Component):
         out_dims = config.axi_data_width // config.out_width
         last_beat = Signal(range(max(2, -(-config.d_max // out_dims))))
         beats = Signal(20)
+        written = Signal(20)        # of the head, before this job
         row = Signal(config.length_width + 1)
         beat = Signal.like(last_beat)
         computed_rows = Signal(config.length_width + 1)
@@ -99,7 +104,7 @@ class ResultWriter(wiring.Component):
                 m.d.sync += [beat.eq(0), row.eq(row + 1)]
 
         record = Signal(RECORD)
-        self._fill(m, record, beats, error)
+        self._fill(m, record, beats + written if config.tile else beats, error)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [
@@ -112,7 +117,7 @@ class ResultWriter(wiring.Component):
                     with m.If(job.computed):
                         m.next = "WAIT"
                     with m.Elif(self.error != 0):
-                        m.next = "STATUS"
+                        m.next = "PART" if config.tile else "STATUS"
                     with m.Else():
                         m.next = "COUNT"
             with m.State("WAIT"):
@@ -123,7 +128,7 @@ class ResultWriter(wiring.Component):
             with m.State("COUNT"):
                 m.d.sync += beats.eq(job.l_q * (last_beat + 1))
                 m.next = "ROWS"
-                with m.If(error == 0):
+                with m.If((error == 0) & (job.l_q != 0)):
                     m.next = "REQUEST"
             with m.State("REQUEST"):
                 m.d.comb += [self.req.valid.eq(1), self.req.payload.address.eq(job.out),
@@ -133,7 +138,7 @@ class ResultWriter(wiring.Component):
             with m.State("ROWS"):
                 wanted = (row < job.l_q) & (error == 0)
                 with m.If(~from_rows & ~wanted):
-                    m.next = "STATUS"
+                    m.next = "PART" if config.tile else "STATUS"
                 with m.Else():
                     m.d.comb += [
                         self.o.valid.eq(wanted & (~from_rows | source.valid)),
@@ -143,6 +148,8 @@ class ResultWriter(wiring.Component):
                     for n in range(2):
                         m.d.comb += self.rows[n].ready.eq(
                             from_rows & (row[0] == n) & (~wanted | self.o.ready))
+            if config.tile:
+                self._part(m, job, beats, written)
             with m.State("STATUS"):
                 m.d.comb += [
                     self.req.valid.eq(self.complete),
@@ -162,8 +169,20 @@ class ResultWriter(wiring.Component):
                     m.d.sync += index.eq(index + 1)      # wraps
                     with m.If(index == STATUS_BYTES * 8 // size - 1):
                         m.d.comb += self.job.ready.eq(1)
+                        if config.tile:
+                            m.d.sync += written.eq(0)
                         m.next = "IDLE"
         return m
+
+    def _part(self, m, job, beats, written):
+        """Ends rows without a record."""
+        with m.State("PART"):
+            with m.If(job.record):
+                m.next = "STATUS"
+            with m.Elif(self.complete):
+                m.d.comb += self.job.ready.eq(1)
+                m.d.sync += written.eq(written + beats)
+                m.next = "IDLE"
 
     def _fill(self, m, record, beats, error):
         """The words of golden.memory.Status; with an error all but the first are zero."""

@@ -2,7 +2,7 @@
 """From accumulated chunks to rows of output words."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
@@ -23,7 +23,11 @@ def output_row_layout(config: Config) -> data.StructLayout:
     ``sees[2*query + key]`` says which query sees which; the sums are then ``running`` for the rows
     after it, until then those of V in bank ``kv``. ``r`` and ``p`` are the reciprocal of the
     denominator; the output of a query that is ``empty`` is zero.
+
+    With ``Config.tile``: a row that does not ``end`` is only added to the sums of ``row`` of its
+    strip, anew unless it ``resumes`` them.
     """
+    tiled = {"row": config.block_width, "resumes": 1, "ends": 1} if config.tile else {}
     return data.StructLayout({
         "bank": 1,
         "kv": 1,
@@ -36,6 +40,7 @@ def output_row_layout(config: Config) -> data.StructLayout:
         "empty": data.ArrayLayout(1, 2),
         "fetches": 1,
         "sees": data.ArrayLayout(1, 4),
+        **tiled,
     })
 
 
@@ -43,7 +48,8 @@ class RowOutput(wiring.Component):
     """Adds the background, normalises, and packs two output rows into beats.
 
     ``output_lanes`` dimensions of both queries per cycle; ``latency`` cycles from the last
-    dimensions of a beat to the beat.
+    dimensions of a beat to the beat. A row that resumes the sums of a tile waits for
+    what is on its way into them, a few cycles.
 
     Parameters
     ----------
@@ -65,6 +71,8 @@ class RowOutput(wiring.Component):
         Column sums grow by the keys of this row.
     o : Out(2 streams of a beat)
         Output rows of the first and of the second query, in the packing of the ``out`` plane.
+    ended, ended_bank : Out
+        Only with tiles. Strobe: the last row of a tile is in the sums, whose rows do not end.
     """
 
     def __init__(self, *, config: Config):
@@ -91,6 +99,7 @@ class RowOutput(wiring.Component):
             "add_dimension": Out(range(config.d_max)),
             "add_sum": Out(column_sum),
             "o": Out(stream.Signature(config.axi_data_width)).array(2),
+            **({"ended": Out(1), "ended_bank": Out(1)} if config.tile else {}),
         })
 
     @property
@@ -119,8 +128,9 @@ class RowOutput(wiring.Component):
         tap = Signal(range(max(2, config.taps)))
         dimension = Signal(range(config.d_max))
         ready, last_dimension, last_tap = Signal(), Signal(), Signal()
+        waits = Signal()
         m.d.comb += [
-            ready.eq(en & rows.r_rdy & chunks.r_rdy),
+            ready.eq(en & rows.r_rdy & chunks.r_rdy & ~waits),
             last_dimension.eq(dimension == Cat(0, 0, 0, row.d8) - config.output_lanes),
             last_tap.eq(last_dimension | (tap == config.taps - config.output_lanes)),
             self.chunk_taken.eq(ready & last_tap),
@@ -136,9 +146,58 @@ class RowOutput(wiring.Component):
                 tap.eq(Mux(last_tap, 0, tap + config.output_lanes)),
                 dimension.eq(Mux(last_dimension, 0, dimension + config.output_lanes)),
             ]
+        if config.tile:
+            self._begin_sums(m, en, ready, row, dimension, waits)
         self._normalise(m, en, ready, last_dimension, row, tap, dimension, chunks.r_data,
                         fetches.r_data)
         return m
+
+    def _begin_sums(self, m, en, ready, row, dimension, waits):
+        """Memories of the rows' sums, read for the dimensions that are to come."""
+        config = self._config
+        group = config.output_lanes
+        latency = 2 + self._lanes[0][0].numerator_latency
+        flight = Signal(latency)
+        with m.If(en):
+            m.d.sync += flight.eq(Cat(ready, flight))
+        m.d.comb += waits.eq(row.resumes & (dimension == 0) & flight.any())
+        places = config.d_max // group
+        self._sums, self._old = [], []
+        for q in range(2):
+            for i in range(group):
+                mem = memory.Memory(shape=signed(config.accumulator_width),
+                                    depth=config.blocks << (places - 1).bit_length(), init=[])
+                m.submodules[f"sums_{q}_{i}"] = mem
+                read = mem.read_port()
+                m.d.comb += [read.addr.eq(self._place(row, dimension)), read.en.eq(en)]
+                self._sums.append(mem.write_port())
+                self._old.append(read.data)
+
+    def _place(self, row, dimension):
+        """Where the sums of a row begin, from that dimension on."""
+        bits = (self._config.output_lanes - 1).bit_length()
+        return Cat(dimension[bits:], row.row)
+
+    def _end_sums(self, m, en, second):
+        """Writes what leaves the numerators."""
+        latency = self._lanes[0][0].numerator_latency
+        late = Signal(data.StructLayout({
+            "valid": 1, "ended": 1, "bank": 1, "place": len(self._sums[0].addr)}))
+        m.d.comb += [
+            late.valid.eq(second.valid & ~second.row.ends),
+            late.ended.eq(second.last & second.row.last), late.bank.eq(second.row.bank),
+            late.place.eq(self._place(second.row, second.dimension)),
+        ]
+        for n in range(latency):
+            step = Signal.like(late, name=f"late_{n}")
+            with m.If(en):
+                m.d.sync += step.eq(late)
+            late = step
+        lanes = self._lanes[0] + self._lanes[1]
+        for write, lane in zip(self._sums, lanes, strict=True):
+            m.d.comb += [write.addr.eq(late.place), write.data.eq(lane.num),
+                         write.en.eq(en & late.valid)]
+        m.d.comb += [self.ended.eq(en & late.valid & late.ended), self.ended_bank.eq(late.bank)]
 
     def _normalise(self, m, en, ready, last, row, tap, dimension, chunk_bits, fetch_bits):
         config = self._config
@@ -177,6 +236,7 @@ class RowOutput(wiring.Component):
         second = Signal(data.StructLayout({
             "valid": 1,
             "last": 1,
+            **({"dimension": range(config.d_max)} if config.tile else {}),
             "acc": accumulated,
             "sum": data.ArrayLayout(self.sum.shape(), 2),
             "row": output_row_layout(config),
@@ -191,21 +251,35 @@ class RowOutput(wiring.Component):
                      for i in range(group)]
         with m.If(en):
             m.d.sync += [second.valid.eq(first.valid), second.last.eq(first.last),
-                         second.acc.eq(first.acc), second.row.eq(first.row)]
+                         second.row.eq(first.row), *self._accumulate(first, second)]
             for q in range(2):
                 for i in range(group):
                     seen = [Mux(first.row.sees[2 * q + k], first.v[k][i], 0) for k in range(2)]
                     m.d.sync += second.sum[q][i].eq(first.sum[i] + (seen[0] + seen[1]))
         self._feed(m, en, second)
-        self._pack(m, en, second.last)
+        if config.tile:
+            self._end_sums(m, en, second)
+            self._pack(m, en, second.last & second.row.ends)
+        else:
+            self._pack(m, en, second.last)
+
+    def _accumulate(self, first, second):
+        """Adds what earlier tiles have left of a row."""
+        if not self._config.tile:
+            return [second.acc.eq(first.acc)]
+        old, group = self._old, self._config.output_lanes
+        return [second.dimension.eq(first.dimension)] + [second.acc[q][i].eq(
+            first.acc[q][i] + Mux(first.row.resumes, old[q * group + i], 0))
+            for q in range(2) for i in range(group)]
 
     def _feed(self, m, en, second):
         row = second.row
         for q, lanes in enumerate(self._lanes):
             for i, lane in enumerate(lanes):
                 m.submodules[f"lane_{q}_{i}"] = lane
+                valid = second.valid & row.ends if self._config.tile else second.valid
                 m.d.comb += [
-                    lane.en.eq(en), lane.valid.eq(second.valid), lane.acc.eq(second.acc[q][i]),
+                    lane.en.eq(en), lane.valid.eq(valid), lane.acc.eq(second.acc[q][i]),
                     lane.e0.eq(row.e0[q]), lane.column_sum.eq(second.sum[q][i]),
                     lane.p.eq(row.p[q]), lane.r.eq(row.r[q]), lane.empty.eq(row.empty[q]),
                 ]

@@ -15,7 +15,7 @@ class RowWalker(wiring.Component):
     """The rows of blocks of a head in order, one every 3 cycles, prefetched.
 
     Query i of a head sees the keys below ``limit = valid_kv``, or, when causal, below
-    ``clip(i + 1 + valid_kv - valid_q, 0, valid_kv)``; a padded query sees none.
+    ``clip(i + 1 + offset, 0, valid_kv)``; a padded query sees none.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class RowWalker(wiring.Component):
     start : In(1)
         Strobe while idle. The job's fields below are held until the last row has been taken;
         ``valid_q`` and ``valid_kv`` are not zero.
-    valid_q, valid_kv, causal : In
+    valid_q, valid_kv, offset, causal : In
     o : Out(stream of row_layout)
     """
 
@@ -34,8 +34,9 @@ class RowWalker(wiring.Component):
         self._config = config
         super().__init__({
             "start": In(1),
-            "valid_q": In(config.length_width),
-            "valid_kv": In(config.length_width),
+            "valid_q": In(config.held_width),
+            "valid_kv": In(config.held_width),
+            "offset": In(signed(config.length_width + 2)),
             "causal": In(1),
             "o": Out(stream.Signature(row_layout(config))),
         })
@@ -43,7 +44,7 @@ class RowWalker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         row = Signal(self._config.block_width)
-        query = Signal(self._config.length_width + 1)
+        query = Signal(self._config.held_width + 1)
         reach = [Signal(signed(self._config.length_width + 2), name=f"reach_{i}") for i in range(2)]
         payload = self.o.payload
 
@@ -57,7 +58,7 @@ class RowWalker(wiring.Component):
             with m.State("REACH"):
                 # How many keys a causal query sees, before clipping.
                 base = Signal(signed(self._config.length_width + 2))
-                m.d.comb += base.eq(query + self.valid_kv - self.valid_q)
+                m.d.comb += base.eq(query + self.offset)
                 m.d.sync += [reach[0].eq(base + 1), reach[1].eq(base + 2)]
                 m.next = "LIMIT"
             with m.State("LIMIT"):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Leads heads through the stages of a core."""
 
-from amaranth.hdl import C, Module, Mux, Signal, signed
+from amaranth.hdl import C, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,7 +10,7 @@ from golden.memory import DESCRIPTOR_BYTES, Error
 from hw.hdp.layouts import head_layout
 from hw.hdp.loader import Plane, command_layout, tag_layout
 from hw.hdp.result_writer import result_job_layout, status_layout
-from hw.shell.descriptor import descriptor_layout
+from hw.hdp.tiler import Phase, tile_layout
 
 __all__ = ["Scheduler"]
 
@@ -26,14 +26,17 @@ class Scheduler(wiring.Component):
     kept: at once if dense or with tau = 0, otherwise when theta_head reaches tau or the integer
     pass ends. Heads that are empty, in error or pruned pass the remaining stages without work.
 
+    With ``Config.tile`` a job may be a tile. It takes the stages that its phase has; at CLOSE the
+    head's status record is written, of what its tiles have counted.
+
     Parameters
     ----------
     config : Config
 
     Members
     -------
-    job : In(stream of descriptor_layout)
-    jobs : Out(2 x descriptor_layout)
+    job : In(stream of tile_layout)
+    jobs : Out(2 x tile_layout)
         Per bank, stable while in work.
     accepted, accepted_bank : Out
         Strobe: a job enters that bank.
@@ -63,14 +66,20 @@ class Scheduler(wiring.Component):
         For the result writer, of the head of ``result``.
     done, failed : Out(1)
         Strobes at the end of a head.
+    tops_ended, tops_bank, sums_ended, sums_bank : In
+        Only with tiles: the last row of a tile has ended in the phase TOP, or in VALUE in a tile
+        that is not the last one of its strip.
+    drained : Out(1)
+    theta : Out
+        Only with tiles: no bank has a job; sum of the thetas of the head in tiles so far.
     """
 
     def __init__(self, *, config: Config):
         self._config = config
         block, length = config.block_width, config.length_width
         super().__init__({
-            "job": In(stream.Signature(descriptor_layout(config))),
-            "jobs": Out(data.ArrayLayout(descriptor_layout(config), 2)),
+            "job": In(stream.Signature(tile_layout(config))),
+            "jobs": Out(data.ArrayLayout(tile_layout(config), 2)),
             "accepted": Out(1),
             "accepted_bank": Out(1),
             "kv": Out(2),
@@ -110,6 +119,8 @@ class Scheduler(wiring.Component):
             "status": Out(status_layout(config)),
             "done": Out(1),
             "failed": Out(1),
+            **({"tops_ended": In(1), "tops_bank": In(1), "sums_ended": In(1), "sums_bank": In(1),
+                "drained": Out(1), "theta": Out(config.theta_head_width)} if config.tile else {}),
         })
 
     def elaborate(self, platform):
@@ -131,6 +142,7 @@ class Scheduler(wiring.Component):
             "fetched": 1,            # fetch upon mask has begun it or passed it over
             "computed": 1,           # ... begun: output rows will come
             "bus_error": 1,
+            **({"ended": 1} if config.tile else {}),    # the last row of a tile has
             "integer_rows": 1,       # rows from integer_from on keep their integer scores
             "integer_from": config.block_width,
             "masked_rows": range(config.blocks + 1),
@@ -166,7 +178,7 @@ class Scheduler(wiring.Component):
 
     def _events(self, m):
         """What the stages report."""
-        banks = self._banks
+        config, banks = self._config, self._banks
         loaded = banks[self.loaded_tag.bank]
         with m.If(self.loaded):
             with m.Switch(self.loaded_tag.plane):
@@ -191,6 +203,12 @@ class Scheduler(wiring.Component):
         with m.If(self.integer_begin & self.integer_kept_row & ~begun.integer_rows):
             m.d.sync += [begun.integer_rows.eq(1), begun.integer_from.eq(self.integer_row)]
         masked = banks[self.masked_bank]
+        if config.tile:
+            with m.If(self.tops_ended):
+                m.d.sync += banks[self.tops_bank].ended.eq(1)
+            with m.If(self.sums_ended):
+                m.d.sync += banks[self.sums_bank].ended.eq(1)
+            m.d.comb += self.drained.eq(~(banks[0].busy | banks[1].busy))
         with m.If(self.reached):
             m.d.sync += [masked.decided.eq(1), masked.kept.eq(1)]
         with m.If(self.masked):
@@ -209,7 +227,7 @@ class Scheduler(wiring.Component):
         m.d.comb += same.eq(
             job.same_kv & (last.error == 0) & ~before.bus_error & (last.d8 == job.d8)
             & (last.valid_kv == job.valid_kv) & (last.causal == job.causal)
-            & (~job.causal | (last.valid_q == job.valid_q)))
+            & (~job.causal | (last.offset == job.offset)))
         # The bank that the job before does not use is free: the one before that is written.
         kv = Signal()
         m.d.comb += kv.eq(before.kv ^ ~same)
@@ -222,16 +240,16 @@ class Scheduler(wiring.Component):
             m.d.sync += [
                 self.jobs[bank].eq(job), bank.eq(~bank),
                 state.eq(0), state.busy.eq(1), state.kv.eq(kv),
-                state.read_beats.eq(DESCRIPTOR_BYTES * 8 // self._config.axi_data_width),
+                state.read_beats.eq(Mux(self._is_head(job), DESCRIPTOR_BYTES * 8
+                                        // self._config.axi_data_width, 0)),
             ]
             with m.If(~same):
                 m.d.sync += self._asked[kv].eq(0)
-        width = self._config.length_width + 2
         for b in range(2):
             job = self.jobs[b]
-            edge = Signal(signed(width), name=f"edge_{b}")
+            edge = Signal.like(job.offset, name=f"edge_{b}")
             m.d.sync += [
-                edge.eq((job.valid_kv - job.valid_q + 1) & ~1),
+                edge.eq((job.offset + 1) & ~1),
                 self.sum_base[b].eq(Mux(~job.causal | (edge > job.valid_kv), job.valid_kv,
                                         Mux(edge < 0, 0, edge))),
             ]
@@ -240,7 +258,7 @@ class Scheduler(wiring.Component):
         """Integer planes of one head, or the other planes of an earlier one that is kept."""
         front, back = Signal(), Signal()
         front_state, front_job, front_idle = self._pick(front)
-        back_state, _, back_idle = self._pick(back)
+        back_state, back_job, back_idle = self._pick(back)
         command = self.command.payload
         bank = Signal()
         job = self.jobs[bank]
@@ -268,7 +286,8 @@ class Scheduler(wiring.Component):
                     with m.If(back_idle | ~back_state.kept):
                         m.d.sync += [back_state.fraction_loaded.eq(1), back_state.v_loaded.eq(1)]
                     with m.Else():
-                        m.d.sync += back_state.same_v.eq(asked[back_state.kv].v)
+                        m.d.sync += back_state.same_v.eq(asked[back_state.kv].v
+                                                         | self._in(back_job, Phase.TOP))
                         m.next = "K_F"
                 with m.Elif(front_state.busy & ~front_state.integer_asked & ~fresh):
                     m.d.sync += [front_state.integer_asked.eq(1), bank.eq(front),
@@ -276,18 +295,21 @@ class Scheduler(wiring.Component):
                     with m.If(front_idle):
                         m.d.sync += front_state.integer_loaded.eq(1)
                     with m.Else():
-                        with m.If(front_job.dense | (front_job.tau_head == 0)):
+                        with m.If((front_job.dense | (front_job.tau_head == 0))
+                                  & ~self._in(front_job, Phase.STATS)):
                             m.d.sync += [front_state.decided.eq(1), front_state.kept.eq(1)]
                         m.next = "K_I"
             for state, following in (("K_I", "Q_I"), ("Q_I", "IDLE"), ("K_F", "Q_F"),
                                      ("Q_F", "V"), ("V", "IDLE")):
                 with m.State(state):
                     there = C(0) if state[0] == "Q" else asked[command.kv][state.lower()]
-                    m.d.comb += [self.command.valid.eq(~there), plane.eq(Plane[state])]
-                    with m.If(self.command.ready | there):
+                    unwanted = self._in(job, Phase.TOP) if state == "V" else C(0)
+                    m.d.comb += [self.command.valid.eq(~there & ~unwanted),
+                                 plane.eq(Plane[state])]
+                    with m.If(self.command.ready | there | unwanted):
                         m.next = following
                         if state[0] != "Q":
-                            m.d.sync += asked[command.kv][state.lower()].eq(1)
+                            m.d.sync += asked[command.kv][state.lower()].eq(there | ~unwanted)
 
     def _integer(self, m):
         bank = Signal()
@@ -328,25 +350,90 @@ class Scheduler(wiring.Component):
                              self.fetch_bank.eq(bank)]
 
     def _finish(self, m):
+        config = self._config
         bank = Signal()
         state, job, _ = self._pick(bank)
         result, head = self.result.payload, self.heads[bank]
-        error = Signal(8)
+        error, over, writes, bus_error = Signal(8), Signal(), Signal(), Signal()
         m.d.comb += [
-            error.eq(Mux(job.error != 0, job.error, Mux(state.bus_error, Error.BUS, 0))),
-            self.result.valid.eq(state.busy & state.fetched),
+            error.eq(Mux(job.error != 0, job.error, Mux(bus_error, Error.BUS, 0))),
+            self.result.valid.eq(state.busy & state.fetched & writes),
             result.out.eq(job.out), result.status.eq(job.status), result.l_q.eq(job.l_q),
             result.valid_q.eq(job.valid_q), result.d8.eq(job.d8),
             result.computed.eq(state.computed),
             self.result_error.eq(error),
             self.complete.eq(state.v_loaded),
-            self.status.head_kept.eq(state.kept),
-            self.status.theta_head.eq(head.theta),
-            self.status.blocks_kept.eq(Mux(job.dense, state.dense_blocks, head.kept)),
-            self.status.blocks_total.eq(Mux(job.dense, state.dense_blocks, head.total)),
-            self.status.read_beats.eq(state.read_beats),
-            self.done.eq(self.result.valid & self.result.ready),
+            self.done.eq(over & self._is_head(job)),
             self.failed.eq(self.done & (error != 0)),
         ]
-        with m.If(self.done):
+        counted = data.StructLayout({
+            "theta_head": config.theta_head_width,
+            "blocks_kept": 2 * config.block_width + 1, "blocks_total": 2 * config.block_width + 1,
+            "read_beats": READ_BEATS,
+        })
+        own = Signal(counted)
+        m.d.comb += [
+            own.theta_head.eq(head.theta), own.read_beats.eq(state.read_beats),
+            own.blocks_kept.eq(Mux(job.dense, state.dense_blocks, head.kept)),
+            own.blocks_total.eq(Mux(job.dense, state.dense_blocks, head.total)),
+            self.status.head_kept.eq(state.kept),
+        ]
+        taken = self.result.valid & self.result.ready
+        if config.tile:
+            self._add_up(m, job, state, own, over, writes, bus_error)
+            silent = state.busy & state.fetched & ~writes & state.v_loaded & (
+                state.ended | ~state.computed)
+            m.d.comb += over.eq(taken | silent)
+        else:
+            m.d.comb += [
+                writes.eq(1), over.eq(taken), bus_error.eq(state.bus_error),
+                *(self.status[name].eq(own[name]) for name, _ in counted),
+            ]
+        with m.If(over):
             m.d.sync += [state.busy.eq(0), bank.eq(~bank)]
+
+    def _in(self, job, phase):
+        """Whether a job is a tile in that phase."""
+        return job.phase == phase if self._config.tile else C(0)
+
+    def _is_head(self, job):
+        """Whether a job is a head, or the end of one in tiles, and so has a descriptor and a status
+        record."""
+        return self._in(job, Phase.WHOLE) | self._in(job, Phase.CLOSE) if self._config.tile \
+            else C(1)
+
+    def _add_up(self, m, job, state, own, over, writes, bus_error):
+        """What the tiles of a head have counted.
+
+        Thetas and visible blocks are those of the phase STATS; kept blocks, and all blocks of a
+        dense head, those of TOP.
+        """
+        close = self._in(job, Phase.CLOSE)
+        shape = self.status.shape()
+        totals = Signal(data.StructLayout(
+            {name: field.shape for name, field in shape if name != "head_kept"}
+            | {"bus_error": 1}))
+        stats, top = self._in(job, Phase.STATS), self._in(job, Phase.TOP)
+        m.d.comb += [
+            self.theta.eq(totals.theta_head),
+            writes.eq(self._is_head(job) | (self._in(job, Phase.VALUE) & job.last)),
+            self.result.payload.record.eq(self._is_head(job)),
+            bus_error.eq(state.bus_error | (close & totals.bus_error)),
+            self.status.theta_head.eq(Mux(close, totals.theta_head, own.theta_head)),
+            self.status.blocks_kept.eq(Mux(close, totals.blocks_kept, own.blocks_kept)),
+            self.status.blocks_total.eq(Mux(close, totals.blocks_total, own.blocks_total)),
+            self.status.read_beats.eq(totals.read_beats + own.read_beats),
+        ]
+        with m.If(self.done):
+            m.d.sync += totals.eq(0)
+        with m.Elif(over):
+            m.d.sync += [
+                totals.bus_error.eq(totals.bus_error | state.bus_error),
+                totals.read_beats.eq(totals.read_beats + own.read_beats),
+            ]
+            with m.If(stats):
+                m.d.sync += totals.theta_head.eq(totals.theta_head + own.theta_head)
+            with m.If(stats | (top & job.dense)):
+                m.d.sync += totals.blocks_total.eq(totals.blocks_total + own.blocks_total)
+            with m.If(top):
+                m.d.sync += totals.blocks_kept.eq(totals.blocks_kept + own.blocks_kept)

@@ -93,7 +93,14 @@ class ScoreAdder(wiring.Component):
             token.mant.eq(row.mant), token.shift.eq(row.shift), token.tag.eq(row.tag),
             token.top.eq(top),
         ]
-        m.d.comb += [token.kept[q].eq(Mux(complete, kept[q], 0)) for q in range(2)]
+        for q in range(2):
+            own = Signal(config.held_width, name=f"own_{q}")
+            m.d.comb += [
+                own.eq(Mux(complete, kept[q], 0)), token.kept[q].eq(own),
+                token.some[q].eq(own != 0), token.hides[q].eq(own < row.tag.limit[q]),
+            ]
+        if config.tile:
+            m.d.comb += token.row.eq(row.tag.row)
         m.d.comb += [self.row_scored.eq(complete & integer), self.scored_columns.eq(row.columns)]
         self._hand_over(m, done, Cat(token, row.columns))
         return m
@@ -144,7 +151,7 @@ class ScoreAdder(wiring.Component):
         with m.If(valid):
             m.d.sync += first.eq(tag.last)
         top = Signal(data.ArrayLayout(signed(config.score_width), 2))
-        kept = Signal(data.ArrayLayout(config.length_width, 2))
+        kept = Signal(data.ArrayLayout(config.held_width, 2))
         complete, integer = Signal(), Signal()
         for q in range(2):
             before = Mux(best_first, 0, kept[q])

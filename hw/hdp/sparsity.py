@@ -10,6 +10,7 @@ from golden.hdp import RHO_FRAC
 from hw.hdp.groups import group_bits, group_count, group_width
 from hw.hdp.layouts import head_layout, integer_scores_layout, sparsity_row_layout, tag_layout
 from hw.hdp.ring import ROWS, ring_width
+from hw.hdp.tiler import Phase, strip_width
 
 __all__ = ["SparsityEngine"]
 
@@ -24,6 +25,9 @@ class SparsityEngine(wiring.Component):
     ``golden.hdp.block_mask``, without a divider::
 
         (n*theta) << 7 >= A*n*ext + (128-A)*sum   with A = |rho|, ext = max or min
+
+    With ``Config.tile`` a row's statistics may come in tiles. In the phase STATS they are
+    gathered, and no mask is made; in TOP and VALUE they are what makes the threshold.
 
     Theta_head only grows, so a head is known to be kept as soon as it reaches tau; it is pruned
     if it has not by the end of the last row (END_H).
@@ -41,6 +45,8 @@ class SparsityEngine(wiring.Component):
         as a ring holds, may have begun and not been masked.
     rho, tau : In
         Of the head whose row is at END_R, that is of ``bank``.
+    phase, strip, first : In
+        The same, only with tiles.
     valid, score, tag : In
         Integer scores of a group in units of 1; those that ``tag.visible`` leaves out are ignored,
         and so is a block of which nothing is visible.
@@ -70,6 +76,8 @@ class SparsityEngine(wiring.Component):
             "row": In(sparsity_row_layout(config)),
             "rho": In(signed(8)),
             "tau": In(32),
+            **({"phase": In(Phase), "strip": In(strip_width(config)), "first": In(1)}
+               if config.tile else {}),
             "valid": In(1),
             "score": In(integer_scores_layout(config)),
             "tag": In(tag_layout(config)),
@@ -88,13 +96,19 @@ class SparsityEngine(wiring.Component):
 
     @property
     def latency(self) -> int:
-        return 8 if self._config.group == 1 else 9
+        return (8 if self._config.group == 1 else 9) + bool(self._config.tile)
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
         self._stats = data.StructLayout({
             "sum": config.theta_width + config.block_width,
+            "min": config.theta_width,
+            "max": config.theta_width,
+        })
+        self._all_stats = data.StructLayout({       # of a row of all tiles
+            "n": range(config.l_max // 2 + 1),
+            "sum": config.theta_width + config.all_block_width,
             "min": config.theta_width,
             "max": config.theta_width,
         })
@@ -171,40 +185,53 @@ class SparsityEngine(wiring.Component):
         """Threshold and mask of the finished rows in turn."""
         config = self._config
         row = Signal(sparsity_row_layout(config))
-        total = Signal(config.theta_width + config.block_width)
+        total = Signal(config.theta_width + config.all_block_width)
         ext = Signal(config.theta_width)
-        n_ext = Signal(config.theta_width + config.block_width + 1)
+        n_ext = Signal(config.theta_width + config.all_block_width + 1)
         a = Signal(RHO_FRAC + 1)
         weighted_ext = Signal(len(n_ext) + RHO_FRAC)
         weighted_sum = Signal(len(total) + RHO_FRAC + 1)
         bound = Signal(len(n_ext) + 1)
         group = Signal(range(group_count(config, config.blocks) + 1))
         last_group = (row.columns - 1) >> group_bits(config)
-        scan = Signal()
+        scan, skip = Signal(), Signal()
         head = self.heads[self.bank]
         m.d.comb += [self.bank.eq(row.bank), self.mask_row.eq(row.row),
                      self.masked_columns.eq(row.columns),
                      rows.r_en.eq(self.masked), stats.r_en.eq(self.masked)]
-        self._compare(m, read, row, bound, group, last_group, scan)
+        n, load = Signal(range(config.l_max // 2 + 1)), Signal()
+        self._compare(m, read, row, n, bound, group, last_group, scan, skip)
+        s = Signal(self._all_stats)
+        gathers = self._statistics(m, row, data.View(self._stats, stats.r_data), s, load)
 
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [row.eq(rows.r_data), group.eq(0)]
                 with m.If(stats.r_rdy):
+                    m.next = "READ" if config.tile else "LOAD"
+            if config.tile:
+                with m.State("READ"):
                     m.next = "LOAD"
             with m.State("LOAD"):
-                s = data.View(self._stats, stats.r_data)
+                m.d.comb += load.eq(1)
                 m.d.sync += [
-                    total.eq(s.sum),
+                    n.eq(s.n), total.eq(s.sum),
                     ext.eq(Mux(self.rho < 0, s.min, s.max)),
                     a.eq(Mux(self.rho < 0, -self.rho, self.rho)),
-                    head.theta.eq(head.theta + s.sum),
+                    head.theta.eq(head.theta + data.View(self._stats, stats.r_data).sum),
                     head.total.eq(head.total + row.columns),
-                    scan.eq(1),
+                    scan.eq(~gathers),
                 ]
                 m.next = "EXTREME"
+                if config.tile:
+                    with m.If(gathers):
+                        m.next = "SKIP"
+            if config.tile:
+                with m.State("SKIP"):
+                    m.d.comb += [skip.eq(1), self.masked.eq(1), self.end_head.eq(row.last)]
+                    m.next = "IDLE"
             with m.State("EXTREME"):
-                m.d.sync += n_ext.eq(row.columns * ext)
+                m.d.sync += n_ext.eq(n * ext)
                 m.d.comb += self.reached.eq(head.theta >= self.tau)
                 m.next = "WEIGHT"
             with m.State("WEIGHT"):
@@ -223,7 +250,32 @@ class SparsityEngine(wiring.Component):
                     m.d.comb += [self.masked.eq(1), self.end_head.eq(row.last)]
                     m.next = "IDLE"
 
-    def _compare(self, m, read, row, bound, group, last_group, scan):
+    def _statistics(self, m, row, tile, s, load):
+        """``s`` of the row of ``tile``'s statistics; whether they are only gathered."""
+        config = self._config
+        own = [s.n.eq(row.columns), s.sum.eq(tile.sum), s.min.eq(tile.min), s.max.eq(tile.max)]
+        if not config.tile:
+            m.d.comb += own
+            return C(0)
+        m.submodules.gathered = gathered = memory.Memory(
+            shape=self._all_stats, depth=1 << strip_width(config) + config.block_width, init=[])
+        write, read = gathered.write_port(), gathered.read_port()
+        old, gathers = read.data, self.phase == Phase.STATS
+        m.d.comb += [
+            read.addr.eq(Cat(row.row, self.strip)), write.addr.eq(read.addr),
+            write.en.eq(load & gathers),
+            write.data.n.eq(Mux(self.first, 0, old.n) + row.columns),
+            write.data.sum.eq(Mux(self.first, 0, old.sum) + tile.sum),
+            write.data.min.eq(Mux(self.first | (tile.min < old.min), tile.min, old.min)),
+            write.data.max.eq(Mux(self.first | (tile.max > old.max), tile.max, old.max)),
+        ]
+        with m.If(self.phase == Phase.WHOLE):
+            m.d.comb += own
+        with m.Else():
+            m.d.comb += s.eq(old)
+        return gathers
+
+    def _compare(self, m, read, row, n, bound, group, last_group, scan, skip):
         """Mask bits, four cycles after their groups.
 
         Theta memory, a register as block RAMs are slow, n * theta, comparison: the first one comes
@@ -235,21 +287,24 @@ class SparsityEngine(wiring.Component):
             m.d.sync += [group.eq(group + 1), head.eq(head + 1)]
             with m.If(group == last_group):
                 m.d.sync += scan.eq(0)
+        if config.tile:
+            with m.If(skip):
+                m.d.sync += head.eq(head + group_count(config, row.columns))
         m.d.comb += read.addr.eq(head)
         enables, groups = [scan], [group]
-        for n in range(4):
-            enables.append(Signal(name=f"scan_{n}"))
-            groups.append(Signal(group_width(config), name=f"group_{n}"))
+        for step in range(4):
+            enables.append(Signal(name=f"scan_{step}"))
+            groups.append(Signal(group_width(config), name=f"group_{step}"))
             m.d.sync += [enables[-1].eq(enables[-2]), groups[-1].eq(groups[-2])]
         m.d.comb += [self.mask_en.eq(enables[-1]), self.mask_group.eq(groups[-1])]
-        for n in range(config.group):
-            theta = Signal(config.theta_width, name=f"stored_{n}")
-            product = Signal(bound.shape(), name=f"product_{n}")
-            m.d.sync += [theta.eq(read.data[n]), product.eq(row.columns * theta)]
+        for place in range(config.group):
+            theta = Signal(config.theta_width, name=f"stored_{place}")
+            product = Signal(bound.shape(), name=f"product_{place}")
+            m.d.sync += [theta.eq(read.data[place]), product.eq(n * theta)]
             keeps = product >= bound
-            if n:
-                keeps &= Cat(C(n, group_bits(config)), groups[-2]) < row.columns
-            m.d.sync += self.mask_bits[n].eq(keeps)
+            if place:
+                keeps &= Cat(C(place, group_bits(config)), groups[-2]) < row.columns
+            m.d.sync += self.mask_bits[place].eq(keeps)
         kept = self.heads[self.bank].kept
         with m.If(self.mask_en):
             m.d.sync += kept.eq(kept + sum(self.mask_bits[1:], self.mask_bits[0]))

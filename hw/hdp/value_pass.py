@@ -37,9 +37,11 @@ class ValuePass(wiring.Component):
         Write port of the weight buffer.
     bank : Out(1)
         The head of the row; for it:
-    loaded, kv, causal, background, d8, valid_q, valid_kv : In
+    loaded, kv, causal, background, d8, offset, valid_kv : In
         V is complete, its bank, the job's fields (``d8`` is d / 8), and whether pruned keys count
         at all.
+    first, last : In(1)
+        With tiles: this one is the first, or the last one, of its strip.
     op : Out(stream of value_op_layout)
         Of a chunk with a pair of keys to fetch, that comes first, as ``background``.
     row : Out(stream of output_row_layout)
@@ -64,8 +66,9 @@ class ValuePass(wiring.Component):
             "causal": In(1),
             "background": In(1),
             "d8": In(5),
-            "valid_q": In(config.length_width),
-            "valid_kv": In(config.length_width),
+            "offset": In(signed(config.length_width + 2)),
+            "valid_kv": In(config.held_width),
+            **({"first": In(1), "last": In(1)} if config.tile else {}),
             "op": Out(stream.Signature(value_op_layout(config))),
             "row": Out(stream.Signature(output_row_layout(config))),
             "chunk_taken": In(1),
@@ -80,12 +83,8 @@ class ValuePass(wiring.Component):
         m.d.comb += self.bank.eq(tag.bank)
 
         # The pair of keys in which the limits of a causal row lie: row + floor((off + 1) / 2).
-        width = config.length_width + 2
-        offset, edge = Signal(signed(width)), Signal(signed(width))
-        m.d.sync += [
-            offset.eq(self.valid_kv - self.valid_q),
-            edge.eq(tag.row + ((offset + 1) >> 1)),
-        ]
+        offset, edge = Signal.like(self.offset), Signal.like(self.offset)
+        m.d.sync += [offset.eq(self.offset), edge.eq(tag.row + ((offset + 1) >> 1))]
         fetches = Signal()
         m.d.comb += fetches.eq(self.causal & self.background & (edge >= 0)
                                & ((edge << 1) < self.valid_kv))
@@ -131,6 +130,8 @@ class ValuePass(wiring.Component):
             row.empty.eq(result.empty), row.fetches.eq(fetches),
             row.kv.eq(self.kv), row.running.eq(fetched),
         ]
+        if self._config.tile:
+            m.d.comb += [row.row.eq(tag.row), row.resumes.eq(~self.first), row.ends.eq(self.last)]
         first = Signal(signed(len(edge) + 1))
         m.d.comb += first.eq(edge << 1)
         for k in range(2):

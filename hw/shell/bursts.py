@@ -10,7 +10,7 @@ from golden.config import Config
 __all__ = ["ADDRESS_WIDTH", "BEATS_WIDTH", "BurstSplitter", "request_layout", "unclaimed_beats"]
 
 ADDRESS_WIDTH = 32
-BEATS_WIDTH = 20        # the longest plane has 1024 rows of at most 256 beats
+BEATS_WIDTH = 20        # the longest plane has 4096 rows of at most 64 beats
 PAGE = 4096             # no burst crosses a border of so many bytes
 
 

@@ -94,9 +94,11 @@ class RowExponentials(wiring.Component):
             m.d.sync += limit.eq(token.limit)
             m.d.sync += scale.mant.eq(token.mant), scale.shift.eq(token.shift)
             m.d.sync += self.row.count.eq(token.count), self.row.tag.eq(token.tag)
+            if self._config.tile:
+                m.d.sync += self.row.row.eq(token.row), self.row.resumes.eq(token.resumes)
             for n in range(2):
-                is_low = (token.kept[n] == 0) | (token.top[n] < 0)
-                has_zero = ~token.drop & ((token.kept[n] < token.limit[n]) | ~is_low)
+                is_low = ~token.some[n] | (token.top[n] < 0)
+                has_zero = ~token.drop & (token.hides[n] | ~is_low)
                 m.d.sync += zero[n].eq(has_zero)
                 m.d.sync += top[n].eq(Mux(has_zero & is_low, 0, token.top[n]))
                 m.d.sync += self.row.hidden[n].eq(token.limit[n] - token.kept[n])

@@ -53,20 +53,28 @@ def weight_entry_layout(config: Config) -> StructLayout:
 def row_token_layout(config: Config, tag_width: int) -> StructLayout:
     """A block row whose scores are complete.
 
-    ``limit`` is the number of keys each query sees, ``kept`` how many of them lie in kept blocks,
-    ``top`` the largest score among those (anything where there are none). ``count`` entries lie
-    in the score buffer from ``base`` on. ``mant`` and ``shift`` encode the scale.
+    ``limit`` is the number of keys each query sees, ``kept`` how many of them lie in kept blocks.
+    ``some`` and ``hides``: there are kept keys, and pruned ones; ``top`` the largest kept score
+    (anything where there is none). ``count`` entries lie in the score buffer from ``base`` on.
+    ``mant`` and ``shift`` encode the scale.
+
+    Of a row in tiles, ``some``, ``hides`` and ``top`` are those of all its tiles, the rest those
+    of this one, which is ``row`` of its strip and ``resumes`` what an earlier tile has begun.
     """
+    tiled = {"row": config.block_width, "resumes": 1} if config.tile else {}
     return StructLayout({
         "base": score_index_width(config),
         "count": range(config.blocks + 1),
-        "limit": ArrayLayout(config.length_width, 2),
-        "kept": ArrayLayout(config.length_width, 2),
+        "limit": ArrayLayout(config.held_width, 2),
+        "kept": ArrayLayout(config.held_width, 2),
+        "some": ArrayLayout(1, 2),
+        "hides": ArrayLayout(1, 2),
         "top": ArrayLayout(signed(config.score_width), 2),
         "drop": 1,
         "mant": SCALE_BITS,
         "shift": 6,
         "tag": tag_width,
+        **tiled,
     })
 
 
@@ -91,10 +99,12 @@ def item_layout(config: Config) -> StructLayout:
 
 def row_background_layout(config: Config, tag_width: int) -> StructLayout:
     """What the end of a row needs of its token; ``hidden`` keys of each query are background."""
+    tiled = {"row": config.block_width, "resumes": 1} if config.tile else {}
     return StructLayout({
         "count": range(config.blocks + 1),
-        "hidden": ArrayLayout(config.length_width, 2),
+        "hidden": ArrayLayout(config.held_width, 2),
         "tag": tag_width,
+        **tiled,
     })
 
 

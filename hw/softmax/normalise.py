@@ -41,6 +41,8 @@ class NormaliseLane(wiring.Component):
         Weight of the background and the sum of V over every visible key.
     p, r, empty : In
         The reciprocal of the denominator, see :class:`Reciprocal`.
+    num : Out
+        Only with ``Config.tile``: the sum, ``numerator_latency`` enabled cycles later.
     out_valid, out : Out
         The word, with ``out_frac`` fraction bits; 0 where ``empty``.
     """
@@ -60,6 +62,7 @@ class NormaliseLane(wiring.Component):
             "p": In(5),
             "r": In(RECIP_BITS + 1),
             "empty": In(1),
+            **({"num": Out(signed(config.accumulator_width))} if config.tile else {}),
             "out_valid": Out(1),
             "out": Out(signed(config.width + config.out_frac + 1)),
         })
@@ -67,6 +70,10 @@ class NormaliseLane(wiring.Component):
     @property
     def latency(self) -> int:
         return self._background.latency + self._scale.latency + 6
+
+    @property
+    def numerator_latency(self) -> int:
+        return self._background.latency + 1
 
     def elaborate(self, platform):
         m = Module()
@@ -105,4 +112,6 @@ class NormaliseLane(wiring.Component):
         acc = delayed(m, self.acc, self._background.latency, name="acc")[-1]
         num = Signal(signed(self._config.accumulator_width), reset_less=True)
         m.d.sync += num.eq(acc + self._background.o)
+        if self._config.tile:
+            m.d.comb += self.num.eq(num)
         return num

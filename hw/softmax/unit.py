@@ -2,7 +2,7 @@
 """The softmax unit."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import stream, wiring
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
@@ -40,6 +40,9 @@ class SoftmaxUnit(wiring.Component):
         i -> RowExponentials -> - e0 -> PairQuantiser -> weight port
                              -> sum -> + e0 * hidden -> Reciprocal -> o
 
+    With ``Config.tile`` the denominators of a row's tiles are added up; the result of a tile
+    has the reciprocal of those so far.
+
     Parameters
     ----------
     config : Config
@@ -64,6 +67,7 @@ class SoftmaxUnit(wiring.Component):
         self._config = config
         self._lanes = config.softmax_lanes
         self._phases = 4 // config.softmax_lanes
+        self._denominators = []         # write ports of their memories
         self._front = RowExponentials(config=config, tag_width=tag_width)
         self._reciprocal = Reciprocal(config=config)
         super().__init__({
@@ -113,7 +117,11 @@ class SoftmaxUnit(wiring.Component):
         m.d.comb += self.o.payload.e0.eq(e0)
         self._write(m, start, slot, part, weights)
         sums = self._sums(m, start, part, exponentials)
-        self._finish(m, part, e0, hidden, sums)
+        row = Signal(self._config.block_width)
+        if self._config.tile:
+            with m.If(start):
+                m.d.sync += row.eq(front.row.row)
+        self._finish(m, part, e0, hidden, sums, row)
         with m.If(released):
             m.d.sync += self.o.valid.eq(0)
         return m
@@ -192,14 +200,29 @@ class SoftmaxUnit(wiring.Component):
         sums = Signal(ArrayLayout(self._config.denominator_width, 2), reset_less=True)
         step = min(self._lanes, 2)
         with m.If(start):
-            m.d.sync += sums.eq(0)
+            m.d.sync += sums.eq(self._sums_so_far(m))
         with m.Elif(part.valid):
             for lane in range(0, self._lanes, step):
                 row = self._row(lane, part.phase)
                 m.d.sync += sums[row].eq(sums[row] + sum(exponentials[lane:lane + step]))
         return sums
 
-    def _finish(self, m, part, e0, hidden, sums):
+    def _sums_so_far(self, m):
+        """Denominators of the earlier tiles of the row that starts."""
+        config, row = self._config, self._front.row
+        if not config.tile:
+            return 0
+        sums = []
+        for n in range(2):
+            mem = memory.Memory(shape=config.denominator_width, depth=config.blocks, init=[])
+            m.submodules[f"denominators_{n}"] = mem
+            self._denominators.append(mem.write_port())
+            read = mem.read_port()
+            m.d.comb += read.addr.eq(row.row)
+            sums.append(Mux(row.resumes, read.data, 0))
+        return Cat(sums)
+
+    def _finish(self, m, part, e0, hidden, sums, row):
         """Denominators and their reciprocals, query 0 and then query 1; then the result is there.
 
         This takes longer than what is left of the weights' way, so that they are written before.
@@ -208,7 +231,7 @@ class SoftmaxUnit(wiring.Component):
         m.d.sync += turn.eq(Cat(part.last, turn[0]))
         # What is multiplied is known, and chosen, a cycle before the last sum.
         factor = Signal(EXP_FRAC + 1, reset_less=True)
-        times = Signal(self._config.length_width, reset_less=True)
+        times = Signal(self._config.held_width, reset_less=True)
         background = Signal(len(factor) + len(times), reset_less=True)
         entries = Signal(self._config.denominator_width, reset_less=True)
         den = Signal(self._config.denominator_width, reset_less=True)
@@ -218,7 +241,10 @@ class SoftmaxUnit(wiring.Component):
 
         m.submodules.reciprocal = reciprocal = self._reciprocal
         m.d.comb += reciprocal.den.eq(den)
-        done = delayed(m, turn, 2 + reciprocal.latency, name="turn", reset_less=False)[-1]
+        turns = delayed(m, turn, 2 + reciprocal.latency, name="turn", reset_less=False)
+        done = turns[-1]
+        for n, write in enumerate(self._denominators):
+            m.d.comb += [write.en.eq(turns[2][n]), write.addr.eq(row), write.data.eq(den)]
         result = self.o.payload
         for n in range(2):
             with m.If(done[n]):

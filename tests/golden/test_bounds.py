@@ -27,7 +27,7 @@ def test_hdp_formula():
     kappa = Fraction(result.blocks_kept, result.blocks_total)
     assert 0 < kappa < 1
     want = Fraction(32 * 32 * 64, EDGE.multipliers) * (1 + 2 * kappa + 4 * kappa) / 4
-    assert Work.of(job, result).cycles(EDGE.multipliers) == want
+    assert Work.of(job, result, EDGE).cycles(EDGE.multipliers) == want
     assert bound_cycles([job], [result], EDGE) == ceil(want)
 
 
@@ -35,7 +35,7 @@ def test_cores_share_the_work():
     quad = load_config("hdp_quad")
     pairs = [run(d=64), run(d=32, causal=True)]
     jobs, results = zip(*pairs, strict=True)
-    products = sum(Work.of(*pair).cycles(1) for pair in pairs)
+    products = sum(Work.of(*pair, EDGE).cycles(1) for pair in pairs)
     assert quad.multipliers == EDGE.multipliers
     assert bound_cycles(jobs, results, quad) == ceil(products / (4 * EDGE.multipliers))
 
@@ -66,7 +66,7 @@ def test_exact_costs_a_full_product_per_kept_block():
     job, result = run(exact=True)
     kappa = Fraction(result.blocks_kept, result.blocks_total)
     want = Fraction(32 * 32 * 64, EDGE.multipliers) * (1 + 4 * kappa + 4 * kappa) / 4
-    assert Work.of(job, result).cycles(EDGE.multipliers) == want
+    assert Work.of(job, result, EDGE).cycles(EDGE.multipliers) == want
 
 
 @pytest.mark.parametrize("fields", [
@@ -76,7 +76,7 @@ def test_only_visible_elements_count(fields):
     job, result = run(**fields)
     pairs = [(i, j) for i in range(job.l_q) for j in range(job.l_kv) if sees(job, i, j)]
     kept = sum(bool(result.mask[i // 2, j // 2]) for i, j in pairs)
-    assert Work.of(job, result) == Work(integer=64 * len(pairs), fraction=64 * kept, full=0,
+    assert Work.of(job, result, EDGE) == Work(integer=64 * len(pairs), fraction=64 * kept, full=0,
                                         value=64 * kept)
 
 

@@ -103,7 +103,7 @@ def test_a_file_gives_its_name(tmp_path):
     ("width = 9", "width: Input should be 8 or 12, not 9"),
     ("multipliers = 7", "multipliers: Input should be 8, 16, 32, 64, 128 or 256, not 7"),
     ("d_max = 60", "d_max: Input should be a multiple of 8, not 60"),
-    ("l_max = 2048", "l_max: Input should be less than or equal to 1024, not 2048"),
+    ("l_max = 2048", "l_max must be at most 1024 without tile, not 2048"),
     ("widht = 8", "widht: Extra inputs are not permitted, not 8"),
     ('d_max = "64"', "d_max: Input should be a valid integer, not '64'"),
     ("width = 8\nfrac = 8", "frac must leave an integer part of 1 to 8 bits of width 8, not 8"),

@@ -158,7 +158,7 @@ def test_what_is_on_the_chip():
     same = replace(job, same_kv=True)
 
     def held(*jobs, kept):
-        return held_planes(jobs, kept)
+        return held_planes(jobs, kept, config)
 
     assert held(job, same, same, kept=(True, True, True)) == [
         set(), {"k_i", "k_f", "v"}, {"k_i", "k_f", "v"}]

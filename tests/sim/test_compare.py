@@ -20,7 +20,7 @@ assert any(job.same_kv for job in JOBS)
 def _perfect():
     """What a right coprocessor gives."""
     results = [head(job, CONFIG) for job in JOBS]
-    held = held_planes(JOBS, [result.head_kept for result in results])
+    held = held_planes(JOBS, [result.head_kept for result in results], CONFIG)
     records = [Status.expected(*of, CONFIG, planes)
                for *of, planes in zip(JOBS, results, held, strict=True)]
     reads, writes = (sum(getattr(s, way) for s in records) for way in ("read_bytes", "write_bytes"))

@@ -50,7 +50,7 @@ def test_random_jobs_are_legal_and_cover(name):
         any(0 < r.blocks_kept < r.blocks_total and j.drop for j, r in visible),
         any(0 < r.blocks_kept < r.blocks_total and not j.drop for j, r in visible),
         any(j.exact for j in jobs), any(j.dense for j in jobs),
-        *(planes in held_planes(jobs, [r.head_kept for r in results])
+        *(planes in held_planes(jobs, [r.head_kept for r in results], config)
           for planes in ({"k_i"}, {"k_i", "k_f", "v"})),
         {0, 127, -127} <= {j.rho for j in jobs},
     ]

@@ -118,7 +118,7 @@ class _System:
     def check(self, errors=()):
         results = [head(job, self.config) for job in self.jobs]
         held = held_planes(self.jobs, [None if n in errors else result.head_kept
-                                       for n, result in enumerate(results)])
+                                       for n, result in enumerate(results)], self.config)
         for n, (out, status) in enumerate(self.run()):
             job, result = self.jobs[n], results[n]
             if n in errors:
@@ -177,7 +177,8 @@ def test_grouped_heads(causal):
     for n in (1, 2, 3, 5, 6):
         jobs[n] = replace(jobs[n], k=jobs[n - 1].k, v=jobs[n - 1].v, same_kv=True)
     kept = [head(job, TINY).head_kept for job in jobs]
-    assert held_planes(jobs, kept)[5] == {"k_i"} != held_planes(jobs, kept)[6]
+    held = held_planes(jobs, kept, TINY)
+    assert held[5] == {"k_i"} != held[6]
     _System(TINY, jobs, Random(4), stall=0.1).check()
 
 

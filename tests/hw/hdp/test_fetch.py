@@ -262,6 +262,7 @@ class Bench:
         for name, value in zip(("valid_q", "valid_kv", "causal", "mant", "shift"),
                                (*head.shape, *head.scale), strict=True):
             ctx.set(getattr(dut, name), value)
+        ctx.set(dut.offset, head.shape[1] - head.shape[0])
         for name in ("bank", "d8", "exact", "dense", "drop"):
             ctx.set(getattr(dut, name), getattr(head, name))
         for name in ("masked_rows", "integer_rows", "integer_from"):

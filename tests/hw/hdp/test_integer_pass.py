@@ -121,6 +121,7 @@ class Bench:
         for name, value in zip(("valid_q", "valid_kv", "causal", "d8", "bank"),
                                (*head.shape, head.d8, head.bank), strict=True):
             ctx.set(getattr(dut, name), value)
+        ctx.set(dut.offset, head.shape[1] - head.shape[0])
         assert not ctx.get(dut.busy)
         ctx.set(dut.start, 1)
         await self._tick(ctx)

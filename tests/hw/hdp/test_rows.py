@@ -17,6 +17,7 @@ def run(config, jobs, rng=None, stall=0.0):
         for job in jobs:
             for name, value in zip(("valid_q", "valid_kv", "causal"), job, strict=True):
                 ctx.set(getattr(dut, name), value)
+            ctx.set(dut.offset, job[1] - job[0])
             expected = [(row.row, row.limit, row.columns, row.last) for row in block_rows(*job)]
             ctx.set(dut.start, 1)
             await ctx.tick()

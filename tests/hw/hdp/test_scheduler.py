@@ -328,7 +328,8 @@ class Stages:
     def run(self):
         async def jobs(ctx):
             for n, head in enumerate(self.heads):
-                await send(ctx, self.dut.job, [head.job], self.rng, 0.99 if n % 8 == 0 else 0.2)
+                job = {**head.job, "offset": head.job["valid_kv"] - head.job["valid_q"]}
+                await send(ctx, self.dut.job, [job], self.rng, 0.99 if n % 8 == 0 else 0.2)
 
         simulate(self.dut, jobs, self.results, background=[
             self.accept, self.loader, self.integer_pass, self.sparsity, self.fetch])

@@ -111,6 +111,8 @@ class _Row:
             scores = self.kept_scores(q)
             assert token.limit[q] == self.limits[q]
             assert token.kept[q] == len(scores)
+            assert token.some[q] == (len(scores) > 0)
+            assert token.hides[q] == (len(scores) < self.limits[q])
             if scores:
                 assert token.top[q] == max(scores)
 

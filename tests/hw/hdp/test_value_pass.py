@@ -33,6 +33,10 @@ class _Head:
     kv: int = 0
 
     @property
+    def offset(self):
+        return self.valid_kv - self.valid_q
+
+    @property
     def base(self):
         """Keys in the column sums before the first row."""
         if not self.causal:
@@ -95,7 +99,7 @@ def _rows(config, rng, count):
 class _Bench(Elaboratable):
     """The value pass and the jobs of two banks."""
 
-    FIELDS = ("loaded", "kv", "valid_q", "valid_kv", "causal", "background", "d8")
+    FIELDS = ("loaded", "kv", "offset", "valid_kv", "causal", "background", "d8")
 
     def __init__(self, config):
         self.dut = ValuePass(config=config)
