@@ -292,7 +292,8 @@ class Status:
     Words: 0 = done (bit 0), error code (bits 15:8); 1 = head_kept; 2, 3 = theta_head;
     4 = blocks_kept; 5 = blocks_total; 6 = bytes read for the job, its descriptor included;
     7 = bytes written for it, this record included; the rest zero. A job with an error has zeros
-    from word 1 on and its output is not written. Memory without a record in it, such as the fill
+    from word 1 on and its output is not written, but for strips of a head in tiles before the error
+    was met. Of a pruned head in tiles no mask is made and blocks_kept is 0. Memory without a record in it, such as the fill
     of :func:`build_image`, reads as not done.
     """
 
@@ -319,8 +320,10 @@ class Status:
                  held: Collection[str] = ()) -> "Status":
         """The record the coprocessor writes for a good job that finds ``held`` planes."""
         layout = Layout(config)
+        unmasked = is_tiled(job, config) and not result.head_kept
         return cls(done=True, error=Error.NONE, head_kept=result.head_kept,
-                   theta_head=result.theta_head, blocks_kept=result.blocks_kept,
+                   theta_head=result.theta_head,
+                   blocks_kept=0 if unmasked else result.blocks_kept,
                    blocks_total=result.blocks_total,
                    read_bytes=layout.read_bytes(job, result.head_kept, held),
                    write_bytes=layout.write_bytes(job))

@@ -249,7 +249,7 @@ class HdpCore(Repeated):
 
     def _tops(self, m):
         """From scores to softmax with tiles, and what else carries rows from one to the next."""
-        m.submodules.tops = tops = RowTops(config=self._config)
+        m.submodules.tops = self.tops = tops = RowTops(config=self._config)
         scheduler, sparsity, values = self.scheduler, self.sparsity, self.values
         jobs = scheduler.jobs
         wiring.connect(m, self.scores.token, tops.i)
@@ -273,6 +273,7 @@ class HdpCore(Repeated):
         m.d.comb += [
             occupancy.en.eq(self.issue.en), occupancy.mode.eq(self.issue.op.mode),
             occupancy.announced.eq(row.valid & row.ready),
+            occupancy.gathered.eq(self.tops.gathered if self._config.tile else 0),
             occupancy.weighted.eq(result.valid & result.ready),
             occupancy.values_busy.eq(self.values.busy), occupancy.fetch_busy.eq(self.fetch.busy),
             occupancy.loading.eq(self.scheduler.loading),
@@ -294,6 +295,15 @@ class HdpCore(Repeated):
             read.addr.eq(Cat(fetch.mask_group, fetch.mask_row, fetch.bank)),
             fetch.mask_bits.eq(read.data),
         ]
+        if config.tile:
+            m.submodules.mask_some = some = memory.Memory(
+                shape=1, depth=2 << config.block_width, init=[])
+            write, read = some.write_port(), some.read_port(domain="comb")
+            m.d.comb += [
+                write.addr.eq(Cat(sparsity.mask_row, sparsity.bank)),
+                write.data.eq(sparsity.masked_some), write.en.eq(sparsity.masked),
+                read.addr.eq(Cat(fetch.some_row, fetch.bank)), fetch.some.eq(read.data),
+            ]
 
     def _jobs(self, m):
         """The scheduler and what each stage needs of its head's job."""

@@ -183,6 +183,8 @@ class FetchUponMask(wiring.Component):
         Rows of the head whose mask is complete.
     mask_row, mask_group : Out
         Mask address in ``bank``; ``mask_bits`` in the next cycle.
+    some_row, some : Out, In
+        Only with tiles: has that row of ``bank`` kept blocks; in the same cycle.
     op : Out(stream of op_layout)
     row : Out(stream of score_row_layout)
         Announces each row before its operations; taken when there is room for its scores.
@@ -213,6 +215,7 @@ class FetchUponMask(wiring.Component):
             "mask_row": Out(config.block_width),
             "mask_group": Out(group_width(config)),
             "mask_bits": In(config.group),
+            **({"some_row": Out(config.block_width), "some": In(1)} if config.tile else {}),
             "op": Out(stream.Signature(op_layout(config))),
             "row": Out(stream.Signature(score_row_layout(config))),
             "columns_en": Out(1),
@@ -243,14 +246,15 @@ class FetchUponMask(wiring.Component):
         take, start = Signal(), Signal()
         next_row = walk.payload
         masked = self.dense | (self.masked_rows > next_row.row) | (next_row.columns == 0)
+        kept = self._kept_row(m, next_row)
         m.d.comb += [
             take.eq(walk.valid & masked & rows.w_rdy & ~scanner.busy & ~start),
             walk.ready.eq(take),
             self.columns_en.eq(take), self.columns.eq(next_row.columns),
-            rows.w_en.eq(take), rows.w_data.eq(self._kept_row(m, next_row)),
+            rows.w_en.eq(take), rows.w_data.eq(kept),
             scanner.start.eq(start), scanner.columns.eq(row.columns), self.mask_row.eq(row.row),
         ]
-        m.d.sync += start.eq(take & (next_row.columns != 0))
+        m.d.sync += start.eq(take & self._has_kept(kept.score))
         with m.If(self.start):
             m.d.sync += self.busy.eq(1)
         with m.Elif(take):
@@ -276,7 +280,14 @@ class FetchUponMask(wiring.Component):
             kept.chunks.eq(Mux(fraction, chunks(self.d8, 2 * config.taps),
                                chunks(self.d8, config.taps))),
         ]
+        if config.tile:
+            m.d.comb += [self.some_row.eq(next_row.row), score.none.eq(~self.dense & ~self.some),
+                         score.integer.eq(fraction)]
         return kept
+
+    def _has_kept(self, row):
+        """Whether operations of a row will come."""
+        return (row.columns != 0) & ~row.none if self._config.tile else row.columns != 0
 
     def _issue(self, m, found, rows):
         """Announces the rows and issues their blocks."""
@@ -307,8 +318,12 @@ class FetchUponMask(wiring.Component):
                 m.d.comb += [self.row.valid.eq(rows.r_rdy), rows.r_en.eq(self.row.ready)]
                 with m.If(rows.r_rdy & self.row.ready):
                     m.d.sync += row.eq(waiting)
-                    with m.If(waiting.score.columns != 0):
+                    with m.If(self._has_kept(waiting.score)):
                         m.next = "RUN"
+                    if self._config.tile:
+                        with m.Elif((waiting.score.columns != 0) & waiting.fraction):
+                            m.d.sync += base.eq(
+                                base + group_count(self._config, waiting.score.columns))
             with m.State("RUN"):
                 m.d.comb += self.op.valid.eq(found.valid)
                 with m.If(self.op.valid & self.op.ready):

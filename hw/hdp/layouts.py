@@ -139,14 +139,17 @@ def value_op_layout(config: Config) -> data.StructLayout:
 def score_row_layout(config: Config) -> data.StructLayout:
     """A row of blocks whose kept scores are under way.
 
-    ``columns``: blocks that it sees; if none, no score will come.
+    ``columns``: blocks that it sees; if none, no score will come. Only a row of a tile may also
+    have ``none`` that is kept, though perhaps kept ``integer`` scores.
     """
+    tiled = {"none": 1, "integer": 1} if config.tile else {}
     return data.StructLayout({
         "tag": row_tag_layout(config),
         "columns": range(config.blocks + 1),
         "drop": 1,
         "mant": 16,
         "shift": 6,
+        **tiled,
     })
 
 

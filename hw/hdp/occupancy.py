@@ -24,8 +24,9 @@ class Occupancy(wiring.Component):
     -------
     en, mode : In
         The array's operation in this cycle.
-    announced, weighted : In(1)
-        Strobes: a row's scores are under way; its weights are taken for P.V.
+    announced, gathered, weighted : In(1)
+        Strobes: a row's scores are under way; its largest one is all that was wanted of it; its
+        weights are taken for P.V.
     values_busy : In(1)
         P.V is at work.
     fetch_busy, loading, integer_busy, sparsity_busy : In(1)
@@ -37,6 +38,7 @@ class Occupancy(wiring.Component):
     en: In(1)
     mode: In(Mode)
     announced: In(1)
+    gathered: In(1)
     weighted: In(1)
     values_busy: In(1)
     fetch_busy: In(1)
@@ -48,7 +50,7 @@ class Occupancy(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         rows = Signal(range(ROWS))
-        m.d.sync += rows.eq(rows + self.announced - self.weighted)
+        m.d.sync += rows.eq(rows + self.announced - self.gathered - self.weighted)
         cases = {
             "integer_slots": self.en & (self.mode == Mode.INTEGER),
             "value_slots": self.en & (self.mode == Mode.VALUE),

@@ -31,8 +31,8 @@ class RowTops(wiring.Component):
     bank : Out(1)
         The tile of the token; for it:
     phase, first : In
-    ended : Out(1)
-        Strobe: the last token of ``bank`` has ended here.
+    gathered, ended : Out(1)
+        Strobes: a token of the phase TOP has ended here, and the last one of ``bank``.
     """
 
     def __init__(self, *, config: Config):
@@ -40,7 +40,7 @@ class RowTops(wiring.Component):
         token = stream.Signature(row_token_layout(config, row_tag_layout(config).size))
         super().__init__({
             "i": In(token), "o": Out(token), "bank": Out(1), "phase": In(Phase), "first": In(1),
-            "ended": Out(1),
+            "gathered": Out(1), "ended": Out(1),
         })
 
     def elaborate(self, platform):
@@ -64,7 +64,7 @@ class RowTops(wiring.Component):
             self.o.valid.eq(self.i.valid & ~gathers & (known | (self.phase == Phase.WHOLE))),
             self.i.ready.eq(self.o.ready & (known | (self.phase == Phase.WHOLE))),
             write.en.eq(self.i.valid & self.i.ready & gathers),
-            self.ended.eq(write.en & tag.last),
+            self.gathered.eq(write.en), self.ended.eq(write.en & tag.last),
             out.eq(token),
             out.resumes.eq(~self.first),
         ]

@@ -81,12 +81,12 @@ class ScoreAdder(wiring.Component):
         kept, top, complete, integer = self._statistics(m, added, tag, valid)
 
         row = data.View(score_row_layout(config), rows.r_data)
-        done = Signal()
+        done, none = Signal(), Signal()
         token = Signal(row_token_layout(config, self._tag.size))
         m.d.comb += [
             # Announcements take a cycle each, so that an empty row is through before the next
             # row's last block.
-            done.eq(complete | (rows.r_rdy & (row.columns == 0))),
+            done.eq(complete | (rows.r_rdy & ((row.columns == 0) | none))),
             rows.r_en.eq(done),
             token.base.eq(base), token.count.eq(Mux(complete, count, 0)),
             token.limit.eq(row.tag.limit), token.drop.eq(row.drop),
@@ -102,6 +102,10 @@ class ScoreAdder(wiring.Component):
         if config.tile:
             m.d.comb += token.row.eq(row.tag.row)
         m.d.comb += [self.row_scored.eq(complete & integer), self.scored_columns.eq(row.columns)]
+        if config.tile:
+            m.d.comb += none.eq(row.none & (row.columns != 0))
+            with m.If(rows.r_rdy & none):
+                m.d.comb += self.row_scored.eq(row.integer)
         self._hand_over(m, done, Cat(token, row.columns))
         return m
 

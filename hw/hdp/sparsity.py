@@ -56,6 +56,8 @@ class SparsityEngine(wiring.Component):
         Mask bits of a group of ``bank``; 0 where the row has no block any more.
     masked, masked_columns : Out
         Strobe: the mask of ``bank``'s row ``mask_row`` of so many blocks is complete.
+    masked_some : Out(1)
+        Only with tiles, whose rows may have no kept block: this one has.
     reached : Out(1)
         Strobe in every row of ``bank`` from that on with which theta_head has reached tau, before
         the row's first mask bit.
@@ -88,6 +90,7 @@ class SparsityEngine(wiring.Component):
             "mask_bits": Out(config.group),
             "masked": Out(1),
             "masked_columns": Out(range(config.blocks + 1)),
+            **({"masked_some": Out(1)} if config.tile else {}),
             "reached": Out(1),
             "end_head": Out(1),
             "busy": Out(1),
@@ -290,6 +293,10 @@ class SparsityEngine(wiring.Component):
         if config.tile:
             with m.If(skip):
                 m.d.sync += head.eq(head + group_count(config, row.columns))
+            some = Signal()
+            m.d.comb += self.masked_some.eq(some | self.mask_bits.any())
+            with m.If(self.mask_en):
+                m.d.sync += some.eq(self.masked_some & ~self.masked)
         m.d.comb += read.addr.eq(head)
         enables, groups = [scan], [group]
         for step in range(4):

@@ -199,8 +199,9 @@ class SoftmaxUnit(wiring.Component):
         """Adds up the exponentials of each query's entries."""
         sums = Signal(ArrayLayout(self._config.denominator_width, 2), reset_less=True)
         step = min(self._lanes, 2)
+        so_far = self._sums_so_far(m)
         with m.If(start):
-            m.d.sync += sums.eq(self._sums_so_far(m))
+            m.d.sync += sums.eq(so_far)
         with m.Elif(part.valid):
             for lane in range(0, self._lanes, step):
                 row = self._row(lane, part.phase)
