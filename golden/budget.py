@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The memories of an HDP core: how many bits, and how they grow with the longest head.
 
-Planes and what waits between stages grow with l_max, the mask with its square; small queues,
-which do not grow, are left out.
+Planes and what waits between stages grow with l_max, the mask with its square, or with ``tile``
+where there is one; then only the row statistics, a few bytes for two queries, grow with l_max.
+Small queues, which do not grow, are left out.
 """
 
 from .config import Config
@@ -51,5 +52,14 @@ def memory_bits(config: Config) -> dict[str, int]:
     if config.keep_integer_scores:
         bits["integer scores"] = ROWS * groups * group * 4 * config.int_score_width
     bits["scores"] = ROWS * (1 << column) * (column + 4 * config.score_width)
+    if config.tile:
+        rows = -(-config.l_max // config.tile)
+        bits["row statistics"] = _power(rows) * config.blocks * (
+            (config.l_max // 2).bit_length() + 3 * config.theta_width + config.all_block_width)
+        bits["row tops"] = config.blocks * 2 * (config.score_width + 2)
+        bits["denominators"] = config.blocks * 2 * config.denominator_width
+        places = _power(config.d_max // config.output_lanes)
+        bits["row sums"] = (config.blocks * 2 * places * config.output_lanes
+                            * config.accumulator_width)
     bits["weights"] = ROWS * (1 << column) * (column + 2 * (2 * (MANT_BITS + 1) + SHIFT_BITS))
     return bits

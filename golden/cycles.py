@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from .config import Config
 from .events import Clock, Process, Room
 from .hdp import HeadResult, Job
-from .heads import Head
+from .heads import Head, parts_of
 from .memory import DESCRIPTOR_BYTES, held_planes
 from .stages import BANKS, Core
 
@@ -72,8 +72,8 @@ class _Writes:
 class _Dispatcher:
     """Dispatcher and JobRouter: descriptors ahead of the cores, and which core gets a job."""
 
-    def __init__(self, clock: Clock, heads: Sequence[Head], cores: Sequence[Core], reads: _Reads,
-                 config: Config):
+    def __init__(self, clock: Clock, heads: Sequence[list[Head]], cores: Sequence[Core],
+                 reads: _Reads, config: Config):
         self._clock, self._heads, self._cores, self._reads = clock, heads, cores, reads
         self._beats = DESCRIPTOR_BYTES * 8 // config.axi_data_width
         self._read: list[int] = []      # when the last beats came
@@ -94,20 +94,20 @@ class _Dispatcher:
         before: Core | None = None
         queue = QUEUE if len(self._cores) > 1 else 0
         decoder = 0         # free for a descriptor from it
-        for n, head in enumerate(self._heads):
+        for n, parts in enumerate(self._heads):
             yield lambda n=n: len(self._read) > n
             ready = max(self._read[n] + queue, decoder + self._beats) + DECODER
             yield max(0, ready - self._clock.now)
-            yield lambda head=head, before=before: self._choice(head, before)
-            before = self._choice(head, before)
-            before.accept(head)
+            yield lambda parts=parts, before=before: self._choice(parts, before)
+            before = self._choice(parts, before)
+            before.accept(parts)
             decoder = self._clock.now if queue else 0
             yield 1
             self._ahead.give()
 
-    def _choice(self, head: Head, before: Core | None) -> Core | None:
+    def _choice(self, parts: list[Head], before: Core | None) -> Core | None:
         """A core without a job, else a hungry one; where its keys are."""
-        if head.job.same_kv and before:
+        if parts[0].job.same_kv and before:
             return None if before.jobs == BANKS else before
         idle = [core for core in self._cores if not core.jobs]
         hungry = [core for core in self._cores if core.hungry]
@@ -130,7 +130,7 @@ def predict_cycles(jobs: Sequence[Job], results: Sequence[HeadResult], config: C
     config : Config
     """
     held = held_planes(jobs, [result.head_kept for result in results], config)
-    heads = [Head(job, result, planes, config)
+    heads = [parts_of(job, result, planes, config)
              for job, result, planes in zip(jobs, results, held, strict=True)]
     clock = Clock()
     reads, writes = _Reads(clock, config.cores), _Writes(clock, config.cores)

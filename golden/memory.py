@@ -293,8 +293,8 @@ class Status:
     4 = blocks_kept; 5 = blocks_total; 6 = bytes read for the job, its descriptor included;
     7 = bytes written for it, this record included; the rest zero. A job with an error has zeros
     from word 1 on and its output is not written, but for strips of a head in tiles before the error
-    was met. Of a pruned head in tiles no mask is made and blocks_kept is 0. Memory without a record in it, such as the fill
-    of :func:`build_image`, reads as not done.
+    was met. Of a pruned head in tiles no mask is made and blocks_kept is 0. Memory without a record
+    in it, such as the fill of :func:`build_image`, reads as not done.
     """
 
     done: bool

@@ -16,6 +16,7 @@ from .events import Clock, Process, Room, Shared
 from .heads import Head, Row
 from .latency import Latency
 from .memory import STATUS_BYTES
+from .tiles import Phase
 
 __all__ = ["BANKS", "Core"]
 
@@ -43,6 +44,9 @@ SETTLED, WEIGHTS = 2, 3    # ValuePass: a result is taken, its weights come
 RETURN = 3                 # ValuePass: a chunk is taken, the first operation of another
 FIRST_BEAT = 3             # ResultWriter: a head or its first row to the first beat
 RECORD = 2, 1              # ResultWriter: last row to request, request to record
+TILE = 3                   # Tiler: from one tile to the next
+GATHER = 3                 # SparsityEngine: a row whose statistics are only gathered
+TOP = 2                    # RowTops: a token of the phase TOP
 
 SCORES, INTEGER, VALUES = range(3)     # Issue: who goes first
 
@@ -76,6 +80,11 @@ class Core:
         self._token = 0                         # when the last one comes
         self._weights_taken: int | None = 0     # when, unless they are being made
         self._taken = deque([0] * CHUNKS, maxlen=CHUNKS)   # chunks, by the normaliser
+        # With tiles: jobs that are not cut up yet, and how many of what that gives are at work.
+        self._to_tile: deque[list[Head]] = deque()
+        self._tiles = 0
+        if config.tile:
+            clock.start(self._tiler())
         for stage in (self._load, self._integer_pass, self._sparsity, self._fetch, self._issue,
                       self._softmax, self._value_pass, self._result_writer):
             clock.start(stage())
@@ -84,12 +93,33 @@ class Core:
     def hungry(self) -> bool:
         """It has one job and can do with a second one, as an only core always can."""
         return 0 < self.jobs < BANKS and (
-            self._config.cores == 1 or self._heads[-1].past_half)
+            self._config.cores == 1 or (bool(self._heads) and self._heads[-1].past_half))
 
-    def accept(self, head: Head) -> None:
+    def accept(self, parts: list[Head]) -> None:
         self.jobs += 1
+        if self._config.tile:
+            self._to_tile.append(parts)
+        else:
+            self._begin(parts[0])
+
+    def _begin(self, head: Head) -> None:
+        self._tiles += 1
         self._heads.append(head)
         self._later(ACCEPTED, setattr, head, "seen", True)
+
+    def _tiler(self) -> Process:
+        """Tiler: the parts of a job one after the other, as long as there is a bank for them."""
+        while True:
+            yield lambda: self._to_tile
+            parts = self._to_tile.popleft()
+            yield 1
+            for n, head in enumerate(parts):
+                before = parts[n - 1].tile.phase if n else None
+                if before == Phase.STATS != head.tile.phase and head.job.tau_head:
+                    yield lambda: self._tiles == 0      # for the decision about the head
+                yield lambda: self._tiles < BANKS
+                self._begin(head)
+                yield TILE
 
     def _later(self, cycles: int, action, *args) -> None:
         self._clock.at(self._clock.now + cycles, partial(action, *args))
@@ -119,14 +149,15 @@ class Core:
             yield lambda: rest_due() or integer_due()
             if rest_due():
                 head, back = self._heads[back], back + 1
-                planes = ("k_f", "q_f", "v") if head.known_kept and not head.idle else ()
+                planes = (("k_f", "q_f", "v") if "v" in head.planes else ("k_f", "q_f")) \
+                    if head.known_kept and not head.idle else ()
                 if not planes:
                     head.fraction_loaded = head.v_loaded = True
             else:
                 head, front = self._heads[front], front + 1
                 planes = ("k_i", "q_i") if not head.idle else ()
                 head.integer_loaded = not planes
-                if planes and (head.job.dense or head.job.tau_head == 0):
+                if planes and (head.job.dense or head.tau == 0):
                     head.decide(True)
             yield COMMAND
             for plane in planes:
@@ -141,7 +172,8 @@ class Core:
         """Planes come in the order in which they were asked for."""
         head.integer_loaded |= plane == "q_i"
         head.fraction_loaded |= plane == "q_f"
-        head.v_loaded |= plane == "v" or (plane == "q_f" and "v" in head.held)
+        head.v_loaded |= plane == "v" or (
+            plane == "q_f" and ("v" in head.held or "v" not in head.planes))
 
     # -- the mask ----------------------------------------------------------------------------------
     def _integer_pass(self) -> Process:
@@ -153,7 +185,7 @@ class Core:
         if head.idle:
             head.decide(False)
         if head.idle or head.job.dense:
-            head.past_half = True
+            head.past_half = head.record
             return
         yield WALKER
         for row in head.rows:
@@ -172,7 +204,7 @@ class Core:
                        and (not keeps() or self._integer_scores.fits(row.groups)))
         self._theta_rows.take()
         self._thetas.take(row.groups)
-        head.past_half |= row.number >= len(head.rows) // 2
+        head.past_half |= head.record and row.number >= len(head.rows) // 2
         row.fraction = keeps()
         if row.fraction:
             self._integer_scores.take(row.groups)
@@ -187,11 +219,15 @@ class Core:
             yield lambda: self._to_mask
             row = self._to_mask.popleft()
             head = row.head
-            yield REACHED
-            head.theta += row.theta
-            if head.theta >= head.job.tau_head:
-                head.decide(True)
-            yield MASK - REACHED + row.groups + 1
+            if head.tile.phase == Phase.STATS:
+                yield GATHER
+            else:
+                reached = REACHED + bool(self._config.tile)
+                yield reached
+                head.theta += row.theta
+                if head.theta >= head.tau:
+                    head.decide(True)
+                yield MASK - REACHED + row.groups + 1
             self._theta_rows.give()
             self._thetas.give(row.groups)
             head.masked_rows = row.number + 1
@@ -219,7 +255,8 @@ class Core:
         self._kept_rows.take()
         row.time = self._clock.now
         self._later(1, self._to_issue.append, row)
-        yield max(max(row.groups, len(row.kept)) + SCAN, WALKER_ROW)
+        groups = row.groups if len(row.kept) else 0
+        yield max(max(groups, len(row.kept)) + SCAN, WALKER_ROW)
         self._found += len(row.kept)
         yield lambda: self._found - self._issued <= KEPT_AHEAD
 
@@ -235,8 +272,10 @@ class Core:
         self._kept_rows.give()
         self._score_rows.take()
         self._scores.take(row.columns)
-        if not row.columns:
+        if not len(row.kept):
             self._complete(row, self._clock.now + EMPTY_TOKEN)
+            if row.fraction:
+                self._integer_scores.give(row.groups)
             yield ROW
             return
         found = row.time + self._latency.mask_bit + self._found_at(row)
@@ -280,6 +319,10 @@ class Core:
             self._score_rows.give()
             self._scores.give(held)     # those of the row before
             held = row.columns
+            if row.head.tile.phase == Phase.TOP:
+                yield TOP
+                row.head.ended |= row.last
+                continue
             yield latency.exponential
             first = self._clock.now
             yield lambda: self._weights_taken is not None
@@ -298,6 +341,7 @@ class Core:
 
     def _value_row(self, head: Head, row: Row) -> Process:
         room = 2 * self._config.d_max // head.job.d
+        writes = head.tile.last
         yield self._until(row.time + SETTLED)
         asked = self._clock.now
         yield lambda: head.v_loaded
@@ -316,12 +360,18 @@ class Core:
             yield self._until(self._taken[0] + RETURN)
             yield from self._array.run(VALUES, chunk * together)
             end = self._clock.now
-            yield lambda: len(self._to_write) < room
+            if writes:
+                yield lambda: len(self._to_write) < room
             free = self._clock.now if self._clock.now > end else 0
             for n in reversed(range(together)):
                 arrival = end - n * chunk - 1 + OPERANDS + self._latency.value
                 self._taken.append(max(arrival, self._taken[-1], free) + cycles)
                 first = first or self._taken[-1]
+        if not writes:
+            if row.last:
+                self._clock.at(self._taken[-1] + self._latency.output,
+                               partial(setattr, head, "ended", True))
+            return
         beat = head.job.d // self._config.output_lanes // head.row_beats
         row.beats = first + beat + self._latency.output, self._taken[-1] + self._latency.output
         self._to_write.append(row)
@@ -331,8 +381,12 @@ class Core:
         return self._each_head(self._write_head)
 
     def _write_head(self, head: Head) -> Process:
-        job, beats = head.job, head.row_beats
+        beats = head.row_beats
         yield lambda: head.fetched
+        if not head.record and not head.written:
+            yield lambda: head.v_loaded and (head.ended or not head.kept)
+            self._tiles -= 1
+            return
         rows = head.rows if head.kept else []
         if rows:
             yield 1
@@ -344,11 +398,16 @@ class Core:
             yield max(beats, self._until(row.beats[1] + 1))
             self._to_write.popleft()
             yield beats
-        yield max(0, job.l_q - 2 * len(rows)) * beats
-        self._writes.beats(job.l_q * beats)
+        yield max(0, head.written - 2 * len(rows)) * beats
+        if head.written:
+            self._writes.beats(head.written * beats)
         yield RECORD[0]
+        if not head.record:
+            self._tiles -= 1
+            return
         yield lambda: head.v_loaded
         record = STATUS_BYTES * 8 // self._config.axi_data_width
         yield RECORD[1] + record
         self._writes.beats(record)
+        self._tiles -= 1
         self.jobs -= 1

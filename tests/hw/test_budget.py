@@ -12,7 +12,9 @@ from hw.emit import to_verilog
 from hw.hdp.core import HdpCore
 
 CONFIGS = [
-    *map(load_config, ("hdp_tiny", "hdp_edge")),
+    *map(load_config, ("hdp_tiny", "hdp_edge", "hdp_tiles")),
+    Config(name="long", d_max=24, l_max=1000, tile=8, multipliers=16, output_lanes=4,
+           axi_data_width=128),
     Config(name="odd", width=12, frac=8, d_max=24, l_max=22, multipliers=16, output_lanes=1),
     Config(name="recompute", d_max=32, l_max=32, multipliers=8, axi_data_width=512,
            keep_integer_scores=False),
@@ -21,7 +23,8 @@ CONFIGS = [
 ]
 PLACES = {"buffer_q_i": "q_i", "buffer_k_i": "k_i", "buffer_q_f": "q_f", "buffer_k_f": "k_f",
           "buffer_v": "v", "mask": "mask", "theta": "theta", "integer": "integer scores",
-          "scores": "scores", "weights": "weights"}
+          "scores": "scores", "weights": "weights", "gathered": "row statistics",
+          "tops": "row tops", "denominators": "denominators", "sums": "row sums"}
 MODULE = re.compile(r"^module (\w+).*?$(.*?)^endmodule", re.M | re.S)
 MEMORY = re.compile(r"^  reg (?:\[(\d+):0\] )?(\w+) \[(\d+):0\];", re.M)
 INSTANCE = re.compile(r"^  (\w+) (\w+) \($", re.M)
@@ -34,7 +37,7 @@ def memories(config: Config) -> Counter:
 
     def visit(module, place):
         for width, name, depth in MEMORY.findall(modules[module]):
-            name = re.sub(r"_+\d*$", "", name)
+            name = re.sub(r"(_+\d*)+$", "", name)
             bits[place or name] += (int(width or 0) + 1) * (int(depth) + 1)
         for kind, name in INSTANCE.findall(modules[module]):
             if kind in modules:
@@ -47,8 +50,19 @@ def memories(config: Config) -> Counter:
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 def test_budget(config):
     found = memories(config)
-    assert {PLACES[name]: bits for name, bits in found.items() if name in PLACES} == memory_bits(
-        config)
+    budget = Counter()
+    for name, bits in found.items():
+        if name in PLACES:
+            budget[PLACES[name]] += bits
+    assert budget == memory_bits(config)
+
+
+def test_with_tiles_only_the_statistics_grow_with_the_length():
+    short, long = (memory_bits(load_config("hdp_tiles").model_copy(update={"l_max": l_max}))
+                   for l_max in (64, 4096))
+    grown = {name: long[name] / bits for name, bits in short.items() if long[name] != bits}
+    assert grown.keys() == {"row statistics", "denominators", "row sums"}
+    assert max(grown["denominators"], grown["row sums"]) < 1.3      # wider sums
 
 
 def test_what_is_left_out_does_not_grow_with_the_length():
