@@ -34,7 +34,8 @@ class _System:
     every ``write_cycles``.
     """
 
-    def __init__(self, config, jobs, rng, stall=0.0, bad=None, write_cycles=1):
+    def __init__(self, config, jobs, rng, stall=0.0, bad=None, write_cycles=1, limit=4000):
+        self.limit = limit
         self.config, self.jobs, self.rng, self.stall = config, jobs, rng, stall
         self.write_cycles = write_cycles
         self.dut = HdpCore(config=config)
@@ -112,7 +113,7 @@ class _System:
 
     def run(self):
         simulate(self.dut, self.offer, background=[self.requests, self.beats, self.writes],
-                 limit=4000)
+                 limit=self.limit)
         return read_results(bytes(self.memory), self.image, self.jobs, self.config)
 
     def check(self, errors=()):
@@ -194,3 +195,35 @@ def test_bus_errors_leave_other_heads_alone():
         start = system.image.out[n]
         size = jobs[n].l_q * Layout(TINY).row_bytes("out", 8)
         assert system.memory[start : start + size] == before[start : start + size]
+
+
+TILES = Config(name="tiles", width=8, frac=4, d_max=16, l_max=24, tile=8, multipliers=8,
+               softmax_lanes=1, axi_data_width=64)
+
+
+@pytest.mark.parametrize("recipes", [
+    [{"l_q": 17, "l_kv": 9, "d": 8}, {"l_q": 3, "l_kv": 5, "d": 8, "causal": True}],
+    [{"l_q": 6, "l_kv": 11, "causal": True, "exact": True}, {"l_q": 2, "l_kv": 8}],
+    [{"l_q": 10, "l_kv": 3, "causal": True, "rho": 127, "drop": True}],
+    [{"l_q": 1, "l_kv": 24, "rho": 127, "d": 8}, {"l_q": 9, "l_kv": 2, "dense": True, "d": 8}],
+    [{"l_q": 9, "l_kv": 9, "tau": "above", "d": 8}, {"l_q": 9, "l_kv": 9, "tau": "equal", "d": 8},
+     {"l_q": 20, "l_kv": 2, "valid_q": 17, "d": 8}],
+], ids=["strips", "causal", "unseen_keys", "one_query", "theta_head"])
+def test_heads_in_tiles(recipes):
+    _System(TILES, _jobs(TILES, *recipes), Random(7), stall=0.2, limit=30_000).check()
+
+
+@pytest.mark.parametrize("plane", ["k_i", "q_f", "v"])
+def test_a_bus_error_in_a_tile(plane):
+    """The record tells it, and the next head is as it should be."""
+    jobs = _jobs(TILES, {"l_q": 9, "l_kv": 9, "d": 8}, {"l_q": 3, "l_kv": 9, "d": 8})
+    _System(TILES, jobs, Random(8), bad={0: plane}, limit=30_000).check(errors={0})
+
+
+def test_keys_of_one_tile_are_read_once():
+    """Heads that share keys as well: those in tiles leave none to the next."""
+    shape = {"l_q": 12, "l_kv": 4, "d": 8}
+    jobs = _jobs(TILES, shape, shape, {**shape, "l_q": 3}, {**shape, "l_q": 2})
+    for n in (1, 2, 3):
+        jobs[n] = replace(jobs[n], k=jobs[0].k, v=jobs[0].v, same_kv=True)
+    _System(TILES, jobs, Random(9), limit=30_000).check()

@@ -272,3 +272,83 @@ def test_held_up(config, held):
     _, chunks, _ = _run(config, heads, 0, held=held)
     per_row = -(-d // config.taps)
     assert 2 * per_row <= chunks < len(heads[0][0]) * per_row
+
+
+def _strip(config, rng, first, rows, tiles, d):
+    """Rows of ``tiles`` tiles, tile by tile, each with its column sums; what comes out at last.
+
+    Tile ``first`` of all and those after it, the banks in turn.
+    """
+    low, high = config.format.min_code, config.format.max_code
+    seen = rng.integers(low, high + 1, (tiles, d)) * config.held_rows
+    e0 = rng.integers(0, (1 << EXP_FRAC) + 1, (rows, 2))
+    den = rng.integers(1 << EXP_FRAC, 4 << EXP_FRAC, (rows, 2))
+    acc = rng.integers(-1 << 22, 1 << 22, (tiles, rows, 2, d))
+    num = acc.sum(axis=0) + e0[:, :, None] * seen.sum(axis=0)
+    parts = []
+    for n in range(tiles):
+        for row in range(rows):
+            r, p = reciprocal(den[row])
+            parts.append(_Row(
+                announcement={"bank": (first + n) % 2, "kv": (first + n) % 2,
+                              "last": int(row == rows - 1),
+                              "d8": d // 8, "e0": e0[row].tolist(), "r": r.tolist(),
+                              "p": p.tolist(), "empty": [0, 0], "fetches": 0, "running": 0,
+                              "sees": [0] * 4, "row": row, "resumes": int(n > 0),
+                              "ends": int(n == tiles - 1)},
+                acc=acc[n, row], keys=np.zeros((2, d), int),
+                expected=normalise(num[row], den[row], width=config.width,
+                                   out_frac=config.out_frac)))
+    return parts, seen
+
+
+@pytest.mark.parametrize("changes", [{}, {"output_lanes": 1}, {"d_max": 40, "multipliers": 16,
+                                     "output_lanes": 4, "axi_data_width": 512}], ids=str)
+@pytest.mark.parametrize("stall_in, stall_out", stall_cases)
+def test_tiles(changes, stall_in, stall_out):
+    """Only the last tile of a strip gives rows; one row by itself must wait for its own sums."""
+    config = Config(**{"name": "tiles", "d_max": 16, "l_max": 40, "tile": 8, "multipliers": 8}
+                    | changes)
+    rng, stalls = np.random.default_rng(24), Random(f"{stall_in}{stall_out}")
+    strips = [_strip(config, rng, *shape) for shape in (
+        (0, 1, 5, 8), (5, 4, 3, 16), (8, 1, 2, 8), (10, 3, 1, 8), (11, 2, 4, 16))]
+    bench = _Bench(config)
+    dut = bench.dut
+    parts = [part for strip, _ in strips for part in strip]
+    ended, announced, done = [], [], []
+
+    async def announce(ctx):
+        for strip, seen in strips:
+            rows = sum(part.announcement["last"] == 0 for part in strip) // len(seen) + 1
+            for n, sums in enumerate(seen):
+                for part in strip[n * rows : (n + 1) * rows]:
+                    # As in the core, a bank is free once the tile before is through.
+                    if part.announcement["row"] == 0:
+                        while len(done) + len(ended) < len(announced) - 1:
+                            await ctx.tick()
+                        bench.load(ctx, len(announced) % 2, sums)
+                        announced.append(n)
+                    await send(ctx, dut.row, [part.announcement], stalls, stall_in)
+
+    async def take(ctx):
+        for strip, _ in strips:
+            for part in strip:
+                if not part.announcement["ends"]:
+                    continue
+                d = part.expected.shape[1]
+                count = -(-d * config.out_width // config.axi_data_width)
+                for q in range(2):
+                    beats = await receive(ctx, dut.o[q], count, stalls, stall_out)
+                    assert _words(beats, config)[:d] == part.expected[q].tolist()
+            done.append(strip)
+
+    async def strobes(ctx):
+        while True:
+            _, _, strobe, bank = await ctx.tick().sample(dut.ended, dut.ended_bank)
+            if strobe:
+                ended.append(bank)
+
+    array = _Array(dut, config, parts, stalls, stall_in)
+    simulate(bench, announce, array.run, take, background=[strobes])
+    assert ended == [part.announcement["bank"] for part in parts
+                     if part.announcement["last"] and not part.announcement["ends"]]
