@@ -53,11 +53,17 @@ def _others(n: int, width: int, multipliers: int) -> dict[str, int]:
             "output_lanes": outputs[lanes % len(outputs)]}
 
 
-# Scores as full products only; integer operations on groups of four blocks, which take minutes to
-# build.
+# Scores as full products only; heads in tiles; integer operations on groups of four blocks, which
+# take minutes to build.
 OTHERS = (
     Config(name="w8_d32_m8_c1_recompute", d_max=32, l_max=L_MAX, multipliers=8,
            keep_integer_scores=False),
+    Config(name="w12_d32_m8_c2_tiles", width=12, frac=8, d_max=32, l_max=L_MAX, tile=8,
+           multipliers=8, softmax_lanes=4, output_lanes=2, axi_data_width=128, cores=2),
+    Config(name="w8_d128_m64_c1_tiles", d_max=128, l_max=L_MAX, tile=16, multipliers=64,
+           softmax_lanes=4, output_lanes=4),
+    Config(name="w8_d64_m128_c1_tiles", d_max=64, l_max=L_MAX, tile=8, multipliers=128,
+           softmax_lanes=2, output_lanes=2, keep_integer_scores=False),
     *(Config(name=f"w{width}_d{d_max}_m256_c1", width=width, frac=frac, d_max=d_max, l_max=L_MAX,
              multipliers=256, softmax_lanes=4, output_lanes=4, axi_data_width=128)
       for (width, frac), d_max in (((8, 4), 64), ((12, 8), 128))))

@@ -3,11 +3,12 @@
 
 import pytest
 
+from golden.bounds import bound_cycles
 from golden.config import load_config
 from golden.cycles import predict_cycles
 from prunus.bench.cases import dense, suite
 from sim.compare import check
-from sim.jobs import random_jobs
+from sim.jobs import Recipe, build, random_jobs
 from sim.simulate import simulate_batches
 
 TINY = load_config("hdp_tiny")
@@ -43,3 +44,28 @@ def test_the_errors_have_no_direction(tables):
     total = sum(cycles for _, _, cycles in tables.values())
     predicted = sum(predict_cycles(jobs, results, TINY) for jobs, results, _ in tables.values())
     assert abs(predicted / total - 1) < 0.01
+
+
+TILES = load_config("hdp_tiles")
+
+
+def _long(l_q, l_kv, **fields):
+    recipe = {"valid_q": l_q, "valid_kv": l_kv, "d": TILES.d_max, "patterns": ("uniform",) * 3,
+              "rho": 25, "scale": (40000, 24), "tau": "zero", "causal": False, "drop": False,
+              "exact": False, "dense": False, "seed": 1, **fields}
+    return build(Recipe(l_q=l_q, l_kv=l_kv, **recipe), TILES)
+
+
+def test_heads_in_tiles():
+    """And the bound, which counts what is made again for each tile."""
+    cases = {"self": [_long(64, 64)], "dense": [_long(64, 64, dense=True)],
+             "causal": [_long(64, 64, causal=True)], "decode": [_long(1, 64)] * 2,
+             "cross": [_long(16, 64)], "one tile of keys": [_long(64, 16)],
+             "theta_head": [_long(64, 64, tau="below")], "pruned": [_long(64, 64, tau="above")],
+             "mixed": [_long(16, 16), _long(40, 40), _long(12, 12)]}
+    for (name, jobs), run in zip(cases.items(), simulate_batches(list(cases.values()), TILES),
+                                 strict=True):
+        results, cycles = check(run, jobs, TILES), run.registers["cycles"]
+        assert abs(predict_cycles(jobs, results, TILES) / cycles - 1) < ERROR, name
+        if jobs[0].l_q > 16 and name != "pruned":
+            assert 1 <= cycles / bound_cycles(jobs, results, TILES) < 1.25, name

@@ -27,7 +27,8 @@ RECORDED = ("minilm_l128_layer1", "minilm_l256_layer4", "minilm_sentence_layer3"
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.3])
-@pytest.mark.parametrize(("name", "count"), [("hdp_tiny", 80), ("hdp_edge", 48), ("hdp_w12", 48)])
+@pytest.mark.parametrize(("name", "count"), [("hdp_tiny", 80), ("hdp_edge", 48), ("hdp_w12", 48),
+                                             ("hdp_tiles", 80)])
 def test_random_jobs(name, count, stall):
     run_chunk(Chunk(count, 1 if stall else 2, stall), load_config(name))
 
@@ -53,8 +54,8 @@ def test_drawn_jobs(recipes, per_doorbell, stall):
         check(simulation, batch, TINY)
 
 
-def _heads(path, options, stall=0.0):
-    config = load_config("hdp_edge")
+def _heads(path, options, stall=0.0, preset="hdp_edge"):
+    config = load_config(preset)
     jobs = load_jobs(path, config, options)
     simulation, = simulate_batches([jobs], config, stall=stall)
     results = check(simulation, jobs, config)
@@ -65,6 +66,14 @@ def _heads(path, options, stall=0.0):
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.npz")), ids=lambda p: p.stem)
 def test_examples(path, stall):
     _heads(path, Options(rho=RHO), stall)
+
+
+@pytest.mark.parametrize("name", ["vit_257_layer6"])
+def test_recorded_heads_in_tiles(name):
+    path = DATA / "qkv" / f"{name}.npz"
+    if not path.exists():
+        pytest.skip(f"{path} is missing: set PRUNUS_DATA to the folder with qkv/")
+    _heads(path, Options(rho=RHO), preset="hdp_long")
 
 
 @pytest.mark.parametrize("name", RECORDED)
