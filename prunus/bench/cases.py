@@ -23,6 +23,7 @@ KEPT = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 LENGTHS = (8, 16, 25, 50, 65, 100)
 HEADS, LENGTH = 8, 128
 QUICK_KEPT, QUICK_LENGTHS, QUICK_HEADS, QUICK_LENGTH = (0.1, 0.5), (8, 25), 2, 32
+TILED = 4, 8               # lengths of heads in tiles, in tiles
 SPREAD = 1.3               # standard deviation of Q and K, about that of real heads
 RHOS = range(-127, 128)
 
@@ -148,7 +149,22 @@ def _made(config: Config, quick: bool) -> dict[str, Callable[[], Case] | str]:
     for mode in MODES:
         name = f"mode/{mode}"
         made[name] = alike(name, lambda rng, mode=mode: _mode_job(mode, rng, config, length, d))
+    if config.tile and not quick:
+        made |= _long(config, d)
     return made
+
+
+def _long(config: Config, d: int) -> dict[str, Callable[[], Case] | str]:
+    """Heads in tiles, one of each kind. The longest take hours, so who wants them names them."""
+    most = config.l_max
+    lengths = sorted({min(tiles * config.tile, most) for tiles in TILED})
+    shapes = {f"long/{rows}": (rows, rows, False) for rows in lengths}
+    shapes |= {"long/causal": (lengths[-1], lengths[-1], True), "long/decode": (1, most, False),
+               "long/cross": (config.tile, most, False),
+               "longest/causal": (most, most, True), "longest/self": (most, most, False)}
+    return {name: lambda name=name, q=l_q, kv=l_kv, causal=causal: Case(name=name, jobs=[
+        _job(_generator(name), config, q, kv, d, causal=causal)])
+        for name, (l_q, l_kv, causal) in shapes.items()}
 
 
 # -- real heads -----------------------------------------------------------------------------------
@@ -214,7 +230,9 @@ def suite(config: Config, *, data: Sequence[Path] = (), quick: bool = False,
     cases: list[Case] = []
     left_out: list[tuple[str, str]] = []
     for name in _chosen([*real, *given, *made], wanted):
-        if name in given:
+        if name.startswith("longest/") and wanted is None:
+            left_out.append((name, "takes hours: name it to run it"))
+        elif name in given:
             cases.append(_real(name, given[name], config, quick))
         elif name in made:
             case = made[name]

@@ -136,3 +136,16 @@ def test_bad_data(tmp_path):
     with pytest.raises(InputError, match="vit_patches.npz: q must have a d that is a multiple of "
                                          "8 up to 32"):
         suite(TINY, data=[EXAMPLES / "vit_patches.npz"], wanted="data/")
+
+
+def test_long_heads():
+    """Only of a configuration with tiles, and the longest ones only when named."""
+    tiles = load_config("hdp_tiles")
+    work = suite(tiles, wanted="long")
+    assert {case.name: (len(case.jobs), case.jobs[0].l_q, case.jobs[0].l_kv, case.jobs[0].causal)
+            for case in work.cases} == {
+        "long/64": (1, 64, 64, False), "long/causal": (1, 64, 64, True),
+        "long/decode": (1, 1, 64, False), "long/cross": (1, 16, 64, False),
+        "longest/causal": (1, 64, 64, True), "longest/self": (1, 64, 64, False)}
+    assert [name for name, _ in suite(tiles).left_out if name.startswith("long")] == [
+        "longest/causal", "longest/self"]
