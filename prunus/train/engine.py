@@ -14,7 +14,7 @@ from golden.leopard_config import LeopardConfig
 from .attention import Heads, Rule
 from .quantise import Quantised, quantise
 
-__all__ = ["Golden", "Recorder", "codes"]
+__all__ = ["Golden", "Recorder", "codes", "survivors"]
 
 
 def _valid(heads: Heads) -> np.ndarray:
@@ -31,6 +31,13 @@ def codes(heads: Heads, config: LeopardConfig, first: int = 0,
     q, k, v = (x[some, :, :longest].flatten(0, 1).detach().numpy()
                for x in (heads.q, heads.k, heads.v))
     return quantise(q, k, v, np.repeat(valid, heads.q.shape[1]), heads.scaling, config)
+
+
+def survivors(heads: Heads, threshold: float) -> np.ndarray:
+    """(sentences * heads, l, l): the rule on real numbers, cut to the longest sentence."""
+    keep = (heads.visible & (heads.logits() >= threshold)).flatten(0, 1).numpy()
+    longest = int(_valid(heads).max())
+    return keep[:, :longest, :longest]
 
 
 class Golden:
@@ -55,14 +62,15 @@ class Golden:
 
     def __call__(self, heads: Heads) -> Tensor:
         threshold = self.thresholds[heads.layer]
-        real = heads.visible & (heads.logits() >= threshold)
+        real, count = survivors(heads, threshold), heads.q.shape[1]
         out = torch.zeros_like(heads.q)
         for n in range(len(out)):
             layer = codes(heads, self.config, n, 1)
             results = layer.run(threshold, self.config)
             length = int(layer.valid[0])
             out[n, :, :length] = torch.from_numpy(layer.real(results, self.config))
-            self._count(heads.layer, results, real[n, :, :length, :length].numpy())
+            masks = real[n * count:(n + 1) * count, :length, :length]
+            self._count(heads.layer, results, masks)
         return out
 
     def _count(self, layer: int, results: list[LeopardResult], real: np.ndarray) -> None:

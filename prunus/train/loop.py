@@ -61,7 +61,7 @@ class Trainer:
         nothing = Candidate(0, (-math.inf,) * classifier.layers, 0.0, correct)
         self.step, self.candidates = 0, [nothing]
         self.best = self._weights()
-        torch.manual_seed(settings.seed)
+        self.random = torch.Generator().manual_seed(settings.seed).get_state()
         self.thresholds = torch.nn.Parameter(
             torch.full((classifier.layers,), settings.start))
         groups = [{"params": [self.thresholds], "lr": settings.rate, "weight_decay": 0.0}]
@@ -87,8 +87,7 @@ class Trainer:
             "belongs": self.belongs, "step": self.step, "best": self.best,
             "candidates": [asdict(candidate) for candidate in self.candidates],
             "thresholds": self.thresholds.detach(), "optimiser": self.optimiser.state_dict(),
-            "weights": self._weights(),
-            "random": torch.get_rng_state(),
+            "weights": self._weights(), "random": self.random,
         }
         write_files({self.path: lambda file: torch.save(state, file)})
 
@@ -115,7 +114,7 @@ class Trainer:
         if self.settings.weights:
             self.classifier.model.load_state_dict(state["weights"])
         self.optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["random"])
+        self.random = state["random"]
         return True
 
     # -- training -------------------------------------------------------------------------------
@@ -169,11 +168,13 @@ class Trainer:
         ``told`` is called with each step and what the last checkpoint came to.
         """
         source = self._batches()
+        torch.set_rng_state(self.random)
         while self.step < self.settings.steps:
             loss = self._learn(next(source))
             self.step += 1
             if self.step % self.settings.every == 0 or self.step == self.settings.steps:
                 self._try()
+                self.random = torch.get_rng_state()
                 self.save()
             if told:
                 last = self.candidates[-1]

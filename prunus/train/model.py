@@ -68,12 +68,16 @@ class Classifier:
                           attention_mask=batch["attention_mask"]).logits
 
     def correct(self, sentences: Sentences, rule: Rule, *, batch: int = BATCH,
+                by_length: bool = True,
                 advance: Callable[[int], None] | None = None) -> list[bool]:
-        """Which sentences it gets right under a rule, in evaluation."""
+        """Which sentences it gets right under a rule, in evaluation; short ones go first unless
+        ``by_length`` is off."""
         self.model.eval()
         self.switch.rule = rule
         tokens = self.tokenise(sentences.texts)
-        order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
+        order = list(range(len(tokens)))
+        if by_length:
+            order.sort(key=lambda i: len(tokens[i]))
         right = [False] * len(tokens)
         with torch.no_grad():
             for start in range(0, len(order), batch):
