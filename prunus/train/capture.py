@@ -102,7 +102,7 @@ def _check_size(shape: tuple[int, ...], config) -> None:
 
 
 def _writer(arrays: dict[str, np.ndarray]):
-    return lambda file: np.savez(file, **arrays)
+    return lambda file: np.savez_compressed(file, **arrays)
 
 
 def _figures(right: dict[str, list[bool]], golden, learned: Learned) -> dict:
@@ -114,7 +114,7 @@ def _figures(right: dict[str, list[bool]], golden, learned: Learned) -> dict:
         **{name: {"accuracy": sum(values) / n, "interval": wilson(sum(values), n)}
            for name, values in right.items()},
         "points_lost": lost.lost, "points_lost_interval": lost.interval(),
-        "said_alike": sum(a == b for a, b in zip(right["float"], right["golden"],
+        "agree": sum(a == b for a, b in zip(right["float"], right["golden"],
                                                  strict=True)) / n,
         "keys": keys, "survivors": sum(golden.kept), "pruned": 1 - sum(golden.kept) / keys,
         "pruned_by_layer": [1 - kept / seen for kept, seen in zip(

@@ -40,10 +40,6 @@ def state(trainer):
             {name: value.tolist() for name, value in weights.items()})
 
 
-class Stop(Exception):
-    pass
-
-
 @TRAINING
 @pytest.mark.parametrize("last", [4, 5, 6])
 def test_a_run_that_was_stopped_ends_like_one_that_was_not(make, weights, last):
@@ -52,10 +48,10 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(make, weights, last):
 
     def stop(step, note):
         if step == last:
-            raise Stop
+            raise KeyboardInterrupt
 
     first = make(weights=weights)
-    with pytest.raises(Stop):
+    with pytest.raises(KeyboardInterrupt):
         first.run(stop)
     again = make(weights=weights)
     torch.manual_seed(99)

@@ -18,7 +18,9 @@ def make_model(path, seed=0, **fields):
     """A BERT of two layers and two heads of 8 dimensions, saved with its tokenizer."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     torch.manual_seed(seed)
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     tokenizer = BertTokenizer(vocab={name: n for n, name in enumerate(names)})
