@@ -9,9 +9,10 @@ BIN    := $(VENV)/bin
 MADE   := $(VENV)/.stamp-venv
 BASE   := $(VENV)/.stamp-base
 DEV    := $(VENV)/.stamp-dev
+MODELS := $(VENV)/.stamp-models
 QUIET  := --quiet --disable-pip-version-check
 
-.PHONY: help verilog sim sim-matrix formal bench soak mutate lint clean
+.PHONY: help verilog sim sim-matrix formal bench soak mutate models lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -43,6 +44,9 @@ mutate: $(DEV)  ## break the RTL in many places and check that the tests notice
 	@$(BIN)/python prunus/doctor.py sim
 	$(BIN)/python -m sim.mutate --markdown docs/mutations.md
 
+models: $(MODELS)  ## install torch and run the tests that need it: training of thresholds
+	$(BIN)/pytest -q tests/prunus/train
+
 lint: $(DEV)  ## check the style of the Python code
 	$(BIN)/ruff check .
 
@@ -62,3 +66,7 @@ $(BASE): pyproject.toml $(MADE)
 $(DEV): pyproject.toml $(MADE)
 	$(BIN)/pip install $(QUIET) -e ".[dev]"
 	@touch $(BASE) $@
+
+$(MODELS): pyproject.toml $(DEV)
+	$(BIN)/pip install $(QUIET) -e ".[models]"
+	@touch $@

@@ -20,6 +20,8 @@ from .errors import InputError, RunError
 from .files import check_output, make_directory, write_files
 from .run import BACKENDS
 from .synth.command import area
+from .train.capture import accuracy, capture
+from .train.command import train_thresholds
 
 __all__ = ["app", "main"]
 
@@ -165,6 +167,9 @@ app.command()(bench)
 app.command()(area)
 app.command()(digits)
 app.command()(energy)
+app.command()(train_thresholds)
+app.command()(capture)
+app.command()(accuracy)
 
 
 def main(args: list[str] | None = None) -> None:

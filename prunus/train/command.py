@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``prunus train-thresholds``."""
+
+import contextlib
+import shlex
+from collections.abc import Callable, Iterator
+from importlib import util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..errors import InputError
+from ..files import check_output
+from ..report import print_json, print_table
+from .settings import Settings
+from .thresholds import Learned, save_thresholds
+
+__all__ = ["check_installed", "steps_progress", "train_thresholds"]
+
+
+def check_installed(command: str) -> None:
+    """Refuse a command whose packages are missing."""
+    for package in ("torch", "transformers"):
+        if util.find_spec(package) is None:
+            raise InputError(f"{command} needs the Python package {package!r}: "
+                             "pip install -e '.[models]'")
+
+
+@contextlib.contextmanager
+def steps_progress(what: str) -> Iterator[Callable[[int, int, str], None] | None]:
+    """A callback (done, total, note) that moves a bar on stderr; None if that is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+               TextColumn("{task.fields[note]}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(what, total=None, note="")
+        yield lambda done, total, note="": progress.update(task, completed=done, total=total,
+                                                           note=note)
+
+
+def _said(context: typer.Context) -> str:
+    """The command with the options that are not their defaults."""
+    words = ["prunus", str(context.info_name)]
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name)
+        if parameter.name in ("as_json", "fresh") or value in (None, parameter.default):
+            continue
+        option = parameter.opts[0]
+        words += [option] * option.startswith("-") + [shlex.quote(str(value))]
+    return " ".join(words)
+
+
+def _check_outputs(target: Path, weights: Path | None, sources: list[Path | None]) -> Path:
+    """Refuse outputs that cannot be written or would replace something else."""
+    path = check_output(target)
+    for source in filter(None, sources):
+        if source.exists():
+            check_output(target, source)
+    if weights is not None and not weights.is_dir():
+        check_output(weights)
+        if weights.exists():
+            raise InputError(f"--train-weights must name a directory, and {str(weights)!r} is a "
+                             "file")
+    elif weights is not None and any(weights.iterdir()):
+        raise InputError(f"--train-weights must name a new or empty directory, and "
+                         f"{str(weights)!r} holds files")
+    return path
+
+
+def _print(learned: Learned) -> None:
+    for name, part in (("held out", learned.held_out), ("dev", learned.dev)):
+        if part is None:
+            continue
+        print_table(["layer", "threshold", f"pruned, {name}"],
+                    [[n, f"{t:.4f}", f"{p:.1%}"] for n, (t, p) in enumerate(
+                        zip(learned.thresholds, part.pruned_by_layer, strict=True))])
+        (low, high), (new_low, new_high) = part.before_interval, part.after_interval
+        (least, most) = part.points_lost_interval
+        typer.echo(f"{name}: {part.sentences} sentences, {part.pruned:.1%} of pairs pruned")
+        typer.echo(f"{name}: {part.before:.2%} ({low:.1%} to {high:.1%}) right before, "
+                   f"{part.after:.2%} ({new_low:.1%} to {new_high:.1%}) after, "
+                   f"{part.points_lost:.2f} points lost ({least:.2f} to {most:.2f})")
+        if part.controls:
+            typer.echo(f"{name}: controls {part.controls.uniform:.2%} uniform attention, "
+                       f"{part.controls.random:.2%} random masks, "
+                       f"{part.controls.unpruned:.2%} nothing pruned")
+
+
+def train_thresholds(
+    context: typer.Context,
+    model: Annotated[Path, typer.Argument(help="A directory with a sequence classifier in the "
+                                          "layout of Hugging Face.")],
+    data: Annotated[Path, typer.Option(metavar="TSV", help="Sentences and labels to learn from.")],
+    target: Annotated[Path, typer.Option("--output", "-o", metavar="TOML",
+                                         help="Where the thresholds go.")],
+    dev: Annotated[Path | None, typer.Option(
+        metavar="TSV", help="Sentences and labels that nothing is chosen by: before and after "
+        "are measured on them.", show_default=False)] = None,
+    budget: Annotated[float, typer.Option(
+        "--budget-accuracy", help="Points of accuracy that may be lost on what is held "
+        "out.")] = 0.2,
+    weights: Annotated[Path | None, typer.Option(
+        "--train-weights", metavar="DIR", help="Train the weights as well, and write the model "
+        "there. Default: thresholds only.", show_default=False)] = None,
+    held_out: Annotated[float, typer.Option(help="Share of the data to choose by.")] = 0.15,
+    steps: Annotated[int, typer.Option(help="Batches to learn from.")] = 720,
+    every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 60,
+    batch: Annotated[int, typer.Option(help="Sentences in a batch.")] = 16,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    strength: Annotated[float, typer.Option(
+        help="Weight of the regulariser at the last step; it grows from zero.")] = 10.0,
+    start: Annotated[float, typer.Option(help="Every layer's first threshold.")] = 0.0,
+    rate: Annotated[float, typer.Option(help="Learning rate of thresholds.")] = 1e-2,
+    weight_rate: Annotated[float, typer.Option(help="Learning rate of weights.")] = 2e-5,
+    sharpness: Annotated[float, typer.Option(help="s of the soft threshold.")] = 10.0,
+    depth: Annotated[float, typer.Option(help="c of the soft threshold.")] = 1000.0,
+    slope: Annotated[float, typer.Option(help="k0 of the regulariser.")] = 10.0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew where a run was stopped "
+                                        "before its end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Learn LeOPArd's thresholds on a language model, as high as a budget of accuracy allows."""
+    settings = Settings(
+        seed=seed, steps=steps, every=every, batch=batch, weights=weights is not None,
+        budget=budget, held_out=held_out, start=start, rate=rate, weight_rate=weight_rate,
+        strength=strength, sharpness=sharpness, depth=depth, slope=slope)
+    path = _check_outputs(target, weights, [data, dev])
+    check_installed("train-thresholds")
+    learned = _learn(model, data, dev, settings, path, weights, _said(context), fresh)
+    if as_json:
+        print_json(learned.model_dump())
+    else:
+        _print(learned)
+
+
+def _learn(model: Path, data: Path, dev: Path | None, settings: Settings, path: Path,
+           weights: Path | None, command: str, fresh: bool) -> Learned:
+    """Run to the end, from where a run like this was stopped, and write the results."""
+    from .session import Session  # needs torch
+
+    checkpoint = path.with_name(f"{path.name}.ckpt")
+    session = Session(model, data, dev, settings, checkpoint)
+    if not fresh and session.trainer.resume():
+        typer.echo(f"going on from step {session.trainer.step} in {checkpoint.name}", err=True)
+    with steps_progress("steps") as told:
+        learned = session.finish(
+            command, weights,
+            told and (lambda step, note: told(step, settings.steps, note)))
+    save_thresholds(path, learned)
+    checkpoint.unlink(missing_ok=True)
+    return learned

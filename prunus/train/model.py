@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sentence classifier with exchangeable attention, and what it says of sentences."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers.utils import logging
+
+from ..errors import InputError
+from .attention import Rule, Switch
+from .sentences import Sentences
+
+__all__ = ["Classifier", "Tokens"]
+
+Tokens = list[list[int]]
+BATCH = 32
+
+
+class Classifier:
+    """A Hugging Face model for classifying sequences, with its tokenizer.
+
+    Parameters
+    ----------
+    path : Path
+        A directory with config.json, weights and tokenizer; nothing is looked up elsewhere.
+    length : int
+        Tokens of a sentence beyond this are cut off.
+    """
+
+    def __init__(self, path: Path, length: int = 128):
+        if not (Path(path) / "config.json").is_file():
+            raise InputError(f"model {str(path)!r} must be a directory with a model in the layout "
+                             f"of Hugging Face, and has no config.json")
+        torch.set_num_threads(1)
+        logging.disable_progress_bar()
+        try:
+            self.model = AutoModelForSequenceClassification.from_pretrained(
+                path, dtype=torch.float32, local_files_only=True)
+            self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        except (OSError, ValueError, KeyError, RuntimeError) as err:
+            raise InputError(f"model {str(path)!r} cannot be loaded: "
+                             f"{str(err).strip().splitlines()[0]}") from None
+        self.model.eval()
+        self.length = length
+        self.switch = Switch(self.model)
+        self.logits(self.tokenise(["x"]))
+        if not self.switch.layers:
+            raise InputError(f"model {str(path)!r} must let its attention be exchanged, and a "
+                             f"{type(self.model).__name__} does not")
+
+    @property
+    def layers(self) -> int:
+        return self.switch.layers
+
+    @property
+    def classes(self) -> int:
+        return self.model.config.num_labels
+
+    def tokenise(self, texts: Sequence[str]) -> Tokens:
+        return self.tokenizer(list(texts), truncation=True, max_length=self.length)["input_ids"]
+
+    def logits(self, tokens: Tokens) -> torch.Tensor:
+        """(sentences, classes), of one batch."""
+        batch = self.tokenizer.pad({"input_ids": tokens}, return_tensors="pt")
+        return self.model(input_ids=batch["input_ids"],
+                          attention_mask=batch["attention_mask"]).logits
+
+    def correct(self, sentences: Sentences, rule: Rule, *, batch: int = BATCH,
+                by_length: bool = True,
+                advance: Callable[[int], None] | None = None) -> list[bool]:
+        """Which sentences it gets right under a rule, in evaluation; short ones go first unless
+        ``by_length`` is off."""
+        self.model.eval()
+        self.switch.rule = rule
+        tokens = self.tokenise(sentences.texts)
+        order = list(range(len(tokens)))
+        if by_length:
+            order.sort(key=lambda i: len(tokens[i]))
+        right = [False] * len(tokens)
+        with torch.no_grad():
+            for start in range(0, len(order), batch):
+                chosen = order[start:start + batch]
+                said = self.logits([tokens[i] for i in chosen]).argmax(-1).tolist()
+                for i, label in zip(chosen, said, strict=True):
+                    right[i] = label == sentences.labels[i]
+                if advance:
+                    advance(len(chosen))
+        return right

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run of training from its files to its results."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from ..errors import InputError
+from .attention import Counts, Dense, Hard, Random, Uniform
+from .budget import Comparison, wilson
+from .loop import Trainer
+from .model import Classifier
+from .sentences import Sentences, read_sentences
+from .settings import Settings
+from .thresholds import Checkpoint, Controls, Learned, Measured, Model, digest
+
+__all__ = ["Session", "compare", "save_model"]
+
+
+def compare(before: list[bool], after: list[bool], data: str, counts: Counts,
+            controls: Controls | None = None) -> Measured:
+    """Two accuracies of the same sentences, with their intervals."""
+    both, n = Comparison(before, after), len(before)
+    return Measured(
+        data=data, sentences=n,
+        before=round(sum(before) / n, 4), before_interval=_rounded(*wilson(sum(before), n)),
+        after=round(sum(after) / n, 4), after_interval=_rounded(*wilson(sum(after), n)),
+        points_lost=round(both.lost, 4), points_lost_interval=_rounded(*both.interval()),
+        pruned=round(counts.rate(), 4), pruned_by_layer=_rounded(*counts.rates()),
+        controls=controls)
+
+
+def _rounded(*values: float) -> tuple[float, ...]:
+    return tuple(round(value, 4) for value in values)
+
+
+class Session:
+    """Model and sentences, measured before anything is learned.
+
+    Parameters
+    ----------
+    model, data : Path
+    dev : Path or None
+        Sentences that nothing is chosen by.
+    settings : Settings
+    checkpoint : Path
+        Where a run that was stopped goes on from.
+    """
+
+    def __init__(self, model: Path, data: Path, dev: Path | None, settings: Settings,
+                 checkpoint: Path):
+        self.settings, self.model, self.data, self.dev = settings, model, data, dev
+        self.classifier = Classifier(model)
+        classes = self.classifier.classes
+        fit, self.held = read_sentences(data, classes).divide(settings.held_out, settings.seed)
+        if not (len(fit) and len(self.held)):
+            raise InputError(f"data {str(data)!r} is too small to hold out a share of "
+                             f"{settings.held_out:g}: {len(fit)} sentences to learn from, "
+                             f"{len(self.held)} held out")
+        self.tried: dict[str, Sentences] = {"held_out": self.held}
+        if dev is not None:
+            self.tried["dev"] = read_sentences(dev, classes)
+        self.before = {name: self.classifier.correct(sentences, Dense())
+                       for name, sentences in self.tried.items()}
+        self.trainer = Trainer(self.classifier, settings, fit, self.held,
+                               correct=sum(self.before["held_out"]), path=checkpoint,
+                               files=[digest(model), digest(data)])
+
+    def finish(self, command: str, trained: Path | None,
+               told: Callable[[int, str], None] | None = None) -> Learned:
+        """Learn, write the model to ``trained`` if its weights were learned, and measure."""
+        chosen = self.trainer.run(told)
+        if trained is not None:
+            save_model(self.classifier, trained)
+        measured = {name: self._measure(name, chosen.thresholds) for name in self.tried}
+        return Learned(
+            thresholds=chosen.thresholds, **measured,
+            model=Model(name=(trained or self.model).resolve().name,
+                        sha256=digest(trained or self.model),
+                        weights_trained=trained is not None),
+            training={"command": command, "sentences": len(self.trainer.fit), **asdict(
+                self.settings), "chosen_step": chosen.step},
+            checkpoints=tuple(Checkpoint(step=c.step, pruned=round(c.pruned, 4), accuracy=round(
+                c.correct / len(self.held), 4)) for c in self.trainer.candidates))
+
+    def _measure(self, name: str, thresholds: tuple[float, ...]) -> Measured:
+        """Before and after; for dev also the controls, on the same weights as after."""
+        sentences, layers = self.tried[name], self.classifier.layers
+        hard = Hard(thresholds, layers)
+        after = self.classifier.correct(sentences, hard)
+        controls = None
+        if name == "dev":
+            uniform, random, unpruned = (
+                round(sum(self.classifier.correct(sentences, rule)) / len(sentences), 4)
+                for rule in (Uniform(), Random(hard.counts.rates(), layers, self.settings.seed),
+                             Dense()))
+            controls = Controls(uniform=uniform, random=random, unpruned=unpruned)
+        path = self.data if name == "held_out" else self.dev
+        return compare(self.before[name], after, path.name, hard.counts, controls)
+
+
+def save_model(classifier, path: Path) -> None:
+    """The model with its tokenizer, whole or not at all."""
+    target = Path(os.path.realpath(path))
+    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        classifier.model.save_pretrained(work)
+        classifier.tokenizer.save_pretrained(work)
+        os.chmod(work, 0o755)
+        os.replace(work, target)
+    except OSError as err:
+        raise InputError(f"output {str(path)!r} cannot be written: "
+                         f"{err.strerror or err}") from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small classifier of random weights and sentences for it."""
+
+import numpy as np
+import pytest
+
+REASON = "needs torch and transformers: pip install -e '.[models]'"
+WORDS = [f"w{n}" for n in range(40)]
+
+
+def need_torch():
+    """Skip the module where the packages are missing; returns torch."""
+    pytest.importorskip("transformers", reason=REASON)
+    return pytest.importorskip("torch", reason=REASON)
+
+
+def make_model(path, seed=0, **fields):
+    """A BERT of two layers and two heads of 8 dimensions, saved with its tokenizer."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    torch.manual_seed(seed)
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    tokenizer = BertTokenizer(vocab={name: n for n, name in enumerate(names)})
+    config = BertConfig(**{"vocab_size": len(names), "hidden_size": 16, "num_hidden_layers": 2,
+                           "num_attention_heads": 2, "intermediate_size": 32, "num_labels": 2,
+                           "max_position_embeddings": 40, "initializer_range": 0.6, **fields})
+    BertForSequenceClassification(config).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+def write_sentences(path, count, seed=0):
+    """Sentences of 1 to 12 words; the first word says which class."""
+    random = np.random.default_rng(seed)
+    lines = []
+    for _ in range(count):
+        words = random.integers(0, len(WORDS), random.integers(1, 13))
+        lines.append(" ".join(WORDS[n] for n in words) + f"\t{int(words[0] % 2)}\n")
+    path.write_text("".join(lines))
+    return path
