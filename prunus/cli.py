@@ -18,6 +18,7 @@ from .digits import digits
 from .energy import energy
 from .errors import InputError, RunError
 from .files import check_output, make_directory, write_files
+from .fpga.command import fpga
 from .run import BACKENDS, check_port
 from .synth.command import area
 
@@ -169,6 +170,7 @@ def _run_leopard(source: Path, target: Path, config: LeopardConfig, threshold: f
 
 app.command()(bench)
 app.command()(area)
+app.command()(fpga)
 app.command()(digits)
 app.command()(energy)
 
