@@ -103,19 +103,30 @@ def _synthesised(made: Design, name: str, progress: Progress | None) -> Path:
 
 def _routed(made: Design, name: str, netlist: Path, seed: int,
             progress: Progress | None) -> Path:
-    """A directory with a bitstream and nextpnr's report."""
+    """A directory with what ecppack needs and nextpnr's report."""
     options = [*made.options, "--seed", str(seed), "--timing-allow-fail", "--json", "top.json",
                "--lpf", "top.lpf", "--textcfg", "top.config", "--report", "report.json"]
 
     def make(work: Path) -> None:
         shutil.copyfile(netlist / "top.json", work / "top.json")
         nextpnr(options, work, progress)
-        ecppack(["--compress", "--input", "top.config", "--bit", "top.bit"], work, progress)
-        for file in ("top.json", "top.config"):
-            (work / file).unlink()
+        (work / "top.json").unlink()
 
     return kept(f"{name}-seed{seed}", {"top.lpf": made.files["top.lpf"]},
                 f"{netlist.name} {options}", make, packages=PACKAGES)
+
+
+def _packed(name: str, routed: Path, progress: Progress | None) -> Path:
+    """The bitstream."""
+    options = ["--compress", "--input", "top.config", "--bit", "top.bit"]
+
+    def make(work: Path) -> None:
+        shutil.copyfile(routed / "top.config", work / "top.config")
+        ecppack(options, work, progress)
+        (work / "top.config").unlink()
+
+    return kept(f"{name}-bitstream", {}, f"{routed.name} {options}", make,
+                packages=PACKAGES[1:]) / "top.bit"
 
 
 def _clock(report: dict, mhz: float) -> tuple[float, str]:
@@ -165,4 +176,4 @@ def build(made: Design, *, seeds: Sequence[int] = (1,), progress: Progress | Non
             f"{name} reaches {best['mhz']:.1f} MHz of the {made.pll.mhz:g} MHz of its clock "
             f"(seeds {', '.join(str(seed) for seed in seeds)}); the longest path goes from "
             f"{best['path']}. Try other seeds, or a lower clock with --mhz")
-    return figures, work / "top.bit"
+    return figures, _packed(name, work, step(""))
