@@ -65,24 +65,27 @@ class BoardTop(Elaboratable):
         m.domains.sync = ClockDomain()
         m.submodules.pll = self._pll.instance(buffer.i, ClockSignal(), locked)
         m.submodules.reset = ResetSynchronizer(~locked)
-        uart = platform.request("uart", 0)
-        rx, tx, irq, error = Signal(), Signal(), Signal(), Signal()
-        m.d.comb += [rx.eq(uart.rx.i), uart.tx.o.eq(tx)]
+        uart = platform.request("uart", 0, dir="-")
+        m.submodules.rx = rx = Buffer("i", uart.rx)
+        m.submodules.tx = tx = Buffer("o", uart.tx)
+        irq, error = Signal(), Signal()
         m.submodules.system = Instance(
-            system_name(self._config), i_clk=ClockSignal(), i_rst=ResetSignal(), i_rx=rx,
-            o_tx=tx, o_irq=irq, o_error=error)
+            system_name(self._config), i_clk=ClockSignal(), i_rst=ResetSignal(),
+            i_rx=rx.i, o_tx=tx.o, o_irq=irq, o_error=error)
         half = round(self._pll.mhz * 1e6 / HEARTBEAT_HZ / 2)
         count, beat = Signal(range(half)), Signal()
         with m.If(count == half - 1):
             m.d.sync += [count.eq(0), beat.eq(~beat)]
         with m.Else():
             m.d.sync += count.eq(count + 1)
-        m.d.comb += [self._light(platform, self._board.heartbeat).eq(beat),
-                     self._light(platform, self._board.error).eq(error)]
+        for name, place, lit in (("heartbeat", self._board.heartbeat, beat),
+                                 ("error", self._board.error, error)):
+            m.submodules[name] = light = Buffer("o", self._light(platform, place))
+            m.d.comb += light.o.eq(lit)
         return m
 
     @staticmethod
     def _light(platform, place):
         resource, number, part = place
-        light = platform.request(resource, number)
-        return (light if part is None else getattr(light, part)).o
+        light = platform.request(resource, number, dir="-")
+        return light if part is None else getattr(light, part)
