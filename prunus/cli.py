@@ -18,7 +18,8 @@ from .digits import digits
 from .energy import energy
 from .errors import InputError, RunError
 from .files import check_output, make_directory, write_files
-from .run import BACKENDS
+from .fpga.command import fpga
+from .run import BACKENDS, check_port
 from .synth.command import area
 from .train.capture import accuracy, capture
 from .train.command import train_thresholds
@@ -33,6 +34,7 @@ app = typer.Typer(name="prunus", no_args_is_help=True, add_completion=False,
 class Backend(StrEnum):
     GOLDEN = "golden"
     VERILATOR = "verilator"
+    SERIAL = "serial"
 
 
 class Pruned(StrEnum):
@@ -97,8 +99,12 @@ def run(
                                            "codes and scale; see docs/cli.md.")],
     target: Annotated[Path, typer.Argument(metavar="OUT.npz", help="Where the outputs go.")],
     config: Annotated[str, typer.Option(help=CONFIG_HELP)] = "hdp_edge",
-    backend: Annotated[Backend, typer.Option(help="The specification, or the RTL on "
-                                             "Verilator.")] = Backend.GOLDEN,
+    backend: Annotated[Backend, typer.Option(help="The specification, the RTL on Verilator, or a "
+                                             "board on a serial port.")] = Backend.GOLDEN,
+    port: Annotated[str | None, typer.Option(help="Serial port of the board, such as "
+                                             "/dev/ttyUSB0.", show_default=False)] = None,
+    baud: Annotated[int | None, typer.Option(min=300, help="Of the board, default 1000000.",
+                                             show_default=False)] = None,
     rho: Annotated[float | None, typer.Option(
         help="Block pruning ratio in (-1, 1), rounded to 1/128: a larger one prunes more. "
         f"Default: that of IN.npz, or {npz.DEFAULT_RHO}.", show_default=False)] = None,
@@ -120,6 +126,7 @@ def run(
     """Run heads of attention through the coprocessor."""
     if trace and backend is not Backend.GOLDEN:
         raise InputError("--trace needs --backend golden: the RTL has no such outputs")
+    line = check_port(port, baud, backend is Backend.SERIAL)
     if dense:
         _refuse("--dense", {"--rho": rho is not None, "--tau-head": tau_head is not None,
                             "--pruned": pruned is not None}, "dense attention prunes nothing")
@@ -133,7 +140,7 @@ def run(
     else:
         options = npz.Options(rho=rho, tau_head=tau_head, drop=pruned is Pruned.DROP, exact=exact,
                               dense=dense)
-        summary = _run_hdp(source, target, chosen, options, backend, trace)
+        summary = _run_hdp(source, target, chosen, options, backend, trace, line)
     if as_json:
         report.print_json(summary)
     elif isinstance(chosen, LeopardConfig):
@@ -143,11 +150,11 @@ def run(
 
 
 def _run_hdp(source: Path, target: Path, config: Config, options: npz.Options, backend: Backend,
-             trace: bool) -> dict:
+             trace: bool, line: dict) -> dict:
     jobs = npz.load_jobs(source, config, options)
     path = check_output(target, source)
     with report.heads_progress() as progress:
-        done = BACKENDS[backend](jobs, config, progress)
+        done = BACKENDS[backend](jobs, config, progress, **line)
     npz.save_results(path, done.outputs, config, cycles=done.cycles,
                      trace=done.golden if trace else None)
     return done.summary()
@@ -165,6 +172,7 @@ def _run_leopard(source: Path, target: Path, config: LeopardConfig, threshold: f
 
 app.command()(bench)
 app.command()(area)
+app.command()(fpga)
 app.command()(digits)
 app.command()(energy)
 app.command()(train_thresholds)

@@ -16,7 +16,7 @@ from golden.order import table_order
 
 from .errors import InputError, RunError
 
-__all__ = ["BACKENDS", "Run", "run_golden", "run_verilator"]
+__all__ = ["BACKENDS", "Run", "check_port", "run_golden", "run_serial", "run_verilator"]
 
 Progress = Callable[[int, int], None]
 
@@ -116,4 +116,41 @@ def run_verilator(jobs: Sequence[Job], config: Config, progress: Progress | None
                build_s=simulation.build_s, sim_s=simulation.sim_s)
 
 
-BACKENDS = {"golden": run_golden, "verilator": run_verilator}
+def check_port(port: str | None, baud: int | None, serial: bool) -> dict:
+    """What backend ``serial`` needs besides the jobs; the others take neither."""
+    given = {"port": port, "baud": baud}
+    for name, value in given.items():
+        if value is not None and not serial:
+            raise InputError(f"--{name} needs --backend serial")
+    if serial and port is None:
+        raise InputError("--backend serial needs --port, such as --port /dev/ttyUSB0")
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def run_serial(jobs: Sequence[Job], config: Config, progress: Progress | None = None, *,
+               port: str, **options) -> Run:
+    """A board on a serial port; what it gives is compared with the specification."""
+    from sim.driver import DriverError
+
+    from .driver import open_serial
+
+    try:
+        with open_serial(port, config, **options) as board:
+            outputs, counters = board.run(jobs, progress)
+    except ValueError as err:
+        raise InputError(str(err)) from None
+    except DriverError as err:
+        raise RunError(str(err)) from None
+    results = _golden_results(jobs, config, None)
+    for n, ((out, status), result) in enumerate(zip(outputs, results, strict=True)):
+        if not status.done or status.error != Error.NONE:
+            raise RunError(f"head {n}: the coprocessor reports {status.error.name}")
+        if not np.array_equal(out, result.out):
+            raise RunError(f"head {n}: the board's output is not that of the specification; is "
+                           "its clock within what place and route allowed?")
+    return Run(backend="serial", config=config, jobs=jobs, outputs=outputs, golden=results,
+               cycles=counters["cycles"], read_bytes=counters["read_bytes"],
+               write_bytes=counters["write_bytes"])
+
+
+BACKENDS = {"golden": run_golden, "verilator": run_verilator, "serial": run_serial}

@@ -119,11 +119,15 @@ class Driver:
         values = {"status": await self.read("status"), **await self.counters()}
         return ", ".join(f"{name} {value}" for name, value in values.items())
 
-    async def run(self, jobs: Sequence[Job], cycles: int | None = None):
-        """``(results, counters)`` of jobs; a result is ``(out, golden.memory.Status)``."""
-        image = memory.build_image(jobs, self.config)
+    async def run(self, jobs: Sequence[Job], cycles: int | None = None,
+                  image: Image | None = None, progress: Callable[[int], None] | None = None):
+        """``(results, counters)`` of jobs; a result is ``(out, golden.memory.Status)``.
+
+        ``image`` is for jobs that do not lie in memory as golden.memory places them.
+        """
+        image = image or memory.build_image(jobs, self.config)
         await self.start(image, len(jobs))
-        counters = await self.finish(cycles)
+        counters = await self.finish(cycles, progress)
         contents = np.frombuffer(bytes(image.data), np.uint8).copy()
         for address, size in writable_ranges(image, jobs, self.config):
             raw = await self.transport.read_memory(address, size)

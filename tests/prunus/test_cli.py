@@ -114,14 +114,21 @@ def test_a_configuration_of_ones_own(capfd, tmp_path):
 
 @pytest.mark.parametrize(("args", "message"), [
     (["--config", "hdp_huge"], "config must be a TOML file or one of hdp_edge, hdp_quad, "
-                               "hdp_server, hdp_tiny, hdp_w12, leopard_ae, leopard_base, "
-                               "leopard_hp, leopard_tiny, not 'hdp_huge'"),
+                               "hdp_server, hdp_small, hdp_tiny, hdp_w12, leopard_ae, "
+                               "leopard_base, leopard_hp, leopard_tiny, not 'hdp_huge'"),
     (["--rho", "1"], "rho must lie in (-1, 1), not 1.0"),
     (["--rho", "nan"], "rho must lie in (-1, 1), not nan"),
     (["--tau-head", "-1"], "tau_head must lie in 0..4294967295, not -1"),
     (["--tau-head", "1.5"], "Invalid value for '--tau-head'"),
     (["--pruned", "half"], "'half' is not one of 'zero', 'drop'"),
-    (["--backend", "paper"], "'paper' is not one of 'golden', 'verilator'"),
+    (["--backend", "paper"], "'paper' is not one of 'golden', 'verilator', 'serial'"),
+    (["--port", "/dev/ttyUSB0"], "--port needs --backend serial"),
+    (["--baud", "9600", "--backend", "verilator"], "--baud needs --backend serial"),
+    (["--backend", "serial"], "--backend serial needs --port, such as --port /dev/ttyUSB0"),
+    (["--backend", "serial", "--port", "/dev/none"],
+     "port '/dev/none' cannot be opened at 1000000 baud: "),
+    (["--backend", "serial", "--port", "/dev/none", "--baud", "12"],
+     "Invalid value for '--baud'"),
     (["--dense", "--rho", "0.1"], "--dense and --rho contradict each other"),
     (["--dense", "--tau-head", "0"], "--dense and --tau-head contradict each other"),
     (["--dense", "--pruned", "zero"], "--dense and --pruned contradict each other"),

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FPGA boards: what stands around a coprocessor so that a host can reach it."""

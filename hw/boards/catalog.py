@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The boards there are: pins and clocks come from amaranth-boards."""
+
+from dataclasses import dataclass
+from importlib import import_module
+
+__all__ = ["BOARDS", "Board"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """An FPGA board.
+
+    Members
+    -------
+    name : str
+        What ``prunus fpga`` calls it.
+    platform : str
+        Module and class in amaranth_boards.
+    config : str
+        The preset it gets by default.
+    mhz : float
+        Clock of the coprocessor by default: what its presets reach after place and route.
+    memory_kib : int
+        Block RAM behind the coprocessor's master.
+    heartbeat, error : (str, int, str or None)
+        Resource, number and subsignal of two lights.
+    baud : int
+        Of the serial line; what the board's USB converter makes exactly.
+    """
+
+    name: str
+    platform: str
+    config: str
+    mhz: float
+    memory_kib: int
+    heartbeat: tuple[str, int, str | None] = ("led", 0, None)
+    error: tuple[str, int, str | None] = ("led", 1, None)
+    baud: int = 1_000_000
+
+    def make_platform(self):
+        """An instance of the class in amaranth_boards; ImportError if that is not installed."""
+        module, _, name = self.platform.partition(":")
+        return getattr(import_module(f"amaranth_boards.{module}"), name)()
+
+
+BOARDS = {board.name: board for board in (
+    Board(name="ulx3s_85f", platform="ulx3s:ULX3S_85F_Platform", config="hdp_edge", mhz=60.0,
+          memory_kib=128),
+    Board(name="ulx3s_12f", platform="ulx3s:ULX3S_12F_Platform", config="hdp_small", mhz=50.0,
+          memory_kib=16),
+    Board(name="icepi_zero", platform="icepi_zero:IcepiZero1_3Platform", config="hdp_small",
+          mhz=50.0, memory_kib=16),
+)}

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory on the chip for a coprocessor and its host."""
+
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from hw.shell.axi import AXI4Read, AXI4Write, Resp
+from hw.shell.bursts import ADDRESS_WIDTH
+
+__all__ = ["BlockMemory", "access_layout"]
+
+
+def access_layout(config: Config, words: int) -> data.StructLayout:
+    """An access of the host: a whole beat, written or read."""
+    return data.StructLayout({"index": range(words), "data": config.axi_data_width, "write": 1})
+
+
+class _ReadBursts(wiring.Component):
+    """AR and R over a read port. A beat per cycle, the first 3 cycles after its address.
+
+    Two registers lie behind the address, that of the block RAM and that of the bus; both move
+    together, and only when the bus takes what it is offered. The host's word travels between the
+    beats and leaves to its own side.
+    """
+
+    def __init__(self, *, config: Config, words: int):
+        self._config, self._words = config, words
+        width = config.axi_data_width
+        super().__init__({
+            "axi": In(AXI4Read(ADDRESS_WIDTH, width)),
+            "index": Out(range(words)),
+            "en": Out(1),
+            "word": In(width),
+            "host_en": In(1),
+            "host_index": In(range(words)),
+            "host_taken": Out(1),
+            "host_valid": Out(1),
+            "host_word": Out(width),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        axi, unit = self.axi, (self._config.axi_data_width // 8).bit_length() - 1
+        active, left, identity = Signal(), Signal(8), Signal()
+        at = Signal(ADDRESS_WIDTH - unit)
+        move, issue = Signal(), Signal()
+        stage = data.StructLayout({"beat": 1, "host": 1, "last": 1, "outside": 1, "id": 1})
+        first = Signal(stage)
+        m.d.comb += [
+            move.eq(~axi.rvalid | axi.rready),
+            issue.eq(active & move & ~self.host_en),
+            axi.arready.eq(~active | (issue & (left == 0))),
+            self.en.eq(move),
+            self.index.eq(Mux(self.host_en, self.host_index, at)),
+            self.host_taken.eq(self.host_en & move),
+        ]
+        with m.If(issue):
+            m.d.sync += [at.eq(at + 1), left.eq(left - 1), active.eq(left != 0)]
+        with m.If(axi.arvalid & axi.arready):
+            m.d.sync += [active.eq(1), at.eq(axi.araddr[unit:]), left.eq(axi.arlen),
+                         identity.eq(axi.arid)]
+        m.d.sync += self.host_valid.eq(0)
+        with m.If(move):
+            m.d.sync += [
+                first.beat.eq(issue), first.host.eq(self.host_en), first.last.eq(left == 0),
+                first.outside.eq(at >= self._words), first.id.eq(identity),
+                axi.rvalid.eq(first.beat), axi.rlast.eq(first.last), axi.rid.eq(first.id),
+                axi.rdata.eq(Mux(first.outside, 0, self.word)),
+                axi.rresp.eq(Mux(first.outside, Resp.DECERR, Resp.OKAY)),
+                self.host_valid.eq(first.host), self.host_word.eq(self.word),
+            ]
+        return m
+
+
+class _WriteBursts(wiring.Component):
+    """AW, W and B over a write port. A beat per cycle; a burst takes two more."""
+
+    def __init__(self, *, config: Config, words: int):
+        self._config, self._words = config, words
+        width = config.axi_data_width
+        super().__init__({
+            "axi": In(AXI4Write(ADDRESS_WIDTH, width)),
+            "stop": In(1),
+            "index": Out(range(words)),
+            "en": Out(width // 8),
+            "word": Out(width),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        axi, unit = self.axi, (self._config.axi_data_width // 8).bit_length() - 1
+        active, failed = Signal(), Signal()
+        at = Signal(ADDRESS_WIDTH - unit)
+        taken, outside = Signal(), Signal()
+        m.d.comb += [
+            axi.awready.eq(~active & ~axi.bvalid),
+            axi.wready.eq(active & ~self.stop),
+            taken.eq(axi.wvalid & axi.wready),
+            outside.eq(at >= self._words),
+            self.index.eq(at),
+            self.word.eq(axi.wdata),
+            self.en.eq(Mux(taken & ~outside, axi.wstrb, 0)),
+        ]
+        with m.If(axi.awvalid & axi.awready):
+            m.d.sync += [active.eq(1), failed.eq(0), at.eq(axi.awaddr[unit:]),
+                         axi.bid.eq(axi.awid)]
+        with m.If(axi.bready):
+            m.d.sync += axi.bvalid.eq(0)
+        with m.If(taken):
+            m.d.sync += [at.eq(at + 1), failed.eq(failed | outside)]
+            with m.If(axi.wlast):
+                m.d.sync += [active.eq(0), axi.bvalid.eq(1),
+                             axi.bresp.eq(Mux(failed | outside, Resp.DECERR, Resp.OKAY))]
+        return m
+
+
+class BlockMemory(wiring.Component):
+    """Block RAM behind an AXI4 port and a port of the host, from address 0.
+
+    The bursts of the coprocessor and no others: rising addresses, whole beats, on a beat. A beat
+    per cycle, read and write at the same time; a burst of writes begins after the response to the
+    one before. Addresses outside answer DECERR and change nothing.
+
+    The host's accesses take a cycle each from the coprocessor's and never wait for it. What is
+    read while it is written is not defined.
+
+    Parameters
+    ----------
+    config : Config
+        Gives the bits of a beat.
+    size : int
+        Bytes, a multiple of a beat.
+
+    Members
+    -------
+    read : In(AXI4Read)
+    write : In(AXI4Write)
+    host : stream of access_layout()
+        Taken at once, but for reads while the coprocessor does not take its beats.
+    host_valid : Out(1)
+        Strobe: ``host_word`` is the word of the read that was taken last.
+    host_word : Out
+    reset : In(1)
+        Forgets bursts that are under way, not the contents.
+
+    Raises
+    ------
+    ValueError
+        ``size`` is not a number of beats.
+    """
+
+    def __init__(self, *, config: Config, size: int):
+        beat = config.axi_data_width // 8
+        if size < 2 * beat or size % beat:
+            raise ValueError(f"size must be a multiple of {beat} and at least {2 * beat}, "
+                             f"not {size!r}")
+        self._config, self.words = config, size // beat
+        super().__init__({
+            "read": In(AXI4Read(ADDRESS_WIDTH, config.axi_data_width)),
+            "write": In(AXI4Write(ADDRESS_WIDTH, config.axi_data_width)),
+            "host": In(stream.Signature(access_layout(config, self.words))),
+            "host_valid": Out(1),
+            "host_word": Out(config.axi_data_width),
+            "reset": In(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        width = self._config.axi_data_width
+        m.submodules.ram = ram = memory.Memory(shape=width, depth=self.words, init=[])
+        reader = _ReadBursts(config=self._config, words=self.words)
+        writer = _WriteBursts(config=self._config, words=self.words)
+        m.submodules.reader = ResetInserter(self.reset)(reader)
+        m.submodules.writer = ResetInserter(self.reset)(writer)
+        wiring.connect(m, wiring.flipped(self.read), reader.axi)
+        wiring.connect(m, wiring.flipped(self.write), writer.axi)
+        port, out = ram.write_port(granularity=8), ram.read_port()
+        access = self.host.payload
+        writes = self.host.valid & access.write
+        m.d.comb += [
+            self.host.ready.eq(Mux(access.write, 1, reader.host_taken)),
+            writer.stop.eq(writes),
+            port.addr.eq(Mux(writes, access.index, writer.index)),
+            port.data.eq(Mux(writes, access.data, writer.word)),
+            port.en.eq(Mux(writes, ~0, writer.en)),
+            reader.host_en.eq(self.host.valid & ~access.write),
+            reader.host_index.eq(access.index),
+            out.addr.eq(reader.index), out.en.eq(reader.en), reader.word.eq(out.data),
+            self.host_valid.eq(reader.host_valid), self.host_word.eq(reader.host_word),
+        ]
+        return m

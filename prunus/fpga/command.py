@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``prunus fpga``."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from golden.config import load_config
+
+from ..errors import InputError
+from ..files import check_output, make_directory, write_files
+from ..report import print_json, print_table, status_line
+
+__all__ = ["fpga"]
+
+TITLES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram": "block RAM"}
+
+
+def _list_boards(as_json: bool) -> None:
+    from hw.boards.catalog import BOARDS
+
+    rows = [{"board": b.name, "config": b.config, "mhz": b.mhz, "memory_kib": b.memory_kib,
+             "baud": b.baud} for b in BOARDS.values()]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(list(rows[0]), [list(row.values()) for row in rows])
+
+
+def _seeds(text: str) -> list[int]:
+    """``3,5`` or ``1-4``."""
+    first, dash, last = text.partition("-")
+    try:
+        seeds = (list(range(int(first), int(last) + 1)) if dash
+                 else [int(part) for part in text.split(",")])
+    except ValueError:
+        seeds = []
+    if not seeds or min(seeds) < 1 or len(seeds) > 64:
+        raise InputError(f"seeds must be numbers from 1 on, such as 1-4 or 3,5, not {text!r}")
+    return seeds
+
+
+def _print(figures: dict, path: Path) -> None:
+    resources = [f"{figures['used'][key]:,} of {figures['available'][key]:,}" for key in TITLES]
+    seeds = ", ".join(f"{row['mhz']:.1f}" for row in figures["seeds"])
+    print_table(["board", "device", "config", *TITLES.values(), "clock", "MHz by seed"],
+                [[figures["board"], figures["device"], figures["config"], *resources,
+                  f"{figures['clock_mhz']:g} MHz", seeds]])
+    typer.echo(path)
+
+
+def fpga(
+    board: Annotated[str | None, typer.Argument(help="Which one; lists them if left out.",
+                                                show_default=False)] = None,
+    config: Annotated[str | None, typer.Option(
+        help="A preset (see prunus presets) or a TOML file. Default: the board's.",
+        show_default=False)] = None,
+    mhz: Annotated[float | None, typer.Option(
+        min=1, help="Clock of the coprocessor. Default: the board's.", show_default=False)] = None,
+    baud: Annotated[int | None, typer.Option(
+        min=300, help="Of the serial port. Default: the board's.", show_default=False)] = None,
+    memory_kib: Annotated[int | None, typer.Option(
+        min=1, max=1024, help="Block RAM for heads. Default: the board's.",
+        show_default=False)] = None,
+    seeds: Annotated[str, typer.Option(
+        help="Of the placement, such as 1-4 or 3,5: the fastest is taken.")] = "1",
+    directory: Annotated[Path, typer.Option("--output", "-o", help="Where to write, made if "
+                                            "missing.")] = Path("build/fpga"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write BOARD-CONFIG.bit, a bitstream, and BOARD-CONFIG.json with its figures."""
+    if board is None:
+        _list_boards(as_json)
+        return
+    from hw.boards.catalog import BOARDS
+
+    if board not in BOARDS:
+        raise InputError(f"board must be one of {', '.join(BOARDS)}, not {board!r}")
+    chosen = load_config(config or BOARDS[board].config, engine="hdp")
+    numbers = _seeds(seeds)
+    from . import flow  # slow to import, as all of hw is
+
+    with status_line() as progress:
+        made = flow.design(BOARDS[board], chosen, mhz=mhz, baud=baud, memory_kib=memory_kib)
+        make_directory(directory)
+        bitstream, description = (check_output(directory / f"{board}-{chosen.name}.{kind}")
+                                  for kind in ("bit", "json"))
+        figures, made_bit = flow.build(made, seeds=numbers, progress=progress)
+    text = json.dumps(figures, indent=2) + "\n"
+
+    def copy(file) -> None:
+        with open(made_bit, "rb") as source:
+            shutil.copyfileobj(source, file)
+
+    write_files({bitstream: copy, description: lambda file: file.write(text.encode())})
+    if as_json:
+        print_json(figures)
+    else:
+        _print(figures, directory / bitstream.name)

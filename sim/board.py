@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A board on Verilator behind a pseudo-terminal: any program can open it as a serial port.
+
+    python -m sim.board hdp_tiny
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from golden.config import Config, ConfigError, load_config
+
+from .cache import ROOT, build_root, cached, digest
+from .runner import SimulationError
+from .verilator import VerilatorRunner
+
+__all__ = ["BENCH", "BoardSimulation", "Faults", "emitted_system"]
+
+BENCH = "PRUNUS_BOARD"      # environment variable with the path of the plan
+DIVISOR = 4                 # cycles of a bit: as few as the UART can do
+START_S, STOP_S = 120.0, 30.0
+POLL_S = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faults:
+    """What happens to bytes on the line, in both directions.
+
+    Members
+    -------
+    drop, flip, insert : float
+        Chances that a byte is lost, that one of its bits changes, that another comes before it.
+    seed : int
+    """
+
+    drop: float = 0.0
+    flip: float = 0.0
+    insert: float = 0.0
+    seed: int = 0
+
+
+def emitted_system(config: Config, memory_bytes: int, divisor: int = DIVISOR) -> str:
+    """The Verilog of a system, kept as long as no source of it changes."""
+    sources = sorted(path for room in ("golden", "hw") for path in (ROOT / room).rglob("*.py"))
+    key = digest(config.model_dump_json(), str(memory_bytes), str(divisor),
+                 *(part for path in sources
+                   for part in (str(path.relative_to(ROOT)), path.read_bytes())))
+    directory = build_root() / "emitted" / f"{config.name}_system-{key}"
+
+    def make(work: Path) -> None:
+        from hw.boards.system import emit_system  # slow to import
+
+        text = emit_system(config, divisor=divisor, memory_bytes=memory_bytes)
+        (work / "system.v").write_text(text, encoding="utf-8")
+
+    cached(directory, make)
+    return (directory / "system.v").read_text(encoding="utf-8")
+
+
+class BoardSimulation:
+    """A simulated board, from ``with`` to its end.
+
+    Parameters
+    ----------
+    config : Config
+    memory_bytes : int
+    faults : Faults
+
+    Members
+    -------
+    port : str
+        Path of the pseudo-terminal.
+
+    Raises
+    ------
+    SimulationError
+        When it does not build, does not start, or fails.
+    """
+
+    def __init__(self, config: Config, *, memory_bytes: int, faults: Faults | None = None):
+        self._config, self._memory_bytes = config, memory_bytes
+        self._faults = faults or Faults()
+        self.port = ""
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> "BoardSimulation":
+        from hw.boards.system import system_name
+
+        runner, top = VerilatorRunner(), system_name(self._config)
+        directory = runner.compile(emitted_system(self._config, self._memory_bytes), top)
+        self._scratch = Path(tempfile.mkdtemp(prefix="prunus-board-"))
+        plan = {"divisor": DIVISOR, "name": str(self._scratch / "name"),
+                "stop": str(self._scratch / "stop"), "faults": asdict(self._faults)}
+        (self._scratch / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+
+        def work() -> None:
+            try:
+                runner.launch(directory, top, "sim.board_bench", scratch=self._scratch,
+                              env={BENCH: str(self._scratch / "plan.json")})
+            except BaseException as err:
+                self._error = err
+
+        self._thread = threading.Thread(target=work, daemon=True)
+        self._thread.start()
+        try:
+            self.port = self._await_name()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def _await_name(self) -> str:
+        name, deadline = self._scratch / "name", time.monotonic() + START_S
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            if name.exists():
+                return name.read_text(encoding="utf-8")
+            time.sleep(POLL_S)
+        raise self._error or SimulationError(f"the simulated board did not start in {START_S:g} s")
+
+    def __exit__(self, *error) -> None:
+        self._end()
+        if self._error and not any(error):
+            raise self._error
+
+    def wait(self) -> None:
+        """Until the simulation ends."""
+        while self._thread.is_alive():
+            self._thread.join(POLL_S)
+
+    def _end(self) -> None:
+        (self._scratch / "stop").touch()
+        self._thread.join(STOP_S)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Print the port of a simulated board and run it until Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m sim.board", description=__doc__)
+    parser.add_argument("config", nargs="?", default="hdp_tiny", help="preset or TOML file")
+    parser.add_argument("--memory-kib", type=int, default=32, help="block RAM of the board")
+    chosen = parser.parse_args(args)
+    if not 1 <= chosen.memory_kib <= 1024:
+        parser.error(f"memory-kib must lie in 1..1024, not {chosen.memory_kib}")
+    try:
+        config = load_config(chosen.config, engine="hdp")
+        with BoardSimulation(config, memory_bytes=chosen.memory_kib << 10) as board:
+            print(board.port, flush=True)
+            board.wait()
+    except (ConfigError, SimulationError) as err:
+        print(f"error: {err}", file=sys.stderr)
+        return 2 if isinstance(err, ConfigError) else 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

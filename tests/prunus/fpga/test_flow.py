@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the flow asks of the tools and what it makes of their reports; the tools are stand-ins."""
+
+import json
+
+import pytest
+
+from golden.config import load_config
+from hw.boards.catalog import BOARDS
+from prunus import cli
+from prunus.errors import InputError, RunError
+from prunus.fpga import flow
+
+pytest.importorskip("amaranth_boards")
+TINY = load_config("hdp_tiny")
+
+
+def _report(mhz: float) -> dict:
+    clock = "$glbnet$clk"
+
+    def end(cell):
+        return {"cell": cell}
+
+    return {
+        "fmax": {clock: {"achieved": mhz, "constraint": 60.0},
+                 "slow": {"achieved": 9.0, "constraint": 25.0}},
+        "critical_paths": [
+            {"from": "posedge slow", "to": "posedge slow",
+             "path": [{"from": end("heart"), "to": end("beat")}]},
+            {"from": f"posedge {clock}", "to": f"posedge {clock}",
+             "path": [{"from": end("system.coprocessor.core.mask.0.0"), "to": end("b")},
+                      {"from": end("c"), "to": end("system.coprocessor.core.fetch.x_TRELLIS_FF_Q_3")
+                       }]}],
+        "utilization": {name: {"used": 10 + n, "available": 100} for n, name in enumerate(
+            ["TRELLIS_COMB", "TRELLIS_FF", "MULT18X18D", "DP16KD", "EHXPLLL"])},
+    }
+
+
+@pytest.fixture(autouse=True)
+def tools(tmp_path, monkeypatch):
+    """Stand-ins: Yosys notes its inputs, nextpnr reports 10 MHz times the seed plus 45."""
+    calls = []
+    monkeypatch.setenv("PRUNUS_BUILD", str(tmp_path / "build"))
+    monkeypatch.setattr(flow, "emitted_system",
+                        lambda config, size, divisor: f"// {config.name} {size} {divisor}\n")
+
+    def yosys(script, work, progress):
+        calls.append(("yosys", sorted(path.name for path in work.iterdir())))
+        (work / "top.json").write_text("{}")
+
+    def nextpnr(options, work, progress):
+        calls.append(("nextpnr", options))
+        assert (work / "top.json").exists()
+        assert "LOCATE COMP" in (work / "top.lpf").read_text()
+        seed = int(options[options.index("--seed") + 1])
+        (work / "report.json").write_text(json.dumps(_report(45.0 + 10 * seed)))
+        (work / "top.config").write_text(f"seed {seed}")
+
+    def ecppack(options, work, progress):
+        calls.append(("ecppack", options))
+        (work / "top.bit").write_bytes((work / "top.config").read_bytes())
+
+    for tool in (yosys, nextpnr, ecppack):
+        monkeypatch.setattr(flow, tool.__name__, tool)
+    return calls
+
+
+def test_the_fastest_seed_is_taken(tools):
+    made = flow.design(BOARDS["ulx3s_85f"], TINY)
+    figures, bitstream = flow.build(made, seeds=[1, 3, 2])
+    assert bitstream.read_text() == "seed 3"
+    assert [row["mhz"] for row in figures["seeds"]] == [55.0, 75.0, 65.0]
+    assert (figures["mhz"], figures["seed"], figures["clock_mhz"]) == (75.0, 3, 60.0)
+    assert figures["used"] == {"lut": 10, "ff": 11, "dsp": 12, "bram": 13}
+    assert figures["available"] == dict.fromkeys(("lut", "ff", "dsp", "bram"), 100)
+    assert figures["path"] == "core.mask.0.0 -> core.fetch.x"
+    assert figures["device"] == "LFE5U-85F"
+    assert [name for name, _ in tools] == ["yosys", *["nextpnr"] * 3, "ecppack"]
+    assert tools[0][1] == ["system.v", "top.il"]
+    assert tools[1][1][:5] == ["--85k", "--package", "CABGA381", "--speed", "6"]
+    flow.build(made, seeds=[3])
+    assert len(tools) == 5, "results are kept"
+
+
+def test_a_missed_clock_is_an_error(tools):
+    made = flow.design(BOARDS["ulx3s_85f"], TINY)
+    with pytest.raises(RunError, match=r"ulx3s_85f-hdp_tiny reaches 55\.0 MHz of the 60 MHz of its "
+                                       r"clock \(seeds 1\); the longest path goes from "
+                                       r"core\.mask\.0\.0 -> core\.fetch\.x\. Try other seeds"):
+        flow.build(made)
+    assert "ecppack" not in dict(tools)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_board(name):
+    """Its pins exist, its clock can be made, and its line too; lights and line are constrained."""
+    board = BOARDS[name]
+    made = flow.design(board, load_config(board.config))
+    assert made.pll.mhz == pytest.approx(board.mhz, rel=0.001)
+    pins = made.files["top.lpf"]
+    for port in ("uart_0__rx__io", "uart_0__tx__io", "FREQUENCY PORT"):
+        assert port in pins
+    for light, number, _ in (board.heartbeat, board.error):
+        assert f'"{light}_{number}' in pins
+    assert made.files["system.v"] == (
+        f"// {board.config} {board.memory_kib << 10} {round(board.mhz * 1e6 / board.baud)}\n")
+    assert "EHXPLLL" in made.files["top.il"]
+
+
+def test_options_of_a_design():
+    made = flow.design(BOARDS["ulx3s_12f"], TINY, mhz=40, baud=115200, memory_kib=8)
+    assert (made.pll.mhz, made.memory_bytes, made.options[0]) == (40, 8192, "--12k")
+    assert made.files["system.v"] == "// hdp_tiny 8192 347\n"
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"mhz": 1.0}, "mhz must be a clock that a PLL makes of 25 MHz, not 1.0"),
+    ({"baud": 20_000_000}, "baud must be at most a quarter of 60 MHz and within 2% of a whole "
+                           "fraction of it, not 20000000"),
+    ({"baud": 11_000_000}, "baud must be at most a quarter of 60 MHz")])
+def test_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        flow.design(BOARDS["ulx3s_85f"], TINY, **options)
+
+
+def _prunus(capfd, *args):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["fpga", *map(str, args)])
+    out, err = capfd.readouterr()
+    return stop.value.code or 0, out, err
+
+
+def test_command(capfd, tmp_path):
+    code, out, err = _prunus(capfd, "ulx3s_12f", "--config", "hdp_tiny", "--seeds", "1-2", "-o",
+                             tmp_path / "out", "--json")
+    assert (code, err) == (0, "")
+    figures = json.loads(out)
+    assert (figures["board"], figures["seed"]) == ("ulx3s_12f", 2)
+    assert (tmp_path / "out" / "ulx3s_12f-hdp_tiny.bit").read_text() == "seed 2"
+    assert json.loads((tmp_path / "out" / "ulx3s_12f-hdp_tiny.json").read_text()) == figures
+    code, out, _ = _prunus(capfd, "ulx3s_12f", "--config", "hdp_tiny", "-o", tmp_path / "out")
+    head, row, path = out.splitlines()
+    assert head.split("\t")[:4] == ["board", "device", "config", "LUT"]
+    assert row.split("\t")[3:] == ["10 of 100", "11 of 100", "12 of 100", "13 of 100", "50 MHz",
+                                   "55.0"]
+    assert path == str(tmp_path / "out" / "ulx3s_12f-hdp_tiny.bit")
+
+
+def test_a_failure_leaves_old_files(capfd, tmp_path):
+    (tmp_path / "ulx3s_85f-hdp_tiny.bit").write_text("old")
+    code, out, err = _prunus(capfd, "ulx3s_85f", "--config", "hdp_tiny", "-o", tmp_path)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ulx3s_85f-hdp_tiny reaches 55.0 MHz of the 60 MHz")
+    assert (tmp_path / "ulx3s_85f-hdp_tiny.bit").read_text() == "old"
+    assert not (tmp_path / "ulx3s_85f-hdp_tiny.json").exists()
+
+
+def test_list(capfd):
+    code, out, _ = _prunus(capfd, "--json")
+    assert code == 0
+    assert {row["board"]: row["config"] for row in json.loads(out)} == {
+        board.name: board.config for board in BOARDS.values()}
+    assert [line.split("\t")[0] for line in _prunus(capfd)[1].splitlines()] == ["board", *BOARDS]
+
+
+@pytest.mark.parametrize(("args", "message"), [
+    (["nexys"], "board must be one of ulx3s_85f, ulx3s_12f, icepi_zero, not 'nexys'"),
+    (["ulx3s_85f", "--config", "leopard_ae"], "config must be one of engine hdp here"),
+    *((["ulx3s_85f", "--seeds", seeds], "seeds must be numbers from 1 on, such as 1-4 or 3,5, "
+       f"not {seeds!r}") for seeds in ("", "0", "a", "4-2", "1-", "1,x", "1-100")),
+    (["ulx3s_85f", "--mhz", "0"], "Invalid value for '--mhz'"),
+    (["ulx3s_85f", "--memory-kib", "2000"], "Invalid value for '--memory-kib'")])
+def test_bad_options(capfd, tmp_path, args, message):
+    code, out, err = _prunus(capfd, *args, "-o", tmp_path / "none")
+    assert (code, out) == (2, "")
+    assert message in " ".join(err.replace("│", " ").split())
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_package_is_missing(monkeypatch):
+    monkeypatch.setattr(flow.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="fpga needs the Python package 'amaranth-boards': pip "
+                                         r"install -e '\.\[fpga\]'"):
+        flow.design(BOARDS["ulx3s_85f"], TINY)

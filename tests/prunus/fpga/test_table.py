@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+
+import pytest
+
+from golden.config import load_config
+from prunus.bench.cases import suite
+from prunus.fpga import table
+
+FIGURES = {
+    "board": "ulx3s_12f", "device": "LFE5U-12F", "config": "hdp_tiny", "multipliers": 8,
+    "l_max": 32, "d_max": 32, "memory_bytes": 16384, "baud": 1_000_000, "clock_mhz": 50.0,
+    "used": {"lut": 17000, "ff": 9000, "dsp": 19, "bram": 42},
+    "available": {"lut": 24288, "ff": 24288, "dsp": 28, "bram": 56},
+    "seeds": [{"seed": 1, "mhz": 51.24, "path": "a -> b"}, {"seed": 2, "mhz": 55.0, "path": "c"}],
+    "mhz": 55.0, "seed": 2, "path": "c",
+}
+
+
+def test_tables():
+    speed = {"case": "kept/d32/0.25", "l": 32, "d": 32, "kept": 0.25, "cycles": 2500.0,
+             "dense_cycles": 10000.0, "bytes": 5000,
+             "pytorch": {"best": 1234.5, "median": 1000.0, "torch": "2.1", "processor": "a CPU"}}
+    text = table.markdown([FIGURES], {"hdp_tiny": speed})
+    assert ("| ulx3s_12f | LFE5U-12F | hdp_tiny | 8 | 32 | 32 | 16 KB | 17,000 of 24,288 | "
+            "9,000 of 24,288 | 19 of 28 | 42 of 56 | 50 | 51.2, 55.0 | `c` |") in text
+    assert ("| ulx3s_12f | hdp_tiny | 32 | 32 | 25.0% | 2,500 | 10,000 | 20,000 | 5,000 | 1,234 "
+            "(1,000) | 20.0 |") in text
+    assert text.endswith("PyTorch 2.1 on a CPU, float32, dense, `scaled_dot_product_attention` of "
+                         "eight heads at a time.\n")
+    without = table.markdown([FIGURES], {"hdp_tiny": {**speed, "pytorch": None}})
+    assert "| 5,000 | - | 20.0 |" in without
+    assert "PyTorch 2.1" not in without
+
+
+def test_from_a_file_to_a_file(tmp_path, monkeypatch):
+    """The heads are those of the bench, as long as the configuration can have them."""
+    seen = []
+
+    def measure(cases, config):
+        seen.extend(cases)
+        return [{"l_q": 32, "d": 32, "kappa": 0.25, "cycles": 20000, "heads": 8,
+                 "dense_cycles": 80000, "counters": {"write_bytes": 8 * 2112}}], {}
+
+    monkeypatch.setattr(table, "measure", measure)
+    monkeypatch.setattr(table, "pytorch", lambda jobs: None)
+    (tmp_path / "in.json").write_text(json.dumps(FIGURES))
+    target = tmp_path / "out.md"
+    assert table.main([str(tmp_path / "in.json"), "-o", str(target)]) == 0
+    config = load_config("hdp_tiny")
+    expected, = suite(config, wanted="kept/d32/0.25").cases
+    assert [case.name for case in seen] == [expected.name]
+    assert seen[0].jobs[0].q.shape == (32, 32)
+    assert "| 2,500 | 10,000 | 20,000 | 5,000 |" in target.read_text()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"seeds": []}', "nonsense"])
+def test_bad_figures(tmp_path, capsys, text):
+    (tmp_path / "in.json").write_text(text)
+    assert table.main([str(tmp_path / "in.json"), "-o", str(tmp_path / "out.md")]) == 2
+    assert "cannot be read: not one that prunus fpga wrote" in capsys.readouterr().err
+    assert not (tmp_path / "out.md").exists()
