@@ -9,7 +9,7 @@ from golden.leopard_config import LeopardConfig
 from golden.registers import EVENTS
 from hw.leopard.buffers import CodeBuffer
 from hw.leopard.collector import RowCollector
-from hw.leopard.layouts import PIECE, TAG, digits_width
+from hw.leopard.layouts import PIECE, TAG, digits_width, slot_of
 from hw.leopard.loader import Loader, beat_dims, tag_layout
 from hw.leopard.qk import QKUnit
 from hw.leopard.result_writer import ResultWriter
@@ -34,10 +34,11 @@ def events_layout(config: LeopardConfig) -> data.StructLayout:
 
 
 class LeopardCore(Repeated):
-    """Works off heads in order, two at a time.
+    """Works off heads in order, three at a time.
 
-    One is loaded while the other is computed; of this one the front end and the back end work on
-    different rows, and rows of the next head follow those of the last one without a pause::
+    One is loaded, one is computed, of one the last rows are written. The front end and the back end
+    work on different rows, and rows of the next head follow those of the last one without a
+    pause::
 
         job -> Scheduler -> Loader -> KeyBank, buffers of q and v
                    |
@@ -51,7 +52,7 @@ class LeopardCore(Repeated):
     Members
     -------
     job : In(stream of descriptor_layout)
-        Accepted as soon as a bank is free. Jobs with an error get their status record only.
+        Accepted as soon as a slot is free. Jobs with an error get their status record only.
     read_req, read : streams
         To and from the read DMA.
     write_req, write : Out(streams)
@@ -137,19 +138,23 @@ class LeopardCore(Repeated):
         """The scheduler, and what each stage needs of its row's job."""
         scheduler, loader, survivor = self.scheduler, self.loader, self.qk.o
         jobs = scheduler.jobs
-        weighed, valued = self.weights.row.payload.tag, self.values.i.payload.tag
+        weighed, valued, normalised = (slot_of(stream.payload.tag) for stream in (
+            self.weights.row, self.values.i, self.rows.result))
         m.d.comb += [
             self.weights.mant.eq(jobs[weighed].mant), self.weights.shift.eq(jobs[weighed].shift),
             self.values.d8.eq(jobs[valued].d8),
             self.values.bank.eq(scheduler.kv.bit_select(valued, 1)),
-            self.rows.d8.eq(jobs[self.rows.result.payload.tag].d8),
+            self.rows.d8.eq(jobs[normalised].d8),
             scheduler.loaded.eq(loader.done), scheduler.loaded_tag.eq(loader.done_tag),
             scheduler.beat.eq(loader.beat), scheduler.beat_tag.eq(loader.beat_tag),
             scheduler.bus_error.eq(loader.error),
             scheduler.ended.eq(survivor.valid & survivor.ready & survivor.payload.end),
-            scheduler.ended_tag.eq(survivor.payload.tag),
+            scheduler.ended_slot.eq(slot_of(survivor.payload.tag)),
             scheduler.survivors.eq(survivor.payload.survivors),
             scheduler.digits.eq(survivor.payload.digits), scheduler.words.eq(self.qk.words),
+            scheduler.valued.eq(self.values.i.valid & self.values.i.ready
+                                & self.values.i.payload.last),
+            scheduler.valued_slot.eq(valued),
             self.results.status.eq(scheduler.status),
             self.done.eq(scheduler.done), self.failed.eq(scheduler.failed),
         ]

@@ -8,15 +8,17 @@ from golden.leopard_config import LeopardConfig
 from golden.softmax import MANT_BITS, RECIP_BITS
 from hw.softmax.layouts import SHIFT_INDEX_BITS
 
-__all__ = ["PENDING", "PIECE", "ROWS", "SEQUENCE", "TAG", "address_width", "bank_words",
+__all__ = ["PENDING", "PIECE", "ROWS", "SEQUENCE", "SLOTS", "TAG", "address_width", "bank_words",
            "chunk_count", "digits_width", "entry_layout", "levels_latency", "place_layout",
            "query_layout", "ring_depth", "row_layout", "row_result_layout", "scored_row_layout",
-           "slot_layout", "survivor_layout", "tap_layout", "values_layout", "weight_layout"]
+           "slot_layout", "slot_of", "survivor_layout", "tap_layout", "values_layout",
+           "weight_layout"]
 
 ROWS = 4            # rows whose keys may be under way at once
 SEQUENCE = 2 * ROWS     # rows are counted modulo this, so that all and none of ROWS differ
 PIECE = 8           # dimensions of a query that come at a time
-TAG = 1             # bits that tell whose row it is: the bank of its head's job
+SLOTS = 3           # jobs in a core: one is loaded, one computed, one written
+TAG = 3             # bits that tell whose row it is: the bank of its queries, its job's slot
 PENDING = 32        # keys of a dot-product unit that are begun and not yet handed on
 
 
@@ -93,6 +95,11 @@ def survivor_layout(config: LeopardConfig, tag_width: int) -> data.StructLayout:
         "end": 1, "key": range(config.l_max), "score": signed(config.score_width),
         "survivors": config.length_width, "digits": digits_width(config), "tag": tag_width,
     })
+
+
+def slot_of(tag):
+    """The slot of the job that a row belongs to."""
+    return tag[1:]
 
 
 # -- from survivors to output rows ----------------------------------------------------------------

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from golden.leopard_config import LeopardConfig
 from golden.leopard_memory import Layout
 from hw.leopard.keys import KeyWriter, write_layout
-from hw.leopard.layouts import PIECE, chunk_count
+from hw.leopard.layouts import PIECE, SLOTS, chunk_count
 from hw.shell.bursts import request_layout
 from hw.shell.reader import read_beat_layout
 
@@ -22,14 +22,15 @@ class Plane(enum.Enum, shape=2):
 
 
 def tag_layout() -> data.StructLayout:
-    """What marks the beats of a plane: of which job's bank they are, and where K and V go."""
-    return data.StructLayout({"plane": Plane, "bank": 1, "kv": 1})
+    """What marks the beats of a plane: of which job's slot they are, and to which bank they go."""
+    return data.StructLayout({"plane": Plane, "slot": range(SLOTS), "bank": 1})
 
 
 def command_layout(config: LeopardConfig) -> data.StructLayout:
-    """Fetch ``rows`` rows (not 0) of a plane of the job in a bank; K and V go to bank ``kv``."""
+    """Fetch ``rows`` rows (not 0) of a plane of the job in a slot into a bank."""
     return data.StructLayout({
-        "plane": Plane, "bank": 1, "kv": 1, "address": 32, "rows": config.length_width, "d8": 5})
+        "plane": Plane, "slot": range(SLOTS), "bank": 1, "address": 32,
+        "rows": config.length_width, "d8": 5})
 
 
 def beat_dims(config: LeopardConfig) -> int:
@@ -51,7 +52,7 @@ class Loader(wiring.Component):
     Members
     -------
     command : In(stream of command_layout)
-        All planes of a bank have the same d until the last beat of the last one.
+        All planes of a slot have the same d until the last beat of the last one.
     req : Out(stream)
         To the read DMA.
     beats : In(stream of read_beat_layout)
@@ -59,7 +60,7 @@ class Loader(wiring.Component):
     keys : Out(write_layout)
         To the banks of keys.
     write : Out
-        Strobes for q and v, and the place: bank (of V that of K and V), row, beat in the row.
+        Strobes for q and v, and the place: bank, row, beat in the row.
     codes : Out
         The beat of whichever of the two it is.
     done : Out(1)
@@ -89,7 +90,7 @@ class Loader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        d8 = Signal(data.ArrayLayout(5, 2))      # per bank
+        d8 = Signal(data.ArrayLayout(5, SLOTS))
         self._request(m, d8)
         self._take(m, d8)
         return m
@@ -125,13 +126,14 @@ class Loader(wiring.Component):
             with m.State("IDLE"):
                 m.d.sync += row_beats.eq(Mux(command.plane == Plane.K, key_beats, code_beats))
                 with m.If(self.command.valid):
-                    m.d.sync += d8[command.bank].eq(command.d8)
+                    m.d.sync += d8[command.slot].eq(command.d8)
                     m.next = "COUNT"
             with m.State("COUNT"):
                 m.d.sync += [
                     self.req.payload.address.eq(command.address),
                     self.req.payload.beats.eq(command.rows * row_beats),
-                    tag.plane.eq(command.plane), tag.bank.eq(command.bank), tag.kv.eq(command.kv),
+                    tag.plane.eq(command.plane), tag.slot.eq(command.slot),
+                    tag.bank.eq(command.bank),
                     self.req.valid.eq(1),
                 ]
                 m.next = "REQUEST"
@@ -150,7 +152,7 @@ class Loader(wiring.Component):
         m.d.comb += [
             of_key.eq(tag.plane == Plane.K),
             keys.start.eq(self.beats.valid & of_key & ~begun),
-            keys.bank.eq(tag.kv), keys.d8.eq(d8[tag.bank]),
+            keys.bank.eq(tag.bank), keys.d8.eq(d8[tag.slot]),
             keys.beats.valid.eq(self.beats.valid & of_key & begun),
             keys.beats.payload.eq(beat.data), self.keys.eq(keys.write),
             self.beats.ready.eq(~of_key | (begun & keys.beats.ready)),
@@ -164,13 +166,13 @@ class Loader(wiring.Component):
         row, index = Signal(range(config.l_max)), Signal(write.beat.shape())
         with m.If(take & ~of_key):
             m.d.sync += index.eq(index + 1)
-            with m.If(index == self._code_beats(d8[tag.bank]) - 1):
+            with m.If(index == self._code_beats(d8[tag.slot]) - 1):
                 m.d.sync += [index.eq(0), row.eq(row + 1)]
             with m.If(beat.last):
                 m.d.sync += [index.eq(0), row.eq(0)]
         m.d.sync += [
             write.q.eq(take & (tag.plane == Plane.Q)), write.v.eq(take & (tag.plane == Plane.V)),
-            write.bank.eq(Mux(tag.plane == Plane.Q, tag.bank, tag.kv)),
+            write.bank.eq(tag.bank),
             write.row.eq(row), write.beat.eq(index),
             self.done.eq(take & beat.last), self.done_tag.eq(tag),
             self.beat.eq(take), self.beat_tag.eq(tag), self.error.eq(beat.error),

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.leopard_config import LeopardConfig
 from hw.leopard.buffers import CodeBuffer
-from hw.leopard.layouts import PIECE, TAG, query_layout, row_layout
+from hw.leopard.layouts import PIECE, SLOTS, TAG, query_layout, row_layout
 
 __all__ = ["PIECES", "RowIssue", "head_layout"]
 
@@ -15,11 +15,11 @@ PIECES = 8      # of queries that are under way or wait
 
 
 def head_layout(config: LeopardConfig) -> data.StructLayout:
-    """A head whose operands are there: its job, the job's bank and that of its keys."""
+    """A head whose operands are there: its job, the slot of that, the banks of queries and keys."""
     length = config.length_width
     return data.StructLayout({
-        "bank": 1, "kv": 1, "valid_q": length, "valid_kv": length, "causal": 1, "d8": 5,
-        "threshold": signed(config.threshold_width)})
+        "slot": range(SLOTS), "bank": 1, "kv": 1, "valid_q": length, "valid_kv": length,
+        "causal": 1, "d8": 5, "threshold": signed(config.threshold_width)})
 
 
 class RowIssue(wiring.Component):
@@ -39,7 +39,7 @@ class RowIssue(wiring.Component):
         A piece of a query is asked for; ``data`` is to be there two cycles later.
     data : In
     rows : Out(stream of row_layout)
-        The tag is the bank of the job.
+        The tag is the bank of the queries and the slot of the job.
     query : Out(stream of query_layout)
     """
 
@@ -68,7 +68,7 @@ class RowIssue(wiring.Component):
             out.keys.eq(Mux(~head.causal | (limit > head.valid_kv), head.valid_kv,
                             Mux(limit < 0, 0, limit))),
             out.d8.eq(head.d8), out.bank.eq(head.kv), out.threshold.eq(head.threshold),
-            out.tag.eq(head.bank),
+            out.tag.eq(Cat(head.bank, head.slot)),
             self.rows.valid.eq(known), self.head.ready.eq(self.rows.ready & known & last),
         ]
         with m.If(~known):
