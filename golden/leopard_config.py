@@ -76,6 +76,16 @@ class LeopardConfig(EngineConfig):
         return self.score_width
 
     @property
+    def output_lanes(self) -> int:
+        """Dimensions that are normalised per cycle: a beat of output words, at most four."""
+        return min(4, self.axi_data_width // self.out_width)
+
+    @property
+    def cores(self) -> int:
+        """One; several are not built."""
+        return 1
+
+    @property
     def accumulator_width(self) -> int:
         """Signed bits of a row of P.V before it is normalised."""
         return softmax.EXP_FRAC + self.width + (self.l_max - 1).bit_length()

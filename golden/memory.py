@@ -24,25 +24,30 @@ from enum import IntEnum, IntFlag
 
 import numpy as np
 
+from .attention import AttentionJob
 from .config import Config
+from .engine import EngineConfig
 from .hdp import HeadResult, Job
 from .tiles import is_tiled, planes_of, tiles
 
 __all__ = [
-    "DESCRIPTOR_BYTES", "STATUS_BYTES", "VERSION", "Error", "Flag", "Image", "Layout", "Opcode",
-    "Status", "build_image", "held_planes", "planes_read", "read_results",
+    "DESCRIPTOR_BYTES", "FILL", "STATUS_BYTES", "VERSION", "WORDS", "CodeLayout", "Error", "Flag",
+    "Image", "Layout", "Opcode", "Status", "build_image", "held_planes", "outputs", "planes_read",
+    "read_results",
 ]
 
 VERSION = 3
 DESCRIPTOR_BYTES = 64
 STATUS_BYTES = 64
 WORDS = 16
+FILL = 0xA5         # of outputs and status records that nobody has written
 
 
 class Opcode(IntEnum):
-    """Descriptor word 0, bits 7:0. Others are free for later engines."""
+    """Descriptor word 0, bits 7:0: the engine that a job is for. Others are free."""
 
     HDP = 1
+    LEOPARD = 2     # see golden.leopard_memory
 
 
 class Flag(IntFlag):
@@ -63,7 +68,7 @@ class Error(IntEnum):
     DIMENSION = 2   # d not a multiple of 8 in 8..d_max
     LENGTH = 3      # l_q or l_kv not in 1..l_max
     VALID = 4       # valid_q > l_q or valid_kv > l_kv
-    PRUNING = 5     # rho is -128, or the scale's shift is not in 12..63
+    PRUNING = 5     # rho is -128, T_int too wide, or the scale's shift is not in 12..63
     ALIGNMENT = 6   # an address not on a beat, or the record's not on 64 bytes: then it has none
     BUS = 7         # a read was answered with an AXI error; no record if of the descriptor
 
@@ -73,10 +78,10 @@ def _container(bits: int) -> int:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Row sizes of the planes of a configuration."""
+class CodeLayout:
+    """Row sizes of the planes that all engines have: V and the output."""
 
-    config: Config
+    config: EngineConfig
 
     @property
     def beat_bits(self) -> int:
@@ -85,16 +90,6 @@ class Layout:
     @property
     def beat_bytes(self) -> int:
         return self.config.axi_data_width // 8
-
-    @property
-    def i_bits(self) -> int:
-        """Container of an integer part."""
-        return _container(self.config.int_width)
-
-    @property
-    def f_bits(self) -> int:
-        """Container of a fraction magnitude."""
-        return _container(self.config.frac)
 
     @property
     def v_bits(self) -> int:
@@ -106,19 +101,12 @@ class Layout:
         """Dimensions that the longest row has room for: a power of two."""
         return 1 << (self.config.d_max - 1).bit_length()
 
-    @property
-    def signs_beside(self) -> bool:
-        """Signs and |F| of a row share a beat."""
-        return self.row_dims * (1 + self.f_bits) <= self.beat_bits
-
     def _beats(self, bits: int) -> int:
         return -(-bits // self.beat_bits)
 
     def row_beats(self, plane: str, d: int) -> int:
-        """Beats of a row of plane ``i``, ``f``, ``v`` or ``out`` with d dimensions."""
-        if plane == "f":
-            return 1 if self.signs_beside else self._beats(d) + self._beats(d * self.f_bits)
-        bits = {"i": self.i_bits, "v": self.v_bits, "out": self.config.out_width}[plane]
+        """Beats of a row of plane ``v`` or ``out`` with d dimensions."""
+        bits = {"v": self.v_bits, "out": self.config.out_width}[plane]
         return self._beats(d * bits)
 
     def row_bytes(self, plane: str, d: int) -> int:
@@ -131,6 +119,46 @@ class Layout:
         planes = ((u[..., None] >> np.arange(bits)) & 1).astype(np.uint8)
         rows = np.packbits(planes.reshape(len(u), -1), axis=1, bitorder="little")
         return np.pad(rows, ((0, 0), (0, -rows.shape[1] % (unit or self.beat_bytes))))
+
+    def pack_v(self, codes) -> np.ndarray:
+        return self._pack(codes, self.v_bits)
+
+    def unpack_out(self, raw, rows: int, d: int) -> np.ndarray:
+        """(rows, d) int64 from the bytes of an out plane."""
+        dtype = {16: "<i2", 32: "<i4"}[self.config.out_width]
+        table = np.frombuffer(bytes(raw), dtype).reshape(rows, -1)
+        return table[:, :d].astype(np.int64)
+
+    def write_bytes(self, job: AttentionJob) -> int:
+        """Bytes a job writes: all its output rows and the status record."""
+        return job.l_q * self.row_bytes("out", job.d) + STATUS_BYTES
+
+
+class Layout(CodeLayout):
+    """Row sizes of the planes of an HDP coprocessor."""
+
+    config: Config
+
+    @property
+    def i_bits(self) -> int:
+        """Container of an integer part."""
+        return _container(self.config.int_width)
+
+    @property
+    def f_bits(self) -> int:
+        """Container of a fraction magnitude."""
+        return _container(self.config.frac)
+
+    @property
+    def signs_beside(self) -> bool:
+        """Signs and |F| of a row share a beat."""
+        return self.row_dims * (1 + self.f_bits) <= self.beat_bits
+
+    def row_beats(self, plane: str, d: int) -> int:
+        """Beats of a row of plane ``i``, ``f``, ``v`` or ``out`` with d dimensions."""
+        if plane == "f":
+            return 1 if self.signs_beside else self._beats(d) + self._beats(d * self.f_bits)
+        return self._beats(d * self.i_bits) if plane == "i" else super().row_beats(plane, d)
 
     def pack_i(self, codes) -> np.ndarray:
         """Integer plane of codes (rows, d)."""
@@ -145,15 +173,6 @@ class Layout:
             rest = self._pack(fraction, self.f_bits, self.beat_bytes - signs.shape[1])
             return np.concatenate([signs, rest], axis=1)
         return np.concatenate([self._pack(negative, 1), self._pack(fraction, self.f_bits)], axis=1)
-
-    def pack_v(self, codes) -> np.ndarray:
-        return self._pack(codes, self.v_bits)
-
-    def unpack_out(self, raw, rows: int, d: int) -> np.ndarray:
-        """(rows, d) int64 from the bytes of an out plane."""
-        dtype = {16: "<i2", 32: "<i4"}[self.config.out_width]
-        table = np.frombuffer(bytes(raw), dtype).reshape(rows, -1)
-        return table[:, :d].astype(np.int64)
 
     # -- what a job moves, in bytes ----------------------------------------------------------
     def read_bytes(self, job: Job, kept: bool, held: Collection[str] = ()) -> int:
@@ -179,9 +198,6 @@ class Layout:
     def _plane_bytes(self, plane: str, queries: int, keys: int, d: int) -> int:
         return (queries if plane[0] == "q" else keys) * self.row_bytes(plane[-1], d)
 
-    def write_bytes(self, job: Job) -> int:
-        """Bytes a job writes: all its output rows and the status record."""
-        return job.l_q * self.row_bytes("out", job.d) + STATUS_BYTES
 
 
 def planes_read(job: Job, kept: bool) -> tuple[str, ...]:
@@ -246,6 +262,17 @@ class Image:
         self.data[address : address + len(raw)] = raw
         return address
 
+    def reserve_results(self, job: AttentionJob, layout: CodeLayout) -> None:
+        """Room for the output plane and the status record of the next job."""
+        out = np.full(job.l_q * layout.row_bytes("out", job.d), FILL, np.uint8)
+        self.out.append(self.place(out))
+        self.status.append(self.place(np.full(STATUS_BYTES, FILL, np.uint8)))
+
+    def describe(self, n: int, words: np.ndarray) -> None:
+        """Write the descriptor of job ``n``."""
+        at = self.table + n * DESCRIPTOR_BYTES
+        self.data[at : at + DESCRIPTOR_BYTES] = words.astype("<u4").tobytes()
+
 
 def descriptor(job: Job, addresses: Sequence[int]) -> np.ndarray:
     """The 16 words of a job; ``addresses`` of q_i, q_f, k_i, k_f, v, out and status."""
@@ -261,7 +288,7 @@ def descriptor(job: Job, addresses: Sequence[int]) -> np.ndarray:
 def build_image(jobs: Sequence[Job], config: Config) -> Image:
     """Lay out operands, outputs, status records and the descriptor table of ``jobs``.
 
-    Output planes and status records are filled with 0xA5, so that a word the coprocessor
+    Output planes and status records are filled with ``FILL``, so that a word the coprocessor
     failed to write shows. Jobs with ``same_kv`` share the planes of the job before them.
     """
     layout = Layout(config)
@@ -276,12 +303,8 @@ def build_image(jobs: Sequence[Job], config: Config) -> Image:
         elif not (np.array_equal(job.k, jobs[n - 1].k) and np.array_equal(job.v, jobs[n - 1].v)):
             raise ValueError(f"job {n} with same_kv must have the K and V of the job before it")
         addresses += keys
-        out = np.full(job.l_q * layout.row_bytes("out", job.d), 0xA5, np.uint8)
-        image.out.append(image.place(out))
-        image.status.append(image.place(np.full(STATUS_BYTES, 0xA5, np.uint8)))
-        words = descriptor(job, [*addresses, image.out[-1], image.status[-1]])
-        at = image.table + n * DESCRIPTOR_BYTES
-        image.data[at : at + DESCRIPTOR_BYTES] = words.astype("<u4").tobytes()
+        image.reserve_results(job, layout)
+        image.describe(n, descriptor(job, [*addresses, image.out[-1], image.status[-1]]))
     return image
 
 
@@ -329,13 +352,19 @@ class Status:
                    write_bytes=layout.write_bytes(job))
 
 
-def read_results(memory: bytes, image: Image, jobs: Sequence[Job],
-                 config: Config) -> list[tuple[np.ndarray, Status]]:
-    """``(out (l_q, d), status)`` of every job from memory after the run."""
-    layout = Layout(config)
+def outputs(memory: bytes, image: Image, jobs: Sequence[AttentionJob],
+            layout: CodeLayout) -> list[tuple[np.ndarray, bytes]]:
+    """``(out (l_q, d), bytes of the status record)`` of every job from memory after the run."""
     results = []
     for job, out, status in zip(jobs, image.out, image.status, strict=True):
         size = job.l_q * layout.row_bytes("out", job.d)
         results.append((layout.unpack_out(memory[out : out + size], job.l_q, job.d),
-                        Status.from_bytes(memory[status : status + STATUS_BYTES])))
+                        memory[status : status + STATUS_BYTES]))
     return results
+
+
+def read_results(memory: bytes, image: Image, jobs: Sequence[Job],
+                 config: Config) -> list[tuple[np.ndarray, Status]]:
+    """``(out (l_q, d), status)`` of every job from memory after the run."""
+    return [(out, Status.from_bytes(record))
+            for out, record in outputs(memory, image, jobs, Layout(config))]

@@ -6,9 +6,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from golden import registers
-from golden.config import Config
+from golden.engine import EngineConfig
 from hw.hdp.core import HdpCore
-from hw.hdp.loader import tag_layout
+from hw.leopard.core import LeopardCore
 from hw.shell.arbiter import ReadArbiter, WriteArbiter
 from hw.shell.axi import AXI4, AXI4Lite, connect_flat, flat_members
 from hw.shell.collector import WriteCollector
@@ -26,19 +26,20 @@ class Top(wiring.Component):
 
     ::
 
-        s_axil -> Csr -> Dispatcher -> HdpCore -+-> Writer -> m_axi
+        s_axil -> Csr -> Dispatcher -> core ----+-> Writer -> m_axi
                   irq        |            |     |
                              +-- Reader --+ <---+----------- m_axi
 
     Several cores share the buses::
 
-        Dispatcher -> JobRouter -> HdpCore 0..n-1 -> WriteCollector 0..n-1 -> WriteArbiter -> Writer
+        Dispatcher -> JobRouter -> cores 0..n-1   -> WriteCollector 0..n-1 -> WriteArbiter -> Writer
             |                         |
             +------- ReadArbiter -----+ <- Reader
 
     Parameters
     ----------
-    config : Config
+    config : EngineConfig
+        Its engine says what the cores are: :class:`HdpCore` or :class:`LeopardCore`.
 
     Members
     -------
@@ -47,7 +48,7 @@ class Top(wiring.Component):
         A doorbell's work is done.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: EngineConfig):
         self._config = config
         self._control = AXI4Lite(registers.ADDRESS_BITS)
         self._memory = AXI4(32, config.axi_data_width)
@@ -64,10 +65,11 @@ class Top(wiring.Component):
         m.submodules.csr = csr = Csr(config=config)
         m.submodules.dispatcher = dispatcher = Dispatcher(
             config=config, ahead=2 * config.cores if several else 1)
-        cores = [HdpCore(config=config) for _ in range(config.cores)]
+        core_type = {"hdp": HdpCore, "leopard": LeopardCore}[config.engine]
+        cores = [core_type(config=config) for _ in range(config.cores)]
         for n, core in enumerate(cores):
             m.submodules[f"core_{n}" if several else "core"] = core
-        clients, tag_width = config.cores + 1, tag_layout().size
+        clients, tag_width = config.cores + 1, len(cores[0].read_req.payload.tag)
         m.submodules.reader = reader = Reader(
             config=config, tag_width=tag_width + (clients - 1).bit_length())
         m.submodules.writer = writer = Writer(config=config)
@@ -169,27 +171,15 @@ class Top(wiring.Component):
         beat_bytes = self._config.axi_data_width // 8
         running = Signal()
         counters = csr.counters
-
-        def total(name, bit=None):
-            """How many cores strobe. A sum of several comes a cycle later, from a register."""
-            strobes = [getattr(core, name) if bit is None else core.occupancy[bit]
-                       for core in cores]
-            if len(cores) == 1:
-                return strobes[0]
-            count = Signal(range(len(cores) + 1), name=f"{name}_count")
-            m.d.sync += count.eq(sum(strobes))
-            return count
-
         strobes = {
-            "jobs_done": total("done") + dispatcher.lost,
-            "jobs_failed": total("failed") + dispatcher.lost,
+            "jobs_done": self._total(m, cores, "done") + dispatcher.lost,
+            "jobs_failed": self._total(m, cores, "failed") + dispatcher.lost,
             "cycles": running,
             "read_bytes": Mux(reader.beat, beat_bytes, 0),
             "write_bytes": Mux(writer.beat, beat_bytes, 0),
-            **{name: Mux(running, total(name, n), 0)
-               for n, name in enumerate(registers.OCCUPANCY)},
+            **{name: Mux(running, step, 0) for name, step in self._engine(m, cores).items()},
         }
-        values = Signal(counter_layout())
+        values = Signal(counter_layout(self._config))
         m.d.comb += counters.eq(values)
         for name, step in strobes.items():
             m.d.sync += values[name].eq(Mux(csr.start, 0, values[name] + step))
@@ -199,3 +189,21 @@ class Top(wiring.Component):
             m.d.sync += running.eq(1)
         with m.Elif(finished):
             m.d.sync += running.eq(0)
+
+    @staticmethod
+    def _total(m, cores, name, bit=None):
+        """How many cores strobe. A sum of several comes a cycle later, from a register."""
+        strobes = [getattr(core, name) if bit is None else core.occupancy[bit] for core in cores]
+        if len(cores) == 1:
+            return strobes[0]
+        count = Signal(range(len(cores) + 1), name=f"{name}_count")
+        m.d.sync += count.eq(sum(strobes))
+        return count
+
+    def _engine(self, m, cores) -> dict:
+        """What the counters of the engine itself grow by."""
+        if self._config.engine == "leopard":
+            core, = cores
+            return {name: core.events[name] for name in registers.EVENTS}
+        return {name: self._total(m, cores, name, n)
+                for n, name in enumerate(registers.OCCUPANCY)}

@@ -65,7 +65,7 @@ def verilog(
                                             "missing.")] = Path("build/verilog"),
 ) -> None:
     """Write NAME.v, and NAME.json with its parameters, ports and registers."""
-    chosen = load_config(config, engine="hdp")
+    chosen = load_config(config)
     make_directory(directory)
     source, description = (check_output(directory / f"{chosen.name}.{kind}")
                            for kind in ("v", "json"))
@@ -132,11 +132,11 @@ def run(
                             "--pruned": pruned is not None}, "dense attention prunes nothing")
     chosen = load_config(config)
     _check_engine({"--rho": rho is not None, "--tau-head": tau_head is not None,
-                   "--pruned": pruned is not None, "--exact": exact, "--dense": dense,
-                   f"--backend {backend}": backend is not Backend.GOLDEN}, "hdp", chosen)
+                   "--pruned": pruned is not None, "--exact": exact, "--dense": dense},
+                  "hdp", chosen)
     _check_engine({"--threshold": threshold is not None}, "leopard", chosen)
     if isinstance(chosen, LeopardConfig):
-        summary = _run_leopard(source, target, chosen, threshold, trace)
+        summary = _run_leopard(source, target, chosen, threshold, backend, trace)
     else:
         options = npz.Options(rho=rho, tau_head=tau_head, drop=pruned is Pruned.DROP, exact=exact,
                               dense=dense)
@@ -161,11 +161,11 @@ def _run_hdp(source: Path, target: Path, config: Config, options: npz.Options, b
 
 
 def _run_leopard(source: Path, target: Path, config: LeopardConfig, threshold: float | None,
-                 trace: bool) -> dict:
+                 backend: Backend, trace: bool) -> dict:
     jobs = leopard.load_jobs(source, config, threshold)
     path = check_output(target, source)
     with report.heads_progress() as progress:
-        done = leopard.run_golden(jobs, config, progress)
+        done = leopard.BACKENDS[backend](jobs, config, progress)
     leopard.save_results(path, done, trace=trace)
     return done.summary()
 

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from golden import leopard
+from golden import leopard, leopard_memory
 from golden.leopard import LeopardJob, LeopardResult
 from golden.leopard_config import LeopardConfig
+from golden.leopard_memory import Status
 
 from .errors import InputError
 from .files import write_files
 from .npz import attention_fields, read_arrays, real_per_head, real_scale
-from .run import Progress
+from .run import Progress, simulated
 
-__all__ = ["Run", "load_jobs", "run_golden", "save_results"]
+__all__ = ["BACKENDS", "Run", "load_jobs", "run_golden", "run_verilator", "save_results"]
 
 
 def _thresholds(arrays: dict, heads: int, option: float | None) -> np.ndarray:
@@ -54,58 +55,96 @@ class Run:
 
     Members
     -------
-    cycles : int or None
-        Those of the RTL.
-    digits_wasted : list of int
-        By head: digits that were spent on a key after the deciding one.
+    outputs : list of (ndarray, Status)
+        Of the backend.
+    golden : list of LeopardResult
+        What the specification gives, for bounds and traces.
+    cycles, build_s, sim_s : or None
+        Of the RTL, and the seconds it took.
     """
 
     backend: str
     config: LeopardConfig
-    results: list[LeopardResult]
-    digits_wasted: list[int]
+    outputs: list[tuple[np.ndarray, Status]]
+    golden: list[LeopardResult]
     cycles: int | None = None
+    build_s: float | None = None
+    sim_s: float | None = None
+
+    @property
+    def digits_wasted(self) -> list[int]:
+        """By head: digits that were spent on keys after their deciding ones."""
+        return [status.digits_wasted(out.shape[1], self.config) for out, status in self.outputs]
 
     def summary(self) -> dict:
         """The figures of the run, ready for JSON."""
-        keys = sum(result.keys for result in self.results)
+        keys = sum(result.keys for result in self.golden)
+        status = [status for _, status in self.outputs]
+        bound = leopard.bound_cycles(self.golden, self.config)
         return {
             "backend": self.backend,
             "config": self.config.name,
-            "heads": len(self.results),
+            "heads": len(self.golden),
             "cycles": self.cycles,
-            "bound_cycles": leopard.bound_cycles(self.results, self.config),
-            "baseline_cycles": leopard.baseline_cycles(self.results),
-            "survivors": sum(result.survivors for result in self.results),
+            "bound_cycles": bound,
+            "utilisation": bound / self.cycles if self.cycles else None,
+            "baseline_cycles": leopard.baseline_cycles(self.golden),
+            "survivors": sum(s.survivors for s in status),
             "keys": keys,
-            "digits_total": sum(result.digits_total for result in self.results),
+            "digits_total": sum(s.digits_total for s in status),
+            "digits_wasted": sum(self.digits_wasted),
             "digits_full": keys * self.config.digits,
+            "read_bytes": sum(s.read_bytes for s in status),
+            "write_bytes": sum(s.write_bytes for s in status),
+            "build_s": self.build_s,
+            "sim_s": self.sim_s,
         }
 
 
-def run_golden(jobs: Sequence[LeopardJob], config: LeopardConfig,
-               progress: Progress | None = None) -> Run:
-    """The specification itself."""
+def _golden_results(jobs: Sequence[LeopardJob], config: LeopardConfig,
+                    progress: Progress | None = None) -> list[LeopardResult]:
     results = []
     for n, job in enumerate(jobs):
         results.append(leopard.head(job, config))
         if progress:
             progress(n + 1, len(jobs))
-    return Run(backend="golden", config=config, results=results, digits_wasted=[0] * len(jobs))
+    return results
+
+
+def run_golden(jobs: Sequence[LeopardJob], config: LeopardConfig,
+               progress: Progress | None = None) -> Run:
+    """The specification itself."""
+    results = _golden_results(jobs, config, progress)
+    held = leopard_memory.held_planes(jobs, [True] * len(jobs))
+    outputs = [(result.out, Status.expected(job, result, config, planes))
+               for job, result, planes in zip(jobs, results, held, strict=True)]
+    return Run(backend="golden", config=config, outputs=outputs, golden=results)
+
+
+def run_verilator(jobs: Sequence[LeopardJob], config: LeopardConfig,
+                  progress: Progress | None = None) -> Run:
+    """The RTL on Verilator, driven over AXI."""
+    simulation = simulated(jobs, config, progress)
+    return Run(backend="verilator", config=config, outputs=simulation.results,
+               golden=_golden_results(jobs, config), cycles=simulation.registers["cycles"],
+               build_s=simulation.build_s, sim_s=simulation.sim_s)
+
+
+BACKENDS = {"golden": run_golden, "verilator": run_verilator}
 
 
 def save_results(path: Path, run: Run, *, trace: bool = False) -> None:
     """Write the outputs and figures of all heads, and what became of each key if wanted."""
     arrays = {
-        "out": np.stack([result.out for result in run.results]).astype(np.int32),
+        "out": np.stack([out for out, _ in run.outputs]).astype(np.int32),
         "out_frac": np.int64(run.config.out_frac),
-        "survivors": np.array([result.survivors for result in run.results], np.int64),
-        "digits_total": np.array([result.digits_total for result in run.results], np.int64),
+        "survivors": np.array([status.survivors for _, status in run.outputs], np.int64),
+        "digits_total": np.array([status.digits_total for _, status in run.outputs], np.int64),
         "digits_wasted": np.array(run.digits_wasted, np.int64),
     }
     if run.cycles is not None:
         arrays["cycles"] = np.int64(run.cycles)
     for name in ("mask", "digits", "scores") if trace else ():
-        arrays[name] = np.stack([getattr(result, name) for result in run.results])
+        arrays[name] = np.stack([getattr(result, name) for result in run.golden])
     # Given a file rather than a name, savez does not append .npz.
     write_files({path: lambda file: np.savez(file, **arrays)})

@@ -83,7 +83,9 @@ def print_leopard_summary(summary: dict) -> None:
         ("baseline", f"{s['baseline_cycles']} cycles"),
     ]
     if s["cycles"] is not None:
-        lines += [("cycles", f"{s['cycles']}")]
+        lines += [("cycles", f"{s['cycles']} ({s['utilisation']:.1%} of the bound, "
+                             f"{s['baseline_cycles'] / s['cycles']:.2f}x the baseline's speed)")]
+    lines += [("read", f"{s['read_bytes']} bytes"), ("written", f"{s['write_bytes']} bytes")]
     _print_lines(lines)
 
 

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden import hdp
+from golden.attention import AttentionJob
 from golden.bounds import bound_cycles
 from golden.config import Config
 from golden.cycles import predict_cycles
+from golden.engine import EngineConfig
 from golden.hdp import HeadResult, Job
 from golden.memory import Error, Status, held_planes
 from golden.order import table_order
 
 from .errors import InputError, RunError
 
-__all__ = ["BACKENDS", "Run", "check_port", "run_golden", "run_serial", "run_verilator"]
+__all__ = ["BACKENDS", "Run", "check_port", "run_golden", "run_serial", "run_verilator",
+           "simulated"]
 
 Progress = Callable[[int, int], None]
 
@@ -92,8 +95,8 @@ def run_golden(jobs: Sequence[Job], config: Config, progress: Progress | None = 
                write_bytes=sum(status.write_bytes for _, status in outputs))
 
 
-def run_verilator(jobs: Sequence[Job], config: Config, progress: Progress | None = None) -> Run:
-    """The RTL on Verilator, driven over AXI; several cores get the longest heads first."""
+def simulated(jobs: Sequence[AttentionJob], config: EngineConfig, progress: Progress | None):
+    """The :class:`sim.simulate.Simulation` of jobs, none of which may fail."""
     try:
         from sim.simulate import SimulationError, simulate
     except ModuleNotFoundError as err:
@@ -109,8 +112,15 @@ def run_verilator(jobs: Sequence[Job], config: Config, progress: Progress | None
     for n, (_, status) in enumerate(outputs):
         if not status.done or status.error != Error.NONE:
             raise RunError(f"head {n}: the coprocessor reports {status.error.name}")
+    simulation.results = outputs
+    return simulation
+
+
+def run_verilator(jobs: Sequence[Job], config: Config, progress: Progress | None = None) -> Run:
+    """The RTL on Verilator, driven over AXI; several cores get the longest heads first."""
+    simulation = simulated(jobs, config, progress)
     registers = simulation.registers
-    return Run(backend="verilator", config=config, jobs=jobs, outputs=outputs,
+    return Run(backend="verilator", config=config, jobs=jobs, outputs=simulation.results,
                golden=_golden_results(jobs, config, None), cycles=registers["cycles"],
                read_bytes=registers["read_bytes"], write_bytes=registers["write_bytes"],
                build_s=simulation.build_s, sim_s=simulation.sim_s)

@@ -7,13 +7,13 @@ from typing import Protocol
 import numpy as np
 
 from golden import memory, registers
-from golden.config import Config
-from golden.hdp import Job
-from golden.memory import Image, Layout
+from golden.attention import AttentionJob
+from golden.engine import EngineConfig
+from golden.images import image_of
+from golden.memory import CodeLayout, Image
 
 __all__ = ["BusError", "Driver", "DriverError", "Transport", "writable_ranges"]
 
-_REGISTERS = {register.name: register for register in registers.REGISTERS}
 POLL_CYCLES = 20_000       # between two looks at jobs_done, if somebody wants to know
 
 
@@ -41,9 +41,10 @@ class Transport(Protocol):
         ...
 
 
-def writable_ranges(image: Image, jobs: Sequence[Job], config: Config) -> list[tuple[int, int]]:
+def writable_ranges(image: Image, jobs: Sequence[AttentionJob],
+                    config: EngineConfig) -> list[tuple[int, int]]:
     """``(address, size)`` of what the coprocessor writes: outputs and status records."""
-    layout = Layout(config)
+    layout = CodeLayout(config)
     sizes = [job.l_q * layout.row_bytes("out", job.d) for job in jobs]
     return [*zip(image.out, sizes, strict=True),
             *((address, memory.STATUS_BYTES) for address in image.status)]
@@ -55,19 +56,21 @@ class Driver:
     Parameters
     ----------
     transport : Transport
-    config : Config
+    config : EngineConfig
         What the coprocessor was generated from; :meth:`check` compares.
     """
 
-    def __init__(self, transport: Transport, config: Config):
+    def __init__(self, transport: Transport, config: EngineConfig):
         self.transport = transport
         self.config = config
+        self._registers = {register.name: register
+                           for register in registers.register_map(config)}
 
     async def read(self, name: str) -> int:
-        return await self.transport.read_register(_REGISTERS[name].address)
+        return await self.transport.read_register(self._registers[name].address)
 
     async def write(self, name: str, value: int) -> None:
-        await self.transport.write_register(_REGISTERS[name].address, value)
+        await self.transport.write_register(self._registers[name].address, value)
 
     async def check(self) -> None:
         """Raise DriverError unless this is the coprocessor of the configuration."""
@@ -112,24 +115,25 @@ class Driver:
         raise DriverError(f"no interrupt after {cycles} cycles; {await self.describe()}")
 
     async def counters(self) -> dict[str, int]:
-        return {name: await self.read(name) for name in registers.counter_names()}
+        return {name: await self.read(name) for name in registers.counter_names(self.config)}
 
     async def describe(self) -> str:
         """Status and counters in one line, for messages."""
         values = {"status": await self.read("status"), **await self.counters()}
         return ", ".join(f"{name} {value}" for name, value in values.items())
 
-    async def run(self, jobs: Sequence[Job], cycles: int | None = None,
+    async def run(self, jobs: Sequence[AttentionJob], cycles: int | None = None,
                   image: Image | None = None, progress: Callable[[int], None] | None = None):
-        """``(results, counters)`` of jobs; a result is ``(out, golden.memory.Status)``.
+        """``(results, counters)`` of jobs; a result is ``(out, Status)`` of the engine.
 
-        ``image`` is for jobs that do not lie in memory as golden.memory places them.
+        ``image`` is for jobs that do not lie in memory as the engine's ``build_image`` places them.
         """
-        image = image or memory.build_image(jobs, self.config)
+        engine = image_of(self.config)
+        image = image or engine.build_image(jobs, self.config)
         await self.start(image, len(jobs))
         counters = await self.finish(cycles, progress)
         contents = np.frombuffer(bytes(image.data), np.uint8).copy()
         for address, size in writable_ranges(image, jobs, self.config):
             raw = await self.transport.read_memory(address, size)
             contents[address : address + size] = np.frombuffer(raw, np.uint8)
-        return memory.read_results(contents.tobytes(), image, jobs, self.config), counters
+        return engine.read_results(contents.tobytes(), image, jobs, self.config), counters

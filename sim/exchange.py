@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.config import Config
+from golden.config import ENGINES
+from golden.engine import EngineConfig
 
 __all__ = ["PROGRESS", "REPLY", "REQUEST", "Access", "BatchReply", "BatchRequest", "Reply",
            "Request"]
@@ -61,7 +62,7 @@ class BatchRequest:
 class Request:
     """A simulation: batches one after the other, and how the buses behave."""
 
-    config: Config
+    config: EngineConfig
     batches: list[BatchRequest]
     stall: float
     seed: int
@@ -88,7 +89,7 @@ class Request:
                 for when in ("before", "during", "after"):
                     fields[when] = [Access(**access) for access in fields[when]]
                 batches.append(BatchRequest(image=file[f"image_{n}"], **fields))
-        plan["config"] = Config(**plan["config"])
+        plan["config"] = ENGINES[plan["config"]["engine"]](**plan["config"])
         return cls(batches=batches, **plan)
 
 

@@ -9,8 +9,8 @@ from golden.config import Config
 from golden.hdp import Job, head
 from golden.softmax import encode_scale
 
-__all__ = ["PATTERNS", "RHOS", "SCALES", "TAUS", "Recipe", "build", "grouped", "job_strategy",
-           "random_jobs", "random_recipe"]
+__all__ = ["PATTERNS", "RHOS", "SCALES", "TAUS", "Recipe", "build", "draw_length", "draw_scale",
+           "draw_valid", "grouped", "job_strategy", "random_jobs", "random_recipe"]
 
 PATTERNS = ("normal", "uniform", "extreme", "fraction", "equal", "spikes", "minimum", "zero")
 TAUS = ("zero", "equal", "above", "below", "largest")
@@ -92,7 +92,7 @@ def build(recipe: Recipe, config: Config) -> Job:
 
 
 # -- by a seed ------------------------------------------------------------------------------------
-def _length(config: Config, rng) -> int:
+def draw_length(config: Config, rng) -> int:
     """Mostly short, now and then up to l_max, the ends on purpose."""
     kind = rng.random()
     if kind < 0.12:
@@ -102,14 +102,14 @@ def _length(config: Config, rng) -> int:
     return int(rng.choice([config.l_max, config.l_max - 1, rng.integers(1, config.l_max + 1)]))
 
 
-def _valid(length: int, rng) -> int:
+def draw_valid(length: int, rng) -> int:
     kind = rng.random()
     if kind < 0.6:
         return length
     return 0 if kind < 0.66 else int(rng.integers(0, length + 1))
 
 
-def _scale(rng) -> tuple[int, int]:
+def draw_scale(rng) -> tuple[int, int]:
     kind = rng.random()
     if kind < 0.6:
         return encode_scale(float(10 ** rng.uniform(-4, -2)))
@@ -120,17 +120,17 @@ def _scale(rng) -> tuple[int, int]:
 
 def random_recipe(config: Config, rng) -> Recipe:
     """A recipe from a numpy random generator."""
-    l_q, l_kv = _length(config, rng), _length(config, rng)
+    l_q, l_kv = draw_length(config, rng), draw_length(config, rng)
     if rng.random() < 0.3:
         l_kv = l_q
     weights = np.array([6, 3, 1, 1, 1, 1, 0.5, 0.5])
     patterns = rng.choice(PATTERNS, 3, p=weights / weights.sum())
     return Recipe(
-        l_q=l_q, l_kv=l_kv, valid_q=_valid(l_q, rng), valid_kv=_valid(l_kv, rng),
+        l_q=l_q, l_kv=l_kv, valid_q=draw_valid(l_q, rng), valid_kv=draw_valid(l_kv, rng),
         d=8 * int(rng.integers(1, config.d_max // 8 + 1)),
         patterns=tuple(str(p) for p in patterns),
         rho=int(rng.choice(RHOS) if rng.random() < 0.6 else rng.integers(-127, 128)),
-        scale=_scale(rng), tau=str(rng.choice(TAUS, p=[0.5, 0.25, 0.1, 0.1, 0.05])),
+        scale=draw_scale(rng), tau=str(rng.choice(TAUS, p=[0.5, 0.25, 0.1, 0.1, 0.05])),
         causal=bool(rng.random() < 0.3), drop=bool(rng.random() < 0.3),
         exact=bool(rng.random() < 0.2), dense=bool(rng.random() < 0.12),
         seed=int(rng.integers(1 << 32)))
@@ -142,7 +142,7 @@ def grouped(job: Job, before: Job, rng) -> Job:
     valid_q = before.valid_q if l_q == before.q.shape[0] else min(job.valid_q, l_q)
     return replace(job, q=np.resize(job.q, (l_q, before.d)), k=before.k, v=before.v, same_kv=True,
                    valid_q=valid_q, causal=before.causal if rng.random() < 0.8 else job.causal,
-                   valid_kv=before.valid_kv if rng.random() < 0.5 else _valid(before.l_kv, rng))
+                   valid_kv=before.valid_kv if rng.random() < 0.5 else draw_valid(before.l_kv, rng))
 
 
 def random_jobs(config: Config, count: int, seed: int) -> list[Job]:

@@ -14,9 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from golden.config import Config
+from golden.engine import EngineConfig
+from golden.leopard_config import LeopardConfig
 
 from .compare import MismatchError, check
-from .jobs import random_jobs
+from .draw import random_jobs
 from .simulate import SimulationError, simulate
 
 __all__ = ["Outcome", "choose", "main", "matrix", "run"]
@@ -69,8 +71,19 @@ OTHERS = (
       for (width, frac), d_max in (((8, 4), 64), ((12, 8), 128))))
 
 
+# Digits of every size, also where W is no multiple of them; chunks, and beats of several words;
+# scores of 39 bits.
+LEOPARD = tuple(LeopardConfig(name=f"leopard_{name}", l_max=L_MAX, **fields) for name, fields in (
+    ("w8_b1_n4", {"width": 8, "digit": 1, "dpus": 4, "d_max": 32, "axi_data_width": 128}),
+    ("w10_b3_n3", {"width": 10, "digit": 3, "dpus": 3, "d_max": 24}),
+    ("w12_b4_n1", {"digit": 4, "dpus": 1, "d_max": 16, "axi_data_width": 512}),
+    ("w12_b2_n6_d128", {"d_max": 128, "taps": 32, "axi_data_width": 128}),
+    ("w12_b12_n1_base", {"digit": 12, "dpus": 1, "pruning": False, "d_max": 40, "taps": 24}),
+    ("w16_b2_n2_d128", {"width": 16, "dpus": 2, "d_max": 128, "taps": 8})))
+
+
 def matrix() -> list[Config]:
-    """All configurations."""
+    """All configurations of HDP."""
     configs = []
     for n, ((width, frac), d_max, multipliers) in enumerate(
             product(FORMATS, DIMENSIONS, MULTIPLIERS)):
@@ -82,7 +95,7 @@ def matrix() -> list[Config]:
     return configs + list(OTHERS)
 
 
-def choose(configs: Sequence[Config], wanted: str | None) -> list[Config]:
+def choose(configs: Sequence[EngineConfig], wanted: str | None) -> list[EngineConfig]:
     """Those in whose name one of the comma-separated patterns occurs, all without a filter."""
     if wanted is None:
         return list(configs)
@@ -95,7 +108,7 @@ def choose(configs: Sequence[Config], wanted: str | None) -> list[Config]:
     return chosen
 
 
-def run(config: Config, seed: int = 1, count: int = JOBS) -> Outcome:
+def run(config: EngineConfig, seed: int = 1, count: int = JOBS) -> Outcome:
     """The same random jobs without and with stalls."""
     jobs = random_jobs(config, count, seed)
     cycles, build_s, sim_s, failure = 0, 0.0, 0.0, ""
@@ -113,7 +126,7 @@ def run(config: Config, seed: int = 1, count: int = JOBS) -> Outcome:
                    jobs=count, cycles=cycles, build_s=build_s, sim_s=sim_s, failure=failure)
 
 
-def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[Config]]:
+def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[EngineConfig]]:
     parser = argparse.ArgumentParser(prog="python -m sim.matrix", description=__doc__)
     parser.add_argument("--only", metavar="PATTERNS",
                         help="configurations in whose name one of these comma-separated patterns "
@@ -123,12 +136,12 @@ def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[Config
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     try:
-        return options, choose(matrix(), options.only)
+        return options, choose([*matrix(), *LEOPARD], options.only)
     except ValueError as err:
         parser.error(str(err))
 
 
-def _describe(config: Config) -> str:
+def _describe(config: EngineConfig) -> str:
     values = config.model_dump(exclude={"name", "engine", "l_max"})
     return f"{config.name}: " + ", ".join(f"{key} {value}" for key, value in values.items())
 

@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from golden.config import Config
-from golden.hdp import Job
-from golden.memory import STATUS_BYTES, Image, Layout, Status, build_image, read_results
+from golden.attention import AttentionJob
+from golden.engine import EngineConfig
+from golden.images import image_of
+from golden.memory import STATUS_BYTES, CodeLayout, Image
 
 from .cache import ROOT, build_root, cached, digest
 from .driver import writable_ranges
@@ -38,7 +40,7 @@ class Batch:
 
     Parameters
     ----------
-    jobs : sequence of Job
+    jobs : sequence of AttentionJob
     image : Image or None
         Memory for them, if it is not to be what golden.memory builds.
     read_errors : sequence of (int, int)
@@ -49,7 +51,7 @@ class Batch:
         The watchdog, :func:`cycle_limit` by default.
     """
 
-    jobs: Sequence[Job]
+    jobs: Sequence[AttentionJob]
     image: Image | None = None
     read_errors: Sequence[tuple[int, int]] = ()
     before: Sequence[Access] = ()
@@ -65,7 +67,8 @@ class Simulation:
     Members
     -------
     results : list of (ndarray of int64, Status or None)
-        Output (l_q, d) and status record of each job, None where none was written.
+        Output (l_q, d) and status record, that of the engine, of each job; None where none was
+        written.
     registers : dict of str to int
         The counters.
     bus_read_bytes, bus_write_bytes : int
@@ -78,7 +81,7 @@ class Simulation:
         Seconds to emit and build, and to simulate all batches of the call.
     """
 
-    results: list[tuple[np.ndarray, Status | None]]
+    results: list[tuple[np.ndarray, Any]]
     registers: dict[str, int]
     bus_read_bytes: int = 0
     bus_write_bytes: int = 0
@@ -88,7 +91,7 @@ class Simulation:
     sim_s: float = 0.0
 
 
-def emitted(config: Config) -> str:
+def emitted(config: EngineConfig) -> str:
     """The Verilog of a configuration, kept as long as no source of it changes."""
     sources = sorted(path for room in ("golden", "hw") for path in (ROOT / room).rglob("*.py"))
     key = digest(config.model_dump_json(), metadata.version("amaranth"),
@@ -105,19 +108,23 @@ def emitted(config: Config) -> str:
     return (directory / f"{config.name}.v").read_text(encoding="utf-8")
 
 
-def cycle_limit(jobs: Sequence[Job], config: Config, stall: float = 0.0) -> int:
+def cycle_limit(jobs: Sequence[AttentionJob], config: EngineConfig, stall: float = 0.0) -> int:
     """Cycles that any mask of these jobs needs at most, several times over."""
-    layout = Layout(config)
+    layout = image_of(config).Layout(config)
     total = JOB_CYCLES
     for job in jobs:
-        products = max(job.l_q, 1) * max(job.l_kv, 1) * max(job.d, 8)
-        beats = (layout.read_bytes(job, True) + layout.write_bytes(job)) // layout.beat_bytes
-        rows = job.l_q + job.l_kv
-        total += 8 * products // config.multipliers + 8 * beats + ROW_CYCLES * rows + JOB_CYCLES
+        rows, pairs = job.l_q + job.l_kv, max(job.l_q, 1) * max(job.l_kv, 1)
+        if config.engine == "leopard":
+            work, read = 8 * pairs * config.digits * config.chunks, layout.read_bytes(job)
+        else:
+            work = 8 * pairs * max(job.d, 8) // config.multipliers
+            read = layout.read_bytes(job, True)
+        beats = (read + layout.write_bytes(job)) // layout.beat_bytes
+        total += work + 8 * beats + ROW_CYCLES * rows + JOB_CYCLES
     return int(total / (1 - min(stall, 0.95)) * (2 if stall else 1))
 
 
-def _request(batch: Batch, image: Image, config: Config, stall: float) -> BatchRequest:
+def _request(batch: Batch, image: Image, config: EngineConfig, stall: float) -> BatchRequest:
     return BatchRequest(
         image=np.frombuffer(bytes(image.data), np.uint8), table=image.table,
         count=len(batch.jobs), writable=writable_ranges(image, batch.jobs, config),
@@ -126,26 +133,27 @@ def _request(batch: Batch, image: Image, config: Config, stall: float) -> BatchR
         cycles=batch.cycles or cycle_limit(batch.jobs, config, stall))
 
 
-def _results(image: Image, contents: bytes, jobs: Sequence[Job],
-             config: Config) -> list[tuple[np.ndarray, Status | None]]:
-    """As golden.memory.read_results, but a status record may be missing."""
-    results = []
+def _results(image: Image, contents: bytes, jobs: Sequence[AttentionJob],
+             config: EngineConfig) -> list[tuple[np.ndarray, Any]]:
+    """As read_results of the engine, but a status record may be missing."""
+    results, engine = [], image_of(config)
     for n, (out, status) in enumerate(zip(image.out, image.status, strict=True)):
         record = contents[status : status + STATUS_BYTES]
         if record == image.data[status : status + STATUS_BYTES]:
-            layout, job = Layout(config), jobs[n]
+            layout, job = CodeLayout(config), jobs[n]
             size = job.l_q * layout.row_bytes("out", job.d)
             results.append((layout.unpack_out(contents[out : out + size], job.l_q, job.d), None))
             continue
         try:
-            results += read_results(contents, Image(out=[out], status=[status]), [jobs[n]], config)
+            results += engine.read_results(contents, Image(out=[out], status=[status]), [jobs[n]],
+                                           config)
         except ValueError:      # an error code that does not exist
             raise SimulationError(f"{config.name}, job {n}: the status record is "
                                   f"{record.hex(' ', 4)}") from None
     return results
 
 
-def _simulation(batch: Batch, image: Image, reply: BatchReply, config: Config,
+def _simulation(batch: Batch, image: Image, reply: BatchReply, config: EngineConfig,
                 **seconds: float) -> Simulation:
     return Simulation(
         results=_results(image, reply.image.tobytes(), batch.jobs, config),
@@ -184,7 +192,8 @@ def _watched(work: Callable[[], None], progress: Callable[[int, int], None], pat
 
 
 def simulate_batches(
-    batches: Sequence[Batch | Sequence[Job]], config: Config, *, stall: float = 0.0, seed: int = 0,
+    batches: Sequence[Batch | Sequence[AttentionJob]], config: EngineConfig, *,
+    stall: float = 0.0, seed: int = 0,
     progress: Callable[[int, int], None] | None = None, simulator: str = "verilator",
     verilog: str | None = None, limit_s: float | None = None,
 ) -> list[Simulation]:
@@ -192,8 +201,8 @@ def simulate_batches(
 
     Parameters
     ----------
-    batches : sequence of Batch or of sequences of Job
-    config : Config
+    batches : sequence of Batch or of sequences of AttentionJob
+    config : EngineConfig
     stall : float
         Probability per cycle of a pause on every channel of both buses, below 1.
     seed : int
@@ -218,7 +227,7 @@ def simulate_batches(
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     batches = [b if isinstance(b, Batch) else Batch(b) for b in batches]
-    images = [batch.image or build_image(batch.jobs, config) for batch in batches]
+    images = [batch.image or image_of(config).build_image(batch.jobs, config) for batch in batches]
     begin = time.perf_counter()
     runner = SIMULATORS[simulator]()
     directory = runner.compile(verilog or emitted(config), config.name)
@@ -249,8 +258,8 @@ def simulate_batches(
             for b, i, r in zip(batches, images, reply.batches, strict=True)]
 
 
-def simulate(jobs: Sequence[Job], config: Config, *, stall: float = 0.0, seed: int = 0,
-             progress: Callable[[int, int], None] | None = None,
+def simulate(jobs: Sequence[AttentionJob], config: EngineConfig, *, stall: float = 0.0,
+             seed: int = 0, progress: Callable[[int, int], None] | None = None,
              simulator: str = "verilator") -> Simulation:
     """Ring one doorbell for ``jobs``; see :func:`simulate_batches`.
 

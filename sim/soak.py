@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from golden.config import Config, ConfigError, load_config
+from golden.config import ConfigError, load_config
+from golden.engine import EngineConfig
 
 from .compare import MismatchError, check
-from .jobs import random_jobs
+from .draw import random_jobs
 from .simulate import SimulationError, simulate_batches
 
 __all__ = ["Chunk", "chunks", "main", "run_chunk"]
@@ -36,7 +37,7 @@ def chunks(jobs: int, size: int, seed: int, stall: float) -> list[Chunk]:
             for n, first in enumerate(range(0, jobs, size))]
 
 
-def run_chunk(chunk: Chunk, config: Config) -> int:
+def run_chunk(chunk: Chunk, config: EngineConfig) -> int:
     """Simulate and compare a chunk; the cycles it took. Raises on any difference."""
     jobs = random_jobs(config, chunk.count, chunk.seed)
     batches = [jobs[n : n + BATCH] for n in range(0, len(jobs), BATCH)]
@@ -64,7 +65,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     if not 0 <= options.stall < 1:
         parser.error("--stall must lie in [0, 1)")
     try:
-        options.config = load_config(options.config, engine="hdp")
+        options.config = load_config(options.config)
     except ConfigError as err:
         parser.error(str(err))
     return options

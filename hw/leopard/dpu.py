@@ -71,8 +71,9 @@ class DotProductUnit(Repeated):
         Of the rows that are loaded and have not ended.
     write : In(piece_layout)
         Queries.
-    en, address : Out
-        A word is asked for; ``data`` is to be there :attr:`KeyBank.latency` cycles later.
+    en, address, slot : Out
+        A word is asked for, for the row in ``slot``; ``data`` is to be there
+        :attr:`KeyBank.latency` cycles later.
     data : In
     """
 
@@ -83,6 +84,7 @@ class DotProductUnit(Repeated):
             "write": In(piece_layout(config)),
             "en": Out(1),
             "address": Out(address_width(config)),
+            "slot": Out(range(ROWS)),
             "data": In(word_width(config)),
         }, config=config)
 
@@ -115,6 +117,7 @@ class DotProductUnit(Repeated):
             op.digit.eq(Mux(again, back.digit + back.last, 0)),
             op.first.eq(~again),
             self.en.eq(op.valid), self.address.eq(op.address),
+            self.slot.eq(op.query.slot),
         ]
         m.d.comb += [
             reorder.begin.eq(take),

@@ -5,14 +5,20 @@ from amaranth.hdl import C, signed
 from amaranth.lib import data
 
 from golden.leopard_config import LeopardConfig
+from golden.softmax import MANT_BITS, RECIP_BITS
+from hw.softmax.layouts import SHIFT_INDEX_BITS
 
-__all__ = ["PENDING", "PIECE", "ROWS", "SEQUENCE", "address_width", "bank_words", "chunk_count",
-           "digits_width", "levels_latency", "place_layout", "query_layout", "row_layout",
-           "slot_layout", "survivor_layout", "tap_layout"]
+__all__ = ["PENDING", "PIECE", "ROWS", "SEQUENCE", "SLOTS", "TAG", "address_width", "bank_words",
+           "chunk_count", "digits_width", "entry_layout", "levels_latency", "place_layout",
+           "query_layout", "ring_depth", "row_layout", "row_result_layout", "scored_row_layout",
+           "slot_layout", "slot_of", "survivor_layout", "tap_layout", "values_layout",
+           "weight_layout"]
 
 ROWS = 4            # rows whose keys may be under way at once
 SEQUENCE = 2 * ROWS     # rows are counted modulo this, so that all and none of ROWS differ
 PIECE = 8           # dimensions of a query that come at a time
+SLOTS = 3           # jobs in a core: one is loaded, one computed, one written
+TAG = 3             # bits that tell whose row it is: the bank of its queries, its job's slot
 PENDING = 32        # keys of a dot-product unit that are begun and not yet handed on
 
 
@@ -59,7 +65,8 @@ def place_layout(config: LeopardConfig) -> data.StructLayout:
 def row_layout(config: LeopardConfig, tag_width: int) -> data.StructLayout:
     """A row to be scored against the first ``keys`` keys in ``bank``.
 
-    ``d8`` is d / 8, ``threshold`` T_int; ``tag`` comes back with the row's end.
+    ``d8`` is d / 8, ``threshold`` T_int; ``tag`` comes back with the row's end. Its lowest bit
+    tells for whom words are counted.
     """
     return data.StructLayout({
         "keys": config.length_width, "d8": range(config.d_max // 8 + 1), "bank": 1,
@@ -88,3 +95,46 @@ def survivor_layout(config: LeopardConfig, tag_width: int) -> data.StructLayout:
         "end": 1, "key": range(config.l_max), "score": signed(config.score_width),
         "survivors": config.length_width, "digits": digits_width(config), "tag": tag_width,
     })
+
+
+def slot_of(tag):
+    """The slot of the job that a row belongs to."""
+    return tag[1:]
+
+
+# -- from survivors to output rows ----------------------------------------------------------------
+def ring_depth(config: LeopardConfig) -> int:
+    """Survivors that wait for the end of their row or for their turn: those of two of the longest
+    rows."""
+    return 2 << (config.l_max - 1).bit_length()
+
+
+def entry_layout(config: LeopardConfig) -> data.StructLayout:
+    """A survivor that waits."""
+    return data.StructLayout({"key": range(config.l_max), "score": signed(config.score_width)})
+
+
+def scored_row_layout(config: LeopardConfig) -> data.StructLayout:
+    """A row whose survivors are all there: how many, and the largest score (of none: anything)."""
+    return data.StructLayout({
+        "count": config.length_width, "top": signed(config.score_width), "tag": TAG})
+
+
+def weight_layout(config: LeopardConfig) -> data.StructLayout:
+    """The weight of a survivor, ``mag << (SHIFT_STEP * shift)``.
+
+    A row without survivors has one entry all the same, ``none``, with weight 0 and no key.
+    """
+    return data.StructLayout({
+        "key": range(config.l_max), "mag": MANT_BITS, "shift": SHIFT_INDEX_BITS, "first": 1,
+        "last": 1, "none": 1, "tag": TAG})
+
+
+def row_result_layout() -> data.StructLayout:
+    """The reciprocal of a row's denominator, see :class:`hw.softmax.reciprocal.Reciprocal`."""
+    return data.StructLayout({"r": RECIP_BITS + 1, "p": 5, "empty": 1, "tag": TAG})
+
+
+def values_layout(config: LeopardConfig) -> data.ArrayLayout:
+    """A chunk of a row of P.V."""
+    return data.ArrayLayout(signed(config.accumulator_width), config.taps)

@@ -2,13 +2,13 @@
 """The QK unit: queries and keys in, survivors out."""
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.leopard_config import LeopardConfig
 from hw.leopard.dpu import DotProductUnit
 from hw.leopard.keys import KeyBank, write_layout
-from hw.leopard.layouts import query_layout, row_layout, survivor_layout
+from hw.leopard.layouts import ROWS, query_layout, row_layout, survivor_layout
 from hw.leopard.merge import Merger
 from hw.leopard.query import RowLoader
 
@@ -45,8 +45,9 @@ class QKUnit(wiring.Component):
         From :class:`hw.leopard.keys.KeyWriter`: into the half that no row under way reads.
     o : Out(stream of survivor_layout)
         The survivors of a row, then its end; when that has come the row reads no keys any more.
-    words : Out
-        Words of keys that were asked for in the cycle before.
+    words : Out(2 x)
+        Words of keys that were asked for two cycles before, for rows with an even tag and for
+        those with an odd one.
     """
 
     def __init__(self, *, config: LeopardConfig, tag_width: int):
@@ -56,7 +57,7 @@ class QKUnit(wiring.Component):
             "query": In(stream.Signature(query_layout(config))),
             "write": In(write_layout(config)),
             "o": Out(stream.Signature(survivor_layout(config, tag_width))),
-            "words": Out(range(config.dpus + 1)),
+            "words": Out(data.ArrayLayout(range(config.dpus + 1), 2)),
         })
 
     def elaborate(self, platform):
@@ -84,8 +85,12 @@ class QKUnit(wiring.Component):
                 bank.write.eq(self.write), bank.write_en.eq(self.write.en[n]),
                 bank.en.eq(unit.en), bank.address.eq(unit.address), unit.data.eq(bank.data),
             ]
-        asked = Signal(config.dpus)
-        m.d.comb += [merger.ended.eq(Cat(unit.ended for unit in units)),
-                     asked.eq(Cat(unit.en for unit in units))]
-        m.d.sync += self.words.eq(sum(asked))
+        m.d.comb += merger.ended.eq(Cat(unit.ended for unit in units))
+        odd = Signal(ROWS)                      # tags by slot
+        m.d.comb += odd.eq(Cat(tag[0] for tag in loader.tags))
+        asked = [Signal(config.dpus, name=name) for name in ("asked_even", "asked_odd")]
+        for n, unit in enumerate(units):
+            m.d.sync += [which[n].eq(unit.en & (odd.bit_select(unit.slot, 1) == parity))
+                         for parity, which in enumerate(asked)]
+        m.d.sync += [words.eq(sum(which)) for words, which in zip(self.words, asked, strict=True)]
         return m

@@ -6,7 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden import registers
-from golden.config import Config
+from golden.engine import EngineConfig
 from golden.memory import DESCRIPTOR_BYTES
 from golden.registers import Status
 
@@ -15,9 +15,9 @@ from .axi import AXI4Lite, Resp
 __all__ = ["Csr", "counter_layout"]
 
 
-def counter_layout() -> data.StructLayout:
-    """The 32-bit counters of the register map, by name."""
-    return data.StructLayout(dict.fromkeys(registers.counter_names(), 32))
+def counter_layout(config: EngineConfig | None = None) -> data.StructLayout:
+    """The 32-bit counters of the register map, by name; those of HDP by default."""
+    return data.StructLayout(dict.fromkeys(registers.counter_names(config), 32))
 
 
 class Csr(wiring.Component):
@@ -32,8 +32,8 @@ class Csr(wiring.Component):
 
     Parameters
     ----------
-    config : Config
-        Gives the constants.
+    config : EngineConfig
+        Gives the registers and the constants.
 
     Members
     -------
@@ -52,14 +52,16 @@ class Csr(wiring.Component):
     write_error : In(1)
         Strobe: a write was answered with an error. Shows in the status register until the next
         accepted doorbell.
-    counters : In(counter_layout())
+    counters : In(counter_layout(config))
         What the counter registers read.
     irq : Out(1)
         The interrupt is pending and enabled.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: EngineConfig):
         self._constants = registers.constants(config)
+        self._registers = registers.register_map(config)
+        counters = counter_layout(config)
         super().__init__({
             "bus": In(AXI4Lite(registers.ADDRESS_BITS)),
             "start": Out(1),
@@ -67,7 +69,7 @@ class Csr(wiring.Component):
             "count": Out(32),
             "done": In(1),
             "write_error": In(1),
-            "counters": In(counter_layout()),
+            "counters": In(counters),
             "irq": Out(1),
         })
 
@@ -81,7 +83,7 @@ class Csr(wiring.Component):
                   "doorbell": self.count}
         for name, value in self._constants.items():
             values[name] = value
-        for name in registers.counter_names():
+        for name, _ in self.counters.shape():
             values[name] = self.counters[name]
         self._read(m, values)
         self._write(m, enable, pending, busy)
@@ -104,7 +106,7 @@ class Csr(wiring.Component):
         with m.If(held & (~bus.rvalid | bus.rready)):
             m.d.sync += [held.eq(0), bus.rvalid.eq(1)]
             with m.Switch(word):
-                for register in registers.REGISTERS:
+                for register in self._registers:
                     with m.Case(register.address >> 2):
                         m.d.sync += [bus.rdata.eq(values[register.name]),
                                      bus.rresp.eq(Resp.OKAY)]
@@ -139,7 +141,7 @@ class Csr(wiring.Component):
             m.d.sync += [have_address.eq(0), have_data.eq(0), bus.bvalid.eq(1),
                          bus.bresp.eq(Resp.OKAY)]
             with m.Switch(word):
-                for register in registers.REGISTERS:
+                for register in self._registers:
                     with m.Case(register.address >> 2):
                         if register.name == "irq_enable":
                             with m.If(strobe[0]):

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Job descriptors: from the beats of memory to checked fields."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden import softmax
-from golden.config import Config
+from golden.engine import EngineConfig
 from golden.memory import DESCRIPTOR_BYTES, STATUS_BYTES, Error, Opcode
 
 __all__ = ["DescriptorDecoder", "descriptor_layout"]
 
-ADDRESSES = ("q_i", "q_f", "k_i", "k_f", "v", "out", "status")
+ADDRESSES = {"hdp": ("q_i", "q_f", "k_i", "k_f", "v", "out", "status"),
+             "leopard": ("q", "k", "v", "out", "status")}
 
 # Words 0 to 12 as in golden.memory.descriptor; the rest means nothing.
 RAW = data.StructLayout({
@@ -21,22 +22,34 @@ RAW = data.StructLayout({
     "d": 8, "rho": signed(8), "shift": 16,
     "tau_head": 32,
     "mant": 16, "unused": 16,
-    **dict.fromkeys(ADDRESSES, 32),
+    **dict.fromkeys(ADDRESSES["hdp"], 32),
+})
+# The same words of golden.leopard_memory.descriptor.
+LEOPARD_RAW = data.StructLayout({
+    "opcode": 8, "causal": 1, "reserved": 3, "same_kv": 1, "reserved_too": 19,
+    "l_q": 16, "l_kv": 16,
+    "valid_q": 16, "valid_kv": 16,
+    "d": 8, "unused": 8, "shift": 16,
+    "threshold_low": 32,
+    "mant": 16, "threshold_high": signed(16),
+    "q": 32, "unused_q": 32, "k": 32, "unused_k": 32, "v": 32, "out": 32, "status": 32,
 })
 
 
-def descriptor_layout(config: Config) -> data.StructLayout:
+def descriptor_layout(config: EngineConfig) -> data.StructLayout:
     """A decoded descriptor; ``error`` is a code of ``golden.memory.Error``.
 
     With an error only ``status`` can be used, and with ``Error.BUS`` not even that. ``d8`` is
     d / 8.
     """
     length = config.length_width
+    pruning = {"threshold": signed(config.threshold_width)} if config.engine == "leopard" else {
+        "exact": 1, "dense": 1, "drop": 1, "rho": signed(8), "tau_head": 32}
     return data.StructLayout({
-        "causal": 1, "exact": 1, "dense": 1, "drop": 1, "same_kv": 1,
+        "causal": 1, "same_kv": 1,
         "l_q": length, "l_kv": length, "valid_q": length, "valid_kv": length,
-        "d8": 5, "rho": signed(8), "shift": 6, "tau_head": 32, "mant": 16,
-        **dict.fromkeys(ADDRESSES, 32),
+        "d8": 5, "shift": 6, "mant": 16, **pruning,
+        **dict.fromkeys(ADDRESSES[config.engine], 32),
         "error": 8,
     })
 
@@ -53,8 +66,8 @@ class DescriptorDecoder(wiring.Component):
 
     Parameters
     ----------
-    config : Config
-        Gives the limits that the fields are checked against.
+    config : EngineConfig
+        Gives the engine and the limits that the fields are checked against.
 
     Members
     -------
@@ -65,8 +78,9 @@ class DescriptorDecoder(wiring.Component):
         Decoded descriptors, stable while valid.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: EngineConfig):
         self._config = config
+        self._addresses = ADDRESSES[config.engine]
         super().__init__({
             "i": In(stream.Signature(data.StructLayout(
                 {"data": config.axi_data_width, "error": 1, "last": 1}))),
@@ -75,7 +89,7 @@ class DescriptorDecoder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        raw = Signal(RAW)
+        raw = Signal(LEOPARD_RAW if self._config.engine == "leopard" else RAW)
         bus_error = Signal()
         failed = Signal(len(Error))             # by error code
         error = Signal(Error)
@@ -104,9 +118,11 @@ class DescriptorDecoder(wiring.Component):
                     m.next = "GATHER"
 
         fields = self.o.p
-        for name in ("causal", "exact", "dense", "drop", "same_kv", "l_q", "l_kv", "valid_q",
-                     "valid_kv", "rho", "shift", "tau_head", "mant", *ADDRESSES):
-            m.d.comb += fields[name].eq(raw[name])      # what a trimmed field loses is checked
+        for name, _ in fields.shape():
+            if name not in ("d8", "error", "threshold"):
+                m.d.comb += fields[name].eq(raw[name])      # what a trimmed field loses is checked
+        if self._config.engine == "leopard":
+            m.d.comb += fields.threshold.eq(self._threshold(raw))
         m.d.comb += [fields.d8.eq(raw.d[3:]), fields.error.eq(error)]
         return m
 
@@ -135,15 +151,30 @@ class DescriptorDecoder(wiring.Component):
             return (length == 0) | (length > config.l_max)
 
         misaligned = raw.status[:status_low] != 0
-        for name in ADDRESSES:
+        for name in self._addresses:
             misaligned = misaligned | (raw[name][:low] != 0)
+        opcode, reserved, pruning = self._pruning(raw)
         return [
-            (Error.OPCODE, (raw.opcode != Opcode.HDP) | (raw.reserved != 0)),
+            (Error.OPCODE, (raw.opcode != opcode) | reserved),
             (Error.DIMENSION,
              (raw.d[:3] != 0) | (raw.d == 0) | (raw.d > config.d_max)),
             (Error.LENGTH, bad_length(raw.l_q) | bad_length(raw.l_kv)),
             (Error.VALID, (raw.valid_q > raw.l_q) | (raw.valid_kv > raw.l_kv)),
-            (Error.PRUNING, (raw.rho == -128) | (raw.shift < softmax.SCALE_SHIFT_MIN)
+            (Error.PRUNING, pruning | (raw.shift < softmax.SCALE_SHIFT_MIN)
              | (raw.shift > softmax.SCALE_SHIFT_MAX)),
             (Error.ALIGNMENT, misaligned),
         ]
+
+    def _pruning(self, raw):
+        """The opcode, whether a flag is set that must not, and whether what says how to prune is
+        out of range."""
+        if self._config.engine == "hdp":
+            return Opcode.HDP, raw.reserved != 0, raw.rho == -128
+        reserved = (raw.reserved != 0) | (raw.reserved_too != 0)
+        threshold = self._threshold(raw)
+        low = threshold[: self._config.threshold_width].as_signed()
+        return Opcode.LEOPARD, reserved, threshold != low
+
+    @staticmethod
+    def _threshold(raw):
+        return Cat(raw.threshold_low, raw.threshold_high).as_signed()

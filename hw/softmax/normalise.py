@@ -5,7 +5,7 @@ from amaranth.hdl import EnableInserter, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.engine import EngineConfig
 from golden.softmax import EXP_FRAC, RECIP_BITS
 
 from .multiply import SplitMultiplier
@@ -17,8 +17,9 @@ __all__ = ["NormaliseLane"]
 class NormaliseLane(wiring.Component):
     """One output word per cycle; bit for bit ``golden.softmax.normalise``.
 
-    ``latency`` enabled cycles. One or two multipliers for the background and one or two for the
-    reciprocal, depending on the widths. The word is that of ``num = acc + e0 * column_sum``.
+    ``latency`` enabled cycles. One or two multipliers for the background, if there is one, and one
+    or two for the reciprocal, depending on the widths. The word is that of
+    ``num = acc + e0 * column_sum``, or of ``acc`` without a background.
 
     ::
 
@@ -26,7 +27,9 @@ class NormaliseLane(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : EngineConfig
+        Of HDP, if there is a background.
+    background : bool
 
     Members
     -------
@@ -38,7 +41,7 @@ class NormaliseLane(wiring.Component):
         Sum of weight times V over the kept keys. With the background added it still fits
         ``accumulator_width`` bits.
     e0, column_sum : In
-        Weight of the background and the sum of V over every visible key.
+        Only with a background: its weight and the sum of V over every visible key.
     p, r, empty : In
         The reciprocal of the denominator, see :class:`Reciprocal`.
     num : Out
@@ -47,18 +50,18 @@ class NormaliseLane(wiring.Component):
         The word, with ``out_frac`` fraction bits; 0 where ``empty``.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: EngineConfig, background: bool = True):
         self._config = config
         self._background = SplitMultiplier(a_shape=signed(config.column_sum_width),
-                                           b_width=EXP_FRAC + 1)
+                                           b_width=EXP_FRAC + 1) if background else None
         self._scaled_width = config.width + config.out_frac + 3
         self._scale = SplitMultiplier(a_shape=signed(self._scaled_width), b_width=RECIP_BITS)
         super().__init__({
             "en": In(1),
             "valid": In(1),
             "acc": In(signed(config.accumulator_width)),
-            "e0": In(EXP_FRAC + 1),
-            "column_sum": In(signed(config.column_sum_width)),
+            **({"e0": In(EXP_FRAC + 1),
+                "column_sum": In(signed(config.column_sum_width))} if background else {}),
             "p": In(5),
             "r": In(RECIP_BITS + 1),
             "empty": In(1),
@@ -69,7 +72,12 @@ class NormaliseLane(wiring.Component):
 
     @property
     def latency(self) -> int:
-        return self._background.latency + self._scale.latency + 6
+        return self._before + self._scale.latency + 6
+
+    @property
+    def _before(self) -> int:
+        """Cycles of the background's product."""
+        return self._background.latency if self._background else 0
 
     @property
     def numerator_latency(self) -> int:
@@ -77,9 +85,8 @@ class NormaliseLane(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.background = self._background
         m.submodules.scale = self._scale
-        before = self._background.latency
+        before = self._before
         valid = delayed(m, self.valid, self.latency, name="valid", reset_less=False)
         empty = delayed(m, self.empty, self.latency - 1, name="empty")
 
@@ -105,12 +112,16 @@ class NormaliseLane(wiring.Component):
 
     def _numerator(self, m):
         """``acc + e0 * column_sum``, registered."""
+        num = Signal(signed(self._config.accumulator_width), reset_less=True)
+        if self._background is None:
+            m.d.sync += num.eq(self.acc)
+            return num
+        m.submodules.background = self._background
         m.d.comb += [
             self._background.a.eq(self.column_sum),
             self._background.b.eq(self.e0),
         ]
         acc = delayed(m, self.acc, self._background.latency, name="acc")[-1]
-        num = Signal(signed(self._config.accumulator_width), reset_less=True)
         m.d.sync += num.eq(acc + self._background.o)
         if self._config.tile:
             m.d.comb += self.num.eq(num)

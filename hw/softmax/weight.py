@@ -11,9 +11,24 @@ from golden.softmax import EXP_FRAC, MANT_BITS, SHIFT_STEP
 from .layouts import weight_pair_layout
 from .pieces import delayed, halved
 
-__all__ = ["PairQuantiser"]
+__all__ = ["STEPS", "PairQuantiser", "is_over", "mantissa"]
 
 STEPS = 5          # the largest weight, 2**16, takes a shift of 5 * SHIFT_STEP
+
+
+def is_over(mag, k: int):
+    """Whether the rounded magnitude does not fit after a shift by ``k`` steps."""
+    if k == 0:
+        return mag[MANT_BITS:].any()
+    low = SHIFT_STEP * k - 1
+    high = low + MANT_BITS + 1
+    return mag[high:].any() | mag[low:high].all()
+
+
+def mantissa(mag, index):
+    """``mag`` shifted by ``index`` steps, with one fraction bit left for the rounding."""
+    return Array(((mag << 1) >> (SHIFT_STEP * k))[: MANT_BITS + 1]
+                 for k in range(STEPS + 1))[index]
 
 
 class PairQuantiser(wiring.Component):
@@ -48,7 +63,7 @@ class PairQuantiser(wiring.Component):
         # 2**MANT_BITS where the bits that stay and the first that goes are all ones.
         for k in range(STEPS):
             flag = Signal(name=f"over_{k}", reset_less=True)
-            m.d.sync += flag.eq(self._is_over(mags[0][0], k) | self._is_over(mags[1][0], k))
+            m.d.sync += flag.eq(is_over(mags[0][0], k) | is_over(mags[1][0], k))
             over.append(flag)
 
         # The flags are a thermometer: their number is the first shift that fits.
@@ -58,18 +73,8 @@ class PairQuantiser(wiring.Component):
                 m.d.comb += index.eq(k + 1)
         m.d.sync += self.o.shift.eq(index)
         for n in range(2):
-            mag = mags[n][1] << 1                          # one fraction bit, for the rounding
-            shifted = Array((mag >> (SHIFT_STEP * k))[:MANT_BITS + 1] for k in range(STEPS + 1))
             picked = Signal(MANT_BITS + 1, name=f"picked_{n}")
-            m.d.comb += picked.eq(shifted[index])
+            m.d.comb += picked.eq(mantissa(mags[n][1], index))
             m.d.sync += self.o.mant[n].mag.eq(halved(picked))
             m.d.sync += self.o.mant[n].sign.eq(signs[n][2] & picked.any())
         return m
-
-    @staticmethod
-    def _is_over(mag, k: int):
-        if k == 0:
-            return mag[MANT_BITS:].any()
-        low = SHIFT_STEP * k - 1
-        high = low + MANT_BITS + 1
-        return mag[high:].any() | mag[low:high].all()

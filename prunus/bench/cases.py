@@ -16,7 +16,8 @@ from golden.softmax import encode_scale
 from ..errors import InputError
 from ..npz import DEFAULT_RHO, Options, load_jobs
 
-__all__ = ["KEPT", "LENGTHS", "Case", "Suite", "dense", "suite"]
+__all__ = ["EXAMPLES", "KEPT", "LENGTHS", "Case", "Suite", "choose", "data_files", "dense",
+           "suite"]
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 KEPT = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
@@ -168,7 +169,7 @@ def _long(config: Config, d: int) -> dict[str, Callable[[], Case] | str]:
 
 
 # -- real heads -----------------------------------------------------------------------------------
-def _files(data: Sequence[Path]) -> list[Path]:
+def data_files(data: Sequence[Path]) -> list[Path]:
     """The .npz files that --data names."""
     files: list[Path] = []
     for path in data:
@@ -193,7 +194,7 @@ def _real(name: str, path: Path, config: Config, quick: bool) -> Case:
 
 
 # -- all together ---------------------------------------------------------------------------------
-def _chosen(names: Sequence[str], wanted: str | None) -> list[str]:
+def choose(names: Sequence[str], wanted: str | None) -> list[str]:
     """Names that one of the comma-separated patterns occurs in, all without a filter."""
     if wanted is None:
         return list(names)
@@ -225,11 +226,11 @@ def suite(config: Config, *, data: Sequence[Path] = (), quick: bool = False,
         When a file of ``data`` does not fit or cannot be read, or no case is wanted.
     """
     real = {f"example/{path.stem}": path for path in sorted(EXAMPLES.glob("*.npz"))}
-    given = {f"data/{path.stem}": path for path in _files(data)}
+    given = {f"data/{path.stem}": path for path in data_files(data)}
     made = _made(config, quick)
     cases: list[Case] = []
     left_out: list[tuple[str, str]] = []
-    for name in _chosen([*real, *given, *made], wanted):
+    for name in choose([*real, *given, *made], wanted):
         if name.startswith("longest/") and wanted is None:
             left_out.append((name, "takes hours: name it to run it"))
         elif name in given:

@@ -9,19 +9,21 @@ from typing import Annotated
 
 import typer
 
-from golden.config import Config, load_config
+from golden.config import load_config
+from golden.engine import EngineConfig
+from golden.leopard_config import LeopardConfig
 
 from ..errors import InputError
 from ..files import check_output, make_directory, write_files
 from ..report import heads_progress, print_json, print_table
-from . import plot, report
+from . import leopard, plot, report
 from .cases import suite
 from .measure import measure
 
 __all__ = ["bench"]
 
 
-def _command(config: Config, data: Sequence[Path], quick: bool, wanted: str | None) -> str:
+def _command(config: EngineConfig, data: Sequence[Path], quick: bool, wanted: str | None) -> str:
     """The command as somebody else would give it: of paths only their names."""
     words = ["prunus", "bench", "--config", config.name]
     words += [word for path in data for word in ("--data", path.resolve().name)]
@@ -69,11 +71,14 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure cycles, pruned and dense, of the RTL on real and made heads."""
-    chosen, data = load_config(config, engine="hdp"), data or []
+    chosen, data = load_config(config), data or []
     for path in data:
         if not path.exists():
             raise InputError(f"data {str(path)!r} must be .npz files or directories of them, and "
                              "does not exist")
+    if isinstance(chosen, LeopardConfig):
+        _bench_leopard(chosen, data, cases, quick, directory, as_json)
+        return
     work = suite(chosen, data=data, quick=quick, wanted=cases)
     targets = _targets(directory) if directory is not None else {}
     with heads_progress() as progress:
@@ -89,6 +94,33 @@ def bench(
                 [[column.text(row) for column in table] for row in rows],
                 brief=[column.title for column in report.brief()])
     for line in report.summary(result):
+        typer.echo(line)
+    for name in targets:
+        typer.echo(directory / name)
+
+
+def _bench_leopard(config: LeopardConfig, data: Sequence[Path], wanted: str | None, quick: bool,
+                   directory: Path | None, as_json: bool) -> None:
+    found = leopard.cases(config, data=data, quick=quick, wanted=wanted)
+    targets = {}
+    if directory is not None:
+        make_directory(directory)
+        targets = {name: check_output(directory / name) for name in ("bench.json", "bench.md")}
+    with heads_progress() as progress:
+        rows, simulation = leopard.measure(found, config, quick, progress)
+    result = leopard.document(rows, simulation, config, _command(config, data, quick, wanted))
+    texts = {"bench.json": json.dumps(result, indent=1) + "\n",
+             "bench.md": leopard.markdown(result, config)}
+    write_files({path: lambda file, name=name: file.write(texts[name].encode())
+                 for name, path in targets.items()})
+    if as_json:
+        print_json(result)
+        return
+    table = leopard.columns(config)
+    print_table([column.title for column in table],
+                [[column.text(row) for column in table] for row in rows],
+                brief=[column.title for column in leopard.brief()])
+    for line in leopard.summary(result):
         typer.echo(line)
     for name in targets:
         typer.echo(directory / name)

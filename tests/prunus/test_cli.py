@@ -140,8 +140,6 @@ def test_a_configuration_of_ones_own(capfd, tmp_path):
        f"{option[0]} is an option of engine hdp, and config leopard_ae is of engine leopard")
       for option in (["--rho", "0.1"], ["--tau-head", "0"], ["--pruned", "zero"], ["--exact"],
                      ["--dense"])),
-    (["--config", "leopard_ae", "--backend", "verilator"], "--backend verilator is an option of "
-     "engine hdp, and config leopard_ae is of engine leopard"),
     (["--config", "leopard_ae", "--threshold", "nan"], "threshold must be a real number, not nan"),
     (["--config", "leopard_ae", "--threshold", "low"], "Invalid value for '--threshold'"),
     (["--config", "leopard_base", "--threshold", "0"],
@@ -268,9 +266,6 @@ def test_verilog_refuses(capfd, tmp_path):
     assert (code, "cannot be made: File exists" in err) == (2, True)
     code, _, err = prunus(capfd, "verilog", "hdp_huge", "-o", tmp_path)
     assert (code, "not 'hdp_huge'" in err) == (2, True)
-    code, _, err = prunus(capfd, "verilog", "leopard_ae", "-o", tmp_path)
-    assert (code, err) == (2, "error: config must be one of engine hdp here, and 'leopard_ae' is "
-                              "of engine leopard\n")
     assert os.listdir(tmp_path) == ["file"]
 
 

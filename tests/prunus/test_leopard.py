@@ -17,8 +17,9 @@ from tests.prunus.test_cli import EXAMPLE, prunus, run
 from tests.prunus.test_npz import arrays
 
 AE, TINY, BASE = (load_config(f"leopard_{name}") for name in ("ae", "tiny", "base"))
-KEYS = ["backend", "config", "heads", "cycles", "bound_cycles", "baseline_cycles", "survivors",
-        "keys", "digits_total", "digits_full"]
+KEYS = ["backend", "config", "heads", "cycles", "bound_cycles", "utilisation", "baseline_cycles",
+        "survivors", "keys", "digits_total", "digits_wasted", "digits_full", "read_bytes",
+        "write_bytes", "build_s", "sim_s"]
 
 
 def load(tmp_path, config=AE, threshold=None, **fields):
@@ -48,9 +49,13 @@ def test_run_equals_the_specification(capfd, tmp_path, threshold):
     assert list(summary) == KEYS
     assert summary == {
         "backend": "golden", "config": "leopard_ae", "heads": 12, "cycles": None,
-        "bound_cycles": leopard.bound_cycles(results, AE), "baseline_cycles": 12 * 24 * 24,
-        "survivors": survivors, "keys": 12 * 24 * 24, "digits_total": digits,
-        "digits_full": 6 * 12 * 24 * 24}
+        "bound_cycles": leopard.bound_cycles(results, AE), "utilisation": None,
+        "baseline_cycles": 12 * 24 * 24,
+        "survivors": survivors, "keys": 12 * 24 * 24, "digits_total": digits, "digits_wasted": 0,
+        "digits_full": 6 * 12 * 24 * 24,
+        # Rows of q and v take 4 beats of 8 codes, those of k 6 words, of the output 8 beats.
+        "read_bytes": 12 * (64 + 24 * (4 + 6 + 4) * 16),
+        "write_bytes": 12 * (64 + 24 * 8 * 16), "build_s": None, "sim_s": None}
 
 
 def test_more_is_pruned_above_a_higher_threshold(capfd, tmp_path):
@@ -61,6 +66,20 @@ def test_more_is_pruned_above_a_higher_threshold(capfd, tmp_path):
         assert values == sorted(values, reverse=True) and len(set(values)) == 4
     assert figures[0]["survivors"] == figures[0]["keys"]
     assert figures[-1]["survivors"] == 0
+
+
+def test_the_rtl_gives_the_same(capfd, tmp_path):
+    """Through memory and buses, as ``--backend verilator`` does it."""
+    options = ("--config", "leopard_tiny", "--threshold", 1.3)
+    plain, expected = run(capfd, tmp_path, *options)
+    summary, got = run(capfd, tmp_path, *options, "--backend", "verilator")
+    assert set(got) == {*expected, "cycles"}
+    for name, array in expected.items():
+        assert_array_equal(got[name], array)
+    same = set(KEYS) - {"backend", "cycles", "utilisation", "build_s", "sim_s"}
+    assert {name: summary[name] for name in same} == {name: plain[name] for name in same}
+    assert summary["cycles"] == got["cycles"] > summary["bound_cycles"]
+    assert summary["utilisation"] == summary["bound_cycles"] / summary["cycles"]
 
 
 def test_trace(capfd, tmp_path):
@@ -112,7 +131,8 @@ def test_plain_lines_in_a_pipe(capfd, tmp_path):
     # Every key is dropped at its first digit, six at a time.
     assert out.splitlines() == [
         "backend: golden, leopard_ae", "heads: 12", "survivors: 0 of 6912 (0.0%)",
-        "digits: 6912 of 41472 (16.7%)", "bound: 1152 cycles", "baseline: 6912 cycles"]
+        "digits: 6912 of 41472 (16.7%)", "bound: 1152 cycles", "baseline: 6912 cycles",
+        "read: 65280 bytes", "written: 37632 bytes"]
 
 
 def test_a_threshold_for_each_head(tmp_path):

@@ -12,7 +12,7 @@ from sim.compare import MismatchError
 from sim.matrix import Outcome, choose, main
 from sim.simulate import SimulationError
 
-CONFIGS = matrix.matrix()
+CONFIGS = [*matrix.matrix(), *matrix.LEOPARD]
 NAMES = [config.name for config in CONFIGS]
 # Small ones, unlike each other and the presets.
 SAMPLE = ("w8_d128_m8_c1", "w12_d32_m8_c2_tiles", "w8_d32_m8_c1_recompute")
@@ -24,7 +24,7 @@ def outcome(config, failure=""):
 
 
 # The others come after all combinations.
-PRODUCT = CONFIGS[: -len(matrix.OTHERS)]
+PRODUCT = matrix.matrix()[: -len(matrix.OTHERS)]
 
 
 def test_every_combination_once():
@@ -126,5 +126,5 @@ def test_list(capsys):
 
 def test_a_filter_that_fits_nothing(capsys):
     with pytest.raises(SystemExit, match="2"):
-        main(["--only", "w16"])
+        main(["--only", "w17"])
     assert "--only must occur in one of w8_d32_m8" in capsys.readouterr().err

@@ -36,7 +36,7 @@ class Bench(wiring.Component):
             "row": In(stream.Signature(row_layout(config, TAG))),
             "query": In(stream.Signature(query_layout(config))),
             "o": Out(stream.Signature(survivor_layout(config, TAG))),
-            "words": Out(range(config.dpus + 1)),
+            "words": Out(data.ArrayLayout(range(config.dpus + 1), 2)),
         })
 
     def elaborate(self, platform):
@@ -68,6 +68,7 @@ class Run:
         self.stall_in, self.stall_out = stall_in, stall_out
         self.rows = [row for head in heads for row in head]
         self.got, self.ends, self.words = [], [], []
+        self.by_parity = [0, 0]
         self.written = 0                                    # heads
         self.dut = Bench(config=config)
         simulate(self.dut, self._keys, self._rows, self._queries, self._sink,
@@ -112,11 +113,13 @@ class Run:
     async def _count(self, ctx):
         while True:
             _, _, words = await ctx.tick().sample(self.dut.words)
-            self.words.append(words)
+            self.words.append(words[0] + words[1])
+            self.by_parity[0] += words[0]
+            self.by_parity[1] += words[1]
 
     def check(self):
         """Bit for bit: who survives, with which score, in which order, and what it took."""
-        at, words = 0, 0
+        at, words = 0, [0, 0]
         for row in self.rows:
             survivors, digits = row.decided(self.config)
             got = [(item.key, item.score) for item in self.got[at : at + len(survivors)]]
@@ -130,10 +133,10 @@ class Run:
                 1, len(survivors), digits.sum(), row.tag)
             assert not any(item.end for item in self.got[at - len(survivors) : at])
             at += 1
-            words += row.slots(self.config)[0]
+            words[row.tag % 2] += row.slots(self.config)[0]
         assert at == len(self.got)
         # An unread digit is an unread word: none was read in vain.
-        assert sum(self.words) == words
+        assert self.by_parity == words
         return self
 
     def steady(self, first: int, last: int) -> tuple[int, list[Row]]:

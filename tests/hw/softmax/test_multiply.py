@@ -10,7 +10,8 @@ from hw.softmax.multiply import SplitMultiplier
 from tests.hw.softmax.bench import run_pipeline
 
 SHAPES = [(unsigned(5), 3), (unsigned(17), 17), (unsigned(18), 16), (unsigned(31), 16),
-          (unsigned(34), 17), (signed(2), 4), (signed(18), 17), (signed(19), 17), (signed(35), 17)]
+          (unsigned(34), 17), (signed(2), 4), (signed(18), 17), (signed(19), 17), (signed(35), 17),
+          (unsigned(35), 16), (unsigned(51), 11), (signed(36), 16), (signed(52), 11)]
 
 
 @pytest.mark.parametrize(("shape", "b_width"), SHAPES, ids=lambda x: repr(x))
@@ -24,13 +25,13 @@ def test_exact(shape, b_width):
     dut = SplitMultiplier(a_shape=shape, b_width=b_width)
     o = run_pipeline(dut, lambda ctx: ctx.get(dut.o), a=a, b=b)
     np.testing.assert_array_equal(o, a * b)
-    assert dut.latency == (1 if shape.width - shape.signed <= 17 else 2)
+    assert dut.latency == -(-(shape.width - shape.signed) // 17)
 
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 @pytest.mark.parametrize(("shape", "b_width", "text"), [
-    (unsigned(35), 16, "a_shape must have 1 to 34 bits without the sign, not unsigned(35)"),
-    (signed(1), 16, "a_shape must have 1 to 34 bits without the sign, not signed(1)"),
+    (unsigned(52), 16, "a_shape must have 1 to 51 bits without the sign, not unsigned(52)"),
+    (signed(1), 16, "a_shape must have 1 to 51 bits without the sign, not signed(1)"),
     (signed(9), 18, "b_width must be 1 to 17, not 18"),
 ])
 def test_bad_widths(shape, b_width, text):

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights times values, summed over the survivors of a row."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, fifo, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.leopard_config import LeopardConfig
+from golden.softmax import EXP_FRAC, MANT_BITS, SHIFT_STEP
+from hw.leopard.buffers import CodeBuffer
+from hw.leopard.layouts import chunk_count, values_layout, weight_layout
+from hw.softmax.pieces import delayed
+from hw.softmax.weight import STEPS
+
+__all__ = ["VALUES", "ValueUnit"]
+
+VALUES = 8      # chunks of rows that are under way or wait for the normaliser
+
+
+class ValueUnit(wiring.Component):
+    """A survivor per cycle, or one in as many cycles as its d has chunks of ``taps`` dimensions.
+
+    A chunk of a row is at ``o`` ``latency`` cycles after its last weight was taken. The last
+    weight of a row waits while ``VALUES`` chunks are under way or not taken; until then the
+    rows that follow each other leave no gap::
+
+        i -> address -> V -> * mag -> << shift -> + accumulators -> FIFO -> o
+
+    With one chunk the accumulators are registers, with more distributed RAM.
+
+    Parameters
+    ----------
+    config : LeopardConfig
+
+    Members
+    -------
+    i : In(stream of weight_layout)
+    d8, bank : In
+        Of the head of ``i``: d / 8, and where its values are.
+    en, row_bank, row, chunk : Out
+        A chunk of a row of V is asked for; ``data`` is to be there two cycles later.
+    data : In(taps codes)
+    o : Out(stream of values_layout)
+        The chunks of a row, then those of the next one.
+    """
+
+    def __init__(self, *, config: LeopardConfig):
+        self._config = config
+        super().__init__({
+            "i": In(stream.Signature(weight_layout(config))),
+            "d8": In(range(config.d_max // 8 + 1)),
+            "bank": In(1),
+            "en": Out(1),
+            "row_bank": Out(1),
+            "row": Out(range(config.l_max)),
+            "chunk": Out(range(max(2, config.chunks))),
+            "data": In(data.ArrayLayout(signed(config.width), config.taps)),
+            "o": Out(stream.Signature(values_layout(config))),
+        })
+
+    @property
+    def latency(self) -> int:
+        return CodeBuffer.latency + 4
+
+    def elaborate(self, platform):
+        m = Module()
+        config, weight = self._config, self.i.payload
+        step, last, left = Signal(), Signal(), Signal(range(VALUES + 1), init=VALUES)
+        m.d.comb += [
+            step.eq(self.i.valid & (~weight.last | (left != 0))),
+            last.eq(self.chunk == chunk_count(config, self.d8) - 1),
+            self.i.ready.eq(step & last),
+            self.en.eq(step & ~weight.none), self.row_bank.eq(self.bank), self.row.eq(weight.key),
+        ]
+        m.d.sync += left.eq(left - (step & weight.last) + (self.o.valid & self.o.ready))
+        with m.If(step):
+            m.d.sync += self.chunk.eq(Mux(last, 0, self.chunk + 1))
+
+        op = Signal(data.StructLayout({
+            "valid": 1, "first": 1, "last": 1, "chunk": self.chunk.shape(),
+            "mag": MANT_BITS, "shift": weight.shift.shape()}))
+        m.d.comb += [op.valid.eq(step), op.chunk.eq(self.chunk),
+                     *(op[name].eq(weight[name]) for name in ("first", "last", "mag", "shift"))]
+        ops = delayed(m, op, CodeBuffer.latency + 3, name="op", reset_less=False)
+        self._accumulate(m, ops)
+        return m
+
+    def _accumulate(self, m, ops):
+        config = self._config
+        there, multiplied, now, after = ops[CodeBuffer.latency :]
+        width = EXP_FRAC + 1 + config.width             # of a weight times a code
+        products, terms = [], []
+        for n in range(config.taps):
+            product = Signal(signed(MANT_BITS + config.width), name=f"product_{n}",
+                             reset_less=True)
+            term = Signal(signed(width), name=f"term_{n}", reset_less=True)
+            m.d.sync += product.eq(there.mag * self.data[n])
+            with m.Switch(multiplied.shift):
+                for k in range(STEPS + 1):
+                    with m.Case(k):
+                        m.d.sync += term.eq(product << (SHIFT_STEP * k))
+            products.append(product)
+            terms.append(term)
+        layout = values_layout(config)
+        held, sums = Signal(layout), Signal(layout)
+        for n, term in enumerate(terms):
+            before = Signal(signed(config.accumulator_width), name=f"before_{n}")
+            m.d.comb += [before.eq(Mux(now.first, 0, held[n])), sums[n].eq(before + term)]
+        if config.chunks == 1:
+            with m.If(now.valid):
+                m.d.sync += held.eq(sums)
+            total = held
+        else:
+            m.submodules.sums = mem = memory.Memory(
+                shape=layout.size, depth=config.chunks, init=[])
+            write, read = mem.write_port(), mem.read_port(domain="comb")
+            total = Signal(layout)
+            m.d.comb += [write.en.eq(now.valid), write.addr.eq(now.chunk), write.data.eq(sums),
+                         read.addr.eq(now.chunk), held.eq(read.data)]
+            m.d.sync += total.eq(sums)
+        m.submodules.done = done = fifo.SyncFIFO(width=layout.size, depth=VALUES)
+        m.d.comb += [
+            done.w_en.eq(after.valid & after.last), done.w_data.eq(total),
+            self.o.valid.eq(done.r_rdy), self.o.payload.eq(done.r_data),
+            done.r_en.eq(self.o.ready),
+        ]

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bench of LeOPArd: real heads at thresholds that prune a given share of their scores."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from golden import leopard
+from golden.config import load_config
+from golden.leopard import LeopardJob, LeopardResult
+from golden.leopard_config import LeopardConfig
+from golden.leopard_memory import Layout
+from golden.leopard_order import balanced
+
+from ..digits import spare_bits, threshold_for
+from ..errors import InputError, RunError
+from ..leopard import load_jobs
+from ..npz import read_arrays, real_scale
+from .cases import EXAMPLES, choose, data_files
+from .report import Column
+
+__all__ = ["NOTES", "SHARES", "LeopardCase", "brief", "cases", "columns", "document", "figures",
+           "markdown", "measure", "summary"]
+
+SHARES = (0.0, 0.5, 0.75, 0.9)
+QUICK_SHARES, QUICK_HEADS = (0.75,), 2
+BASELINE = "leopard_base"
+Progress = Callable[[int, int], None]
+
+NOTES = """\
+Every figure is read from counters of the simulated RTL or follows from the specification; every
+output word and status record equals the specification's. Codes are shifted left until they fill the
+width; one threshold per file prunes the given share of its scores; keys lie in the order that
+`golden/leopard_order.py` gives them.
+
+- **cycles**: from the doorbell to the last write response, all heads once. **steady**: what a
+  second pass over the same heads adds, when loading overlaps. **bound**: sum over rows of
+  max(digits / N_QK, survivors). **bus**: beats that the busier direction of the bus needs; where
+  they are more than the bound, they are the limit.
+- **speed-up**: steady cycles of the baseline's RTL (one full-width unit, no pruning) over these.
+- **at 1, at 2...**: share of the keys that are dropped at that digit. **K read**: words of keys
+  that were read, of those that reading every digit of every key takes.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LeopardCase:
+    """Heads of one layer at one threshold.
+
+    Members
+    -------
+    name : str
+        The file's and, behind it, the share of scores that are pruned.
+    threshold : float
+        On the logits.
+    """
+
+    name: str
+    jobs: list[LeopardJob]
+    share: float
+    threshold: float
+
+
+def _heads(path: Path, config: LeopardConfig, quick: bool) -> tuple[list[LeopardJob], float]:
+    """The heads of a file, their codes as wide as they may be, and the scale of a logit."""
+    try:
+        jobs, scale = load_jobs(path, config, None), real_scale(read_arrays(path))
+    except InputError as err:
+        raise InputError(f"{path.name}: {err}") from None
+    if quick:
+        jobs = jobs[:QUICK_HEADS]
+    shift = spare_bits(jobs, config)
+    # The mantissa of the scale stays; its shift makes up for that of the codes.
+    jobs = [replace(job, q=job.q << shift, k=job.k << shift,
+                    scale=(job.scale[0], min(63, job.scale[1] + 2 * shift))) for job in jobs]
+    return balanced(jobs, config), scale / 4**shift
+
+
+def cases(config: LeopardConfig, *, data: Sequence[Path] = (), quick: bool = False,
+          wanted: str | None = None) -> list[LeopardCase]:
+    """The examples and the files of ``data``, each at every share.
+
+    Raises
+    ------
+    InputError
+        When a file of ``data`` does not fit or cannot be read, or no case is wanted.
+    """
+    shares = (0.0,) if not config.pruning else QUICK_SHARES if quick else SHARES
+    paths = {path.stem: path for path in sorted(EXAMPLES.glob("*.npz"))}
+    given = {path.stem: path for path in data_files(data)}
+    names = {f"{stem}/{share:g}": (stem, share) for stem in (paths | given) for share in shares}
+    heads: dict[str, tuple[list[LeopardJob], float]] = {}
+    found = []
+    for name in choose(list(names), wanted):
+        stem, share = names[name]
+        if stem not in heads:
+            try:
+                heads[stem] = _heads((paths | given)[stem], config, quick)
+            except InputError:
+                if stem in given:
+                    raise
+                continue            # an example that the configuration has no room for
+        jobs, scale = heads[stem]
+        t_int = threshold_for(jobs, share) if share else leopard.threshold_limits(config)[0]
+        found.append(LeopardCase(name=name, share=share, threshold=t_int * scale,
+                                 jobs=[replace(job, threshold=t_int) for job in jobs]))
+    if not found:
+        raise InputError(f"cases must be some that {config.name} can run")
+    return found
+
+
+def figures(case: LeopardCase, config: LeopardConfig, once, twice,
+            results: Sequence[LeopardResult], baseline: int | None) -> dict:
+    """The figures of a case, ready for JSON.
+
+    Parameters
+    ----------
+    once, twice : Simulation
+        Of its heads, and of its heads two times.
+    baseline : int or None
+        Steady cycles of the baseline.
+    """
+    jobs, counters = case.jobs, once.registers
+    keys, bound = sum(r.keys for r in results), leopard.bound_cycles(results, config)
+    layout = Layout(config)
+    full = sum(r.keys * layout.key_words(job.d) for job, r in zip(jobs, results, strict=True))
+    spent = np.concatenate([r.digits[(r.digits > 0) & ~r.mask] for r in results])
+    dropped = np.bincount(spent, minlength=config.digits + 1)[1:]
+    steady = twice.registers["cycles"] - counters["cycles"]
+    moved = max(counters["read_bytes"], counters["write_bytes"])
+    return {
+        "case": case.name, "heads": len(jobs), "l_q": jobs[0].l_q, "l_kv": jobs[0].l_kv,
+        "d": jobs[0].d, "pruned": case.share, "threshold": case.threshold,
+        "survive": sum(r.survivors for r in results) / keys,
+        "digits_per_key": sum(r.digits_total for r in results) / keys,
+        "dropped": [int(n) / keys for n in dropped],
+        "cycles": counters["cycles"], "steady_cycles": steady, "bound": bound,
+        "bus_bound": moved // layout.beat_bytes, "over_bound": steady / bound,
+        "baseline_bound": leopard.baseline_cycles(results), "baseline_steady_cycles": baseline,
+        "speedup": baseline / steady if baseline else None,
+        "key_words": counters["key_words"], "key_words_full": full,
+        "digits_wasted": sum(status.digits_wasted(job.d, config)
+                             for job, (_, status) in zip(jobs, once.results, strict=True)),
+        "counters": counters,
+    }
+
+
+def _simulate(tables: dict[str, Sequence[LeopardJob]], config: LeopardConfig,
+              progress: Progress | None) -> dict[str, tuple]:
+    """By name: both simulations, and what golden gives. All is compared."""
+    from sim.compare import MismatchError, check
+    from sim.simulate import SimulationError, simulate_batches
+
+    names = [name for name in tables for _ in range(2)]
+    batches = [[*jobs] * times for jobs in tables.values() for times in (1, 2)]
+    try:
+        runs = simulate_batches(batches, config, progress=progress)
+    except SimulationError as err:
+        raise RunError(re.sub(r"\bbatch (\d+)", lambda m: names[int(m[1])], str(err))) from None
+    results = []
+    for name, run, jobs in zip(names, runs, batches, strict=True):
+        try:
+            results.append(check(run, jobs, config))
+        except MismatchError as err:
+            raise RunError(f"{name}: {err}") from None
+    return {name: (*runs[2 * n : 2 * n + 2], results[2 * n]) for n, name in enumerate(tables)}
+
+
+def measure(found: Sequence[LeopardCase], config: LeopardConfig, quick: bool,
+            progress: Progress | None = None) -> tuple[list[dict], dict]:
+    """The figures of each case, and of the simulation.
+
+    Raises
+    ------
+    InputError
+        When the simulator is not installed.
+    RunError
+        When it fails, or RTL and specification differ.
+    """
+    try:
+        import sim.simulate  # noqa: F401
+    except ModuleNotFoundError as err:
+        raise InputError(f"bench needs the Python package {err.name.partition('.')[0]!r}: "
+                         f"pip install -e '.[sim]'") from None
+    runs = _simulate({case.name: case.jobs for case in found}, config, progress)
+    baselines: dict[str, int] = {}
+    if config.pruning and not quick:
+        base = load_config(BASELINE).model_copy(update={
+            name: getattr(config, name) for name in ("width", "d_max", "l_max", "taps",
+                                                     "axi_data_width")} | {"digit": config.width})
+        layers = {case.name.rpartition("/")[0]: case.jobs for case in found}
+        baselines = {name: twice.registers["cycles"] - once.registers["cycles"]
+                     for name, (once, twice, _) in _simulate(layers, base, progress).items()}
+    rows = [figures(case, config, *runs[case.name], baselines.get(case.name.rpartition("/")[0]))
+            for case in found]
+    done = [run for once, twice, _ in runs.values() for run in (once, twice)]
+    cycles, seconds = sum(run.cycles for run in done), done[0].sim_s
+    return rows, {"cycles": cycles, "sim_s": seconds, "cycles_per_s": cycles / seconds,
+                  "build_s": done[0].build_s}
+
+
+def _plain(title: str, key: str, pattern: str = ",") -> Column:
+    return Column(title, lambda row: "-" if row[key] is None else format(row[key], pattern))
+
+
+def _length(row: dict) -> str:
+    return f"{row['l_q']}" if row["l_q"] == row["l_kv"] else f"{row['l_q']} x {row['l_kv']}"
+
+
+def brief() -> list[Column]:
+    """What fits on a terminal."""
+    return [
+        _plain("case", "case", ""), _plain("heads", "heads"), Column("l", _length),
+        _plain("d", "d"), _plain("survive", "survive", ".1%"),
+        _plain("digits per key", "digits_per_key", ".2f"), _plain("cycles", "cycles"),
+        _plain("steady", "steady_cycles"), _plain("bound", "bound"),
+        _plain("steady / bound", "over_bound", ".3f"), _plain("bus", "bus_bound"),
+        _plain("speed-up", "speedup", ".2f"),
+        Column("K read", lambda row: f"{row['key_words'] / row['key_words_full']:.1%}"),
+    ]
+
+
+def columns(config: LeopardConfig) -> list[Column]:
+    """All columns."""
+    def dropped(digit: int) -> Column:
+        return Column(f"at {digit + 1}", lambda row: f"{row['dropped'][digit]:.1%}")
+
+    return [*brief()[:5], _plain("threshold", "threshold", ".2f"), *brief()[5:],
+            _plain("baseline steady", "baseline_steady_cycles"),
+            _plain("wasted", "digits_wasted"), *map(dropped, range(config.digits))]
+
+
+def document(rows: Sequence[dict], simulation: dict, config: LeopardConfig,
+             command: str) -> dict:
+    """All figures, ready for JSON."""
+    return {"command": command, "config": config.name,
+            "parameters": config.model_dump(exclude={"name"}), "simulation": simulation,
+            "cases": list(rows)}
+
+
+def summary(result: dict) -> list[str]:
+    """What was simulated."""
+    run, parameters = result["simulation"], result["parameters"]
+    return [f"{len(result['cases'])} cases on {result['config']}, {parameters['dpus']} dot-product "
+            f"units: {run['cycles']:,} cycles simulated in {run['sim_s']:.1f} s, the simulator "
+            f"built or found in {run['build_s']:.1f} s"]
+
+
+def markdown(result: dict, config: LeopardConfig) -> str:
+    """The table and what it means."""
+    table = columns(config)
+    lines = [f"# Bench of {result['config']}", "", f"    {result['command']}", "",
+             *(f"{line}\n" for line in summary(result)),
+             "| " + " | ".join(column.title for column in table) + " |",
+             "|---" * len(table) + "|"]
+    lines += ["| " + " | ".join(column.text(row) for column in table) + " |"
+              for row in result["cases"]]
+    return "\n".join([*lines, "", NOTES])

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The LeOPArd coprocessor against golden: random jobs, corners, bad jobs and recorded heads."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from golden.config import load_config
+from golden.leopard import bound_cycles, head, threshold_limits
+from golden.leopard_memory import Layout, build_image
+from golden.memory import DESCRIPTOR_BYTES, Error
+from prunus.leopard import load_jobs
+from sim.cache import ROOT
+from sim.compare import MismatchError, check
+from sim.leopard_jobs import Recipe, build, job_strategy
+from sim.simulate import Batch, simulate_batches
+from sim.soak import Chunk, run_chunk
+
+TINY, AE = load_config("leopard_tiny"), load_config("leopard_ae")
+LOW, HIGH = threshold_limits(TINY)
+PLANES = {"q": 6, "k": 8, "v": 10}                              # words of their addresses
+FLAGS, LENGTHS, VALIDS, FORMAT, LOWER, UPPER, OUT, STATUS = 0, 1, 2, 3, 4, 5, 11, 12
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3, 0.85])
+def test_random_jobs(stall):
+    run_chunk(Chunk(24 if stall > 0.5 else 96, int(10 * stall), stall), TINY)
+
+
+@settings(max_examples=4, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large,
+                                                 HealthCheck.large_base_example])
+@given(recipes=st.lists(job_strategy(TINY, l_max=12), min_size=20, max_size=40),
+       per_doorbell=st.integers(1, 40), stall=st.sampled_from([0.0, 0.2, 0.6]))
+def test_drawn_jobs(recipes, per_doorbell, stall):
+    jobs = [build(recipe, TINY) for recipe in recipes]
+    batches = [jobs[n : n + per_doorbell] for n in range(0, len(jobs), per_doorbell)]
+    for batch, simulation in zip(batches, simulate_batches(batches, TINY, stall=stall, seed=1),
+                                 strict=True):
+        check(simulation, batch, TINY)
+
+
+def _job(seed, l_q=5, l_kv=9, **choices):
+    return build(Recipe(l_q=l_q, l_kv=l_kv, **{
+        "valid_q": l_q - 1, "valid_kv": l_kv, "d": 16, "patterns": ("uniform",) * 3,
+        "seed": seed, **choices}), TINY)
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+def test_corners(stall):
+    """Everything pruned and nothing, at the score of a key and around it, rows that see nothing."""
+    base = _job(1, l_q=13, l_kv=17, valid_q=13)
+    score = int(base.q[4] @ base.k[11])
+    jobs = [replace(base, threshold=t) for t in (LOW, HIGH, score - 1, score, score + 1)]
+    jobs += [_job(2, l_q=20, l_kv=9, causal=True, valid_q=20),     # the first eleven see nothing
+             _job(3, l_q=3, l_kv=30, causal=True, valid_kv=25),
+             _job(4, valid_q=0), _job(5, valid_kv=0), _job(6, l_q=32, l_kv=32, d=32, valid_q=32),
+             _job(7, l_q=32, l_kv=1, d=8)]
+    simulation, = simulate_batches([jobs], TINY, stall=stall)
+    results = check(simulation, jobs, TINY)
+    survivors = [result.survivors for result in results]
+    assert survivors[0] == 13 * 17 > survivors[2] >= survivors[3] > survivors[4]
+    assert survivors[1] == 0
+    assert results[3].mask[4, 11] and not results[4].mask[4, 11]
+    assert not results[5].mask[:11].any()
+
+
+def test_shared_keys_are_read_once():
+    """The heads of a group of queries, also behind one that needs none of its keys."""
+    first = _job(1, l_q=8, l_kv=20)
+    jobs = [first, replace(first, q=-first.q, same_kv=True), replace(first, same_kv=True),
+            _job(2, l_q=8, l_kv=20, valid_q=0)]
+    jobs.append(replace(jobs[3], valid_q=8, same_kv=True))
+    simulation, = simulate_batches([jobs], TINY)
+    check(simulation, jobs, TINY)
+    layout = Layout(TINY)
+    shared = 20 * (layout.row_bytes("k", 16) + layout.row_bytes("v", 16))
+    read = [status.read_bytes for _, status in simulation.results]
+    assert read[0] - shared == read[1] == read[2] == 64 + 7 * layout.row_bytes("q", 16)
+    assert (read[3], read[4]) == (64, 64 + 8 * layout.row_bytes("q", 16) + shared)
+
+
+# -- jobs that must fail, each followed by one that must not --------------------------------------
+def _word(image, job, word):
+    """A view of a word of a job's descriptor."""
+    at = image.table + job * DESCRIPTOR_BYTES + 4 * word
+    return np.frombuffer(image.data, "<u4", 1, at)
+
+
+def _bad_words():
+    """``(error, word, bits to clear, bits to set)``, the first error wins."""
+    width = TINY.threshold_width
+    yield from ((Error.OPCODE, FLAGS, 0xFF, opcode) for opcode in (0, 1, 0x82, 0xFF))
+    yield from ((Error.OPCODE, FLAGS, 0, 1 << bit) for bit in (9, 10, 11, 13, 31))
+    yield from ((Error.DIMENSION, FORMAT, 0xFF, d) for d in (0, 4, 17, TINY.d_max + 8, 0xF8))
+    yield from ((Error.LENGTH, LENGTHS, 0xFFFF, l_q) for l_q in (0, TINY.l_max + 1, 0xFFFF))
+    yield from ((Error.LENGTH, LENGTHS, 0xFFFF0000, l_kv << 16) for l_kv in (0, TINY.l_max + 1))
+    yield from ((Error.VALID, VALIDS, 0xFFFF, 6), (Error.VALID, VALIDS, 0xFFFF0000, 10 << 16))
+    yield from ((Error.PRUNING, FORMAT, 0xFFFF0000, shift << 16) for shift in (0, 11, 64, 0x10C))
+    # T_int one above its register and one below it, and far away.
+    yield Error.PRUNING, LOWER, 0xFFFFFFFF, HIGH + 1
+    yield Error.PRUNING, LOWER, 0xFFFFFFFF, LOW - 1 & 0xFFFFFFFF
+    yield Error.PRUNING, UPPER, 0xFFFF0000, 0x4000 << 16
+    assert HIGH + 1 == 1 << width - 1
+    for word in (*PLANES.values(), OUT, STATUS):
+        yield Error.ALIGNMENT, word, 0, 4
+    yield Error.ALIGNMENT, PLANES["k"], 0, 1
+
+
+def _unreachable(case):
+    return case[0] is Error.ALIGNMENT and case[1] == STATUS
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+def test_bad_descriptors(stall):
+    cases = [case for case in _bad_words() if not _unreachable(case)]
+    jobs = [_job(seed, threshold="zero") for seed in range(2 * len(cases))]
+    image = build_image(jobs, TINY)
+    errors = {}
+    for n, (error, word, clear, bits) in enumerate(cases):
+        if word == LOWER:
+            _word(image, 2 * n, UPPER)[:] |= np.uint32((0xFFFF if bits >> 31 else 0) << 16)
+        field = _word(image, 2 * n, word)
+        field[:] = (field & np.uint32(~clear & 0xFFFFFFFF)) | np.uint32(bits)
+        errors[2 * n] = error
+    simulation, = simulate_batches([Batch(jobs, image=image)], TINY, stall=stall)
+    check(simulation, jobs, TINY, errors)
+
+
+def test_the_ends_of_the_threshold_are_taken():
+    """Bits of the descriptor that mean nothing may be anything."""
+    jobs = [replace(_job(seed), threshold=t) for seed, t in enumerate((LOW, HIGH, -1, 0))]
+    image = build_image(jobs, TINY)
+    for n in range(len(jobs)):
+        for word in (7, 9, 13, 14, 15):
+            _word(image, n, word)[:] = 0xDEADBEEF
+        _word(image, n, FORMAT)[:] |= np.uint32(0xFF00)
+    simulation, = simulate_batches([Batch(jobs, image=image)], TINY)
+    check(simulation, jobs, TINY)
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+def test_bus_errors(stall):
+    """The first, a middle and the last beat of every plane."""
+    layout, jobs, ranges, errors = Layout(TINY), [], [], {}
+    cases = [(plane, where) for plane in PLANES for where in (0, 0.5, 1)]
+    for n in range(len(cases)):
+        jobs += [_job(2 * n), _job(2 * n + 1)]
+    image = build_image(jobs, TINY)
+    for n, (plane, where) in enumerate(cases):
+        job = jobs[2 * n]
+        rows = job.valid_q if plane == "q" else job.valid_kv
+        beats = rows * layout.row_beats(plane, job.d)
+        at = int(_word(image, 2 * n, PLANES[plane])[0]) + int(where * (beats - 1)) * 8
+        ranges.append((at, at + 8))
+        errors[2 * n] = Error.BUS
+    simulation, = simulate_batches([Batch(jobs, image=image, read_errors=ranges)], TINY,
+                                   stall=stall)
+    check(simulation, jobs, TINY, errors)
+
+
+def test_a_wrong_counter_or_record_is_noticed():
+    jobs = [_job(1), _job(2)]
+    simulation, = simulate_batches([jobs], TINY)
+    check(simulation, jobs, TINY)
+    for name in ("digits", "survivors", "key_words", "value_words", "read_bytes"):
+        registers = {**simulation.registers, name: simulation.registers[name] + 1}
+        with pytest.raises(MismatchError, match=name):
+            check(replace(simulation, registers=registers), jobs, TINY)
+    out, status = simulation.results[1]
+    for name in ("survivors", "digits_total", "key_words", "write_bytes"):
+        wrong = replace(status, **{name: getattr(status, name) + 1})
+        with pytest.raises(MismatchError, match=f"job 1 .*threshold.*: status {name} must be"):
+            check(replace(simulation, results=[simulation.results[0], (out, wrong)]), jobs, TINY)
+    with pytest.raises(MismatchError, match=r"job 1 .*: out\[0, 0\] must be"):
+        check(replace(simulation, results=[simulation.results[0], (out + 1, status)]), jobs, TINY)
+
+
+# -- real heads -----------------------------------------------------------------------------------
+@pytest.mark.parametrize("name, threshold, stall", [
+    ("minilm_sentence", 0.31, 0.0), ("minilm_sentence", 1.31, 0.3), ("vit_patches", 5.49, 0.0),
+    ("vit_patches", -np.inf, 0.0)])
+def test_examples(name, threshold, stall):
+    """The whole tile; between heads of l = 50 little time is lost."""
+    jobs = load_jobs(ROOT / "examples" / f"{name}.npz", AE, threshold)
+    simulation, = simulate_batches([jobs], AE, stall=stall)
+    results = check(simulation, jobs, AE)
+    if not stall:
+        assert simulation.registers["cycles"] < 2 * bound_cycles(results, AE)
+        assert 0 < sum(result.survivors for result in results) <= sum(r.keys for r in results)
+
+
+def test_steady_state():
+    """Cycles of many equal heads less those of half as many: nothing between them counts twice."""
+    jobs = [build(Recipe(l_q=32, l_kv=32, valid_q=32, valid_kv=32, d=32, share=share, seed=seed),
+                  TINY) for seed, share in enumerate([0.5, 0.75, 0.9, 0.75] * 3)]
+    few, many = simulate_batches([jobs[:4], jobs], TINY)
+    cycles = many.registers["cycles"] - few.registers["cycles"]
+    check(few, jobs[:4], TINY)
+    results = check(many, jobs, TINY)
+    assert cycles <= 1.10 * bound_cycles(results[4:], TINY)
+    assert [head(job, TINY).digits_total for job in jobs[:2]] == [
+        result.digits_total for result in results[:2]]
