@@ -21,12 +21,14 @@ def fits_signed(value, bits):
 
 
 def test_presets():
-    assert preset_names("hdp") == ["hdp_edge", "hdp_quad", "hdp_server", "hdp_small", "hdp_tiny",
-                                   "hdp_w12"]
+    assert preset_names("hdp") == ["hdp_edge", "hdp_long", "hdp_quad", "hdp_server", "hdp_small",
+                                   "hdp_tiles", "hdp_tiny", "hdp_w12"]
     assert preset_names("leopard") == ["leopard_ae", "leopard_base", "leopard_hp", "leopard_tiny"]
     assert preset_names() == preset_names("hdp") + preset_names("leopard")
     assert [config.name for config in PRESETS + LEOPARD] == preset_names()
-    edge, quad = PRESETS[:2]
+    edge, long, quad = PRESETS[:3]
+    assert (long.l_max, long.tile, long.held_rows, long.blocks) == (4096, 128, 128, 64)
+    assert edge.held_rows == edge.l_max
     assert (edge.width, edge.frac, edge.taps, edge.d_max, edge.l_max) == (8, 4, 8, 64, 512)
     assert (quad.cores, quad.multipliers, quad.all_multipliers) == (4, 32, 128)
 
@@ -83,11 +85,11 @@ def test_widths_hold_the_extremes(config):
     assert fits_signed(int_score, config.int_score_width)
     assert fits_signed(score, config.score_width)
     assert 4 * int_score < 1 << config.theta_width
-    assert 4 * int_score * config.blocks**2 < 1 << config.theta_head_width
+    assert 4 * int_score * (config.l_max // 2) ** 2 < 1 << config.theta_head_width
     assert config.l_max < 1 << config.length_width
     assert config.blocks - 1 < 1 << config.block_width
     assert config.l_max << EXP_FRAC < 1 << config.denominator_width
-    assert fits_signed(-config.l_max * code, config.column_sum_width)
+    assert fits_signed(-config.held_rows * code, config.column_sum_width)
     # Weights lie in -2**EXP_FRAC..2**EXP_FRAC, and the background adds as much once more.
     assert fits_signed(-(config.l_max * code << EXP_FRAC), config.accumulator_width)
     assert config.width + config.out_frac + 1 <= config.out_width
@@ -105,6 +107,10 @@ def test_a_file_gives_its_name(tmp_path):
     ("multipliers = 7", "multipliers: Input should be 8, 16, 32, 64, 128 or 256, not 7"),
     ("d_max = 60", "d_max: Input should be a multiple of 8, not 60"),
     ("l_max = 2048", "l_max must be at most 1024 without tile, not 2048"),
+    ("l_max = 8192\ntile = 128", "l_max: Input should be less than or equal to 4096, not 8192"),
+    ("l_max = 64\ntile = 64", "tile must be below l_max 64, not 64"),
+    ("tile = 48", "tile: Input should be 8, 16, 32, 64, 128, 256, 512 or 1024, not 48"),
+    ('engine = "leopard"\ntile = 64', "tile: Input should be None, not 64"),
     ("widht = 8", "widht: Extra inputs are not permitted, not 8"),
     ('d_max = "64"', "d_max: Input should be a valid integer, not '64'"),
     ("width = 8\nfrac = 8", "frac must leave an integer part of 1 to 8 bits of width 8, not 8"),
@@ -132,9 +138,7 @@ def test_bad_files_say_what_is_wrong(tmp_path, text, message):
 
 def test_unknown_and_unreadable(tmp_path):
     with pytest.raises(ConfigError, match=re.escape(
-            "config must be a TOML file or one of hdp_edge, hdp_quad, hdp_server, hdp_small, "
-            "hdp_tiny, hdp_w12, leopard_ae, leopard_base, leopard_hp, leopard_tiny, "
-            "not 'hdp_huge'")):
+            f"config must be a TOML file or one of {', '.join(preset_names())}, not 'hdp_huge'")):
         load_config("hdp_huge")
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_config(tmp_path / "none.toml")

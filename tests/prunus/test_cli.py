@@ -113,9 +113,8 @@ def test_a_configuration_of_ones_own(capfd, tmp_path):
 
 
 @pytest.mark.parametrize(("args", "message"), [
-    (["--config", "hdp_huge"], "config must be a TOML file or one of hdp_edge, hdp_quad, "
-                               "hdp_server, hdp_small, hdp_tiny, hdp_w12, leopard_ae, "
-                               "leopard_base, leopard_hp, leopard_tiny, not 'hdp_huge'"),
+    (["--config", "hdp_huge"], f"config must be a TOML file or one of {', '.join(preset_names())}, "
+                               "not 'hdp_huge'"),
     (["--rho", "1"], "rho must lie in (-1, 1), not 1.0"),
     (["--rho", "nan"], "rho must lie in (-1, 1), not nan"),
     (["--tau-head", "-1"], "tau_head must lie in 0..4294967295, not -1"),
