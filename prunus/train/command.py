@@ -114,12 +114,12 @@ def train_thresholds(
     batch: Annotated[int, typer.Option(help="Sentences in a batch.")] = 16,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     strength: Annotated[float, typer.Option(
-        help="Weight of the regulariser at the last step; it grows from zero.")] = 10.0,
+        help="Weight of the regulariser at the last step; it grows from zero.")] = 3.0,
     start: Annotated[float, typer.Option(help="Every layer's first threshold.")] = 0.0,
     rate: Annotated[float, typer.Option(help="Learning rate of thresholds.")] = 1e-2,
     weight_rate: Annotated[float, typer.Option(help="Learning rate of weights.")] = 2e-5,
     sharpness: Annotated[float, typer.Option(help="s of the soft threshold.")] = 10.0,
-    depth: Annotated[float, typer.Option(help="c of the soft threshold.")] = 1000.0,
+    depth: Annotated[float, typer.Option(help="c of the soft threshold.")] = 20.0,
     slope: Annotated[float, typer.Option(help="k0 of the regulariser.")] = 10.0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew where a run was stopped "
                                         "before its end.")] = False,
