@@ -14,6 +14,7 @@ __all__ = ["Line", "Link", "LinkError"]
 
 TIMEOUT_S = 1.0
 RETRIES = 8
+MOST_TIMEOUTS = 8
 QUIET_S = 0.02          # how long a reply may still come after one that was damaged
 # What a reply carries, by its request.
 _TEXT = {
@@ -49,7 +50,9 @@ class Link:
     ----------
     line : Line
     timeout_s : float
-        How long to wait for a reply, the time on the line included.
+        How long to wait for a reply, the time on the line included. Once a session has begun,
+        every further try waits twice as long as the one before: requests that are sent again too
+        soon would pile up before a board that is only slow.
     retries : int
         How often to send a request again.
 
@@ -70,7 +73,9 @@ class Link:
         self._session = secrets.randbelow(256)
         self._sequence = secrets.randbelow(256)
         self.repeated = self.damaged = 0
+        self._begun = False
         self.info = self._begin()
+        self._begun = True
 
     def _begin(self) -> Info:
         reply = self._exchange(Opcode.SYNC)
@@ -112,19 +117,21 @@ class Link:
         self._sequence = (self._sequence + 1) % 256
         request = Request(opcode=opcode, session=self._session, sequence=self._sequence,
                           address=address, length=length, data=data)
-        raw = frame(request.pack())
+        raw, since, timeout_s = frame(request.pack()), self._clock(), self._timeout_s
         for attempt in range(self._retries + 1):
             self.repeated += attempt > 0
             self._line.write(raw)
-            reply = self._await(request)
+            reply = self._await(request, timeout_s)
             if reply is not None:
                 return reply
+            if self._begun:
+                timeout_s = min(2 * timeout_s, MOST_TIMEOUTS * self._timeout_s)
         raise LinkError(f"the board does not answer: {Opcode(opcode).name} was sent "
-                        f"{self._retries + 1} times, with {self._timeout_s:g} s to answer each")
+                        f"{self._retries + 1} times in {self._clock() - since:.1f} s")
 
-    def _await(self, request: Request) -> Reply | None:
+    def _await(self, request: Request, timeout_s: float) -> Reply | None:
         """The reply to ``request``, or None if none came in time."""
-        deadline = self._clock() + self._timeout_s
+        deadline = self._clock() + timeout_s
         while True:
             while not self._bodies:
                 left = deadline - self._clock()

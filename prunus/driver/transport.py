@@ -47,6 +47,9 @@ class SerialLine:
             raise InputError(f"port {port!r} cannot be opened at {baud} baud: {reason}") from None
         self._name = port
         self._port.reset_input_buffer()
+        # USB converters hold short answers back for 16 ms; Linux can tell them not to.
+        with contextlib.suppress(AttributeError, NotImplementedError, ValueError, OSError):
+            self._port.set_low_latency_mode(True)
 
     @contextlib.contextmanager
     def _reported(self):

