@@ -115,7 +115,7 @@ def test_a_configuration_of_ones_own(capfd, tmp_path):
 @pytest.mark.parametrize(("args", "message"), [
     (["--config", "hdp_huge"], "config must be a TOML file or one of hdp_edge, hdp_quad, "
                                "hdp_server, hdp_tiny, hdp_w12, leopard_ae, leopard_base, "
-                               "leopard_hp, leopard_tiny, not 'hdp_huge'"),
+                               "leopard_ecp5, leopard_hp, leopard_tiny, not 'hdp_huge'"),
     (["--rho", "1"], "rho must lie in (-1, 1), not 1.0"),
     (["--rho", "nan"], "rho must lie in (-1, 1), not nan"),
     (["--tau-head", "-1"], "tau_head must lie in 0..4294967295, not -1"),
@@ -262,10 +262,8 @@ def test_verilog_refuses(capfd, tmp_path):
     assert os.listdir(tmp_path) == ["file"]
 
 
-@pytest.mark.parametrize("command", ["bench", "area"])
-def test_commands_of_the_other_engine_only(capfd, command):
-    option = ["--config"] if command == "bench" else []
-    code, out, err = prunus(capfd, command, *option, "leopard_ae")
+def test_speed_is_that_of_the_other_engine_only(capfd):
+    code, out, err = prunus(capfd, "area", "leopard_ae", "--fmax", "all")
     assert (code, out) == (2, "")
     assert err == ("error: config must be one of engine hdp here, and 'leopard_ae' is of engine "
                    "leopard\n")
