@@ -53,7 +53,7 @@ def presets(as_json: Json = False) -> None:
     if as_json:
         report.print_json([config.model_dump() for config in configs])
         return
-    fields = list({**Config.model_fields, **LeopardConfig.model_fields})
+    fields = list(dict.fromkeys(["name", *Config.model_fields, *LeopardConfig.model_fields]))
     report.print_table(fields, [[config.model_dump().get(field, "-") for field in fields]
                                 for config in configs])
 

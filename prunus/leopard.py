@@ -14,6 +14,7 @@ from golden import leopard, leopard_memory
 from golden.leopard import LeopardJob, LeopardResult
 from golden.leopard_config import LeopardConfig
 from golden.leopard_memory import Status
+from golden.leopard_order import balanced
 
 from .errors import InputError
 from .files import write_files
@@ -123,8 +124,8 @@ def run_golden(jobs: Sequence[LeopardJob], config: LeopardConfig,
 
 def run_verilator(jobs: Sequence[LeopardJob], config: LeopardConfig,
                   progress: Progress | None = None) -> Run:
-    """The RTL on Verilator, driven over AXI."""
-    simulation = simulated(jobs, config, progress)
+    """The RTL on Verilator, driven over AXI; keys in the order that shares them out evenly."""
+    simulation = simulated(balanced(jobs, config), config, progress)
     return Run(backend="verilator", config=config, outputs=simulation.results,
                golden=_golden_results(jobs, config), cycles=simulation.registers["cycles"],
                build_s=simulation.build_s, sim_s=simulation.sim_s)

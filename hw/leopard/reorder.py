@@ -28,7 +28,7 @@ def offer_layout(config: LeopardConfig) -> data.StructLayout:
 def row_ports(config: LeopardConfig) -> dict:
     """The ports of a unit that have to do with rows and what comes out of them."""
     return {
-        "index": In(range(config.dpus)),
+        "index": In(range(max(2, config.dpus))),
         "loaded": In(range(SEQUENCE)),
         "offer": Out(offer_layout(config)),
         "take": In(1),

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from golden.config import Config
+from golden.engine import EngineConfig
 
 from ..errors import InputError, RunError
 from .netlist import CORE, MULTIPLIER, PRUNING, Mapped, block_name, hierarchy, read_mapped, separate
@@ -177,8 +177,8 @@ def _pruning(blocks: list[dict], mask: dict[str, float], plain: dict[str, float]
             "share": {key: total[key] / whole[key] if whole[key] else None for key in resources}}
 
 
-def area(config: Config, target: Ecp5 | Liberty, progress: Progress | None = None) -> dict:
-    """The size of the coprocessor of ``config``, ready for JSON.
+def area(config: EngineConfig, target: Ecp5 | Liberty, progress: Progress | None = None) -> dict:
+    """The size of the coprocessor of ``config``, ready for JSON; of HDP also what pruning takes.
 
     Raises
     ------
@@ -197,13 +197,16 @@ def area(config: Config, target: Ecp5 | Liberty, progress: Progress | None = Non
         progress("emitting Verilog")
     verilog, top = emit(config).verilog, config.name
     mapped = target.synthesise(verilog, top, separate(hierarchy(verilog), top), progress)
+    resources = (*target.resources, "memory_bits")
+    blocks = sorted(_blocks(mapped, top, target), key=lambda block: -block[target.size])
+    total = {key: sum(block[key] for block in blocks) for key in resources}
+    result = {"config": config.name, "target": target.name, "resources": list(resources),
+              "blocks": blocks, "total": total}
+    if config.engine != "hdp":
+        return result
     name = f"{top}_plain_multiplier"
     alone = target.synthesise(to_verilog(PlainMultiplier(config=config), name)[0], name, [],
                               progress)
     plain = {**target.count(alone.cells[name], alone.area[name]), "memory_bits": 0}
-    resources = (*target.resources, "memory_bits")
-    blocks = sorted(_blocks(mapped, top, target), key=lambda block: -block[target.size])
-    total = {key: sum(block[key] for block in blocks) for key in resources}
-    return {"config": config.name, "target": target.name, "resources": list(resources),
-            "blocks": blocks, "total": total, "plain_multiplier": plain,
+    return {**result, "plain_multiplier": plain,
             "pruning": _pruning(blocks, _mask(mapped, top, target), plain, resources)}

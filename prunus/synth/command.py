@@ -39,7 +39,9 @@ def _print_area(result: dict) -> None:
     print_table(["block", "count", *titles, f"share of {TITLES[main]}"],
                 [*(row(b["block"], b["instances"], b) for b in result["blocks"]),
                  row("all", "", total)], title=f"{result['config']}, {result['target']}")
-    pruning = result["pruning"]
+    pruning = result.get("pruning")
+    if pruning is None:
+        return
     print_table(["for pruning", *titles],
                 [*([name, *(_number(item[key]) for key in resources)]
                    for name, item in pruning["items"].items()),
@@ -79,11 +81,11 @@ def area(
     seed: Annotated[int, typer.Option(min=1, help="Of the placement.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Synthesise a coprocessor with Yosys: its size by block, and what pruning takes of it."""
+    """Synthesise a coprocessor with Yosys: its size by block, and of HDP what pruning takes."""
     if liberty is not None and fmax is not None:
         raise InputError("--liberty and --fmax contradict each other: only an ECP5 is placed and "
                          "routed")
-    chosen = load_config(config, engine="hdp")
+    chosen = load_config(config, engine="hdp" if fmax is not None else None)
     from . import area as sizes
 
     with status_line() as progress:

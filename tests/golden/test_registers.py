@@ -8,7 +8,7 @@ import pytest
 from golden import registers
 from golden.config import load_config, preset_names
 from golden.memory import VERSION
-from golden.registers import ADDRESS_BITS, ID, REGISTERS, constants
+from golden.registers import ADDRESS_BITS, ID, REGISTERS, constants, counter_names, register_map
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "registers.md"
 
@@ -40,10 +40,24 @@ def test_constants_describe_the_hardware(name):
 
 
 def test_the_page_lists_every_register():
+    """Those of HDP, then what is different in LeOPArd."""
     rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines()
             if line.startswith("| 0x")]
+    others = [r for r in register_map(load_config("leopard_tiny")) if r not in REGISTERS]
     assert rows == [f"| 0x{r.address:02X} | `{r.name}` | {r.access} | {r.text} |"
-                    for r in REGISTERS]
+                    for r in [*REGISTERS, *others]]
+
+
+@pytest.mark.parametrize("name", preset_names("leopard"))
+def test_constants_of_leopard(name):
+    config = load_config(name)
+    values, names = constants(config), {r.name for r in register_map(config)}
+    assert values.keys() <= names
+    assert values["units"] == config.dpus | config.taps << 16
+    assert values["format"] >> 8 & 0xFF == config.digit
+    assert (values["engine"], constants(load_config("hdp_tiny"))["engine"]) == (2, 1)
+    assert names & set(registers.EVENTS) == set(registers.EVENTS)
+    assert counter_names(config) == counter_names()[:5] + registers.EVENTS
 
 
 def test_the_page_names_the_status_bits():

@@ -268,10 +268,8 @@ def test_verilog_refuses(capfd, tmp_path):
     assert os.listdir(tmp_path) == ["file"]
 
 
-@pytest.mark.parametrize("command", ["bench", "area"])
-def test_commands_of_the_other_engine_only(capfd, command):
-    option = ["--config"] if command == "bench" else []
-    code, out, err = prunus(capfd, command, *option, "leopard_ae")
+def test_speed_is_that_of_the_other_engine_only(capfd):
+    code, out, err = prunus(capfd, "area", "leopard_ae", "--fmax", "all")
     assert (code, out) == (2, "")
     assert err == ("error: config must be one of engine hdp here, and 'leopard_ae' is of engine "
                    "leopard\n")

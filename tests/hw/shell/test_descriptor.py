@@ -4,9 +4,11 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden import memory
+from golden import leopard_memory, memory
 from golden.config import Config, load_config
 from golden.hdp import Job
+from golden.leopard import LeopardJob
+from golden.leopard_config import LeopardConfig
 from golden.memory import Error, Flag
 from hw.shell.descriptor import DescriptorDecoder, descriptor_layout
 from tests.hw.helpers import receive, send, simulate, stall_cases
@@ -205,3 +207,50 @@ def test_latency():
         assert cycles == 3
 
     simulate(dut, bench)
+
+
+LEOPARD = [load_config("leopard_tiny"),
+           LeopardConfig(name="widest", width=16, d_max=128, l_max=24, axi_data_width=512)]
+
+
+def _leopard(config, rng):
+    """The same of the other engine."""
+    d, low = 8 * rng.randint(1, config.d_max // 8), 1 << config.threshold_width - 1
+    l_q, l_kv = rng.randint(1, config.l_max), rng.randint(1, config.l_max)
+    zeros = np.zeros((max(l_q, l_kv), d), np.int64)
+    job = LeopardJob(q=zeros[:l_q], k=zeros[:l_kv], v=zeros[:l_kv],
+                     scale=(rng.randrange(1 << 16), rng.randint(12, 63)),
+                     valid_q=rng.randint(0, l_q), valid_kv=rng.randint(0, l_kv),
+                     threshold=rng.choice([-low, low - 1, -1, 0, rng.randrange(-low, low)]),
+                     causal=rng.random() < 0.5, same_kv=rng.random() < 0.5)
+    addresses = [rng.randrange(1 << 26) * 64 for _ in range(5)]
+    words = [int(w) for w in leopard_memory.descriptor(job, addresses)]
+    for word in (7, 9, 13, 14, 15):
+        words[word] = rng.getrandbits(32)
+    words[3] |= rng.getrandbits(8) << 8
+    return words, {
+        "causal": job.causal, "same_kv": job.same_kv, "l_q": l_q, "l_kv": l_kv,
+        "valid_q": job.valid_q, "valid_kv": job.valid_kv, "d8": d // 8, "shift": job.scale[1],
+        "mant": job.scale[0], "threshold": job.threshold,
+        **dict(zip(("q", "k", "v", "out", "status"), addresses, strict=True)), "error": 0}
+
+
+@pytest.mark.parametrize("config", LEOPARD, ids=lambda c: c.name)
+def test_descriptors_of_leopard(config):
+    rng = Random(config.name)
+    good = [_leopard(config, rng) for _ in range(30)]
+    beyond = 1 << config.threshold_width - 1
+    bad = []
+    for word, bits, error in ((0, 0x0001, Error.OPCODE), (0, 0x0202, Error.OPCODE),
+                              (0, 0x10002, Error.OPCODE), (4, beyond, Error.PRUNING),
+                              (4, -beyond - 1, Error.PRUNING), (4, 1 << 46, Error.PRUNING)):
+        words = list(_leopard(config, rng)[0])
+        if word:
+            words[4], words[5] = bits & 0xFFFFFFFF, words[5] & 0xFFFF | (bits >> 32 & 0xFFFF) << 16
+        else:
+            words[0] = bits
+        bad.append((words, error))
+    got = _run(config, [_beats(words, config) for words, _ in good + bad], rng)
+    assert [{name: getattr(fields, name) for name in good[0][1]}
+            for fields in got[: len(good)]] == [fields for _, fields in good]
+    assert [fields.error for fields in got[len(good) :]] == [error for _, error in bad]
