@@ -9,6 +9,7 @@ import numpy as np
 from golden.config import Config
 from golden.hdp import Job
 from golden.memory import DESCRIPTOR_BYTES, STATUS_BYTES, Image, Layout, build_image
+from golden.tiles import is_tiled
 
 __all__ = ["Table", "folded_image", "image_bytes", "plan"]
 
@@ -41,9 +42,12 @@ def folded_image(job: Job, config: Config) -> Image:
 
     A coprocessor writes rows of a head after its last fraction plane has been read (the
     scheduler's ``fetched`` follows ``fraction_loaded``), and V lies behind them. Where the output
-    is longer than these planes, it stays where it was.
+    is longer than these planes, it stays where it was; so does that of a head in tiles, whose
+    planes are read again after its first rows are written.
     """
     image = build_image([job], config)
+    if is_tiled(job, config):
+        return image
     words = np.frombuffer(bytes(image.data[image.table : image.table + DESCRIPTOR_BYTES]),
                           "<u4").copy()
     first, *_, v = (int(words[n]) for n in PLANE_WORDS)

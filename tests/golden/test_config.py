@@ -23,7 +23,8 @@ def fits_signed(value, bits):
 def test_presets():
     assert preset_names("hdp") == ["hdp_edge", "hdp_long", "hdp_quad", "hdp_server", "hdp_small",
                                    "hdp_tiles", "hdp_tiny", "hdp_w12"]
-    assert preset_names("leopard") == ["leopard_ae", "leopard_base", "leopard_hp", "leopard_tiny"]
+    assert preset_names("leopard") == ["leopard_ae", "leopard_base", "leopard_ecp5", "leopard_hp",
+                                       "leopard_tiny"]
     assert preset_names() == preset_names("hdp") + preset_names("leopard")
     assert [config.name for config in PRESETS + LEOPARD] == preset_names()
     edge, long, quad = PRESETS[:3]
@@ -34,12 +35,13 @@ def test_presets():
 
 
 def test_presets_of_leopard():
-    ae, base, hp, tiny = LEOPARD
+    ae, base, board, hp, tiny = LEOPARD
     assert [(c.width, c.digit, c.dpus, c.digits, c.d_max, c.l_max, c.pruning)
             for c in (ae, hp, base)] == [
         (12, 2, 6, 6, 64, 512, True), (12, 2, 8, 6, 64, 512, True), (12, 12, 1, 1, 64, 512, False)]
     assert ae.score_width == ae.threshold_width == 30
-    assert [(c.taps, c.chunks) for c in LEOPARD] == [(64, 1), (64, 1), (64, 1), (32, 1)]
+    assert [(c.taps, c.chunks) for c in LEOPARD] == [(64, 1)] * 4 + [(32, 1)]
+    assert (board.dpus, board.l_max, board.axi_data_width) == (6, 256, 64)
     assert (tiny.width, tiny.d_max, tiny.l_max) == (8, 32, 32)
 
 
