@@ -8,6 +8,7 @@ from numpy.testing import assert_array_equal
 from golden.config import load_config
 from golden.hdp import head
 from golden.memory import build_image
+from golden.tiles import is_tiled
 from prunus.driver import Coprocessor, Link, coprocessor
 from prunus.driver.tables import folded_image, image_bytes, plan
 from sim.driver import DriverError
@@ -63,6 +64,15 @@ def test_a_job_that_needs_its_output_over_its_inputs(monkeypatch):
     board = FakeBoard(CONFIG, jobs, memory_bytes=size - 64)
     results, _ = _open(board, monkeypatch).run(jobs)
     _check(results, jobs)
+
+
+def test_a_head_in_tiles_is_not_folded():
+    """Its planes are read again after its first rows are written."""
+    config = CONFIG.model_copy(update={"tile": 8})
+    job, = _jobs(1, length=32)
+    assert is_tiled(job, config) and not is_tiled(job, CONFIG)
+    assert folded_image(job, config).data == build_image([job], config).data
+    assert folded_image(job, CONFIG).data != build_image([job], CONFIG).data
 
 
 def test_folded_image():
