@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.memory import STATUS_BYTES
+from hw.hdp.head_totals import total_counts_layout
 from hw.hdp.integer_pass import chunks
 from hw.shell.bursts import request_layout
 
@@ -35,12 +36,9 @@ def result_job_layout(config: Config) -> data.StructLayout:
 
 def status_layout(config: Config) -> data.StructLayout:
     """Fields of a good head's status record, complete when its rows are written."""
-    return data.StructLayout({
-        "head_kept": 1, "theta_head": config.theta_head_width,
-        "blocks_kept": 2 * config.all_block_width + 1,
-        "blocks_total": 2 * config.all_block_width + 1,
-        "read_beats": 24,
-    })
+    counts = {name: field.shape for name, field in total_counts_layout(config)
+              if name != "bus_error"}
+    return data.StructLayout({"head_kept": 1, **counts})
 
 
 class ResultWriter(wiring.Component):

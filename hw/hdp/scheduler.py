@@ -7,14 +7,13 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.memory import DESCRIPTOR_BYTES, Error
+from hw.hdp.head_totals import READ_BEATS, HeadTotals, tile_counts_layout
 from hw.hdp.layouts import head_layout
 from hw.hdp.loader import Plane, command_layout, tag_layout
 from hw.hdp.result_writer import result_job_layout, status_layout
-from hw.hdp.tiler import Phase, tile_layout
+from hw.hdp.tiler import Phase, in_phase, is_head, tile_layout
 
 __all__ = ["Scheduler"]
-
-READ_BEATS = 24
 
 
 class Scheduler(wiring.Component):
@@ -240,7 +239,7 @@ class Scheduler(wiring.Component):
             m.d.sync += [
                 self.jobs[bank].eq(job), bank.eq(~bank),
                 state.eq(0), state.busy.eq(1), state.kv.eq(kv),
-                state.read_beats.eq(Mux(self._is_head(job), DESCRIPTOR_BYTES * 8
+                state.read_beats.eq(Mux(is_head(job), DESCRIPTOR_BYTES * 8
                                         // self._config.axi_data_width, 0)),
             ]
             with m.If(~same):
@@ -287,7 +286,7 @@ class Scheduler(wiring.Component):
                         m.d.sync += [back_state.fraction_loaded.eq(1), back_state.v_loaded.eq(1)]
                     with m.Else():
                         m.d.sync += back_state.same_v.eq(asked[back_state.kv].v
-                                                         | self._in(back_job, Phase.TOP))
+                                                         | in_phase(back_job, Phase.TOP))
                         m.next = "K_F"
                 with m.Elif(front_state.busy & ~front_state.integer_asked & ~fresh):
                     m.d.sync += [front_state.integer_asked.eq(1), bank.eq(front),
@@ -296,14 +295,14 @@ class Scheduler(wiring.Component):
                         m.d.sync += front_state.integer_loaded.eq(1)
                     with m.Else():
                         with m.If((front_job.dense | (front_job.tau_head == 0))
-                                  & ~self._in(front_job, Phase.STATS)):
+                                  & ~in_phase(front_job, Phase.STATS)):
                             m.d.sync += [front_state.decided.eq(1), front_state.kept.eq(1)]
                         m.next = "K_I"
             for state, following in (("K_I", "Q_I"), ("Q_I", "IDLE"), ("K_F", "Q_F"),
                                      ("Q_F", "V"), ("V", "IDLE")):
                 with m.State(state):
                     there = C(0) if state[0] == "Q" else asked[command.kv][state.lower()]
-                    unwanted = self._in(job, Phase.TOP) if state == "V" else C(0)
+                    unwanted = in_phase(job, Phase.TOP) if state == "V" else C(0)
                     m.d.comb += [self.command.valid.eq(~there & ~unwanted),
                                  plane.eq(Plane[state])]
                     with m.If(self.command.ready | there | unwanted):
@@ -363,77 +362,38 @@ class Scheduler(wiring.Component):
             result.computed.eq(state.computed),
             self.result_error.eq(error),
             self.complete.eq(state.v_loaded),
-            self.done.eq(over & self._is_head(job)),
+            self.done.eq(over & is_head(job)),
             self.failed.eq(self.done & (error != 0)),
         ]
-        counted = data.StructLayout({
-            "theta_head": config.theta_head_width,
-            "blocks_kept": 2 * config.block_width + 1, "blocks_total": 2 * config.block_width + 1,
-            "read_beats": READ_BEATS,
-        })
-        own = Signal(counted)
+        own = Signal(tile_counts_layout(config))
         m.d.comb += [
             own.theta_head.eq(head.theta), own.read_beats.eq(state.read_beats),
+            own.bus_error.eq(state.bus_error),
             own.blocks_kept.eq(Mux(job.dense, state.dense_blocks, head.kept)),
             own.blocks_total.eq(Mux(job.dense, state.dense_blocks, head.total)),
             self.status.head_kept.eq(state.kept),
         ]
         taken = self.result.valid & self.result.ready
+        counted = [name for name, _ in self.status.shape() if name != "head_kept"]
         if config.tile:
-            self._add_up(m, job, state, own, over, writes, bus_error)
+            m.submodules.totals = totals = HeadTotals(config=config)
+            close, total = in_phase(job, Phase.CLOSE), totals.total
             silent = state.busy & state.fetched & ~writes & state.v_loaded & (
                 state.ended | ~state.computed)
-            m.d.comb += over.eq(taken | silent)
+            m.d.comb += [
+                totals.clear.eq(self.done), totals.add.eq(over), totals.tile.eq(own),
+                totals.phase.eq(job.phase), totals.dense.eq(job.dense),
+                self.theta.eq(total.theta_head), over.eq(taken | silent),
+                writes.eq(is_head(job) | (in_phase(job, Phase.VALUE) & job.last)),
+                result.record.eq(is_head(job)),
+                bus_error.eq(own.bus_error | (close & total.bus_error)),
+                *(self.status[name].eq(Mux(close, total[name], own[name])) for name in counted),
+                self.status.read_beats.eq(Mux(close, total.read_beats, 0) + own.read_beats),
+            ]
         else:
             m.d.comb += [
-                writes.eq(1), over.eq(taken), bus_error.eq(state.bus_error),
-                *(self.status[name].eq(own[name]) for name, _ in counted),
+                writes.eq(1), over.eq(taken), bus_error.eq(own.bus_error),
+                *(self.status[name].eq(own[name]) for name in counted),
             ]
         with m.If(over):
             m.d.sync += [state.busy.eq(0), bank.eq(~bank)]
-
-    def _in(self, job, phase):
-        """Whether a job is a tile in that phase."""
-        return job.phase == phase if self._config.tile else C(0)
-
-    def _is_head(self, job):
-        """Whether a job is a head, or the end of one in tiles, and so has a descriptor and a status
-        record."""
-        return self._in(job, Phase.WHOLE) | self._in(job, Phase.CLOSE) if self._config.tile \
-            else C(1)
-
-    def _add_up(self, m, job, state, own, over, writes, bus_error):
-        """What the tiles of a head have counted.
-
-        Thetas and visible blocks are those of the phase STATS; kept blocks, and all blocks of a
-        dense head, those of TOP.
-        """
-        close = self._in(job, Phase.CLOSE)
-        shape = self.status.shape()
-        totals = Signal(data.StructLayout(
-            {name: field.shape for name, field in shape if name != "head_kept"}
-            | {"bus_error": 1}))
-        stats, top = self._in(job, Phase.STATS), self._in(job, Phase.TOP)
-        m.d.comb += [
-            self.theta.eq(totals.theta_head),
-            writes.eq(self._is_head(job) | (self._in(job, Phase.VALUE) & job.last)),
-            self.result.payload.record.eq(self._is_head(job)),
-            bus_error.eq(state.bus_error | (close & totals.bus_error)),
-            self.status.theta_head.eq(Mux(close, totals.theta_head, own.theta_head)),
-            self.status.blocks_kept.eq(Mux(close, totals.blocks_kept, own.blocks_kept)),
-            self.status.blocks_total.eq(Mux(close, totals.blocks_total, own.blocks_total)),
-            self.status.read_beats.eq(totals.read_beats + own.read_beats),
-        ]
-        with m.If(self.done):
-            m.d.sync += totals.eq(0)
-        with m.Elif(over):
-            m.d.sync += [
-                totals.bus_error.eq(totals.bus_error | state.bus_error),
-                totals.read_beats.eq(totals.read_beats + own.read_beats),
-            ]
-            with m.If(stats):
-                m.d.sync += totals.theta_head.eq(totals.theta_head + own.theta_head)
-            with m.If(stats | (top & job.dense)):
-                m.d.sync += totals.blocks_total.eq(totals.blocks_total + own.blocks_total)
-            with m.If(top):
-                m.d.sync += totals.blocks_kept.eq(totals.blocks_kept + own.blocks_kept)

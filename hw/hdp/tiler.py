@@ -11,7 +11,7 @@ from hw.hdp.integer_pass import chunks
 from hw.hdp.loader import row_beats
 from hw.shell.descriptor import descriptor_layout
 
-__all__ = ["JOBS", "Phase", "Tiler", "strip_width", "tile_layout"]
+__all__ = ["JOBS", "Phase", "Tiler", "in_phase", "is_head", "strip_width", "tile_layout"]
 
 JOBS = 2        # of a core, that the tiler can hold
 
@@ -46,6 +46,19 @@ def tile_layout(config: Config) -> data.StructLayout:
     if config.tile:
         fields |= {"phase": Phase, "strip": strip_width(config), "first": 1, "last": 1}
     return data.StructLayout(fields)
+
+
+def in_phase(job, phase: Phase):
+    """Whether a job is in that phase; without tiles there is only WHOLE."""
+    if "phase" in dict(job.shape()):
+        return job.phase == phase
+    return C(phase == Phase.WHOLE)
+
+
+def is_head(job):
+    """Whether a job is a head, or the end of one in tiles, and so has a descriptor and a status
+    record."""
+    return in_phase(job, Phase.WHOLE) | in_phase(job, Phase.CLOSE)
 
 
 class Tiler(wiring.Component):
