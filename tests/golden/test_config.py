@@ -22,7 +22,8 @@ def fits_signed(value, bits):
 
 def test_presets():
     assert preset_names("hdp") == ["hdp_edge", "hdp_quad", "hdp_server", "hdp_tiny", "hdp_w12"]
-    assert preset_names("leopard") == ["leopard_ae", "leopard_base", "leopard_hp", "leopard_tiny"]
+    assert preset_names("leopard") == [
+        "leopard_ae", "leopard_base", "leopard_ecp5", "leopard_hp", "leopard_tiny"]
     assert preset_names() == preset_names("hdp") + preset_names("leopard")
     assert [config.name for config in PRESETS + LEOPARD] == preset_names()
     edge, quad = PRESETS[:2]
@@ -31,12 +32,13 @@ def test_presets():
 
 
 def test_presets_of_leopard():
-    ae, base, hp, tiny = LEOPARD
+    ae, base, ecp5, hp, tiny = LEOPARD
     assert [(c.width, c.digit, c.dpus, c.digits, c.d_max, c.l_max, c.pruning)
-            for c in (ae, hp, base)] == [
-        (12, 2, 6, 6, 64, 512, True), (12, 2, 8, 6, 64, 512, True), (12, 12, 1, 1, 64, 512, False)]
+            for c in (ae, hp, base, ecp5)] == [
+        (12, 2, 6, 6, 64, 512, True), (12, 2, 8, 6, 64, 512, True), (12, 12, 1, 1, 64, 512, False),
+        (12, 2, 6, 6, 64, 256, True)]
     assert ae.score_width == ae.threshold_width == 30
-    assert [(c.taps, c.chunks) for c in LEOPARD] == [(64, 1), (64, 1), (64, 1), (32, 1)]
+    assert [(c.taps, c.chunks) for c in LEOPARD] == [(64, 1)] * 4 + [(32, 1)]
     assert (tiny.width, tiny.d_max, tiny.l_max) == (8, 32, 32)
 
 
@@ -132,7 +134,7 @@ def test_bad_files_say_what_is_wrong(tmp_path, text, message):
 def test_unknown_and_unreadable(tmp_path):
     with pytest.raises(ConfigError, match=re.escape(
             "config must be a TOML file or one of hdp_edge, hdp_quad, hdp_server, "
-            "hdp_tiny, hdp_w12, leopard_ae, leopard_base, leopard_hp, leopard_tiny, "
+            "hdp_tiny, hdp_w12, leopard_ae, leopard_base, leopard_ecp5, leopard_hp, leopard_tiny, "
             "not 'hdp_huge'")):
         load_config("hdp_huge")
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
