@@ -192,6 +192,18 @@ def test_examples(name, threshold, stall):
         assert 0 < sum(result.survivors for result in results) <= sum(r.keys for r in results)
 
 
+def test_trained_thresholds():
+    """All layers of a sentence under thresholds that were learned for them, in one table each."""
+    tables = [load_jobs(ROOT / "examples" / "trained" / f"layer{n}.npz", AE, None)
+              for n in range(6)]
+    results, cycles, baseline = [], 0, 0
+    for jobs, simulation in zip(tables, simulate_batches(tables, AE), strict=True):
+        results += check(simulation, jobs, AE)
+        cycles += simulation.registers["cycles"]
+        baseline += sum(result.keys for result in results[-len(jobs) :])
+    assert bound_cycles(results, AE) < cycles < baseline
+
+
 def test_steady_state():
     """Cycles of many equal heads less those of half as many: nothing between them counts twice."""
     jobs = [build(Recipe(l_q=32, l_kv=32, valid_q=32, valid_kv=32, d=32, share=share, seed=seed),
