@@ -20,7 +20,7 @@ class Board:
     config : str
         The preset it gets by default.
     mhz : float
-        Clock of the coprocessor by default: what its presets reach after place and route.
+        Clock of the coprocessor by default.
     memory_kib : int
         Block RAM behind the coprocessor's master.
     heartbeat, error : (str, int, str or None)
