@@ -12,7 +12,7 @@ BASE   := $(VENV)/.stamp-base
 DEV    := $(VENV)/.stamp-dev
 QUIET  := --quiet --disable-pip-version-check
 
-.PHONY: help verilog sim sim-matrix formal bench soak mutate fpga netlist lint clean
+.PHONY: help verilog sim sim-matrix formal bench soak mutate fpga lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -47,10 +47,6 @@ mutate: $(DEV)  ## break the RTL in many places and check that the tests notice
 fpga: CONFIG =
 fpga: $(DEV)  ## a bitstream for BOARD (ulx3s_85f) in build/fpga (CONFIG; SEEDS=1-4); fails if it misses its clock
 	$(BIN)/prunus fpga $(BOARD) $(CONFIG:%=--config %) $(SEEDS:%=--seeds %) -o build/fpga
-
-netlist: $(DEV)  ## simulate a head on the ECP5 netlist of HDP-Tiny, gate by gate
-	@$(BIN)/python prunus/doctor.py sim
-	$(BIN)/python -m prunus.fpga.netlist
 
 lint: $(DEV)  ## check the style of the Python code
 	$(BIN)/ruff check .
