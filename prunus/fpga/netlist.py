@@ -30,11 +30,13 @@ __all__ = ["CELLS", "cell_models", "main", "netlist"]
 EXAMPLE = ROOT / "examples" / "minilm_sentence.npz"
 CELLS = ("CCU2C", "L6MUX21", "LUT4", "PFUMX", "TRELLIS_DPR16X4", "TRELLIS_FF")
 INSIDE = ("LUT2",)          # of the model of CCU2C
-# Yosys names a cell after all that it is connected to, which makes a text of 40 MB.
+# Yosys names a cell after all that it is connected to, which makes a text of 40 MB. A vector whose
+# bits depend on each other looks like a loop to a simulator of cycles, hence wires of one bit.
 _SCRIPT = """
 read_verilog -sv {top}.v
 synth_ecp5 -top {top} -nobram -nodsp
 tee -q -o stat.json stat -json
+splitnets
 rename -hide w:* c:*
 write_verilog -noattr netlist.v
 """

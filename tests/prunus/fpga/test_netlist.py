@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The netlist of a small design, so that it takes seconds; ``make netlist`` takes a coprocessor."""
+"""The netlist of a small design, so that it takes seconds."""
 
 import re
 
