@@ -68,12 +68,9 @@ def test_examples(path, stall):
     _heads(path, Options(rho=RHO), stall)
 
 
-@pytest.mark.parametrize("name", ["vit_257_layer6"])
-def test_recorded_heads_in_tiles(name):
-    path = DATA / "qkv" / f"{name}.npz"
-    if not path.exists():
-        pytest.skip(f"{path} is missing: set PRUNUS_DATA to the folder with qkv/")
-    _heads(path, Options(rho=RHO), preset="hdp_long")
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+def test_an_example_in_tiles(stall):
+    _heads(ROOT / "examples" / "minilm_sentence.npz", Options(rho=RHO), stall, "hdp_tiles")
 
 
 @pytest.mark.parametrize("name", RECORDED)
