@@ -26,12 +26,15 @@ class Query:
     -------
     ring : bool
         To be decided as an identity of polynomials over words rather than bit by bit.
+    bits : bool
+        Of nothing but words, and large: goes bit by bit to a SAT solver as a whole.
     """
 
     name: str
     hypotheses: tuple[z3.BoolRef, ...]
     goal: z3.BoolRef
     ring: bool = False
+    bits: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,10 @@ class Answer:
     counterexample: str = ""
 
 
-def _solver(ring: bool) -> z3.Solver:
-    if not ring:
+def _solver(query: Query) -> z3.Solver:
+    if query.bits:
+        return z3.SolverFor("QF_BV")
+    if not query.ring:
         return z3.Solver()
     return z3.Then(z3.With("simplify", som=True), "smt").solver()
 
@@ -51,7 +56,7 @@ def _solver(ring: bool) -> z3.Solver:
 def decide(query: Query) -> Answer:
     """Ask for an assignment that contradicts the claim; one that comes is checked again."""
     begin = time.perf_counter()
-    solver = _solver(query.ring)
+    solver = _solver(query)
     solver.set("timeout", TIMEOUT_MS)
     solver.add(*query.hypotheses, z3.Not(query.goal))
     found = solver.check()
