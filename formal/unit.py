@@ -15,7 +15,7 @@ from golden.leopard_config import LeopardConfig
 from hw.leopard import dpu
 from hw.leopard.layouts import PIECE
 
-__all__ = ["UnitWatch", "total"]
+__all__ = ["UnitWatch", "key_words", "specified"]
 
 
 def total(terms):
@@ -96,13 +96,7 @@ class UnitWatch(wiring.Component):
 
     def _answer(self, m, unit, k):
         """A bank; what is not asked for is noise."""
-        config, words = self._config, []
-        for key in k:
-            for t in range(1, config.digits + 1):
-                r = unread(t, config.width, config.digit)
-                digits = [code[r : r + config.digit] for code in key]
-                words += [Cat(digits[n : n + config.taps])
-                          for n in range(0, len(digits), config.taps)]
+        words = [word for key in k for word in key_words(self._config, key)]
         banked = Array(words)
         read, asked = Signal(len(words[0])), Signal()
         m.d.sync += asked.eq(unit.en)
@@ -114,7 +108,7 @@ class UnitWatch(wiring.Component):
         seen, wanted = Signal(count), Signal(count)
         scores, spent = [], []
         for n, key in enumerate(k):
-            digits, score = self._specified(m, q, key, n)
+            digits, score = specified(m, config, q, key, self.any_threshold, str(n))
             scores.append(score)
             spent.append(digits)
             m.d.comb += wanted[n].eq(score >= self.any_threshold)
@@ -146,20 +140,31 @@ class UnitWatch(wiring.Component):
             self.ok_ended.eq((time != self._cycles) | ended),
         ]
 
-    def _specified(self, m, q, key, n):
-        """Digits and score: golden's bounds, each from the whole key."""
-        config, below = self._config, []
-        positive = total(Mux(x > 0, x, 0) for x in q)
-        for t in range(1, config.digits + 1):
-            r = unread(t, config.width, config.digit)
-            read = [(code >> r) << r for code in key]
-            bound = Signal(signed(config.score_width + 2), name=f"u_{n}_{t}")
-            m.d.comb += bound.eq(total(x * y for x, y in zip(q, read, strict=True))
-                                 + ((1 << r) - 1) * positive)
-            below.append(bound < self.any_threshold)
-        digits = Signal(range(config.digits + 1), name=f"digits_{n}")
-        m.d.comb += digits.eq(config.digits)
-        for t in range(config.digits, 0, -1):
-            with m.If(below[t - 1]):
-                m.d.comb += digits.eq(t)
-        return digits, bound
+
+def specified(m, config: LeopardConfig, q, key, threshold, label: str):
+    """Digits and score of a key: golden's bounds, each from the whole key."""
+    below = []
+    positive = total(Mux(x > 0, x, 0) for x in q)
+    for t in range(1, config.digits + 1):
+        r = unread(t, config.width, config.digit)
+        read = [(code >> r) << r for code in key]
+        bound = Signal(signed(config.score_width + 2), name=f"u_{label}_{t}")
+        m.d.comb += bound.eq(total(x * y for x, y in zip(q, read, strict=True))
+                             + ((1 << r) - 1) * positive)
+        below.append(bound < threshold)
+    digits = Signal(range(config.digits + 1), name=f"digits_{label}")
+    m.d.comb += digits.eq(config.digits)
+    for t in range(config.digits, 0, -1):
+        with m.If(below[t - 1]):
+            m.d.comb += digits.eq(t)
+    return digits, bound
+
+
+def key_words(config: LeopardConfig, key):
+    """The words of a key as a bank holds them, of codes of ``padded_width`` bits."""
+    words = []
+    for t in range(1, config.digits + 1):
+        r = unread(t, config.width, config.digit)
+        digits = [code[r : r + config.digit] for code in key]
+        words += [Cat(digits[n : n + config.taps]) for n in range(0, len(digits), config.taps)]
+    return words
