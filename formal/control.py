@@ -202,7 +202,7 @@ class Unit:
             row, key = self.cursor(row, key + self.config.dpus)
 
     def _under_way(self):
-        v, g = self.values, self.ghost
+        v = self.values
         depth = len(self.stages) - 2
         at, stages = v("signature__addr"), self.stages
         yield "delay", z3.ULT(at, depth) if depth & depth - 1 else z3.BoolVal(True)

@@ -11,11 +11,10 @@ lines become terms. What every watching component has:
 Registers begin with their reset values; memories, and what Verilog leaves open, with anything.
 """
 
-import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,7 +157,8 @@ class Step:
                      "ones": lambda: -1}[kind]()
             self._values[number] = z3.BitVecVal(value, width)
         elif kind not in ("state", "init", "next", "output"):
-            self._values[number] = self._operator(kind, [int(x) for x in rest[1:1 + _arguments(kind)]])
+            count = _arguments(kind)            # a name may follow
+            self._values[number] = self._operator(kind, [int(x) for x in rest[1 : 1 + count]])
 
     def _operator(self, kind, args):
         if kind in ("uext", "sext", "slice"):
@@ -231,7 +231,7 @@ def system(top: wiring.Component) -> System:
 
 
 def _goals(steps: list[Step], only: str) -> Iterator[tuple[str, z3.BoolRef]]:
-    names = [name for name in steps[0].claims(only)]
+    names = list(steps[0].claims(only))
     if not names:
         raise ValueError(f"nothing to be proved begins with {only}")
     for name in names:

@@ -4,7 +4,7 @@
 import inspect
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from unittest.mock import patch
 
@@ -41,7 +41,7 @@ def changed(change: Change | None) -> Iterator[None]:
         raise ValueError(f"the text of a change must occur once in {block.__name__}, not "
                          f"{source.count(change.old)} times: {change.old!r}")
     names = dict(vars(sys.modules[block.__module__]))
-    exec(source.replace(change.old, change.new), names)     # noqa: S102
+    exec(source.replace(change.old, change.new), names)
     with ExitStack() as stack:
         for module in [m for name, m in sys.modules.items() if name.startswith("hw.leopard")]:
             for name in [n for n, value in vars(module).items() if value is block]:
