@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from golden.leopard_config import LeopardConfig
 from hw.leopard import dot_product, dpu, merge, query, reorder
 
-from .control import satisfiable, unit_control
+from .induction import satisfiable, unit_control
 from .proofs import Proof
 from .query import Query
 from .rtl import bounded, system
