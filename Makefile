@@ -29,7 +29,7 @@ sim-matrix: $(DEV)  ## a short regression of every size (ONLY: patterns of names
 	@$(BIN)/python prunus/doctor.py sim
 	$(BIN)/python -m sim.matrix $(ONLY:%=--only %)
 
-formal: $(DEV)  ## prove by the SMT solver Z3 that early termination is exact, for any width
+formal: $(DEV)  ## prove by the SMT solver Z3 that early termination is exact, for any width, and so are small units
 	$(BIN)/python -m formal
 
 bench: $(DEV)  ## measure cycles into build/bench (CONFIG; DATA: files of further real heads)

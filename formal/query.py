@@ -26,12 +26,18 @@ class Query:
     -------
     ring : bool
         To be decided as an identity of polynomials over words rather than bit by bit.
+    bits : bool
+        Of nothing but words, and large: goes bit by bit to a SAT solver as a whole.
+    parts : tuple
+        Claims that make up the goal, with names, for a counterexample to say which are wrong.
     """
 
     name: str
     hypotheses: tuple[z3.BoolRef, ...]
     goal: z3.BoolRef
     ring: bool = False
+    bits: bool = False
+    parts: tuple[tuple[str, z3.BoolRef], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,10 @@ class Answer:
     counterexample: str = ""
 
 
-def _solver(ring: bool) -> z3.Solver:
-    if not ring:
+def _solver(query: Query) -> z3.Solver:
+    if query.bits:
+        return z3.SolverFor("QF_BV")
+    if not query.ring:
         return z3.Solver()
     return z3.Then(z3.With("simplify", som=True), "smt").solver()
 
@@ -51,7 +59,7 @@ def _solver(ring: bool) -> z3.Solver:
 def decide(query: Query) -> Answer:
     """Ask for an assignment that contradicts the claim; one that comes is checked again."""
     begin = time.perf_counter()
-    solver = _solver(query.ring)
+    solver = _solver(query)
     solver.set("timeout", TIMEOUT_MS)
     solver.add(*query.hypotheses, z3.Not(query.goal))
     found = solver.check()
@@ -64,5 +72,9 @@ def decide(query: Query) -> Answer:
     for claim, value in [*((h, True) for h in query.hypotheses), (query.goal, False)]:
         if z3.is_true(model.eval(claim, model_completion=True)) is not value:
             raise RuntimeError(f"the solver's counterexample of {query.name} is none: {model}")
+    if query.parts:
+        text = ", ".join(name for name, claim in query.parts
+                         if z3.is_false(model.eval(claim, model_completion=True)))
+        return Answer(query.name, Verdict.REFUTED, seconds, text)
     text = ", ".join(sorted(f"{d.name()} = {model[d]}" for d in model.decls() if d.arity() == 0))
     return Answer(query.name, Verdict.REFUTED, seconds, text)

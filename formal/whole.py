@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the QK unit must do with a few rows, as a circuit that watches it.
+
+Loader, units, banks and merger together. Keys are written, then rows loaded as fast as they are
+taken; queries, keys and thresholds are constants of which nothing is known, and the output is taken
+in any cycles.
+"""
+
+from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.leopard_config import LeopardConfig
+from hw.leopard import qk
+from hw.leopard.layouts import PIECE
+
+from .unit import key_words, specified
+
+__all__ = ["WholeWatch"]
+
+LIVE = 3        # the dimension whose q is not 0
+
+
+class WholeWatch(wiring.Component):
+    """Rows that see the same keys, ``PIECE`` dimensions, of which one has a q that is not 0.
+
+    Parameters
+    ----------
+    config : LeopardConfig
+    rows, keys : int
+    ok_survivor, ok_end : Out(1)
+        A survivor is one of the row, comes once and has its score; at a row's end all have come,
+        and survivors, digits and tag are the row's.
+    ok_words : Out(1)
+        At the end of the last row as many words were asked for as it takes to decide.
+    never_ended : Out(1)
+        The last row has not ended: to be refuted.
+    """
+
+    def __init__(self, *, config: LeopardConfig, rows: int, keys: int):
+        self._config, self._rows, self._keys = config, rows, keys
+        super().__init__({
+            "any_q": In(data.ArrayLayout(signed(config.width), rows)),
+            "any_k": In(data.ArrayLayout(signed(config.width), keys * PIECE)),
+            "any_threshold": In(data.ArrayLayout(signed(config.threshold_width), rows)),
+            "ready": In(1),
+            **{name: Out(1) for name in ("ok_survivor", "ok_end", "ok_words", "never_ended")},
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.qk = unit = qk.QKUnit(config=config, tag_width=2)
+        k = []
+        for j in range(self._keys):
+            k.append([Signal(signed(config.padded_width), name=f"k_{j}_{n}")
+                      for n in range(PIECE)])
+            m.d.comb += [code.eq(self.any_k[PIECE * j + n]) for n, code in enumerate(k[-1])]
+        written = self._write(m, unit, k)
+        row, last = Signal(range(self._rows + 1)), self._rows - 1
+        m.d.comb += [
+            unit.row.valid.eq(written & (row <= last)), unit.row.payload.keys.eq(self._keys),
+            unit.row.payload.d8.eq(1), unit.row.payload.tag.eq(row),
+            unit.row.payload.threshold.eq(Array(list(self.any_threshold))[row]),
+            unit.query.valid.eq(unit.row.valid),
+            unit.query.payload[LIVE].eq(Array(list(self.any_q))[row]),
+            unit.o.ready.eq(self.ready),
+        ]
+        with m.If(unit.row.valid & unit.row.ready):
+            m.d.sync += row.eq(row + 1)
+        self._compare(m, unit, k)
+        return m
+
+    def _write(self, m, unit, k):
+        """A word per cycle; whether all are written."""
+        config = self._config
+        words = [(j, n, word) for j, key in enumerate(k)
+                 for n, word in enumerate(key_words(config, key))]
+        time = Signal(range(len(words) + 1))
+        with m.Switch(time):
+            for at, (j, n, word) in enumerate(words):
+                with m.Case(at):
+                    m.d.comb += [
+                        unit.write.en.eq(1 << j % config.dpus),
+                        unit.write.address.eq(j // config.dpus * config.digits + n),
+                        unit.write.data.eq(word),
+                    ]
+        with m.If(time != len(words)):
+            m.d.sync += time.eq(time + 1)
+        return time == len(words)
+
+    def _compare(self, m, unit, k):
+        config, count = self._config, self._keys
+        wanted, spent, scores = [], [], []
+        for r in range(self._rows):
+            q = [self.any_q[r] if n == LIVE else C(0) for n in range(PIECE)]
+            threshold = self.any_threshold[r]
+            pairs = [specified(m, config, q, key, threshold, f"{r}_{j}")
+                     for j, key in enumerate(k)]
+            wanted.append(Cat(score >= threshold for _, score in pairs))
+            spent.append(sum(digits for digits, _ in pairs))
+            scores.append(Array([score for _, score in pairs]))
+        row, seen, words = Signal(range(self._rows + 1)), Signal(count), Signal(8)
+        o, moves = unit.o.payload, Signal()
+        m.d.comb += moves.eq(unit.o.valid & unit.o.ready)
+        with m.If(moves):
+            m.d.sync += [row.eq(row + o.end), seen.eq(Mux(o.end, 0, seen | (1 << o.key)))]
+        m.d.sync += words.eq(words + unit.words[0] + unit.words[1])
+        mine, more = Signal(count), Signal()
+        m.d.comb += [mine.eq(Array(wanted)[row]), more.eq(row < self._rows)]
+        m.d.comb += [
+            self.ok_survivor.eq(~moves | o.end | (
+                more & (o.key < count) & (mine & ~seen).bit_select(o.key, 1)
+                & (o.score == Array(scores)[row][o.key]))),
+            self.ok_end.eq(~moves | ~o.end | (
+                more & (seen == mine) & (o.survivors == sum(mine))
+                & (o.digits == Array(spent)[row]) & (o.tag == row))),
+            self.ok_words.eq(more | (words == sum(spent))),
+            self.never_ended.eq(more),
+        ]
