@@ -158,8 +158,8 @@ REFUSED = [
     (Opcode.READ_MEMORY, {"address": SIZE, "length": 8}, Status.ADDRESS),
     (Opcode.WRITE_MEMORY, {"address": SIZE - 8, "data": bytes(16)}, Status.ADDRESS),
     (Opcode.WRITE_MEMORY, {"address": (1 << 32) - 8, "data": bytes(16)}, Status.ADDRESS),
-    (Opcode.READ_REGISTER, {"address": 0x24, "length": 4}, Status.BUS),
-    (Opcode.WRITE_REGISTER, {"address": 0x24, "data": b"1234"}, Status.BUS),
+    (Opcode.READ_REGISTER, {"address": 0xFC, "length": 4}, Status.BUS),
+    (Opcode.WRITE_REGISTER, {"address": 0xFC, "data": b"1234"}, Status.BUS),
     (Opcode.WRITE_REGISTER, {"address": ADDRESS["doorbell"], "data": bytes(4)}, Status.BUS),
 ]
 
