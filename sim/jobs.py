@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs that look for trouble: a recipe of choices, drawn by a seed or by hypothesis."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from golden.config import Config
+from golden.engine import EngineConfig
 from golden.hdp import Job, head
 from golden.softmax import encode_scale
 
 __all__ = ["PATTERNS", "RHOS", "SCALES", "TAUS", "Recipe", "build", "draw_length", "draw_scale",
-           "draw_valid", "grouped", "job_strategy", "random_jobs", "random_recipe"]
+           "draw_table", "draw_valid", "grouped", "job_strategy", "random_jobs", "random_recipe",
+           "shape_strategy"]
 
 PATTERNS = ("normal", "uniform", "extreme", "fraction", "equal", "spikes", "minimum", "zero")
 TAUS = ("zero", "equal", "above", "below", "largest")
@@ -145,36 +148,52 @@ def grouped(job: Job, before: Job, rng) -> Job:
                    valid_kv=before.valid_kv if rng.random() < 0.5 else draw_valid(before.l_kv, rng))
 
 
-def random_jobs(config: Config, count: int, seed: int) -> list[Job]:
-    """``count`` jobs, always the same for a seed; some share K and V with the one before."""
+def draw_table(draw: Callable, count: int, seed: int) -> list:
+    """``count`` jobs that ``draw`` makes of a generator; some share K and V with the one before."""
     rng = np.random.default_rng(seed)
-    jobs: list[Job] = []
+    jobs: list = []
     while len(jobs) < count:
-        job = build(random_recipe(config, rng), config)
+        job = draw(rng)
         jobs.append(grouped(job, jobs[-1], rng) if jobs and rng.random() < 0.25 else job)
     return jobs
 
 
+def random_jobs(config: Config, count: int, seed: int) -> list[Job]:
+    """``count`` jobs, always the same for a seed; some share K and V with the one before."""
+    return draw_table(lambda rng: build(random_recipe(config, rng), config), count, seed)
+
+
 # -- by hypothesis --------------------------------------------------------------------------------
-def job_strategy(config: Config, l_max: int | None = None):
-    """A hypothesis strategy of recipes with lengths up to ``l_max``; ``build`` makes the job."""
+def shape_strategy(config: EngineConfig, patterns: Sequence[str], least_scale: float,
+                   l_max: int | None = None):
+    """A hypothesis strategy of what recipes of all engines have in common, as a dict."""
     from hypothesis import strategies as st  # needed by tests alone
 
     length = st.integers(1, min(l_max or config.l_max, config.l_max))
     scale = st.one_of(
         st.sampled_from(SCALES), st.tuples(st.integers(0, 65535), st.integers(12, 63)),
-        st.floats(1e-4, 1e-2).map(encode_scale))
+        st.floats(least_scale, 1e-2).map(encode_scale))
 
     @st.composite
-    def recipes(draw) -> Recipe:
+    def shapes(draw) -> dict:
         l_q, l_kv = draw(length), draw(length)
-        return Recipe(
-            l_q=l_q, l_kv=l_kv, valid_q=l_q - draw(st.integers(0, l_q)),
-            valid_kv=l_kv - draw(st.integers(0, l_kv)),
-            d=8 * draw(st.integers(1, config.d_max // 8)),
-            patterns=tuple(draw(st.sampled_from(PATTERNS)) for _ in range(3)),
-            rho=draw(st.integers(-127, 127)), scale=draw(scale), tau=draw(st.sampled_from(TAUS)),
-            causal=draw(st.booleans()), drop=draw(st.booleans()), exact=draw(st.booleans()),
-            dense=draw(st.booleans()), seed=draw(st.integers(0, (1 << 32) - 1)))
+        return {
+            "l_q": l_q, "l_kv": l_kv, "valid_q": l_q - draw(st.integers(0, l_q)),
+            "valid_kv": l_kv - draw(st.integers(0, l_kv)),
+            "d": 8 * draw(st.integers(1, config.d_max // 8)),
+            "patterns": tuple(draw(st.sampled_from(patterns)) for _ in range(3)),
+            "scale": draw(scale), "causal": draw(st.booleans()),
+            "seed": draw(st.integers(0, (1 << 32) - 1))}
 
-    return recipes()
+    return shapes()
+
+
+def job_strategy(config: Config, l_max: int | None = None):
+    """A hypothesis strategy of recipes with lengths up to ``l_max``; ``build`` makes the job."""
+    from hypothesis import strategies as st  # needed by tests alone
+
+    return st.builds(
+        lambda shape, **choices: Recipe(**shape, **choices),
+        shape_strategy(config, PATTERNS, 1e-4, l_max),
+        rho=st.integers(-127, 127), tau=st.sampled_from(TAUS), drop=st.booleans(),
+        exact=st.booleans(), dense=st.booleans())

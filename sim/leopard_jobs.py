@@ -8,9 +8,8 @@ import numpy as np
 from golden.digits import terminate
 from golden.leopard import LeopardJob, threshold_limits
 from golden.leopard_config import LeopardConfig
-from golden.softmax import encode_scale
 
-from .jobs import SCALES, draw_length, draw_scale, draw_valid, grouped
+from .jobs import draw_length, draw_scale, draw_table, draw_valid, shape_strategy
 
 __all__ = ["PATTERNS", "THRESHOLDS", "Recipe", "build", "job_strategy", "random_jobs",
            "random_recipe"]
@@ -112,12 +111,7 @@ def random_recipe(config: LeopardConfig, rng) -> Recipe:
 
 def random_jobs(config: LeopardConfig, count: int, seed: int) -> list[LeopardJob]:
     """``count`` jobs, always the same for a seed; some share K and V with the one before."""
-    rng = np.random.default_rng(seed)
-    jobs: list[LeopardJob] = []
-    while len(jobs) < count:
-        job = build(random_recipe(config, rng), config)
-        jobs.append(grouped(job, jobs[-1], rng) if jobs and rng.random() < 0.25 else job)
-    return jobs
+    return draw_table(lambda rng: build(random_recipe(config, rng), config), count, seed)
 
 
 # -- by hypothesis --------------------------------------------------------------------------------
@@ -125,21 +119,7 @@ def job_strategy(config: LeopardConfig, l_max: int | None = None):
     """A hypothesis strategy of recipes with lengths up to ``l_max``; ``build`` makes the job."""
     from hypothesis import strategies as st  # needed by tests alone
 
-    length = st.integers(1, min(l_max or config.l_max, config.l_max))
-    scale = st.one_of(
-        st.sampled_from(SCALES), st.tuples(st.integers(0, 65535), st.integers(12, 63)),
-        st.floats(1e-6, 1e-2).map(encode_scale))
-
-    @st.composite
-    def recipes(draw) -> Recipe:
-        l_q, l_kv = draw(length), draw(length)
-        return Recipe(
-            l_q=l_q, l_kv=l_kv, valid_q=l_q - draw(st.integers(0, l_q)),
-            valid_kv=l_kv - draw(st.integers(0, l_kv)),
-            d=8 * draw(st.integers(1, config.d_max // 8)),
-            patterns=tuple(draw(st.sampled_from(PATTERNS)) for _ in range(3)),
-            threshold=draw(st.sampled_from(THRESHOLDS)), share=draw(st.floats(0, 1)),
-            scale=draw(scale), causal=draw(st.booleans()),
-            seed=draw(st.integers(0, (1 << 32) - 1)))
-
-    return recipes()
+    return st.builds(
+        lambda shape, **choices: Recipe(**shape, **choices),
+        shape_strategy(config, PATTERNS, 1e-6, l_max),
+        threshold=st.sampled_from(THRESHOLDS), share=st.floats(0, 1))

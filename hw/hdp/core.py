@@ -2,8 +2,8 @@
 """An HDP core: jobs in, memory traffic out."""
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal
-from amaranth.lib import data, memory, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import Out
 
 from golden.config import Config
 from golden.registers import OCCUPANCY
@@ -35,9 +35,7 @@ from hw.hdp.sparsity import SparsityEngine
 from hw.hdp.tiler import Phase, Tiler
 from hw.hdp.value_pass import ValuePass
 from hw.repeated import Repeated
-from hw.shell.bursts import request_layout
-from hw.shell.descriptor import descriptor_layout
-from hw.shell.reader import read_beat_layout
+from hw.shell.core_ports import core_ports
 from hw.softmax.pieces import delayed
 from hw.softmax.unit import SoftmaxUnit
 
@@ -83,15 +81,8 @@ class HdpCore(Repeated):
     """
 
     def __init__(self, *, config: Config):
-        tag = tag_layout().size
         super().__init__({
-            "job": In(stream.Signature(descriptor_layout(config))),
-            "read_req": Out(stream.Signature(request_layout(tag))),
-            "read": In(stream.Signature(read_beat_layout(config, tag))),
-            "write_req": Out(stream.Signature(request_layout())),
-            "write": Out(stream.Signature(data.StructLayout({"data": config.axi_data_width}))),
-            "done": Out(1),
-            "failed": Out(1),
+            **core_ports(config, tag_layout().size),
             **({"hungry": Out(1)} if config.cores > 1 else {}),
             "occupancy": Out(len(OCCUPANCY)),
         }, config=config)

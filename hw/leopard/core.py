@@ -2,8 +2,8 @@
 """A LeOPArd core: jobs in, memory traffic out."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
 
 from golden.leopard_config import LeopardConfig
 from golden.registers import EVENTS
@@ -19,9 +19,7 @@ from hw.leopard.scheduler import Scheduler
 from hw.leopard.value_unit import ValueUnit
 from hw.leopard.weights import RowWeights
 from hw.repeated import Repeated
-from hw.shell.bursts import request_layout
-from hw.shell.descriptor import descriptor_layout
-from hw.shell.reader import read_beat_layout
+from hw.shell.core_ports import core_ports
 
 __all__ = ["LeopardCore", "events_layout"]
 
@@ -63,15 +61,8 @@ class LeopardCore(Repeated):
     """
 
     def __init__(self, *, config: LeopardConfig):
-        tag = tag_layout().size
         super().__init__({
-            "job": In(stream.Signature(descriptor_layout(config))),
-            "read_req": Out(stream.Signature(request_layout(tag))),
-            "read": In(stream.Signature(read_beat_layout(config, tag))),
-            "write_req": Out(stream.Signature(request_layout())),
-            "write": Out(stream.Signature(data.StructLayout({"data": config.axi_data_width}))),
-            "done": Out(1),
-            "failed": Out(1),
+            **core_ports(config, tag_layout().size),
             "events": Out(events_layout(config)),
         }, config=config)
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bench of LeOPArd: real heads at thresholds that prune a given share of their scores."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +15,11 @@ from golden.leopard_memory import Layout
 from golden.leopard_order import balanced
 
 from ..digits import spare_bits, threshold_for
-from ..errors import InputError, RunError
+from ..errors import InputError
 from ..leopard import load_jobs
 from ..npz import read_arrays, real_scale
 from .cases import EXAMPLES, choose, data_files
+from .measure import simulated, totals
 from .report import Column
 
 __all__ = ["NOTES", "SHARES", "LeopardCase", "brief", "cases", "columns", "document", "figures",
@@ -150,41 +150,15 @@ def figures(case: LeopardCase, config: LeopardConfig, once, twice,
 
 def _simulate(tables: dict[str, Sequence[LeopardJob]], config: LeopardConfig,
               progress: Progress | None) -> dict[str, tuple]:
-    """By name: both simulations, and what golden gives. All is compared."""
-    from sim.compare import MismatchError, check
-    from sim.simulate import SimulationError, simulate_batches
-
-    names = [name for name in tables for _ in range(2)]
-    batches = [[*jobs] * times for jobs in tables.values() for times in (1, 2)]
-    try:
-        runs = simulate_batches(batches, config, progress=progress)
-    except SimulationError as err:
-        raise RunError(re.sub(r"\bbatch (\d+)", lambda m: names[int(m[1])], str(err))) from None
-    results = []
-    for name, run, jobs in zip(names, runs, batches, strict=True):
-        try:
-            results.append(check(run, jobs, config))
-        except MismatchError as err:
-            raise RunError(f"{name}: {err}") from None
+    """By name: simulations of the jobs once and twice, and what golden gives."""
+    runs, results = simulated([(name, [*jobs] * times) for name, jobs in tables.items()
+                               for times in (1, 2)], config, progress)
     return {name: (*runs[2 * n : 2 * n + 2], results[2 * n]) for n, name in enumerate(tables)}
 
 
 def measure(found: Sequence[LeopardCase], config: LeopardConfig, quick: bool,
             progress: Progress | None = None) -> tuple[list[dict], dict]:
-    """The figures of each case, and of the simulation.
-
-    Raises
-    ------
-    InputError
-        When the simulator is not installed.
-    RunError
-        When it fails, or RTL and specification differ.
-    """
-    try:
-        import sim.simulate  # noqa: F401
-    except ModuleNotFoundError as err:
-        raise InputError(f"bench needs the Python package {err.name.partition('.')[0]!r}: "
-                         f"pip install -e '.[sim]'") from None
+    """The figures of each case, and of the simulation. Raises as :func:`simulated` does."""
     runs = _simulate({case.name: case.jobs for case in found}, config, progress)
     baselines: dict[str, int] = {}
     if config.pruning and not quick:
@@ -196,10 +170,7 @@ def measure(found: Sequence[LeopardCase], config: LeopardConfig, quick: bool,
                      for name, (once, twice, _) in _simulate(layers, base, progress).items()}
     rows = [figures(case, config, *runs[case.name], baselines.get(case.name.rpartition("/")[0]))
             for case in found]
-    done = [run for once, twice, _ in runs.values() for run in (once, twice)]
-    cycles, seconds = sum(run.cycles for run in done), done[0].sim_s
-    return rows, {"cycles": cycles, "sim_s": seconds, "cycles_per_s": cycles / seconds,
-                  "build_s": done[0].build_s}
+    return rows, totals([run for once, twice, _ in runs.values() for run in (once, twice)])
 
 
 def _plain(title: str, key: str, pattern: str = ",") -> Column:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from golden.bounds import bound_cycles, bus_cycles
 from golden.config import Config
 from golden.cycles import predict_cycles
+from golden.engine import EngineConfig
 from golden.registers import constants
 
 from ..errors import InputError, RunError
 from .cases import Case, dense
 
-__all__ = ["figures", "measure"]
+__all__ = ["figures", "measure", "simulated", "totals"]
 
 Progress = Callable[[int, int], None]
 
@@ -67,29 +68,18 @@ def figures(case: Case, config: Config, runs: Sequence, golden: Sequence) -> dic
     }
 
 
-def _name(batch: int, cases: Sequence[Case]) -> str:
-    """What a doorbell was for."""
-    return cases[batch // 2].name + (", dense" if batch % 2 else "")
+def simulated(tables: Sequence[tuple[str, Sequence]], config: EngineConfig,
+              progress: Progress | None = None) -> tuple[list, list]:
+    """The simulations of named tables of jobs, a doorbell each, and golden's results.
 
-
-def _named(message: str, cases: Sequence[Case]) -> str:
-    """A message of the simulator, which counts doorbells."""
-    return re.sub(r"\bbatch (\d+)", lambda match: _name(int(match[1]), cases), message)
-
-
-def measure(cases: Sequence[Case], config: Config,
-            progress: Progress | None = None) -> tuple[list[dict], dict]:
-    """The figures of each case and of the simulation, in which all run on the same hardware.
-
-    Every output, status record and counter is compared with the specification on the way.
-    ``progress`` is called with the heads done and all heads.
+    Everything that comes out is compared with the specification.
 
     Raises
     ------
     InputError
         When the simulator is not installed.
     RunError
-        When it fails, or RTL and specification differ.
+        When it fails, or RTL and specification differ; names the table.
     """
     try:
         from sim.compare import MismatchError, check
@@ -97,19 +87,37 @@ def measure(cases: Sequence[Case], config: Config,
     except ModuleNotFoundError as err:
         raise InputError(f"bench needs the Python package {err.name.partition('.')[0]!r}: "
                          f"pip install -e '.[sim]'") from None
-    batches = [jobs for case in cases for jobs in (case.jobs, [dense(job) for job in case.jobs])]
     try:
-        runs = simulate_batches(batches, config, progress=progress)
+        runs = simulate_batches([jobs for _, jobs in tables], config, progress=progress)
     except SimulationError as err:
-        raise RunError(_named(str(err), cases)) from None
+        raise RunError(re.sub(r"\bbatch (\d+)", lambda match: tables[int(match[1])][0],
+                              str(err))) from None
     golden = []
-    for n, (run, jobs) in enumerate(zip(runs, batches, strict=True)):
+    for (name, jobs), run in zip(tables, runs, strict=True):
         try:
             golden.append(check(run, jobs, config))
         except MismatchError as err:
-            raise RunError(f"{_name(n, cases)}: {err}") from None
+            raise RunError(f"{name}: {err}") from None
+    return runs, golden
+
+
+def totals(runs: Sequence) -> dict:
+    """Cycles and seconds of simulations that one call made."""
+    cycles, seconds = sum(run.cycles for run in runs), runs[0].sim_s
+    return {"cycles": cycles, "sim_s": seconds, "cycles_per_s": cycles / seconds,
+            "build_s": runs[0].build_s}
+
+
+def measure(cases: Sequence[Case], config: Config,
+            progress: Progress | None = None) -> tuple[list[dict], dict]:
+    """The figures of each case and of the simulation, in which all run on the same hardware.
+
+    Every output, status record and counter is compared with the specification on the way.
+    ``progress`` is called with the heads done and all heads. Raises as :func:`simulated` does.
+    """
+    tables = [table for case in cases for table in (
+        (case.name, case.jobs), (f"{case.name}, dense", [dense(job) for job in case.jobs]))]
+    runs, golden = simulated(tables, config, progress)
     rows = [figures(case, config, runs[2 * n : 2 * n + 2], golden[2 * n : 2 * n + 2])
             for n, case in enumerate(cases)]
-    cycles, seconds = sum(run.cycles for run in runs), runs[0].sim_s
-    return rows, {"cycles": cycles, "sim_s": seconds, "cycles_per_s": cycles / seconds,
-                  "build_s": runs[0].build_s}
+    return rows, totals(runs)
