@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from golden.leopard_config import LeopardConfig
 from hw.leopard import dot_product, dpu, merge, query, reorder
 
+from .control import ROWS
 from .induction import satisfiable, unit_control
 from .proofs import Proof
 from .query import Query
@@ -80,7 +81,7 @@ _SYSTEMS: dict = {}
 def _config(width: int, digit: int, d: int, dpus: int = 1) -> LeopardConfig:
     """Also with fewer bits than a coprocessor may have."""
     fields = {"name": "proved", "width": 4, "digit": digit, "taps": 8, "d_max": d, "l_max": 8,
-              "dpus": dpus}
+              "dpus": dpus, "rows": ROWS}
     return LeopardConfig(**fields).model_copy(update={"width": width})
 
 

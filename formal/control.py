@@ -22,9 +22,11 @@ from amaranth.lib import data
 
 from golden.leopard_config import LeopardConfig
 from hw.leopard import dpu, reorder
-from hw.leopard.layouts import ROWS, slot_layout
+from hw.leopard.layouts import slot_layout
 
-__all__ = ["Unit", "field", "pick", "resize"]
+__all__ = ["ROWS", "Unit", "field", "pick", "resize"]
+
+ROWS = 4        # ``rows`` of what is proved: rows are counted in three bits
 
 
 def field(value, layout: data.StructLayout, *path: str):

@@ -8,9 +8,9 @@ import z3
 from golden.digits import unread
 from golden.leopard_config import LeopardConfig
 from hw.leopard import reorder
-from hw.leopard.layouts import ROWS, slot_layout
+from hw.leopard.layouts import slot_layout
 
-from .control import Unit, field, pick, resize
+from .control import ROWS, Unit, field, pick, resize
 from .query import Query
 from .rtl import Step, System
 

@@ -27,6 +27,10 @@ class LeopardConfig(EngineConfig):
         full-width unit. The last digit is filled up where W is no multiple of B.
     dpus : int
         N_QK: digit-serial dot-product units, all on one query.
+    rows : int
+        Queries whose keys may be under way at once, a power of two: a unit that has begun its keys
+        of one begins those of the next. Short rows need more of them, since a survivor is under
+        way for ``digits`` times the latency of a unit.
     taps : int
         Dimensions of a digit that a unit takes per cycle, a multiple of 8; by default 64, or
         ``d_max`` if that is less. A digit of more dimensions takes several cycles.
@@ -40,6 +44,7 @@ class LeopardConfig(EngineConfig):
     width: Annotated[int, Field(ge=4, le=16)] = 12
     digit: Annotated[int, Field(ge=1)] = 2
     dpus: Annotated[int, Field(ge=1, le=32)] = 6
+    rows: Literal[2, 4, 8, 16] = 8
     taps: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = Field(
         default_factory=lambda given: min(64, given.get("d_max", 64)))
     pruning: bool = True

@@ -12,11 +12,10 @@ from hw.leopard.dot_product import DotProduct
 from hw.leopard.keys import KeyBank, word_width
 from hw.leopard.layouts import (
     PENDING,
-    ROWS,
-    SEQUENCE,
     address_width,
     levels_latency,
     place_layout,
+    row_numbers,
     slot_layout,
 )
 from hw.leopard.query import QueryStore, piece_layout
@@ -80,11 +79,11 @@ class DotProductUnit(Repeated):
     def __init__(self, *, config: LeopardConfig):
         super().__init__({
             **row_ports(config),
-            "slots": In(data.ArrayLayout(slot_layout(config), ROWS)),
+            "slots": In(data.ArrayLayout(slot_layout(config), config.rows)),
             "write": In(piece_layout(config)),
             "en": Out(1),
             "address": Out(address_width(config)),
-            "slot": Out(range(ROWS)),
+            "slot": Out(range(config.rows)),
             "data": In(word_width(config)),
         }, config=config)
 
@@ -134,11 +133,11 @@ class DotProductUnit(Repeated):
 
     def _slots(self, m):
         """Each field of the slots as an array of its own."""
-        fields = {}
+        fields, rows = {}, self._config.rows
         for name in ("keys", "base", "stride", "last_chunk", "start"):
             shape = self.slots[0][name].shape()
-            fields[name] = Signal(data.ArrayLayout(shape, ROWS), name=f"slot_{name}")
-            m.d.comb += [fields[name][n].eq(self.slots[n][name]) for n in range(ROWS)]
+            fields[name] = Signal(data.ArrayLayout(shape, rows), name=f"slot_{name}")
+            m.d.comb += [fields[name][n].eq(self.slots[n][name]) for n in range(rows)]
         return fields
 
     def _next_key(self, m, slots, take):
@@ -147,12 +146,12 @@ class DotProductUnit(Repeated):
         A row follows another without a pause if it is loaded by then and has a key for this unit.
         """
         config = self._config
-        row, after = Signal(range(SEQUENCE)), Signal(range(SEQUENCE))
+        row, after = Signal(row_numbers(config)), Signal(row_numbers(config))
         opened, there = Signal(), Signal()
         key, step = (Signal(range(config.l_max + config.dpus), name=name)
                      for name in ("key", "step"))
         address = Signal(address_width(config))
-        candidate = Signal(range(SEQUENCE))
+        candidate = Signal(row_numbers(config))
         m.d.comb += [
             after.eq(row + 1), step.eq(key + config.dpus),
             candidate.eq(Mux(opened, after, row)),

@@ -8,14 +8,12 @@ from golden.leopard_config import LeopardConfig
 from golden.softmax import MANT_BITS, RECIP_BITS
 from hw.softmax.layouts import SHIFT_INDEX_BITS
 
-__all__ = ["PENDING", "PIECE", "ROWS", "SEQUENCE", "SLOTS", "TAG", "address_width", "bank_words",
-           "chunk_count", "digits_width", "entry_layout", "levels_latency", "place_layout",
-           "query_layout", "ring_depth", "row_layout", "row_result_layout", "scored_row_layout",
+__all__ = ["PENDING", "PIECE", "SLOTS", "TAG", "address_width", "bank_words", "chunk_count",
+           "digits_width", "entry_layout", "levels_latency", "place_layout", "query_layout",
+           "ring_depth", "row_layout", "row_numbers", "row_result_layout", "scored_row_layout",
            "slot_layout", "slot_of", "survivor_layout", "tap_layout", "values_layout",
            "weight_layout"]
 
-ROWS = 4            # rows whose keys may be under way at once
-SEQUENCE = 2 * ROWS     # rows are counted modulo this, so that all and none of ROWS differ
 PIECE = 8           # dimensions of a query that come at a time
 SLOTS = 3           # jobs in a core: one is loaded, one computed, one written
 TAG = 3             # bits that tell whose row it is: the bank of its queries, its job's slot
@@ -35,6 +33,11 @@ def chunk_count(config: LeopardConfig, d8):
 def address_width(config: LeopardConfig) -> int:
     """Bits of the address of a word in such a bank, which holds two heads."""
     return (2 * bank_words(config) - 1).bit_length()
+
+
+def row_numbers(config: LeopardConfig) -> range:
+    """What rows are counted in, round and round: all and none of ``config.rows`` differ."""
+    return range(2 * config.rows)
 
 
 def digits_width(config: LeopardConfig) -> int:
@@ -59,7 +62,7 @@ def query_layout(config: LeopardConfig) -> data.ArrayLayout:
 
 def place_layout(config: LeopardConfig) -> data.StructLayout:
     """Where a chunk of a query is: the row's slot and the chunk within it."""
-    return data.StructLayout({"chunk": range(max(2, config.chunks)), "slot": range(ROWS)})
+    return data.StructLayout({"chunk": range(max(2, config.chunks)), "slot": range(config.rows)})
 
 
 def row_layout(config: LeopardConfig, tag_width: int) -> data.StructLayout:

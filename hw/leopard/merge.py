@@ -6,7 +6,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.leopard_config import LeopardConfig
-from hw.leopard.layouts import ROWS, SEQUENCE, digits_width, levels_latency, survivor_layout
+from hw.leopard.layouts import digits_width, levels_latency, row_numbers, survivor_layout
 from hw.leopard.reorder import offer_layout
 from hw.leopard.tree import add_levels
 from hw.shell.arbiter import RoundRobin, selected
@@ -38,7 +38,7 @@ class Merger(wiring.Component):
     thresholds, tags : In
         T_int and tags by slot.
     row : Out
-        Rows whose end is at ``o`` or was there, modulo ``SEQUENCE``.
+        Rows whose end is at ``o`` or was there, as ``row_numbers``.
     o : Out(stream of survivor_layout)
     """
 
@@ -50,9 +50,9 @@ class Merger(wiring.Component):
             "digits": In(data.ArrayLayout(digits_width(config), config.dpus)),
             "take": Out(config.dpus),
             "advance": Out(1),
-            "thresholds": In(data.ArrayLayout(signed(config.threshold_width), ROWS)),
-            "tags": In(data.ArrayLayout(tag_width, ROWS)),
-            "row": Out(range(SEQUENCE)),
+            "thresholds": In(data.ArrayLayout(signed(config.threshold_width), config.rows)),
+            "tags": In(data.ArrayLayout(tag_width, config.rows)),
+            "row": Out(row_numbers(config)),
             "o": Out(stream.Signature(survivor_layout(config, tag_width))),
         })
 

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from golden.leopard_config import LeopardConfig
 from hw.leopard.dpu import DotProductUnit
 from hw.leopard.keys import KeyBank, write_layout
-from hw.leopard.layouts import ROWS, query_layout, row_layout, survivor_layout
+from hw.leopard.layouts import query_layout, row_layout, survivor_layout
 from hw.leopard.merge import Merger
 from hw.leopard.query import RowLoader
 
@@ -20,10 +20,9 @@ class QKUnit(wiring.Component):
 
     Key j of a row belongs to unit ``j mod N_QK``. Each unit asks for a word of keys in every cycle
     in which it has a key, and for none that it does not need. A unit that has begun all its keys of
-    a row begins those of the next one in the same cycle, up to ``ROWS`` rows ahead of the oldest
-    one that has not ended; survivors leave row by row all the same, those of a unit in the order of
-    their keys. When survivors are not taken, units stop beginning keys once ``PENDING`` of theirs
-    wait::
+    a row begins those of the next one in the same cycle, of up to ``config.rows`` rows at a time;
+    survivors leave row by row all the same, those of a unit in the order of their keys. When
+    survivors are not taken, units stop beginning keys once ``PENDING`` of theirs wait::
 
         query, row -> RowLoader -+-> DotProductUnit <-> KeyBank <- write
                                  +-> DotProductUnit <-> KeyBank <- write
@@ -86,7 +85,7 @@ class QKUnit(wiring.Component):
                 bank.en.eq(unit.en), bank.address.eq(unit.address), unit.data.eq(bank.data),
             ]
         m.d.comb += merger.ended.eq(Cat(unit.ended for unit in units))
-        odd = Signal(ROWS)                      # tags by slot
+        odd = Signal(config.rows)               # tags by slot
         m.d.comb += odd.eq(Cat(tag[0] for tag in loader.tags))
         asked = [Signal(config.dpus, name=name) for name in ("asked_even", "asked_odd")]
         for n, unit in enumerate(units):

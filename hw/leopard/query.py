@@ -8,13 +8,12 @@ from amaranth.lib.wiring import In, Out
 from golden.leopard_config import LeopardConfig
 from hw.leopard.layouts import (
     PIECE,
-    ROWS,
-    SEQUENCE,
     bank_words,
     chunk_count,
     place_layout,
     query_layout,
     row_layout,
+    row_numbers,
     slot_layout,
     tap_layout,
 )
@@ -24,15 +23,17 @@ __all__ = ["QueryStore", "RowLoader", "piece_layout"]
 
 
 def piece_layout(config: LeopardConfig) -> data.StructLayout:
-    """A piece of a query on its way to its lanes, the pieces of a chunk."""
+    """A piece of a query on its way to its lane, one of a chunk's; behind the ``last`` one of a
+    query the chunk is zero."""
     return data.StructLayout({
-        "en": 1, "place": place_layout(config), "lane": range(max(2, config.taps // PIECE)),
+        "en": 1, "last": 1, "place": place_layout(config),
+        "lane": range(max(2, config.taps // PIECE)),
         "taps": data.ArrayLayout(tap_layout(config), PIECE),
     })
 
 
 class QueryStore(Repeated):
-    """The queries of ``ROWS`` rows for one dot-product unit, in distributed RAM.
+    """The queries of ``config.rows`` rows for one dot-product unit, in distributed RAM.
 
     Units go on to the next row each at its own time, and keys of several rows are under way in
     one unit, so each cycle has a query of its own. Latency of a read 1; a piece is written at
@@ -66,10 +67,12 @@ class QueryStore(Repeated):
             mem = memory.Memory(shape=len(self.write.taps.as_value()), depth=depth, init=[])
             m.submodules[f"lane_{lane}"] = mem
             write, read = mem.write_port(), mem.read_port(domain="comb")
+            mine = self.write.lane == lane
+            beyond = self.write.last & (self.write.lane < lane)
             m.d.comb += [
-                write.en.eq(self.write.en & (self.write.lane == lane)),
+                write.en.eq(self.write.en & (mine | beyond)),
                 write.addr.eq(self.write.place.as_value()),
-                write.data.eq(self.write.taps.as_value()),
+                write.data.eq(Mux(mine, self.write.taps.as_value(), 0)),
                 read.addr.eq(self.place.as_value()),
             ]
             words.append(read.data)
@@ -78,11 +81,10 @@ class QueryStore(Repeated):
 
 
 class RowLoader(wiring.Component):
-    """Takes rows and their queries and starts them, up to ``ROWS`` at a time.
+    """Takes rows and their queries and starts them, up to ``config.rows`` at a time.
 
-    A row takes a cycle per ``PIECE`` dimensions of the chunks that its d has, while the rows
-    before it are computed; what of the last chunk lies beyond d is set to zero. The row is
-    ``loaded`` ``latency`` cycles after its last piece. By then its ``start`` is known::
+    A row takes a cycle per ``PIECE`` of its dimensions, while the rows before it are computed. The
+    row is ``loaded`` ``latency`` cycles after its last piece. By then its ``start`` is known::
 
         M_0 = (2**(W-1) - 1) * Q+ + 2**(W-1) * Q- = 2**(W-1) * sum |q_j| - Q+
         start = M_0 - T_int
@@ -103,9 +105,9 @@ class RowLoader(wiring.Component):
     write : Out(piece_layout)
         To the query stores.
     slots, thresholds, tags : Out
-        Of the rows under way, row n in slot n mod ``ROWS``.
+        Of the rows under way, row n in slot n mod ``config.rows``.
     loaded : Out
-        Rows that were loaded, modulo ``SEQUENCE``.
+        Rows that were loaded, as ``row_numbers``.
     freed : In
         Rows that have ended, as many.
     """
@@ -118,30 +120,29 @@ class RowLoader(wiring.Component):
             "row": In(stream.Signature(row_layout(config, tag_width))),
             "query": In(stream.Signature(query_layout(config))),
             "write": Out(piece_layout(config)),
-            "slots": Out(data.ArrayLayout(slot_layout(config), ROWS)),
-            "thresholds": Out(data.ArrayLayout(signed(config.threshold_width), ROWS)),
-            "tags": Out(data.ArrayLayout(tag_width, ROWS)),
-            "loaded": Out(range(SEQUENCE)),
-            "freed": In(range(SEQUENCE)),
+            "slots": Out(data.ArrayLayout(slot_layout(config), config.rows)),
+            "thresholds": Out(data.ArrayLayout(signed(config.threshold_width), config.rows)),
+            "tags": Out(data.ArrayLayout(tag_width, config.rows)),
+            "loaded": Out(row_numbers(config)),
+            "freed": In(row_numbers(config)),
         })
 
     def elaborate(self, platform):
         m = Module()
         config, row = self._config, self.row.payload
         lanes = config.taps // PIECE
-        taken = Signal(range(SEQUENCE))         # rows whose pieces have come
-        count = Signal(range(lanes * config.chunks + 1))
+        taken = Signal(row_numbers(config))     # rows whose pieces have come
+        count = Signal(range(lanes * config.chunks))
         lane, chunk = Signal(range(max(2, lanes))), Signal(range(max(2, config.chunks)))
-        step, within, last, lane_last, room = (
-            Signal(name=name) for name in ("step", "within", "last", "lane_last", "room"))
+        step, last, lane_last, room = (
+            Signal(name=name) for name in ("step", "last", "lane_last", "room"))
         slot = taken[:-1]
         m.d.comb += [
-            room.eq((taken - self.freed)[: len(taken)] != ROWS),
-            within.eq(count < row.d8),
-            step.eq(self.row.valid & room & (self.query.valid | ~within)),
-            self.query.ready.eq(self.row.valid & room & within),
+            room.eq((taken - self.freed)[: len(taken)] != config.rows),
+            self.query.ready.eq(self.row.valid & room),
+            step.eq(self.query.valid & self.query.ready),
             lane_last.eq(lane == lanes - 1),
-            last.eq(lane_last & (count + 1 >= row.d8)),
+            last.eq(count + 1 == row.d8),
             self.row.ready.eq(step & last),
         ]
         first = Signal(init=1)
@@ -150,14 +151,13 @@ class RowLoader(wiring.Component):
             with m.If(lane_last):
                 m.d.sync += [lane.eq(0), chunk.eq(chunk + 1)]
             with m.If(last):
-                m.d.sync += [count.eq(0), chunk.eq(0), taken.eq(taken + 1)]
+                m.d.sync += [count.eq(0), lane.eq(0), chunk.eq(0), taken.eq(taken + 1)]
                 self._keep(m, slot)
         write = self.write
-        m.d.sync += [write.en.eq(step), write.lane.eq(lane), write.place.slot.eq(slot),
-                     write.place.chunk.eq(chunk)]
+        m.d.sync += [write.en.eq(step), write.last.eq(last), write.lane.eq(lane),
+                     write.place.slot.eq(slot), write.place.chunk.eq(chunk)]
         for tap, code in zip(write.taps, self.query.payload, strict=True):
-            m.d.sync += [tap.mag.eq(Mux(within, Mux(code < 0, -code, code), 0)),
-                         tap.positive.eq(within & (code > 0))]
+            m.d.sync += [tap.mag.eq(Mux(code < 0, -code, code)), tap.positive.eq(code > 0)]
         self._sum(m, slot, Cat(step & first, step & last))
         return m
 

@@ -6,7 +6,7 @@ from amaranth.lib import data, memory
 from amaranth.lib.wiring import In, Out
 
 from golden.leopard_config import LeopardConfig
-from hw.leopard.layouts import PENDING, SEQUENCE, digits_width
+from hw.leopard.layouts import PENDING, digits_width, row_numbers
 from hw.repeated import Repeated
 
 __all__ = ["Reorder", "decision_layout", "offer_layout", "row_ports"]
@@ -29,7 +29,7 @@ def row_ports(config: LeopardConfig) -> dict:
     """The ports of a unit that have to do with rows and what comes out of them."""
     return {
         "index": In(range(max(2, config.dpus))),
-        "loaded": In(range(SEQUENCE)),
+        "loaded": In(row_numbers(config)),
         "offer": Out(offer_layout(config)),
         "take": In(1),
         "ended": Out(1),
@@ -60,7 +60,7 @@ class Reorder(Repeated):
     keys : In
         Keys of row ``row``, all units' together.
     loaded : In
-        Rows that were begun, modulo ``SEQUENCE``; ``row`` is one of them if it is another number.
+        Rows that were begun, as ``row_numbers``; ``row`` is one of them if it is another number.
     row : Out
     begin : In(1)
         Strobe, only with ``room``: a key gets ``place``.
@@ -81,7 +81,7 @@ class Reorder(Repeated):
         super().__init__({
             **row_ports(config),
             "keys": In(config.length_width),
-            "row": Out(range(SEQUENCE)),
+            "row": Out(row_numbers(config)),
             "begin": In(1),
             "place": Out(range(PENDING)),
             "room": Out(1, init=1),

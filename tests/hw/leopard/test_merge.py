@@ -4,7 +4,6 @@ from random import Random
 import pytest
 
 from golden.leopard_config import LeopardConfig
-from hw.leopard.layouts import ROWS, SEQUENCE
 from hw.leopard.merge import Merger
 from tests.hw.helpers import receive, simulate, stall_cases
 
@@ -15,7 +14,8 @@ class Bench:
     """Units that offer random survivors of a few rows."""
 
     def __init__(self, dpus, rng, lengths):
-        self.config = LeopardConfig(name="m", dpus=dpus, d_max=16, l_max=64, width=8)
+        self.config = LeopardConfig(name="m", dpus=dpus, rows=2 if dpus == 2 else 4, d_max=16,
+                                    l_max=64, width=8)
         self.rng, self.dut = rng, Merger(config=self.config, tag_width=TAG)
         # A row: offers of each unit, their digits, threshold, tag.
         self.rows = [([[rng.getrandbits(self.config.score_width - 2) for _ in range(
@@ -51,11 +51,12 @@ class Bench:
 
     async def slots(self, ctx):
         """Thresholds and tags change once a row has been merged."""
+        slots = self.config.rows
         for n in range(len(self.rows)):
-            while n >= ROWS and (ctx.get(self.dut.row) - (n - ROWS)) % SEQUENCE == 0:
+            while n >= slots and (ctx.get(self.dut.row) - (n - slots)) % (2 * slots) == 0:
                 await ctx.tick()
-            ctx.set(self.dut.thresholds[n % ROWS], self.rows[n][2])
-            ctx.set(self.dut.tags[n % ROWS], self.rows[n][3])
+            ctx.set(self.dut.thresholds[n % slots], self.rows[n][2])
+            ctx.set(self.dut.tags[n % slots], self.rows[n][3])
 
 
 @pytest.mark.parametrize("dpus", [1, 2, 5, 8])

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from itertools import product
 from random import Random
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 from golden.leopard import threshold_limits
 from golden.leopard_config import LeopardConfig
-from hw.leopard.layouts import ROWS, SEQUENCE, bank_words
+from hw.leopard.layouts import bank_words
 from hw.leopard.query import QueryStore, RowLoader
 from tests.hw.helpers import send, simulate
 from tests.hw.leopard.heads import Row, codes, pieces
@@ -17,7 +18,7 @@ def config_of(**fields):
 
 
 CONFIGS = [config_of(taps=16), config_of(taps=48), config_of(taps=8, d_max=8),
-           config_of(width=12, taps=32), config_of(taps=16, pruning=False)]
+           config_of(width=12, taps=32, rows=2), config_of(taps=16, pruning=False)]
 
 
 def make_rows(config, count, rng):
@@ -52,17 +53,19 @@ def test_rows(config, stall):
         while True:
             _, _, write = await ctx.tick().sample(dut.write)
             if write.en:
-                store[write.place.slot, write.place.chunk, write.lane] = [
-                    (tap.mag, tap.positive) for tap in write.taps]
+                place = write.place.slot, write.place.chunk
+                store[*place, write.lane] = [(tap.mag, tap.positive) for tap in write.taps]
+                for lane in range(write.lane + 1, config.taps // 8) if write.last else ():
+                    store[*place, lane] = [(0, 0)] * 8
 
     async def free(ctx):
         for n, row in enumerate(rows):
-            while (ctx.get(dut.loaded) - n) % SEQUENCE == 0:
+            while (ctx.get(dut.loaded) - n) % (2 * config.rows) == 0:
                 await ctx.tick()
             for _ in range(random.choice([0, 3, 60])):
                 await ctx.tick()
-            assert (ctx.get(dut.loaded) - n) % SEQUENCE <= ROWS
-            slot, (expected, threshold) = n % ROWS, expected_slot(row, config)
+            assert (ctx.get(dut.loaded) - n) % (2 * config.rows) <= config.rows
+            slot, (expected, threshold) = n % config.rows, expected_slot(row, config)
             got = ctx.get(dut.slots[slot])
             assert {name: got[name] for name in expected} == expected
             assert ctx.get(dut.thresholds[slot]) == threshold
@@ -72,7 +75,7 @@ def test_rows(config, stall):
                 got = store[slot, first // config.taps, first % config.taps // 8]
                 assert got == [(abs(x), x > 0) for x in padded[first : first + 8]]
             done.append(row.tag)
-            ctx.set(dut.freed, (n + 1) % SEQUENCE)
+            ctx.set(dut.freed, (n + 1) % (2 * config.rows))
 
     async def commands(ctx):
         await send(ctx, dut.row, [row.command() for row in rows], random, stall)
@@ -85,8 +88,8 @@ def test_rows(config, stall):
 
 
 def test_cycles():
-    """A cycle per piece of the chunks, then the latency; a row follows another at once."""
-    config = config_of(taps=16)
+    """A cycle per piece, then the latency; a row follows another at once."""
+    config = config_of(taps=16, rows=4)
     dut = RowLoader(config=config, tag_width=5)
     loaded = []
 
@@ -99,28 +102,31 @@ def test_cycles():
             await ctx.tick()
 
     simulate(dut, bench)
-    # Four pieces, the last one zeros, and no room for a fifth row.
-    assert [loaded.index(n) for n in range(1, ROWS + 1)] == [
-        4 * n - 1 + RowLoader.latency for n in range(1, ROWS + 1)]
-    assert loaded[-1] == ROWS
+    # Three pieces, and no room for a fifth row.
+    assert [loaded.index(n) for n in range(1, 5)] == [
+        3 * n - 1 + RowLoader.latency for n in range(1, 5)]
+    assert loaded[-1] == 4
 
 
 @pytest.mark.parametrize("config", CONFIGS[:3])
 def test_store(config):
+    """What was written last; behind a query's last piece its chunk is zero."""
     dut, random = QueryStore(config=config), Random(3)
     lanes = config.taps // 8
     held = {}
 
     async def bench(ctx):
-        for slot in range(ROWS):
-            for chunk in range(config.chunks):
-                for lane in range(lanes):
-                    taps = [random.getrandbits(config.width + 1) for _ in range(8)]
-                    held[slot, chunk, lane] = taps
-                    ctx.set(dut.write, {"en": 1, "place": {"slot": slot, "chunk": chunk},
-                                        "lane": lane, "taps": [
-                        {"mag": x >> 1, "positive": x & 1} for x in taps]})
-                    await ctx.tick()
+        for round_, slot, chunk in product(range(2), range(config.rows), range(config.chunks)):
+            end = random.randrange(lanes) if round_ else lanes - 1
+            for lane in range(end + 1):
+                taps = [random.getrandbits(config.width + 1) for _ in range(8)]
+                held[slot, chunk, lane] = taps
+                ctx.set(dut.write, {"en": 1, "last": lane == end,
+                                    "place": {"slot": slot, "chunk": chunk},
+                                    "lane": lane, "taps": [
+                    {"mag": x >> 1, "positive": x & 1} for x in taps]})
+                await ctx.tick()
+            held.update({(slot, chunk, lane): [0] * 8 for lane in range(end + 1, lanes)})
         ctx.set(dut.write.en, 0)
         for (slot, chunk, lane), taps in held.items():
             ctx.set(dut.place, {"slot": slot, "chunk": chunk})

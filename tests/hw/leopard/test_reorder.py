@@ -4,7 +4,7 @@ from random import Random
 import pytest
 
 from golden.leopard_config import LeopardConfig
-from hw.leopard.layouts import PENDING, ROWS, SEQUENCE
+from hw.leopard.layouts import PENDING
 from hw.leopard.reorder import Reorder
 from tests.hw.helpers import simulate
 
@@ -48,11 +48,11 @@ def test_order(index, slow_begin, slow_take):
         ctx.set(dut.index, index)
         await ctx.tick()
         while merged[0] < len(model.lengths):
-            loaded = min(len(model.lengths), merged[0] + ROWS)
-            ctx.set(dut.loaded, loaded % SEQUENCE)
+            loaded = min(len(model.lengths), merged[0] + CONFIG.rows)
+            ctx.set(dut.loaded, loaded % (2 * CONFIG.rows))
             # The rows that the unit may be at are merged[0] and the two after it.
-            row = next(r for r in range(merged[0], merged[0] + ROWS)
-                       if r % SEQUENCE == ctx.get(dut.row))
+            row = next(r for r in range(merged[0], merged[0] + CONFIG.rows)
+                       if r % (2 * CONFIG.rows) == ctx.get(dut.row))
             ctx.set(dut.keys, model.lengths[row] if row < len(model.lengths) else 0)
             room = ctx.get(dut.room)
             assert not room or len(under_way) < PENDING
