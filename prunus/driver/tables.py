@@ -9,7 +9,7 @@ import numpy as np
 from golden.attention import AttentionJob
 from golden.engine import EngineConfig
 from golden.images import image_of
-from golden.memory import DESCRIPTOR_BYTES, STATUS_BYTES, Image
+from golden.memory import DESCRIPTOR_BYTES, STATUS_BYTES, CodeLayout, Image
 
 __all__ = ["Table", "folded_image", "image_bytes", "plan"]
 
@@ -26,26 +26,20 @@ class Table:
     image: Image
 
 
-def _plane_bytes(job: AttentionJob, config: EngineConfig) -> dict[str, int]:
-    """What each operand plane of a job takes of an image, in the order of memory."""
-    layout = image_of(config).Layout(config)
-    rows = dict.fromkeys(layout.queries, job.l_q) | dict.fromkeys(layout.keys, job.l_kv)
-    return {plane: -(-n * layout.row_bytes(plane[-1], job.d) // ALIGN) * ALIGN
-            for plane, n in rows.items()}
-
-
-def _out_bytes(job: AttentionJob, config: EngineConfig) -> int:
-    return job.l_q * image_of(config).Layout(config).row_bytes("out", job.d)
+def _sizes(job: AttentionJob, layout: CodeLayout) -> dict[str, int]:
+    """What each plane of a job takes of an image."""
+    rows = {**dict.fromkeys(layout.queries, job.l_q), **dict.fromkeys(layout.keys, job.l_kv)}
+    sizes = {plane: n * layout.row_bytes(plane[-1], job.d) for plane, n in rows.items()}
+    sizes["out"] = job.l_q * layout.row_bytes("out", job.d)
+    return {plane: -(-size // ALIGN) * ALIGN for plane, size in sizes.items()}
 
 
 def image_bytes(job: AttentionJob, config: EngineConfig) -> int:
     """That a job takes of the image that ``build_image`` of its engine makes."""
-    planes, layout = _plane_bytes(job, config), image_of(config).Layout(config)
-    operands = sum(planes[plane] for plane in layout.queries)
-    if not job.same_kv:
-        operands += sum(planes[plane] for plane in layout.keys)
-    out = -(-_out_bytes(job, config) // ALIGN) * ALIGN
-    return DESCRIPTOR_BYTES + STATUS_BYTES + operands + out
+    layout = image_of(config).Layout(config)
+    shared = layout.keys if job.same_kv else ()
+    return DESCRIPTOR_BYTES + STATUS_BYTES + sum(
+        size for plane, size in _sizes(job, layout).items() if plane not in shared)
 
 
 def folded_image(job: AttentionJob, config: EngineConfig) -> Image:
@@ -54,10 +48,9 @@ def folded_image(job: AttentionJob, config: EngineConfig) -> Image:
     Where the output is longer than these planes, which are the first ones, it stays where it was.
     """
     engine = image_of(config)
-    image = engine.build_image([job], config)
-    planes = _plane_bytes(job, config)
-    room = sum(planes[plane] for plane in engine.Layout(config).read_first(job))
-    if _out_bytes(job, config) > room:
+    image, layout = engine.build_image([job], config), engine.Layout(config)
+    sizes = _sizes(job, layout)
+    if sizes["out"] > sum(sizes[plane] for plane in layout.read_first(job)):
         return image
     first, out = DESCRIPTOR_BYTES, image.out[0]
     status = image.data[image.status[0] :]
