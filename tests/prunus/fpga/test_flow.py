@@ -114,7 +114,8 @@ def test_every_board_and_preset(name, preset, mhz):
     ("hdp_small", {"multipliers": 8}), ("leopard_ecp5", {"units": 6, "taps": 64})])
 def test_either_engine(preset, size):
     config = load_config(preset)
-    figures, bitstream = flow.build(flow.design(BOARDS["ulx3s_85f"], config), seeds=[2])
+    made = flow.design(BOARDS["ulx3s_85f"], config, mhz=60)
+    figures, bitstream = flow.build(made, seeds=[2])
     assert bitstream.exists()
     assert {name: figures[name] for name in ("multipliers", "units", "taps") if name in figures
             } == size
