@@ -44,9 +44,12 @@ __all__ = ["Layout", "Status", "build_image", "descriptor", "held_planes", "plan
 
 
 class Layout(CodeLayout):
-    """Row sizes of the planes of a LeOPArd coprocessor."""
+    """Row sizes of the planes of a LeOPArd coprocessor; members as of
+    :class:`golden.memory.Layout`."""
 
     config: LeopardConfig
+    queries = ("q",)
+    keys = ("k", "v")
 
     @property
     def word_bits(self) -> int:
@@ -99,6 +102,10 @@ class Layout(CodeLayout):
                 rows = job.valid_q if plane == "q" else job.valid_kv
                 total += rows * self.row_bytes(plane, job.d)
         return total
+
+    def read_first(self, job: LeopardJob) -> tuple[str, ...]:
+        """As of :class:`golden.memory.Layout`: all, as a head begins when it is there."""
+        return ("q", "k", "v")
 
 
 def planes_read(job: LeopardJob) -> tuple[str, ...]:

@@ -135,9 +135,17 @@ class CodeLayout:
 
 
 class Layout(CodeLayout):
-    """Row sizes of the planes of an HDP coprocessor."""
+    """Row sizes of the planes of an HDP coprocessor.
+
+    Members
+    -------
+    queries, keys : tuple of str
+        Operand planes of a head by their rows, in the order of memory.
+    """
 
     config: Config
+    queries = ("q_i", "q_f")
+    keys = ("k_i", "k_f", "v")
 
     @property
     def i_bits(self) -> int:
@@ -198,6 +206,13 @@ class Layout(CodeLayout):
     def _plane_bytes(self, plane: str, queries: int, keys: int, d: int) -> int:
         return (queries if plane[0] == "q" else keys) * self.row_bytes(plane[-1], d)
 
+    def read_first(self, job: Job) -> tuple[str, ...]:
+        """Planes that a core is through with before it writes a row of the job's output.
+
+        The scheduler's ``fetched``, which lets rows out, follows ``fraction_loaded``; V may come
+        later. The planes of a head in tiles are read again for each of them.
+        """
+        return () if is_tiled(job, self.config) else ("q_i", "q_f", "k_i", "k_f")
 
 
 def planes_read(job: Job, kept: bool) -> tuple[str, ...]:

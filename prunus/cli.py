@@ -136,7 +136,7 @@ def run(
                   "hdp", chosen)
     _check_engine({"--threshold": threshold is not None}, "leopard", chosen)
     if isinstance(chosen, LeopardConfig):
-        summary = _run_leopard(source, target, chosen, threshold, backend, trace)
+        summary = _run_leopard(source, target, chosen, threshold, backend, trace, line)
     else:
         options = npz.Options(rho=rho, tau_head=tau_head, drop=pruned is Pruned.DROP, exact=exact,
                               dense=dense)
@@ -161,11 +161,11 @@ def _run_hdp(source: Path, target: Path, config: Config, options: npz.Options, b
 
 
 def _run_leopard(source: Path, target: Path, config: LeopardConfig, threshold: float | None,
-                 backend: Backend, trace: bool) -> dict:
+                 backend: Backend, trace: bool, line: dict) -> dict:
     jobs = leopard.load_jobs(source, config, threshold)
     path = check_output(target, source)
     with report.heads_progress() as progress:
-        done = leopard.BACKENDS[backend](jobs, config, progress)
+        done = leopard.BACKENDS[backend](jobs, config, progress, **line)
     leopard.save_results(path, done, trace=trace)
     return done.summary()
 

@@ -19,9 +19,10 @@ from golden.leopard_order import balanced
 from .errors import InputError
 from .files import write_files
 from .npz import attention_fields, read_arrays, real_per_head, real_scale
-from .run import Progress, simulated
+from .run import Progress, boarded, check_board, simulated
 
-__all__ = ["BACKENDS", "Run", "load_jobs", "run_golden", "run_verilator", "save_results"]
+__all__ = ["BACKENDS", "Run", "load_jobs", "run_golden", "run_serial", "run_verilator",
+           "save_results"]
 
 
 def _thresholds(arrays: dict, heads: int, option: float | None) -> np.ndarray:
@@ -131,7 +132,17 @@ def run_verilator(jobs: Sequence[LeopardJob], config: LeopardConfig,
                build_s=simulation.build_s, sim_s=simulation.sim_s)
 
 
-BACKENDS = {"golden": run_golden, "verilator": run_verilator}
+def run_serial(jobs: Sequence[LeopardJob], config: LeopardConfig,
+               progress: Progress | None = None, **line) -> Run:
+    """A board on a serial port; keys as for the RTL."""
+    outputs, counters = boarded(balanced(jobs, config), config, progress, **line)
+    results = _golden_results(jobs, config)
+    check_board(outputs, results)
+    return Run(backend="serial", config=config, outputs=outputs, golden=results,
+               cycles=counters["cycles"])
+
+
+BACKENDS = {"golden": run_golden, "verilator": run_verilator, "serial": run_serial}
 
 
 def save_results(path: Path, run: Run, *, trace: bool = False) -> None:

@@ -18,8 +18,8 @@ from golden.order import table_order
 
 from .errors import InputError, RunError
 
-__all__ = ["BACKENDS", "Run", "check_port", "run_golden", "run_serial", "run_verilator",
-           "simulated"]
+__all__ = ["BACKENDS", "Run", "boarded", "check_board", "check_port", "run_golden", "run_serial",
+           "run_verilator", "simulated"]
 
 Progress = Callable[[int, int], None]
 
@@ -109,11 +109,15 @@ def simulated(jobs: Sequence[AttentionJob], config: EngineConfig, progress: Prog
         raise RunError(str(err)) from None
     places = dict(zip(order, simulation.results, strict=True))
     outputs = [places[n] for n in range(len(jobs))]
+    _check_done(outputs)
+    simulation.results = outputs
+    return simulation
+
+
+def _check_done(outputs: Sequence) -> None:
     for n, (_, status) in enumerate(outputs):
         if not status.done or status.error != Error.NONE:
             raise RunError(f"head {n}: the coprocessor reports {status.error.name}")
-    simulation.results = outputs
-    return simulation
 
 
 def run_verilator(jobs: Sequence[Job], config: Config, progress: Progress | None = None) -> Run:
@@ -137,9 +141,9 @@ def check_port(port: str | None, baud: int | None, serial: bool) -> dict:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def run_serial(jobs: Sequence[Job], config: Config, progress: Progress | None = None, *,
-               port: str, **options) -> Run:
-    """A board on a serial port; what it gives is compared with the specification."""
+def boarded(jobs: Sequence[AttentionJob], config: EngineConfig, progress: Progress | None, *,
+            port: str, **options):
+    """Outputs and counters of jobs on a board on a serial port, none of which may fail."""
     from sim.driver import DriverError
 
     from .driver import open_serial
@@ -151,13 +155,24 @@ def run_serial(jobs: Sequence[Job], config: Config, progress: Progress | None = 
         raise InputError(str(err)) from None
     except DriverError as err:
         raise RunError(str(err)) from None
-    results = _golden_results(jobs, config, None)
-    for n, ((out, status), result) in enumerate(zip(outputs, results, strict=True)):
-        if not status.done or status.error != Error.NONE:
-            raise RunError(f"head {n}: the coprocessor reports {status.error.name}")
+    _check_done(outputs)
+    return outputs, counters
+
+
+def check_board(outputs: Sequence, golden: Sequence) -> None:
+    """Raise RunError unless a board gave what the specification does."""
+    for n, ((out, _), result) in enumerate(zip(outputs, golden, strict=True)):
         if not np.array_equal(out, result.out):
             raise RunError(f"head {n}: the board's output is not that of the specification; is "
                            "its clock within what place and route allowed?")
+
+
+def run_serial(jobs: Sequence[Job], config: Config, progress: Progress | None = None,
+               **line) -> Run:
+    """A board on a serial port; what it gives is compared with the specification."""
+    outputs, counters = boarded(jobs, config, progress, **line)
+    results = _golden_results(jobs, config, None)
+    check_board(outputs, results)
     return Run(backend="serial", config=config, jobs=jobs, outputs=outputs, golden=results,
                cycles=counters["cycles"], read_bytes=counters["read_bytes"],
                write_bytes=counters["write_bytes"])

@@ -14,7 +14,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from golden.config import Config, ConfigError, load_config
+from golden.config import ConfigError, load_config
+from golden.engine import EngineConfig
 
 from .cache import ROOT, build_root, cached, digest
 from .runner import SimulationError
@@ -45,7 +46,7 @@ class Faults:
     seed: int = 0
 
 
-def emitted_system(config: Config, memory_bytes: int, divisor: int = DIVISOR) -> str:
+def emitted_system(config: EngineConfig, memory_bytes: int, divisor: int = DIVISOR) -> str:
     """The Verilog of a system, kept as long as no source of it changes."""
     sources = sorted(path for room in ("golden", "hw") for path in (ROOT / room).rglob("*.py"))
     key = digest(config.model_dump_json(), str(memory_bytes), str(divisor),
@@ -68,7 +69,7 @@ class BoardSimulation:
 
     Parameters
     ----------
-    config : Config
+    config : EngineConfig
     memory_bytes : int
     faults : Faults
 
@@ -83,7 +84,7 @@ class BoardSimulation:
         When it does not build, does not start, or fails.
     """
 
-    def __init__(self, config: Config, *, memory_bytes: int, faults: Faults | None = None):
+    def __init__(self, config: EngineConfig, *, memory_bytes: int, faults: Faults | None = None):
         self._config, self._memory_bytes = config, memory_bytes
         self._faults = faults or Faults()
         self.port = ""
@@ -148,7 +149,7 @@ def main(args: list[str] | None = None) -> int:
     if not 1 <= chosen.memory_kib <= 1024:
         parser.error(f"memory-kib must lie in 1..1024, not {chosen.memory_kib}")
     try:
-        config = load_config(chosen.config, engine="hdp")
+        config = load_config(chosen.config)
         with BoardSimulation(config, memory_bytes=chosen.memory_kib << 10) as board:
             print(board.port, flush=True)
             board.wait()

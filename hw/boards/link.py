@@ -6,7 +6,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden import link, registers
-from golden.config import Config
+from golden.engine import EngineConfig
 from golden.link import INFO, PAYLOAD_BYTES, REPLY, REPLY_BYTES, Info, Opcode, Status
 from hw.shell.axi import AXI4Lite
 
@@ -31,7 +31,7 @@ class Link(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : EngineConfig
         Of the coprocessor; gives the bits of a beat.
     memory_bytes : int
 
@@ -51,7 +51,7 @@ class Link(wiring.Component):
         A request was refused in this session.
     """
 
-    def __init__(self, *, config: Config, memory_bytes: int):
+    def __init__(self, *, config: EngineConfig, memory_bytes: int):
         self._config = config
         self._beat = config.axi_data_width // 8
         self._memory_bytes = memory_bytes

@@ -5,14 +5,14 @@ from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.engine import EngineConfig
 from hw.shell.axi import AXI4Read, AXI4Write, Resp
 from hw.shell.bursts import ADDRESS_WIDTH
 
 __all__ = ["BlockMemory", "access_layout"]
 
 
-def access_layout(config: Config, words: int) -> data.StructLayout:
+def access_layout(config: EngineConfig, words: int) -> data.StructLayout:
     """An access of the host: a whole beat, written or read."""
     return data.StructLayout({"index": range(words), "data": config.axi_data_width, "write": 1})
 
@@ -25,7 +25,7 @@ class _ReadBursts(wiring.Component):
     beats and leaves to its own side.
     """
 
-    def __init__(self, *, config: Config, words: int):
+    def __init__(self, *, config: EngineConfig, words: int):
         self._config, self._words = config, words
         width = config.axi_data_width
         super().__init__({
@@ -77,7 +77,7 @@ class _ReadBursts(wiring.Component):
 class _WriteBursts(wiring.Component):
     """AW, W and B over a write port. A beat per cycle; a burst takes two more."""
 
-    def __init__(self, *, config: Config, words: int):
+    def __init__(self, *, config: EngineConfig, words: int):
         self._config, self._words = config, words
         width = config.axi_data_width
         super().__init__({
@@ -128,7 +128,7 @@ class BlockMemory(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : EngineConfig
         Gives the bits of a beat.
     size : int
         Bytes, a multiple of a beat.
@@ -151,7 +151,7 @@ class BlockMemory(wiring.Component):
         ``size`` is not a number of beats.
     """
 
-    def __init__(self, *, config: Config, size: int):
+    def __init__(self, *, config: EngineConfig, size: int):
         beat = config.axi_data_width // 8
         if size < 2 * beat or size % beat:
             raise ValueError(f"size must be a multiple of {beat} and at least {2 * beat}, "

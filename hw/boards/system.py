@@ -5,7 +5,7 @@ from amaranth.hdl import ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.engine import EngineConfig
 from hw.emit import emit, to_verilog
 from hw.shell.axi import AXI4
 from hw.shell.bursts import ADDRESS_WIDTH
@@ -18,7 +18,7 @@ from .uart import UartReceiver, UartTransmitter
 __all__ = ["System", "emit_system", "system_name"]
 
 
-def system_name(config: Config) -> str:
+def system_name(config: EngineConfig) -> str:
     """Of the module."""
     return f"{config.name}_system"
 
@@ -35,7 +35,7 @@ class System(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : EngineConfig
     divisor : int
         Clock cycles of a bit on the line.
     memory_bytes : int
@@ -50,7 +50,7 @@ class System(wiring.Component):
         A request was refused in this session.
     """
 
-    def __init__(self, *, config: Config, divisor: int, memory_bytes: int):
+    def __init__(self, *, config: EngineConfig, divisor: int, memory_bytes: int):
         self._config = config
         self._divisor, self._memory_bytes = divisor, memory_bytes
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "irq": Out(1),
@@ -93,7 +93,7 @@ class System(wiring.Component):
             config.name, ("i", "clk", ClockSignal()), ("i", "rst", reset), *ports)
 
 
-def emit_system(config: Config, *, divisor: int, memory_bytes: int) -> str:
+def emit_system(config: EngineConfig, *, divisor: int, memory_bytes: int) -> str:
     """Verilog of a system, the coprocessor in it; its top is called ``system_name(config)``."""
     system = System(config=config, divisor=divisor, memory_bytes=memory_bytes)
     around, _ = to_verilog(system, system_name(config))

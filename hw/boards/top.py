@@ -14,7 +14,7 @@ from amaranth.hdl import (
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.io import Buffer
 
-from golden.config import Config
+from golden.engine import EngineConfig
 
 from .catalog import Board
 from .pll import Ecp5Pll
@@ -49,12 +49,12 @@ class BoardTop(Elaboratable):
     Parameters
     ----------
     board : Board
-    config : Config
+    config : EngineConfig
     pll : Ecp5Pll
         Made for the board's clock.
     """
 
-    def __init__(self, *, board: Board, config: Config, pll: Ecp5Pll):
+    def __init__(self, *, board: Board, config: EngineConfig, pll: Ecp5Pll):
         self._board, self._config, self._pll = board, config, pll
 
     def elaborate(self, platform):

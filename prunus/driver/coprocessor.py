@@ -4,12 +4,12 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from golden.config import Config
-from golden.hdp import Job
-from golden.memory import Status
+from golden.attention import AttentionJob
+from golden.engine import EngineConfig
 from sim.driver import Driver, DriverError
 
 from .link import RETRIES, TIMEOUT_S, Link
@@ -37,7 +37,7 @@ class Coprocessor:
     Parameters
     ----------
     link : Link
-    config : Config
+    config : EngineConfig
         What it was generated from.
     close : callable
         Called at the end.
@@ -48,7 +48,8 @@ class Coprocessor:
         When the board has another coprocessor.
     """
 
-    def __init__(self, link: Link, config: Config, *, close: Callable[[], None] = lambda: None):
+    def __init__(self, link: Link, config: EngineConfig, *,
+                 close: Callable[[], None] = lambda: None):
         self.link, self.config, self._close = link, config, close
         self._driver = Driver(LinkTransport(link), config)
         _finish(self._driver.check())
@@ -59,8 +60,8 @@ class Coprocessor:
     def __exit__(self, *error) -> None:
         self._close()
 
-    def run(self, jobs: Sequence[Job], progress: Callable[[int, int], None] | None = None,
-            ) -> tuple[list[tuple[np.ndarray, Status]], dict[str, int]]:
+    def run(self, jobs: Sequence[AttentionJob], progress: Callable[[int, int], None] | None = None,
+            ) -> tuple[list[tuple[np.ndarray, Any]], dict[str, int]]:
         """Results of jobs, ``(out, status)`` each, and the counters, summed over all doorbells.
 
         ``progress`` is called with the jobs done and all jobs.
@@ -72,7 +73,7 @@ class Coprocessor:
         DriverError
             The board does not answer, or its registers are not as they must be.
         """
-        results: list[tuple[np.ndarray, Status]] = []
+        results: list[tuple[np.ndarray, Any]] = []
         total: Counter = Counter()
         for table in plan(jobs, self.config, self.link.info.memory_bytes):
             seen, since = 0, time.monotonic()
@@ -95,7 +96,7 @@ class Coprocessor:
         return results, dict(total)
 
 
-def open_serial(port: str, config: Config, *, baud: int = BAUD, timeout_s: float = TIMEOUT_S,
+def open_serial(port: str, config: EngineConfig, *, baud: int = BAUD, timeout_s: float = TIMEOUT_S,
                 retries: int = RETRIES) -> Coprocessor:
     """The coprocessor behind a serial port; close it, or use it in a ``with`` block.
 
@@ -103,7 +104,7 @@ def open_serial(port: str, config: Config, *, baud: int = BAUD, timeout_s: float
     ----------
     port : str
         A device, such as /dev/ttyUSB0 or COM3.
-    config : Config
+    config : EngineConfig
     baud : int
     timeout_s : float
         For a reply, beside the time that its bytes take.

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from golden.config import Config
-from golden.hdp import Job
-from golden.memory import DESCRIPTOR_BYTES, STATUS_BYTES, Image, Layout, build_image
-from golden.tiles import is_tiled
+from golden.attention import AttentionJob
+from golden.engine import EngineConfig
+from golden.images import image_of
+from golden.memory import DESCRIPTOR_BYTES, STATUS_BYTES, CodeLayout, Image
 
 __all__ = ["Table", "folded_image", "image_bytes", "plan"]
 
 ALIGN = 64
-OUT_WORD, STATUS_WORD, PLANE_WORDS = 11, 12, range(6, 11)    # of a descriptor
+OUT_WORD, STATUS_WORD = 11, 12      # of a descriptor
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,48 +22,47 @@ class Table:
     """Jobs for one doorbell and the image with them; ``first`` is the number of the first."""
 
     first: int
-    jobs: list[Job]
+    jobs: list[AttentionJob]
     image: Image
 
 
-def image_bytes(job: Job, config: Config) -> int:
-    """That a job takes of an image of :func:`golden.memory.build_image`."""
-    layout = Layout(config)
-    rows = {"q_i": job.l_q, "q_f": job.l_q, "out": job.l_q}
-    if not job.same_kv:
-        rows |= dict.fromkeys(("k_i", "k_f", "v"), job.l_kv)
-    planes = (n * layout.row_bytes("out" if plane == "out" else plane[-1], job.d)
-              for plane, n in rows.items())
-    return DESCRIPTOR_BYTES + STATUS_BYTES + sum(-(-size // ALIGN) * ALIGN for size in planes)
+def _sizes(job: AttentionJob, layout: CodeLayout) -> dict[str, int]:
+    """What each plane of a job takes of an image."""
+    rows = {**dict.fromkeys(layout.queries, job.l_q), **dict.fromkeys(layout.keys, job.l_kv)}
+    sizes = {plane: n * layout.row_bytes(plane[-1], job.d) for plane, n in rows.items()}
+    sizes["out"] = job.l_q * layout.row_bytes("out", job.d)
+    return {plane: -(-size // ALIGN) * ALIGN for plane, size in sizes.items()}
 
 
-def folded_image(job: Job, config: Config) -> Image:
-    """The image of a single job whose output lies over the planes of Q and K.
+def image_bytes(job: AttentionJob, config: EngineConfig) -> int:
+    """That a job takes of the image that ``build_image`` of its engine makes."""
+    layout = image_of(config).Layout(config)
+    shared = layout.keys if job.same_kv else ()
+    return DESCRIPTOR_BYTES + STATUS_BYTES + sum(
+        size for plane, size in _sizes(job, layout).items() if plane not in shared)
 
-    A coprocessor writes rows of a head after its last fraction plane has been read (the
-    scheduler's ``fetched`` follows ``fraction_loaded``), and V lies behind them. Where the output
-    is longer than these planes, it stays where it was; so does that of a head in tiles, whose
-    planes are read again after its first rows are written.
+
+def folded_image(job: AttentionJob, config: EngineConfig) -> Image:
+    """The image of a single job whose output lies over operands that are read before it is written.
+
+    Where the output is longer than these planes, which are the first ones, it stays where it was.
     """
-    image = build_image([job], config)
-    if is_tiled(job, config):
+    engine = image_of(config)
+    image, layout = engine.build_image([job], config), engine.Layout(config)
+    sizes = _sizes(job, layout)
+    if sizes["out"] > sum(sizes[plane] for plane in layout.read_first(job)):
         return image
-    words = np.frombuffer(bytes(image.data[image.table : image.table + DESCRIPTOR_BYTES]),
-                          "<u4").copy()
-    first, *_, v = (int(words[n]) for n in PLANE_WORDS)
-    out, = image.out
-    size = job.l_q * Layout(config).row_bytes("out", job.d)
-    if size > v - first:
-        return image
+    first, out = DESCRIPTOR_BYTES, image.out[0]
     status = image.data[image.status[0] :]
     image.out, image.status = [first], [out]
     image.data[out:] = status
+    words = np.frombuffer(bytes(image.data[:DESCRIPTOR_BYTES]), "<u4").copy()
     words[[OUT_WORD, STATUS_WORD]] = first, out
-    image.data[image.table : image.table + DESCRIPTOR_BYTES] = words.tobytes()
+    image.describe(0, words)
     return image
 
 
-def plan(jobs: Sequence[Job], config: Config, memory_bytes: int) -> list[Table]:
+def plan(jobs: Sequence[AttentionJob], config: EngineConfig, memory_bytes: int) -> list[Table]:
     """Tables of as many jobs as fit, in order.
 
     The first job of a table has K and V of its own even if it shares them with the job before.
@@ -73,7 +72,7 @@ def plan(jobs: Sequence[Job], config: Config, memory_bytes: int) -> list[Table]:
     ValueError
         A job does not fit even alone.
     """
-    groups: list[list[Job]] = []
+    groups: list[list[AttentionJob]] = []
     left = 0
     for job in jobs:
         size = image_bytes(job, config)
@@ -85,7 +84,7 @@ def plan(jobs: Sequence[Job], config: Config, memory_bytes: int) -> list[Table]:
         left -= size
     tables, first = [], 0
     for group in groups:
-        image = build_image(group, config)
+        image = image_of(config).build_image(group, config)
         if len(image.data) > memory_bytes:
             image = folded_image(group[0], config)
         if len(image.data) > memory_bytes:

@@ -22,8 +22,8 @@ TITLES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram": "block RAM"}
 def _list_boards(as_json: bool) -> None:
     from hw.boards.catalog import BOARDS
 
-    rows = [{"board": b.name, "config": b.config, "mhz": b.mhz, "memory_kib": b.memory_kib,
-             "baud": b.baud} for b in BOARDS.values()]
+    rows = [{"board": b.name, "config": config, "mhz": mhz, "memory_kib": b.memory_kib,
+             "baud": b.baud} for b in BOARDS.values() for config, mhz in b.presets.items()]
     if as_json:
         print_json(rows)
     else:
@@ -53,13 +53,14 @@ def _print(figures: dict, path: Path) -> None:
 
 
 def fpga(
-    board: Annotated[str | None, typer.Argument(help="Which one; lists them if left out.",
-                                                show_default=False)] = None,
+    board: Annotated[str | None, typer.Argument(
+        help="Which one; lists them, and what fits, if left out.", show_default=False)] = None,
     config: Annotated[str | None, typer.Option(
         help="A preset (see prunus presets) or a TOML file. Default: the board's.",
         show_default=False)] = None,
     mhz: Annotated[float | None, typer.Option(
-        min=1, help="Clock of the coprocessor. Default: the board's.", show_default=False)] = None,
+        min=1, help="Clock of the coprocessor. Default: the board's for the preset.",
+        show_default=False)] = None,
     baud: Annotated[int | None, typer.Option(
         min=300, help="Of the serial port. Default: the board's.", show_default=False)] = None,
     memory_kib: Annotated[int | None, typer.Option(
@@ -79,7 +80,7 @@ def fpga(
 
     if board not in BOARDS:
         raise InputError(f"board must be one of {', '.join(BOARDS)}, not {board!r}")
-    chosen = load_config(config or BOARDS[board].config, engine="hdp")
+    chosen = load_config(config or BOARDS[board].config)
     numbers = _seeds(seeds)
     from . import flow  # slow to import, as all of hw is
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 
-from golden.config import Config
+from golden.engine import EngineConfig
+from golden.leopard_config import LeopardConfig
 from hw.boards.catalog import Board
 from hw.boards.pll import Ecp5Pll
 from hw.boards.top import BoardTop, divisor_for, source_mhz
@@ -47,7 +48,7 @@ class Design:
     """
 
     board: Board
-    config: Config
+    config: EngineConfig
     pll: Ecp5Pll
     baud: int
     memory_bytes: int
@@ -64,9 +65,9 @@ def _check_packages() -> None:
                              "pip install -e '.[fpga]'")
 
 
-def design(board: Board, config: Config, *, mhz: float | None = None, baud: int | None = None,
-           memory_kib: int | None = None) -> Design:
-    """The design of a board; what is None is as the board has it.
+def design(board: Board, config: EngineConfig, *, mhz: float | None = None,
+           baud: int | None = None, memory_kib: int | None = None) -> Design:
+    """The design of a board; what is None is as the board has it, the clock for this preset.
 
     Raises
     ------
@@ -77,7 +78,7 @@ def design(board: Board, config: Config, *, mhz: float | None = None, baud: int 
     platform = board.make_platform()
     baud, memory_kib = baud or board.baud, memory_kib or board.memory_kib
     try:
-        pll = Ecp5Pll.near(source_mhz(platform), mhz or board.mhz)
+        pll = Ecp5Pll.near(source_mhz(platform), mhz or board.presets.get(config.name, board.mhz))
         divisor = divisor_for(pll.mhz, baud)
     except ValueError as err:
         raise InputError(str(err)) from None
@@ -138,6 +139,13 @@ def _clock(report: dict, mhz: float) -> tuple[float, str]:
     return speed["achieved"], longest_path(report, name)
 
 
+def _size(config: EngineConfig) -> dict[str, int]:
+    """What there is of a coprocessor."""
+    if isinstance(config, LeopardConfig):
+        return {"units": config.dpus, "taps": config.taps}
+    return {"multipliers": config.all_multipliers}
+
+
 def build(made: Design, *, seeds: Sequence[int] = (1,), progress: Progress | None = None,
           ) -> tuple[dict, Path]:
     """The figures of a design, ready for JSON, and its bitstream, of the fastest seed.
@@ -166,8 +174,8 @@ def build(made: Design, *, seeds: Sequence[int] = (1,), progress: Progress | Non
     there = {key: part["available"] for key, part in report["utilization"].items()}
     figures = {
         "board": made.board.name, "device": made.device, "config": made.config.name,
-        "multipliers": made.config.all_multipliers, "l_max": made.config.l_max,
-        "d_max": made.config.d_max, "memory_bytes": made.memory_bytes, "baud": made.baud,
+        **_size(made.config), "l_max": made.config.l_max, "d_max": made.config.d_max,
+        "memory_bytes": made.memory_bytes, "baud": made.baud,
         "clock_mhz": made.pll.mhz,
         "used": {key: used[cell] for key, cell in RESOURCES.items()},
         "available": {key: there[cell] for key, cell in RESOURCES.items()},

@@ -5,7 +5,9 @@
         -o docs/fpga_table.md
 
 Cycles are those of the RTL on Verilator, from a bench of the same configuration or simulated
-here; the same attention in PyTorch is measured here, on one thread, if torch is installed.
+here; the same attention in PyTorch is measured here, on one thread, if torch is installed. HDP
+computes the bench's random heads of which a quarter of the blocks is kept, LeOPArd the real heads
+of an example, at the threshold that prunes three quarters of their scores; both all of them, too.
 """
 
 import argparse
@@ -18,9 +20,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from golden.attention import AttentionJob
 from golden.config import Config, ConfigError, load_config
-from golden.hdp import Job
+from golden.engine import EngineConfig
+from golden.leopard_config import LeopardConfig
 
+from ..bench import leopard
 from ..bench.cases import Case, suite
 from ..bench.measure import measure
 from ..driver.tables import image_bytes
@@ -31,12 +36,13 @@ from ..report import status_line
 __all__ = ["heads_per_second", "main", "markdown", "pytorch"]
 
 CASE = "kept/d{d}/0.25"
+LAYERS, SHARES = ("vit_patches", "minilm_sentence"), (0.75, 0.0)    # of LeOPArd: pruned, dense
 ROUNDS, ROUND_S = 60, 0.02
 BITS_PER_BYTE = 10
 KEYS = ("lut", "ff", "dsp", "bram")
 
 
-def pytorch(jobs: Sequence[Job]) -> dict | None:
+def pytorch(jobs: Sequence[AttentionJob]) -> dict | None:
     """Heads per second of ``scaled_dot_product_attention`` on float32, in rounds of some 20 ms.
 
     All heads are one batch, on one thread. The best round is the one that other programs of the
@@ -79,16 +85,20 @@ def _case(config: Config) -> Case:
     return case
 
 
-def _benched(case: Case, config: Config, benches: Sequence[dict]) -> dict | None:
+def _benched(case: Case | leopard.LeopardCase, config: EngineConfig,
+             benches: Sequence[dict]) -> dict | None:
     """What a bench of this configuration says of a case."""
     parameters = config.model_dump(exclude={"name"})
     return next((row for bench in benches if bench["parameters"] == parameters
                  for row in bench["cases"] if row["case"] == case.name), None)
 
 
-def heads_per_second(config: Config, benches: Sequence[dict] = (),
+def heads_per_second(config: EngineConfig, benches: Sequence[dict] = (),
                      progress: Callable[[str], None] | None = None) -> dict:
-    """Cycles of eight heads of l = 128, or as long as they can be, with pruning and dense."""
+    """Cycles of heads with pruning and dense: of HDP eight of l = 128, or as long as they can be,
+    of LeOPArd the first of LAYERS that fits."""
+    if isinstance(config, LeopardConfig):
+        return _leopard_heads(config, benches, progress)
     case = _case(config)
     row = _benched(case, config, benches)
     if row is None:
@@ -103,6 +113,32 @@ def heads_per_second(config: Config, benches: Sequence[dict] = (),
             "pytorch": pytorch(case.jobs)}
 
 
+def _leopard_heads(config: LeopardConfig, benches: Sequence[dict],
+                   progress: Callable[[str], None] | None) -> dict:
+    there = {case.name: case for case in leopard.cases(config)}
+    layer = next(layer for layer in LAYERS if f"{layer}/0" in there)
+    found = [there.get(f"{layer}/{share:g}", there[f"{layer}/0"]) for share in SHARES]
+    rows = [_benched(case, config, benches) for case in found]
+    if None in rows:
+        if progress:
+            progress(f"{config.name}: simulating {found[0].name}")
+        rows, _ = leopard.measure(found, config, quick=True)
+    row, dense = rows
+    return {"case": row["case"], "l": row["l_q"], "d": row["d"], "kept": row["survive"],
+            "cycles": row["cycles"] / row["heads"],
+            "dense_cycles": dense["cycles"] / dense["heads"],
+            "bytes": image_bytes(found[0].jobs[0], config) + row["counters"]["write_bytes"]
+            // row["heads"],
+            "pytorch": pytorch(found[0].jobs)}
+
+
+def _size(figures: dict) -> str:
+    """What there is of a coprocessor."""
+    if "units" in figures:
+        return f"{figures['units']} units of {figures['taps']} dimensions"
+    return f"{figures['multipliers']} multipliers"
+
+
 def _row(cells: Sequence) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
@@ -113,13 +149,13 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence]) -> list[str]:
 
 def markdown(figures: Sequence[dict], speeds: dict[str, dict]) -> str:
     """Two tables: what fits and how fast it is, and heads per second."""
-    resources = [[f["board"], f["device"], f["config"], f["multipliers"], f["l_max"], f["d_max"],
+    resources = [[f["board"], f["device"], f["config"], _size(f), f["l_max"], f["d_max"],
                   f"{f['memory_bytes'] >> 10} KB",
                   *(f"{f['used'][key]:,} of {f['available'][key]:,}" for key in KEYS),
                   f"{f['clock_mhz']:g}", ", ".join(f"{s['mhz']:.1f}" for s in f["seeds"]),
                   f"`{f['path']}`"] for f in figures]
     lines = ["<!-- Written by python -m prunus.fpga.table; do not edit. -->", "",
-             *_rows(["board", "device", "config", "multipliers", "l_max", "d_max", "memory",
+             *_rows(["board", "device", "config", "size", "l_max", "d_max", "memory",
                      "LUT", "FF", "DSP", "block RAM", "clock, MHz", "MHz reached, by seed",
                      "longest path"], resources), ""]
     rates = []
@@ -127,18 +163,18 @@ def markdown(figures: Sequence[dict], speeds: dict[str, dict]) -> str:
         s = speeds[f["config"]]
         hz, torch = f["clock_mhz"] * 1e6, s["pytorch"]
         rates.append([
-            f["board"], f["config"], s["l"], s["d"], f"{s['kept']:.1%}", f"{s['cycles']:,.0f}",
-            f"{s['dense_cycles']:,.0f}", f"{hz / s['cycles']:,.0f}",
+            f["board"], f["config"], s["case"], s["l"], s["d"], f"{s['kept']:.1%}",
+            f"{s['cycles']:,.0f}", f"{s['dense_cycles']:,.0f}", f"{hz / s['cycles']:,.0f}",
             f"{hz / s['dense_cycles']:,.0f}",
             f"{torch['best']:,.0f} ({torch['median']:,.0f})" if torch else "-",
             f"{f['baud'] / BITS_PER_BYTE / s['bytes']:.1f}"])
-    lines += _rows(["board", "config", "l", "d", "blocks kept", "cycles a head", "dense",
+    lines += _rows(["board", "config", "heads", "l", "d", "kept", "cycles a head", "dense",
                     "heads a second", "dense", "PyTorch, one core: best (median)",
                     "the serial line allows"], rates)
     torch = next((s["pytorch"] for s in speeds.values() if s["pytorch"]), None)
     if torch:
         lines += ["", f"PyTorch {torch['torch']} on {torch['processor']}, float32, dense, "
-                      "`scaled_dot_product_attention` of eight heads at a time."]
+                      "`scaled_dot_product_attention` of all heads of a case at a time."]
     return "\n".join(lines) + "\n"
 
 
@@ -157,7 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
         benches = [_read(path, lambda b: (b["parameters"], b["cases"][0]["case"]))
                    for path in chosen.bench]
         with status_line() as progress:
-            speeds = {name: heads_per_second(load_config(name, engine="hdp"), benches, progress)
+            speeds = {name: heads_per_second(load_config(name), benches, progress)
                       for name in dict.fromkeys(f["config"] for f in figures)}
         text = markdown(figures, speeds)
         if target is None:

@@ -54,6 +54,8 @@ class _Board:
         m.d.sync += self.rings.eq(self.rings + csr.start)
         self.replies = FrameDecoder()
         self.sequence = 0
+        self.address = {register.name: register.address
+                        for register in registers.register_map(config)}
 
     async def put(self, ctx, raw, pause=1):
         for byte in raw:
@@ -86,7 +88,7 @@ class _Board:
         return await self.ask(ctx, Opcode.SYNC, session=session)
 
     async def register(self, ctx, name) -> int:
-        reply = await self.ask(ctx, Opcode.READ_REGISTER, ADDRESS[name], length=4)
+        reply = await self.ask(ctx, Opcode.READ_REGISTER, self.address[name], length=4)
         assert reply.status == Status.OK
         return int.from_bytes(reply.data, "little")
 
@@ -102,7 +104,7 @@ class _Board:
         simulate(self.module, testbench, limit=LIMIT)
 
 
-@pytest.mark.parametrize("preset", ["hdp_tiny", "hdp_w12"])
+@pytest.mark.parametrize("preset", ["hdp_tiny", "hdp_w12", "leopard_ae"])
 def test_sync_registers_and_memory(preset):
     config = load_config(preset)
     board = _Board(config)

@@ -13,13 +13,14 @@ from tests.hw.helpers import refusal
 from tests.hw.lint import lint
 
 
-def test_lint_and_ports(tmp_path):
-    source = tmp_path / "hdp_tiny_system.v"
-    text = emitted_system(load_config("hdp_tiny"), 8192)
+@pytest.mark.parametrize("name", ["hdp_tiny", "leopard_tiny"])
+def test_lint_and_ports(tmp_path, name):
+    source = tmp_path / f"{name}_system.v"
+    text = emitted_system(load_config(name), 8192)
     source.write_text(text, encoding="utf-8")
-    head = re.search(r"^module hdp_tiny_system\((.*?)\);", text, re.M | re.S)[1]
+    head = re.search(rf"^module {name}_system\((.*?)\);", text, re.M | re.S)[1]
     assert head.replace(" ", "").split(",") == ["clk", "rst", "rx", "tx", "irq", "error"]
-    assert len(re.findall(r"^module hdp_tiny\(", text, re.M)) == 1
+    assert len(re.findall(rf"^module {name}\(", text, re.M)) == 1
     done = lint(source, ROOT / "sim" / "waivers.vlt")
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board in Python: the link by golden.link, the coprocessor by golden.hdp."""
+"""A board in Python: the link by golden.link, the coprocessor by the specification."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -7,9 +7,10 @@ from random import Random
 
 import numpy as np
 
-from golden import registers
-from golden.config import Config
-from golden.hdp import Job, head
+from golden import hdp, leopard, registers
+from golden.attention import AttentionJob
+from golden.engine import EngineConfig
+from golden.images import image_of
 from golden.link import (
     PAYLOAD_BYTES,
     VERSION,
@@ -21,12 +22,25 @@ from golden.link import (
     Status,
     frame,
 )
-from golden.memory import Layout
-from golden.memory import Status as Record
 
-__all__ = ["FakeBoard"]
+__all__ = ["FakeBoard", "head_of", "spoiler"]
 
 ADDRESS = {register.name: register.address for register in registers.REGISTERS}
+
+
+def head_of(job: AttentionJob, config: EngineConfig):
+    """What the specification gives."""
+    return {"hdp": hdp, "leopard": leopard}[config.engine].head(job, config)
+
+
+def _record(job, result, config: EngineConfig) -> list[int]:
+    """The first words of a status record."""
+    status = image_of(config).Status.expected(job, result, config)
+    moved = [status.read_bytes, status.write_bytes]
+    if config.engine == "leopard":
+        return [1, status.survivors, status.digits_total, status.key_words, 0, 0, *moved]
+    return [1, int(status.head_kept), status.theta_head & 0xFFFFFFFF, status.theta_head >> 32,
+            status.blocks_kept, status.blocks_total, *moved]
 
 
 class FakeBoard:
@@ -35,9 +49,11 @@ class FakeBoard:
     ``spoil`` is called with every frame, either way, and gives what arrives of it.
     """
 
-    def __init__(self, config: Config, jobs: Sequence[Job] = (), *, memory_bytes: int = 1 << 16,
-                 spoil=lambda raw: raw):
+    def __init__(self, config: EngineConfig, jobs: Sequence[AttentionJob] = (), *,
+                 memory_bytes: int = 1 << 16, spoil=lambda raw: raw):
         self.config, self.jobs = config, deque(jobs)
+        self.address = {register.name: register.address
+                        for register in registers.register_map(config)}
         self.memory = bytearray(memory_bytes)
         self.spoil = spoil
         self.now = 0.0
@@ -79,7 +95,7 @@ class FakeBoard:
     def _answer(self, request: Request) -> tuple[Status, bytes]:
         if request.opcode == Opcode.SYNC:
             self.session, self.last = request.session, None
-            self.registers = {ADDRESS[name]: value for name, value in
+            self.registers = {self.address[name]: value for name, value in
                               registers.constants(self.config).items()}
             info = Info(VERSION, self.config.axi_data_width // 8, PAYLOAD_BYTES, len(self.memory))
             return Status.OK, info.pack()
@@ -102,37 +118,35 @@ class FakeBoard:
         return Status.OK, b""
 
     def _set(self, address: int, value: int) -> Status:
-        if address == ADDRESS["status"]:
+        if address == self.address["status"]:
             self.registers[address] = 0
         else:
             self.registers[address] = value
-        if address == ADDRESS["doorbell"]:
+        if address == self.address["doorbell"]:
             self.rings += 1
             if self.hang:
-                self.registers[ADDRESS["status"]] = 1
+                self.registers[self.address["status"]] = 1
             else:
                 self._compute(value)
         return Status.OK
 
     def _compute(self, count: int) -> None:
         """As the coprocessor does, but for what it reads."""
-        layout, table = Layout(self.config), self.registers[ADDRESS["table"]]
+        layout = image_of(self.config).Layout(self.config)
+        table = self.registers[self.address["table"]]
         for n in range(count):
             job = self.jobs.popleft()
-            result = head(job, self.config)
+            result = head_of(job, self.config)
             words = np.frombuffer(bytes(self.memory[table + 64 * n : table + 64 * n + 64]), "<u4")
             out, status = int(words[11]), int(words[12])
             rows = np.zeros((job.l_q, layout.row_bytes("out", job.d) // 2), "<i2")
             rows[:, : job.d] = result.out
             self.memory[out : out + rows.nbytes] = rows.tobytes()
-            record = Record.expected(job, result, self.config)
-            fields = [1, int(record.head_kept), record.theta_head & 0xFFFFFFFF,
-                      record.theta_head >> 32, record.blocks_kept, record.blocks_total,
-                      record.read_bytes, record.write_bytes]
+            fields = _record(job, result, self.config)
             self.memory[status : status + 64] = np.array(fields + [0] * 8, "<u4").tobytes()
-        self.registers[ADDRESS["jobs_done"]] = count
-        self.registers[ADDRESS["cycles"]] = 1000 * count
-        self.registers[ADDRESS["status"]] = 2
+        self.registers[self.address["jobs_done"]] = count
+        self.registers[self.address["cycles"]] = 1000 * count
+        self.registers[self.address["status"]] = 2
 
 
 def spoiler(seed: int, chance: float):

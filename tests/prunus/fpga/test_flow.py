@@ -8,8 +8,10 @@ import pytest
 from golden.config import load_config
 from hw.boards.catalog import BOARDS
 from prunus import cli
+from prunus.driver.tables import plan
 from prunus.errors import InputError, RunError
 from prunus.fpga import flow
+from sim import jobs, leopard_jobs
 
 pytest.importorskip("amaranth_boards")
 TINY = load_config("hdp_tiny")
@@ -91,20 +93,45 @@ def test_a_missed_clock_is_an_error(tools):
     assert "ecppack" not in dict(tools)
 
 
-@pytest.mark.parametrize("name", BOARDS)
-def test_every_board(name):
+@pytest.mark.parametrize(("name", "preset", "mhz"), [
+    (board.name, *pair) for board in BOARDS.values() for pair in board.presets.items()])
+def test_every_board_and_preset(name, preset, mhz):
     """Its pins exist, its clock can be made, and its line too; lights and line are constrained."""
     board = BOARDS[name]
-    made = flow.design(board, load_config(board.config))
-    assert made.pll.mhz == pytest.approx(board.mhz, rel=0.001)
+    made = flow.design(board, load_config(preset))
+    assert made.pll.mhz == pytest.approx(mhz, rel=0.001)
     pins = made.files["top.lpf"]
     for port in ("uart_0__rx__io", "uart_0__tx__io", "FREQUENCY PORT"):
         assert port in pins
     for light, number, _ in (board.heartbeat, board.error):
         assert f'"{light}_{number}' in pins
     assert made.files["system.v"] == (
-        f"// {board.config} {board.memory_kib << 10} {round(board.mhz * 1e6 / board.baud)}\n")
+        f"// {preset} {board.memory_kib << 10} {round(mhz * 1e6 / board.baud)}\n")
     assert "EHXPLLL" in made.files["top.il"]
+
+
+@pytest.mark.parametrize(("preset", "size"), [
+    ("hdp_small", {"multipliers": 8}), ("leopard_ecp5", {"units": 6, "taps": 64})])
+def test_either_engine(preset, size):
+    config = load_config(preset)
+    made = flow.design(BOARDS["ulx3s_85f"], config, mhz=60)
+    figures, bitstream = flow.build(made, seeds=[2])
+    assert bitstream.exists()
+    assert {name: figures[name] for name in ("multipliers", "units", "taps") if name in figures
+            } == size
+    assert (figures["config"], figures["l_max"]) == (preset, config.l_max)
+
+
+def test_the_longest_head_of_a_preset_fits_its_board():
+    """Of those that fit; the smaller boards have less."""
+    board = BOARDS["ulx3s_85f"]
+    for preset in board.presets:
+        config = load_config(preset)
+        made = {"hdp": jobs, "leopard": leopard_jobs}[config.engine]
+        job = made.build(made.Recipe(l_q=config.l_max, l_kv=config.l_max, valid_q=config.l_max,
+                                     valid_kv=config.l_max, d=config.d_max), config)
+        table, = plan([job], config, board.memory_kib << 10)
+        assert len(table.image.data) <= board.memory_kib << 10
 
 
 def test_options_of_a_design():
@@ -158,14 +185,17 @@ def test_a_failure_leaves_old_files(capfd, tmp_path):
 def test_list(capfd):
     code, out, _ = _prunus(capfd, "--json")
     assert code == 0
-    assert {row["board"]: row["config"] for row in json.loads(out)} == {
-        board.name: board.config for board in BOARDS.values()}
-    assert [line.split("\t")[0] for line in _prunus(capfd)[1].splitlines()] == ["board", *BOARDS]
+    rows = json.loads(out)
+    assert [(row["board"], row["config"], row["mhz"]) for row in rows] == [
+        (board.name, *pair) for board in BOARDS.values() for pair in board.presets.items()]
+    assert ("ulx3s_85f", "leopard_ecp5") in {(row["board"], row["config"]) for row in rows}
+    assert [line.split("\t")[:2] for line in _prunus(capfd)[1].splitlines()] == [
+        ["board", "config"], *([row["board"], row["config"]] for row in rows)]
 
 
 @pytest.mark.parametrize(("args", "message"), [
     (["nexys"], "board must be one of ulx3s_85f, ulx3s_12f, icepi_zero, not 'nexys'"),
-    (["ulx3s_85f", "--config", "leopard_ae"], "config must be one of engine hdp here"),
+    (["ulx3s_85f", "--config", "leopard_huge"], "config must be a TOML file or one of"),
     *((["ulx3s_85f", "--seeds", seeds], "seeds must be numbers from 1 on, such as 1-4 or 3,5, "
        f"not {seeds!r}") for seeds in ("", "0", "a", "4-2", "1-", "1,x", "1-100")),
     (["ulx3s_85f", "--mhz", "0"], "Invalid value for '--mhz'"),

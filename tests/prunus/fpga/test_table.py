@@ -22,12 +22,13 @@ def test_tables():
              "dense_cycles": 10000.0, "bytes": 5000,
              "pytorch": {"best": 1234.5, "median": 1000.0, "torch": "2.1", "processor": "a CPU"}}
     text = table.markdown([FIGURES], {"hdp_tiny": speed})
-    assert ("| ulx3s_12f | LFE5U-12F | hdp_tiny | 8 | 32 | 32 | 16 KB | 17,000 of 24,288 | "
-            "9,000 of 24,288 | 19 of 28 | 42 of 56 | 50 | 51.2, 55.0 | `c` |") in text
-    assert ("| ulx3s_12f | hdp_tiny | 32 | 32 | 25.0% | 2,500 | 10,000 | 20,000 | 5,000 | 1,234 "
-            "(1,000) | 20.0 |") in text
+    assert ("| ulx3s_12f | LFE5U-12F | hdp_tiny | 8 multipliers | 32 | 32 | 16 KB | "
+            "17,000 of 24,288 | 9,000 of 24,288 | 19 of 28 | 42 of 56 | 50 | 51.2, 55.0 | `c` |"
+            ) in text
+    assert ("| ulx3s_12f | hdp_tiny | kept/d32/0.25 | 32 | 32 | 25.0% | 2,500 | 10,000 | 20,000 | "
+            "5,000 | 1,234 (1,000) | 20.0 |") in text
     assert text.endswith("PyTorch 2.1 on a CPU, float32, dense, `scaled_dot_product_attention` of "
-                         "eight heads at a time.\n")
+                         "all heads of a case at a time.\n")
     without = table.markdown([FIGURES], {"hdp_tiny": {**speed, "pytorch": None}})
     assert "| 5,000 | - | 20.0 |" in without
     assert "PyTorch 2.1" not in without
@@ -71,6 +72,38 @@ def test_cycles_of_a_bench(tmp_path, monkeypatch):
     assert table.main([str(tmp_path / "in.json"), "--bench", str(tmp_path / "bench.json"), "-o",
                        str(tmp_path / "out.md")]) == 0
     assert "| 5,000 | 10,000 | 10,000 | 5,000 |" in (tmp_path / "out.md").read_text()
+
+
+@pytest.mark.parametrize(("name", "case"), [
+    ("leopard_ecp5", "vit_patches/0.75"), ("leopard_tiny", "minilm_sentence/0.75")])
+def test_leopard(tmp_path, monkeypatch, name, case):
+    """The heads of an example that fits, pruned and whole, simulated or from a bench."""
+    config = load_config(name)
+    calls = []
+
+    def measure(found, config, quick):
+        calls.append([case.name for case in found])
+        return [{"case": case.name, "l_q": case.jobs[0].l_q, "d": case.jobs[0].d, "heads": 12,
+                 "survive": 1 - case.share, "cycles": 12000 * (4 - 3 * (case.share > 0)),
+                 "counters": {"write_bytes": 12 * 1000}} for case in found], {}
+
+    monkeypatch.setattr(table.leopard, "measure", measure)
+    monkeypatch.setattr(table, "pytorch", lambda jobs: None)
+    speed = table.heads_per_second(config)
+    assert (speed["case"], speed["kept"]) == (case, 0.25)
+    assert (speed["cycles"], speed["dense_cycles"]) == (1000, 4000)
+    job = table.leopard.cases(config, wanted=case)[0].jobs[0]
+    assert speed["bytes"] == table.image_bytes(job, config) + 1000
+    assert calls == [[case, case.replace("0.75", "0")]]
+    rows, _ = measure(table.leopard.cases(config), config, True)
+    bench = {"parameters": config.model_dump(exclude={"name"}), "cases": rows}
+    del calls[:]
+    assert table.heads_per_second(config, [bench]) == speed
+    assert calls == []
+    figures = {**FIGURES, "config": name, "units": config.dpus, "taps": config.taps}
+    text = table.markdown([figures], {name: speed})
+    assert f"| {name} | {config.dpus} units of {config.taps} dimensions |" in text
+    assert f"| {name} | {case} | {job.l_q} | {job.d} | 25.0% | 1,000 | 4,000 | 50,000 |" in text
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"seeds": []}', "nonsense"])
