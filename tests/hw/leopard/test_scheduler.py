@@ -56,10 +56,6 @@ class Head:
     def error(self):
         return self.job["error"] or (Error.BUS if self.bus else 0)
 
-    @property
-    def tag(self):
-        return {"slot": self.n % SLOTS, "bank": None}
-
     def bank(self, plane):
         return self.n % 2 ^ 1 if plane == "Q" else self.kv
 
@@ -103,12 +99,6 @@ class Stages:
     async def wait(self, ctx):
         for _ in range(self.rng.randrange(self.pause + 1)):
             await ctx.tick()
-
-    def of_tag(self, tag):
-        """The head whose beats these are."""
-        head, plane = self.asked[0]
-        assert (tag.slot, tag.bank) == (head.n % SLOTS, head.bank(plane))
-        return head, plane
 
     async def watch(self, ctx):
         """What is accepted, loaded and over, in the cycle in which it is."""
@@ -242,7 +232,7 @@ class Stages:
                     words[bank] = self.rng.randrange(min(row[3], CONFIG.dpus) + 1)
                     row[3] -= words[bank]
             ctx.set(dut.words, words)
-            ended = self.rows and not self.rows[0][3] and self.rng.random() < 0.5
+            ended = bool(self.rows) and not self.rows[0][3] and self.rng.random() < 0.5
             if ended:
                 head, survivors, digits, _ = self.rows.popleft()
                 ctx.set(dut.ended_slot, head.n % SLOTS)
@@ -302,11 +292,8 @@ class Stages:
         else:
             assert (status.survivors, status.digits, status.key_words) == (0, 0, 0)
 
-    def run(self, gaps=(0.99, 0.2)):
-        async def jobs(ctx):
-            for head in self.heads:
-                await send(ctx, self.dut.job, [head.job], self.rng, gaps[head.n % 8 != 0])
-
+    def run(self, jobs):
+        """Feed ``jobs``, a testbench, and work until all heads are over."""
         simulate(self.dut, jobs, self.results, limit=60_000, background=[
             self.watch, self.commands, self.beats, self.issue, self.front_end, self.values])
         assert all(head.done for head in self.heads)
@@ -315,9 +302,15 @@ class Stages:
 @pytest.mark.parametrize("pause", [0, 3, 12])
 def test_heads(pause):
     rng = Random(pause)
-    heads = [make_head(rng, n) for n in range(250)]
+    heads = [make_head(rng, n) for n in range(96)]
     stages = Stages(heads, rng, pause)
-    stages.run()
+
+    async def jobs(ctx):
+        for head in heads:
+            stall = 0.2 if head.n % 8 else 0.99
+            await send(ctx, stages.dut.job, [head.job], rng, stall)
+
+    stages.run(jobs)
     assert stages.together == SLOTS and stages.overlap
     for kind in (lambda head: head.same and head.held and head.computed,
                  lambda head: head.same and not head.held and head.computed,
@@ -326,3 +319,27 @@ def test_heads(pause):
                  lambda head: head.bus and not head.bad,       # one whose K and V it shares
                  lambda head: head.job["error"], lambda head: not head.job["valid_q"]):
         assert any(map(kind, heads))
+
+
+@pytest.mark.parametrize("bad", ["K", "V"])
+def test_an_error_around_an_acceptance(bad):
+    """A head that shares K and V, accepted in any cycle around that of their bus error."""
+    rng, heads = Random(bad), []
+    for n in range(100):
+        head = make_head(rng, n)
+        head.job |= {"same_kv": n % 2, "error": 0, "valid_q": 1, "l_q": 1, "valid_kv": 5, "d8": 2}
+        head.rows, head.bad = [(1, 2, 3)], None if n % 2 else bad
+        heads.append(head)
+    stages = Stages(heads, rng, 0)
+
+    async def jobs(ctx):
+        for head in heads:
+            while not head.n % 2 and not all(other.done for other in heads[: head.n]):
+                await ctx.tick()
+            for _ in range(head.n // 2 if head.n % 2 else 0):
+                await ctx.tick()
+            await send(ctx, stages.dut.job, [head.job])
+
+    stages.run(jobs)
+    assert {head.same for head in heads[1::2]} == {False, True}
+    assert all(head.bus == (head.same or not head.n % 2) for head in heads)
