@@ -120,9 +120,8 @@ def _markdown(outcomes: Sequence[Outcome]) -> str:
     lines = ["# Mutations", "",
              f"`python -m sim.mutate` breaks the RTL in {len(outcomes)} ways, one at a time, and "
              f"runs {jobs} random jobs",
-             "on each, half of them with random stalls: of "
-             + " or ".join(f"`{name}`" for name in configs)
-             + f", whichever engine it is. {caught} of {len(outcomes)} are caught.", "",
+             f"of its engine (`{'`, `'.join(configs)}`) on each, half of them with random stalls. "
+             f"{caught} of {len(outcomes)} are caught.", "",
              "| file | instead of | stands | why | verdict |", "|---|---|---|---|---|"]
     for outcome in outcomes:
         cells = (outcome.mutation.file, f"`{outcome.mutation.old}`", f"`{outcome.mutation.new}`",
