@@ -294,7 +294,7 @@ class Stages:
 
     def run(self, jobs):
         """Feed ``jobs``, a testbench, and work until all heads are over."""
-        simulate(self.dut, jobs, self.results, limit=60_000, background=[
+        simulate(self.dut, jobs, self.results, limit=30_000, background=[
             self.watch, self.commands, self.beats, self.issue, self.front_end, self.values])
         assert all(head.done for head in self.heads)
 
