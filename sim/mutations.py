@@ -224,7 +224,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "rows of padding are taken from those of the next head"),
     Mutation(
         "hw/leopard/core.py",
-        "self.values.d8.eq(jobs[valued].d8)",
-        "self.values.d8.eq(jobs[weighed].d8)",
-        "wrong slot: values are read for the d of a later head"),
+        "self.rows.d8.eq(jobs[normalised].d8)",
+        "self.rows.d8.eq(jobs[valued].d8)",
+        "wrong slot: the last rows of a head are as long as those of the next"),
 )

@@ -221,10 +221,9 @@ class Scheduler(wiring.Component):
             m.d.sync += counted.dense_blocks.eq(counted.dense_blocks + self.columns)
 
     def _accept(self, m):
-        bank = Signal()
+        bank, same, kv = (Signal(name=name) for name in ("bank", "same", "kv"))
         state, before, last = self._banks[bank], self._banks[~bank], self.jobs[~bank]
         job = self.job.payload
-        same, kv = Signal(), Signal()
         m.d.comb += same.eq(
             job.same_kv & (last.error == 0) & ~before.bus_error & (last.d8 == job.d8)
             & (last.valid_kv == job.valid_kv) & (last.causal == job.causal)
