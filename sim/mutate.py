@@ -2,7 +2,8 @@
 """Are the tests worth anything? Breaks the RTL in known ways and looks who notices.
 
 ``python -m sim.mutate`` applies the mutations of :mod:`sim.mutations` one at a time to a copy of
-the sources, runs a short regression of random jobs on each, and reports which were caught.
+the sources, runs a short regression of random jobs of its engine on each, and reports which were
+caught.
 """
 
 import argparse
@@ -31,7 +32,6 @@ from .soak import Chunk, run_chunk
 __all__ = ["Outcome", "check_table", "main", "mutated_tree", "try_mutation"]
 
 ROOMS = ("configs", "golden", "hw", "sim")
-CONFIG = "hdp_tiny"
 CHUNKS = (Chunk(30, 101, 0.0), Chunk(30, 102, 0.3))
 CAUGHT, SURVIVED, BROKEN = 3, 0, 4          # exit codes of the regression
 TIMEOUT_S = 900
@@ -69,7 +69,7 @@ def mutated_tree(mutation: Mutation | None, target: Path) -> None:
         path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
 
 
-def regression(config_name: str = CONFIG) -> int:
+def regression(config_name: str) -> int:
     """The short regression on the sources that are imported; an exit code."""
     config = load_config(config_name)
     try:
@@ -86,8 +86,8 @@ def regression(config_name: str = CONFIG) -> int:
     return SURVIVED
 
 
-def try_mutation(mutation: Mutation | None) -> Outcome:
-    """Run the regression on a mutated copy in a process of its own."""
+def try_mutation(mutation: Mutation | None, config_name: str) -> Outcome:
+    """Run the regression of a preset on a mutated copy in a process of its own."""
     begin = time.perf_counter()
     scratch = Path(tempfile.mkdtemp(prefix="prunus-mutate-"))
     try:
@@ -98,9 +98,10 @@ def try_mutation(mutation: Mutation | None) -> Outcome:
         env = {**os.environ, "PYTHONPATH": str(scratch), "PRUNUS_BUILD": str(scratch / "build"),
                "PYTHONDONTWRITEBYTECODE": "1"}
         try:
-            done = subprocess.run([sys.executable, "-m", "sim.mutate", "--regression"],
-                                  cwd=scratch, env=env, text=True, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, timeout=TIMEOUT_S, check=False)
+            done = subprocess.run(
+                [sys.executable, "-m", "sim.mutate", "--regression", config_name],
+                cwd=scratch, env=env, text=True, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, timeout=TIMEOUT_S, check=False)
             code, said = done.returncode, done.stdout
         except subprocess.TimeoutExpired:
             code, said = CAUGHT, f"no end after {TIMEOUT_S} s"
@@ -115,9 +116,11 @@ def try_mutation(mutation: Mutation | None) -> Outcome:
 def _markdown(outcomes: Sequence[Outcome]) -> str:
     caught = sum(outcome.verdict == "caught" for outcome in outcomes)
     jobs = sum(chunk.count for chunk in CHUNKS)
+    configs = sorted({outcome.mutation.config for outcome in outcomes})
     lines = ["# Mutations", "",
              f"`python -m sim.mutate` breaks the RTL in {len(outcomes)} ways, one at a time, and "
-             f"runs {jobs} random jobs", f"of `{CONFIG}` on each, half of them with random stalls. "
+             f"runs {jobs} random jobs",
+             f"of its engine (`{'`, `'.join(configs)}`) on each, half of them with random stalls. "
              f"{caught} of {len(outcomes)} are caught.", "",
              "| file | instead of | stands | why | verdict |", "|---|---|---|---|---|"]
     for outcome in outcomes:
@@ -130,8 +133,8 @@ def _markdown(outcomes: Sequence[Outcome]) -> str:
 
 def _report(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
     if options.json:
-        rows = [{**asdict(o.mutation), "verdict": o.verdict, "seconds": round(o.seconds, 1),
-                 "message": o.message} for o in outcomes]
+        rows = [{**asdict(o.mutation), "config": o.mutation.config, "verdict": o.verdict,
+                 "seconds": round(o.seconds, 1), "message": o.message} for o in outcomes]
         print(json.dumps(rows, indent=2))
     else:
         table = Table("file", "why", "verdict", "s", "what the regression said")
@@ -150,20 +153,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--markdown", metavar="FILE", help="also write FILE, docs/mutations.md")
     parser.add_argument("--only", metavar="TEXT", help="mutations whose file or reason has TEXT")
-    parser.add_argument("--regression", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--regression", metavar="CONFIG", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.regression:
-        return regression()
+        return regression(options.regression)
     chosen = [m for m in MUTATIONS if not options.only or options.only in f"{m.file} {m.why}"]
     check_table(chosen)
     console = Console(stderr=True)
-    whole = try_mutation(None)
-    if whole.verdict != "survived":
-        console.print(f"without a mutation the regression must pass: {whole.message}")
-        return 1
+    for name in sorted({mutation.config for mutation in chosen}):
+        whole = try_mutation(None, name)
+        if whole.verdict != "survived":
+            console.print(f"without a mutation the regression of {name} must pass: "
+                          f"{whole.message}")
+            return 1
     outcomes = []
     for n, mutation in enumerate(chosen, 1):
-        outcomes.append(try_mutation(mutation))
+        outcomes.append(try_mutation(mutation, mutation.config))
         if console.is_terminal:
             console.print(f"{n}/{len(chosen)} {outcomes[-1].verdict}: {mutation.file}, "
                           f"{mutation.why}")

@@ -25,6 +25,11 @@ class Mutation:
     new: str
     why: str
 
+    @property
+    def config(self) -> str:
+        """The preset whose random jobs must notice it: that of the engine it is in."""
+        return "leopard_tiny" if self.file.startswith("hw/leopard/") else "hdp_tiny"
+
 
 MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
@@ -122,4 +127,104 @@ MUTATIONS: tuple[Mutation, ...] = (
         "last.eq(request.beats <= room)",
         "last.eq(request.beats < room)",
         "comparison: a request that fills its last burst goes on"),
+    Mutation(
+        "hw/leopard/dpu.py",
+        "negative.eq(excess[-1])",
+        "negative.eq(excess <= 0)",
+        "comparison: a key whose score is the threshold is pruned"),
+    Mutation(
+        "hw/leopard/dpu.py",
+        "exhausted = step >= slots",
+        "exhausted = step > slots",
+        "off by one: a unit begins a key that the row does not see"),
+    Mutation(
+        "hw/leopard/dot_product.py",
+        "inverse[sign] ^ self.top",
+        "inverse[sign]",
+        "sign: that of a key is taken for a bit like the others"),
+    Mutation(
+        "hw/leopard/keys.py",
+        "address.eq(first), unit.eq(1), word.eq(0)",
+        "address.eq(first), word.eq(0)",
+        "missed reset: after an odd number of keys a head begins at the second unit"),
+    Mutation(
+        "hw/leopard/query.py",
+        "Mux(stages[1].first, 0, s) + p",
+        "s + p",
+        "missed reset: the bound contains the queries before"),
+    Mutation(
+        "hw/leopard/query.py",
+        "[: len(taken)] != ROWS",
+        "[: len(taken)] != ROWS + 1",
+        "off by one: a fifth row takes the slot of the first"),
+    Mutation(
+        "hw/leopard/reorder.py",
+        "offer.ahead.eq(self.ended & ~self.advance)",
+        "offer.ahead.eq(0)",
+        "a survivor of the next row is merged into this one"),
+    Mutation(
+        "hw/leopard/merge.py",
+        "count.eq(Mux(self.advance, 0, count + wants.any()))",
+        "count.eq(count + wants.any())",
+        "missed reset: survivors are counted across rows"),
+    Mutation(
+        "hw/leopard/row_issue.py",
+        "limit.eq(head.valid_kv + 1 - head.valid_q)",
+        "limit.eq(head.valid_kv - head.valid_q)",
+        "off by one: a causal row sees a key too few"),
+    Mutation(
+        "hw/leopard/collector.py",
+        "first | (survivor.score > top)",
+        "survivor.score > top",
+        "missed reset: the largest score is that of all rows so far"),
+    Mutation(
+        "hw/leopard/weights.py",
+        "e.eq(Mux(items[-2].none, 0, exp2.e))",
+        "e.eq(exp2.e)",
+        "a row without survivors weighs what the ring happens to show"),
+    Mutation(
+        "hw/leopard/weight.py",
+        "self.mag.eq(halved(picked))",
+        "self.mag.eq(picked >> 1)",
+        "weights are cut, not rounded"),
+    Mutation(
+        "hw/leopard/value_unit.py",
+        "Mux(now.first, 0, held[n])",
+        "held[n]",
+        "missed reset: a row is added to those before"),
+    Mutation(
+        "hw/leopard/value_unit.py",
+        "step.eq(self.i.valid & (~weight.last | (left != 0)))",
+        "step.eq(self.i.valid)",
+        "missed wait: rows run over the end of the queue to the normaliser"),
+    Mutation(
+        "hw/leopard/row_output.py",
+        "step.eq(Mux(chunk_last, 0, step + 1))",
+        "step.eq(step + 1)",
+        "missed reset: a row of few dimensions leaves the next one a wrong start"),
+    Mutation(
+        "hw/leopard/scheduler.py",
+        "kv.eq(before.kv ^ ~same)",
+        "kv.eq(before.kv ^ 1)",
+        "a head with shared keys looks into the other bank"),
+    Mutation(
+        "hw/leopard/scheduler.py",
+        "gone | (older.valued if plane is Plane.V else older.scored)",
+        "gone | older.scored",
+        "values are overwritten while weights still come for them"),
+    Mutation(
+        "hw/leopard/loader.py",
+        "index == self._code_beats(d8[tag.slot]) - 1",
+        "index == self._code_beats(d8[0]) - 1",
+        "wrong slot: rows are as long as those of another job"),
+    Mutation(
+        "hw/leopard/result_writer.py",
+        "Mux(job.computed, job.valid_q * row_beats, 0)",
+        "Mux(job.computed, job.l_q * row_beats, 0)",
+        "rows of padding are taken from those of the next head"),
+    Mutation(
+        "hw/leopard/core.py",
+        "self.rows.d8.eq(jobs[normalised].d8)",
+        "self.rows.d8.eq(jobs[valued].d8)",
+        "wrong slot: the last rows of a head are as long as those of the next"),
 )

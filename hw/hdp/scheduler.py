@@ -150,6 +150,7 @@ class Scheduler(wiring.Component):
         })
         self._banks = banks = Signal(data.ArrayLayout(self._state, 2))
         # Planes of K and V that are on the chip or under way, per bank of them.
+        self._fails = Signal(2)         # in this cycle, by an error of the bus
         self._asked = Signal(data.ArrayLayout(
             data.StructLayout({"k_i": 1, "k_f": 1, "v": 1}), 2))
         self._idle = []
@@ -195,8 +196,9 @@ class Scheduler(wiring.Component):
             m.d.sync += beat.read_beats.eq(beat.read_beats + 1)
         of_q = (tag.plane == Plane.Q_I) | (tag.plane == Plane.Q_F)
         for b in range(2):
-            with m.If(self.beat & self.bus_error
-                      & Mux(of_q, tag.bank == b, tag.kv == banks[b].kv)):
+            m.d.comb += self._fails[b].eq(self.beat & self.bus_error & Mux(
+                of_q, tag.bank == b, tag.kv == banks[b].kv))
+            with m.If(self._fails[b]):
                 m.d.sync += banks[b].bus_error.eq(1)
         begun = banks[self.integer_bank]
         with m.If(self.integer_begin & self.integer_kept_row & ~begun.integer_rows):
@@ -219,18 +221,16 @@ class Scheduler(wiring.Component):
             m.d.sync += counted.dense_blocks.eq(counted.dense_blocks + self.columns)
 
     def _accept(self, m):
-        bank = Signal()
+        bank, same, kv = (Signal(name=name) for name in ("bank", "same", "kv"))
         state, before, last = self._banks[bank], self._banks[~bank], self.jobs[~bank]
         job = self.job.payload
-        same = Signal()
         m.d.comb += same.eq(
             job.same_kv & (last.error == 0) & ~before.bus_error & (last.d8 == job.d8)
             & (last.valid_kv == job.valid_kv) & (last.causal == job.causal)
-            & (~job.causal | (last.offset == job.offset)))
-        # The bank that the job before does not use is free: the one before that is written.
-        kv = Signal()
-        m.d.comb += kv.eq(before.kv ^ ~same)
+            & (~job.causal | (last.offset == job.offset)) & ~self._fails.bit_select(~bank, 1))
         m.d.comb += [
+            # The bank that the job before does not use is free: the one before that is written.
+            kv.eq(before.kv ^ ~same),
             self.job.ready.eq(~state.busy),
             self.accepted.eq(self.job.valid & self.job.ready),
             self.accepted_bank.eq(bank),

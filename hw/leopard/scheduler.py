@@ -106,6 +106,7 @@ class Scheduler(wiring.Component):
         })
         self._slots = Signal(data.ArrayLayout(state, SLOTS))
         self._counts = Signal(data.ArrayLayout(status_layout(), SLOTS))
+        self._fails = Signal(SLOTS)     # in this cycle, by an error of the bus
         self._held = Signal(2)      # K and V are on the chip or under way, per bank of them
         waiting = [slot.busy & slot.asked & ~slot.loaded for slot in self._slots]
         computing = [slot.busy & slot.computed for slot in self._slots]
@@ -127,7 +128,8 @@ class Scheduler(wiring.Component):
             shared = (tag.plane != Plane.Q) & state.same & ~state.started & (tag.bank == state.kv)
             with m.If(self.beat & mine):
                 m.d.sync += counts.read_beats.eq(counts.read_beats + 1)
-            with m.If(self.beat & self.bus_error & (mine | shared)):
+            m.d.comb += self._fails[n].eq(self.beat & self.bus_error & (mine | shared))
+            with m.If(self._fails[n]):
                 m.d.sync += state.bus_error.eq(1)
             with m.If(self.loaded & (self.loaded_tag.plane == Plane.Q)
                       & (self.loaded_tag.slot == n)):
@@ -154,7 +156,8 @@ class Scheduler(wiring.Component):
         state, before, last = self._slots[slot], self._slots[last_slot], self.jobs[last_slot]
         same, kv = Signal(), Signal()
         m.d.comb += [
-            same.eq(job.same_kv & (last.error == 0) & ~before.bus_error & (last.d8 == job.d8)
+            same.eq(job.same_kv & (last.error == 0) & ~before.bus_error
+                    & ~self._fails.bit_select(last_slot, 1) & (last.d8 == job.d8)
                     & (last.valid_kv == job.valid_kv)),
             kv.eq(before.kv ^ ~same),
             self.job.ready.eq(~state.busy),
@@ -169,8 +172,6 @@ class Scheduler(wiring.Component):
                 self._counts[slot].read_beats.eq(
                     DESCRIPTOR_BYTES * 8 // self._config.axi_data_width),
             ]
-            with m.If(~same):
-                m.d.sync += self._held.bit_select(kv, 1).eq(0)
 
     def _load(self, m):
         """K and V, unless they are there, then Q; into banks that the job two before has left."""
@@ -184,6 +185,9 @@ class Scheduler(wiring.Component):
             with m.State("IDLE"):
                 with m.If(state.busy & ~state.asked):
                     m.d.sync += [state.asked.eq(1), slot.eq(front), front.eq(following(front))]
+                    # Not before: the job two before may still be asking for its own.
+                    with m.If(~state.same):
+                        m.d.sync += self._held.bit_select(state.kv, 1).eq(0)
                     with m.If(state.idle):
                         m.d.sync += state.loaded.eq(1)
                     with m.Else():

@@ -31,7 +31,7 @@ class RowWeights(wiring.Component):
     """Exponentials of ``score - largest score``, one per cycle, from row to row without a pause.
 
     A weight is at ``o`` ``latency`` cycles after its address, a row's result as many after its
-    last address and 5. What is begun always has a place to go to, so nothing in between ever
+    last address and 4. What is begun always has a place to go to, so nothing in between ever
     stops::
 
         row -> address -> ring -> top - score -> Exponent -> Exp2 -+-> Quantiser -> FIFO -> o
@@ -72,7 +72,7 @@ class RowWeights(wiring.Component):
 
     @property
     def latency(self) -> int:
-        return 3 + self._exponent.latency + self._exp2.latency + Quantiser.latency + 1
+        return 3 + self._exponent.latency + self._exp2.latency + 1 + Quantiser.latency + 1
 
     def elaborate(self, platform):
         m = Module()

@@ -9,7 +9,20 @@ from pathlib import Path
 from golden.engine import EngineConfig
 
 from ..errors import InputError, RunError
-from .netlist import CORE, MULTIPLIER, PRUNING, Mapped, block_name, hierarchy, read_mapped, separate
+from .netlist import (
+    CORE,
+    DPU,
+    LOADER,
+    MULTIPLIER,
+    PRUNING,
+    QUERIES,
+    REORDER,
+    Mapped,
+    block_name,
+    hierarchy,
+    read_mapped,
+    separate,
+)
 from .tools import Progress, kept, yosys
 
 __all__ = ["Ecp5", "Liberty", "area"]
@@ -160,6 +173,16 @@ def _mask(mapped: Mapped, top: str, target) -> dict[str, float]:
     return total
 
 
+def _shares(items: dict[str, dict], blocks: list[dict], resources: tuple[str, ...]) -> dict:
+    """Items, their sum and its share of the whole."""
+    total: dict[str, float] = {}
+    for item in items.values():
+        _add(total, item)
+    whole = {key: sum(block[key] for block in blocks) for key in resources}
+    return {"items": items, "total": total,
+            "share": {key: total[key] / whole[key] if whole[key] else None for key in resources}}
+
+
 def _pruning(blocks: list[dict], mask: dict[str, float], plain: dict[str, float],
              resources: tuple[str, ...]) -> dict:
     """What pruning needs, item by item, and its share of the whole."""
@@ -169,16 +192,39 @@ def _pruning(blocks: list[dict], mask: dict[str, float], plain: dict[str, float]
     multiplier = by_name[MULTIPLIER]
     items["composable multipliers"] = {
         key: multiplier[key] - multiplier["instances"] * plain[key] for key in resources}
-    total: dict[str, float] = {}
-    for item in items.values():
-        _add(total, item)
-    whole = {key: sum(block[key] for block in blocks) for key in resources}
-    return {"items": items, "total": total,
-            "share": {key: total[key] / whole[key] if whole[key] else None for key in resources}}
+    return _shares(items, blocks, resources)
+
+
+def _termination(blocks: list[dict], accumulator: dict[str, float], loader: dict[str, float],
+                 resources: tuple[str, ...]) -> dict:
+    """What early termination needs, and its share: units that are each at a digit, a key and a row
+    of their own, and the bounds they begin with."""
+    by_name = {block["block"]: block for block in blocks}
+    units, queries = by_name[DPU], by_name[QUERIES]
+    items = {
+        REORDER: {key: by_name[REORDER][key] for key in resources},
+        "dot-product units": {
+            key: units[key] - units["instances"] * accumulator[key] for key in resources},
+        # Units in step with each other would share one.
+        "query stores": {
+            key: queries[key] - queries[key] / queries["instances"] for key in resources},
+        "bounds and thresholds": {
+            key: by_name[LOADER][key] - loader[key] for key in resources},
+    }
+    return _shares(items, blocks, resources)
+
+
+def _alone(block, name: str, target: Ecp5 | Liberty, progress: Progress | None) -> dict:
+    """Resources of a block that is synthesised by itself."""
+    from hw.emit import to_verilog
+
+    mapped = target.synthesise(to_verilog(block, name)[0], name, [], progress)
+    bits = sum(memory.bits for memory in mapped.memories)
+    return {**target.count(mapped.cells[name], mapped.area[name]), "memory_bits": bits}
 
 
 def area(config: EngineConfig, target: Ecp5 | Liberty, progress: Progress | None = None) -> dict:
-    """The size of the coprocessor of ``config``, ready for JSON; of HDP also what pruning takes.
+    """The size of the coprocessor of ``config``, ready for JSON; what pruning takes, if it does.
 
     Raises
     ------
@@ -187,9 +233,10 @@ def area(config: EngineConfig, target: Ecp5 | Liberty, progress: Progress | None
     RunError
         When Yosys fails.
     """
-    from hw.emit import emit, to_verilog  # slow to import, and only this command needs it
+    from hw.emit import emit  # slow to import, and only this command needs it
+    from hw.leopard.layouts import TAG
 
-    from .plain import PlainMultiplier
+    from .plain import PlainAccumulator, PlainMultiplier, PlainRowLoader
 
     if isinstance(target, Liberty):
         target.content()       # a bad file need not wait for the emission
@@ -202,11 +249,15 @@ def area(config: EngineConfig, target: Ecp5 | Liberty, progress: Progress | None
     total = {key: sum(block[key] for block in blocks) for key in resources}
     result = {"config": config.name, "target": target.name, "resources": list(resources),
               "blocks": blocks, "total": total}
-    if config.engine != "hdp":
+    if config.engine == "hdp":
+        plain = _alone(PlainMultiplier(config=config), f"{top}_plain_multiplier", target, progress)
+        return {**result, "plain_multiplier": plain,
+                "pruning": _pruning(blocks, _mask(mapped, top, target), plain, resources)}
+    if not config.pruning:
         return result
-    name = f"{top}_plain_multiplier"
-    alone = target.synthesise(to_verilog(PlainMultiplier(config=config), name)[0], name, [],
-                              progress)
-    plain = {**target.count(alone.cells[name], alone.area[name]), "memory_bits": 0}
-    return {**result, "plain_multiplier": plain,
-            "pruning": _pruning(blocks, _mask(mapped, top, target), plain, resources)}
+    accumulator = _alone(PlainAccumulator(config=config), f"{top}_plain_accumulator", target,
+                         progress)
+    loader = _alone(PlainRowLoader(config=config, tag_width=TAG), f"{top}_plain_row_loader",
+                    target, progress)
+    return {**result, "plain_accumulator": accumulator, "plain_row_loader": loader,
+            "pruning": _termination(blocks, accumulator, loader, resources)}

@@ -7,18 +7,22 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CORE", "MULTIPLIER", "PRUNING", "Mapped", "Memory", "block_name", "hierarchy",
-           "read_mapped", "separate"]
+__all__ = ["CORE", "DPU", "LOADER", "MULTIPLIER", "PRUNING", "QUERIES", "REORDER", "Mapped",
+           "Memory", "block_name", "hierarchy", "read_mapped", "separate"]
 
 _MODULE = re.compile(r"^module (\w+)\(.*?^endmodule$", re.M | re.S)
 _INSTANCE = re.compile(r"^  (\w+) \w+ \($", re.M)
 _MEMORY_MODULE = re.compile(r"^module \\(\S+)\n(.*?)^end$", re.M | re.S)
 _MEMORY_CELL = re.compile(r"^  cell \$mem_v2 .*?^  end$", re.M | re.S)
 _PARAMETER = re.compile(r'^    parameter \\(MEMID|SIZE|WIDTH|WR_PORTS) "?([^"\n]+?)"?$', re.M)
-CORE, MULTIPLIER, BUFFER = "hdp_core", "composable_multiplier", "plane_buffer"
-# Blocks that a coprocessor without pruning would not have.
+CORE, MULTIPLIER = "hdp_core", "composable_multiplier"
+# Blocks of HDP that a coprocessor without pruning would not have.
 PRUNING = ("sparsity_engine", "fetch_upon_mask", "integer_pass")
-_KINDS = (CORE, MULTIPLIER, BUFFER, *PRUNING)
+# Blocks of LeOPArd of which some is there for early termination.
+DPU, QUERIES, REORDER, LOADER = "dot_product_unit", "query_store", "reorder", "row_loader"
+# What these consist of are blocks of their own.
+_OPENED = (CORE, "leopard_core", "qk_unit", DPU)
+_KINDS = (*_OPENED, MULTIPLIER, "plane_buffer", "code_buffer", *PRUNING)
 
 
 def hierarchy(verilog: str) -> dict[str, Counter]:
@@ -37,16 +41,17 @@ def block_name(module: str, top: str) -> str:
 
 
 def separate(modules: dict[str, Counter], top: str) -> list[str]:
-    """Modules to be kept apart: what the top and the cores consist of, and the multipliers."""
-    def has_core(module: str) -> bool:
-        return block_name(module, top) == CORE or any(map(has_core, modules[module]))
+    """Modules to be kept apart: what the top, the cores and LeOPArd's front end consist of, and
+    the multipliers."""
+    def opened(module: str) -> bool:
+        return block_name(module, top) in _OPENED or any(map(opened, modules[module]))
 
     apart: set[str] = set()
 
     def visit(module: str) -> None:
         for child in modules[module]:
             apart.add(child)
-            if has_core(child):
+            if opened(child):
                 visit(child)
 
     visit(top)

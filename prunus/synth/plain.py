@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the composable multiplier is measured against."""
+"""What the parts that are there for pruning are measured against."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
+from golden.digits import unread
+from golden.leopard_config import LeopardConfig
 from hw.arith.multiplier import digit_layout, multiply
+from hw.leopard.dot_product import sum_width
+from hw.leopard.query import RowLoader
 
-__all__ = ["PlainMultiplier"]
+__all__ = ["PlainAccumulator", "PlainMultiplier", "PlainRowLoader"]
 
 
 class PlainMultiplier(wiring.Component):
@@ -50,3 +54,63 @@ class PlainMultiplier(wiring.Component):
             self.o_sign.eq(sign),
         ]
         return m
+
+
+class PlainAccumulator(wiring.Component):
+    """A key after the other, all digits of each: what a dot-product unit without early termination
+    has behind its adder tree; latency 1.
+
+    All units would be at the same digit of the same query then, so that what counts keys and digits
+    is there once for all of them, and there is nothing to decide and nothing to put in order.
+
+    Parameters
+    ----------
+    config : LeopardConfig
+
+    Members
+    -------
+    total : In(signed)
+        The sum of a word, of keys with a sign of their own.
+    digit : In
+        Where it belongs.
+    first : In(1)
+        It is the first word of a key.
+    o : Out(signed(score_width))
+        The score after the last word.
+    """
+
+    latency = 1
+
+    def __init__(self, *, config: LeopardConfig):
+        self._config = config
+        super().__init__({
+            "total": In(signed(sum_width(config) + 1)), "digit": In(range(config.digits)),
+            "first": In(1), "o": Out(signed(config.score_width)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        word = Signal(signed(config.score_width))
+        with m.Switch(self.digit):
+            for n in range(config.digits):
+                with m.Case(n):
+                    m.d.comb += word.eq(self.total << unread(n + 1, config.width, config.digit))
+        m.d.sync += self.o.eq(Mux(self.first, 0, self.o) + word)
+        return m
+
+
+class PlainRowLoader(RowLoader):
+    """Takes rows and their queries without a threshold and without anything summed.
+
+    Parameters and members are those of :class:`hw.leopard.query.RowLoader`, of which ``thresholds``
+    and the ``start`` of slots mean nothing.
+    """
+
+    latency = 1
+
+    def __init__(self, *, config: LeopardConfig, tag_width: int):
+        super().__init__(config=config.model_copy(update={"pruning": False}), tag_width=tag_width)
+
+    def _sum(self, m, slot, ends):
+        m.d.sync += self.loaded.eq(self.loaded + ends[1])

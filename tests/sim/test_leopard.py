@@ -82,6 +82,16 @@ def test_shared_keys_are_read_once():
     assert (read[3], read[4]) == (64, 64 + 8 * layout.row_bytes("q", 16) + shared)
 
 
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+def test_one_query_against_many_keys(stall):
+    """Heads are over, and further ones taken, while keys of those after them still come."""
+    jobs = [build(Recipe(l_q=1, l_kv=512, valid_q=1, valid_kv=512, d=64, seed=n), AE)
+            for n in range(6)]
+    jobs[4] = replace(jobs[4], k=jobs[3].k, v=jobs[3].v, same_kv=True)
+    simulation, = simulate_batches([jobs], AE, stall=stall)
+    check(simulation, jobs, AE)
+
+
 # -- jobs that must fail, each followed by one that must not --------------------------------------
 def _word(image, job, word):
     """A view of a word of a job's descriptor."""

@@ -59,22 +59,36 @@ def _process(monkeypatch, code, said):
 ])
 def test_verdicts(monkeypatch, code, verdict, message):
     seen = _process(monkeypatch, code, "first\nmiddle\nlast\n")
-    outcome = mutate.try_mutation(FINE)
+    outcome = mutate.try_mutation(FINE, "leopard_tiny")
     assert (outcome.verdict, outcome.message) == (verdict, message)
+    assert seen["command"][-2:] == ["--regression", "leopard_tiny"]
     assert "VERSION = 4" in seen["text"]
     assert seen["env"]["PYTHONPATH"] == str(seen["cwd"])
     assert not seen["cwd"].exists()
 
 
+def test_every_mutation_meets_jobs_of_its_engine():
+    assert {mutation.config for mutation in MUTATIONS} == {"hdp_tiny", "leopard_tiny"}
+    for mutation in MUTATIONS:
+        assert ("hw/leopard/" in mutation.file) == (mutation.config == "leopard_tiny")
+
+
 def test_reports(monkeypatch, tmp_path, capsys):
     survivor = Mutation(FINE.file, "WORDS = 16", "WORDS = 8 | 16", "harmless")
+    tried = []
+
+    def outcome(mutation, config_name):
+        tried.append((mutation, config_name))
+        return Outcome(mutation, "caught" if mutation is FINE else "survived", 1.0,
+                       "job 0 differs")
+
     monkeypatch.setattr(mutate, "MUTATIONS", (FINE, survivor))
-    monkeypatch.setattr(mutate, "try_mutation", lambda mutation: Outcome(
-        mutation, "caught" if mutation is FINE else "survived", 1.0, "job 0 differs"))
+    monkeypatch.setattr(mutate, "try_mutation", outcome)
     path = tmp_path / "docs" / "mutations.md"
     assert mutate.main(["--json", "--markdown", str(path)]) == 1
     rows = json.loads(capsys.readouterr().out)
     assert [row["verdict"] for row in rows] == ["caught", "survived"]
+    assert tried == [(None, "hdp_tiny"), (FINE, "hdp_tiny"), (survivor, "hdp_tiny")]
     text = path.read_text()
     assert "1 of 2 are caught" in text
     assert (r"| golden/memory.py | `WORDS = 16` | `WORDS = 8 \| 16` | harmless | survived |"

@@ -372,3 +372,26 @@ def test_an_error_in_shared_planes():
         heads.append(Head(job, [9], bad, {"kept": 1, "total": 2}, held, kv))
     heads[1].fails = True
     Stages(heads, rng, 3).run()
+
+
+@pytest.mark.parametrize("plane", ["K_I", "Q_F"])
+def test_an_error_in_the_cycle_of_an_acceptance(plane):
+    """A head that shares K and V enters while an error of those, or of a query, is told: the head
+    before has failed, so it takes the other bank."""
+    dut = Scheduler(config=CONFIG)
+    job = {"l_q": 2, "valid_q": 2, "l_kv": 4, "valid_kv": 4, "d8": 1, "dense": 1}
+
+    async def bench(ctx):
+        await send(ctx, dut.job, [job])
+        await ctx.tick().repeat(3)
+        ctx.set(dut.job.payload, {**job, "same_kv": 1})
+        ctx.set(dut.job.valid, 1)
+        first = ctx.get(dut.kv[0])
+        tag = {"plane": Plane[plane], "bank": 0, "kv": first}
+        for signal, value in ((dut.beat, 1), (dut.bus_error, 1), (dut.beat_tag, tag)):
+            ctx.set(signal, value)
+        assert ctx.get(dut.job.ready)
+        await ctx.tick()
+        assert ctx.get(dut.kv[1]) != first
+
+    simulate(dut, bench)

@@ -101,7 +101,24 @@ def test_cores_in_a_room_of_their_own():
         "x_plane_buffer_v"]
 
 
+def test_the_front_end_is_opened():
+    """Of LeOPArd: units and banks are blocks, so are the parts of a unit, but not what these
+    consist of."""
+    parts = {"x": ["leopard_core"], "leopard_core": ["qk_unit", "scheduler"],
+             "qk_unit": ["key_bank", "dot_product_unit", "merger"], "merger": ["round_robin"],
+             "dot_product_unit": ["dot_product", "reorder"], "dot_product": ["tree"]}
+    modules = {"x": Counter(x_leopard_core=1)} | {
+        f"x_{name}": Counter(f"x_{part}" for part in parts.get(name, ()))
+        for name in {*sum(parts.values(), [])}}
+    assert separate(modules, "x") == [f"x_{name}" for name in (
+        "dot_product", "dot_product_unit", "key_bank", "leopard_core", "merger", "qk_unit",
+        "reorder", "scheduler")]
+
+
 def test_names_of_blocks():
+    assert block_name("x_dot_product_unit", "x") == "dot_product_unit"
+    assert block_name("x_dot_product", "x") == "dot_product"
+    assert block_name("x_code_buffer_buffer_v", "x") == "code_buffer"
     assert block_name("x", "x") == "top"
     assert block_name("x_softmax_unit", "x") == "softmax_unit"
     assert block_name("x_plane_buffer_buffer_q_i", "x") == "plane_buffer"
