@@ -154,8 +154,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "missed reset: the bound contains the queries before"),
     Mutation(
         "hw/leopard/query.py",
-        "[: len(taken)] != ROWS",
-        "[: len(taken)] != ROWS + 1",
+        "[: len(taken)] != config.rows",
+        "[: len(taken)] != config.rows + 1",
         "off by one: a fifth row takes the slot of the first"),
     Mutation(
         "hw/leopard/reorder.py",
