@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory on the chip for a coprocessor and its host."""
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
+from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.engine import EngineConfig
@@ -11,6 +11,9 @@ from hw.shell.bursts import ADDRESS_WIDTH
 
 __all__ = ["BlockMemory", "access_layout"]
 
+LATENCY = 3         # a register on either side of the RAM, whose blocks lie all over the chip
+BEATS = 16          # asked for and not taken, as deep as distributed RAM
+
 
 def access_layout(config: EngineConfig, words: int) -> data.StructLayout:
     """An access of the host: a whole beat, written or read."""
@@ -18,11 +21,11 @@ def access_layout(config: EngineConfig, words: int) -> data.StructLayout:
 
 
 class _ReadBursts(wiring.Component):
-    """AR and R over a read port. A beat per cycle, the first 3 cycles after its address.
+    """AR and R over a read port that answers ``LATENCY`` cycles later. A beat per cycle, the first
+    6 cycles after its address.
 
-    Two registers lie behind the address, that of the block RAM and that of the bus; both move
-    together, and only when the bus takes what it is offered. The host's word travels between the
-    beats and leaves to its own side.
+    What is under way is not held up: as much is asked for as there is room for in front of the bus.
+    The host's words travel between the beats and leave to their own side.
     """
 
     def __init__(self, *, config: EngineConfig, words: int):
@@ -31,11 +34,9 @@ class _ReadBursts(wiring.Component):
         super().__init__({
             "axi": In(AXI4Read(ADDRESS_WIDTH, width)),
             "index": Out(range(words)),
-            "en": Out(1),
             "word": In(width),
             "host_en": In(1),
             "host_index": In(range(words)),
-            "host_taken": Out(1),
             "host_valid": Out(1),
             "host_word": Out(width),
         })
@@ -44,34 +45,46 @@ class _ReadBursts(wiring.Component):
         m = Module()
         axi, unit = self.axi, (self._config.axi_data_width // 8).bit_length() - 1
         active, left, identity = Signal(), Signal(8), Signal()
-        at = Signal(ADDRESS_WIDTH - unit)
-        move, issue = Signal(), Signal()
-        stage = data.StructLayout({"beat": 1, "host": 1, "last": 1, "outside": 1, "id": 1})
-        first = Signal(stage)
+        at, issue = Signal(ADDRESS_WIDTH - unit), Signal()
+        room, taken = Signal(range(BEATS + 1), init=BEATS), Signal()
         m.d.comb += [
-            move.eq(~axi.rvalid | axi.rready),
-            issue.eq(active & move & ~self.host_en),
+            issue.eq(active & ~self.host_en & (room != 0)),
             axi.arready.eq(~active | (issue & (left == 0))),
-            self.en.eq(move),
             self.index.eq(Mux(self.host_en, self.host_index, at)),
-            self.host_taken.eq(self.host_en & move),
+            taken.eq(axi.rvalid & axi.rready),
         ]
+        m.d.sync += room.eq(room + taken - issue)
         with m.If(issue):
             m.d.sync += [at.eq(at + 1), left.eq(left - 1), active.eq(left != 0)]
         with m.If(axi.arvalid & axi.arready):
             m.d.sync += [active.eq(1), at.eq(axi.araddr[unit:]), left.eq(axi.arlen),
                          identity.eq(axi.arid)]
-        m.d.sync += self.host_valid.eq(0)
-        with m.If(move):
-            m.d.sync += [
-                first.beat.eq(issue), first.host.eq(self.host_en), first.last.eq(left == 0),
-                first.outside.eq(at >= self._words), first.id.eq(identity),
-                axi.rvalid.eq(first.beat), axi.rlast.eq(first.last), axi.rid.eq(first.id),
-                axi.rdata.eq(Mux(first.outside, 0, self.word)),
-                axi.rresp.eq(Mux(first.outside, Resp.DECERR, Resp.OKAY)),
-                self.host_valid.eq(first.host), self.host_word.eq(self.word),
-            ]
+        stage = data.StructLayout({"beat": 1, "host": 1, "last": 1, "outside": 1, "id": 1})
+        stages = [Signal(stage, name=f"stage_{n}") for n in range(LATENCY)]
+        m.d.sync += [
+            Cat(stages[0].beat, stages[0].host, stages[0].last).eq(
+                Cat(issue, self.host_en, left == 0)),
+            stages[0].outside.eq(at >= self._words), stages[0].id.eq(identity),
+            *(after.eq(before) for before, after in zip(stages, stages[1:], strict=False)),
+        ]
+        self._answer(m, stages[-1], stage)
         return m
+
+    def _answer(self, m, there, stage):
+        """A word to the bus or the host."""
+        axi = self.axi
+        beat = data.StructLayout({"word": len(self.word), "stage": stage})
+        m.submodules.beats = beats = fifo.SyncFIFOBuffered(width=beat.size, depth=BEATS)
+        came, leaves = Signal(beat), data.View(beat, beats.r_data)
+        m.d.comb += [
+            came.word.eq(Mux(there.outside, 0, self.word)), came.stage.eq(there),
+            beats.w_data.eq(came), beats.w_en.eq(there.beat),
+            self.host_valid.eq(there.host), self.host_word.eq(self.word),
+            axi.rvalid.eq(beats.r_rdy), beats.r_en.eq(axi.rready),
+            axi.rdata.eq(leaves.word), axi.rlast.eq(leaves.stage.last),
+            axi.rid.eq(leaves.stage.id),
+            axi.rresp.eq(Mux(leaves.stage.outside, Resp.DECERR, Resp.OKAY)),
+        ]
 
 
 class _WriteBursts(wiring.Component):
@@ -138,9 +151,9 @@ class BlockMemory(wiring.Component):
     read : In(AXI4Read)
     write : In(AXI4Write)
     host : stream of access_layout()
-        Taken at once, but for reads while the coprocessor does not take its beats.
+        Taken at once.
     host_valid : Out(1)
-        Strobe: ``host_word`` is the word of the read that was taken last.
+        Strobe: ``host_word`` is the word of a read that was taken ``LATENCY`` cycles before.
     host_word : Out
     reset : In(1)
         Forgets bursts that are under way, not the contents.
@@ -172,6 +185,8 @@ class BlockMemory(wiring.Component):
         m.submodules.ram = ram = memory.Memory(shape=width, depth=self.words, init=[])
         reader = _ReadBursts(config=self._config, words=self.words)
         writer = _WriteBursts(config=self._config, words=self.words)
+        at = Signal(data.StructLayout({"read": range(self.words), "write": range(self.words),
+                                       "data": width, "en": width // 8}))
         m.submodules.reader = ResetInserter(self.reset)(reader)
         m.submodules.writer = ResetInserter(self.reset)(writer)
         wiring.connect(m, wiring.flipped(self.read), reader.axi)
@@ -180,14 +195,18 @@ class BlockMemory(wiring.Component):
         access = self.host.payload
         writes = self.host.valid & access.write
         m.d.comb += [
-            self.host.ready.eq(Mux(access.write, 1, reader.host_taken)),
+            self.host.ready.eq(1),
             writer.stop.eq(writes),
-            port.addr.eq(Mux(writes, access.index, writer.index)),
-            port.data.eq(Mux(writes, access.data, writer.word)),
-            port.en.eq(Mux(writes, ~0, writer.en)),
+            port.addr.eq(at.write), port.data.eq(at.data), port.en.eq(at.en),
             reader.host_en.eq(self.host.valid & ~access.write),
             reader.host_index.eq(access.index),
-            out.addr.eq(reader.index), out.en.eq(reader.en), reader.word.eq(out.data),
+            out.addr.eq(at.read),
             self.host_valid.eq(reader.host_valid), self.host_word.eq(reader.host_word),
+        ]
+        m.d.sync += [
+            at.read.eq(reader.index), reader.word.eq(out.data),
+            at.write.eq(Mux(writes, access.index, writer.index)),
+            at.data.eq(Mux(writes, access.data, writer.word)),
+            at.en.eq(Mux(writes, ~0, writer.en)),
         ]
         return m

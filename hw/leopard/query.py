@@ -68,7 +68,7 @@ class QueryStore(Repeated):
             m.submodules[f"lane_{lane}"] = mem
             write, read = mem.write_port(), mem.read_port(domain="comb")
             mine = self.write.lane == lane
-            beyond = self.write.last & (self.write.lane < lane)
+            beyond = self.write.last & (self.write.lane < lane) if lane else 0
             m.d.comb += [
                 write.en.eq(self.write.en & (mine | beyond)),
                 write.addr.eq(self.write.place.as_value()),

@@ -150,7 +150,7 @@ def test_writes(stall_in, stall_out):
 
 
 def test_throughput():
-    """Without stalls a beat comes in every cycle, across bursts; the first after 3."""
+    """Without stalls a beat comes in every cycle, across bursts; the first after 6."""
     dut = BlockMemory(config=CONFIG, size=SIZE)
     master = _Master(dut, Random(0), 0, 0)
     taken = []
@@ -166,7 +166,7 @@ def test_throughput():
                 taken.append((cycle, last))
 
     simulate(dut, addresses, clock)
-    assert [cycle for cycle, _ in taken] == list(range(3, 3 + 48))
+    assert [cycle for cycle, _ in taken] == list(range(6, 6 + 48))
     assert [n for n, (_, last) in enumerate(taken) if last] == [15, 31, 47]
 
 
