@@ -21,14 +21,13 @@ def fits_signed(value, bits):
 
 
 def test_presets():
-    assert preset_names("hdp") == ["hdp_ecp5", "hdp_edge", "hdp_long", "hdp_quad", "hdp_server",
-                                   "hdp_small", "hdp_tiles", "hdp_tiny", "hdp_w12"]
+    assert preset_names("hdp") == ["hdp_edge", "hdp_long", "hdp_quad", "hdp_server", "hdp_small",
+                                   "hdp_tiles", "hdp_tiny", "hdp_w12"]
     assert preset_names("leopard") == ["leopard_ae", "leopard_base", "leopard_ecp5", "leopard_hp",
                                        "leopard_tiny"]
     assert preset_names() == preset_names("hdp") + preset_names("leopard")
     assert [config.name for config in PRESETS + LEOPARD] == preset_names()
-    ecp5, edge, long, quad = PRESETS[:4]
-    assert (ecp5.multipliers, ecp5.taps, ecp5.d_max, ecp5.l_max) == (64, 16, 64, 512)
+    edge, long, quad = PRESETS[:3]
     assert (long.l_max, long.tile, long.held_rows, long.blocks) == (4096, 128, 128, 64)
     assert edge.held_rows == edge.l_max
     assert (edge.width, edge.frac, edge.taps, edge.d_max, edge.l_max) == (8, 4, 8, 64, 512)
