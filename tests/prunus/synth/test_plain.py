@@ -76,7 +76,7 @@ def test_rows_are_loaded_without_a_threshold():
         while True:
             _, _, write = await ctx.tick().sample(dut.write)
             if write.en:
-                written.append((write.place.slot, write.lane, [
+                written.append((write.place.slot, write.lane, write.last, [
                     tap.mag if tap.positive else -tap.mag for tap in write.taps]))
 
     async def rest(ctx):
@@ -88,6 +88,5 @@ def test_rows_are_loaded_without_a_threshold():
         assert [ctx.get(tag) for tag in dut.tags] == [4, 5, 2, 3]
 
     simulate(dut, rows, queries, rest, background=[watch])
-    padded = np.pad(q, ((0, 0), (0, config.taps - 16)))
-    assert written == [(n % 4, lane, piece) for n, row in enumerate(padded)
+    assert written == [(n % 4, lane, lane == 1, piece) for n, row in enumerate(q)
                        for lane, piece in enumerate(pieces(row))]
