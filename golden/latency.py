@@ -35,7 +35,7 @@ class Latency:
     @property
     def mask_bit(self) -> int:
         """MaskScanner: the announcement of a row to its first operation."""
-        return 4 if self._config.group == 1 else 5
+        return 5 if self._config.group == 1 else 6
 
     @property
     def exponential(self) -> int:

@@ -15,7 +15,8 @@ from hw.hdp.rows import RowWalker
 __all__ = ["FetchUponMask", "MaskScanner"]
 
 COLUMNS = 8     # kept columns that may wait for the array
-WORDS = 4       # mask words of more than one bit that may wait to be taken apart
+WORDS = 5       # mask words of more than one bit that may wait to be taken apart
+UNDER_WAY = 3   # from asking for a word of the mask to its place in a queue
 
 
 def kept_column_layout(config: Config) -> data.StructLayout:
@@ -41,8 +42,8 @@ class MaskScanner(wiring.Component):
     columns of a group come one by one, up to ``WORDS`` more groups with kept columns are read.
 
     Each column comes with the word whether it is the row's last kept one, so it is held back
-    until the next one or the end of the row is found: four cycles after ``start`` if it is the
-    only one of the row, five with groups of more than one block. A mask keeps at least one column
+    until the next one or the end of the row is found: five cycles after ``start`` if it is the
+    only one of the row, six with groups of more than one block. A mask keeps at least one column
     of a row.
 
     Parameters
@@ -85,7 +86,7 @@ class MaskScanner(wiring.Component):
         ]
         # What is under way and the end of the row may still follow what is in the queue.
         room = Signal()
-        m.d.comb += room.eq(found.level <= COLUMNS - 3)
+        m.d.comb += room.eq(found.level <= COLUMNS - UNDER_WAY - 1)
         hit, column, end = self._bits(m, room)
         held, held_column, flush = Signal(), Signal(width), Signal()
         m.d.sync += flush.eq(end)
@@ -116,13 +117,18 @@ class MaskScanner(wiring.Component):
             m.d.sync += group.eq(group + 1)
             with m.If(last_group):
                 m.d.sync += scanning.eq(0)
-        asked, asked_group, asked_last = Signal(), Signal(group_width(config)), Signal()
+        word = data.StructLayout({"valid": 1, "group": group_width(config), "last": 1})
+        asked, there = Signal(word), Signal(word)
         exist = Signal(config.group, init=1)        # the first block of a group always does
-        m.d.sync += [asked.eq(step), asked_group.eq(group), asked_last.eq(last_group)]
+        kept = Signal(config.group)                 # what leaves a block RAM is late in its cycle
+        m.d.sync += [
+            asked.valid.eq(step), asked.group.eq(group), asked.last.eq(last_group),
+            there.eq(asked),
+            kept.eq((self.mask_bits | self.all.replicate(config.group)) & exist),
+        ]
         m.d.sync += [exist[n].eq(Cat(C(n, bits), group) < self.columns)
                      for n in range(1, config.group)]
-        kept = (self.mask_bits | self.all.replicate(config.group)) & exist
-        return asked, kept, asked_group, asked_last
+        return there.valid, kept, there.group, there.last
 
     def _bits(self, m, room):
         """A kept column is there, which one, and the row ends with this cycle."""
@@ -133,7 +139,7 @@ class MaskScanner(wiring.Component):
         # Words wait to be taken apart; empty ones only if the row ends with them.
         width = config.group + group_width(config) + 1
         m.submodules.words = words = fifo.SyncFIFO(width=width, depth=WORDS)
-        asked, bits, group, last = self._words(m, words.level <= WORDS - 2)
+        asked, bits, group, last = self._words(m, words.level <= WORDS - UNDER_WAY)
         m.d.comb += [words.w_en.eq(asked & (bits.any() | last)),
                      words.w_data.eq(Cat(bits, group, last))]
         served, left, after = (Signal(config.group, name=name)
@@ -161,7 +167,7 @@ class FetchUponMask(wiring.Component):
     The mask is read ahead of the operations, see :class:`MaskScanner`, up to
     ``ROWS`` rows and into the next head, so that only rows with few kept blocks wait for the next
     one. A masked row is announced in the next cycle at the earliest, and its first operation comes
-    four cycles later, five with groups of more than one block, or, where its columns are found by
+    five cycles later, six with groups of more than one block, or, where its columns are found by
     then, in the cycle after that.
 
     Rows whose integer scores were kept get the fraction pass; the others, and every block in the

@@ -74,7 +74,7 @@ def test_sizes():
                      "the previous row's"),
     (Issue, "per cycle; latency 1"),
     (MaskScanner, f"per kept column, whichever are more, and {['', '', 'two'][stages.SCAN]} more"),
-    (FetchUponMask, "its first operation comes four cycles later, five with groups"),
+    (FetchUponMask, "its first operation comes five cycles later, six with groups"),
     (ScoreAdder, "the row's token follows its last block by four cycles, or the announcement of an "
                  "empty row by two"),
     (RowExponentials, f"with {stages.TOKEN_NEXT} idle cycles"),
