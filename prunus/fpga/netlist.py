@@ -5,8 +5,9 @@
 
 Yosys ships block RAM and multipliers of the ECP5 as black boxes only, so the netlist is made
 without them: memories are distributed RAM, products are LUTs and carry chains. Everything else is
-mapped as for a bitstream, and every cell is simulated by the model that Yosys ships. Icarus Verilog
-does it in minutes; Verilator makes 60 MB of C++ of so many gates.
+mapped as for a bitstream, with the logic in front of carry chains inside, and every cell is
+simulated by the model that Yosys ships. Icarus Verilog does it in minutes; Verilator makes 60 MB
+of C++ of so many gates.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from sim.simulate import SimulationError, emitted, simulate_batches
 from ..errors import InputError, RunError
 from ..npz import Options, load_jobs
 from ..report import status_line
+from ..synth import carry
 from ..synth.tools import Progress, kept, yosys
 
 __all__ = ["CELLS", "cell_models", "main", "netlist"]
@@ -31,16 +33,20 @@ __all__ = ["CELLS", "cell_models", "main", "netlist"]
 EXAMPLE = ROOT / "examples" / "minilm_sentence.npz"
 CELLS = ("CCU2C", "L6MUX21", "LUT4", "PFUMX", "TRELLIS_DPR16X4", "TRELLIS_FF")
 INSIDE = ("LUT2",)          # of the model of CCU2C
-# Yosys names a cell after all that it is connected to, which makes a text of 40 MB. Wires of one
-# bit, as a change of one bit wakes all who look at a vector.
 _SCRIPT = """
 read_verilog -sv {top}.v
 synth_ecp5 -top {top} -nobram -nodsp
+write_json gates.json
+"""
+_WRITE = """
+read_json gates.json
 tee -q -o stat.json stat -json
 splitnets
 rename -hide w:* c:*
 write_verilog -noattr netlist.v
 """
+# Yosys names a cell after all that it is connected to, which makes a text of 40 MB. Wires of one
+# bit, as a change of one bit wakes all who look at a vector.
 _SPECIFY = re.compile(r"^\s*specify\b.*?\bendspecify\n", re.M | re.S)
 LIMIT_S = 3600.0
 
@@ -62,8 +68,17 @@ def cell_models() -> str:
 def netlist(config: Config, progress: Progress | None = None) -> tuple[str, dict[str, int]]:
     """Verilog of the netlist with the models of its cells, and how many there are of each."""
     script = _SCRIPT.format(top=config.name)
-    work = kept(f"{config.name}-gates", {f"{config.name}.v": emitted(config)}, script,
-                lambda work: yosys(script, work, progress))
+
+    def make(work: Path) -> None:
+        yosys(script, work, progress)
+        design = json.loads((work / "gates.json").read_text(encoding="utf-8"))
+        carry.absorb(design)
+        (work / "gates.json").write_text(json.dumps(design), encoding="utf-8")
+        yosys(_WRITE, work, progress)
+        (work / "gates.json").unlink()
+
+    work = kept(f"{config.name}-gates", {f"{config.name}.v": emitted(config)},
+                script + _WRITE + carry.SOURCE, make)
     design = json.loads((work / "stat.json").read_text(encoding="utf-8"))["design"]
     cells = {name: count for name, count in design["num_cells_by_type"].items()
              if not name.startswith("$")}

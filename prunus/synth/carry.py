@@ -159,6 +159,7 @@ class _Netlist:
 
     def disconnect(self) -> int:
         unread = [cell for cell in self._cells.values() if cell["type"] == "CCU2C"
+                  and not isinstance(cell["connections"]["COUT"][0], str)
                   and not self._sinks[cell["connections"]["COUT"][0]]]
         for cell in unread:
             cell["connections"]["COUT"] = ["x"]
