@@ -111,7 +111,7 @@ class _Netlist:
         for net, name in list(self._luts.items()):
             sinks = self._sinks[net]
             halves = {(cell, port[-1]) for cell, port in sinks
-                      if cell and self._cells[cell]["type"] == "CCU2C" and port[0] in PINS
+                      if cell and self._cells[cell]["type"] == "CCU2C" and port != "CIN"
                       and self._cells[cell]["parameters"][f"INJECT1_{port[-1]}"] == "NO"}
             if not sinks or len(halves) != len(sinks):
                 continue

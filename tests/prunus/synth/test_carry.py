@@ -92,6 +92,20 @@ def test_the_same_function(name, tmp_path):
     prove(name, before, after, tmp_path)
 
 
+def test_a_lut_that_drives_a_carry_stays(tmp_path):
+    before = mapped("add_or_subtract", tmp_path)
+    cells = before["modules"]["add_or_subtract"]["cells"]
+    lut = next(cell for cell in cells.values() if cell["type"] == "LUT4")
+    first = next(cell for cell in cells.values() if cell["type"] == "CCU2C"
+                 and cell["connections"]["CIN"] == ["0"])
+    cells["gate"] = copy.deepcopy(lut)
+    cells["gate"]["connections"]["Z"] = first["connections"]["CIN"] = [1000]
+    after = copy.deepcopy(before)
+    carry.absorb(after)
+    assert "gate" in after["modules"]["add_or_subtract"]["cells"]
+    prove("add_or_subtract", before, after, tmp_path)
+
+
 def test_a_wrong_table_is_no_proof(tmp_path):
     before = mapped("accumulate", tmp_path)
     after = copy.deepcopy(before)
