@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The PE array: blocks of 2 queries x 2 keys, T dimensions per cycle at full width."""
 
-from amaranth.hdl import C, Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -146,77 +146,59 @@ class Array(wiring.Component):
         return m
 
     def _digits(self, m):
-        """Registered digits of the queries (or weights) per query, key and tap, and of the keys.
-
-        A tap has the same few dimensions in all modes (``n``, ``n + T``...), so that digits are
-        chosen from few.
-        """
-        t, ops, group = self._config.taps, self.operands, self._config.group
-        digits = data.ArrayLayout(self._digit, 4)
+        """Registered digits of the queries (or weights) per query, key and tap, and of the keys."""
+        t, ops = self._config.taps, self.operands
+        digits = data.ArrayLayout(
+            digit_layout(max(self._config.int_width, self._config.frac)), 4)
+        frac = self._config.frac
         x = [[[Signal(digits, name=f"x_{q}_{k}_{n}") for n in range(t)] for k in range(2)]
              for q in range(2)]
         y = [[Signal(digits, name=f"y_{k}_{n}") for n in range(t)] for k in range(2)]
+
+        def assign(target, sources):
+            for u, source in enumerate(sources):
+                m.d.sync += [target[u].mag.eq(source[:-1]), target[u].sign.eq(source[-1])]
 
         def words(i_word, f_word):
             """Digits per mode: fraction (I and F) and full (I and F)."""
             return (_pick(i_word, ops.chunk, 2 * t), _pick(f_word, ops.chunk, 2 * t),
                     _pick(i_word, ops.chunk, t), _pick(f_word, ops.chunk, t))
 
-        def by_tap(word):
-            """Four dimensions of the integer mode for each tap of a segment."""
-            picked = _pick(word, ops.chunk, integer_dims(self._config))
-            return [picked[n :: t // group] for n in range(t // group)]
-
         def halves(code):
-            """Two digits of a sign-magnitude code of W bits."""
-            code = data.View(digit_layout(self._config.width), code)
-            frac = self._config.frac
+            """Two digits of a sign-magnitude code."""
             return Cat(code.mag[frac:], code.sign), Cat(code.mag[:frac], code.sign)
 
+        group, dims = self._config.group, integer_dims(self._config)
         for r in range(2):
             q_word = self._split(m, ops.q_i[r], f"q_i_{r}")
             k_words = [self._split(m, ops.k_i[b], f"k_i_{b}") for b in range(r, 2 * group, 2)]
-            q_i, k_i = by_tap(q_word) * group, sum((by_tap(word) for word in k_words), [])
+            q_i = _pick(q_word, ops.chunk, dims) * group
+            k_i = sum((_pick(word, ops.chunk, dims) for word in k_words), [])
             q_fi, q_ff, q_ui, q_uf = words(q_word, self._split(m, ops.q_f[r], f"q_f_{r}"))
             k_fi, k_ff, k_ui, k_uf = words(self._own_keys(m, k_words, r),
                                            self._split(m, ops.k_f[r], f"k_f_{r}"))
             v = self._split(m, ops.v[r], f"v_{r}")
             for n in range(t):
-                low = Cat(Mux(self.exact, q_uf[n][:-1], 0), q_uf[n][-1])
-                # Both keys meet the same query; only weights differ.
-                query = self._by_mode(m, f"query_{r}_{n}", q_i[n], q_ff[n::t] + q_fi[n::t],
-                                      [q_ui[n], q_uf[n], q_ui[n], low])
-                key = self._by_mode(m, f"key_{r}_{n}", k_i[n], k_fi[n::t] + k_ff[n::t],
-                                    [k_ui[n], k_ui[n], k_uf[n], k_uf[n]])
-                for k in range(2):
-                    self._or_value(m, x[r][k][n], query, halves(self._weight(r, k)) * 2)
-                high, low = halves(v[n])
-                self._or_value(m, y[r][n], key, [high, high, low, low])
+                with m.Switch(self.mode):
+                    with m.Case(Mode.INTEGER):
+                        for k in range(2):
+                            assign(x[r][k][n], q_i[4 * n : 4 * n + 4])
+                        assign(y[r][n], k_i[4 * n : 4 * n + 4])
+                    with m.Case(Mode.FRACTION):
+                        for k in range(2):
+                            assign(x[r][k][n], q_ff[2 * n : 2 * n + 2] + q_fi[2 * n : 2 * n + 2])
+                        assign(y[r][n], k_fi[2 * n : 2 * n + 2] + k_ff[2 * n : 2 * n + 2])
+                    with m.Case(Mode.FULL):
+                        low = Cat(Mux(self.exact, q_uf[n][:-1], 0), q_uf[n][-1])
+                        for k in range(2):
+                            assign(x[r][k][n], [q_ui[n], q_uf[n], q_ui[n], low])
+                        assign(y[r][n], [k_ui[n], k_ui[n], k_uf[n], k_uf[n]])
+                    with m.Case(Mode.VALUE):
+                        for k in range(2):
+                            assign(x[r][k][n], halves(self._weight(r, k)) * 2)
+                        high, low = halves(data.View(digit_layout(self._config.width), v[n]))
+                        assign(y[r][n], [high, high, low, low])
         return x, y
-
-    @property
-    def _digit(self):
-        """Any digit."""
-        return digit_layout(max(self._config.int_width, self._config.frac))
-
-    def _widened(self, digit):
-        """Its magnitude as wide as that of any."""
-        return Cat(digit[:-1], C(0, self._digit.size - len(digit)), digit[-1])
-
-    def _by_mode(self, m, name, integer, fraction, full):
-        """A digit per unit as the modes but VALUE need it."""
-        mode, chosen = Value.cast(self.mode), []
-        for u, digits in enumerate(zip(integer, fraction, full, strict=True)):
-            integer, fraction, full = map(self._widened, digits)
-            chosen.append(Signal(self._digit.size, name=f"{name}_{u}"))
-            m.d.comb += chosen[-1].eq(Mux(mode[1], full, Mux(mode[0], fraction, integer)))
-        return chosen
-
-    def _or_value(self, m, target, scores, values):
-        """Registers ``values`` in the mode VALUE, else ``scores``."""
-        for digit, score, value in zip(target, scores, values, strict=True):
-            m.d.sync += digit.as_value().eq(
-                Mux(self.mode == Mode.VALUE, self._widened(value), score))
 
     @staticmethod
     def _split(m, word, name):
@@ -239,7 +221,9 @@ class Array(wiring.Component):
     def _weight(self, query, key):
         """A weight as a code of W bits."""
         mant = self.operands.w[query].mant[key]
-        return Cat(mant.mag, C(0, self._config.width - len(mant.mag)), mant.sign)
+        wide = digit_layout(self._config.width)
+        return data.View(wide, Cat(mant.mag, Cat(*[0] * (self._config.width - len(mant.mag))),
+                                   mant.sign))
 
     def _multipliers(self, m):
         """Products per query, key and tap."""
