@@ -54,7 +54,9 @@ class Board:
 
 BOARDS = {board.name: board for board in (
     Board(name="ulx3s_85f", platform="ulx3s:ULX3S_85F_Platform", config="hdp_edge", mhz=60.0,
-          memory_kib=128, also={"leopard_ecp5": 40.0}),
+          memory_kib=128, also={"hdp_ecp5": 60.0, "leopard_ecp5": 40.0}),
+    Board(name="ecpix5_45", platform="ecpix5:ECPIX545Platform", config="hdp_mid", mhz=70.0,
+          memory_kib=64, heartbeat=("rgb_led", 0, "g"), error=("rgb_led", 1, "r")),
     Board(name="ulx3s_12f", platform="ulx3s:ULX3S_12F_Platform", config="hdp_small", mhz=50.0,
           memory_kib=16),
     Board(name="icepi_zero", platform="icepi_zero:IcepiZero1_3Platform", config="hdp_small",

@@ -21,16 +21,18 @@ def fits_signed(value, bits):
 
 
 def test_presets():
-    assert preset_names("hdp") == ["hdp_edge", "hdp_long", "hdp_quad", "hdp_server", "hdp_small",
-                                   "hdp_tiles", "hdp_tiny", "hdp_w12"]
+    assert preset_names("hdp") == ["hdp_ecp5", "hdp_edge", "hdp_long", "hdp_mid", "hdp_quad",
+                                   "hdp_server", "hdp_small", "hdp_tiles", "hdp_tiny", "hdp_w12"]
     assert preset_names("leopard") == ["leopard_ae", "leopard_base", "leopard_ecp5", "leopard_hp",
                                        "leopard_tiny"]
     assert preset_names() == preset_names("hdp") + preset_names("leopard")
     assert [config.name for config in PRESETS + LEOPARD] == preset_names()
-    edge, long, quad = PRESETS[:3]
+    ecp5, edge, long, mid, quad = PRESETS[:5]
     assert (long.l_max, long.tile, long.held_rows, long.blocks) == (4096, 128, 128, 64)
     assert edge.held_rows == edge.l_max
     assert (edge.width, edge.frac, edge.taps, edge.d_max, edge.l_max) == (8, 4, 8, 64, 512)
+    assert ecp5 == edge.model_copy(update={"name": "hdp_ecp5", "multipliers": 64})
+    assert mid == edge.model_copy(update={"name": "hdp_mid", "l_max": 256})
     assert (quad.cores, quad.multipliers, quad.all_multipliers) == (4, 32, 128)
 
 

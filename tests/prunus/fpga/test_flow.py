@@ -194,7 +194,8 @@ def test_list(capfd):
 
 
 @pytest.mark.parametrize(("args", "message"), [
-    (["nexys"], "board must be one of ulx3s_85f, ulx3s_12f, icepi_zero, not 'nexys'"),
+    (["nexys"], "board must be one of ulx3s_85f, ecpix5_45, ulx3s_12f, icepi_zero, "
+                "not 'nexys'"),
     (["ulx3s_85f", "--config", "leopard_huge"], "config must be a TOML file or one of"),
     *((["ulx3s_85f", "--seeds", seeds], "seeds must be numbers from 1 on, such as 1-4 or 3,5, "
        f"not {seeds!r}") for seeds in ("", "0", "a", "4-2", "1-", "1,x", "1-100")),
