@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """On-chip buffer of one plane of operands."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -32,7 +32,8 @@ class PlaneBuffer(wiring.Component):
     Members
     -------
     write_en, write_bank, write_row, write_beat, write_data : In
-        ``write_beat`` counts beats within the row.
+        ``write_beat`` counts beats within the row. Can be read from two cycles later on: block
+        RAMs lie all over a chip, so each buffer holds what it writes in registers of its own.
     read_bank, read_pair, read_chunk : In
         Which of the pairs of rows, or ``pairs`` of them, and chunk of ``read`` dimensions.
     read_data : Out
@@ -73,14 +74,20 @@ class PlaneBuffer(wiring.Component):
             padding = word_bits - len(word)
             return Cat(word, *([0] * padding), Cat(pair)[:pair_bits], bank)
 
+        held = {}
+        for name in ("en", "bank", "row", "beat", "data"):
+            port = getattr(self, f"write_{name}")
+            # A tool would make one of what all buffers hold.
+            held[name] = Signal(len(Value.cast(port)), name=f"held_{name}", attrs={"keep": 1})
+            m.d.sync += held[name].eq(port)
+
         slices = self._word // self._beat
         slice_log2 = (slices - 1).bit_length()
         place_bits = (self._rows - 1).bit_length()
         read_address = address(self.read_bank, self.read_pair, self.read_chunk,
                                (self._word // self._read - 1).bit_length())
-        write_address = address(self.write_bank, self.write_row >> place_bits, self.write_beat,
-                                slice_log2)
-        slice_index = self.write_beat[:slice_log2]
+        write_address = address(held["bank"], held["row"] >> place_bits, held["beat"], slice_log2)
+        slice_index = held["beat"][:slice_log2]
         words = []
         for place in range(self._rows):
             for n in range(slices):
@@ -90,8 +97,8 @@ class PlaneBuffer(wiring.Component):
                 mine = slice_index == n
                 m.d.comb += [
                     write.addr.eq(write_address),
-                    write.data.eq(Mux(mine, self.write_data.as_value(), 0)),
-                    write.en.eq(self.write_en & (self.write_row[:place_bits] == place)
+                    write.data.eq(Mux(mine, held["data"], 0)),
+                    write.en.eq(held["en"] & (held["row"][:place_bits] == place)
                                 & (mine | (slice_index == 0))),
                     read.addr.eq(read_address),
                     read.en.eq(1),

@@ -108,8 +108,8 @@ def _routed(made: Design, name: str, netlist: Path, seed: int,
             progress: Progress | None) -> Path:
     """A directory with what ecppack needs and nextpnr's report."""
     # The other router, nextpnr's default, took more than ten times as long.
-    options = [*made.options, "--seed", str(seed), "--router", "router2", "--timing-allow-fail",
-               "--json", "top.json", "--lpf", "top.lpf", "--textcfg", "top.config", "--report",
+    options = [*made.options, "--seed", str(seed), "--router", "router2", "--tmg-ripup",
+               "--timing-allow-fail", "--json", "top.json", "--lpf", "top.lpf", "--textcfg", "top.config", "--report",
                "report.json"]
 
     def make(work: Path) -> None:

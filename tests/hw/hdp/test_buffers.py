@@ -85,6 +85,7 @@ async def fill(ctx, dut, model, bank, d, count, reads=None, stall=0.0):
                 no_write(ctx, dut, rng)
             await read_word(ctx, dut, asked, *((1 - bank, *rng.choice(reads)) if reads else ()))
     no_write(ctx, dut, rng)
+    await ctx.tick()                # what is written can be read two cycles later
 
 
 def expected_reads(model, bank, d, count):
@@ -172,7 +173,7 @@ def test_elements_keep_their_layout():
             ctx.set(dut.write_data, [{"mag": 3 + row, "sign": 0}, {"mag": 9, "sign": 1}])
             await ctx.tick()
         ctx.set(dut.write_en, 0)
-        for _ in range(dut.latency):
+        for _ in range(1 + dut.latency):
             await ctx.tick()
         for row in range(2):
             elements = [ctx.get(dut.read_data[row][n]) for n in range(2)]
