@@ -22,8 +22,8 @@ TITLES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram": "block RAM"}
 def _list_boards(as_json: bool) -> None:
     from hw.boards.catalog import BOARDS
 
-    rows = [{"board": b.name, "config": config, "mhz": mhz, "memory_kib": b.memory_kib,
-             "baud": b.baud} for b in BOARDS.values() for config, mhz in b.presets.items()]
+    rows = [{"board": b.name, "config": config, "mhz": fit.mhz, "memory_kib": fit.memory_kib,
+             "baud": b.baud} for b in BOARDS.values() for config, fit in b.presets.items()]
     if as_json:
         print_json(rows)
     else:

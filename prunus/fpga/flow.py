@@ -68,7 +68,7 @@ def _check_packages() -> None:
 
 def design(board: Board, config: EngineConfig, *, mhz: float | None = None,
            baud: int | None = None, memory_kib: int | None = None) -> Design:
-    """The design of a board; what is None is as the board has it, the clock for this preset.
+    """The design of a board; what is None is as the board has it for this preset.
 
     Raises
     ------
@@ -77,16 +77,16 @@ def design(board: Board, config: EngineConfig, *, mhz: float | None = None,
     """
     _check_packages()
     platform = board.make_platform()
-    baud, memory_kib = baud or board.baud, memory_kib or board.memory_kib
+    baud, fit = baud or board.baud, board.fit(config.name)
     try:
-        pll = Ecp5Pll.near(source_mhz(platform), mhz or board.presets.get(config.name, board.mhz))
+        pll = Ecp5Pll.near(source_mhz(platform), mhz or fit.mhz)
         divisor = divisor_for(pll.mhz, baud)
     except ValueError as err:
         raise InputError(str(err)) from None
     plan = platform.prepare(BoardTop(board=board, config=config, pll=pll), "top", emit_src=False)
     # The only command of the plan that names device, package and speed as nextpnr wants them.
     options = re.search(r"--log \S+ (.*?) --json", plan.files["build_top.sh"])[1].split()
-    memory_bytes = memory_kib << 10
+    memory_bytes = (memory_kib or fit.memory_kib) << 10
     return Design(
         board=board, config=config, pll=pll, baud=baud, memory_bytes=memory_bytes,
         device=platform.device, options=options,
@@ -109,8 +109,8 @@ def _routed(made: Design, name: str, netlist: Path, seed: int,
     """A directory with what ecppack needs and nextpnr's report."""
     # The other router, nextpnr's default, took more than ten times as long.
     options = [*made.options, "--seed", str(seed), "--router", "router2", "--tmg-ripup",
-               "--timing-allow-fail", "--json", "top.json", "--lpf", "top.lpf", "--textcfg", "top.config", "--report",
-               "report.json"]
+               "--timing-allow-fail", "--json", "top.json", "--lpf", "top.lpf",
+               "--textcfg", "top.config", "--report", "report.json"]
 
     def make(work: Path) -> None:
         shutil.copyfile(netlist / "top.json", work / "top.json")

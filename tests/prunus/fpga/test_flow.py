@@ -93,20 +93,21 @@ def test_a_missed_clock_is_an_error(tools):
     assert "ecppack" not in dict(tools)
 
 
-@pytest.mark.parametrize(("name", "preset", "mhz"), [
-    (board.name, *pair) for board in BOARDS.values() for pair in board.presets.items()])
-def test_every_board_and_preset(name, preset, mhz):
+@pytest.mark.parametrize(("name", "preset"), [
+    (board.name, preset) for board in BOARDS.values() for preset in board.presets])
+def test_every_board_and_preset(name, preset):
     """Its pins exist, its clock can be made, and its line too; lights and line are constrained."""
     board = BOARDS[name]
+    fit = board.presets[preset]
     made = flow.design(board, load_config(preset))
-    assert made.pll.mhz == pytest.approx(mhz, rel=0.001)
+    assert made.pll.mhz == pytest.approx(fit.mhz, rel=0.001)
     pins = made.files["top.lpf"]
     for port in ("uart_0__rx__io", "uart_0__tx__io", "FREQUENCY PORT"):
         assert port in pins
     for light, number, _ in (board.heartbeat, board.error):
         assert f'"{light}_{number}' in pins
     assert made.files["system.v"] == (
-        f"// {preset} {board.memory_kib << 10} {round(mhz * 1e6 / board.baud)}\n")
+        f"// {preset} {fit.memory_kib << 10} {round(fit.mhz * 1e6 / board.baud)}\n")
     assert "EHXPLLL" in made.files["top.il"]
 
 
@@ -122,16 +123,24 @@ def test_either_engine(preset, size):
     assert (figures["config"], figures["l_max"]) == (preset, config.l_max)
 
 
-def test_the_longest_head_of_a_preset_fits_its_board():
-    """Of those that fit; the smaller boards have less."""
-    board = BOARDS["ulx3s_85f"]
-    for preset in board.presets:
-        config = load_config(preset)
-        made = {"hdp": jobs, "leopard": leopard_jobs}[config.engine]
-        job = made.build(made.Recipe(l_q=config.l_max, l_kv=config.l_max, valid_q=config.l_max,
-                                     valid_kv=config.l_max, d=config.d_max), config)
-        table, = plan([job], config, board.memory_kib << 10)
-        assert len(table.image.data) <= board.memory_kib << 10
+@pytest.mark.parametrize(("name", "preset", "rows"), [
+    ("ulx3s_85f", "hdp_edge", 512), ("ulx3s_85f", "hdp_ecp5", 314),
+    ("ulx3s_85f", "leopard_ecp5", 256), ("ecpix5_45", "hdp_mid", 256)])
+def test_the_longest_head_that_fits_a_board(name, preset, rows):
+    """A row of blocks more finds no room, or is more than the coprocessor takes."""
+    config, size = load_config(preset), BOARDS[name].presets[preset].memory_kib << 10
+    made = {"hdp": jobs, "leopard": leopard_jobs}[config.engine]
+
+    def table(rows):
+        job = made.build(made.Recipe(l_q=rows, l_kv=rows, valid_q=rows, valid_kv=rows,
+                                     d=config.d_max), config)
+        made_table, = plan([job], config, size)
+        return made_table
+
+    assert len(table(rows).image.data) <= size
+    if rows < config.l_max:
+        with pytest.raises(ValueError, match="must fit the board's memory of"):
+            table(rows + 2)
 
 
 def test_options_of_a_design():
@@ -186,8 +195,9 @@ def test_list(capfd):
     code, out, _ = _prunus(capfd, "--json")
     assert code == 0
     rows = json.loads(out)
-    assert [(row["board"], row["config"], row["mhz"]) for row in rows] == [
-        (board.name, *pair) for board in BOARDS.values() for pair in board.presets.items()]
+    assert [(row["board"], row["config"], row["mhz"], row["memory_kib"]) for row in rows] == [
+        (board.name, preset, fit.mhz, fit.memory_kib)
+        for board in BOARDS.values() for preset, fit in board.presets.items()]
     assert ("ulx3s_85f", "leopard_ecp5") in {(row["board"], row["config"]) for row in rows}
     assert [line.split("\t")[:2] for line in _prunus(capfd)[1].splitlines()] == [
         ["board", "config"], *([row["board"], row["config"]] for row in rows)]

@@ -32,7 +32,8 @@ DESIGNS = {
               "wire [5:0] sum = (a & c) + b; assign o = sum[5];", None),
     "compare": ("input [6:0] a, input [6:0] b, input [6:0] c, output o",
                 "assign o = (a ^ c) < b;", None),
-    "seen_elsewhere": ("input [5:0] a, input [5:0] b, input [5:0] c, output [5:0] o, output [5:0] p",
+    "seen_elsewhere": ("input [5:0] a, input [5:0] b, input [5:0] c,"
+                       "output [5:0] o, output [5:0] p",
                        "assign p = a & b; assign o = p + c;", 6),
     "in_two_chains": ("input [5:0] a, input [5:0] b, input [5:0] c, input [5:0] d,"
                       "output [5:0] o, output [5:0] p",
