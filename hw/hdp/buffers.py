@@ -37,11 +37,11 @@ class PlaneBuffer(wiring.Component):
     read_bank, read_pair, read_chunk : In
         Which of the pairs of rows, or ``pairs`` of them, and chunk of ``read`` dimensions.
     read_data : Out
-        2 x ``pairs`` rows of ``read`` elements, ``latency`` cycles later: what leaves a block RAM
-        is late in its cycle and gets a register.
+        2 x ``pairs`` rows of ``read`` elements, ``latency`` cycles later: the address has a
+        register as well, and what leaves a block RAM is late in its cycle and gets another.
     """
 
-    latency = 2
+    latency = 3
 
     def __init__(self, *, shape, beat: int, read: int, rows: int, d_max: int, pairs: int = 1):
         self._shape, self._beat, self._read = shape, beat, read
@@ -74,18 +74,23 @@ class PlaneBuffer(wiring.Component):
             padding = word_bits - len(word)
             return Cat(word, *([0] * padding), Cat(pair)[:pair_bits], bank)
 
+        # Registers to be kept: a tool would make one of what all buffers hold.
         held = {}
         for name in ("en", "bank", "row", "beat", "data"):
             port = getattr(self, f"write_{name}")
-            # A tool would make one of what all buffers hold.
             held[name] = Signal(len(Value.cast(port)), name=f"held_{name}", attrs={"keep": 1})
             m.d.sync += held[name].eq(port)
 
         slices = self._word // self._beat
         slice_log2 = (slices - 1).bit_length()
         place_bits = (self._rows - 1).bit_length()
-        read_address = address(self.read_bank, self.read_pair, self.read_chunk,
-                               (self._word // self._read - 1).bit_length())
+        chunk = Signal.like(self.read_chunk, attrs={"keep": 1})
+        read_address = Signal(word_bits + pair_bits + 1, attrs={"keep": 1})
+        m.d.sync += [
+            chunk.eq(self.read_chunk),
+            read_address.eq(address(self.read_bank, self.read_pair, self.read_chunk,
+                                    (self._word // self._read - 1).bit_length())),
+        ]
         write_address = address(held["bank"], held["row"] >> place_bits, held["beat"], slice_log2)
         slice_index = held["beat"][:slice_log2]
         words = []
@@ -107,7 +112,7 @@ class PlaneBuffer(wiring.Component):
 
         parts = self._word // self._read
         part = Signal(range(max(2, parts)))
-        m.d.sync += part.eq(self.read_chunk[: (parts - 1).bit_length()])
+        m.d.sync += part.eq(chunk[: (parts - 1).bit_length()])
         rows = [Cat(*words[n : n + slices]) for n in range(0, len(words), slices)]
         m.d.sync += self.read_data.as_value().eq(
             Cat(*(row.word_select(part, len(row) // parts) for row in rows)))
