@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """On-chip memory of keys: digits of many dimensions, one bank per dot-product unit."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.leopard_banks import bank_words, copy_counts, turn
 from golden.leopard_config import LeopardConfig
-from hw.leopard.layouts import PIECE, address_width, bank_words, chunk_count
+from hw.leopard.layouts import PIECE, address_width, chunk_count, copies_range
 from hw.repeated import Repeated
 
 __all__ = ["KeyBank", "KeyWriter", "beat_words", "part_width", "word_beats", "word_width",
@@ -34,9 +38,10 @@ def beat_words(config: LeopardConfig) -> int:
 
 
 def write_layout(config: LeopardConfig) -> data.StructLayout:
-    """A part of a word on its way to a bank; ``en`` has a bit for each bank."""
+    """A part of a word on its way to a bank, or its copies to several; ``en`` has a bit and
+    ``address`` an entry for each bank."""
     return data.StructLayout({
-        "en": config.dpus, "address": address_width(config),
+        "en": config.dpus, "address": data.ArrayLayout(address_width(config), config.dpus),
         "part": range(max(2, word_beats(config))), "data": part_width(config),
     })
 
@@ -53,8 +58,7 @@ class KeyBank(Repeated):
 
     Members
     -------
-    write_en, write : In
-        ``write.en`` is that of all banks and has no say here.
+    write_en, write_address, write_part, write_data : In
     en, address : In
     data : Out
         What leaves a block RAM is late in its cycle and gets a register.
@@ -65,7 +69,9 @@ class KeyBank(Repeated):
     def __init__(self, *, config: LeopardConfig):
         super().__init__({
             "write_en": In(1),
-            "write": In(write_layout(config)),
+            "write_address": In(address_width(config)),
+            "write_part": In(range(max(2, word_beats(config)))),
+            "write_data": In(part_width(config)),
             "en": In(1),
             "address": In(address_width(config)),
             "data": Out(word_width(config)),
@@ -81,8 +87,8 @@ class KeyBank(Repeated):
             m.submodules[f"part_{n}"] = mem
             write, read = mem.write_port(), mem.read_port()
             m.d.comb += [
-                write.en.eq(self.write_en & (self.write.part == n)),
-                write.addr.eq(self.write.address), write.data.eq(self.write.data),
+                write.en.eq(self.write_en & (self.write_part == n)),
+                write.addr.eq(self.write_address), write.data.eq(self.write_data),
                 read.en.eq(self.en), read.addr.eq(self.address),
             ]
             words.append(read.data)
@@ -99,7 +105,8 @@ class KeyWriter(wiring.Component):
     digit chunks of ``taps`` dimensions. A chunk is a word, B bits a dimension, the first dimension
     lowest; dimensions beyond d may be anything. A word takes a beat, or several; beats
     that have room for two words or more carry as many words of one key as fit. A key begins with a
-    beat of its own. Key j goes to bank ``j mod N_QK``, behind those before it.
+    beat of its own. Key j goes to bank ``j mod N_QK``, behind those before it, and its copies to
+    other banks in the same cycle, as :mod:`golden.leopard_banks` has it.
 
     Parameters
     ----------
@@ -111,8 +118,9 @@ class KeyWriter(wiring.Component):
         Taken every cycle, or every n cycles if a beat has n words.
     start : In(1)
         Strobe before a head's first beat.
-    bank, d8 : In
-        Which half of the banks, and d / 8; held while its beats come.
+    bank, d8, copies : In
+        Which half of the banks, d / 8, and the copies as ``copies_index`` has them; held while its
+        beats come.
     write : Out(write_layout)
     """
 
@@ -123,6 +131,7 @@ class KeyWriter(wiring.Component):
             "start": In(1),
             "bank": In(1),
             "d8": In(range(config.d_max // PIECE + 1)),
+            "copies": In(copies_range(config)),
             "write": Out(write_layout(config)),
         })
 
@@ -148,10 +157,10 @@ class KeyWriter(wiring.Component):
             self.beats.ready.eq((place == per_beat - 1) | (word == last_word)),
         ]
         m.d.sync += [
-            self.write.en.eq(Mux(self.beats.valid, unit, 0)),
-            self.write.address.eq(address), self.write.part.eq(part),
+            self.write.part.eq(part),
             self.write.data.eq(beat.word_select(place, width) if per_beat > 1 else beat),
         ]
+        self._banks(m, unit, address)
         with m.If(self.beats.valid):
             m.d.sync += part.eq(Mux(word_done, 0, part + 1))
         with m.If(word_done):
@@ -165,3 +174,23 @@ class KeyWriter(wiring.Component):
             m.d.sync += [base.eq(first), address.eq(first), unit.eq(1), word.eq(0),
                          part.eq(0), place.eq(0)]
         return m
+
+    def _banks(self, m, unit, address):
+        """The banks that a key and its copies go to, and where, in the cycle after."""
+        config = self._config
+        en = Signal(config.dpus)
+        offsets = [Signal(range(bank_words(config)), name=f"offset_{n}")
+                   for n in range(config.dpus)]
+        with m.Switch(self.copies):
+            for index, count in enumerate(copy_counts(config)):
+                with m.Case(index):
+                    for bank, offset in enumerate(offsets):
+                        mine = [unit[(bank - turn(config, count, copy)) % config.dpus]
+                                for copy in range(count)]
+                        parts = [Mux(bit, copy * (bank_words(config) // count), 0)
+                                 for copy, bit in enumerate(mine)]
+                        m.d.comb += [en[bank].eq(Cat(mine).any()),
+                                     offset.eq(reduce(or_, parts))]
+        m.d.sync += self.write.en.eq(Mux(self.beats.valid, en, 0))
+        m.d.sync += [to.eq(address + offset)
+                     for to, offset in zip(self.write.address, offsets, strict=True)]
