@@ -7,18 +7,34 @@ head that leaves room for them has two or four ``copies`` of its keys: copy c of
 ``(j + c * N_QK // copies) mod N_QK``, in the c-th part of the bank. Row i reads copy ``i mod
 copies``, and units are ahead of each other by several rows, so that what one has more to do in a
 row it has less in the next ones. Which unit reads a key changes neither outputs nor counts.
+
+Words that a beat brings an even number of are written two at a time, so a key takes an even number
+of words of a bank then.
 """
 
 from .leopard_config import LeopardConfig
 
-__all__ = ["MOST_COPIES", "bank_words", "copies", "copy_counts", "most_keys", "turn", "unit_of"]
+__all__ = ["MOST_COPIES", "abreast", "bank_words", "copies", "copy_counts", "key_stride",
+           "most_keys", "region_words", "turn", "unit_of"]
 
 MOST_COPIES = 4
 
 
+def abreast(config: LeopardConfig) -> int:
+    """Words of a key that are written in a cycle: 2 if a beat has an even number of them, or 1."""
+    words = config.axi_data_width // (config.taps * config.digit)
+    return 2 if words and words % 2 == 0 else 1
+
+
+def key_stride(config: LeopardConfig, d: int) -> int:
+    """Words that a key of d dimensions takes in a bank."""
+    words = config.digits * -(-d // config.taps)
+    return -(-words // abreast(config)) * abreast(config)
+
+
 def bank_words(config: LeopardConfig) -> int:
     """Words that the keys of the longest head take in the bank of a dot-product unit."""
-    return -(-config.l_max // config.dpus) * config.digits * config.chunks
+    return -(-config.l_max // config.dpus) * key_stride(config, config.d_max)
 
 
 def copy_counts(config: LeopardConfig) -> tuple[int, ...]:
@@ -27,10 +43,14 @@ def copy_counts(config: LeopardConfig) -> tuple[int, ...]:
                  if 1 << n <= min(MOST_COPIES, config.dpus))
 
 
+def region_words(config: LeopardConfig, count: int) -> int:
+    """Words of a bank from one of ``count`` copies to the next."""
+    return bank_words(config) // abreast(config) // count * abreast(config)
+
+
 def most_keys(config: LeopardConfig, count: int, d: int) -> int:
     """Keys of d dimensions of which ``count`` copies fit."""
-    key = config.digits * -(-d // config.taps)
-    return bank_words(config) // count // key * config.dpus
+    return region_words(config, count) // key_stride(config, d) * config.dpus
 
 
 def copies(config: LeopardConfig, keys: int, d: int) -> int:

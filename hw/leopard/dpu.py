@@ -150,12 +150,13 @@ class DotProductUnit(Repeated):
         A row follows another without a pause if it is loaded by then and has a key for this unit.
         """
         config = self._config
-        row, after = Signal(row_numbers(config)), Signal(row_numbers(config))
-        opened, there = Signal(), Signal()
+        row, after, candidate = (Signal(row_numbers(config), name=name)
+                                 for name in ("row", "after", "candidate"))
+        opened, there = (Signal(name=name) for name in ("opened", "there"))
         key, step = (Signal(range(config.l_max + config.dpus), name=name)
                      for name in ("key", "step"))
         address = Signal(address_width(config))
-        candidate, first = Signal(row_numbers(config)), Signal(range(max(2, config.dpus)))
+        first = Signal(range(max(2, config.dpus)))
         m.d.comb += [
             after.eq(row + 1), step.eq(key + config.dpus),
             candidate.eq(Mux(opened, after, row)), first.eq(self.firsts[candidate[:-1]]),

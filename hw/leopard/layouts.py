@@ -4,16 +4,16 @@
 from amaranth.hdl import C, Mux, signed
 from amaranth.lib import data
 
-from golden.leopard_banks import bank_words, copy_counts, most_keys
+from golden.leopard_banks import bank_words, copy_counts, key_stride, most_keys
 from golden.leopard_config import LeopardConfig
 from golden.softmax import MANT_BITS, RECIP_BITS
 from hw.softmax.layouts import SHIFT_INDEX_BITS
 
 __all__ = ["PENDING", "PIECE", "SLOTS", "TAG", "address_width", "chunk_count", "copies_index",
            "copies_range", "digits_width", "entry_layout", "firsts_layout", "levels_latency",
-           "place_layout", "query_layout", "ring_depth", "row_layout", "row_numbers",
-           "row_result_layout", "scored_row_layout", "slot_layout", "slot_of", "survivor_layout",
-           "tap_layout", "values_layout", "weight_layout"]
+           "of_chunks", "place_layout", "query_layout", "ring_depth", "row_layout", "row_numbers",
+           "row_result_layout", "scored_row_layout", "slot_layout", "slot_of", "stride_of",
+           "stride_range", "survivor_layout", "tap_layout", "values_layout", "weight_layout"]
 
 PIECE = 8           # dimensions of a query that come at a time
 SLOTS = 3           # jobs in a core: one is loaded, one computed, one written
@@ -26,6 +26,25 @@ def chunk_count(config: LeopardConfig, d8):
     return sum((d8 > n * config.taps // PIECE for n in range(1, config.chunks)), C(1))
 
 
+def of_chunks(config: LeopardConfig, d8, values):
+    """The value for as many chunks as 8*d8 dimensions have, of those for 1, 2..., an expression."""
+    result = C(values[-1])
+    for n in range(config.chunks - 1, 0, -1):
+        result = Mux(d8 > n * config.taps // PIECE, result, values[n - 1])
+    return result
+
+
+def stride_range(config: LeopardConfig) -> range:
+    """Of the words that a key takes in a bank."""
+    return range(key_stride(config, config.d_max) + 1)
+
+
+def stride_of(config: LeopardConfig, d8):
+    """Words that a key of 8*d8 dimensions takes in a bank, an expression."""
+    return of_chunks(config, d8, [key_stride(config, (n + 1) * config.taps)
+                                  for n in range(config.chunks)])
+
+
 def copies_range(config: LeopardConfig) -> range:
     """Of the number of copies of a head's keys, which stands for 2 to the power of it."""
     return range(max(2, len(copy_counts(config))))
@@ -35,11 +54,8 @@ def copies_index(config: LeopardConfig, keys, d8):
     """That number, see :func:`golden.leopard_banks.copies`, an expression."""
     index = C(0)
     for count in copy_counts(config)[1:]:
-        most = most_keys(config, count, config.d_max)
-        for n in range(config.chunks - 1, 0, -1):
-            most = Mux(d8 > n * config.taps // PIECE, most,
-                       most_keys(config, count, n * config.taps))
-        index = index + (keys <= most)
+        index = index + (keys <= of_chunks(config, d8, [
+            most_keys(config, count, (n + 1) * config.taps) for n in range(config.chunks)]))
     return index
 
 
@@ -99,7 +115,7 @@ def slot_layout(config: LeopardConfig) -> data.StructLayout:
     """
     return data.StructLayout({
         "keys": config.length_width, "base": address_width(config),
-        "stride": range(config.digits * config.chunks + 1),
+        "stride": stride_range(config),
         "last_chunk": range(max(2, config.chunks)),
         "start": signed(config.score_width + 1),
     })

@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard_banks import bank_words, copy_counts, unit_of
+from golden.leopard_banks import bank_words, copy_counts, region_words, unit_of
 from golden.leopard_config import LeopardConfig
 from hw.leopard.layouts import (
     PIECE,
@@ -16,6 +16,7 @@ from hw.leopard.layouts import (
     row_layout,
     row_numbers,
     slot_layout,
+    stride_of,
     tap_layout,
 )
 from hw.repeated import Repeated
@@ -174,7 +175,7 @@ class RowLoader(wiring.Component):
                 with m.Case(index), m.Switch(taken[:index]):
                     for copy in range(count):
                         with m.Case(copy):
-                            m.d.comb += region.eq(copy * (bank_words(config) // count))
+                            m.d.comb += region.eq(copy * region_words(config, count))
                             m.d.sync += [
                                 self.firsts[unit_of(config, key, count, copy)][slot].eq(key)
                                 for key in range(config.dpus)]
@@ -182,7 +183,7 @@ class RowLoader(wiring.Component):
         kept, chunks = self.slots[slot], chunk_count(config, row.d8)
         m.d.sync += [
             kept.keys.eq(row.keys), kept.base.eq(Mux(row.bank, bank_words(config), 0) + region),
-            kept.stride.eq(chunks * config.digits), kept.last_chunk.eq(chunks - 1),
+            kept.stride.eq(stride_of(config, row.d8)), kept.last_chunk.eq(chunks - 1),
             self.thresholds[slot].eq(row.threshold if config.pruning else low),
             self.tags[slot].eq(row.tag),
         ]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from golden import digits
-from golden.leopard_banks import bank_words, turn, unit_of
+from golden.leopard_banks import key_stride, region_words, turn, unit_of
 from golden.leopard_config import LeopardConfig
 from hw.leopard.dpu import DotProductUnit
 from hw.leopard.keys import KeyBank
@@ -36,11 +36,11 @@ class Unit:
         """Words of all copies by address."""
         words, config = {}, self.config
         for copy in range(self.count):
-            at = copy * (bank_words(config) // self.count)
+            at = copy * region_words(config, self.count)
             for key in self._own(len(self.rows[0].k), copy):
-                for word in key_words(self.rows[0].k[key], config):
-                    words[at] = word
-                    at += 1
+                codes = self.rows[0].k[key]
+                words |= dict(enumerate(key_words(codes, config), at))
+                at += key_stride(config, len(codes))
         return words
 
     def _own(self, keys, row):
@@ -97,13 +97,13 @@ class Unit:
         config, count = self.config, -(-len(self.rows[0].q) // self.config.taps)
         asked = []
         for n, (row, (got, total)) in enumerate(zip(self.rows, self.got, strict=True)):
-            base = n % self.count * (bank_words(config) // self.count)
+            base = n % self.count * region_words(config, self.count)
             survivors, taken = row.decided(config)
             assert got == [(key, score % (1 << config.score_width)) for key, score in survivors
                            if key in self._own(row.keys, n)]
             own = taken[self._own(row.keys, n)]
             assert total == own.sum()
-            asked += [base + key * config.digits * count + word
+            asked += [base + key * key_stride(config, len(row.q)) + word
                       for key, digits_of_key in enumerate(own)
                       for word in range(digits_of_key * count)]
         # Just the words that decide, each once a row.

@@ -10,7 +10,15 @@ from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.leopard_banks import bank_words, copies, copy_counts, turn
+from golden.leopard_banks import (
+    abreast,
+    bank_words,
+    copies,
+    copy_counts,
+    key_stride,
+    region_words,
+    turn,
+)
 from golden.leopard_config import LeopardConfig
 from hw.leopard.keys import (
     KeyBank,
@@ -32,7 +40,10 @@ def config_of(**fields):
 CONFIGS = [(config_of(dpus=3, digit=4, d_max=64), 4, 1), (config_of(dpus=2), 1, 1),
            (config_of(dpus=5, digit=3, d_max=24), 2, 1), (config_of(dpus=1, taps=16), 1, 2),
            (config_of(dpus=4, taps=8, axi_data_width=128), 1, 8),
-           (config_of(dpus=3, taps=24, axi_data_width=128), 1, 2)]
+           (config_of(dpus=3, taps=24, axi_data_width=128), 1, 2),
+           (config_of(dpus=3, digit=3, d_max=24, taps=8), 1, 2),
+           (config_of(dpus=2, taps=8, digit=2, axi_data_width=64), 1, 4),
+           (config_of(dpus=2, taps=24, axi_data_width=256), 1, 5)]
 
 
 class Banks(wiring.Component):
@@ -85,15 +96,17 @@ def test_heads(config, beats, words, stall):
             ctx.set(dut.head.start, 0)
             sent = key_beats(keys, config)
             cycles = await send(ctx, dut.beats, sent, random, stall)
-            if not stall:       # a part of a word per cycle
-                assert cycles == sum(len(key_words(key, config)) for key in keys) * beats
+            if not stall:       # a part of a word per cycle, or two words
+                assert cycles == count * beats * -(-len(key_words(keys[0], config))
+                                                   // abreast(config))
             await ctx.tick().repeat(2)
             number = copies(config, count, d)
             seen.add(number)
             for (j, key), copy in product(enumerate(keys), range(number)):
                 own = key_words(key, config)
-                first = (n % 2 * bank_words(config) + copy * (bank_words(config) // number)
-                         + j // config.dpus * len(own))
+                own += [0] * (-len(own) % abreast(config))      # what the last beat has there
+                first = (n % 2 * bank_words(config) + copy * region_words(config, number)
+                         + j // config.dpus * key_stride(config, d))
                 bank = (j + turn(config, number, copy)) % config.dpus
                 held.update({(bank, first + i): word for i, word in enumerate(own)})
             for (unit, address), word in held.items():

@@ -6,7 +6,15 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden.leopard_banks import bank_words, copies, most_keys, turn
+from golden.leopard_banks import (
+    abreast,
+    bank_words,
+    copies,
+    key_stride,
+    most_keys,
+    region_words,
+    turn,
+)
 from golden.leopard_config import LeopardConfig
 from golden.leopard_memory import Layout
 from hw.leopard.keys import word_width
@@ -59,9 +67,11 @@ class Load:
         count = copies(config, *self.codes.shape)
         for row, key in enumerate(self.codes):
             words = key_words(key, config)
-            at = self.bank * bank_words(config) + row // config.dpus * len(words)
+            words += [0] * (-len(words) % abreast(config))
+            at = (self.bank * bank_words(config)
+                  + row // config.dpus * key_stride(config, len(key)))
             places = {(row + turn(config, count, copy)) % config.dpus:
-                      at + bank_words(config) // count * copy for copy in range(count)}
+                      at + region_words(config, count) * copy for copy in range(count)}
             result += [({bank: address + n for bank, address in places.items()}, word)
                        for n, word in enumerate(words)]
         return result
@@ -174,4 +184,7 @@ def _check_keys(config, loads, parts):
         width = min(config.axi_data_width, word_width(config))
         word = sum(part[2] << k * width for k, part in enumerate(whole)) & mask
         got.append((whole[0][0], word))
+        if abreast(config) == 2:
+            got.append(({n: at + 1 for n, at in whole[0][0].items()},
+                        whole[0][2] >> word_width(config)))
     assert got == expected

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from golden.leopard import threshold_limits
-from golden.leopard_banks import bank_words, turn
+from golden.leopard_banks import bank_words, key_stride, region_words, turn
 from golden.leopard_config import LeopardConfig
 from hw.leopard.query import QueryStore, RowLoader
 from tests.hw.helpers import send, simulate
@@ -38,9 +38,9 @@ def expected_slot(row, config, number=0):
     most = (half - 1) * np.maximum(q, 0).sum() + half * np.maximum(-q, 0).sum()
     chunks = -(-len(q) // config.taps)
     count = row.copies(config)
-    region = bank_words(config) // count * (number % count)
+    region = region_words(config, count) * (number % count)
     return {"keys": row.keys, "base": bank_words(config) * row.bank + region,
-            "stride": chunks * config.digits, "last_chunk": chunks - 1,
+            "stride": key_stride(config, len(q)), "last_chunk": chunks - 1,
             "start": int(most) - threshold}, threshold
 
 
