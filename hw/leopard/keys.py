@@ -38,8 +38,10 @@ def beat_words(config: LeopardConfig) -> int:
 
 
 def write_layout(config: LeopardConfig) -> data.StructLayout:
-    """A part of a word, or two words, on the way to a bank, or its copies to several; ``en`` has a bit and
-    ``address`` an entry for each bank."""
+    """A part of a word, or two words, on the way to a bank, or copies to several.
+
+    ``en`` has a bit and ``address`` an entry for each bank.
+    """
     return data.StructLayout({
         "en": config.dpus, "address": data.ArrayLayout(address_width(config), config.dpus),
         "part": range(max(2, word_beats(config))), "data": part_width(config),
@@ -50,8 +52,9 @@ class KeyBank(Repeated):
     """The keys of two heads that one dot-product unit reads.
 
     A read takes ``latency`` cycles, one read and one write per cycle; what is not asked for with
-    ``en`` is not read, and ``data`` stays. Each part of a word is a block RAM of its own, and so are words with even addresses
-    and those with odd ones where they are written together, to an even address.
+    ``en`` is not read, and ``data`` stays. Each part of a word is a block RAM of its own. Where two
+    words are written together, to an even address and the odd one behind it, those with even
+    addresses are in one and those with odd ones in another.
 
     Parameters
     ----------
@@ -104,10 +107,10 @@ class KeyBank(Repeated):
 
 
 class KeyWriter(wiring.Component):
-    """Puts the keys of a head into the banks, a part of a word or two words per cycle, a cycle after
-    their beat.
+    """Puts the keys of a head into the banks, a cycle after their beat.
 
-    Keys come one after the other; of each its digits, the top one (sign-extended) first; of each
+    A part of a word per cycle, or a word, or two: see :func:`golden.leopard_banks.abreast`. Keys
+    come one after the other; of each its digits, the top one (sign-extended) first; of each
     digit chunks of ``taps`` dimensions. A chunk is a word, B bits a dimension, the first dimension
     lowest; dimensions beyond d may be anything. A word takes a beat, or several; beats
     that have room for two words or more carry as many words of one key as fit. A key begins with a

@@ -97,8 +97,9 @@ def place_layout(config: LeopardConfig) -> data.StructLayout:
 def row_layout(config: LeopardConfig, tag_width: int) -> data.StructLayout:
     """A row to be scored against the first ``keys`` keys in ``bank``.
 
-    ``copies`` is how many of each there are, as :func:`copies_index` has it; ``d8`` is d / 8, ``threshold`` T_int; ``tag`` comes back with the row's end. Its lowest bit
-    tells for whom words are counted.
+    ``copies`` is how many of each there are, as :func:`copies_index` has it; ``d8`` is d / 8,
+    ``threshold`` T_int; ``tag`` comes back with the row's end. Its lowest bit tells for whom words
+    are counted.
     """
     return data.StructLayout({
         "keys": config.length_width, "d8": range(config.d_max // 8 + 1), "bank": 1,

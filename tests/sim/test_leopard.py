@@ -86,8 +86,8 @@ def test_shared_keys_are_read_once():
 @pytest.mark.parametrize("stall", [0.0, 0.3])
 @pytest.mark.parametrize("config", [TINY, AE], ids=lambda c: c.name)
 def test_copies_of_keys(config, stall):
-    """Heads as long as there is room for with each number of copies, one key more, and others between
-    them that share keys, see fewer of them, or fill a bank."""
+    """Heads as long as there is room for with each number of copies, one key more, and others
+    between them that share keys, see fewer of them, or fill a bank."""
     shapes = [(most_keys(config, count, config.d_max) + more, config.d_max)
               for count in copy_counts(config)[1:] for more in (0, 1)]
     jobs = []
@@ -96,7 +96,7 @@ def test_copies_of_keys(config, stall):
                         share=(0.5, 0.8)[n % 2], seed=n)
         jobs.append(build(recipe, config))
         if n % 3 == 1:
-            jobs.append(replace(jobs[-1], q=-jobs[-1].q, same_kv=True))
+            jobs.append(replace(jobs[-1], q=jobs[-1].q[::-1], same_kv=True))
     # As many keys as above, of which one is only padding.
     l_kv, d = shapes[1]
     jobs.append(build(Recipe(l_q=9, l_kv=l_kv, valid_q=9, valid_kv=l_kv - 1, d=d, seed=99), config))

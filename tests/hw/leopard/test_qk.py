@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import load_config
 from golden.leopard import threshold_limits
-from golden.leopard_banks import copies, copy_counts, most_keys, unit_of
+from golden.leopard_banks import copies, most_keys, unit_of
 from golden.leopard_config import LeopardConfig
 from hw.emit import to_verilog
 from hw.leopard.keys import KeyWriter
