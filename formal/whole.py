@@ -24,8 +24,8 @@ LIVE = 3        # the dimension whose q is not 0
 
 
 class WholeWatch(wiring.Component):
-    """A row without keys, then some that see the same keys, ``PIECE`` dimensions, of which one has a
-    q that is not 0.
+    """A row without keys, then some that see the same keys; ``PIECE`` dimensions, of which one has
+    a q that is not 0.
 
     Parameters
     ----------

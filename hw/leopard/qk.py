@@ -20,9 +20,9 @@ class QKUnit(wiring.Component):
 
     Key j belongs to unit ``j mod N_QK``, or in each row to another one, if there are copies of keys
     in several banks: see :mod:`golden.leopard_banks`. Each unit asks for a word of keys in every
-    cycle in which it has a key, and for none that it does not need. A unit that has begun all its keys of
-    a row begins those of the next one in the same cycle, of up to ``config.rows`` rows at a time;
-    survivors leave row by row all the same, those of a unit in the order of their keys. When
+    cycle in which it has a key, and for none that it does not need. A unit that has begun all its
+    keys of a row begins those of the next one in the same cycle, of up to ``config.rows`` rows at a
+    time; survivors leave row by row all the same, those of a unit in the order of their keys. When
     survivors are not taken, units stop beginning keys once ``PENDING`` of theirs wait::
 
         query, row -> RowLoader -+-> DotProductUnit <-> KeyBank <- write
