@@ -228,11 +228,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         "(Plane.V, older.scored)",
         "values are overwritten while weights still come for them"),
     Mutation(
-        "hw/leopard/scheduler.py",
-        "& ~(older.busy & older.started & ~older.scored)",
-        "",
-        "missed wait: two heads with the same bank of queries are in the front end"),
-    Mutation(
         "hw/leopard/loader.py",
         "index == self._code_beats(d8[tag.slot]) - 1",
         "index == self._code_beats(d8[0]) - 1",
