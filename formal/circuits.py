@@ -51,6 +51,12 @@ WRONG_CONTROL = [
            "there & reorder.room"),
     Change("a place too few", reorder.Reorder, "after != PENDING", "after <= PENDING"),
     Change("a key too many", dpu.DotProductUnit, "exhausted = step >=", "exhausted = step >"),
+    Change("the first key of the row before", dpu.DotProductUnit,
+           "first.eq(self.firsts[candidate[:-1]])", "first.eq(self.firsts[row[:-1]])"),
+    Change("first key off by one", reorder.Reorder, "key.eq(self.first), self.row.eq(",
+           "key.eq(self.first + 1), self.row.eq("),
+    Change("the turn of the row that ends", dpu.DotProductUnit,
+           "self.firsts[reorder.opens[:-1]]", "self.firsts[reorder.row[:-1]]"),
     Change("key counter off by one", reorder.Reorder, "key.eq(key + config.dpus)",
            "key.eq(key + config.dpus + 1)"),
     Change("an offer is overwritten", reorder.Reorder, "(~read.data.kept | free)", "1"),
@@ -61,7 +67,7 @@ WRONG_CONTROL = [
     Change("an end before the one before is merged", reorder.Reorder,
            "at_end & (~self.ended | self.advance)", "at_end"),
 ]
-WHOLE = [(3, 2, 2, 1, 2, 34)]     # W, B, units, rows, keys, cycles
+WHOLE = [(3, 2, 2, 1, 2, 36)]     # W, B, units, rows, keys, cycles
 WRONG_WHOLE = [
     Change("<= for <", dpu.DotProductUnit, "negative.eq(excess[-1])",
            "negative.eq(excess <= 0)"),
@@ -74,6 +80,10 @@ WRONG_WHOLE = [
     Change("threshold not added", merge.Merger, "excess + self.thresholds[slot]", "excess"),
     Change("keys of another unit", reorder.Reorder, "offer.key.eq(key)",
            "offer.key.eq(key ^ 1)"),
+    Change("turns off by one", query.RowLoader, "unit_of(config, key, count, copy)",
+           "unit_of(config, key, count, copy + 1)"),
+    Change("words of another copy", query.RowLoader, "region.eq(copy * region_words(",
+           "region.eq((count - 1 - copy) * region_words("),
 ]
 _SYSTEMS: dict = {}
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The control of a dot-product unit, by induction: for runs of any length.
 
-Rows are loaded at any time, with any number of keys; offers are taken and rows ended whenever the
+Rows are loaded at any time, with any number of keys, of which any of the first N_QK may be the
+unit's first one in each row; offers are taken and rows ended whenever the
 unit allows; words of keys and queries are anything. A ghost follows each key that has a place:
 whose it is, U - T_int, what was decided. What is shown of one cycle, from any state in which
 the invariant holds:
@@ -22,7 +23,7 @@ from amaranth.lib import data
 
 from golden.leopard_config import LeopardConfig
 from hw.leopard import dpu, reorder
-from hw.leopard.layouts import slot_layout
+from hw.leopard.layouts import firsts_layout, slot_layout
 
 __all__ = ["ROWS", "Unit", "field", "pick", "resize"]
 
@@ -61,15 +62,13 @@ class Unit:
     values : callable
         A register by name.
     ghost : dict
-        Terms by name.
-    index : BitVecRef
+        Terms by name. A key of the unit is known by its distance from the first one of its row.
     """
 
-    def __init__(self, config: LeopardConfig, values, ghost: dict, index):
+    def __init__(self, config: LeopardConfig, values, ghost: dict):
         self.config, self.values, self.ghost = config, values, ghost
         self.places = reorder.PENDING
         self.wide = values("reorder.key").size()
-        self.index = resize(index, self.wide)
         self.context = dpu.context_layout(config)
         self.stages = sorted(
             (name for name in values.system.names if name.startswith("stage_")),
@@ -85,23 +84,34 @@ class Unit:
     def keys(self, row):
         return resize(self.slot(row, "keys"), self.wide)
 
-    def there(self, row, key):
-        """The row is loaded, and the key is one of its keys."""
-        return z3.And(row != self.ghost["loaded"], z3.ULT(key, self.keys(row)))
+    def first(self, row):
+        """The unit's first key of a row."""
+        size = firsts_layout(self.config).size // ROWS
+        return resize(pick([z3.Extract(size * n + size - 1, size * n, self.ghost["firsts"])
+                            for n in range(ROWS)], z3.Extract(1, 0, row)), self.wide)
 
-    def cursor(self, row, key):
+    def key(self, row, distance):
+        """The key so far from the first one."""
+        return self.first(row) + distance
+
+    def there(self, row, distance):
+        """The row is loaded, and the key is one of its keys."""
+        return z3.And(row != self.ghost["loaded"],
+                      z3.ULT(self.key(row, distance), self.keys(row)))
+
+    def cursor(self, row, distance):
         """The first key that is there at or behind a key; the first of the row that is not there
         yet, if there is none."""
         for _ in range(ROWS):
-            over = z3.And(row != self.ghost["loaded"], z3.UGE(key, self.keys(row)))
-            row, key = z3.If(over, row + 1, row), z3.If(over, self.index, key)
-        return row, z3.If(row == self.ghost["loaded"], self.index, key)
+            over = z3.And(row != self.ghost["loaded"], z3.Not(self.there(row, distance)))
+            row, distance = z3.If(over, row + 1, row), z3.If(over, 0, distance)
+        return row, z3.If(row == self.ghost["loaded"], 0, distance)
 
-    def word(self, row, key, digit, chunk):
+    def word(self, row, distance, digit, chunk):
         """The address of a word: of a key's digit, a chunk."""
-        number = z3.UDiv(key - self.index, z3.BitVecVal(self.config.dpus, self.wide)) \
+        number = z3.UDiv(distance, z3.BitVecVal(self.config.dpus, self.wide)) \
             if self.config.dpus & self.config.dpus - 1 else z3.LShR(
-                key - self.index, self.config.dpus.bit_length() - 1)
+                distance, self.config.dpus.bit_length() - 1)
         base = self.slot(row, "base")
         bits = base.size()
         chunks = resize(self.slot(row, "last_chunk"), bits) + 1
@@ -133,10 +143,11 @@ class Unit:
         return z3.ULT(behind, g["loaded"] - g["merged"])
 
     def possible(self, row):
-        """What a slot may say of a row."""
+        """What a slot may say of a row, and which key may be the unit's first."""
         chunks = self.slot(row, "last_chunk")
         stride = self.slot(row, "stride")
         return z3.And(z3.ULE(self.keys(row), self.config.l_max),
+                      z3.ULT(self.first(row), self.config.dpus),
                       z3.ULT(resize(chunks, 8), self.config.chunks),
                       stride == self.config.digits * (resize(chunks, stride.size()) + 1))
 
@@ -171,23 +182,25 @@ class Unit:
     def _begun(self):
         """The next key of the unit is the next one there is."""
         v, g = self.values, self.ghost
-        row, key, opened = v("signal"), v("key"), v("signal_1") == 1
+        row, key, opened = v("row"), v("key"), v("opened") == 1
         at = self.cursor(g["next_row"], g["next_key"])
+        none = z3.BitVecVal(0, self.wide)
         yield "next key", z3.If(
-            opened, z3.And(row == at[0], key == at[1], self.there(row, key),
+            opened, z3.And(row == at[0], key == self.key(*at), self.there(*at),
                            v("address_1") == self.word(
-                               row, key, z3.BitVecVal(0, 1), z3.BitVecVal(0, 1))),
-            z3.And(*(a == b for a, b in zip(self.cursor(row, self.index), at, strict=True))))
+                               *at, z3.BitVecVal(0, 1), z3.BitVecVal(0, 1))),
+            z3.And(*(a == b for a, b in zip(self.cursor(row, none), at, strict=True))))
         yield "next row", z3.And(
             z3.ULE(row - g["merged"], g["loaded"] - g["merged"]),
             z3.ULE(g["next_row"] - g["merged"], g["loaded"] - g["merged"]),
-            z3.Implies(g["next_row"] == g["loaded"], g["next_key"] == self.index))
+            z3.Implies(g["next_row"] == g["loaded"], g["next_key"] == 0))
 
     def _order(self):
         """What has a place is what lies between the key that leaves next and the next one."""
         v, g = self.values, self.ghost
         head, pending = v("reorder.read__addr"), v("reorder.pending")
-        row, key = self.cursor(v("reorder.row"), v("reorder.key"))
+        row = v("reorder.row")
+        row, key = self.cursor(row, v("reorder.key") - self.first(row))
         after = self.cursor(g["next_row"], g["next_key"])
         for n in range(self.places + 1):
             place = head + n

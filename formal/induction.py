@@ -8,7 +8,7 @@ import z3
 from golden.digits import unread
 from golden.leopard_config import LeopardConfig
 from hw.leopard import reorder
-from hw.leopard.layouts import slot_layout
+from hw.leopard.layouts import firsts_layout, slot_layout
 
 from .control import ROWS, Unit, field, pick, resize
 from .query import Query
@@ -24,16 +24,16 @@ class Cycle:
         self.config, self.system = config, system
         self.inputs = {name: z3.BitVec(f"{name}@0", width) for name, width in (
             ("take", 1), ("advance", 1), ("load", 1), ("loaded", 3),
-            ("slots", slot_layout(config).size * ROWS), ("index", _index_width(config)))}
+            ("slots", slot_layout(config).size * ROWS), ("firsts", firsts_layout(config).size))}
         self.now = Step(system, system.free("0"), "0")
         self.later = _Later(system, self.now.after())
-        index = self.inputs["index"]
-        self.before = Unit(config, self.now, ghosts(config, self.now), index)
-        self.after = Unit(config, self.later, self._follow(), index)
+        self.before = Unit(config, self.now, ghosts(config, self.now))
+        self.after = Unit(config, self.later, self._follow())
 
     def assumed(self) -> list[z3.BoolRef]:
         """Of what surrounds the unit: rows stay until they are merged, and of what is offered
-        only the row that is merged is taken."""
+        only the row that is merged is taken. The unit's first key of a row is known a cycle before
+        the row."""
         g, i, v = self.before.ghost, self.inputs, self.now
         offer, layout = v("reorder.offer"), reorder.offer_layout(self.config)
         mine = z3.And(field(offer, layout, "valid") == 1, field(offer, layout, "ahead") == 0)
@@ -42,7 +42,10 @@ class Cycle:
             g["slots"], self.after.ghost["slots"]) for n in range(ROWS)]
         return [
             i["slots"] == g["slots"], i["loaded"] == g["loaded"],
-            z3.ULT(self.before.index, self.config.dpus),
+            i["firsts"] == g["firsts"],
+            *(z3.Implies(z3.Or(self.before.live(n), self.after.live(n)),
+                         self.before.first(row) == self.after.first(row))
+              for n, row in enumerate(z3.BitVecVal(n, 3) for n in range(ROWS))),
             z3.Implies(i["take"] == 1, mine),
             z3.Implies(i["advance"] == 1, z3.And(v("reorder.ended") == 1, z3.Not(mine))),
             z3.Implies(i["load"] == 1, g["loaded"] - g["merged"] != ROWS),
@@ -88,7 +91,8 @@ class Cycle:
         self._leave(n, pops)
         n["loaded"] = g["loaded"] + z3.ZeroExt(2, i["load"])
         n["merged"] = g["merged"] + z3.ZeroExt(2, i["advance"])
-        n["slots"] = z3.BitVec("slots@1", g["slots"].size())
+        for name in ("slots", "firsts"):
+            n[name] = z3.BitVec(f"{name}@1", g[name].size())
         return n
 
     def _taken(self, name, left):
@@ -107,8 +111,9 @@ class Cycle:
         kept = z3.And(pops, u.of("kept", head) == 1)
         row = u.of("row", head)
         n["offer"] = z3.If(kept, z3.BitVecVal(1, 1), g["offer"] & ~i["take"])
-        for name in ("row", "key", "excess"):
-            n[f"offer_{name}"] = z3.If(kept, u.of(name, head), g[f"offer_{name}"])
+        what = {"row": row, "key": u.key(row, u.of("key", head)), "excess": u.of("excess", head)}
+        for name, value in what.items():
+            n[f"offer_{name}"] = z3.If(kept, value, g[f"offer_{name}"])
         width = g["digits_0"].size()
         spent = z3.If(pops, resize(u.of("digit", head), width) + 1, z3.BitVecVal(0, width))
         zero = z3.BitVecVal(0, width)
@@ -124,7 +129,8 @@ class Cycle:
         at = u.cursor(g["next_row"], g["next_key"])
         head = v("reorder.read__addr")
         pops = self.later("reorder.read__addr") != head
-        leaves = u.cursor(v("reorder.row"), v("reorder.key"))
+        row = v("reorder.row")
+        leaves = u.cursor(row, v("reorder.key") - u.first(row))
         yield "a key is begun only if it is there", z3.Implies(
             self._begins(), z3.And(u.there(*at), v("reorder.pending") != u.places))
         yield "what leaves was decided", z3.Implies(pops, z3.And(
@@ -170,16 +176,12 @@ class _Later:
         return self._states[self.system.names[name]]
 
 
-def _index_width(config):
-    return max(1, (max(2, config.dpus) - 1).bit_length())
-
-
 def ghosts(config: LeopardConfig, values, zero: bool = False) -> dict[str, z3.BitVecRef]:
     """The ghost's registers: any, or as after reset."""
     wide = values("reorder.key").size()
     widths = {"loaded": 3, "merged": 3, "slots": slot_layout(config).size * ROWS, "next_row": 3,
               "next_key": wide, "offer": 1, "offer_row": 3, "offer_key": wide,
-              "offer_excess": config.score_width}
+              "offer_excess": config.score_width, "firsts": firsts_layout(config).size}
     widths |= {f"digits_{n}": values("reorder.total").size() for n in (0, 1)}
     for n in range(reorder.PENDING):
         widths |= {f"row_{n}": 3, f"key_{n}": wide, f"left_{n}": config.score_width + 1,
@@ -194,10 +196,9 @@ def ghosts(config: LeopardConfig, values, zero: bool = False) -> dict[str, z3.Bi
 def unit_control(config: LeopardConfig, system: System) -> Iterator[Query]:
     """The invariant holds after reset, and from each cycle to the next; so do the claims."""
     reset = _Later(system, system.reset())
-    index = z3.BitVec("index", _index_width(config))
-    first = Unit(config, reset, ghosts(config, reset, zero=True), index)
-    first.ghost["next_key"] = first.index
-    yield _query("after reset", [z3.ULT(first.index, config.dpus)], first.invariant())
+    first = Unit(config, reset, ghosts(config, reset, zero=True))
+    first.ghost["firsts"] = z3.BitVec("firsts", firsts_layout(config).size)
+    yield _query("after reset", [], first.invariant())
     cycle = Cycle(config, system)
     known = [claim for _, claim in cycle.before.invariant()] + cycle.assumed()
     yield _query("in each cycle", known, cycle.claims())

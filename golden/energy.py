@@ -16,6 +16,7 @@ from .attention import AttentionJob
 from .config import Config
 from .hdp import HeadResult, Job
 from .leopard import LeopardJob, LeopardResult
+from .leopard_banks import copies
 from .leopard_config import LeopardConfig
 from .memory import Layout, held_planes
 from .softmax import EXP_FRAC, MANT_BITS, RECIP_BITS, SCALE_BITS
@@ -165,12 +166,14 @@ def leopard_events(jobs: Sequence[LeopardJob], results: Sequence[LeopardResult],
                    config: LeopardConfig) -> list[Event]:
     """Of heads on LeOPArd, or its baseline: a digit of a key is a word, a query stays in registers.
 
-    Operands come once in codes of W bits.
+    Operands come once in codes of W bits. That they are written is not counted, but what copies of
+    keys take beyond it is, of heads that do not find their keys on the chip.
     """
     events = []
     for job, result in zip(jobs, results, strict=True):
         digits, survivors = result.digits_total, result.survivors
         rows = int(result.mask.any(axis=1).sum())
+        further = 0 if job.same_kv else copies(config, job.valid_kv, job.d) - 1
         planes = (job.valid_q + 2 * job.valid_kv) * job.d
         events += _dot("digit of K times Q", digits * job.d, config.width, config.digit, config)
         events.append(Event("scores", "digits of a key, added", digits, "add", config.score_width))
@@ -179,6 +182,8 @@ def leopard_events(jobs: Sequence[LeopardJob], results: Sequence[LeopardResult],
                                 config.threshold_width))
         events += [
             Event("memory", "digit of a key", digits, "sram", config.digit * job.d),
+            Event("memory", "digit of a further copy of a key, written",
+                  further * job.valid_kv * config.digits, "sram", config.digit * job.d),
             Event("memory", "query", job.valid_q, "sram", config.width * job.d),
             Event("memory", "scores, there and back", 2 * survivors, "sram", config.score_width),
             Event("dram", "operands", planes, "dram", config.width),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bits of the memories of a LeOPArd core, as functions of its configuration."""
 
+from .leopard_banks import bank_words
 from .leopard_config import LeopardConfig
 from .leopard_memory import Layout
 
@@ -23,11 +24,10 @@ def _codes(read: int, config: LeopardConfig) -> int:
 
 def leopard_memory_bits(config: LeopardConfig) -> dict[str, int]:
     """Bits by what a memory holds; k is that of all dot-product units."""
-    keys = -(-config.l_max // config.dpus) * config.dpus
     survivors = 2 << (config.l_max - 1).bit_length()
     return {
         "q": _codes(8, config),
-        "k": HEADS * keys * config.digits * config.chunks * config.taps * config.digit,
+        "k": HEADS * config.dpus * bank_words(config) * config.taps * config.digit,
         "v": _codes(config.taps, config),
         "survivors": survivors * ((config.l_max - 1).bit_length() + config.score_width),
     }

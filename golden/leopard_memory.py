@@ -110,7 +110,7 @@ class Layout(CodeLayout):
 
 def planes_read(job: LeopardJob) -> tuple[str, ...]:
     """Planes that the work on a job needs."""
-    return ("k", "v", "q") if job.valid_q and job.valid_kv else ()
+    return ("q", "k", "v") if job.valid_q and job.valid_kv else ()
 
 
 def held_planes(jobs: Sequence[LeopardJob], good: Sequence[bool]) -> list[set[str]]:

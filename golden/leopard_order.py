@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """In which order keys go into memory, so that dot-product units have as much to do as each other.
 
-Key j is read by unit ``j mod N_QK`` for every query of a head, so a unit with many keys that
-survive is the last one in all rows. Where every query sees every key, their order changes neither
-outputs nor counts: sums of integers do not depend on it.
+Key j is read by unit ``j mod N_QK`` for every query of a long head, so a unit with many keys that
+survive is the last one in all rows; units take turns where there are copies of keys
+(:mod:`golden.leopard_banks`), but less is left to even out in keys that are dealt out evenly. Where
+every query sees every key, their order changes neither outputs nor counts: sums of integers do not
+depend on it.
 """
 
 from collections.abc import Sequence

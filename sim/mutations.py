@@ -148,6 +148,21 @@ MUTATIONS: tuple[Mutation, ...] = (
         "address.eq(first), word.eq(0)",
         "missed reset: after an odd number of keys a head begins at the second unit"),
     Mutation(
+        "hw/leopard/keys.py",
+        "copy * region_words(config, count)",
+        "0",
+        "copies of keys are written over other keys"),
+    Mutation(
+        "hw/leopard/query.py",
+        "unit_of(config, key, count, copy)",
+        "unit_of(config, key, count, 0)",
+        "no turn: a unit takes the keys of another copy for its own"),
+    Mutation(
+        "hw/leopard/row_issue.py",
+        "copies_index(self._config, head.valid_kv, head.d8)",
+        "copies_index(self._config, head.valid_q, head.d8)",
+        "rows look for as many copies as of so many queries"),
+    Mutation(
         "hw/leopard/query.py",
         "Mux(stages[1].first, 0, s) + p",
         "s + p",
@@ -209,8 +224,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a head with shared keys looks into the other bank"),
     Mutation(
         "hw/leopard/scheduler.py",
-        "gone | (older.valued if plane is Plane.V else older.scored)",
-        "gone | older.scored",
+        "(Plane.V, older.valued)",
+        "(Plane.V, older.scored)",
         "values are overwritten while weights still come for them"),
     Mutation(
         "hw/leopard/loader.py",

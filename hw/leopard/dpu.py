@@ -13,6 +13,7 @@ from hw.leopard.keys import KeyBank, word_width
 from hw.leopard.layouts import (
     PENDING,
     address_width,
+    firsts_layout,
     levels_latency,
     place_layout,
     row_numbers,
@@ -64,10 +65,12 @@ class DotProductUnit(Repeated):
 
     Members
     -------
-    index, loaded, advance, take, offer, ended, digits
+    loaded, advance, take, offer, ended, digits
         As of :class:`hw.leopard.reorder.Reorder`.
     slots : In
         Of the rows that are loaded and have not ended.
+    firsts : In(firsts_layout)
+        The unit's first key of each of them, there a cycle before the row is loaded.
     write : In(piece_layout)
         Queries.
     en, address, slot : Out
@@ -80,6 +83,7 @@ class DotProductUnit(Repeated):
         super().__init__({
             **row_ports(config),
             "slots": In(data.ArrayLayout(slot_layout(config), config.rows)),
+            "firsts": In(firsts_layout(config)),
             "write": In(piece_layout(config)),
             "en": Out(1),
             "address": Out(address_width(config)),
@@ -123,7 +127,7 @@ class DotProductUnit(Repeated):
             reorder.decide.eq(back.valid & decided), reorder.decided.eq(back.place),
             reorder.decision.kept.eq(~negative), reorder.decision.digit.eq(back.digit),
             reorder.decision.excess.eq(excess),
-            reorder.index.eq(self.index), reorder.loaded.eq(self.loaded),
+            reorder.loaded.eq(self.loaded), reorder.first.eq(self.firsts[reorder.opens[:-1]]),
             reorder.keys.eq(slots["keys"][reorder.row[:-1]]),
             reorder.take.eq(self.take), reorder.advance.eq(self.advance),
             self.offer.eq(reorder.offer), self.ended.eq(reorder.ended),
@@ -146,23 +150,24 @@ class DotProductUnit(Repeated):
         A row follows another without a pause if it is loaded by then and has a key for this unit.
         """
         config = self._config
-        row, after = Signal(row_numbers(config)), Signal(row_numbers(config))
-        opened, there = Signal(), Signal()
+        row, after, candidate = (Signal(row_numbers(config), name=name)
+                                 for name in ("row", "after", "candidate"))
+        opened, there = (Signal(name=name) for name in ("opened", "there"))
         key, step = (Signal(range(config.l_max + config.dpus), name=name)
                      for name in ("key", "step"))
         address = Signal(address_width(config))
-        candidate = Signal(row_numbers(config))
+        first = Signal(range(max(2, config.dpus)))
         m.d.comb += [
             after.eq(row + 1), step.eq(key + config.dpus),
-            candidate.eq(Mux(opened, after, row)),
-            there.eq((candidate != self.loaded) & (self.index < slots["keys"][candidate[:-1]])),
+            candidate.eq(Mux(opened, after, row)), first.eq(self.firsts[candidate[:-1]]),
+            there.eq((candidate != self.loaded) & (first < slots["keys"][candidate[:-1]])),
         ]
         exhausted = step >= slots["keys"][row[:-1]]
         with m.If(take):
             m.d.sync += [key.eq(step), address.eq(address + slots["stride"][row[:-1]])]
         with m.If(Mux(opened, take & exhausted, row != self.loaded)):
             # Without a row that has a key this goes on to the row after, a cycle each.
-            m.d.sync += [opened.eq(there), key.eq(self.index),
+            m.d.sync += [opened.eq(there), key.eq(first),
                          address.eq(slots["base"][candidate[:-1]]),
                          row.eq(Mux(opened | there, candidate, after))]
         return row[:-1], address, opened

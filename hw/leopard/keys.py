@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """On-chip memory of keys: digits of many dimensions, one bank per dot-product unit."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.leopard_banks import abreast, bank_words, copy_counts, region_words, turn
 from golden.leopard_config import LeopardConfig
-from hw.leopard.layouts import PIECE, address_width, bank_words, chunk_count
+from hw.leopard.layouts import PIECE, address_width, copies_range, stride_of, stride_range
 from hw.repeated import Repeated
 
 __all__ = ["KeyBank", "KeyWriter", "beat_words", "part_width", "word_beats", "word_width",
@@ -19,8 +23,8 @@ def word_width(config: LeopardConfig) -> int:
 
 
 def part_width(config: LeopardConfig) -> int:
-    """Bits that are written at a time: a word, or the part of it that comes in a beat."""
-    return min(config.axi_data_width, word_width(config))
+    """Bits that are written at a time: a word or two, or the part of one that comes in a beat."""
+    return min(config.axi_data_width, abreast(config) * word_width(config))
 
 
 def word_beats(config: LeopardConfig) -> int:
@@ -34,18 +38,23 @@ def beat_words(config: LeopardConfig) -> int:
 
 
 def write_layout(config: LeopardConfig) -> data.StructLayout:
-    """A part of a word on its way to a bank; ``en`` has a bit for each bank."""
+    """A part of a word, or two words, on the way to a bank, or copies to several.
+
+    ``en`` has a bit and ``address`` an entry for each bank.
+    """
     return data.StructLayout({
-        "en": config.dpus, "address": address_width(config),
+        "en": config.dpus, "address": data.ArrayLayout(address_width(config), config.dpus),
         "part": range(max(2, word_beats(config))), "data": part_width(config),
     })
 
 
 class KeyBank(Repeated):
-    """The keys of two heads that belong to one dot-product unit.
+    """The keys of two heads that one dot-product unit reads.
 
     A read takes ``latency`` cycles, one read and one write per cycle; what is not asked for with
-    ``en`` is not read, and ``data`` stays. Each part of a word is a block RAM of its own.
+    ``en`` is not read, and ``data`` stays. Each part of a word is a block RAM of its own. Where two
+    words are written together, to an even address and the odd one behind it, those with even
+    addresses are in one and those with odd ones in another.
 
     Parameters
     ----------
@@ -53,8 +62,7 @@ class KeyBank(Repeated):
 
     Members
     -------
-    write_en, write : In
-        ``write.en`` is that of all banks and has no say here.
+    write_en, write_address, write_part, write_data : In
     en, address : In
     data : Out
         What leaves a block RAM is late in its cycle and gets a register.
@@ -65,7 +73,9 @@ class KeyBank(Repeated):
     def __init__(self, *, config: LeopardConfig):
         super().__init__({
             "write_en": In(1),
-            "write": In(write_layout(config)),
+            "write_address": In(address_width(config)),
+            "write_part": In(range(max(2, word_beats(config)))),
+            "write_data": In(part_width(config)),
             "en": In(1),
             "address": In(address_width(config)),
             "data": Out(word_width(config)),
@@ -73,33 +83,39 @@ class KeyBank(Repeated):
 
     def build(self):
         m = Module()
-        left, words, asked = word_width(self._config), [], Signal()
-        for n in range(word_beats(self._config)):
-            width = min(left, part_width(self._config))
-            left -= width
-            mem = memory.Memory(shape=width, depth=2 * bank_words(self._config), init=[])
+        config, asked, odd = self._config, Signal(), Signal()
+        side = abreast(config).bit_length() - 1         # low bits of an address that tell which
+        left, words = word_width(config), []
+        for n in range(word_beats(config) << side):
+            width = min(left, part_width(config) >> side)
+            left -= 0 if side else width
+            mem = memory.Memory(shape=width, depth=2 * bank_words(config) >> side, init=[])
             m.submodules[f"part_{n}"] = mem
             write, read = mem.write_port(), mem.read_port()
             m.d.comb += [
-                write.en.eq(self.write_en & (self.write.part == n)),
-                write.addr.eq(self.write.address), write.data.eq(self.write.data),
-                read.en.eq(self.en), read.addr.eq(self.address),
+                write.en.eq(self.write_en & (side or self.write_part == n)),
+                write.addr.eq(self.write_address[side:]),
+                write.data.eq(self.write_data[width * n :] if side else self.write_data),
+                read.en.eq(self.en & (self.address[0] == n if side else 1)),
+                read.addr.eq(self.address[side:]),
             ]
             words.append(read.data)
-        m.d.sync += asked.eq(self.en)
+        m.d.sync += [asked.eq(self.en), odd.eq(self.address[0])]
         with m.If(asked):
-            m.d.sync += self.data.eq(Cat(*words))
+            m.d.sync += self.data.eq(Mux(odd, words[1], words[0]) if side else Cat(*words))
         return m
 
 
 class KeyWriter(wiring.Component):
-    """Puts the keys of a head into the banks, a part of a word per cycle, a cycle after its beat.
+    """Puts the keys of a head into the banks, a cycle after their beat.
 
-    Keys come one after the other; of each its digits, the top one (sign-extended) first; of each
+    A part of a word per cycle, or a word, or two: see :func:`golden.leopard_banks.abreast`. Keys
+    come one after the other; of each its digits, the top one (sign-extended) first; of each
     digit chunks of ``taps`` dimensions. A chunk is a word, B bits a dimension, the first dimension
     lowest; dimensions beyond d may be anything. A word takes a beat, or several; beats
     that have room for two words or more carry as many words of one key as fit. A key begins with a
-    beat of its own. Key j goes to bank ``j mod N_QK``, behind those before it.
+    beat of its own. Key j goes to bank ``j mod N_QK``, behind those before it, and its copies to
+    other banks in the same cycle, as :mod:`golden.leopard_banks` has it.
 
     Parameters
     ----------
@@ -108,11 +124,12 @@ class KeyWriter(wiring.Component):
     Members
     -------
     beats : In(stream)
-        Taken every cycle, or every n cycles if a beat has n words.
+        Taken every cycle, or every n or n / 2 cycles if a beat has n words, odd or even.
     start : In(1)
         Strobe before a head's first beat.
-    bank, d8 : In
-        Which half of the banks, and d / 8; held while its beats come.
+    bank, d8, copies : In
+        Which half of the banks, d / 8, and the copies as ``copies_index`` has them; held while its
+        beats come.
     write : Out(write_layout)
     """
 
@@ -123,39 +140,41 @@ class KeyWriter(wiring.Component):
             "start": In(1),
             "bank": In(1),
             "d8": In(range(config.d_max // PIECE + 1)),
+            "copies": In(copies_range(config)),
             "write": Out(write_layout(config)),
         })
 
     def elaborate(self, platform):
         m = Module()
         config, beat = self._config, self.beats.payload
-        per_beat, per_word, width = beat_words(config), word_beats(config), part_width(config)
+        step, per_word, width = abreast(config), word_beats(config), part_width(config)
+        per_beat = beat_words(config) // step
         place, part = Signal(range(max(2, per_beat))), Signal(range(max(2, per_word)))
-        word = Signal(range(config.digits * config.chunks))
+        word = Signal(stride_range(config))
         last_word = Signal.like(word)
         unit = Signal(config.dpus, init=1)
         base, address = (Signal(address_width(config), name=name) for name in ("base", "address"))
         word_done, key_done, round_done = Signal(), Signal(), Signal()
-        stride = Signal(range(config.digits * config.chunks + 1))
+        stride = Signal(stride_range(config))
         first = Signal(address_width(config))
         m.d.comb += [
-            stride.eq(chunk_count(config, self.d8) * config.digits),
+            stride.eq(stride_of(config, self.d8)),
             first.eq(Mux(self.bank, bank_words(config), 0)),
-            last_word.eq(stride - 1),
+            last_word.eq(stride - step),
             word_done.eq(self.beats.valid & (part == per_word - 1)),
             key_done.eq(word_done & (word == last_word)),
             round_done.eq(key_done & unit[-1]),
             self.beats.ready.eq((place == per_beat - 1) | (word == last_word)),
         ]
         m.d.sync += [
-            self.write.en.eq(Mux(self.beats.valid, unit, 0)),
-            self.write.address.eq(address), self.write.part.eq(part),
+            self.write.part.eq(part),
             self.write.data.eq(beat.word_select(place, width) if per_beat > 1 else beat),
         ]
+        self._banks(m, unit, address)
         with m.If(self.beats.valid):
             m.d.sync += part.eq(Mux(word_done, 0, part + 1))
         with m.If(word_done):
-            m.d.sync += [word.eq(word + 1), address.eq(address + 1),
+            m.d.sync += [word.eq(word + step), address.eq(address + step),
                          place.eq(Mux(self.beats.ready, 0, place + 1))]
         with m.If(key_done):
             m.d.sync += [word.eq(0), address.eq(base), unit.eq(Cat(unit[-1], unit[:-1]))]
@@ -165,3 +184,23 @@ class KeyWriter(wiring.Component):
             m.d.sync += [base.eq(first), address.eq(first), unit.eq(1), word.eq(0),
                          part.eq(0), place.eq(0)]
         return m
+
+    def _banks(self, m, unit, address):
+        """The banks that a key and its copies go to, and where, in the cycle after."""
+        config = self._config
+        en = Signal(config.dpus)
+        offsets = [Signal(range(bank_words(config)), name=f"offset_{n}")
+                   for n in range(config.dpus)]
+        with m.Switch(self.copies):
+            for index, count in enumerate(copy_counts(config)):
+                with m.Case(index):
+                    for bank, offset in enumerate(offsets):
+                        mine = [unit[(bank - turn(config, count, copy)) % config.dpus]
+                                for copy in range(count)]
+                        parts = [Mux(bit, copy * region_words(config, count), 0)
+                                 for copy, bit in enumerate(mine)]
+                        m.d.comb += [en[bank].eq(Cat(mine).any()),
+                                     offset.eq(reduce(or_, parts))]
+        m.d.sync += self.write.en.eq(Mux(self.beats.valid, en, 0))
+        m.d.sync += [to.eq(address + offset)
+                     for to, offset in zip(self.write.address, offsets, strict=True)]

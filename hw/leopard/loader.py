@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from golden.leopard_config import LeopardConfig
 from golden.leopard_memory import Layout
 from hw.leopard.keys import KeyWriter, write_layout
-from hw.leopard.layouts import PIECE, SLOTS, chunk_count
+from hw.leopard.layouts import PIECE, SLOTS, chunk_count, copies_index, copies_range
 from hw.shell.bursts import request_layout
 from hw.shell.reader import read_beat_layout
 
@@ -91,8 +91,9 @@ class Loader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         d8 = Signal(data.ArrayLayout(5, SLOTS))
-        self._request(m, d8)
-        self._take(m, d8)
+        copies = Signal(data.ArrayLayout(copies_range(self._config), SLOTS))
+        self._request(m, d8, copies)
+        self._take(m, d8, copies)
         return m
 
     def _code_beats(self, d8):
@@ -110,7 +111,7 @@ class Loader(wiring.Component):
         counts = [layout.row_beats("k", (n + 1) * config.taps) for n in range(config.chunks)]
         return beats, counts, chunk_count(config, d8)
 
-    def _request(self, m, d8):
+    def _request(self, m, d8, copies):
         """A request for each command."""
         command = self.command.payload
         key_beats, counts, chunks = self._key_beats(command.d8)
@@ -127,6 +128,9 @@ class Loader(wiring.Component):
                 m.d.sync += row_beats.eq(Mux(command.plane == Plane.K, key_beats, code_beats))
                 with m.If(self.command.valid):
                     m.d.sync += d8[command.slot].eq(command.d8)
+                    with m.If(command.plane == Plane.K):
+                        m.d.sync += copies[command.slot].eq(
+                            copies_index(self._config, command.rows, command.d8))
                     m.next = "COUNT"
             with m.State("COUNT"):
                 m.d.sync += [
@@ -143,7 +147,7 @@ class Loader(wiring.Component):
                     m.d.comb += self.command.ready.eq(1)
                     m.next = "IDLE"
 
-    def _take(self, m, d8):
+    def _take(self, m, d8, copies):
         """Beats to where they belong."""
         config, write, beat = self._config, self.write, self.beats.payload
         tag = data.View(tag_layout(), beat.tag)
@@ -153,6 +157,7 @@ class Loader(wiring.Component):
             of_key.eq(tag.plane == Plane.K),
             keys.start.eq(self.beats.valid & of_key & ~begun),
             keys.bank.eq(tag.bank), keys.d8.eq(d8[tag.slot]),
+            keys.copies.eq(copies[tag.slot]),
             keys.beats.valid.eq(self.beats.valid & of_key & begun),
             keys.beats.payload.eq(beat.data), self.keys.eq(keys.write),
             self.beats.ready.eq(~of_key | (begun & keys.beats.ready)),

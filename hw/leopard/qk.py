@@ -18,10 +18,11 @@ __all__ = ["QKUnit"]
 class QKUnit(wiring.Component):
     """N_QK dot-product units over banks of keys, one query row after the other.
 
-    Key j of a row belongs to unit ``j mod N_QK``. Each unit asks for a word of keys in every cycle
-    in which it has a key, and for none that it does not need. A unit that has begun all its keys of
-    a row begins those of the next one in the same cycle, of up to ``config.rows`` rows at a time;
-    survivors leave row by row all the same, those of a unit in the order of their keys. When
+    Key j belongs to unit ``j mod N_QK``, or in each row to another one, if there are copies of keys
+    in several banks: see :mod:`golden.leopard_banks`. Each unit asks for a word of keys in every
+    cycle in which it has a key, and for none that it does not need. A unit that has begun all its
+    keys of a row begins those of the next one in the same cycle, of up to ``config.rows`` rows at a
+    time; survivors leave row by row all the same, those of a unit in the order of their keys. When
     survivors are not taken, units stop beginning keys once ``PENDING`` of theirs wait::
 
         query, row -> RowLoader -+-> DotProductUnit <-> KeyBank <- write
@@ -77,11 +78,12 @@ class QKUnit(wiring.Component):
             m.submodules[f"bank_{n}"] = bank = KeyBank(config=config)
             units.append(unit)
             m.d.comb += [
-                unit.index.eq(n), unit.slots.eq(loader.slots), unit.loaded.eq(loader.loaded),
-                unit.write.eq(loader.write), unit.take.eq(merger.take[n]),
-                unit.advance.eq(merger.advance),
+                unit.slots.eq(loader.slots), unit.firsts.eq(loader.firsts[n]),
+                unit.loaded.eq(loader.loaded), unit.write.eq(loader.write),
+                unit.take.eq(merger.take[n]), unit.advance.eq(merger.advance),
                 merger.offers[n].eq(unit.offer), merger.digits[n].eq(unit.digits),
-                bank.write.eq(self.write), bank.write_en.eq(self.write.en[n]),
+                bank.write_en.eq(self.write.en[n]), bank.write_address.eq(self.write.address[n]),
+                bank.write_part.eq(self.write.part), bank.write_data.eq(self.write.data),
                 bank.en.eq(unit.en), bank.address.eq(unit.address), unit.data.eq(bank.data),
             ]
         m.d.comb += merger.ended.eq(Cat(unit.ended for unit in units))

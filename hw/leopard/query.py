@@ -5,16 +5,18 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.leopard_banks import bank_words, copy_counts, region_words, unit_of
 from golden.leopard_config import LeopardConfig
 from hw.leopard.layouts import (
     PIECE,
-    bank_words,
     chunk_count,
+    firsts_layout,
     place_layout,
     query_layout,
     row_layout,
     row_numbers,
     slot_layout,
+    stride_of,
     tap_layout,
 )
 from hw.repeated import Repeated
@@ -106,6 +108,8 @@ class RowLoader(wiring.Component):
         To the query stores.
     slots, thresholds, tags : Out
         Of the rows under way, row n in slot n mod ``config.rows``.
+    firsts : Out(N_QK x firsts_layout)
+        The first key of each unit, there a cycle before the row is loaded at the latest.
     loaded : Out
         Rows that were loaded, as ``row_numbers``.
     freed : In
@@ -123,6 +127,7 @@ class RowLoader(wiring.Component):
             "slots": Out(data.ArrayLayout(slot_layout(config), config.rows)),
             "thresholds": Out(data.ArrayLayout(signed(config.threshold_width), config.rows)),
             "tags": Out(data.ArrayLayout(tag_width, config.rows)),
+            "firsts": Out(data.ArrayLayout(firsts_layout(config), config.dpus)),
             "loaded": Out(row_numbers(config)),
             "freed": In(row_numbers(config)),
         })
@@ -152,7 +157,7 @@ class RowLoader(wiring.Component):
                 m.d.sync += [lane.eq(0), chunk.eq(chunk + 1)]
             with m.If(last):
                 m.d.sync += [count.eq(0), lane.eq(0), chunk.eq(0), taken.eq(taken + 1)]
-                self._keep(m, slot)
+                self._keep(m, slot, taken)
         write = self.write
         m.d.sync += [write.en.eq(step), write.last.eq(last), write.lane.eq(lane),
                      write.place.slot.eq(slot), write.place.chunk.eq(chunk)]
@@ -161,14 +166,24 @@ class RowLoader(wiring.Component):
         self._sum(m, slot, Cat(step & first, step & last))
         return m
 
-    def _keep(self, m, slot):
-        """What the row says itself; nobody looks before it is loaded."""
+    def _keep(self, m, slot, taken):
+        """What the row says itself; nobody looks before it is loaded. Rows take copies in turn."""
         config, row = self._config, self.row.payload
+        region = Signal(range(bank_words(config)))
+        with m.Switch(row.copies):
+            for index, count in enumerate(copy_counts(config)):
+                with m.Case(index), m.Switch(taken[:index]):
+                    for copy in range(count):
+                        with m.Case(copy):
+                            m.d.comb += region.eq(copy * region_words(config, count))
+                            m.d.sync += [
+                                self.firsts[unit_of(config, key, count, copy)][slot].eq(key)
+                                for key in range(config.dpus)]
         low = -(1 << config.threshold_width - 1)
         kept, chunks = self.slots[slot], chunk_count(config, row.d8)
         m.d.sync += [
-            kept.keys.eq(row.keys), kept.base.eq(Mux(row.bank, bank_words(config), 0)),
-            kept.stride.eq(chunks * config.digits), kept.last_chunk.eq(chunks - 1),
+            kept.keys.eq(row.keys), kept.base.eq(Mux(row.bank, bank_words(config), 0) + region),
+            kept.stride.eq(stride_of(config, row.d8)), kept.last_chunk.eq(chunks - 1),
             self.thresholds[slot].eq(row.threshold if config.pruning else low),
             self.tags[slot].eq(row.tag),
         ]

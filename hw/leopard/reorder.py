@@ -28,7 +28,6 @@ def offer_layout(config: LeopardConfig) -> data.StructLayout:
 def row_ports(config: LeopardConfig) -> dict:
     """The ports of a unit that have to do with rows and what comes out of them."""
     return {
-        "index": In(range(max(2, config.dpus))),
         "loaded": In(row_numbers(config)),
         "offer": Out(offer_layout(config)),
         "take": In(1),
@@ -55,13 +54,15 @@ class Reorder(Repeated):
 
     Members
     -------
-    index : In
-        Which of the units this is: that of keys ``index``, ``index + N_QK``...
+    first : In
+        The unit's first key of row ``opens``; every N_QK-th one behind it is its own, too.
     keys : In
         Keys of row ``row``, all units' together.
     loaded : In
         Rows that were begun, as ``row_numbers``; ``row`` is one of them if it is another number.
-    row : Out
+        ``first`` is that of a row already in the cycle before.
+    row, opens : Out
+        The row that is at work or comes next, and the one that is begun after it or instead.
     begin : In(1)
         Strobe, only with ``room``: a key gets ``place``.
     place, room : Out
@@ -80,8 +81,10 @@ class Reorder(Repeated):
     def __init__(self, *, config: LeopardConfig):
         super().__init__({
             **row_ports(config),
+            "first": In(range(max(2, config.dpus))),
             "keys": In(config.length_width),
             "row": Out(row_numbers(config)),
+            "opens": Out(row_numbers(config)),
             "begin": In(1),
             "place": Out(range(PENDING)),
             "room": Out(1, init=1),
@@ -98,13 +101,16 @@ class Reorder(Repeated):
         write, read = decisions.write_port(), decisions.read_port(domain="comb")
         known = Signal(PENDING)                 # places whose decision is there
         head = Signal(range(PENDING))
-        pop, at_end, end, free = (Signal(name=name) for name in ("pop", "at_end", "end", "free"))
+        pop, at_end, end, free, waiting = (
+            Signal(name=name) for name in ("pop", "at_end", "end", "free", "waiting"))
         key = Signal(range(config.l_max + config.dpus))
         total = Signal.like(self.digits)
         m.d.comb += [
             write.en.eq(self.decide), write.addr.eq(self.decided), write.data.eq(self.decision),
             read.addr.eq(head),
-            at_end.eq((self.row != self.loaded) & (key >= self.keys)),
+            waiting.eq(self.row == self.loaded),        # the next row is not there yet
+            self.opens.eq(Mux(waiting, self.row, self.row + 1)),
+            at_end.eq(~waiting & (key >= self.keys)),
             end.eq(at_end & (~self.ended | self.advance)),
             free.eq(~offer.valid | self.take),
             pop.eq(known.bit_select(head, 1) & ~at_end & (~read.data.kept | free)),
@@ -115,8 +121,8 @@ class Reorder(Repeated):
                          total.eq(total + read.data.digit + 1)]
         m.d.sync += known.eq((known | Mux(self.decide, 1 << self.decided, 0))
                              & ~Mux(pop, 1 << head, 0))
-        with m.If(self.row == self.loaded):     # the next row is not there yet
-            m.d.sync += key.eq(self.index)
+        with m.If(waiting):
+            m.d.sync += key.eq(self.first)
         with m.If(self.advance):
             m.d.sync += [self.ended.eq(0), offer.ahead.eq(0)]
         with m.If(self.take):
@@ -126,7 +132,7 @@ class Reorder(Repeated):
                          offer.key.eq(key), offer.excess.eq(read.data.excess)]
         with m.If(end):
             m.d.sync += [self.ended.eq(1), self.digits.eq(total), total.eq(0),
-                         key.eq(self.index), self.row.eq(self.row + 1)]
+                         key.eq(self.first), self.row.eq(self.row + 1)]
         return m
 
     def _room(self, m, pop):

@@ -7,7 +7,15 @@ from amaranth.lib.wiring import In, Out
 
 from golden.leopard_config import LeopardConfig
 from hw.leopard.buffers import CodeBuffer
-from hw.leopard.layouts import PIECE, SLOTS, TAG, query_layout, row_layout
+from hw.leopard.layouts import (
+    PIECE,
+    SLOTS,
+    TAG,
+    copies_index,
+    copies_range,
+    query_layout,
+    row_layout,
+)
 
 __all__ = ["PIECES", "RowIssue", "head_layout"]
 
@@ -63,16 +71,19 @@ class RowIssue(wiring.Component):
         row, limit = Signal(range(self._config.l_max)), Signal(
             signed(self._config.length_width + 2))
         known, last = Signal(), Signal()
+        copies = Signal(copies_range(self._config))
         m.d.comb += [
             last.eq(row == head.valid_q - 1),
             out.keys.eq(Mux(~head.causal | (limit > head.valid_kv), head.valid_kv,
                             Mux(limit < 0, 0, limit))),
-            out.d8.eq(head.d8), out.bank.eq(head.kv), out.threshold.eq(head.threshold),
+            out.d8.eq(head.d8), out.bank.eq(head.kv), out.copies.eq(copies),
+            out.threshold.eq(head.threshold),
             out.tag.eq(Cat(head.bank, head.slot)),
             self.rows.valid.eq(known), self.head.ready.eq(self.rows.ready & known & last),
         ]
         with m.If(~known):
-            m.d.sync += [limit.eq(head.valid_kv + 1 - head.valid_q), known.eq(self.head.valid)]
+            m.d.sync += [limit.eq(head.valid_kv + 1 - head.valid_q), known.eq(self.head.valid),
+                         copies.eq(copies_index(self._config, head.valid_kv, head.d8))]
         with m.Elif(self.rows.ready):
             m.d.sync += [row.eq(Mux(last, 0, row + 1)), limit.eq(limit + 1), known.eq(~last)]
         return m

@@ -27,9 +27,11 @@ class Scheduler(wiring.Component):
     Loading, computing and writing take the slots in turn, each at its own time. Operands have two
     banks each: those of queries are used in turn; a job with the same K and V as the job before
     uses that one's, ``kv``, others the other. A bank is written as soon as the job two before has
-    left it: that of K and Q when its last row has left the front end, that of V when its last
-    weight is taken. Heads that are empty or in error pass without work. A head begins when all of
-    its operands are there, so that an error of the bus is known before anything is written.
+    left it: that of Q when its last row has entered the front end, that of K when it has left it,
+    that of V when its last weight is taken; in this order they are loaded. Heads that are empty or
+    in error pass without work. A head begins when all of its operands are there, so that an error
+    of the bus is known before anything is written, and when the job two before has left the front
+    end, where heads are told apart by their banks of queries.
 
     Parameters
     ----------
@@ -98,10 +100,12 @@ class Scheduler(wiring.Component):
             "q": 1, "kv": 1,    # banks
             "same": 1,          # K and V are the job's before
             "idle": 1,          # there is nothing to compute
+            "fetches": 1,       # K and V
             "asked": 1, "loaded": 1, "bus_error": 1,
             "started": 1,       # computed, or passed over
             "computed": 1,
-            "scored": 1,        # its rows have left the front end, or there are none
+            "issued": 1,        # its rows have entered the front end, or there are none
+            "scored": 1,        # they have left it, or there are none
             "valued": 1,        # its weights are taken, or there are none
         })
         self._slots = Signal(data.ArrayLayout(state, SLOTS))
@@ -131,9 +135,10 @@ class Scheduler(wiring.Component):
             m.d.comb += self._fails[n].eq(self.beat & self.bus_error & (mine | shared))
             with m.If(self._fails[n]):
                 m.d.sync += state.bus_error.eq(1)
-            with m.If(self.loaded & (self.loaded_tag.plane == Plane.Q)
-                      & (self.loaded_tag.slot == n)):
-                m.d.sync += state.loaded.eq(1)      # it comes last
+            plane = self.loaded_tag.plane
+            last = (plane == Plane.V) | ((plane == Plane.Q) & ~state.fetches)
+            with m.If(self.loaded & (self.loaded_tag.slot == n) & last):
+                m.d.sync += state.loaded.eq(1)
             with m.If(self.ended & (self.ended_slot == n)):
                 m.d.sync += [counts.survivors.eq(counts.survivors + self.survivors),
                              counts.digits.eq(counts.digits + self.digits)]
@@ -174,7 +179,7 @@ class Scheduler(wiring.Component):
             ]
 
     def _load(self, m):
-        """K and V, unless they are there, then Q; into banks that the job two before has left."""
+        """Q, then K and V, unless they are there; into banks that the job two before has left."""
         front, slot, command = Signal(range(SLOTS)), Signal(range(SLOTS)), self.command.payload
         state, job, kv = self._slots[front], self.jobs[slot], self._slots[slot].kv
         # In its slot there may be the job after this one by now, which has not asked for anything.
@@ -193,21 +198,23 @@ class Scheduler(wiring.Component):
                     with m.Else():
                         m.next = "CHECK"
             with m.State("CHECK"):
-                m.next = "K"
-                with m.If(self._held.bit_select(kv, 1)):
-                    m.next = "Q"
-            for plane, after in ((Plane.K, "V"), (Plane.V, "Q"), (Plane.Q, "IDLE")):
+                m.d.sync += self._slots[slot].fetches.eq(~self._held.bit_select(kv, 1))
+                m.next = "Q"
+            for plane, left in ((Plane.Q, older.issued), (Plane.K, older.scored),
+                                (Plane.V, older.valued)):
                 rows = job.valid_q if plane is Plane.Q else job.valid_kv
                 with m.State(plane.name):
                     m.d.comb += [
-                        self.command.valid.eq(
-                            gone | (older.valued if plane is Plane.V else older.scored)),
+                        self.command.valid.eq(gone | left),
                         command.plane.eq(plane), command.rows.eq(rows),
                         command.bank.eq(self._slots[slot].q if plane is Plane.Q else kv),
                         command.address.eq(job[plane.name.lower()]),
                     ]
                     with m.If(self.command.valid & self.command.ready):
-                        m.next = after
+                        m.next = "V" if plane is Plane.K else "IDLE"
+                        if plane is Plane.Q:
+                            with m.If(self._slots[slot].fetches):
+                                m.next = "K"
                         if plane is Plane.V:
                             m.d.sync += self._held.bit_select(kv, 1).eq(1)
 
@@ -215,6 +222,8 @@ class Scheduler(wiring.Component):
         """Heads whose operands are there, one after the other."""
         slot, head_slot, running = Signal(range(SLOTS)), Signal(range(SLOTS)), Signal()
         state, job, head = self._slots[slot], self.jobs[head_slot], self.head.payload
+        # In its slot there may be the job after this one by now, which does not start before it.
+        older = self._slots[following(slot)]
         m.d.comb += [
             self.head.valid.eq(running), head.slot.eq(head_slot),
             head.bank.eq(self._slots[head_slot].q), head.kv.eq(self._slots[head_slot].kv),
@@ -223,12 +232,15 @@ class Scheduler(wiring.Component):
         ]
         with m.If(running):
             m.d.sync += running.eq(~self.head.ready)
-        with m.Elif(state.busy & state.loaded & ~state.started):
+            with m.If(self.head.ready):
+                m.d.sync += self._slots[head_slot].issued.eq(1)
+        with m.Elif(state.busy & state.loaded & ~state.started
+                    & ~(older.busy & older.started & ~older.scored)):
             m.d.sync += [state.started.eq(1), slot.eq(following(slot))]
             with m.If(~state.idle & ~state.bus_error):
                 m.d.sync += [state.computed.eq(1), running.eq(1), head_slot.eq(slot)]
             with m.Else():
-                m.d.sync += [state.scored.eq(1), state.valued.eq(1)]
+                m.d.sync += [state.issued.eq(1), state.scored.eq(1), state.valued.eq(1)]
 
     def _finish(self, m):
         slot, result = Signal(range(SLOTS)), self.result.payload

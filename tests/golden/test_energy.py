@@ -103,6 +103,9 @@ def test_leopard_and_its_baseline():
     # Operands: 11 queries and 16 keys of K and of V; padding is written, not read.
     assert found["operands"] == base["operands"] == (11 + 32) * 24
     assert found["output"] == base["output"] == 12 * 24
+    # Four copies of 16 keys, of six digits each; of the baseline's one unit there is only one.
+    further = "digit of a further copy of a key, written"
+    assert (found[further], base[further]) == (3 * 16 * 6, 0)
 
 
 def test_pruning_saves_energy():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from golden.config import load_config
 from golden.leopard import bound_cycles, head, threshold_limits
+from golden.leopard_banks import copies, copy_counts, most_keys
 from golden.leopard_memory import Layout, build_image
 from golden.memory import DESCRIPTOR_BYTES, Error
 from prunus.leopard import load_jobs
@@ -80,6 +81,28 @@ def test_shared_keys_are_read_once():
     read = [status.read_bytes for _, status in simulation.results]
     assert read[0] - shared == read[1] == read[2] == 64 + 7 * layout.row_bytes("q", 16)
     assert (read[3], read[4]) == (64, 64 + 8 * layout.row_bytes("q", 16) + shared)
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+@pytest.mark.parametrize("config", [TINY, AE], ids=lambda c: c.name)
+def test_copies_of_keys(config, stall):
+    """Heads as long as there is room for with each number of copies, one key more, and others
+    between them that share keys, see fewer of them, or fill a bank."""
+    shapes = [(most_keys(config, count, config.d_max) + more, config.d_max)
+              for count in copy_counts(config)[1:] for more in (0, 1)]
+    jobs = []
+    for n, (l_kv, d) in enumerate([*shapes, (5, 8), *shapes[::-1], (config.l_max, 16), (1, 24)]):
+        recipe = Recipe(l_q=7, l_kv=l_kv, valid_q=7 - n % 3, valid_kv=l_kv, d=d, causal=n % 4 == 3,
+                        share=(0.5, 0.8)[n % 2], seed=n)
+        jobs.append(build(recipe, config))
+        if n % 3 == 1:
+            jobs.append(replace(jobs[-1], q=jobs[-1].q[::-1], same_kv=True))
+    # As many keys as above, of which one is only padding.
+    l_kv, d = shapes[1]
+    jobs.append(build(Recipe(l_q=9, l_kv=l_kv, valid_q=9, valid_kv=l_kv - 1, d=d, seed=99), config))
+    assert {copies(config, job.valid_kv, job.d) for job in jobs} == set(copy_counts(config))
+    simulation, = simulate_batches([jobs], config, stall=stall)
+    check(simulation, jobs, config)
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.3])

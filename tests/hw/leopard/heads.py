@@ -8,10 +8,12 @@ import numpy as np
 
 from golden import digits
 from golden.leopard import threshold_limits
+from golden.leopard_banks import copies, copy_counts, unit_of
 from golden.leopard_config import LeopardConfig
 from hw.leopard.keys import beat_words, part_width, word_beats, word_width
 
-__all__ = ["Row", "busiest", "codes", "key_beats", "key_words", "pieces", "row_bound"]
+__all__ = ["Row", "busiest", "codes", "copies_number", "key_beats", "key_words", "pieces",
+           "row_bound"]
 
 
 def codes(rng: np.random.Generator, config: LeopardConfig, *shape: int) -> np.ndarray:
@@ -48,6 +50,11 @@ def key_beats(keys, config: LeopardConfig) -> list[int]:
     return beats
 
 
+def copies_number(config: LeopardConfig, keys: int, d: int) -> int:
+    """How many copies of its keys a head has, as blocks tell each other."""
+    return copy_counts(config).index(copies(config, keys, d))
+
+
 def pieces(q) -> list[list[int]]:
     """A query as it is sent."""
     return np.asarray(q).reshape(-1, 8).tolist()
@@ -74,9 +81,14 @@ class Row:
     bank: int = 0
     tag: int = 0
 
-    def command(self) -> dict:
+    def copies(self, config: LeopardConfig) -> int:
+        """Of its head's keys."""
+        return copies(config, *self.k.shape)
+
+    def command(self, config: LeopardConfig) -> dict:
         return {"keys": self.keys, "d8": len(self.q) // 8, "bank": self.bank,
-                "threshold": self.threshold, "tag": self.tag}
+                "copies": copies_number(config, *self.k.shape), "threshold": self.threshold,
+                "tag": self.tag}
 
     def decided(self, config: LeopardConfig):
         """Survivors as (key, score), and the digits of each key."""
@@ -98,10 +110,12 @@ def row_bound(rows: Sequence[Row], config: LeopardConfig) -> float:
                      for words, survivors in (row.slots(config) for row in rows)))
 
 
-def busiest(rows: Sequence[Row], config: LeopardConfig) -> int:
-    """Words that the dot-product unit with the most work reads in these rows."""
+def busiest(rows: Sequence[Row], config: LeopardConfig, first: int = 0) -> int:
+    """Words that the dot-product unit with the most work reads in these rows, which are rows
+    ``first``, ``first + 1``... of all."""
     units = np.zeros(config.dpus, int)
-    for row in rows:
+    for n, row in enumerate(rows, first):
         taken = row.decided(config)[1] * -(-len(row.q) // config.taps)
-        units += [taken[n :: config.dpus].sum() for n in range(config.dpus)]
+        for key, words in enumerate(taken):
+            units[unit_of(config, key, row.copies(config), n)] += words
     return int(units.max())

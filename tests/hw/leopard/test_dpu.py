@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from golden import digits
+from golden.leopard_banks import key_stride, region_words, turn, unit_of
 from golden.leopard_config import LeopardConfig
 from hw.leopard.dpu import DotProductUnit
 from hw.leopard.keys import KeyBank
@@ -25,11 +26,27 @@ class Unit:
     def __init__(self, config, rows, index, rng=None, stall=0.0):
         self.config, self.rows, self.index = config, rows, index
         self.rng, self.stall = rng or Random(0), stall
-        self.words = [word for key in rows[0].k[index :: config.dpus]
-                      for word in key_words(key, config)]
+        self.count = rows[0].copies(config)
+        self.words = self._bank()
         self.asked, self.got, self.ended_at = [], [], []
         self.dut = DotProductUnit(config=config)
         simulate(self.dut, self._merge, background=[self._memory])
+
+    def _bank(self):
+        """Words of all copies by address."""
+        words, config = {}, self.config
+        for copy in range(self.count):
+            at = copy * region_words(config, self.count)
+            for key in self._own(len(self.rows[0].k), copy):
+                codes = self.rows[0].k[key]
+                words |= dict(enumerate(key_words(codes, config), at))
+                at += key_stride(config, len(codes))
+        return words
+
+    def _own(self, keys, row):
+        """The unit's keys of the first ``keys``."""
+        return [key for key in range(keys)
+                if unit_of(self.config, key, self.count, row) == self.index]
 
     async def _memory(self, ctx):
         """Answers as a bank does; what was not asked for gives noise."""
@@ -42,9 +59,9 @@ class Unit:
 
     async def _merge(self, ctx):
         dut, config = self.dut, self.config
-        ctx.set(dut.index, self.index)
         for n, row in enumerate(self.rows):
-            ctx.set(dut.slots[n], expected_slot(row, config)[0])
+            ctx.set(dut.slots[n], expected_slot(row, config, n)[0])
+            ctx.set(dut.firsts[n], (self.index - turn(config, self.count, n)) % config.dpus)
             for piece in range(len(row.q) // 8):
                 q = row.q[8 * piece : 8 * piece + 8].tolist()
                 ctx.set(dut.write, {
@@ -79,13 +96,15 @@ class Unit:
     def check(self):
         config, count = self.config, -(-len(self.rows[0].q) // self.config.taps)
         asked = []
-        for row, (got, total) in zip(self.rows, self.got, strict=True):
+        for n, (row, (got, total)) in enumerate(zip(self.rows, self.got, strict=True)):
+            base = n % self.count * region_words(config, self.count)
             survivors, taken = row.decided(config)
             assert got == [(key, score % (1 << config.score_width)) for key, score in survivors
-                           if key % config.dpus == self.index]
-            own = taken[self.index :: config.dpus]
+                           if key in self._own(row.keys, n)]
+            own = taken[self._own(row.keys, n)]
             assert total == own.sum()
-            asked += [n * config.digits * count + word for n, digits_of_key in enumerate(own)
+            asked += [base + key * key_stride(config, len(row.q)) + word
+                      for key, digits_of_key in enumerate(own)
                       for word in range(digits_of_key * count)]
         # Just the words that decide, each once a row.
         assert sorted(x for x in self.asked if x is not None) == sorted(asked)
@@ -103,15 +122,18 @@ def make_rows(config, rng, d, l_kv, limits):
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.8])
+@pytest.mark.parametrize("keys, copies", [(40, 1), (31, 2)])
 @pytest.mark.parametrize("config, d", [
     (config_of(), 16), (config_of(), 8), (config_of(digit=3, width=10), 16),
     (config_of(taps=8), 16), (config_of(digit=8), 16), (config_of(digit=8, taps=8), 16),
     (config_of(dpus=1, digit=1, width=6), 16)])
-def test_rows(config, d, stall):
+def test_rows(config, d, keys, copies, stall):
+    """Rows of different turns, where there are copies, one after the other."""
     rng = np.random.default_rng(config.digit + d)
     for index in {0, config.dpus - 1}:
-        rows = make_rows(config, rng, d, 40, [40, 2, 37])
-        Unit(config, rows, index, Random(7), stall).check()
+        rows = make_rows(config, rng, d, keys, [keys, 2, 1, keys - 3])
+        unit = Unit(config, rows, index, Random(7), stall).check()
+        assert unit.count == min(copies, config.dpus) or d < config.d_max
 
 
 def test_no_cycle_between_words():

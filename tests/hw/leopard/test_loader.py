@@ -6,6 +6,15 @@ from random import Random
 import numpy as np
 import pytest
 
+from golden.leopard_banks import (
+    abreast,
+    bank_words,
+    copies,
+    key_stride,
+    most_keys,
+    region_words,
+    turn,
+)
 from golden.leopard_config import LeopardConfig
 from golden.leopard_memory import Layout
 from hw.leopard.keys import word_width
@@ -15,7 +24,7 @@ from tests.hw.leopard.heads import codes, key_words
 
 CONFIGS = [
     LeopardConfig(name="tiny", width=8, dpus=2, d_max=32, l_max=32),
-    LeopardConfig(name="ae", dpus=6, l_max=16, axi_data_width=128),
+    LeopardConfig(name="ae", dpus=6, l_max=32, axi_data_width=128),
     LeopardConfig(name="chunks", dpus=3, d_max=40, taps=16, l_max=16),
     LeopardConfig(name="threes", width=10, digit=3, dpus=2, d_max=24, l_max=16),
     LeopardConfig(name="wide", width=5, digit=1, dpus=2, d_max=24, taps=8, l_max=16,
@@ -53,10 +62,19 @@ class Load:
                 for beat, whole in enumerate(codes.reshape(-1, dims).tolist())]
 
     def key_list(self):
-        """``(unit, word of the key in its bank, its bits)`` in order."""
-        return [(row % self.config.dpus, row // self.config.dpus, n, word)
-                for row, key in enumerate(self.codes)
-                for n, word in enumerate(key_words(key, self.config))]
+        """``({bank: address}, word)`` in order, with all copies."""
+        config, result = self.config, []
+        count = copies(config, *self.codes.shape)
+        for row, key in enumerate(self.codes):
+            words = key_words(key, config)
+            words += [0] * (-len(words) % abreast(config))
+            at = (self.bank * bank_words(config)
+                  + row // config.dpus * key_stride(config, len(key)))
+            places = {(row + turn(config, count, copy)) % config.dpus:
+                      at + region_words(config, count) * copy for copy in range(count)}
+            result += [({bank: address + n for bank, address in places.items()}, word)
+                       for n, word in enumerate(words)]
+        return result
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
@@ -101,7 +119,7 @@ def test_planes(config, stall_in, stall_out):
                     writes.append((name, ctx.get(write.bank), ctx.get(write.row),
                                    ctx.get(write.beat), [ctx.get(code) for code in dut.codes]))
             if keys.en:
-                parts.append((keys.en.bit_length() - 1, keys.address, keys.part, keys.data))
+                parts.append(_part(keys))
             if ctx.get(dut.done):
                 done.append(ctx.get(dut.done_tag.as_value()))
             if ctx.get(dut.beat):
@@ -117,21 +135,56 @@ def test_planes(config, stall_in, stall_out):
     _check_keys(config, [load for load in loads if load.plane is Plane.K], parts)
 
 
+def test_copies():
+    """Keys as many as there is room for with each number of copies, and one more."""
+    config = LeopardConfig(name="copies", dpus=6, l_max=128, taps=16, d_max=32)
+    rng, parts = np.random.default_rng(5), []
+    shapes = [(most_keys(config, count, d) + more, d)
+              for count, d in ((2, 32), (4, 32), (4, 16)) for more in (0, 1)]
+    loads = [Load(config, rng, Plane.K, n % 3, n % 2, *shape) for n, shape in enumerate(shapes)]
+    assert [copies(config, *shape) for shape in shapes] == [2, 1, 4, 2, 4, 2]
+    dut = Loader(config=config)
+
+    async def bench(ctx):
+        ctx.set(dut.req.ready, 1)
+        for load in loads:
+            await send(ctx, dut.command, [load.command()])
+            await send(ctx, dut.beats, [{"data": word, "tag": load.tag,
+                                         "last": n == len(load.words) - 1}
+                                        for n, word in enumerate(load.words)])
+
+    async def watch(ctx):
+        while True:
+            await ctx.tick()
+            keys = ctx.get(dut.keys)
+            if keys.en:
+                parts.append(_part(keys))
+
+    simulate(dut, bench, background=[watch], limit=40_000)
+    _check_keys(config, loads, parts)
+
+
+def _part(keys):
+    """``({bank: address}, part of its word, bits)``"""
+    return ({n: address for n, address in enumerate(keys.address) if keys.en >> n & 1},
+            keys.part, keys.data)
+
+
 def _check_keys(config, loads, parts):
-    """Each word is in its unit's bank, in one part or several."""
+    """Each word is in the banks of its unit and of its copies', in one part or several."""
     size, expected = len(range(0, word_width(config), config.axi_data_width)), []
     mask = (1 << word_width(config)) - 1
     for load in loads:
-        per_key = config.digits * -(-load.codes.shape[1] // config.taps)
-        base = load.bank * -(-config.l_max // config.dpus) * config.digits * config.chunks
-        expected += [(unit, base + key * per_key + n, word)
-                     for unit, key, n, word in load.key_list()]
+        expected += load.key_list()
     got = []
     for n in range(0, len(parts), size):
         whole = parts[n : n + size]
-        assert [part[2] for part in whole] == list(range(size))
-        assert len({part[:2] for part in whole}) == 1
+        assert [part[1] for part in whole] == list(range(size))
+        assert all(part[0] == whole[0][0] for part in whole)
         width = min(config.axi_data_width, word_width(config))
-        word = sum(part[3] << k * width for k, part in enumerate(whole)) & mask
-        got.append((*whole[0][:2], word))
+        word = sum(part[2] << k * width for k, part in enumerate(whole)) & mask
+        got.append((whole[0][0], word))
+        if abreast(config) == 2:
+            got.append(({n: at + 1 for n, at in whole[0][0].items()},
+                        whole[0][2] >> word_width(config)))
     assert got == expected

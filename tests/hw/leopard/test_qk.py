@@ -14,13 +14,28 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.config import load_config
 from golden.leopard import threshold_limits
+from golden.leopard_banks import copies, most_keys, unit_of
 from golden.leopard_config import LeopardConfig
 from hw.emit import to_verilog
 from hw.leopard.keys import KeyWriter
-from hw.leopard.layouts import PENDING, query_layout, row_layout, survivor_layout
+from hw.leopard.layouts import (
+    PENDING,
+    copies_range,
+    query_layout,
+    row_layout,
+    survivor_layout,
+)
 from hw.leopard.qk import QKUnit
 from tests.hw.helpers import receive, send, simulate, stall_cases
-from tests.hw.leopard.heads import Row, busiest, codes, key_beats, pieces, row_bound
+from tests.hw.leopard.heads import (
+    Row,
+    busiest,
+    codes,
+    copies_number,
+    key_beats,
+    pieces,
+    row_bound,
+)
 
 TAG = 7
 
@@ -32,7 +47,8 @@ class Bench(wiring.Component):
         self.config = config
         super().__init__({
             "beats": In(stream.Signature(config.axi_data_width)),
-            "head": In(data.StructLayout({"start": 1, "bank": 1, "d8": 5})),
+            "head": In(data.StructLayout({"start": 1, "bank": 1, "d8": 5,
+                                          "copies": copies_range(config)})),
             "row": In(stream.Signature(row_layout(config, TAG))),
             "query": In(stream.Signature(query_layout(config))),
             "o": Out(stream.Signature(survivor_layout(config, TAG))),
@@ -49,7 +65,8 @@ class Bench(wiring.Component):
         connect(m, flipped(self.beats), writer.beats)
         m.d.comb += [
             writer.start.eq(self.head.start), writer.bank.eq(self.head.bank),
-            writer.d8.eq(self.head.d8), qk.write.eq(writer.write), self.words.eq(qk.words),
+            writer.d8.eq(self.head.d8), writer.copies.eq(self.head.copies),
+            qk.write.eq(writer.write), self.words.eq(qk.words),
         ]
         return m
 
@@ -80,7 +97,8 @@ class Run:
             while len(self.ends) < ended:
                 await ctx.tick()
             ended += len(self.heads[n - 1]) if n else 0
-            ctx.set(self.dut.head, {"start": 1, "bank": head[0].bank, "d8": len(head[0].q) // 8})
+            ctx.set(self.dut.head, {"start": 1, "bank": head[0].bank, "d8": len(head[0].q) // 8,
+                                    "copies": copies_number(self.config, *head[0].k.shape)})
             await ctx.tick()
             ctx.set(self.dut.head.start, 0)
             await send(ctx, self.dut.beats, key_beats(head[0].k, self.config), self.rng,
@@ -92,7 +110,8 @@ class Run:
         for n, head in enumerate(self.heads):
             while self.written <= n:
                 await ctx.tick()
-            await send(ctx, self.dut.row, [row.command() for row in head], self.rng, self.stall_in)
+            await send(ctx, self.dut.row, [row.command(self.config) for row in head], self.rng,
+                       self.stall_in)
 
     async def _queries(self, ctx):
         await send(ctx, self.dut.query, [piece for row in self.rows for piece in pieces(row.q)],
@@ -120,12 +139,13 @@ class Run:
     def check(self):
         """Bit for bit: who survives, with which score, in which order, and what it took."""
         at, words = 0, [0, 0]
-        for row in self.rows:
+        for n, row in enumerate(self.rows):
             survivors, digits = row.decided(self.config)
             got = [(item.key, item.score) for item in self.got[at : at + len(survivors)]]
             assert sorted(got) == survivors
             for unit in range(self.config.dpus):
-                own = [key for key, _ in got if key % self.config.dpus == unit]
+                own = [key for key, _ in got
+                       if unit_of(self.config, key, row.copies(self.config), n) == unit]
                 assert own == sorted(own)
             at += len(survivors)
             end = self.got[at]
@@ -170,6 +190,16 @@ def mixed_heads(config, rng, lengths):
         heads.append(make_head(config, rng, d=d, l_kv=l_kv, thresholds=thresholds, bank=n % 2,
                                limits=limits, tag=10 * n))
     return heads
+
+
+@pytest.mark.parametrize("count, more", [(4, 0), (4, 1), (2, 0), (2, 1)])
+def test_as_many_copies_as_fit(count, more):
+    """Heads whose copies just fill the banks, or do not fit by one key, between short heads."""
+    config = config_of("copies", dpus=6, l_max=72, d_max=24, taps=8)
+    keys, d = most_keys(config, count, 24) + more, 24
+    assert copies(config, keys, d) == (count // 2 if more else count)
+    heads = mixed_heads(config, np.random.default_rng(keys), [(d, 5), (d, keys), (8, keys), (d, 7)])
+    Run(config, heads).check()
 
 
 def config_of(name, **fields):
@@ -237,7 +267,7 @@ def test_cycles(dpus, keys, pruned):
     # The first rows fill the pipeline and the last ones empty it.
     cycles, rows = run.steady(3, 11)
     assert len(rows) == 8
-    least = max(busiest(rows, config), sum(row.slots(config)[1] + 2 for row in rows))
+    least = max(busiest(rows, config, 4), sum(row.slots(config)[1] + 2 for row in rows))
     assert cycles <= 1.04 * least + 8
     if keys == 128:
         assert cycles <= 1.10 * row_bound(rows, config)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from golden.leopard import threshold_limits
+from golden.leopard_banks import bank_words, key_stride, region_words, turn
 from golden.leopard_config import LeopardConfig
-from hw.leopard.layouts import bank_words
 from hw.leopard.query import QueryStore, RowLoader
 from tests.hw.helpers import send, simulate
 from tests.hw.leopard.heads import Row, codes, pieces
@@ -24,19 +24,23 @@ CONFIGS = [config_of(taps=16), config_of(taps=48), config_of(taps=8, d_max=8),
 def make_rows(config, count, rng):
     edges = [*threshold_limits(config), 0]
     return [Row(q=rng.choice([config.min_code, config.max_code], d) if n % 4 == 3
-                else codes(rng, config, d), k=np.zeros((0, d)), keys=int(rng.integers(32)),
+                else codes(rng, config, d), k=np.zeros((rng.integers(1, 33), d)),
+                keys=int(rng.integers(32)),
                 threshold=int(rng.choice(edges)) if n % 2 else int(rng.integers(-999, 999)),
                 bank=int(rng.integers(2)), tag=n)
             for n, d in enumerate(rng.integers(1, config.d_max // 8 + 1, count) * 8)]
 
 
-def expected_slot(row, config):
+def expected_slot(row, config, number=0):
+    """What a slot says of a row that is the ``number``-th of all, and its threshold."""
     half, q = 1 << config.width - 1, row.q
     threshold = row.threshold if config.pruning else threshold_limits(config)[0]
     most = (half - 1) * np.maximum(q, 0).sum() + half * np.maximum(-q, 0).sum()
     chunks = -(-len(q) // config.taps)
-    return {"keys": row.keys, "base": bank_words(config) * row.bank,
-            "stride": chunks * config.digits, "last_chunk": chunks - 1,
+    count = row.copies(config)
+    region = region_words(config, count) * (number % count)
+    return {"keys": row.keys, "base": bank_words(config) * row.bank + region,
+            "stride": key_stride(config, len(q)), "last_chunk": chunks - 1,
             "start": int(most) - threshold}, threshold
 
 
@@ -46,6 +50,7 @@ def test_rows(config, stall):
     """Slots and the stores' contents of every row, while it is loaded and until it is freed."""
     rng, random = np.random.default_rng(config.taps), Random(2)
     rows = make_rows(config, 14, rng)
+    assert {row.copies(config) for row in rows} == {1, 2, 4}
     dut = RowLoader(config=config, tag_width=5)
     store, done = {}, []
 
@@ -65,9 +70,12 @@ def test_rows(config, stall):
             for _ in range(random.choice([0, 3, 60])):
                 await ctx.tick()
             assert (ctx.get(dut.loaded) - n) % (2 * config.rows) <= config.rows
-            slot, (expected, threshold) = n % config.rows, expected_slot(row, config)
+            slot, (expected, threshold) = n % config.rows, expected_slot(row, config, n)
             got = ctx.get(dut.slots[slot])
             assert {name: got[name] for name in expected} == expected
+            shift = turn(config, row.copies(config), n)
+            assert [ctx.get(first[slot]) for first in dut.firsts] == [
+                (unit - shift) % config.dpus for unit in range(config.dpus)]
             assert ctx.get(dut.thresholds[slot]) == threshold
             assert ctx.get(dut.tags[slot]) == row.tag
             padded = [*row.q.tolist(), *[0] * (-len(row.q) % config.taps)]
@@ -78,7 +86,7 @@ def test_rows(config, stall):
             ctx.set(dut.freed, (n + 1) % (2 * config.rows))
 
     async def commands(ctx):
-        await send(ctx, dut.row, [row.command() for row in rows], random, stall)
+        await send(ctx, dut.row, [row.command(config) for row in rows], random, stall)
 
     async def queries(ctx):
         await send(ctx, dut.query, [p for row in rows for p in pieces(row.q)], random, stall)

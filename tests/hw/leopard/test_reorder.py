@@ -12,14 +12,16 @@ CONFIG = LeopardConfig(name="r", width=8, dpus=3, d_max=16, l_max=128)
 
 
 class Model:
-    """Rows of decisions: begun in order, decided in any order."""
+    """Rows of decisions: begun in order, decided in any order. The unit's first key is another one
+    in each row that is ``turning``."""
 
-    def __init__(self, rng, index, lengths):
-        self.rng, self.index, self.lengths = rng, index, lengths
+    def __init__(self, rng, index, lengths, turning):
+        self.rng, self.lengths = rng, lengths
+        self.firsts = [rng.randrange(CONFIG.dpus) if turning else index for _ in lengths]
         self.keys = []                  # (row, key)
         self.decisions = []
         for row, length in enumerate(lengths):
-            for key in range(index, length, CONFIG.dpus):
+            for key in range(self.firsts[row], length, CONFIG.dpus):
                 self.keys.append((row, key))
                 self.decisions.append({"kept": rng.randrange(2), "digit": rng.randrange(4),
                                        "excess": rng.getrandbits(CONFIG.score_width)})
@@ -33,11 +35,12 @@ class Model:
                    if r == row)
 
 
-@pytest.mark.parametrize("index", range(CONFIG.dpus))
+@pytest.mark.parametrize("index, turning", [(0, False), (1, False), (2, False), (0, True),
+                                            (1, True)])
 @pytest.mark.parametrize("slow_begin, slow_take", [(0, 0), (0.5, 0), (0, 0.7), (0.3, 0.9)])
-def test_order(index, slow_begin, slow_take):
+def test_order(index, turning, slow_begin, slow_take):
     rng = Random(f"{index}{slow_begin}{slow_take}")
-    model = Model(rng, index, [60, 0, 1, 2, 3, 90, 0, 0, 40, 4, 77])
+    model = Model(rng, index, [60, 0, 1, 2, 3, 90, 0, 0, 40, 4, 77], turning)
     dut = Reorder(config=CONFIG)
     under_way = {}                                      # place: number of the key
     merged = [0]                                        # the row
@@ -45,14 +48,17 @@ def test_order(index, slow_begin, slow_take):
 
     async def unit(ctx):
         begun = 0
-        ctx.set(dut.index, index)
+        ctx.set(dut.first, model.firsts[0])
         await ctx.tick()
         while merged[0] < len(model.lengths):
             loaded = min(len(model.lengths), merged[0] + CONFIG.rows)
             ctx.set(dut.loaded, loaded % (2 * CONFIG.rows))
             # The rows that the unit may be at are merged[0] and the two after it.
-            row = next(r for r in range(merged[0], merged[0] + CONFIG.rows)
-                       if r % (2 * CONFIG.rows) == ctx.get(dut.row))
+            row, opens = (next(r for r in range(merged[0], merged[0] + CONFIG.rows + 1)
+                               if r % (2 * CONFIG.rows) == ctx.get(port))
+                          for port in (dut.row, dut.opens))
+            assert opens == row + (row != loaded)
+            ctx.set(dut.first, model.firsts[opens] if opens < len(model.lengths) else 0)
             ctx.set(dut.keys, model.lengths[row] if row < len(model.lengths) else 0)
             room = ctx.get(dut.room)
             assert not room or len(under_way) < PENDING

@@ -15,7 +15,7 @@ from hw.leopard.buffers import CodeBuffer
 from hw.leopard.layouts import TAG, query_layout, row_layout
 from hw.leopard.row_issue import RowIssue, head_layout
 from tests.hw.helpers import receive, send, simulate, stall_cases
-from tests.hw.leopard.heads import codes, pieces
+from tests.hw.leopard.heads import codes, copies_number, pieces
 
 CONFIG = LeopardConfig(name="rows", width=8, dpus=2, d_max=24, l_max=16)
 
@@ -82,9 +82,12 @@ def test_heads(stall_in, stall_out):
         zeros = np.zeros((max(head["valid_q"], 1), 8), int)
         job = AttentionJob(q=zeros, k=np.zeros((head["valid_kv"], 8), int), v=zeros, scale=(0, 63),
                            causal=head["causal"])
-        expected += [(int(limit), head["d8"], head["kv"], head["threshold"],
+        copies = copies_number(CONFIG, head["valid_kv"], 8 * head["d8"])
+        expected += [(int(limit), head["d8"], head["kv"], copies, head["threshold"],
                       head["bank"] | head["slot"] << 1) for limit in visible_limits(job)]
         wanted += [pieces(queries[head["bank"], row, : 8 * head["d8"]])
                    for row in range(head["valid_q"])]
-    assert [(row.keys, row.d8, row.bank, row.threshold, row.tag) for row in rows] == expected
+    assert [(row.keys, row.d8, row.bank, row.copies, row.threshold, row.tag)
+            for row in rows] == expected
+    assert {row[3] for row in expected} == {0, 1}
     assert [[list(piece) for piece in query] for query in got] == wanted

@@ -46,7 +46,7 @@ class Head:
     @property
     def planes(self):
         """Those that must be loaded for it."""
-        return [] if self.idle else ["Q"] if self.held else ["K", "V", "Q"]
+        return [] if self.idle else ["Q"] if self.held else ["Q", "K", "V"]
 
     @property
     def computed(self):
@@ -120,7 +120,7 @@ class Stages:
                             other.bus = True
                 if loaded:
                     self.asked.popleft()
-                    head.loaded = plane == "Q"
+                    head.loaded = plane == head.planes[-1]
             if done:
                 live[0].done = True
             if valid and ready:
@@ -165,9 +165,10 @@ class Stages:
 
     def check_free(self, head, plane):
         """The bank that is about to be written is not needed any more."""
+        left = {"Q": "issued", "K": "ended", "V": "valued"}[plane]
         for other in self.heads[: head.n]:
             if other.computed and other.bank(plane) == head.bank(plane):
-                assert len(other.rows) == (other.valued if plane == "V" else other.ended)
+                assert len(other.rows) == getattr(other, left)
 
     async def beats(self, ctx):
         dut = self.dut
@@ -204,6 +205,8 @@ class Stages:
             assert head.loaded and all(
                 other.done or not other.computed or other.issued == len(other.rows)
                 for other in self.heads[: head.n])
+            assert all(other.ended == len(other.rows) for other in self.heads[: head.n]
+                       if other.computed and other.bank("Q") == head.bank("Q"))
             assert {name: p[name] for name in ("slot", "bank", "kv")} == {
                 "slot": head.n % SLOTS, "bank": head.bank("Q"), "kv": head.kv}
             for name in ("valid_q", "valid_kv", "causal", "d8", "threshold"):

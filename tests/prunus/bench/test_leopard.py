@@ -25,7 +25,7 @@ from prunus.bench.leopard import (
 from prunus.errors import InputError, RunError
 from tests.prunus.test_cli import EXAMPLE, prunus
 
-TINY, AE, BASE = (load_config(f"leopard_{name}") for name in ("tiny", "ae", "base"))
+TINY, AE, HP, BASE = (load_config(f"leopard_{name}") for name in ("tiny", "ae", "hp", "base"))
 
 
 def test_the_command(capfd, tmp_path):
@@ -51,6 +51,14 @@ def test_the_command(capfd, tmp_path):
     assert (row["digits_wasted"], row["speedup"], row["baseline_bound"]) == (0, None, keys)
     spent = np.concatenate([r.digits[~r.mask] for r in golden])
     assert row["dropped"] == [(spent == t).sum() / keys for t in range(1, 5)]
+
+
+@pytest.mark.parametrize("config", [AE, HP], ids=lambda c: c.name)
+def test_short_heads_are_near_the_bound(config):
+    """Units have as much to do as each other, and the next heads are there in time."""
+    rows, _ = measure(cases(config), config, True)
+    assert len(rows) == 2 * len(SHARES)
+    assert {row["case"]: row["over_bound"] for row in rows if row["over_bound"] > 1.1} == {}
 
 
 def test_cases():
