@@ -63,10 +63,12 @@ class QueryStore(Repeated):
 
     def build(self):
         m = Module()
-        words = []
+        taps = self.write.taps.as_value()
         depth = 1 << len(self.place.as_value())
         for lane in range(self._config.taps // PIECE):
-            mem = memory.Memory(shape=len(self.write.taps.as_value()), depth=depth, init=[])
+            # Behind it: whether the piece is one of the query. That is the reset of what is read,
+            # which takes no gates, while zeros to be written would take some for every bit.
+            mem = memory.Memory(shape=len(taps) + 1, depth=depth, init=[])
             m.submodules[f"lane_{lane}"] = mem
             write, read = mem.write_port(), mem.read_port(domain="comb")
             mine = self.write.lane == lane
@@ -74,11 +76,11 @@ class QueryStore(Repeated):
             m.d.comb += [
                 write.en.eq(self.write.en & (mine | beyond)),
                 write.addr.eq(self.write.place.as_value()),
-                write.data.eq(Mux(mine, self.write.taps.as_value(), 0)),
+                write.data.eq(Cat(taps, mine)),
                 read.addr.eq(self.place.as_value()),
             ]
-            words.append(read.data)
-        m.d.sync += self.query.as_value().eq(Cat(*words))
+            query = self.query.as_value()[lane * len(taps) : (lane + 1) * len(taps)]
+            m.d.sync += query.eq(Mux(read.data[-1], read.data[:-1], 0))
         return m
 
 
