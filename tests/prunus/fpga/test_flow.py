@@ -125,7 +125,7 @@ def test_either_engine(preset, size):
 
 @pytest.mark.parametrize(("name", "preset", "rows"), [
     ("ulx3s_85f", "hdp_edge", 512), ("ulx3s_85f", "hdp_ecp5", 314),
-    ("ulx3s_85f", "leopard_ecp5", 256), ("ecpix5_45", "hdp_mid", 256)])
+    ("ulx3s_85f", "leopard_ecp5", 256), ("ecpix5_45", "hdp_mid", 234)])
 def test_the_longest_head_that_fits_a_board(name, preset, rows):
     """A row of blocks more finds no room, or is more than the coprocessor takes."""
     config, size = load_config(preset), BOARDS[name].presets[preset].memory_kib << 10
