@@ -59,12 +59,18 @@ class Candidate:
         Share of all visible pairs.
     correct : int
         Sentences.
+    agree : int
+        Sentences of which it says what the model as given says, right or wrong.
+    divergence : float
+        KL divergence from the model as given, mean of the sentences.
     """
 
     step: int
     thresholds: tuple[float, ...]
     pruned: float
     correct: int
+    agree: int
+    divergence: float
 
 
 def choose(candidates: Sequence[Candidate], total: int, budget: float) -> Candidate:

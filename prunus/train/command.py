@@ -121,6 +121,11 @@ def train_thresholds(
     sharpness: Annotated[float, typer.Option(help="s of the soft threshold.")] = 10.0,
     depth: Annotated[float, typer.Option(help="c of the soft threshold.")] = 20.0,
     slope: Annotated[float, typer.Option(help="k0 of the regulariser.")] = 10.0,
+    distil: Annotated[float, typer.Option(
+        metavar="A", help="Share of the loss that is the distance from what the model as given "
+        "says; labels have the rest.")] = 0.0,
+    temperature: Annotated[float, typer.Option(help="Of the probabilities compared by "
+                                               "--distil.")] = 2.0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew where a run was stopped "
                                         "before its end.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -129,7 +134,8 @@ def train_thresholds(
     settings = Settings(
         seed=seed, steps=steps, every=every, batch=batch, weights=weights is not None,
         budget=budget, held_out=held_out, start=start, rate=rate, weight_rate=weight_rate,
-        strength=strength, sharpness=sharpness, depth=depth, slope=slope)
+        strength=strength, sharpness=sharpness, depth=depth, slope=slope, distil=distil,
+        temperature=temperature)
     path = _check_outputs(target, weights, [data, dev])
     check_installed("train-thresholds")
     learned = _learn(model, data, dev, settings, path, weights, _said(context), fresh)

@@ -12,8 +12,9 @@ from torch.nn.utils import clip_grad_norm_
 
 from ..errors import InputError, RunError
 from ..files import write_files
-from .attention import Hard, Soft
+from .attention import Dense, Hard, Soft
 from .budget import Candidate, choose
+from .distil import divergence, mixed_loss
 from .model import Classifier
 from .sentences import Sentences
 from .settings import Settings
@@ -58,7 +59,11 @@ class Trainer:
         self.belongs = {**asdict(settings), "files": list(files)}
         self.fit, self.held = fit, held
         self.tokens = classifier.tokenise(fit.texts)
-        nothing = Candidate(0, (-math.inf,) * classifier.layers, 0.0, correct)
+        self.held_tokens = classifier.tokenise(held.texts)
+        # The teacher speaks before any weights are learned or loaded; its words are not saved.
+        self.teacher = classifier.all_logits(self.tokens, Dense()) if settings.distil else None
+        self.held_teacher = classifier.all_logits(self.held_tokens, Dense())
+        nothing = Candidate(0, (-math.inf,) * classifier.layers, 0.0, correct, len(held), 0.0)
         self.step, self.candidates = 0, [nothing]
         self.best = self._weights()
         self.random = torch.Generator().manual_seed(settings.seed).get_state()
@@ -129,13 +134,16 @@ class Trainer:
 
     def _learn(self, chosen: list[int]) -> float:
         model, settings = self.classifier.model, self.settings
-        model.train(settings.weights)    # dropout belongs to the training of weights
+        # Dropout belongs to the training of weights, but it would put even the model as given at
+        # a distance from its teacher, and training would go where that distance is small.
+        model.train(settings.weights and not settings.distil)
         self.classifier.switch.rule = self.soft
         logits = self.classifier.logits([self.tokens[i] for i in chosen])
         labels = torch.tensor([self.fit.labels[i] for i in chosen])
         strength = settings.strength * (self.step + 1) / settings.steps
-        loss = (torch.nn.functional.cross_entropy(logits, labels)
-                + strength * self.soft.penalty())
+        teacher = None if self.teacher is None else self.teacher[chosen]
+        loss = strength * self.soft.penalty() + mixed_loss(
+            logits, labels, teacher, share=settings.distil, temperature=settings.temperature)
         if not math.isfinite(loss.item()):
             raise RunError(f"training went astray at step {self.step + 1}: the loss is "
                            f"{loss.item()}")
@@ -152,8 +160,13 @@ class Trainer:
         """Make a candidate of the present state."""
         thresholds = tuple(round(t, DIGITS) for t in self.thresholds.tolist())
         rule = Hard(thresholds, self.classifier.layers)
-        right = sum(self.classifier.correct(self.held, rule))
-        self.candidates.append(Candidate(self.step, thresholds, rule.counts.rate(), right))
+        said = self.classifier.all_logits(self.held_tokens, rule)
+        classes, teacher = said.argmax(-1), self.held_teacher
+        self.candidates.append(Candidate(
+            self.step, thresholds, rule.counts.rate(),
+            correct=int((classes == torch.tensor(self.held.labels)).sum()),
+            agree=int((classes == teacher.argmax(-1)).sum()),
+            divergence=divergence(teacher, said).item()))
         if self.chosen() is self.candidates[-1]:
             self.best = self._weights()
 
@@ -179,7 +192,8 @@ class Trainer:
             if told:
                 last = self.candidates[-1]
                 told(self.step, f"loss {loss:.2f}, step {last.step}: {last.pruned:.1%} pruned, "
-                                f"{last.correct / len(self.held):.2%} right")
+                                f"{last.correct / len(self.held):.2%} right, "
+                                f"{last.agree / len(self.held):.2%} as before")
         if self.settings.weights:
             self.classifier.model.load_state_dict(self.best)
         return self.chosen()

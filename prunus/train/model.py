@@ -67,24 +67,26 @@ class Classifier:
         return self.model(input_ids=batch["input_ids"],
                           attention_mask=batch["attention_mask"]).logits
 
-    def correct(self, sentences: Sentences, rule: Rule, *, batch: int = BATCH,
-                by_length: bool = True,
-                advance: Callable[[int], None] | None = None) -> list[bool]:
-        """Which sentences it gets right under a rule, in evaluation; short ones go first unless
-        ``by_length`` is off."""
+    def all_logits(self, tokens: Tokens, rule: Rule, *, batch: int = BATCH,
+                   by_length: bool = True,
+                   advance: Callable[[int], None] | None = None) -> torch.Tensor:
+        """(sentences, classes), of any number under a rule, in evaluation; short ones go first
+        unless ``by_length`` is off."""
         self.model.eval()
         self.switch.rule = rule
-        tokens = self.tokenise(sentences.texts)
         order = list(range(len(tokens)))
         if by_length:
             order.sort(key=lambda i: len(tokens[i]))
-        right = [False] * len(tokens)
+        said = torch.zeros(len(tokens), self.classes)
         with torch.no_grad():
             for start in range(0, len(order), batch):
                 chosen = order[start:start + batch]
-                said = self.logits([tokens[i] for i in chosen]).argmax(-1).tolist()
-                for i, label in zip(chosen, said, strict=True):
-                    right[i] = label == sentences.labels[i]
+                said[chosen] = self.logits([tokens[i] for i in chosen])
                 if advance:
                     advance(len(chosen))
-        return right
+        return said
+
+    def correct(self, sentences: Sentences, rule: Rule, **how) -> list[bool]:
+        """Which sentences it gets right under a rule; ``how`` is of :meth:`all_logits`."""
+        said = self.all_logits(self.tokenise(sentences.texts), rule, **how)
+        return (said.argmax(-1) == torch.tensor(sentences.labels)).tolist()

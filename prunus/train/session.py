@@ -83,8 +83,11 @@ class Session:
                         weights_trained=trained is not None),
             training={"command": command, "sentences": len(self.trainer.fit), **asdict(
                 self.settings), "chosen_step": chosen.step},
-            checkpoints=tuple(Checkpoint(step=c.step, pruned=round(c.pruned, 4), accuracy=round(
-                c.correct / len(self.held), 4)) for c in self.trainer.candidates))
+            checkpoints=tuple(Checkpoint(
+                step=c.step, pruned=round(c.pruned, 4),
+                accuracy=round(c.correct / len(self.held), 4),
+                agreement=round(c.agree / len(self.held), 4),
+                divergence=round(c.divergence, 4)) for c in self.trainer.candidates))
 
     def _measure(self, name: str, thresholds: tuple[float, ...]) -> Measured:
         """Before and after; for dev also the controls, on the same weights as after."""

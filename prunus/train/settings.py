@@ -12,7 +12,8 @@ __all__ = ["Settings"]
 LEAST = {"budget": ("--budget-accuracy", 0), "steps": ("--steps", 1), "every": ("--every", 1),
          "batch": ("--batch", 1), "seed": ("--seed", 0), "strength": ("--strength", 0)}
 POSITIVE = {"held_out": "--held-out", "rate": "--rate", "weight_rate": "--weight-rate",
-            "sharpness": "--sharpness", "depth": "--depth", "slope": "--slope"}
+            "sharpness": "--sharpness", "depth": "--depth", "slope": "--slope",
+            "temperature": "--temperature"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,8 @@ class Settings:
         lambda of the regulariser at the last step; it grows from zero.
     sharpness, depth, slope : float
         s, c and k_0.
+    distil, temperature : float
+        Share of the teacher in the loss, and the temperature of its probabilities.
 
     Raises
     ------
@@ -56,6 +59,8 @@ class Settings:
     sharpness: float
     depth: float
     slope: float
+    distil: float
+    temperature: float
 
     def __post_init__(self):
         for name, (option, least) in LEAST.items():
@@ -68,5 +73,7 @@ class Settings:
                 raise InputError(f"{option} must be above 0, not {value:g}")
         if self.held_out >= 1:
             raise InputError(f"--held-out must be below 1, not {self.held_out:g}")
+        if not 0 <= self.distil <= 1:
+            raise InputError(f"--distil must lie in 0..1, not {self.distil:g}")
         if not math.isfinite(self.start):
             raise InputError(f"--start must be finite, not {self.start:g}")

@@ -60,11 +60,14 @@ class Measured(_Table):
 
 
 class Checkpoint(_Table):
-    """What was tried on the way."""
+    """What was tried on the way; ``agreement`` and ``divergence`` are with and from the model as
+    given."""
 
     step: int
     pruned: Share
     accuracy: Share
+    agreement: Share | None = None
+    divergence: float | None = None
 
 
 class Learned(_Table):

@@ -9,7 +9,7 @@ from prunus.train.budget import Candidate, Comparison, choose, wilson
 
 
 def candidate(step, pruned, correct):
-    return Candidate(step, (0.0,), pruned, correct)
+    return Candidate(step, (0.0,), pruned, correct, agree=0, divergence=0.0)
 
 
 def test_wilson_against_its_definition():

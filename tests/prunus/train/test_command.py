@@ -39,6 +39,10 @@ def no_torch(monkeypatch):
     (["--rate", "0"], "--rate must be above 0, not 0"),
     (["--held-out", "0"], "--held-out must be above 0, not 0"),
     (["--held-out", "1"], "--held-out must be below 1, not 1"),
+    (["--distil", "1.1"], "--distil must lie in 0..1, not 1.1"),
+    (["--distil", "-0.1"], "--distil must lie in 0..1, not -0.1"),
+    (["--distil", "nan"], "--distil must lie in 0..1, not nan"),
+    (["--temperature", "0"], "--temperature must be above 0, not 0"),
     (["--start", "nan"], "--start must be finite, not nan"),
 ])
 def test_bad_options(capfd, tmp_path, args, message):
@@ -88,7 +92,7 @@ def test_bad_thresholds_and_configurations(capfd, tmp_path, name):
 def test_settings_are_checked_wherever_they_come_from():
     good = {"seed": 0, "steps": 1, "every": 1, "batch": 1, "weights": False, "budget": 0.2,
             "held_out": 0.1, "start": 0.0, "rate": 0.1, "weight_rate": 0.1, "strength": 0.0,
-            "sharpness": 1.0, "depth": 1.0, "slope": 1.0}
+            "sharpness": 1.0, "depth": 1.0, "slope": 1.0, "distil": 1.0, "temperature": 1.0}
     assert Settings(**good).budget == 0.2
     with pytest.raises(InputError, match="--depth must be above 0, not -1"):
         Settings(**{**good, "depth": -1.0})

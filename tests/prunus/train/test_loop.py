@@ -10,6 +10,8 @@ from tests.prunus.train import tiny
 torch = tiny.need_torch()
 
 from prunus.errors import InputError, RunError  # noqa: E402
+from prunus.train.attention import Dense, Hard  # noqa: E402
+from prunus.train.distil import divergence  # noqa: E402
 from prunus.train.loop import Trainer, batches  # noqa: E402
 from prunus.train.model import Classifier  # noqa: E402
 from prunus.train.sentences import read_sentences  # noqa: E402
@@ -17,7 +19,8 @@ from prunus.train.settings import Settings  # noqa: E402
 
 SETTINGS = Settings(seed=1, steps=8, every=3, batch=4, weights=False, budget=50, held_out=0.4,
                     start=0.0, rate=0.05, weight_rate=1e-3, strength=10.0, sharpness=10.0,
-                    depth=1000.0, slope=10.0)
+                    depth=1000.0, slope=10.0, distil=0.0, temperature=2.0)
+TEACHER = pytest.mark.parametrize("distil", [0.0, 0.4], ids=["labels", "teacher"])
 TRAINING = pytest.mark.parametrize("weights", [False, True], ids=["thresholds", "weights"])
 
 
@@ -28,9 +31,10 @@ def make(tmp_path):
     sentences = read_sentences(tiny.write_sentences(tmp_path / "data.tsv", 40), 2)
     fit, held = sentences.divide(0.4, seed=0)
 
-    def trainer(settings=SETTINGS, name="x.ckpt", correct=10, **fields):
+    def trainer(settings=SETTINGS, name="x.ckpt", correct=10, fit=fit, **fields):
         return Trainer(Classifier(path), replace(settings, **fields), fit, held, correct=correct,
                        path=tmp_path / name)
+    trainer.fit, trainer.held = fit, held
     return trainer
 
 
@@ -41,19 +45,20 @@ def state(trainer):
 
 
 @TRAINING
+@TEACHER
 @pytest.mark.parametrize("last", [4, 5, 6])
-def test_a_run_that_was_stopped_ends_like_one_that_was_not(make, weights, last):
-    whole = make(name="whole", weights=weights)
+def test_a_run_that_was_stopped_ends_like_one_that_was_not(make, weights, distil, last):
+    whole = make(name="whole", weights=weights, distil=distil)
     chosen = whole.run()
 
     def stop(step, note):
         if step == last:
             raise KeyboardInterrupt
 
-    first = make(weights=weights)
+    first = make(weights=weights, distil=distil)
     with pytest.raises(KeyboardInterrupt):
         first.run(stop)
-    again = make(weights=weights)
+    again = make(weights=weights, distil=distil)
     torch.manual_seed(99)
     assert again.resume() and again.step == last - last % 3
     assert again.run() == chosen
@@ -102,9 +107,66 @@ def test_the_model_has_the_weights_of_the_chosen_checkpoint(make):
     assert sum(saved) == best.correct
 
 
-def hard(trainer, candidate):
-    from prunus.train.attention import Hard
+# -- the teacher -----------------------------------------------------------------------------
+def test_without_labels_in_the_loss_they_say_nothing(make):
+    """And with them they do."""
+    other = replace(make.fit, labels=tuple(1 - label for label in make.fit.labels))
+    for distil, same in ((1.0, True), (0.5, False)):
+        given, turned = (make(weights=True, distil=distil, fit=fit, name=f"{distil}{n}")
+                         for n, fit in enumerate((make.fit, other)))
+        given.run()
+        turned.run()
+        assert (state(given) == state(turned)) == same
 
+
+def distance(teacher, trainer):
+    """From the teacher on what is learned from, pruned."""
+    rule = Hard(trainer.thresholds.tolist(), trainer.classifier.layers)
+    return divergence(teacher, trainer.classifier.all_logits(trainer.tokens, rule)).item()
+
+
+def test_the_teacher_keeps_the_student_near(make):
+    """Nearer than labels do, and nearer than where pruning put it; it is the model as given, which
+    prunes nothing."""
+    model = Classifier(make().classifier.model.name_or_path)
+    held, fit = (model.all_logits(model.tokenise(sentences.texts), Dense())
+                 for sentences in (make.held, make.fit))
+    far = {}
+    for distil in (0.0, 0.1, 1.0):
+        trainer = make(weights=True, distil=distil, strength=0.0, steps=60, every=60, start=1.0,
+                       rate=1e-6, depth=20.0, name=str(distil), correct=-10**6)
+        before = distance(fit, trainer)
+        trainer.run()
+        assert torch.equal(trainer.held_teacher, held)
+        assert distil == 0 or torch.equal(trainer.teacher, fit)
+        far[distil] = distance(fit, trainer)
+    assert far[1.0] < 0.2 * before and far[1.0] < 0.2 * min(far[0.0], far[0.1])
+
+
+def test_the_model_as_given_has_nothing_to_learn_from_itself(make):
+    """No dropout puts it at a distance from its teacher; labels have much to say."""
+    for distil, nothing in ((1.0, True), (0.0, False)):
+        trainer = make(weights=True, distil=distil, strength=0.0, start=-1000.0, name=str(distil),
+                       steps=1)
+        notes = []
+        trainer.run(lambda step, note, notes=notes: notes.append(note))
+        assert notes[0].startswith("loss 0.00, ") == nothing
+
+
+def test_checkpoints_say_how_near_the_student_is(make):
+    trainer = make(weights=True)
+    trainer.run()
+    first, *others = trainer.candidates
+    assert (first.agree, first.divergence) == (len(trainer.held), 0)
+    last = others[-1]
+    said = trainer.classifier.all_logits(trainer.held_tokens, hard(trainer, last))
+    assert trainer.chosen() == last
+    p, q = trainer.held_teacher.softmax(-1).double(), said.softmax(-1).double()
+    assert last.divergence == pytest.approx((p * (p / q).log()).sum().item() / len(p), rel=1e-4)
+    assert last.agree == (p.argmax(-1) == q.argmax(-1)).sum().item() < len(p)
+
+
+def hard(trainer, candidate):
     return Hard(candidate.thresholds, trainer.classifier.layers)
 
 

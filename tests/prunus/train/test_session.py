@@ -46,6 +46,9 @@ def test_what_comes_out(trained, tmp_path):
     assert (learned.dev.sentences, learned.dev.data) == (25, "dev.tsv")
     assert learned.held_out.sentences + learned.training["sentences"] == 40
     assert [c.step for c in learned.checkpoints] == [0, 2, 4, 6]
+    first, *later = learned.checkpoints
+    assert (first.agreement, first.divergence) == (1, 0)
+    assert all(0 <= c.agreement <= 1 and c.divergence > 0 for c in later)
     # With the whole accuracy as the budget, what prunes most is chosen.
     best = max(learned.checkpoints, key=lambda c: c.pruned)
     assert learned.training["chosen_step"] == best.step > 0
