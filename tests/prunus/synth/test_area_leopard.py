@@ -68,8 +68,9 @@ def test_standard_cells(capfd, tmp_path):
     assert all(block["um2"] == int(block["um2"]) for block in by_name.values())
     # Registers of 6: the products of 32 dimensions, each of |q| and a digit.
     assert by_name["dot_product"]["um2"] > 2 * 6 * 32 * 9
-    # The register behind it is that of a RAM here. Four rows with room for a second chunk.
-    assert by_name["query_store"]["memory_bits"] == 2 * 4 * 2 * 32 * 9
+    # The register behind it is that of a RAM here. Four rows with room for a second chunk, and
+    # beside every piece of 8 whether it is one of the query.
+    assert by_name["query_store"]["memory_bits"] == 2 * 4 * 2 * (32 * 9 + 32 // 8)
     assert 0.02 < result["pruning"]["share"]["um2"] < 0.25
 
 
