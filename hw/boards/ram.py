@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory on the chip for a coprocessor and its host."""
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,8 +11,9 @@ from hw.shell.bursts import ADDRESS_WIDTH
 
 __all__ = ["BlockMemory", "access_layout"]
 
-LATENCY = 3         # a register on either side of the RAM, whose blocks lie all over the chip
+LATENCY = 5         # two registers on either side of the RAM, whose blocks lie all over the chip
 BEATS = 16          # asked for and not taken, as deep as distributed RAM
+BANK = 2048         # words, of which a block RAM of an ECP5 holds a byte each
 
 
 def access_layout(config: EngineConfig, words: int) -> data.StructLayout:
@@ -22,7 +23,7 @@ def access_layout(config: EngineConfig, words: int) -> data.StructLayout:
 
 class _ReadBursts(wiring.Component):
     """AR and R over a read port that answers ``LATENCY`` cycles later. A beat per cycle, the first
-    6 cycles after its address.
+    8 cycles after its address.
 
     What is under way is not held up: as much is asked for as there is room for in front of the bus.
     The host's words travel between the beats and leave to their own side.
@@ -129,6 +130,56 @@ class _WriteBursts(wiring.Component):
         return m
 
 
+class _Banks(wiring.Component):
+    """The RAM itself, in banks of ``BANK`` words.
+
+    In one piece each of its blocks would hold a bit or two of every word, and every address would
+    have to reach all of them in a cycle. Those of a bank lie together and have registers of their
+    own; another set in front and behind takes what is left of the way.
+    """
+
+    def __init__(self, *, width: int, words: int):
+        self._words = words
+        super().__init__({
+            "read_index": In(range(words)),
+            "read_word": Out(width),
+            "write_index": In(range(words)),
+            "write_en": In(width // 8),
+            "write_word": In(width),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        width, bank_bits = len(self.read_word), (BANK - 1).bit_length()
+        ports = data.StructLayout({"read": range(self._words), "write": range(self._words),
+                                   "en": width // 8, "word": width})
+        at = Signal(ports)
+        m.d.sync += [at.read.eq(self.read_index), at.write.eq(self.write_index),
+                     at.en.eq(self.write_en), at.word.eq(self.write_word)]
+        words = []
+        for n, first in enumerate(range(0, self._words, BANK)):
+            m.submodules[f"bank_{n}"] = ram = memory.Memory(
+                shape=width, depth=min(BANK, self._words - first), init=[])
+            write, read = ram.write_port(granularity=8), ram.read_port()
+            # To be kept: a tool would make one of what all banks hold.
+            mine = Signal(ports, name=f"bank_{n}_at", attrs={"keep": 1})
+            word = Signal(width, name=f"bank_{n}_word")
+            m.d.sync += [
+                mine.eq(at),
+                mine.en.eq(Mux(at.write >> bank_bits == n, at.en, 0)),
+                word.eq(read.data),
+            ]
+            m.d.comb += [read.addr.eq(mine.read), write.addr.eq(mine.write),
+                         write.en.eq(mine.en), write.data.eq(mine.word)]
+            words.append(word)
+        bank = at.read >> bank_bits
+        for n in range(LATENCY - 2):
+            before, bank = bank, Signal(range(max(2, len(words))), name=f"read_bank_{n}")
+            m.d.sync += bank.eq(before)
+        m.d.sync += self.read_word.eq(Array(words)[bank])
+        return m
+
+
 class BlockMemory(wiring.Component):
     """Block RAM behind an AXI4 port and a port of the host, from address 0.
 
@@ -182,31 +233,24 @@ class BlockMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         width = self._config.axi_data_width
-        m.submodules.ram = ram = memory.Memory(shape=width, depth=self.words, init=[])
+        m.submodules.banks = banks = _Banks(width=width, words=self.words)
         reader = _ReadBursts(config=self._config, words=self.words)
         writer = _WriteBursts(config=self._config, words=self.words)
-        at = Signal(data.StructLayout({"read": range(self.words), "write": range(self.words),
-                                       "data": width, "en": width // 8}))
         m.submodules.reader = ResetInserter(self.reset)(reader)
         m.submodules.writer = ResetInserter(self.reset)(writer)
         wiring.connect(m, wiring.flipped(self.read), reader.axi)
         wiring.connect(m, wiring.flipped(self.write), writer.axi)
-        port, out = ram.write_port(granularity=8), ram.read_port()
         access = self.host.payload
         writes = self.host.valid & access.write
         m.d.comb += [
             self.host.ready.eq(1),
             writer.stop.eq(writes),
-            port.addr.eq(at.write), port.data.eq(at.data), port.en.eq(at.en),
+            banks.write_index.eq(Mux(writes, access.index, writer.index)),
+            banks.write_word.eq(Mux(writes, access.data, writer.word)),
+            banks.write_en.eq(Mux(writes, ~0, writer.en)),
             reader.host_en.eq(self.host.valid & ~access.write),
             reader.host_index.eq(access.index),
-            out.addr.eq(at.read),
+            banks.read_index.eq(reader.index), reader.word.eq(banks.read_word),
             self.host_valid.eq(reader.host_valid), self.host_word.eq(reader.host_word),
-        ]
-        m.d.sync += [
-            at.read.eq(reader.index), reader.word.eq(out.data),
-            at.write.eq(Mux(writes, access.index, writer.index)),
-            at.data.eq(Mux(writes, access.data, writer.word)),
-            at.en.eq(Mux(writes, ~0, writer.en)),
         ]
         return m

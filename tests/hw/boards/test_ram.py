@@ -12,6 +12,11 @@ SIZE = 1024
 OKAY, DECERR = 0b00, 0b11
 
 
+@pytest.fixture(autouse=True, params=[2048, 32], ids=["one_bank", "four_banks"])
+def bank(request, monkeypatch):
+    monkeypatch.setattr("hw.boards.ram.BANK", request.param)
+
+
 class _Master:
     """The coprocessor's side and the host's."""
 
@@ -150,7 +155,7 @@ def test_writes(stall_in, stall_out):
 
 
 def test_throughput():
-    """Without stalls a beat comes in every cycle, across bursts; the first after 6."""
+    """Without stalls a beat comes in every cycle, across bursts; the first after 8."""
     dut = BlockMemory(config=CONFIG, size=SIZE)
     master = _Master(dut, Random(0), 0, 0)
     taken = []
@@ -166,7 +171,7 @@ def test_throughput():
                 taken.append((cycle, last))
 
     simulate(dut, addresses, clock)
-    assert [cycle for cycle, _ in taken] == list(range(6, 6 + 48))
+    assert [cycle for cycle, _ in taken] == list(range(8, 8 + 48))
     assert [n for n, (_, last) in enumerate(taken) if last] == [15, 31, 47]
 
 
