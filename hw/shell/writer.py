@@ -76,10 +76,11 @@ class Writer(wiring.Component):
             width=len(self.i.payload.data), depth=self.depth + 1)
         # Beats of each burst that has its address; deep enough to bridge the FIFO's latency.
         m.submodules.lengths = lengths = fifo.SyncFIFO(width=len(bursts.o.p.beats), depth=8)
-        m.d.comb += [
+        # A register in front of the block RAM, which is far from those who write, and room for it.
+        m.d.comb += self.i.ready.eq(beats.level < self.depth)
+        m.d.sync += [
             beats.w_data.eq(self.i.p.data),
-            beats.w_en.eq(self.i.valid),
-            self.i.ready.eq(beats.w_rdy),
+            beats.w_en.eq(self.i.valid & self.i.ready),
         ]
         issue = Signal()
         unclaimed = unclaimed_beats(m, self.depth, accepted=self.i.valid & self.i.ready,
