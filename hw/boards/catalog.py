@@ -39,6 +39,9 @@ class Board:
         Resource, number and subsignal of two lights.
     baud : int
         Of the serial line; what the board's USB converter makes exactly.
+    placer : str
+        Of nextpnr: ``heap`` minds the clock more, ``static`` makes the shorter wires that a large
+        design needs more.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Board:
     heartbeat: tuple[str, int, str | None] = ("led", 0, None)
     error: tuple[str, int, str | None] = ("led", 1, None)
     baud: int = 1_000_000
+    placer: str = "heap"
 
     @property
     def config(self) -> str:
@@ -64,9 +68,10 @@ class Board:
 
 
 BOARDS = {board.name: board for board in (
-    Board(name="ulx3s_85f", platform="ulx3s:ULX3S_85F_Platform", presets={
+    Board(name="ulx3s_85f", platform="ulx3s:ULX3S_85F_Platform", placer="static", presets={
         "hdp_edge": Fit(60.0, 128), "hdp_ecp5": Fit(60.0, 64), "leopard_ecp5": Fit(40.0, 128)}),
-    Board(name="ecpix5_45", platform="ecpix5:ECPIX545Platform", presets={"hdp_mid": Fit(60.0, 48)},
+    Board(name="ecpix5_45", platform="ecpix5:ECPIX545Platform", placer="static",
+          presets={"hdp_mid": Fit(60.0, 48)},
           heartbeat=("rgb_led", 0, "g"), error=("rgb_led", 1, "r")),
     Board(name="ulx3s_12f", platform="ulx3s:ULX3S_12F_Platform",
           presets={"hdp_small": Fit(50.0, 16)}),

@@ -107,11 +107,10 @@ def _synthesised(made: Design, name: str, progress: Progress | None) -> Path:
 def _routed(made: Design, name: str, netlist: Path, seed: int,
             progress: Progress | None) -> Path:
     """A directory with what ecppack needs and nextpnr's report."""
-    # Wires are 8 to 20% shorter than nextpnr's default placer makes them. Its default router took
-    # more than ten times as long; with --tmg-ripup this one was no further after ten minutes than
-    # it is after two without.
-    options = [*made.options, "--seed", str(seed), "--placer", "static", "--router", "router2",
-               "--timing-allow-fail", "--json", "top.json", "--lpf", "top.lpf",
+    # The other router, nextpnr's default, took more than ten times as long; with --tmg-ripup this
+    # one was no further after ten minutes than it is after two without.
+    options = [*made.options, "--seed", str(seed), "--placer", made.board.placer, "--router",
+               "router2", "--timing-allow-fail", "--json", "top.json", "--lpf", "top.lpf",
                "--textcfg", "top.config", "--report", "report.json"]
 
     def make(work: Path) -> None:
