@@ -33,7 +33,8 @@ class PlaneBuffer(wiring.Component):
     -------
     write_en, write_bank, write_row, write_beat, write_data : In
         ``write_beat`` counts beats within the row. Can be read from two cycles later on: block
-        RAMs lie all over a chip, so each buffer holds what it writes in registers of its own.
+        RAMs lie all over a chip, so each row of a read holds its addresses in registers of its
+        own.
     read_bank, read_pair, read_chunk : In
         Which of the pairs of rows, or ``pairs`` of them, and chunk of ``read`` dimensions.
     read_data : Out
@@ -74,27 +75,26 @@ class PlaneBuffer(wiring.Component):
             padding = word_bits - len(word)
             return Cat(word, *([0] * padding), Cat(pair)[:pair_bits], bank)
 
-        # Registers to be kept: a tool would make one of what all buffers hold.
-        held = {}
-        for name in ("en", "bank", "row", "beat", "data"):
-            port = getattr(self, f"write_{name}")
-            held[name] = Signal(len(Value.cast(port)), name=f"held_{name}", attrs={"keep": 1})
-            m.d.sync += held[name].eq(port)
+        def held(port, name):
+            """A register of ``port``, to be kept: a tool would make one of all that hold the
+            same."""
+            copy = Signal(len(Value.cast(port)), name=name, attrs={"keep": 1})
+            m.d.sync += copy.eq(port)
+            return copy
 
         slices = self._word // self._beat
         slice_log2 = (slices - 1).bit_length()
         place_bits = (self._rows - 1).bit_length()
-        chunk = Signal.like(self.read_chunk, attrs={"keep": 1})
-        read_address = Signal(word_bits + pair_bits + 1, attrs={"keep": 1})
-        m.d.sync += [
-            chunk.eq(self.read_chunk),
-            read_address.eq(address(self.read_bank, self.read_pair, self.read_chunk,
-                                    (self._word // self._read - 1).bit_length())),
-        ]
-        write_address = address(held["bank"], held["row"] >> place_bits, held["beat"], slice_log2)
-        slice_index = held["beat"][:slice_log2]
+        chunk, write_data = held(self.read_chunk, "chunk"), held(self.write_data, "held_data")
+        wanted = address(self.read_bank, self.read_pair, self.read_chunk,
+                         (self._word // self._read - 1).bit_length())
         words = []
         for place in range(self._rows):
+            read_address = held(wanted, f"row_{place}_read_address")
+            en, bank, row, beat = (held(getattr(self, f"write_{name}"), f"row_{place}_{name}")
+                                   for name in ("en", "bank", "row", "beat"))
+            write_address = address(bank, row >> place_bits, beat, slice_log2)
+            slice_index = beat[:slice_log2]
             for n in range(slices):
                 mem = memory.Memory(shape=len(Cat(self.write_data)), depth=depth, init=[])
                 m.submodules[f"row_{place}_slice_{n}"] = mem
@@ -102,9 +102,8 @@ class PlaneBuffer(wiring.Component):
                 mine = slice_index == n
                 m.d.comb += [
                     write.addr.eq(write_address),
-                    write.data.eq(Mux(mine, held["data"], 0)),
-                    write.en.eq(held["en"] & (held["row"][:place_bits] == place)
-                                & (mine | (slice_index == 0))),
+                    write.data.eq(Mux(mine, write_data, 0)),
+                    write.en.eq(en & (row[:place_bits] == place) & (mine | (slice_index == 0))),
                     read.addr.eq(read_address),
                     read.en.eq(1),
                 ]
