@@ -22,16 +22,15 @@ from hw.hdp.layouts import (
 )
 from hw.softmax.layouts import weight_entry_layout
 
-__all__ = ["Array", "operand_layout"]
+__all__ = ["Array", "operand_layout", "select_layout"]
 
 
 def operand_layout(config: Config) -> data.StructLayout:
     """Operands of a cycle as the buffers deliver them.
 
     Words of the integer and the fraction plane hold ``integer_word`` and ``fraction_word``
-    dimensions, of two rows each and of K_I of all pairs of keys of a group; ``chunk`` selects the
-    part of a word that the mode needs, and ``place`` the pair that the modes other than the integer
-    mode need.
+    dimensions, of two rows each and of K_I of all pairs of keys of a group; ``place`` is the pair
+    that the modes other than the integer mode need.
     """
     integer = data.ArrayLayout(integer_layout(config), integer_word(config))
     fraction = data.ArrayLayout(
@@ -42,8 +41,14 @@ def operand_layout(config: Config) -> data.StructLayout:
         "k_i": data.ArrayLayout(integer, 2 * config.group), "k_f": fraction,
         "v": data.ArrayLayout(data.ArrayLayout(value_layout(config), config.taps), 2),
         "w": weight_entry_layout(config).members["row"],
-        "chunk": 2, **place,
+        **place,
     })
+
+
+def select_layout() -> data.StructLayout:
+    """What decides which operands a multiplier gets: ``chunk`` is the part of a word that the mode
+    needs, ``exact`` whether fractions of queries and keys are multiplied too."""
+    return data.StructLayout({"mode": Mode, "exact": 1, "chunk": 2})
 
 
 def _choose(values, index):
@@ -53,13 +58,13 @@ def _choose(values, index):
     return chosen
 
 
-def _pick(word, chunk, size):
-    """``size`` elements of ``word``, a list of values, from the part of it where ``chunk`` lies;
-    zeros beyond a word that is shorter."""
+def _pick(word, chunk, size, elements):
+    """Some of the ``size`` elements of ``word``, a list of values, in the part of it where
+    ``chunk`` lies; zeros beyond a word that is shorter."""
     parts = max(1, len(word) // size)
     index = chunk[: (parts - 1).bit_length()]
-    picked = [_choose(word[n::size], index) for n in range(min(size, len(word)))]
-    return picked + [C(0, len(word[0]))] * (size - len(word))
+    return [_choose(word[n::size], index) if n < len(word) else C(0, len(word[0]))
+            for n in elements]
 
 
 class Array(wiring.Component):
@@ -80,8 +85,11 @@ class Array(wiring.Component):
 
     Members
     -------
-    en, mode, exact, first, last, tag : In
+    en, mode, first, last, tag : In
         The operation of this cycle; ``first`` and ``last`` of a block or of a value chunk.
+    select : In(2 x T of select_layout)
+        The same in all places: a copy for the multipliers of a tap of either query, as one for all
+        of them would have to reach the whole of a large array within a cycle.
     operands : In
         Belonging to this cycle's operation.
     integer_valid, score_valid : Out(1)
@@ -100,7 +108,7 @@ class Array(wiring.Component):
         super().__init__({
             "en": In(1),
             "mode": In(Mode),
-            "exact": In(1),
+            "select": In(data.ArrayLayout(data.ArrayLayout(select_layout(), config.taps), 2)),
             "first": In(1),
             "last": In(1),
             "tag": In(tag_layout(config)),
@@ -155,14 +163,10 @@ class Array(wiring.Component):
              for q in range(2)]
         y = [[Signal(digits, name=f"y_{k}_{n}") for n in range(t)] for k in range(2)]
 
-        def assign(target, sources):
-            for u, source in enumerate(sources):
-                m.d.sync += [target[u].mag.eq(source[:-1]), target[u].sign.eq(source[-1])]
-
-        def words(i_word, f_word):
-            """Digits per mode: fraction (I and F) and full (I and F)."""
-            return (_pick(i_word, ops.chunk, 2 * t), _pick(f_word, ops.chunk, 2 * t),
-                    _pick(i_word, ops.chunk, t), _pick(f_word, ops.chunk, t))
+        def assign(targets, sources):
+            for target in targets:
+                for digit, source in zip(target, sources, strict=True):
+                    m.d.sync += [digit.mag.eq(source[:-1]), digit.sign.eq(source[-1])]
 
         def halves(code):
             """Two digits of a sign-magnitude code."""
@@ -172,32 +176,37 @@ class Array(wiring.Component):
         for r in range(2):
             q_word = self._split(m, ops.q_i[r], f"q_i_{r}")
             k_words = [self._split(m, ops.k_i[b], f"k_i_{b}") for b in range(r, 2 * group, 2)]
-            q_i = _pick(q_word, ops.chunk, dims) * group
-            k_i = sum((_pick(word, ops.chunk, dims) for word in k_words), [])
-            q_fi, q_ff, q_ui, q_uf = words(q_word, self._split(m, ops.q_f[r], f"q_f_{r}"))
-            k_fi, k_ff, k_ui, k_uf = words(self._own_keys(m, k_words, r),
-                                           self._split(m, ops.k_f[r], f"k_f_{r}"))
+            q_f_word = self._split(m, ops.q_f[r], f"q_f_{r}")
+            k_word, k_f_word = (self._own_keys(m, k_words, r),
+                                self._split(m, ops.k_f[r], f"k_f_{r}"))
             v = self._split(m, ops.v[r], f"v_{r}")
             for n in range(t):
-                with m.Switch(self.mode):
+                select = self.select[r][n]
+                chunk, pair = select.chunk, range(2 * n, 2 * n + 2)
+                queries, keys = [x[r][k][n] for k in range(2)], [y[r][n]]
+                with m.Switch(select.mode):
                     with m.Case(Mode.INTEGER):
-                        for k in range(2):
-                            assign(x[r][k][n], q_i[4 * n : 4 * n + 4])
-                        assign(y[r][n], k_i[4 * n : 4 * n + 4])
+                        segment, taps = divmod(4 * n, dims)
+                        taps = range(taps, taps + 4)
+                        assign(queries, _pick(q_word, chunk, dims, taps))
+                        assign(keys, _pick(k_words[segment], chunk, dims, taps))
                     with m.Case(Mode.FRACTION):
-                        for k in range(2):
-                            assign(x[r][k][n], q_ff[2 * n : 2 * n + 2] + q_fi[2 * n : 2 * n + 2])
-                        assign(y[r][n], k_fi[2 * n : 2 * n + 2] + k_ff[2 * n : 2 * n + 2])
+                        assign(queries, _pick(q_f_word, chunk, 2 * t, pair)
+                               + _pick(q_word, chunk, 2 * t, pair))
+                        assign(keys, _pick(k_word, chunk, 2 * t, pair)
+                               + _pick(k_f_word, chunk, 2 * t, pair))
                     with m.Case(Mode.FULL):
-                        low = Cat(Mux(self.exact, q_uf[n][:-1], 0), q_uf[n][-1])
-                        for k in range(2):
-                            assign(x[r][k][n], [q_ui[n], q_uf[n], q_ui[n], low])
-                        assign(y[r][n], [k_ui[n], k_ui[n], k_uf[n], k_uf[n]])
+                        (q_i,), (q_f,), (k_i,), (k_f,) = (
+                            _pick(word, chunk, t, [n])
+                            for word in (q_word, q_f_word, k_word, k_f_word))
+                        low = Cat(Mux(select.exact, q_f[:-1], 0), q_f[-1])
+                        assign(queries, [q_i, q_f, q_i, low])
+                        assign(keys, [k_i, k_i, k_f, k_f])
                     with m.Case(Mode.VALUE):
                         for k in range(2):
-                            assign(x[r][k][n], halves(self._weight(r, k)) * 2)
+                            assign([x[r][k][n]], halves(self._weight(r, k)) * 2)
                         high, low = halves(data.View(digit_layout(self._config.width), v[n]))
-                        assign(y[r][n], [high, high, low, low])
+                        assign(keys, [high, high, low, low])
         return x, y
 
     @staticmethod
@@ -228,15 +237,17 @@ class Array(wiring.Component):
     def _multipliers(self, m):
         """Products per query, key and tap."""
         x, y = self._digits(m)
-        full = Signal()
-        m.d.sync += full.eq((self.mode == Mode.FULL) | (self.mode == Mode.VALUE))
+        full = [Signal(name=f"full_{n}") for n in range(self._config.taps)]
+        for n, mine in enumerate(full):
+            mode = self.select[0][n].mode
+            m.d.sync += mine.eq((mode == Mode.FULL) | (mode == Mode.VALUE))
         products = {}
         for q in range(2):
             for k in range(2):
                 for n in range(self._config.taps):
                     mult = ComposableMultiplier(config=self._config)
                     m.submodules[f"mult_{q}{k}_{n}"] = mult
-                    m.d.comb += [mult.x.eq(x[q][k][n]), mult.y.eq(y[k][n]), mult.full.eq(full)]
+                    m.d.comb += [mult.x.eq(x[q][k][n]), mult.y.eq(y[k][n]), mult.full.eq(full[n])]
                     products[q, k, n] = (mult.o, mult.o_sign)
         return products
 

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import Out
 
 from golden.config import Config
 from golden.registers import OCCUPANCY
-from hw.hdp.array import Array
+from hw.hdp.array import Array, select_layout
 from hw.hdp.buffers import PlaneBuffer
 from hw.hdp.column_sum import ColumnSum
 from hw.hdp.fetch import FetchUponMask
@@ -172,19 +172,27 @@ class HdpCore(Repeated):
                 buffer.read_chunk.eq(part), array.operands[name].eq(buffer.read_data),
             ]
         # An operation waits for its operands.
-        now = {"en": issue.en, "mode": op.mode, "exact": op.exact, "first": op.first,
-               "last": op.last, "tag": op.tag, "chunk": op.chunk, "w": issue.value_op.w,
-               "background": issue.background}
+        now = {"en": issue.en, "mode": op.mode, "first": op.first, "last": op.last, "tag": op.tag,
+               "w": issue.value_op.w, "background": issue.background}
         if bits:
             now["place"] = op.column[:bits]
         late = {name: delayed(m, value, PlaneBuffer.latency, name=name, reset_less=False)[-1]
                 for name, value in now.items()}
         m.d.comb += [getattr(array, name).eq(late[name])
-                     for name in ("en", "mode", "exact", "first", "last", "tag")]
+                     for name in ("en", "mode", "first", "last", "tag")]
         if bits:
             m.d.comb += array.operands.place.eq(late["place"])
+        select = Signal(select_layout())
+        m.d.comb += [select.mode.eq(op.mode), select.exact.eq(op.exact), select.chunk.eq(op.chunk)]
+        early = delayed(m, select.as_value(), PlaneBuffer.latency - 1, name="select")[-1]
+        for r, row in enumerate(array.select):
+            for n, tap in enumerate(row):
+                # To be kept: a tool would make one register of all of them.
+                mine = Signal(len(early), name=f"select_{r}_{n}", attrs={"keep": 1})
+                m.d.sync += mine.eq(early)
+                m.d.comb += tap.eq(mine)
         m.d.comb += [
-            array.operands.chunk.eq(late["chunk"]), array.operands.w.eq(late["w"]),
+            array.operands.w.eq(late["w"]),
             self.rows.value_valid.eq(array.value_valid), self.rows.value.eq(array.value),
             self.rows.fetch_valid.eq(late["background"]),
             self.rows.fetch.eq(planes["v"].read_data),

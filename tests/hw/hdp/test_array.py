@@ -31,6 +31,12 @@ def digits(mags, signs, width):
     return sum(int(x) << n * (width + 1) for n, x in enumerate(bits.ravel()))
 
 
+def drive_mode(ctx, dut, mode, exact=False, chunk=0):
+    ctx.set(dut.mode, mode)
+    select = {"mode": mode, "exact": exact, "chunk": chunk}
+    ctx.set(dut.select, [[select] * dut._config.taps] * 2)
+
+
 class Block:
     """A block of 2 queries x 2 keys x d dimensions, or a group of them, as the sequence of
     operations of a mode."""
@@ -71,11 +77,9 @@ class Block:
                                   else (fraction, codes < 0, config.frac))
             word = np.s_[:, position // size * size : position // size * size + size]
             ctx.set(dut.operands[name].as_value(), digits(part[word], signs[word], width))
-        ctx.set(dut.operands.chunk, chunk & 3)
         if config.group > 1:
             ctx.set(dut.operands.place, self.place)
-        ctx.set(dut.mode, self.mode)
-        ctx.set(dut.exact, self.exact)
+        drive_mode(ctx, dut, self.mode, exact=self.exact, chunk=chunk & 3)
         ctx.set(dut.tag.column, self.column)
         ctx.set(dut.first, chunk == 0)
         ctx.set(dut.last, chunk == self.chunks - 1)
@@ -104,7 +108,7 @@ class Values:
             {"shift": int(self.shift[chunk, q]),
              "mant": [{"mag": abs(int(x)), "sign": int(x < 0)} for x in self.mant[chunk, q]]}
             for q in range(2)])
-        ctx.set(dut.mode, self.mode)
+        drive_mode(ctx, dut, self.mode)
         ctx.set(dut.first, chunk == 0)
         ctx.set(dut.last, chunk == self.chunks - 1)
 
