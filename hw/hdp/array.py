@@ -87,9 +87,10 @@ class Array(wiring.Component):
     -------
     en, mode, first, last, tag : In
         The operation of this cycle; ``first`` and ``last`` of a block or of a value chunk.
-    select : In(2 x T of select_layout)
-        The same in all places: a copy for the multipliers of a tap of either query, as one for all
-        of them would have to reach the whole of a large array within a cycle.
+    select : In(2 x T x 3 of select_layout)
+        The same in all places: for each row and tap a copy for the query's operand of either key,
+        and one for the key's, as one for all of them would have to reach the whole of a large array
+        within a cycle.
     operands : In
         Belonging to this cycle's operation.
     integer_valid, score_valid : Out(1)
@@ -108,7 +109,8 @@ class Array(wiring.Component):
         super().__init__({
             "en": In(1),
             "mode": In(Mode),
-            "select": In(data.ArrayLayout(data.ArrayLayout(select_layout(), config.taps), 2)),
+            "select": In(data.ArrayLayout(data.ArrayLayout(
+                data.ArrayLayout(select_layout(), 3), config.taps), 2)),
             "first": In(1),
             "last": In(1),
             "tag": In(tag_layout(config)),
@@ -163,10 +165,9 @@ class Array(wiring.Component):
              for q in range(2)]
         y = [[Signal(digits, name=f"y_{k}_{n}") for n in range(t)] for k in range(2)]
 
-        def assign(targets, sources):
-            for target in targets:
-                for digit, source in zip(target, sources, strict=True):
-                    m.d.sync += [digit.mag.eq(source[:-1]), digit.sign.eq(source[-1])]
+        def assign(operand, sources):
+            for digit, source in zip(operand, sources, strict=True):
+                m.d.sync += [digit.mag.eq(source[:-1]), digit.sign.eq(source[-1])]
 
         def halves(code):
             """Two digits of a sign-magnitude code."""
@@ -181,32 +182,39 @@ class Array(wiring.Component):
                                 self._split(m, ops.k_f[r], f"k_f_{r}"))
             v = self._split(m, ops.v[r], f"v_{r}")
             for n in range(t):
-                select = self.select[r][n]
-                chunk, pair = select.chunk, range(2 * n, 2 * n + 2)
-                queries, keys = [x[r][k][n] for k in range(2)], [y[r][n]]
+                pair = range(2 * n, 2 * n + 2)
+                segment, taps = divmod(4 * n, dims)
+                taps = range(taps, taps + 4)
+                for k in range(2):
+                    select = self.select[r][n][k]
+                    chunk, operand = select.chunk, x[r][k][n]
+                    with m.Switch(select.mode):
+                        with m.Case(Mode.INTEGER):
+                            assign(operand, _pick(q_word, chunk, dims, taps))
+                        with m.Case(Mode.FRACTION):
+                            assign(operand, _pick(q_f_word, chunk, 2 * t, pair)
+                                   + _pick(q_word, chunk, 2 * t, pair))
+                        with m.Case(Mode.FULL):
+                            (q_i,), (q_f,) = (_pick(word, chunk, t, [n])
+                                              for word in (q_word, q_f_word))
+                            low = Cat(Mux(select.exact, q_f[:-1], 0), q_f[-1])
+                            assign(operand, [q_i, q_f, q_i, low])
+                        with m.Case(Mode.VALUE):
+                            assign(operand, halves(self._weight(r, k)) * 2)
+                select = self.select[r][n][2]
+                chunk, operand = select.chunk, y[r][n]
                 with m.Switch(select.mode):
                     with m.Case(Mode.INTEGER):
-                        segment, taps = divmod(4 * n, dims)
-                        taps = range(taps, taps + 4)
-                        assign(queries, _pick(q_word, chunk, dims, taps))
-                        assign(keys, _pick(k_words[segment], chunk, dims, taps))
+                        assign(operand, _pick(k_words[segment], chunk, dims, taps))
                     with m.Case(Mode.FRACTION):
-                        assign(queries, _pick(q_f_word, chunk, 2 * t, pair)
-                               + _pick(q_word, chunk, 2 * t, pair))
-                        assign(keys, _pick(k_word, chunk, 2 * t, pair)
+                        assign(operand, _pick(k_word, chunk, 2 * t, pair)
                                + _pick(k_f_word, chunk, 2 * t, pair))
                     with m.Case(Mode.FULL):
-                        (q_i,), (q_f,), (k_i,), (k_f,) = (
-                            _pick(word, chunk, t, [n])
-                            for word in (q_word, q_f_word, k_word, k_f_word))
-                        low = Cat(Mux(select.exact, q_f[:-1], 0), q_f[-1])
-                        assign(queries, [q_i, q_f, q_i, low])
-                        assign(keys, [k_i, k_i, k_f, k_f])
+                        (k_i,), (k_f,) = (_pick(word, chunk, t, [n]) for word in (k_word, k_f_word))
+                        assign(operand, [k_i, k_i, k_f, k_f])
                     with m.Case(Mode.VALUE):
-                        for k in range(2):
-                            assign([x[r][k][n]], halves(self._weight(r, k)) * 2)
                         high, low = halves(data.View(digit_layout(self._config.width), v[n]))
-                        assign(keys, [high, high, low, low])
+                        assign(operand, [high, high, low, low])
         return x, y
 
     @staticmethod
@@ -239,7 +247,7 @@ class Array(wiring.Component):
         x, y = self._digits(m)
         full = [Signal(name=f"full_{n}") for n in range(self._config.taps)]
         for n, mine in enumerate(full):
-            mode = self.select[0][n].mode
+            mode = self.select[0][n][2].mode
             m.d.sync += mine.eq((mode == Mode.FULL) | (mode == Mode.VALUE))
         products = {}
         for q in range(2):

@@ -185,12 +185,11 @@ class HdpCore(Repeated):
         select = Signal(select_layout())
         m.d.comb += [select.mode.eq(op.mode), select.exact.eq(op.exact), select.chunk.eq(op.chunk)]
         early = delayed(m, select.as_value(), PlaneBuffer.latency - 1, name="select")[-1]
-        for r, row in enumerate(array.select):
-            for n, tap in enumerate(row):
-                # To be kept: a tool would make one register of all of them.
-                mine = Signal(len(early), name=f"select_{r}_{n}", attrs={"keep": 1})
-                m.d.sync += mine.eq(early)
-                m.d.comb += tap.eq(mine)
+        for n, place in enumerate(place for row in array.select for tap in row for place in tap):
+            # To be kept: a tool would make one register of all of them.
+            mine = Signal(len(early), name=f"select_{n}", attrs={"keep": 1})
+            m.d.sync += mine.eq(early)
+            m.d.comb += place.eq(mine)
         m.d.comb += [
             array.operands.w.eq(late["w"]),
             self.rows.value_valid.eq(array.value_valid), self.rows.value.eq(array.value),
