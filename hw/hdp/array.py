@@ -165,9 +165,12 @@ class Array(wiring.Component):
              for q in range(2)]
         y = [[Signal(digits, name=f"y_{k}_{n}") for n in range(t)] for k in range(2)]
 
-        def assign(operand, sources):
-            for digit, source in zip(operand, sources, strict=True):
-                m.d.sync += [digit.mag.eq(source[:-1]), digit.sign.eq(source[-1])]
+        def assign(operand, mode, sources):
+            with m.Switch(mode):
+                for case, values in sources.items():
+                    with m.Case(case):
+                        for digit, source in zip(operand, values, strict=True):
+                            m.d.sync += [digit.mag.eq(source[:-1]), digit.sign.eq(source[-1])]
 
         def halves(code):
             """Two digits of a sign-magnitude code."""
@@ -187,34 +190,25 @@ class Array(wiring.Component):
                 taps = range(taps, taps + 4)
                 for k in range(2):
                     select = self.select[r][n][k]
-                    chunk, operand = select.chunk, x[r][k][n]
-                    with m.Switch(select.mode):
-                        with m.Case(Mode.INTEGER):
-                            assign(operand, _pick(q_word, chunk, dims, taps))
-                        with m.Case(Mode.FRACTION):
-                            assign(operand, _pick(q_f_word, chunk, 2 * t, pair)
-                                   + _pick(q_word, chunk, 2 * t, pair))
-                        with m.Case(Mode.FULL):
-                            (q_i,), (q_f,) = (_pick(word, chunk, t, [n])
-                                              for word in (q_word, q_f_word))
-                            low = Cat(Mux(select.exact, q_f[:-1], 0), q_f[-1])
-                            assign(operand, [q_i, q_f, q_i, low])
-                        with m.Case(Mode.VALUE):
-                            assign(operand, halves(self._weight(r, k)) * 2)
+                    chunk = select.chunk
+                    (q_i,), (q_f,) = (_pick(word, chunk, t, [n]) for word in (q_word, q_f_word))
+                    low = Cat(Mux(select.exact, q_f[:-1], 0), q_f[-1])
+                    assign(x[r][k][n], select.mode, {
+                        Mode.INTEGER: _pick(q_word, chunk, dims, taps),
+                        Mode.FRACTION: (_pick(q_f_word, chunk, 2 * t, pair)
+                                        + _pick(q_word, chunk, 2 * t, pair)),
+                        Mode.FULL: [q_i, q_f, q_i, low],
+                        Mode.VALUE: halves(self._weight(r, k)) * 2})
                 select = self.select[r][n][2]
-                chunk, operand = select.chunk, y[r][n]
-                with m.Switch(select.mode):
-                    with m.Case(Mode.INTEGER):
-                        assign(operand, _pick(k_words[segment], chunk, dims, taps))
-                    with m.Case(Mode.FRACTION):
-                        assign(operand, _pick(k_word, chunk, 2 * t, pair)
-                               + _pick(k_f_word, chunk, 2 * t, pair))
-                    with m.Case(Mode.FULL):
-                        (k_i,), (k_f,) = (_pick(word, chunk, t, [n]) for word in (k_word, k_f_word))
-                        assign(operand, [k_i, k_i, k_f, k_f])
-                    with m.Case(Mode.VALUE):
-                        high, low = halves(data.View(digit_layout(self._config.width), v[n]))
-                        assign(operand, [high, high, low, low])
+                chunk = select.chunk
+                (k_i,), (k_f,) = (_pick(word, chunk, t, [n]) for word in (k_word, k_f_word))
+                high, low = halves(data.View(digit_layout(self._config.width), v[n]))
+                assign(y[r][n], select.mode, {
+                    Mode.INTEGER: _pick(k_words[segment], chunk, dims, taps),
+                    Mode.FRACTION: (_pick(k_word, chunk, 2 * t, pair)
+                                    + _pick(k_f_word, chunk, 2 * t, pair)),
+                    Mode.FULL: [k_i, k_i, k_f, k_f],
+                    Mode.VALUE: [high, high, low, low]})
         return x, y
 
     @staticmethod
