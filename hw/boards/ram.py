@@ -6,6 +6,7 @@ from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.engine import EngineConfig
+from hw.copies import kept_copy
 from hw.shell.axi import AXI4Read, AXI4Write, Resp
 from hw.shell.bursts import ADDRESS_WIDTH
 
@@ -161,14 +162,11 @@ class _Banks(wiring.Component):
             m.submodules[f"bank_{n}"] = ram = memory.Memory(
                 shape=width, depth=min(BANK, self._words - first), init=[])
             write, read = ram.write_port(granularity=8), ram.read_port()
-            # To be kept: a tool would make one of what all banks hold.
-            mine = Signal(ports, name=f"bank_{n}_at", attrs={"keep": 1})
+            en = Mux(at.write >> bank_bits == n, at.en, 0)
+            mine = data.View(ports, kept_copy(m, Cat(at.read, at.write, en, at.word),
+                                              f"bank_{n}_at"))
             word = Signal(width, name=f"bank_{n}_word")
-            m.d.sync += [
-                mine.eq(at),
-                mine.en.eq(Mux(at.write >> bank_bits == n, at.en, 0)),
-                word.eq(read.data),
-            ]
+            m.d.sync += word.eq(read.data)
             m.d.comb += [read.addr.eq(mine.read), write.addr.eq(mine.write),
                          write.en.eq(mine.en), write.data.eq(mine.word)]
             words.append(word)

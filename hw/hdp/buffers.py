@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """On-chip buffer of one plane of operands."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
+
+from hw.copies import kept_copy
 
 __all__ = ["PlaneBuffer"]
 
@@ -75,24 +77,19 @@ class PlaneBuffer(wiring.Component):
             padding = word_bits - len(word)
             return Cat(word, *([0] * padding), Cat(pair)[:pair_bits], bank)
 
-        def held(port, name):
-            """A register of ``port``, to be kept: a tool would make one of all that hold the
-            same."""
-            copy = Signal(len(Value.cast(port)), name=name, attrs={"keep": 1})
-            m.d.sync += copy.eq(port)
-            return copy
-
         slices = self._word // self._beat
         slice_log2 = (slices - 1).bit_length()
         place_bits = (self._rows - 1).bit_length()
-        chunk, write_data = held(self.read_chunk, "chunk"), held(self.write_data, "held_data")
+        chunk = kept_copy(m, self.read_chunk, "chunk")
+        write_data = kept_copy(m, self.write_data, "held_data")
         wanted = address(self.read_bank, self.read_pair, self.read_chunk,
                          (self._word // self._read - 1).bit_length())
         words = []
         for place in range(self._rows):
-            read_address = held(wanted, f"row_{place}_read_address")
-            en, bank, row, beat = (held(getattr(self, f"write_{name}"), f"row_{place}_{name}")
-                                   for name in ("en", "bank", "row", "beat"))
+            read_address = kept_copy(m, wanted, f"row_{place}_read_address")
+            en, bank, row, beat = (
+                kept_copy(m, getattr(self, f"write_{name}"), f"row_{place}_{name}")
+                for name in ("en", "bank", "row", "beat"))
             write_address = address(bank, row >> place_bits, beat, slice_log2)
             slice_index = beat[:slice_log2]
             for n in range(slices):

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Out
 
 from golden.config import Config
 from golden.registers import OCCUPANCY
+from hw.copies import kept_copy
 from hw.hdp.array import Array, select_layout
 from hw.hdp.buffers import PlaneBuffer
 from hw.hdp.column_sum import ColumnSum
@@ -186,10 +187,7 @@ class HdpCore(Repeated):
         m.d.comb += [select.mode.eq(op.mode), select.exact.eq(op.exact), select.chunk.eq(op.chunk)]
         early = delayed(m, select.as_value(), PlaneBuffer.latency - 1, name="select")[-1]
         for n, place in enumerate(place for row in array.select for tap in row for place in tap):
-            # To be kept: a tool would make one register of all of them.
-            mine = Signal(len(early), name=f"select_{n}", attrs={"keep": 1})
-            m.d.sync += mine.eq(early)
-            m.d.comb += place.eq(mine)
+            m.d.comb += place.eq(kept_copy(m, early, f"select_{n}"))
         m.d.comb += [
             array.operands.w.eq(late["w"]),
             self.rows.value_valid.eq(array.value_valid), self.rows.value.eq(array.value),

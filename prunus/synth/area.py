@@ -23,7 +23,7 @@ from .netlist import (
     read_mapped,
     separate,
 )
-from .tools import Progress, kept, yosys
+from .tools import KEEP_COPIES, Progress, kept, yosys
 
 __all__ = ["Ecp5", "Liberty", "area"]
 
@@ -33,6 +33,7 @@ _ECP5 = """
 read_verilog -sv {top}.v
 hierarchy -check -top {top}
 {keep}
+{copies}
 synth_ecp5 -top {top} -run begin:map_ram
 dump -o memories.il t:$mem_v2
 synth_ecp5 -top {top} -run map_ram:
@@ -82,7 +83,7 @@ class Ecp5:
 
     def synthesise(self, verilog: str, top: str, apart: list[str],
                    progress: Progress | None) -> Mapped:
-        script = _ECP5.format(top=top, keep=_keep(apart))
+        script = _ECP5.format(top=top, keep=_keep(apart), copies=KEEP_COPIES)
         work = kept(f"{top}-ecp5", {f"{top}.v": verilog}, script,
                     lambda work: yosys(script, work, progress))
         return read_mapped(work, top)

@@ -12,7 +12,7 @@ from hw.emit import to_verilog
 from . import carry
 from .area import Ecp5
 from .harness import BLOCKS, Harness
-from .tools import Progress, kept, nextpnr, yosys
+from .tools import KEEP_COPIES, Progress, kept, nextpnr, yosys
 
 __all__ = ["fmax", "longest_path"]
 
@@ -21,6 +21,8 @@ TARGET_MHZ = 100
 _SCRIPT = """
 read_verilog -sv harness.v
 setattr -mod -set keep_hierarchy 1 {block}
+hierarchy -top harness
+{copies}
 synth_ecp5 -top harness
 tee -q -o stat.json stat -json {block}
 setattr -mod -unset keep_hierarchy {block}
@@ -64,7 +66,7 @@ def fmax(block: str, config: Config, *, seed: int = 1, progress: Progress | None
         progress(f"{block}: emitting Verilog")
     verilog, _ = to_verilog(Harness(block=BLOCKS[block](config)), TOP)
     module = re.search(r"^  (\w+) block \($", verilog, re.M)[1]
-    script, options = _SCRIPT.format(block=module), _options(seed)
+    script, options = _SCRIPT.format(block=module, copies=KEEP_COPIES), _options(seed)
 
     def make(work: Path) -> None:
         def step(text: str) -> None:

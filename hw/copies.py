@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Registers that hold the same in several places of a chip."""
+
+from amaranth.hdl import Signal, Value
+
+__all__ = ["kept_copy"]
+
+
+def kept_copy(m, value, name: str) -> Signal:
+    """``value`` a cycle later, in a register that stays one of its own.
+
+    For what drives much that lies far apart. Synthesis makes one register of all that hold the
+    same; ``keep`` tells it not to, and ``KEEP_COPIES`` in ``prunus/synth/tools.py`` carries that
+    from the signal to its register, where Yosys looks for it.
+    """
+    value = Value.cast(value)
+    copy = Signal(len(value), name=name, attrs={"keep": 1})
+    m.d.sync += copy.eq(value)
+    return copy
