@@ -11,9 +11,10 @@ def kept_copy(m, value, name: str) -> Signal:
 
     For what drives much that lies far apart. Synthesis makes one register of all that hold the
     same; ``keep`` tells it not to, and ``KEEP_COPIES`` in ``prunus/synth/tools.py`` carries that
-    from the signal to its register, where Yosys looks for it.
+    from the signal to its register, where Yosys looks for it. It has no reset, which would have to
+    come as far.
     """
     value = Value.cast(value)
-    copy = Signal(len(value), name=name, attrs={"keep": 1})
+    copy = Signal(len(value), name=name, reset_less=True, attrs={"keep": 1})
     m.d.sync += copy.eq(value)
     return copy

@@ -91,8 +91,9 @@ class ComposableMultiplier(Repeated):
         products, signs = [], []
         for u in range(4):
             x, y = self.x[u], self.y[u]
-            product = Signal(self._x_widths[u] + self._y_widths[u], name=f"product_{u}")
-            sign = Signal(name=f"sign_{u}")
+            product = Signal(self._x_widths[u] + self._y_widths[u], name=f"product_{u}",
+                             reset_less=True)
+            sign = Signal(name=f"sign_{u}", reset_less=True)
             m.d.sync += [
                 product.eq(multiply(x.mag[: self._x_widths[u]], y.mag[: self._y_widths[u]])),
                 sign.eq(x.sign ^ y.sign),
@@ -100,15 +101,15 @@ class ComposableMultiplier(Repeated):
             products.append(product)
             signs.append(sign)
 
-        full, full_sum = Signal(), Signal()
+        full, full_sum = Signal(reset_less=True), Signal(reset_less=True)
         m.d.sync += [full.eq(self.full), full_sum.eq(full)]
 
         # Every sum s0*a + s1*b is formed as s0*(a +- b), the sign s0 going on beside it.
         # lo*lo fits below hi*hi, so the outer pair of a full product is a concatenation.
         joined = Cat(products[3][: 2 * self._frac], products[0])
-        outer = Signal(signed(max(len(joined), len(products[3])) + 2))
-        inner = Signal(signed(max(len(products[1]), len(products[2])) + 2))
-        outer_sign, inner_sign = Signal(), Signal()
+        outer = Signal(signed(max(len(joined), len(products[3])) + 2), reset_less=True)
+        inner = Signal(signed(max(len(products[1]), len(products[2])) + 2), reset_less=True)
+        outer_sign, inner_sign = Signal(reset_less=True), Signal(reset_less=True)
         m.d.sync += [
             inner.eq(add_sub(products[1], products[2], signs[1] ^ signs[2])),
             inner_sign.eq(signs[1]),
@@ -118,8 +119,9 @@ class ComposableMultiplier(Repeated):
         ]
         weighted = Signal(signed(len(inner) + self._frac))
         m.d.comb += weighted.eq(Mux(full_sum, inner << self._frac, inner))
-        m.d.sync += [
-            self.o.eq(add_sub(outer, weighted, outer_sign ^ inner_sign)),
-            self.o_sign.eq(outer_sign),
-        ]
+        total = Signal.like(self.o, reset_less=True)
+        total_sign = Signal(reset_less=True)
+        m.d.sync += [total.eq(add_sub(outer, weighted, outer_sign ^ inner_sign)),
+                     total_sign.eq(outer_sign)]
+        m.d.comb += [self.o.eq(total), self.o_sign.eq(total_sign)]
         return m

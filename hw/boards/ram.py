@@ -165,7 +165,7 @@ class _Banks(wiring.Component):
             en = Mux(at.write >> bank_bits == n, at.en, 0)
             mine = data.View(ports, kept_copy(m, Cat(at.read, at.write, en, at.word),
                                               f"bank_{n}_at"))
-            word = Signal(width, name=f"bank_{n}_word")
+            word = Signal(width, name=f"bank_{n}_word", reset_less=True)
             m.d.sync += word.eq(read.data)
             m.d.comb += [read.addr.eq(mine.read), write.addr.eq(mine.write),
                          write.en.eq(mine.en), write.data.eq(mine.word)]

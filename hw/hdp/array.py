@@ -21,6 +21,7 @@ from hw.hdp.layouts import (
     value_layout,
 )
 from hw.softmax.layouts import weight_entry_layout
+from hw.softmax.pieces import delayed
 
 __all__ = ["Array", "operand_layout", "select_layout"]
 
@@ -29,8 +30,8 @@ def operand_layout(config: Config) -> data.StructLayout:
     """Operands of a cycle as the buffers deliver them.
 
     Words of the integer and the fraction plane hold ``integer_word`` and ``fraction_word``
-    dimensions, of two rows each and of K_I of all pairs of keys of a group; ``place`` is the pair
-    that the modes other than the integer mode need.
+    dimensions, those that the mode needs first, of two rows each and of K_I of all pairs of keys
+    of a group; ``place`` is the pair that the modes other than the integer mode need.
     """
     integer = data.ArrayLayout(integer_layout(config), integer_word(config))
     fraction = data.ArrayLayout(
@@ -46,9 +47,9 @@ def operand_layout(config: Config) -> data.StructLayout:
 
 
 def select_layout() -> data.StructLayout:
-    """What decides which operands a multiplier gets: ``chunk`` is the part of a word that the mode
-    needs, ``exact`` whether fractions of queries and keys are multiplied too."""
-    return data.StructLayout({"mode": Mode, "exact": 1, "chunk": 2})
+    """What decides which operands a multiplier gets; ``exact`` is whether fractions of queries and
+    keys are multiplied too."""
+    return data.StructLayout({"mode": Mode, "exact": 1})
 
 
 def _choose(values, index):
@@ -58,13 +59,9 @@ def _choose(values, index):
     return chosen
 
 
-def _pick(word, chunk, size, elements):
-    """Some of the ``size`` elements of ``word``, a list of values, in the part of it where
-    ``chunk`` lies; zeros beyond a word that is shorter."""
-    parts = max(1, len(word) // size)
-    index = chunk[: (parts - 1).bit_length()]
-    return [_choose(word[n::size], index) if n < len(word) else C(0, len(word[0]))
-            for n in elements]
+def _pick(word, elements):
+    """Some elements of ``word``, a list of values; zeros beyond its end."""
+    return [word[n] if n < len(word) else C(0, len(word[0])) for n in elements]
 
 
 class Array(wiring.Component):
@@ -142,17 +139,15 @@ class Array(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         products = self._multipliers(m)
-        control = data.StructLayout({"en": 1, "mode": Mode, "first": 1, "last": 1,
-                                     "tag": tag_layout(self._config)})
-        stages = [Signal(control, name="control_0")]
-        m.d.comb += [stages[0].en.eq(self.en), stages[0].mode.eq(self.mode),
-                     stages[0].first.eq(self.first), stages[0].last.eq(self.last),
-                     stages[0].tag.eq(self.tag)]
-        for n in range(1, max(self.score_latency, self.value_latency) + 1):
-            stages.append(Signal(control, name=f"control_{n}"))
-            m.d.sync += stages[n].eq(stages[n - 1])
-        self._scores(m, products, stages)
-        self._values(m, products, stages)
+        control = Signal(data.StructLayout({"mode": Mode, "first": 1, "last": 1,
+                                            "tag": tag_layout(self._config)}))
+        m.d.comb += [control.mode.eq(self.mode), control.first.eq(self.first),
+                     control.last.eq(self.last), control.tag.eq(self.tag)]
+        cycles = max(self.score_latency, self.value_latency)
+        stages = delayed(m, control, cycles, name="control")
+        en = delayed(m, self.en, cycles, name="en", reset_less=False)
+        self._scores(m, products, stages, en)
+        self._values(m, products, stages, en)
         return m
 
     def _digits(self, m):
@@ -161,9 +156,10 @@ class Array(wiring.Component):
         digits = data.ArrayLayout(
             digit_layout(max(self._config.int_width, self._config.frac)), 4)
         frac = self._config.frac
-        x = [[[Signal(digits, name=f"x_{q}_{k}_{n}") for n in range(t)] for k in range(2)]
-             for q in range(2)]
-        y = [[Signal(digits, name=f"y_{k}_{n}") for n in range(t)] for k in range(2)]
+        x = [[[Signal(digits, name=f"x_{q}_{k}_{n}", reset_less=True) for n in range(t)]
+              for k in range(2)] for q in range(2)]
+        y = [[Signal(digits, name=f"y_{k}_{n}", reset_less=True) for n in range(t)]
+             for k in range(2)]
 
         def assign(operand, mode, sources):
             with m.Switch(mode):
@@ -190,23 +186,18 @@ class Array(wiring.Component):
                 taps = range(taps, taps + 4)
                 for k in range(2):
                     select = self.select[r][n][k]
-                    chunk = select.chunk
-                    (q_i,), (q_f,) = (_pick(word, chunk, t, [n]) for word in (q_word, q_f_word))
+                    (q_i,), (q_f,) = (_pick(word, [n]) for word in (q_word, q_f_word))
                     low = Cat(Mux(select.exact, q_f[:-1], 0), q_f[-1])
                     assign(x[r][k][n], select.mode, {
-                        Mode.INTEGER: _pick(q_word, chunk, dims, taps),
-                        Mode.FRACTION: (_pick(q_f_word, chunk, 2 * t, pair)
-                                        + _pick(q_word, chunk, 2 * t, pair)),
+                        Mode.INTEGER: _pick(q_word, taps),
+                        Mode.FRACTION: _pick(q_f_word, pair) + _pick(q_word, pair),
                         Mode.FULL: [q_i, q_f, q_i, low],
                         Mode.VALUE: halves(self._weight(r, k)) * 2})
-                select = self.select[r][n][2]
-                chunk = select.chunk
-                (k_i,), (k_f,) = (_pick(word, chunk, t, [n]) for word in (k_word, k_f_word))
+                (k_i,), (k_f,) = (_pick(word, [n]) for word in (k_word, k_f_word))
                 high, low = halves(data.View(digit_layout(self._config.width), v[n]))
-                assign(y[r][n], select.mode, {
-                    Mode.INTEGER: _pick(k_words[segment], chunk, dims, taps),
-                    Mode.FRACTION: (_pick(k_word, chunk, 2 * t, pair)
-                                    + _pick(k_f_word, chunk, 2 * t, pair)),
+                assign(y[r][n], self.select[r][n][2].mode, {
+                    Mode.INTEGER: _pick(k_words[segment], taps),
+                    Mode.FRACTION: _pick(k_word, pair) + _pick(k_f_word, pair),
                     Mode.FULL: [k_i, k_i, k_f, k_f],
                     Mode.VALUE: [high, high, low, low]})
         return x, y
@@ -239,7 +230,7 @@ class Array(wiring.Component):
     def _multipliers(self, m):
         """Products per query, key and tap."""
         x, y = self._digits(m)
-        full = [Signal(name=f"full_{n}") for n in range(self._config.taps)]
+        full = [Signal(name=f"full_{n}", reset_less=True) for n in range(self._config.taps)]
         for n, mine in enumerate(full):
             mode = self.select[0][n][2].mode
             m.d.sync += mine.eq((mode == Mode.FULL) | (mode == Mode.VALUE))
@@ -253,15 +244,19 @@ class Array(wiring.Component):
                     products[q, k, n] = (mult.o, mult.o_sign)
         return products
 
-    def _scores(self, m, products, stages):
-        group = self._config.group
-        stage = stages[self.score_latency - 1]
-        takes = stage.en & (stage.mode != Mode.VALUE)
+    @staticmethod
+    def _accumulate(m, out, name, takes, first, term):
+        """``out`` is the sum of terms since the first one."""
+        value, sign = term
+        acc = Signal(out.shape(), name=name, reset_less=True)
+        with m.If(takes):
+            m.d.sync += acc.eq(add_sub(Mux(first, 0, acc).as_signed(), value, sign))
+        m.d.comb += out.eq(acc)
 
-        def accumulate(acc, term):
-            value, sign = term
-            m.d.sync += acc.eq(add_sub(Mux(stage.first, 0, acc).as_signed(), value, sign))
-
+    def _scores(self, m, products, stages, en):
+        group, last = self._config.group, self.score_latency
+        stage = stages[last - 1]
+        takes = en[last - 1] & (stage.mode != Mode.VALUE)
         for q in range(2):
             for k in range(2):
                 element = 2 * q + k
@@ -275,21 +270,21 @@ class Array(wiring.Component):
                     elif len(terms) == group:
                         segments = [(value[: self._config.int_score_width].as_signed(), sign)
                                     for value, sign in terms]
-                with m.If(takes):
-                    accumulate(self.score[element], terms[0])
+                self._accumulate(m, self.score[element], f"score_{element}", takes, stage.first,
+                                 terms[0])
                 if group == 1:                      # one accumulator for all modes
                     m.d.comb += self.integer[0][element].eq(self.score[element])
                     continue
-                with m.If(takes):
-                    for n, term in enumerate(segments):
-                        accumulate(self.integer[n][element], term)
-        done = stages[self.score_latency]
+                for n, term in enumerate(segments):
+                    self._accumulate(m, self.integer[n][element], f"integer_{n}_{element}",
+                                     takes, stage.first, term)
+        done, valid = stages[last], en[last]
         m.d.comb += [
             self.score_tag.eq(done.tag),
-            self.score_early.eq(stages[self.score_latency - lookahead(self._config)].tag),
-            self.integer_valid.eq(done.en & done.last & (done.mode == Mode.INTEGER)),
-            self.score_valid.eq(done.en & done.last & ((done.mode == Mode.FRACTION)
-                                                       | (done.mode == Mode.FULL))),
+            self.score_early.eq(stages[last - lookahead(self._config)].tag),
+            self.integer_valid.eq(valid & done.last & (done.mode == Mode.INTEGER)),
+            self.score_valid.eq(valid & done.last & ((done.mode == Mode.FRACTION)
+                                                     | (done.mode == Mode.FULL))),
         ]
 
     def _sum_pairs(self, terms):
@@ -303,23 +298,18 @@ class Array(wiring.Component):
     def _register(self, m, terms, name):
         registered = []
         for n, (value, sign) in enumerate(terms):
-            value_r = Signal(value.shape(), name=f"{name}_{n}")
-            sign_r = Signal(name=f"{name}_{n}_sign")
+            value_r = Signal(value.shape(), name=f"{name}_{n}", reset_less=True)
+            sign_r = Signal(name=f"{name}_{n}_sign", reset_less=True)
             m.d.sync += [value_r.eq(value), sign_r.eq(sign)]
             registered.append((value_r, sign_r))
         return registered
 
-    def _values(self, m, products, stages):
-        config = self._config
-        stage = stages[self.value_latency - 1]
-        shifts = []
-        for q in range(2):
-            shift = self.operands.w[q].shift
-            for n in range(self.value_latency - 2):
-                delayed = Signal.like(shift, name=f"shift_{q}_{n}")
-                m.d.sync += delayed.eq(shift)
-                shift = delayed
-            shifts.append(shift)
+    def _values(self, m, products, stages, en):
+        config, last = self._config, self.value_latency
+        stage = stages[last - 1]
+        takes = en[last - 1] & (stage.mode == Mode.VALUE)
+        shifts = [delayed(m, self.operands.w[q].shift, last - 2, name=f"shift_{q}")[-1]
+                  for q in range(2)]
         for q in range(2):
             for n in range(config.taps):
                 (pair, sign), = self._register(
@@ -330,8 +320,7 @@ class Array(wiring.Component):
                 choice = Mux(shifts[q][0], choice << 2, choice)
                 (shifted, sign), = self._register(
                     m, [(choice[: len(pair) + 10].as_signed(), sign)], f"shifted_{q}_{n}")
-                acc = self.value[q][n]
-                with m.If(stage.en & (stage.mode == Mode.VALUE)):
-                    m.d.sync += acc.eq(add_sub(Mux(stage.first, 0, acc).as_signed(), shifted, sign))
-        done = stages[self.value_latency]
-        m.d.comb += self.value_valid.eq(done.en & done.last & (done.mode == Mode.VALUE))
+                self._accumulate(m, self.value[q][n], f"value_{q}_{n}", takes, stage.first,
+                                 (shifted, sign))
+        done = stages[last]
+        m.d.comb += self.value_valid.eq(en[last] & done.last & (done.mode == Mode.VALUE))

@@ -23,6 +23,7 @@ from hw.hdp.layouts import (
     integer_layout,
     integer_word,
     row_tag_layout,
+    smallest_read,
     value_layout,
 )
 from hw.hdp.loader import Loader, beat_dims, tag_layout
@@ -120,6 +121,7 @@ class HdpCore(Repeated):
         config = self._config
         i_dims, f_dims, v_dims = beat_dims(config)
         i_word, f_word, loader = integer_word(config), fraction_word(config), self.loader
+        step = smallest_read(config)
         planes = {}
         for name, shape, beat, read, source in (
                 ("q_i", integer_layout(config), i_dims, i_word, loader.i),
@@ -128,7 +130,7 @@ class HdpCore(Repeated):
                 ("k_f", fraction_layout(config), f_dims, f_word, loader.f),
                 ("v", value_layout(config), v_dims, config.taps, loader.v)):
             buffer = PlaneBuffer(shape=shape, beat=beat, read=read, rows=config.held_rows,
-                                 d_max=config.d_max,
+                                 d_max=config.d_max, step=read if name == "v" else step,
                                  pairs=config.group if name == "k_i" else 1)
             m.submodules[f"buffer_{name}"] = buffer
             m.d.comb += [
@@ -146,18 +148,16 @@ class HdpCore(Repeated):
         issue, array = self.issue, self.array
         op = issue.op
         config = self._config
-        i_word, f_word, bits = integer_word(config), fraction_word(config), group_bits(config)
+        bits, t = group_bits(config), config.taps
 
-        def word(size, dims):
-            """Where a chunk is that counts ``dims`` dimensions, in words of ``size``."""
-            return op.chunk >> max(1, size // dims).bit_length() - 1
+        def steps(dims):
+            """Where a chunk is that counts ``dims`` dimensions."""
+            return op.chunk << (dims // smallest_read(config)).bit_length() - 1
 
-        t = config.taps
-        i_chunk = Mux(op.mode == Mode.INTEGER, word(i_word, integer_dims(config)),
-                      Mux(op.mode == Mode.FRACTION, word(i_word, 2 * t), word(i_word, t)))
-        f_chunk = Mux(op.mode == Mode.FRACTION, word(f_word, 2 * t), word(f_word, t))
-        for name, pair, chunk in (("q_i", op.row, i_chunk), ("k_i", op.column >> bits, i_chunk),
-                                  ("q_f", op.row, f_chunk), ("k_f", op.column, f_chunk),
+        at = Mux(op.mode == Mode.INTEGER, steps(integer_dims(config)),
+                 Mux(op.mode == Mode.FRACTION, steps(2 * t), steps(t)))
+        for name, pair, chunk in (("q_i", op.row, at), ("k_i", op.column >> bits, at),
+                                  ("q_f", op.row, at), ("k_f", op.column, at),
                                   ("v", op.column, op.chunk)):
             buffer = planes[name]
             bank, column, part = op.bank, pair, chunk
@@ -177,14 +177,15 @@ class HdpCore(Repeated):
                "w": issue.value_op.w, "background": issue.background}
         if bits:
             now["place"] = op.column[:bits]
-        late = {name: delayed(m, value, PlaneBuffer.latency, name=name, reset_less=False)[-1]
+        late = {name: delayed(m, value, PlaneBuffer.latency, name=name,
+                              reset_less=name not in ("en", "background"))[-1]
                 for name, value in now.items()}
         m.d.comb += [getattr(array, name).eq(late[name])
                      for name in ("en", "mode", "first", "last", "tag")]
         if bits:
             m.d.comb += array.operands.place.eq(late["place"])
         select = Signal(select_layout())
-        m.d.comb += [select.mode.eq(op.mode), select.exact.eq(op.exact), select.chunk.eq(op.chunk)]
+        m.d.comb += [select.mode.eq(op.mode), select.exact.eq(op.exact)]
         early = delayed(m, select.as_value(), PlaneBuffer.latency - 1, name="select")[-1]
         for n, place in enumerate(place for row in array.select for tap in row for place in tap):
             m.d.comb += place.eq(kept_copy(m, early, f"select_{n}"))

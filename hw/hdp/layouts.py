@@ -12,8 +12,8 @@ from hw.softmax.layouts import weight_entry_layout
 __all__ = [
     "Mode", "chunk_shape", "fraction_layout", "fraction_word", "head_layout", "integer_dims",
     "integer_layout", "integer_scores_layout", "integer_word", "op_layout", "row_layout",
-    "row_tag_layout", "score_row_layout", "scores_layout", "sparsity_row_layout", "tag_layout",
-    "value_layout", "value_op_layout",
+    "row_tag_layout", "score_row_layout", "scores_layout", "smallest_read", "sparsity_row_layout",
+    "tag_layout", "value_layout", "value_op_layout",
 ]
 
 
@@ -56,6 +56,11 @@ def fraction_word(config: Config) -> int:
     if config.group == 1:
         return 2 * config.taps
     return min(2 * config.taps, 64 if config.d_max <= 64 else 128)
+
+
+def smallest_read(config: Config) -> int:
+    """Dimensions that any mode needs at least, of words of the integer and fraction planes."""
+    return min(integer_dims(config), config.taps, fraction_word(config))
 
 
 def row_layout(config: Config) -> data.StructLayout:

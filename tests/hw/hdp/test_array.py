@@ -31,9 +31,9 @@ def digits(mags, signs, width):
     return sum(int(x) << n * (width + 1) for n, x in enumerate(bits.ravel()))
 
 
-def drive_mode(ctx, dut, mode, exact=False, chunk=0):
+def drive_mode(ctx, dut, mode, exact=False):
     ctx.set(dut.mode, mode)
-    select = {"mode": mode, "exact": exact, "chunk": chunk}
+    select = {"mode": mode, "exact": exact}
     ctx.set(dut.select, [[[select] * 3] * dut._config.taps] * 2)
 
 
@@ -53,6 +53,7 @@ class Block:
         # The keys of the whole group; only those at ``place`` belong to a block.
         self.q, self.keys = codes(rng, config, (2, d)), codes(rng, config, (2 * config.group, d))
         self.q[:, self.chunks * step :] = 0
+        self.noise = rng.integers(0, d, (1, max(word, fraction_word(config))))
         self.place = int(rng.integers(config.group))
         self.k = self.keys[2 * self.place : 2 * self.place + 2]
         self.column = int(rng.integers(config.blocks))
@@ -75,11 +76,15 @@ class Block:
             integer, fraction = config.format.split(codes)
             part, signs, width = ((integer, integer < 0, config.int_width) if name[2] == "i"
                                   else (fraction, codes < 0, config.frac))
-            word = np.s_[:, position // size * size : position // size * size + size]
-            ctx.set(dut.operands[name].as_value(), digits(part[word], signs[word], width))
+            # Words begin with what is asked for and end in what is not.
+            word = np.arange(position, position + size)[None] % self.q.shape[1]
+            word = np.where(np.arange(size) < self.step, word, self.noise[:, :size])
+            rows = np.arange(len(part))[:, None]
+            ctx.set(dut.operands[name].as_value(),
+                    digits(part[rows, word], signs[rows, word], width))
         if config.group > 1:
             ctx.set(dut.operands.place, self.place)
-        drive_mode(ctx, dut, self.mode, exact=self.exact, chunk=chunk & 3)
+        drive_mode(ctx, dut, self.mode, exact=self.exact)
         ctx.set(dut.tag.column, self.column)
         ctx.set(dut.first, chunk == 0)
         ctx.set(dut.last, chunk == self.chunks - 1)

@@ -2,7 +2,7 @@
 from random import Random
 
 import pytest
-from amaranth.hdl import unsigned
+from amaranth.hdl import Value, unsigned
 
 from hw.arith.multiplier import digit_layout
 from hw.hdp.buffers import PlaneBuffer
@@ -10,8 +10,10 @@ from tests.hw.helpers import simulate
 
 BITS = 3
 
-# (beat, read): a beat of eight reads to a read of eight beats, and the sizes of the presets.
-RATIOS = [(16, 2), (16, 4), (8, 4), (8, 8), (4, 8), (4, 16), (2, 16), (8, 2), (32, 4), (16, 32)]
+# (beat, read, step): a beat of eight reads to a read of eight beats, and the sizes of the presets.
+RATIOS = [(16, 2, 2), (16, 4, 4), (16, 4, 1), (8, 4, 2), (8, 8, 8), (4, 8, 2), (4, 16, 16),
+          (2, 16, 4), (8, 2, 2), (8, 2, 1), (32, 4, 4), (16, 32, 8)]
+SHAPES = [(16, 4, 4), (16, 4, 2), (4, 16, 16), (4, 16, 4), (8, 8, 8), (8, 8, 1)]
 
 
 def pack(elements):
@@ -21,8 +23,8 @@ def pack(elements):
 class Model:
     """What the buffer holds: every element that may be read."""
 
-    def __init__(self, beat, read, pairs=1):
-        self.beat, self.read, self.pairs = beat, read, pairs
+    def __init__(self, beat, read, step=None, pairs=1):
+        self.beat, self.read, self.step, self.pairs = beat, read, step or read, pairs
         self.rows = {}          # (bank, row): elements in whole words
         self.rng = Random(beat * 100 + read)
 
@@ -34,13 +36,15 @@ class Model:
         self.rows[bank, row] = padded
         return [pack(padded[n : n + self.beat]) for n in range(0, d, self.beat)]
 
-    def chunks(self, bank, place):
-        """Chunks of the rows of a read as words of the read port; nothing is written after them."""
+    def reads(self, bank, place, d):
+        """All reads of some rows: first chunk and rows of elements; nothing is written after them.
+        """
         first = 2 * self.pairs * place
         rows = [self.rows[bank, n] for n in range(first, first + 2 * self.pairs)
                 if (bank, n) in self.rows]
-        return [pack(sum((row[n : n + self.read] for row in rows), []))
-                for n in range(0, len(rows[0]), self.read)]
+        sizes = [self.step << n for n in range((self.read // self.step).bit_length())]
+        return [(n // self.step, [row[n : n + size] for row in rows])
+                for size in sizes for n in range(0, d, size)]
 
 
 def write(ctx, dut, bank, row, beat, data, en=1):
@@ -57,22 +61,29 @@ def no_write(ctx, dut, rng):
     write(ctx, dut, rng.randrange(2), *map(rng.getrandbits, bits), en=0)
 
 
-async def read_word(ctx, dut, asked, bank=None, pair=None, chunk=None, word=None):
-    """A cycle with a read of ``word`` or without; what was ``asked`` a latency ago is there."""
-    if word is not None:
+def check_rows(ctx, dut, rows):
+    """Of the elements that are read those that were asked for."""
+    size = len(rows[0])
+    for n, row in enumerate(rows):
+        assert ctx.get(Value.cast(dut.read_data[n])[: size * BITS]) == pack(row)
+
+
+async def read_rows(ctx, dut, asked, bank=None, pair=None, chunk=None, rows=None):
+    """A cycle with a read of ``rows`` or without; what was ``asked`` a latency ago is there."""
+    if rows is not None:
         ctx.set(dut.read_bank, bank)
         ctx.set(dut.read_pair, pair)
         ctx.set(dut.read_chunk, chunk)
-        asked.append(word)
+        asked.append(rows)
     await ctx.tick()
     if len(asked) >= dut.latency:
-        assert ctx.get(dut.read_data.as_value()) == asked[-dut.latency]
+        check_rows(ctx, dut, asked[-dut.latency])
 
 
 async def fill(ctx, dut, model, bank, d, count, reads=None, stall=0.0):
-    """Write the rows of a head; meanwhile check a word of the other bank per cycle.
+    """Write the rows of a head; meanwhile check a read of the other bank per cycle.
 
-    ``reads`` is what the other bank holds: (pair, chunk, word).
+    ``reads`` is what the other bank holds: (pair, chunk, rows).
     """
     rng = model.rng
     asked = []
@@ -83,22 +94,22 @@ async def fill(ctx, dut, model, bank, d, count, reads=None, stall=0.0):
                 write(ctx, dut, bank, row, -(-d // model.beat) - len(beats), beats.pop(0))
             else:
                 no_write(ctx, dut, rng)
-            await read_word(ctx, dut, asked, *((1 - bank, *rng.choice(reads)) if reads else ()))
+            await read_rows(ctx, dut, asked, *((1 - bank, *rng.choice(reads)) if reads else ()))
     no_write(ctx, dut, rng)
     await ctx.tick()                # what is written can be read two cycles later
 
 
 def expected_reads(model, bank, d, count):
-    """Every word of a head that the array may ask for; words beyond d are not asked for."""
-    return [(pair, chunk, word) for pair in range(-(-count // (2 * model.pairs)))
-            for chunk, word in enumerate(model.chunks(bank, pair)[: -(-d // model.read)])]
+    """Every read of a head that the array may ask for; none begins beyond d."""
+    return [(pair, *read) for pair in range(-(-count // (2 * model.pairs)))
+            for read in model.reads(bank, pair, d)]
 
 
 async def check(ctx, dut, bank, reads):
-    """Read all of a bank, a word per cycle."""
+    """Read all of a bank, a read per cycle."""
     asked = []
     for place in reads + reads[-1:] * (dut.latency - 1):
-        await read_word(ctx, dut, asked, bank, *place)
+        await read_rows(ctx, dut, asked, bank, *place)
 
 
 def run(dut, model, heads, rows, stall):
@@ -118,37 +129,40 @@ def run(dut, model, heads, rows, stall):
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.4])
-@pytest.mark.parametrize("beat, read", RATIOS)
-def test_heads(beat, read, stall):
+@pytest.mark.parametrize("beat, read, step", RATIOS)
+def test_heads(beat, read, step, stall):
     d_max, rows = 32, 4
-    dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, rows=rows, d_max=d_max)
+    dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, step=step, rows=rows,
+                      d_max=d_max)
     # Long heads first, so that short ones find something in the rest of their words.
-    run(dut, Model(beat, read), [32, 32, 8, 16, 24, 8, 32], rows, stall)
+    run(dut, Model(beat, read, step), [32, 32, 8, 16, 24, 8, 32], rows, stall)
 
 
 @pytest.mark.parametrize("rows, d_max", [(2, 8), (2, 40), (6, 24), (10, 8)])
-@pytest.mark.parametrize("beat, read", [(16, 4), (4, 16), (8, 8)])
-def test_shapes(beat, read, rows, d_max):
+@pytest.mark.parametrize("beat, read, step", SHAPES)
+def test_shapes(beat, read, step, rows, d_max):
     """One pair of rows, one word, sizes that are no power of two."""
-    dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, rows=rows, d_max=d_max)
-    run(dut, Model(beat, read), [d_max, d_max, 8, d_max, 8], rows, 0.0)
+    dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, step=step, rows=rows,
+                      d_max=d_max)
+    run(dut, Model(beat, read, step), [d_max, d_max, 8, d_max, 8], rows, 0.0)
 
 
 @pytest.mark.parametrize("pairs, rows", [(2, 8), (4, 16), (4, 10), (4, 2), (2, 6)])
-@pytest.mark.parametrize("beat, read", [(16, 4), (4, 16), (8, 8)])
-def test_more_pairs_at_a_time(beat, read, pairs, rows):
-    dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, rows=rows, d_max=24, pairs=pairs)
-    run(dut, Model(beat, read, pairs), [24, 24, 8, 16, 24], rows, 0.2)
+@pytest.mark.parametrize("beat, read, step", SHAPES)
+def test_more_pairs_at_a_time(beat, read, step, pairs, rows):
+    dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, step=step, rows=rows, d_max=24,
+                      pairs=pairs)
+    run(dut, Model(beat, read, step, pairs), [24, 24, 8, 16, 24], rows, 0.2)
 
 
 def test_the_address_may_change_once_it_is_taken():
-    dut = PlaneBuffer(shape=unsigned(BITS), beat=4, read=2, rows=4, d_max=8)
+    dut = PlaneBuffer(shape=unsigned(BITS), beat=4, read=2, step=2, rows=4, d_max=8)
     model = Model(4, 2)
 
     async def testbench(ctx):
         await fill(ctx, dut, model, 0, 8, 4)
         reads = expected_reads(model, 0, 8, 4)
-        (pair, chunk, word), (other_pair, other_chunk, other) = reads[1], reads[-2]
+        (pair, chunk, rows), (other_pair, other_chunk, other) = reads[1], reads[-2]
         ctx.set(dut.read_pair, pair)
         ctx.set(dut.read_chunk, chunk)
         await ctx.tick()
@@ -156,15 +170,15 @@ def test_the_address_may_change_once_it_is_taken():
         ctx.set(dut.read_chunk, other_chunk)
         for _ in range(dut.latency - 1):
             await ctx.tick()
-        assert ctx.get(dut.read_data.as_value()) == word
+        check_rows(ctx, dut, rows)
         await ctx.tick()
-        assert ctx.get(dut.read_data.as_value()) == other
+        check_rows(ctx, dut, other)
 
     simulate(dut, testbench)
 
 
 def test_elements_keep_their_layout():
-    dut = PlaneBuffer(shape=digit_layout(4), beat=2, read=2, rows=2, d_max=8)
+    dut = PlaneBuffer(shape=digit_layout(4), beat=2, read=2, step=2, rows=2, d_max=8)
 
     async def testbench(ctx):
         ctx.set(dut.write_en, 1)
