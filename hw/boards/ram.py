@@ -9,6 +9,7 @@ from golden.engine import EngineConfig
 from hw.copies import kept_copy
 from hw.shell.axi import AXI4Read, AXI4Write, Resp
 from hw.shell.bursts import ADDRESS_WIDTH
+from hw.softmax.pieces import delayed
 
 __all__ = ["BlockMemory", "access_layout"]
 
@@ -135,8 +136,9 @@ class _Banks(wiring.Component):
     """The RAM itself, in banks of ``BANK`` words.
 
     In one piece each of its blocks would hold a bit or two of every word, and every address would
-    have to reach all of them in a cycle. Those of a bank lie together and have registers of their
-    own; another set in front and behind takes what is left of the way.
+    have to reach all of them in a cycle. Those of a bank lie together and have addresses of their
+    own; another set of registers in front and behind takes what is left of the way. What is written
+    goes to one block of each bank only, and comes for all from the same registers.
     """
 
     def __init__(self, *, width: int, words: int):
@@ -153,22 +155,21 @@ class _Banks(wiring.Component):
         m = Module()
         width, bank_bits = len(self.read_word), (BANK - 1).bit_length()
         ports = data.StructLayout({"read": range(self._words), "write": range(self._words),
-                                   "en": width // 8, "word": width})
-        at = Signal(ports)
+                                   "en": width // 8})
+        at, written = Signal(ports), delayed(m, self.write_word, 2, name="write_word")[-1]
         m.d.sync += [at.read.eq(self.read_index), at.write.eq(self.write_index),
-                     at.en.eq(self.write_en), at.word.eq(self.write_word)]
+                     at.en.eq(self.write_en)]
         words = []
         for n, first in enumerate(range(0, self._words, BANK)):
             m.submodules[f"bank_{n}"] = ram = memory.Memory(
                 shape=width, depth=min(BANK, self._words - first), init=[])
             write, read = ram.write_port(granularity=8), ram.read_port()
             en = Mux(at.write >> bank_bits == n, at.en, 0)
-            mine = data.View(ports, kept_copy(m, Cat(at.read, at.write, en, at.word),
-                                              f"bank_{n}_at"))
+            mine = data.View(ports, kept_copy(m, Cat(at.read, at.write, en), f"bank_{n}_at"))
             word = Signal(width, name=f"bank_{n}_word", reset_less=True)
             m.d.sync += word.eq(read.data)
             m.d.comb += [read.addr.eq(mine.read), write.addr.eq(mine.write),
-                         write.en.eq(mine.en), write.data.eq(mine.word)]
+                         write.en.eq(mine.en), write.data.eq(written)]
             words.append(word)
         bank = at.read >> bank_bits
         for n in range(LATENCY - 2):

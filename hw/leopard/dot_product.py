@@ -76,7 +76,7 @@ class DotProduct(Repeated):
             inverse = digit ^ positive.replicate(config.digit)
             m.d.comb += taken.eq(Cat(inverse[:sign], inverse[sign] ^ self.top,
                                      Mux(self.top, 0, inverse[sign + 1 :])))
-            product = Signal(product_width(config), name=f"product_{n}")
+            product = Signal(product_width(config), name=f"product_{n}", reset_less=True)
             m.d.sync += product.eq(multiply(mag, taken) if config.digit <= DIGIT
                                    else mag * taken)
             products.append(product)

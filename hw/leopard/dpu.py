@@ -205,11 +205,11 @@ class DotProductUnit(Repeated):
     def _accumulate(self, m, stages, slots):
         """U - T_int after the word of the last stage."""
         config, depth = self._config, self.latency - 2
-        excess = Signal(signed(config.score_width + 1))
+        excess = Signal(signed(config.score_width + 1), reset_less=True)
         # It goes round with its key, in distributed RAM.
         m.submodules.delay = delay = memory.Memory(shape=excess.shape(), depth=depth, init=[])
         write, read = delay.write_port(), delay.read_port(domain="comb")
-        at, held = Signal(range(depth)), Signal.like(excess)
+        at, held = Signal(range(depth)), Signal.like(excess, reset_less=True)
         m.d.comb += [write.en.eq(1), write.addr.eq(at), write.data.eq(excess), read.addr.eq(at)]
         m.d.sync += at.eq(Mux(at == depth - 1, 0, at + 1))
         early, now = stages[-3], stages[-2]

@@ -100,9 +100,11 @@ class KeyBank(Repeated):
                 read.addr.eq(self.address[side:]),
             ]
             words.append(read.data)
+        word = Signal.like(self.data, reset_less=True)
         m.d.sync += [asked.eq(self.en), odd.eq(self.address[0])]
         with m.If(asked):
-            m.d.sync += self.data.eq(Mux(odd, words[1], words[0]) if side else Cat(*words))
+            m.d.sync += word.eq(Mux(odd, words[1], words[0]) if side else Cat(*words))
+        m.d.comb += self.data.eq(word)
         return m
 
 

@@ -65,6 +65,8 @@ class QueryStore(Repeated):
         m = Module()
         taps = self.write.taps.as_value()
         depth = 1 << len(self.place.as_value())
+        read_taps = Signal(self.query.shape(), reset_less=True)
+        m.d.comb += self.query.eq(read_taps)
         for lane in range(self._config.taps // PIECE):
             # Behind it: whether the piece is one of the query. That is the reset of what is read,
             # which takes no gates, while zeros to be written would take some for every bit.
@@ -79,7 +81,7 @@ class QueryStore(Repeated):
                 write.data.eq(Cat(taps, mine)),
                 read.addr.eq(self.place.as_value()),
             ]
-            query = self.query.as_value()[lane * len(taps) : (lane + 1) * len(taps)]
+            query = read_taps.as_value()[lane * len(taps) : (lane + 1) * len(taps)]
             m.d.sync += query.eq(Mux(read.data[-1], read.data[:-1], 0))
         return m
 

@@ -16,7 +16,8 @@ def add_levels(m, terms, name: str):
             while len(group) > 1:
                 group = [a + b for a, b in zip(group[::2], group[1::2], strict=False)] \
                     + group[len(group) & ~1:]
-            registered.append(Signal.like(group[0], name=f"{name}_{stage}_{n // 4}"))
+            registered.append(Signal.like(group[0], name=f"{name}_{stage}_{n // 4}",
+                                          reset_less=True))
             m.d.sync += registered[-1].eq(group[0])
         terms = registered
         stage += 1
