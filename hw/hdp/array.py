@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from hw.arith.multiplier import ComposableMultiplier, add_sub, digit_layout
+from hw.copies import kept_copy
 from hw.hdp.groups import group_bits, lookahead
 from hw.hdp.layouts import (
     Mode,
@@ -246,17 +247,18 @@ class Array(wiring.Component):
 
     @staticmethod
     def _accumulate(m, out, name, takes, first, term):
-        """``out`` is the sum of terms since the first one."""
+        """``out`` is the sum of terms since the first one; both flags come a cycle before."""
         value, sign = term
         acc = Signal(out.shape(), name=name, reset_less=True)
-        with m.If(takes):
-            m.d.sync += acc.eq(add_sub(Mux(first, 0, acc).as_signed(), value, sign))
+        flags = kept_copy(m, Cat(takes, first), f"{name}_flags")
+        with m.If(flags[0]):
+            m.d.sync += acc.eq(add_sub(Mux(flags[1], 0, acc).as_signed(), value, sign))
         m.d.comb += out.eq(acc)
 
     def _scores(self, m, products, stages, en):
         group, last = self._config.group, self.score_latency
-        stage = stages[last - 1]
-        takes = en[last - 1] & (stage.mode != Mode.VALUE)
+        stage = stages[last - 2]
+        takes = en[last - 2] & (stage.mode != Mode.VALUE)
         for q in range(2):
             for k in range(2):
                 element = 2 * q + k
@@ -306,18 +308,19 @@ class Array(wiring.Component):
 
     def _values(self, m, products, stages, en):
         config, last = self._config, self.value_latency
-        stage = stages[last - 1]
-        takes = en[last - 1] & (stage.mode == Mode.VALUE)
-        shifts = [delayed(m, self.operands.w[q].shift, last - 2, name=f"shift_{q}")[-1]
+        stage = stages[last - 2]
+        takes = en[last - 2] & (stage.mode == Mode.VALUE)
+        shifts = [delayed(m, self.operands.w[q].shift, last - 3, name=f"shift_{q}")[-1]
                   for q in range(2)]
         for q in range(2):
             for n in range(config.taps):
                 (pair, sign), = self._register(
                     m, self._sum_pairs([products[q, k, n] for k in range(2)]), f"pair_{q}_{n}")
                 # A shift index counts steps of two bits.
-                choice = Mux(shifts[q][2], pair << 8, pair)
-                choice = Mux(shifts[q][1], choice << 4, choice)
-                choice = Mux(shifts[q][0], choice << 2, choice)
+                shift = kept_copy(m, shifts[q], f"shift_{q}_for_{n}")
+                choice = Mux(shift[2], pair << 8, pair)
+                choice = Mux(shift[1], choice << 4, choice)
+                choice = Mux(shift[0], choice << 2, choice)
                 (shifted, sign), = self._register(
                     m, [(choice[: len(pair) + 10].as_signed(), sign)], f"shifted_{q}_{n}")
                 self._accumulate(m, self.value[q][n], f"value_{q}_{n}", takes, stage.first,
