@@ -111,15 +111,13 @@ class RowOutput(wiring.Component):
         config = self._config
         m.submodules.rows = rows = fifo.SyncFIFO(
             width=output_row_layout(config).size, depth=4)
-        m.submodules.chunks = chunks = fifo.SyncFIFO(
-            width=len(self.value.as_value()), depth=CHUNKS)
+        chunks = self._chunks(m)
         m.submodules.fetches = fetches = fifo.SyncFIFO(
             width=len(self.fetch.as_value()), depth=CHUNKS)
         row = data.View(output_row_layout(config), rows.r_data)
         m.d.comb += [
             rows.w_en.eq(self.row.valid), rows.w_data.eq(self.row.payload),
             self.row.ready.eq(rows.w_rdy),
-            chunks.w_en.eq(self.value_valid), chunks.w_data.eq(self.value),
             fetches.w_en.eq(self.fetch_valid), fetches.w_data.eq(self.fetch),
         ]
 
@@ -130,11 +128,10 @@ class RowOutput(wiring.Component):
         ready, last_dimension, last_tap = Signal(), Signal(), Signal()
         waits = Signal()
         m.d.comb += [
-            ready.eq(en & rows.r_rdy & chunks.r_rdy & ~waits),
+            ready.eq(en & rows.r_rdy & chunks[0].r_rdy & ~waits),
             last_dimension.eq(dimension == Cat(0, 0, 0, row.d8) - config.output_lanes),
             last_tap.eq(last_dimension | (tap == config.taps - config.output_lanes)),
             self.chunk_taken.eq(ready & last_tap),
-            chunks.r_en.eq(self.chunk_taken),
             fetches.r_en.eq(self.chunk_taken & row.fetches),
             rows.r_en.eq(ready & last_dimension),
             self.sum_bank.eq(Mux(row.running, row.bank, row.kv)),
@@ -148,9 +145,20 @@ class RowOutput(wiring.Component):
             ]
         if config.tile:
             self._begin_sums(m, en, ready, row, dimension, waits)
-        self._normalise(m, en, ready, last_dimension, row, tap, dimension, chunks.r_data,
-                        fetches.r_data)
+        self._normalise(m, en, ready, last_dimension, row, tap, dimension,
+                        [queue.r_data for queue in chunks], fetches.r_data)
         return m
+
+    def _chunks(self, m):
+        """A queue for each tap: the pointers of one for all would have far to go to its memory."""
+        queues = []
+        for n in range(self._config.taps):
+            values = Cat(self.value[0][n], self.value[1][n])
+            m.submodules[f"chunks_{n}"] = queue = fifo.SyncFIFO(width=len(values), depth=CHUNKS)
+            m.d.comb += [queue.w_en.eq(self.value_valid), queue.w_data.eq(values),
+                         queue.r_en.eq(self.chunk_taken)]
+            queues.append(queue)
+        return queues
 
     def _begin_sums(self, m, en, ready, row, dimension, waits):
         """Memories of the rows' sums, read for the dimensions that are to come."""
@@ -199,10 +207,9 @@ class RowOutput(wiring.Component):
                          write.en.eq(en & late.valid)]
         m.d.comb += [self.ended.eq(en & late.valid & late.ended), self.ended_bank.eq(late.bank)]
 
-    def _normalise(self, m, en, ready, last, row, tap, dimension, chunk_bits, fetch_bits):
+    def _normalise(self, m, en, ready, last, row, tap, dimension, chunks, fetch_bits):
         config = self._config
         group = config.output_lanes
-        chunk = data.View(self.value.shape(), chunk_bits)
         pair = data.View(self.fetch.shape(), fetch_bits)
         accumulated = data.ArrayLayout(
             data.ArrayLayout(signed(config.accumulator_width), group), 2)
@@ -228,7 +235,9 @@ class RowOutput(wiring.Component):
                     v = data.View(value_layout(config), Array(
                         [pair[n][t].as_value() for t in range(i, config.taps, group)])[which])
                     m.d.sync += [
-                        first.acc[n][i].eq(Array(list(chunk[n])[i::group])[which]),
+                        first.acc[n][i].eq(Array(
+                            [chunk.word_select(n, config.accumulator_width)
+                             for chunk in chunks[i::group]])[which]),
                         first.v[n][i].eq(Mux(row.fetches, Mux(v.sign, -v.mag, v.mag), 0)),
                     ]
 
