@@ -40,8 +40,8 @@ class Board:
     baud : int
         Of the serial line; what the board's USB converter makes exactly.
     placer : str
-        Of nextpnr: ``heap`` minds the clock more, ``static`` makes the shorter wires that a large
-        design needs more.
+        Of nextpnr: ``heap`` minds the clock more, ``static`` makes shorter wires, without which
+        a chip that is nearly full does not route.
     """
 
     name: str
