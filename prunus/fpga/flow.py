@@ -18,7 +18,7 @@ from hw.boards.top import BoardTop, divisor_for, source_mhz
 from sim.board import emitted_system
 
 from ..errors import InputError, RunError
-from ..synth import carry
+from ..synth import pack
 from ..synth.fmax import longest_path
 from ..synth.tools import KEEP_COPIES, Progress, ecppack, kept, nextpnr, yosys
 
@@ -100,10 +100,10 @@ def _synthesised(made: Design, name: str, progress: Progress | None) -> Path:
     """A directory with the netlist."""
     def make(work: Path) -> None:
         yosys(_SCRIPT, work, progress)
-        carry.pack_carries(work / "top.json")
+        pack.pack(work / "top.json")
 
     files = {file: text for file, text in made.files.items() if file != "top.lpf"}
-    return kept(f"{name}-netlist", files, _SCRIPT + carry.SOURCE, make)
+    return kept(f"{name}-netlist", files, _SCRIPT + pack.SOURCE, make)
 
 
 def _routed(made: Design, name: str, netlist: Path, seed: int,

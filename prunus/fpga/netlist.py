@@ -25,7 +25,7 @@ from sim.simulate import SimulationError, emitted, simulate_batches
 from ..errors import InputError, RunError
 from ..npz import Options, load_jobs
 from ..report import status_line
-from ..synth import carry
+from ..synth import pack
 from ..synth.tools import KEEP_COPIES, Progress, kept, yosys
 
 __all__ = ["CELLS", "cell_models", "main", "netlist"]
@@ -73,14 +73,12 @@ def netlist(config: Config, progress: Progress | None = None) -> tuple[str, dict
 
     def make(work: Path) -> None:
         yosys(script, work, progress)
-        design = json.loads((work / "gates.json").read_text(encoding="utf-8"))
-        carry.absorb(design)
-        (work / "gates.json").write_text(json.dumps(design), encoding="utf-8")
+        pack.pack_cells(work / "gates.json")
         yosys(_WRITE, work, progress)
         (work / "gates.json").unlink()
 
     work = kept(f"{config.name}-gates", {f"{config.name}.v": emitted(config)},
-                script + _WRITE + carry.SOURCE, make)
+                script + _WRITE + pack.SOURCE, make)
     design = json.loads((work / "stat.json").read_text(encoding="utf-8"))["design"]
     cells = {name: count for name, count in design["num_cells_by_type"].items()
              if not name.startswith("$")}

