@@ -132,19 +132,19 @@ class Loader(wiring.Component):
     def _request(self, m, d8):
         """A request for each command."""
         command = self.command.payload
-        row_beats = Signal(6)
+        row_beats, rows = Signal(6), Signal.like(command.rows)
         tag = data.View(tag_layout(), self.req.payload.tag)
         with m.FSM():
             with m.State("IDLE"):
                 signs, elements = self._row_beats(command.plane, command.d8)
-                m.d.sync += row_beats.eq(signs + elements)
+                m.d.sync += [row_beats.eq(signs + elements), rows.eq(command.rows)]
                 with m.If(self.command.valid):
                     m.d.sync += d8[command.bank].eq(command.d8)
                     m.next = "COUNT"
             with m.State("COUNT"):
                 m.d.sync += [
                     self.req.payload.address.eq(command.address),
-                    self.req.payload.beats.eq(command.rows * row_beats),
+                    self.req.payload.beats.eq(rows * row_beats),
                     tag.plane.eq(command.plane), tag.bank.eq(command.bank), tag.kv.eq(command.kv),
                     self.req.valid.eq(1),
                 ]
