@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From accumulated chunks to rows of output words."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -121,14 +121,13 @@ class RowOutput(wiring.Component):
             fetches.w_en.eq(self.fetch_valid), fetches.w_data.eq(self.fetch),
         ]
 
-        # On and on, as long as the packed beats find room.
-        en = Signal()
+        # What is begun comes to its end: a beat has its place in the queues beforehand.
         tap = Signal(range(max(2, config.taps)))
         dimension = Signal(range(config.d_max))
         ready, last_dimension, last_tap = Signal(), Signal(), Signal()
         waits = Signal()
         m.d.comb += [
-            ready.eq(en & rows.r_rdy & chunks[0].r_rdy & ~waits),
+            ready.eq(rows.r_rdy & chunks[0].r_rdy & ~waits & self._room(m, ready, row, dimension)),
             last_dimension.eq(dimension == Cat(0, 0, 0, row.d8) - config.output_lanes),
             last_tap.eq(last_dimension | (tap == config.taps - config.output_lanes)),
             self.chunk_taken.eq(ready & last_tap),
@@ -144,10 +143,31 @@ class RowOutput(wiring.Component):
                 dimension.eq(Mux(last_dimension, 0, dimension + config.output_lanes)),
             ]
         if config.tile:
-            self._begin_sums(m, en, ready, row, dimension, waits)
-        self._normalise(m, en, ready, last_dimension, row, tap, dimension,
+            self._begin_sums(m, ready, row, dimension, waits)
+        self._normalise(m, ready, last_dimension, row, tap, dimension,
                         [queue.r_data for queue in chunks], fetches.r_data)
         return m
+
+    @property
+    def _depth(self) -> int:
+        """Beats of a queue: two of the longest rows, or one and all that may be on their way."""
+        config = self._config
+        row = -(-config.d_max * config.out_width // config.axi_data_width)
+        shortest = min(8, config.axi_data_width // config.out_width) // config.output_lanes
+        return row + max(row, -(-(self.latency + 2) // shortest))
+
+    def _room(self, m, ready, row, dimension):
+        """Whether these dimensions begin no beat, or one for which both queues have a place."""
+        bits = (self._config.axi_data_width // self._config.out_width).bit_length() - 1
+        begins = dimension[:bits] == 0
+        if self._config.tile:
+            begins = begins & row.ends
+        room = C(1, 1)
+        for q, beats in enumerate(self.o):
+            places = Signal(range(self._depth + 1), init=self._depth, name=f"places_{q}")
+            m.d.sync += places.eq(places - (ready & begins) + (beats.valid & beats.ready))
+            room &= places != 0
+        return ~begins | room
 
     def _chunks(self, m):
         """A queue for each tap: the pointers of one for all would have far to go to its memory."""
@@ -160,14 +180,13 @@ class RowOutput(wiring.Component):
             queues.append(queue)
         return queues
 
-    def _begin_sums(self, m, en, ready, row, dimension, waits):
+    def _begin_sums(self, m, ready, row, dimension, waits):
         """Memories of the rows' sums, read for the dimensions that are to come."""
         config = self._config
         group = config.output_lanes
         latency = 2 + self._lanes[0][0].numerator_latency
         flight = Signal(latency)
-        with m.If(en):
-            m.d.sync += flight.eq(Cat(ready, flight))
+        m.d.sync += flight.eq(Cat(ready, flight))
         m.d.comb += waits.eq(row.resumes & (dimension == 0) & flight.any())
         places = config.d_max // group
         self._sums, self._old = [], []
@@ -177,7 +196,7 @@ class RowOutput(wiring.Component):
                                     depth=config.blocks << (places - 1).bit_length(), init=[])
                 m.submodules[f"sums_{q}_{i}"] = mem
                 read = mem.read_port()
-                m.d.comb += [read.addr.eq(self._place(row, dimension)), read.en.eq(en)]
+                m.d.comb += [read.addr.eq(self._place(row, dimension)), read.en.eq(1)]
                 self._sums.append(mem.write_port())
                 self._old.append(read.data)
 
@@ -186,28 +205,27 @@ class RowOutput(wiring.Component):
         bits = (self._config.output_lanes - 1).bit_length()
         return Cat(dimension[bits:], row.row)
 
-    def _end_sums(self, m, en, second):
+    def _end_sums(self, m, valid, second):
         """Writes what leaves the numerators."""
         latency = self._lanes[0][0].numerator_latency
         late = Signal(data.StructLayout({
             "valid": 1, "ended": 1, "bank": 1, "place": len(self._sums[0].addr)}))
         m.d.comb += [
-            late.valid.eq(second.valid & ~second.row.ends),
+            late.valid.eq(valid & ~second.row.ends),
             late.ended.eq(second.last & second.row.last), late.bank.eq(second.row.bank),
             late.place.eq(self._place(second.row, second.dimension)),
         ]
         for n in range(latency):
             step = Signal.like(late, name=f"late_{n}")
-            with m.If(en):
-                m.d.sync += step.eq(late)
+            m.d.sync += step.eq(late)
             late = step
         lanes = self._lanes[0] + self._lanes[1]
         for write, lane in zip(self._sums, lanes, strict=True):
             m.d.comb += [write.addr.eq(late.place), write.data.eq(lane.num),
-                         write.en.eq(en & late.valid)]
-        m.d.comb += [self.ended.eq(en & late.valid & late.ended), self.ended_bank.eq(late.bank)]
+                         write.en.eq(late.valid)]
+        m.d.comb += [self.ended.eq(late.valid & late.ended), self.ended_bank.eq(late.bank)]
 
-    def _normalise(self, m, en, ready, last, row, tap, dimension, chunks, fetch_bits):
+    def _normalise(self, m, ready, last, row, tap, dimension, chunks, fetch_bits):
         config = self._config
         group = config.output_lanes
         pair = data.View(self.fetch.shape(), fetch_bits)
@@ -216,61 +234,58 @@ class RowOutput(wiring.Component):
         which = tap >> (group - 1).bit_length()
 
         # First stage: what belongs to these dimensions.
+        first_valid = Signal()
         first = Signal(data.StructLayout({
-            "valid": 1,
             "last": 1,
             "dimension": range(config.d_max),
             "acc": accumulated,
             "v": data.ArrayLayout(data.ArrayLayout(signed(config.width + 1), group), 2),
             "sum": self.sum.shape(),
             "row": output_row_layout(config),
-        }))
-        with m.If(en):
-            m.d.sync += [
-                first.valid.eq(ready), first.last.eq(last), first.dimension.eq(dimension),
-                first.row.eq(row), first.sum.eq(self.sum),
-            ]
-            for n in range(2):
-                for i in range(group):
-                    v = data.View(value_layout(config), Array(
-                        [pair[n][t].as_value() for t in range(i, config.taps, group)])[which])
-                    m.d.sync += [
-                        first.acc[n][i].eq(Array(
-                            [chunk.word_select(n, config.accumulator_width)
-                             for chunk in chunks[i::group]])[which]),
-                        first.v[n][i].eq(Mux(row.fetches, Mux(v.sign, -v.mag, v.mag), 0)),
-                    ]
+        }), reset_less=True)
+        m.d.sync += [
+            first_valid.eq(ready), first.last.eq(last), first.dimension.eq(dimension),
+            first.row.eq(row), first.sum.eq(self.sum),
+        ]
+        for n in range(2):
+            for i in range(group):
+                v = data.View(value_layout(config), Array(
+                    [pair[n][t].as_value() for t in range(i, config.taps, group)])[which])
+                m.d.sync += [
+                    first.acc[n][i].eq(Array(
+                        [chunk.word_select(n, config.accumulator_width)
+                         for chunk in chunks[i::group]])[which]),
+                    first.v[n][i].eq(Mux(row.fetches, Mux(v.sign, -v.mag, v.mag), 0)),
+                ]
 
         # Second stage: the sums that the two queries see.
+        second_valid = Signal()
         second = Signal(data.StructLayout({
-            "valid": 1,
             "last": 1,
             **({"dimension": range(config.d_max)} if config.tile else {}),
             "acc": accumulated,
             "sum": data.ArrayLayout(self.sum.shape(), 2),
             "row": output_row_layout(config),
-        }))
+        }), reset_less=True)
         # Only the last row of a head may fetch what is not a key, and nobody reads its sums again.
-        # While the pipeline stands still the same sums are written anew.
         m.d.comb += [
-            self.add_en.eq(first.valid & first.row.fetches),
+            self.add_en.eq(first_valid & first.row.fetches),
             self.add_bank.eq(first.row.bank), self.add_dimension.eq(first.dimension),
         ]
         m.d.comb += [self.add_sum[i].eq(first.sum[i] + (first.v[0][i] + first.v[1][i]))
                      for i in range(group)]
-        with m.If(en):
-            m.d.sync += [second.valid.eq(first.valid), second.last.eq(first.last),
-                         second.row.eq(first.row), *self._accumulate(first, second)]
-            for q in range(2):
-                for i in range(group):
-                    seen = [Mux(first.row.sees[2 * q + k], first.v[k][i], 0) for k in range(2)]
-                    m.d.sync += second.sum[q][i].eq(first.sum[i] + (seen[0] + seen[1]))
-        self._feed(m, en, second)
+        m.d.sync += [second_valid.eq(first_valid), second.last.eq(first.last),
+                     second.row.eq(first.row), *self._accumulate(first, second)]
+        for q in range(2):
+            for i in range(group):
+                seen = [Mux(first.row.sees[2 * q + k], first.v[k][i], 0) for k in range(2)]
+                m.d.sync += second.sum[q][i].eq(first.sum[i] + (seen[0] + seen[1]))
+        self._feed(m, second_valid, second)
         if config.tile:
-            self._end_sums(m, en, second)
-            self._pack(m, en, second.last & second.row.ends)
+            self._end_sums(m, second_valid, second)
+            self._pack(m, second.last & second.row.ends)
         else:
-            self._pack(m, en, second.last)
+            self._pack(m, second.last)
 
     def _accumulate(self, first, second):
         """Adds what earlier tiles have left of a row."""
@@ -281,40 +296,39 @@ class RowOutput(wiring.Component):
             first.acc[q][i] + Mux(first.row.resumes, old[q * group + i], 0))
             for q in range(2) for i in range(group)]
 
-    def _feed(self, m, en, second):
+    def _feed(self, m, valid, second):
         row = second.row
+        if self._config.tile:
+            valid = valid & row.ends
         for q, lanes in enumerate(self._lanes):
             for i, lane in enumerate(lanes):
                 m.submodules[f"lane_{q}_{i}"] = lane
-                valid = second.valid & row.ends if self._config.tile else second.valid
                 m.d.comb += [
-                    lane.en.eq(en), lane.valid.eq(valid), lane.acc.eq(second.acc[q][i]),
+                    lane.valid.eq(valid), lane.acc.eq(second.acc[q][i]),
                     lane.e0.eq(row.e0[q]), lane.column_sum.eq(second.sum[q][i]),
                     lane.p.eq(row.p[q]), lane.r.eq(row.r[q]), lane.empty.eq(row.empty[q]),
                 ]
 
-    def _pack(self, m, en, row_last):
+    def _pack(self, m, row_last):
         """Words into beats, beats into a queue per query that holds a whole row and more.
 
         ``row_last`` enters the lanes with the last dimensions of a row.
         """
         config = self._config
         words = min(SPAN, config.axi_data_width // config.out_width)
-        depth = 2 * -(-config.d_max * config.out_width // config.axi_data_width)
         group = config.output_lanes
         word = Signal(range(max(2, words)))
         valid, full, beat_full = Signal(), Signal(), Signal()
         last = Signal()
         m.d.comb += [
-            valid.eq(en & self._lanes[0][0].out_valid), last.eq(word == words - group),
+            valid.eq(self._lanes[0][0].out_valid), last.eq(word == words - group),
             full.eq(valid & last),
         ]
         with m.If(valid):
             m.d.sync += word.eq(Mux(last, 0, word + group))
-        span = self._span(m, en, row_last, full, beat_full)
-        room = []
+        span = self._span(m, row_last, full, beat_full)
         for q, lanes in enumerate(self._lanes):
-            queue = fifo.SyncFIFO(width=config.axi_data_width, depth=depth)
+            queue = fifo.SyncFIFO(width=config.axi_data_width, depth=self._depth)
             m.submodules[f"queue_{q}"] = queue
             outs = [Signal(signed(config.out_width), name=f"word_{q}_{i}") for i in range(group)]
             m.d.comb += [out.eq(lane.out) for out, lane in zip(outs, lanes, strict=True)]
@@ -328,10 +342,8 @@ class RowOutput(wiring.Component):
                 self.o[q].valid.eq(queue.r_rdy), self.o[q].payload.eq(queue.r_data),
                 queue.r_en.eq(self.o[q].ready),
             ]
-            room.append(queue.w_rdy)
-        m.d.comb += en.eq(room[0] & room[1])
 
-    def _span(self, m, en, row_last, full, beat_full):
+    def _span(self, m, row_last, full, beat_full):
         """Which span of its beat is ``full``, and whether the beat is: it ends with its row."""
         spans = self._config.axi_data_width // (SPAN * self._config.out_width)
         span = Signal(range(max(1, spans)))
@@ -339,8 +351,7 @@ class RowOutput(wiring.Component):
             m.d.comb += beat_full.eq(full)
             return span
         ends = Signal(self._lanes[0][0].latency)
-        with m.If(en):
-            m.d.sync += ends.eq(Cat(row_last, ends))
+        m.d.sync += ends.eq(Cat(row_last, ends))
         m.d.comb += beat_full.eq(full & (ends[-1] | (span == spans - 1)))
         with m.If(full):
             m.d.sync += span.eq(Mux(beat_full, 0, span + 1))

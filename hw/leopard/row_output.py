@@ -11,7 +11,7 @@ from hw.softmax.normalise import NormaliseLane
 
 __all__ = ["RowOutput"]
 
-BEATS = 8       # that may wait to be written
+BEATS = 16      # on their way through the lanes, or waiting to be written
 
 
 class RowOutput(wiring.Component):
@@ -54,9 +54,9 @@ class RowOutput(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, result, lanes = self._config, self.result.payload, self._config.output_lanes
-        # On and on, as long as the packed beats find room.
-        en, ready, row_last, chunk_last = (
-            Signal(name=name) for name in ("en", "ready", "row_last", "chunk_last"))
+        # What is begun comes to its end: a beat has its place in the queue beforehand.
+        ready, row_last, chunk_last = (
+            Signal(name=name) for name in ("ready", "row_last", "chunk_last"))
         steps = config.taps // lanes
         step, left = Signal(range(max(2, steps))), Signal(range(config.d_max // lanes + 1))
         first = Signal(init=1)
@@ -64,7 +64,7 @@ class RowOutput(wiring.Component):
         m.d.comb += [
             of_row.eq(Mux(first, self.d8 * (8 // lanes), left)),
             row_last.eq(of_row == 1), chunk_last.eq(row_last | (step == steps - 1)),
-            ready.eq(en & self.values.valid & self.result.valid),
+            ready.eq(self.values.valid & self.result.valid & self._room(m, ready, row_last)),
             self.values.ready.eq(ready & chunk_last), self.result.ready.eq(ready & row_last),
         ]
         with m.If(ready):
@@ -79,24 +79,37 @@ class RowOutput(wiring.Component):
                     with m.Case(k):
                         m.d.comb += acc.eq(place)
             m.d.comb += [
-                lane.en.eq(en), lane.valid.eq(ready), lane.acc.eq(acc), lane.p.eq(result.p),
+                lane.valid.eq(ready), lane.acc.eq(acc), lane.p.eq(result.p),
                 lane.r.eq(result.r), lane.empty.eq(result.empty),
             ]
         ends = Signal(self._lanes[0].latency)
-        with m.If(en):
-            m.d.sync += ends.eq(Cat(row_last & ready, ends))
-        self._pack(m, en, ends[-1])
+        m.d.sync += ends.eq(Cat(row_last & ready, ends))
+        self._pack(m, ends[-1])
         return m
 
-    def _pack(self, m, en, row_end):
+    @property
+    def _groups(self) -> int:
+        """Times that the lanes fill a part of a beat."""
+        return self._config.axi_data_width // (self._config.out_width * self._config.output_lanes)
+
+    def _room(self, m, ready, row_last):
+        """Whether these dimensions begin no beat, or one that the queue has a place for."""
+        place, places = Signal(range(max(2, self._groups))), Signal(range(BEATS + 1), init=BEATS)
+        begins = place == 0
+        with m.If(ready):
+            m.d.sync += place.eq(Mux(row_last | (place == self._groups - 1), 0, place + 1))
+        m.d.sync += places.eq(places - (ready & begins) + (self.o.valid & self.o.ready))
+        return ~begins | (places != 0)
+
+    def _pack(self, m, row_end):
         """Words into beats; a beat ends with its row."""
         config = self._config
         words = Cat(_extended(m, lane, n, config.out_width)
                     for n, lane in enumerate(self._lanes))
-        groups = config.axi_data_width // len(words)
+        groups = self._groups
         m.submodules.beats = beats = fifo.SyncFIFO(width=config.axi_data_width, depth=BEATS)
         beat, full, valid = Signal(config.axi_data_width), Signal(), Signal()
-        m.d.comb += valid.eq(en & self._lanes[0].out_valid)
+        m.d.comb += valid.eq(self._lanes[0].out_valid)
         if groups == 1:
             m.d.comb += [beat.eq(words), full.eq(valid)]
         else:
@@ -111,7 +124,7 @@ class RowOutput(wiring.Component):
             with m.If(valid):
                 m.d.sync += place.eq(Mux(full, 0, place + 1))
         m.d.comb += [
-            beats.w_en.eq(full), beats.w_data.eq(beat), en.eq(beats.w_rdy),
+            beats.w_en.eq(full), beats.w_data.eq(beat),
             self.o.valid.eq(beats.r_rdy), self.o.payload.eq(beats.r_data),
             beats.r_en.eq(self.o.ready),
         ]

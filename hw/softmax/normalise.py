@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From an accumulated row of weights times values to output words."""
 
-from amaranth.hdl import EnableInserter, Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,7 +17,7 @@ __all__ = ["NormaliseLane"]
 class NormaliseLane(wiring.Component):
     """One output word per cycle; bit for bit ``golden.softmax.normalise``.
 
-    ``latency`` enabled cycles. One or two multipliers for the background, if there is one, and one
+    Takes ``latency`` cycles. One or two multipliers for the background, if there is one, and one
     or two for the reciprocal, depending on the widths. The word is that of
     ``num = acc + e0 * column_sum``, or of ``acc`` without a background.
 
@@ -33,8 +33,6 @@ class NormaliseLane(wiring.Component):
 
     Members
     -------
-    en : In
-        The pipeline advances; without it every register keeps its value.
     valid : In
         There is something to normalise; all inputs are sampled with it.
     acc : In
@@ -45,7 +43,7 @@ class NormaliseLane(wiring.Component):
     p, r, empty : In
         The reciprocal of the denominator, see :class:`Reciprocal`.
     num : Out
-        Only with ``Config.tile``: the sum, ``numerator_latency`` enabled cycles later.
+        Only with ``Config.tile``: the sum, ``numerator_latency`` cycles later.
     out_valid, out : Out
         The word, with ``out_frac`` fraction bits; 0 where ``empty``.
     """
@@ -57,7 +55,6 @@ class NormaliseLane(wiring.Component):
         self._scaled_width = config.width + config.out_frac + 3
         self._scale = SplitMultiplier(a_shape=signed(self._scaled_width), b_width=RECIP_BITS)
         super().__init__({
-            "en": In(1),
             "valid": In(1),
             "acc": In(signed(config.accumulator_width)),
             **({"e0": In(EXP_FRAC + 1),
@@ -108,7 +105,7 @@ class NormaliseLane(wiring.Component):
         m.d.sync += word.eq(halved(self._scale.o >> RECIP_BITS))
         m.d.sync += self.out.eq(Mux(empty[-1], 0, clamped(word, len(self.out))))
         m.d.comb += self.out_valid.eq(valid[-1])
-        return EnableInserter(self.en)(m)
+        return m
 
     def _numerator(self, m):
         """``acc + e0 * column_sum``, registered."""

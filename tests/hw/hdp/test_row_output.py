@@ -23,7 +23,7 @@ CONFIGS = [Config(name="tiny", width=8, frac=4, d_max=16, l_max=8, multipliers=8
                   output_lanes=2, axi_data_width=64),
            Config(name="ragged", width=8, frac=4, d_max=24, l_max=8, multipliers=64,
                   output_lanes=4, axi_data_width=64),
-           Config(name="short_rows", width=8, frac=4, d_max=40, l_max=8, multipliers=16,
+           Config(name="short_rows", width=8, frac=4, d_max=40, l_max=16, multipliers=16,
                   output_lanes=4, axi_data_width=512),
            Config(name="short_wide_rows", width=12, frac=8, d_max=24, l_max=8, multipliers=32,
                   output_lanes=1, axi_data_width=512)]
