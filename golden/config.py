@@ -15,7 +15,6 @@ from .leopard_config import LeopardConfig
 
 __all__ = ["Config", "ConfigError", "load_config", "preset_names"]
 
-DSP_DIGIT = 6           # two digits and room between them for a product are 18 bits
 PRESETS = Path(__file__).resolve().parent.parent / "configs"
 
 
@@ -52,9 +51,6 @@ class Config(EngineConfig):
         Bits of an AXI4 beat.
     cores : int
         Cores behind the one AXI4 master; each computes whole heads.
-    dsp_taps : int
-        Taps of a core's array that use ten 18x18 multipliers of an FPGA each, for digit products
-        and for the shifts of P.V, in place of logic. Changes nothing but the size.
     """
 
     engine: Literal["hdp"] = "hdp"
@@ -67,7 +63,6 @@ class Config(EngineConfig):
     output_lanes: Literal[1, 2, 4] = 2
     keep_integer_scores: bool = True
     cores: Literal[1, 2, 4, 8] = 1
-    dsp_taps: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -82,10 +77,6 @@ class Config(EngineConfig):
         if self.output_lanes > most:
             raise ValueError(f"output_lanes must be at most {most}, the dimensions that the array "
                              f"makes and a beat holds, not {self.output_lanes!r}")
-        most = self.taps if max(self.int_width, self.frac) <= DSP_DIGIT else 0
-        if self.dsp_taps > most:
-            raise ValueError(f"dsp_taps must be at most {most}, of {self.taps} taps with digits of "
-                             f"{self.int_width} and {self.frac} bits, not {self.dsp_taps!r}")
         return self
 
     # -- the array ---------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Full-width multipliers that are also four integer or two fraction multipliers."""
+"""A full-width multiplier that is also four integer or two fraction multipliers."""
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data
@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from golden.config import Config
 from hw.repeated import Repeated
 
-__all__ = ["ComposableMultiplier", "MultiplierPair", "add_sub", "digit_layout", "multiply"]
+__all__ = ["ComposableMultiplier", "add_sub", "digit_layout", "multiply"]
 
 
 def digit_layout(width: int) -> data.StructLayout:
@@ -36,56 +36,6 @@ def add_sub(a, b, subtract):
     a, b = (Cat(x, (x[-1] if x.shape().signed else C(0, 1)).replicate(width - len(x)))
             for x in (a, b))
     return (Cat(C(1, 1), a) + Cat(subtract, Mux(subtract, ~b, b)))[1 : width + 1].as_signed()
-
-
-def multiply_pair(a, b, shared):
-    """``a * shared`` and ``b * shared`` as one product, which is small enough for a DSP block."""
-    width = len(a) + len(shared)
-    both = Cat(a, C(0, len(shared)), b) * shared
-    return both[:width], both[width : width + len(b) + len(shared)]
-
-
-def _digits(config: Config) -> data.ArrayLayout:
-    return data.ArrayLayout(digit_layout(max(config.int_width, config.frac)), 4)
-
-
-def _digit_widths(config: Config) -> list[tuple[int, int]]:
-    """Bits of the magnitudes that each of the four digit multipliers gets."""
-    digit = max(config.int_width, config.frac)
-    return [(digit, config.int_width), (digit, config.int_width), (config.int_width, digit),
-            (digit, digit)]
-
-
-class _Composer:
-    """From four digit products to the result, of one or more multipliers that share ``full``."""
-
-    def __init__(self, m, config: Config, full):
-        self._m, self._frac = m, config.frac
-        self._full, self._full_sum = Signal(reset_less=True), Signal(reset_less=True)
-        m.d.sync += [self._full.eq(full), self._full_sum.eq(self._full)]
-
-    def compose(self, products, signs, name: str):
-        """Result and sign, two cycles after products and signs, which are registers.
-
-        Every sum s0*a + s1*b is formed as s0*(a +- b), the sign s0 going on beside it.
-        """
-        def register(value, label):
-            held = Signal(value.shape(), name=f"{label}{name}", reset_less=True)
-            self._m.d.sync += held.eq(value)
-            return held
-
-        full = self._full
-        # lo*lo fits below hi*hi, so the outer pair of a full product is a concatenation.
-        joined = Cat(products[3][: 2 * self._frac], products[0])
-        inner = register(add_sub(products[1], products[2], signs[1] ^ signs[2]), "inner")
-        inner_sign = register(signs[1], "inner_sign")
-        outer = register(add_sub(Mux(full, joined, products[0]), Mux(full, 0, products[3]),
-                                 signs[0] ^ signs[3]), "outer")
-        outer_sign = register(Mux(full, signs[3], signs[0]), "outer_sign")
-        weighted = Signal(signed(len(inner) + self._frac), name=f"weighted{name}")
-        self._m.d.comb += weighted.eq(Mux(self._full_sum, inner << self._frac, inner))
-        return (register(add_sub(outer, weighted, outer_sign ^ inner_sign), "total"),
-                register(outer_sign, "total_sign"))
 
 
 class ComposableMultiplier(Repeated):
@@ -123,7 +73,11 @@ class ComposableMultiplier(Repeated):
     latency = 3
 
     def __init__(self, *, config: Config):
-        digits = _digits(config)
+        self._frac = config.frac
+        digit = max(config.int_width, config.frac)
+        self._x_widths = (digit, digit, config.int_width, digit)
+        self._y_widths = (config.int_width, config.int_width, digit, digit)
+        digits = data.ArrayLayout(digit_layout(digit), 4)
         super().__init__({
             "x": In(digits),
             "y": In(digits),
@@ -135,64 +89,39 @@ class ComposableMultiplier(Repeated):
     def build(self):
         m = Module()
         products, signs = [], []
-        for u, (x_width, y_width) in enumerate(_digit_widths(self._config)):
+        for u in range(4):
             x, y = self.x[u], self.y[u]
-            product = Signal(x_width + y_width, name=f"product_{u}", reset_less=True)
+            product = Signal(self._x_widths[u] + self._y_widths[u], name=f"product_{u}",
+                             reset_less=True)
             sign = Signal(name=f"sign_{u}", reset_less=True)
-            m.d.sync += [product.eq(multiply(x.mag[:x_width], y.mag[:y_width])),
-                         sign.eq(x.sign ^ y.sign)]
+            m.d.sync += [
+                product.eq(multiply(x.mag[: self._x_widths[u]], y.mag[: self._y_widths[u]])),
+                sign.eq(x.sign ^ y.sign),
+            ]
             products.append(product)
             signs.append(sign)
-        total, sign = _Composer(m, self._config, self.full).compose(products, signs, "")
-        m.d.comb += [self.o.eq(total), self.o_sign.eq(sign)]
-        return m
 
+        full, full_sum = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [full.eq(self.full), full_sum.eq(full)]
 
-class MultiplierPair(Repeated):
-    """Two multipliers that share ``y``, for DSP blocks: four of these make the digit products.
-
-    Each is a :class:`ComposableMultiplier` in what it computes and when. Products of the same digit
-    of ``y`` are one product, with the digits of ``x`` so far apart that they do not meet.
-
-    Parameters
-    ----------
-    config : Config
-
-    Members
-    -------
-    x : In(2 x 4 digits)
-    y : In(4 digits)
-    full : In(1)
-    o, o_sign : Out(2 x signed(2 * W + 1)), Out(2)
-    """
-
-    latency = ComposableMultiplier.latency
-
-    def __init__(self, *, config: Config):
-        digits = _digits(config)
-        super().__init__({
-            "x": In(data.ArrayLayout(digits, 2)),
-            "y": In(digits),
-            "full": In(1),
-            "o": Out(data.ArrayLayout(signed(2 * config.width + 1), 2)),
-            "o_sign": Out(2),
-        }, config=config)
-
-    def build(self):
-        m = Module()
-        products, signs = ([], []), ([], [])
-        for u, (x_width, y_width) in enumerate(_digit_widths(self._config)):
-            y = self.y[u]
-            made = multiply_pair(*(self.x[q][u].mag[:x_width] for q in range(2)),
-                                 y.mag[:y_width])
-            for q in range(2):
-                product = Signal(x_width + y_width, name=f"product_{u}_{q}", reset_less=True)
-                sign = Signal(name=f"sign_{u}_{q}", reset_less=True)
-                m.d.sync += [product.eq(made[q]), sign.eq(self.x[q][u].sign ^ y.sign)]
-                products[q].append(product)
-                signs[q].append(sign)
-        composer = _Composer(m, self._config, self.full)
-        for q in range(2):
-            total, sign = composer.compose(products[q], signs[q], f"_{q}")
-            m.d.comb += [self.o[q].eq(total), self.o_sign[q].eq(sign)]
+        # Every sum s0*a + s1*b is formed as s0*(a +- b), the sign s0 going on beside it.
+        # lo*lo fits below hi*hi, so the outer pair of a full product is a concatenation.
+        joined = Cat(products[3][: 2 * self._frac], products[0])
+        outer = Signal(signed(max(len(joined), len(products[3])) + 2), reset_less=True)
+        inner = Signal(signed(max(len(products[1]), len(products[2])) + 2), reset_less=True)
+        outer_sign, inner_sign = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [
+            inner.eq(add_sub(products[1], products[2], signs[1] ^ signs[2])),
+            inner_sign.eq(signs[1]),
+            outer.eq(add_sub(Mux(full, joined, products[0]), Mux(full, 0, products[3]),
+                             signs[0] ^ signs[3])),
+            outer_sign.eq(Mux(full, signs[3], signs[0])),
+        ]
+        weighted = Signal(signed(len(inner) + self._frac))
+        m.d.comb += weighted.eq(Mux(full_sum, inner << self._frac, inner))
+        total = Signal.like(self.o, reset_less=True)
+        total_sign = Signal(reset_less=True)
+        m.d.sync += [total.eq(add_sub(outer, weighted, outer_sign ^ inner_sign)),
+                     total_sign.eq(outer_sign)]
+        m.d.comb += [self.o.eq(total), self.o_sign.eq(total_sign)]
         return m

@@ -6,7 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hw.arith.multiplier import ComposableMultiplier, MultiplierPair, add_sub, digit_layout
+from hw.arith.multiplier import ComposableMultiplier, add_sub, digit_layout
 from hw.copies import kept_copy
 from hw.hdp.groups import group_bits, lookahead
 from hw.hdp.layouts import (
@@ -76,9 +76,6 @@ class Array(wiring.Component):
 
         operands -> select -> 2 x 2 x T multipliers -+-> sum over T -> += -> score (4)
                                                      +-> sum over keys -> << -> += -> value (2 x T)
-
-    The first ``Config.dsp_taps`` taps have forms of their multipliers and shifts that become DSP
-    blocks of an FPGA; they compute the same in the same cycles.
 
     Parameters
     ----------
@@ -239,26 +236,14 @@ class Array(wiring.Component):
             mode = self.select[0][n][2].mode
             m.d.sync += mine.eq((mode == Mode.FULL) | (mode == Mode.VALUE))
         products = {}
-        for n in range(self._config.taps):
+        for q in range(2):
             for k in range(2):
-                if n < self._config.dsp_taps:
-                    made = self._pair(m, f"pair_{k}_{n}", [x[q][k][n] for q in range(2)], y[k][n],
-                                      full[n])
-                else:
-                    made = [self._multiplier(m, f"mult_{q}{k}_{n}", x[q][k][n], y[k][n], full[n])
-                            for q in range(2)]
-                products[0, k, n], products[1, k, n] = made
+                for n in range(self._config.taps):
+                    mult = ComposableMultiplier(config=self._config)
+                    m.submodules[f"mult_{q}{k}_{n}"] = mult
+                    m.d.comb += [mult.x.eq(x[q][k][n]), mult.y.eq(y[k][n]), mult.full.eq(full[n])]
+                    products[q, k, n] = (mult.o, mult.o_sign)
         return products
-
-    def _multiplier(self, m, name, x, y, full):
-        m.submodules[name] = mult = ComposableMultiplier(config=self._config)
-        m.d.comb += [mult.x.eq(x), mult.y.eq(y), mult.full.eq(full)]
-        return mult.o, mult.o_sign
-
-    def _pair(self, m, name, x, y, full):
-        m.submodules[name] = mult = MultiplierPair(config=self._config)
-        m.d.comb += [mult.x[0].eq(x[0]), mult.x[1].eq(x[1]), mult.y.eq(y), mult.full.eq(full)]
-        return [(mult.o[q], mult.o_sign[q]) for q in range(2)]
 
     @staticmethod
     def _accumulate(m, out, name, takes, first, term):
@@ -321,16 +306,6 @@ class Array(wiring.Component):
             registered.append((value_r, sign_r))
         return registered
 
-    def _shifted(self, m, value, index, tap, name):
-        """``value`` shifted left by steps of two bits; ``index``, 0 to 5, comes a cycle before."""
-        if tap < self._config.dsp_taps:         # a product with a power of four
-            bits = [bit for n in range(6) for bit in (index == n, C(0, 1))]
-            return value * Cat(kept_copy(m, Cat(*bits[:-1]), name), C(0, 1)).as_signed()
-        shift = kept_copy(m, index, name)
-        for bit in reversed(range(len(shift))):
-            value = Mux(shift[bit], value << (2 << bit), value)
-        return value
-
     def _values(self, m, products, stages, en):
         config, last = self._config, self.value_latency
         stage = stages[last - 2]
@@ -341,9 +316,13 @@ class Array(wiring.Component):
             for n in range(config.taps):
                 (pair, sign), = self._register(
                     m, self._sum_pairs([products[q, k, n] for k in range(2)]), f"pair_{q}_{n}")
-                value = self._shifted(m, pair, shifts[q], n, f"shift_{q}_for_{n}")
+                # A shift index counts steps of two bits.
+                shift = kept_copy(m, shifts[q], f"shift_{q}_for_{n}")
+                choice = Mux(shift[2], pair << 8, pair)
+                choice = Mux(shift[1], choice << 4, choice)
+                choice = Mux(shift[0], choice << 2, choice)
                 (shifted, sign), = self._register(
-                    m, [(value[: len(pair) + 10].as_signed(), sign)], f"shifted_{q}_{n}")
+                    m, [(choice[: len(pair) + 10].as_signed(), sign)], f"shifted_{q}_{n}")
                 self._accumulate(m, self.value[q][n], f"value_{q}_{n}", takes, stage.first,
                                  (shifted, sign))
         done = stages[last]

@@ -13,7 +13,7 @@ from .netlist import (
     CORE,
     DPU,
     LOADER,
-    MULTIPLIERS,
+    MULTIPLIER,
     PRUNING,
     QUERIES,
     REORDER,
@@ -190,11 +190,9 @@ def _pruning(blocks: list[dict], mask: dict[str, float], plain: dict[str, float]
     by_name = {block["block"]: block for block in blocks}
     items = {name: {key: by_name[name][key] for key in resources} for name in PRUNING}
     items["mask memory"] = mask
-    multipliers = [(by_name[name], each * by_name[name]["instances"])
-                   for name, each in MULTIPLIERS.items() if name in by_name]
+    multiplier = by_name[MULTIPLIER]
     items["composable multipliers"] = {
-        key: sum(block[key] - count * plain[key] for block, count in multipliers)
-        for key in resources}
+        key: multiplier[key] - multiplier["instances"] * plain[key] for key in resources}
     return _shares(items, blocks, resources)
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CORE", "DPU", "LOADER", "MULTIPLIERS", "PRUNING", "QUERIES", "REORDER", "Mapped",
+__all__ = ["CORE", "DPU", "LOADER", "MULTIPLIER", "PRUNING", "QUERIES", "REORDER", "Mapped",
            "Memory", "block_name", "hierarchy", "read_mapped", "separate"]
 
 _MODULE = re.compile(r"^module (\w+)\(.*?^endmodule$", re.M | re.S)
@@ -15,16 +15,14 @@ _INSTANCE = re.compile(r"^  (\w+) \w+ \($", re.M)
 _MEMORY_MODULE = re.compile(r"^module \\(\S+)\n(.*?)^end$", re.M | re.S)
 _MEMORY_CELL = re.compile(r"^  cell \$mem_v2 .*?^  end$", re.M | re.S)
 _PARAMETER = re.compile(r'^    parameter \\(MEMID|SIZE|WIDTH|WR_PORTS) "?([^"\n]+?)"?$', re.M)
-CORE = "hdp_core"
-# How many are in a block.
-MULTIPLIERS = {"composable_multiplier": 1, "multiplier_pair": 2}
+CORE, MULTIPLIER = "hdp_core", "composable_multiplier"
 # Blocks of HDP that a coprocessor without pruning would not have.
 PRUNING = ("sparsity_engine", "fetch_upon_mask", "integer_pass")
 # Blocks of LeOPArd of which some is there for early termination.
 DPU, QUERIES, REORDER, LOADER = "dot_product_unit", "query_store", "reorder", "row_loader"
 # What these consist of are blocks of their own.
 _OPENED = (CORE, "leopard_core", "qk_unit", DPU)
-_KINDS = (*_OPENED, *MULTIPLIERS, "plane_buffer", "code_buffer", *PRUNING)
+_KINDS = (*_OPENED, MULTIPLIER, "plane_buffer", "code_buffer", *PRUNING)
 
 
 def hierarchy(verilog: str) -> dict[str, Counter]:
@@ -57,7 +55,7 @@ def separate(modules: dict[str, Counter], top: str) -> list[str]:
                 visit(child)
 
     visit(top)
-    return sorted(apart | {m for m in modules if block_name(m, top) in MULTIPLIERS})
+    return sorted(apart | {m for m in modules if block_name(m, top) == MULTIPLIER})
 
 
 @dataclass(frozen=True)

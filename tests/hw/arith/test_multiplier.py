@@ -4,13 +4,7 @@ import pytest
 from amaranth.hdl import Signal, signed
 
 from golden.config import Config, load_config
-from hw.arith.multiplier import (
-    ComposableMultiplier,
-    MultiplierPair,
-    add_sub,
-    multiply,
-    multiply_pair,
-)
+from hw.arith.multiplier import ComposableMultiplier, add_sub, multiply
 from tests.hw.helpers import evaluate, simulate
 
 # Digits as wide as each other, a wide fraction, a wide integer part, and the ends of both.
@@ -24,15 +18,6 @@ def test_multiply(a_width, b_width):
     product = multiply(a, b)
     assert len(product) <= a_width + b_width
     assert all(o == x * y for x, y, o in evaluate(product, a, b))
-
-
-@pytest.mark.parametrize("width, shared_width", [(1, 1), (4, 4), (3, 4), (4, 2)])
-def test_multiply_pair(width, shared_width):
-    a, b, shared = Signal(width), Signal(width), Signal(shared_width)
-    products = multiply_pair(a, b, shared)
-    assert [len(product) for product in products] == [width + shared_width] * 2
-    for which, product in enumerate(products):
-        assert all(o == (x, y)[which] * z for x, y, z, o in evaluate(product, a, b, shared))
 
 
 @pytest.mark.parametrize("a_shape", [1, 3, signed(1), signed(4)])
@@ -79,20 +64,13 @@ class Digits:
         other = self.full & (sign_x[0] ^ sign_y[0] ^ sign_x[3] ^ sign_y[3] == 1)
         x[0] = np.where(other, 0, x[0])
         self.x, self.y, self.sign_x, self.sign_y = x, y, sign_x, sign_y
-        self.expect(frac)
-
-    def expect(self, frac):
-        products = self.x * self.y * (1 - 2 * (self.sign_x ^ self.sign_y))
+        products = x * y * (1 - 2 * (sign_x ^ sign_y))
         weights = np.where(self.full, np.array([2 * frac, frac, frac, 0])[:, None], 0)
         self.expected = (products << weights).sum(axis=0)
 
-    @staticmethod
-    def drive_port(ctx, port, mag, sign, n):
-        ctx.set(port, [{"mag": int(mag[u, n]), "sign": int(sign[u, n])} for u in range(4)])
-
     def drive(self, ctx, dut, n):
-        self.drive_port(ctx, dut.x, self.x, self.sign_x, n)
-        self.drive_port(ctx, dut.y, self.y, self.sign_y, n)
+        for port, mag, sign in ((dut.x, self.x, self.sign_x), (dut.y, self.y, self.sign_y)):
+            ctx.set(port, [{"mag": int(mag[u, n]), "sign": int(sign[u, n])} for u in range(4)])
         ctx.set(dut.full, int(self.full[n]))
 
 
@@ -139,34 +117,3 @@ def test_codes(preset):
     digits.sign_y = np.array([bi < 0, bi < 0, b < 0, b < 0], int)
     expected = a * b - np.where(exact, 0, af * bf)
     assert run(ComposableMultiplier(config=config), digits, 500) == expected.tolist()
-
-
-@pytest.mark.parametrize("width, frac", [(8, 4), (8, 2), (8, 6), (12, 6)])
-def test_pairs(width, frac):
-    """Both multipliers of a pair get what one would, of keys that they share."""
-    config = config_of(width, frac)
-    both = [Digits(np.random.default_rng(seed), config, 400) for seed in range(2)]
-    second = both[1]
-    second.full, second.y, second.sign_y = both[0].full, both[0].y, both[0].sign_y
-    second.x = np.where(second.full, second.x & (1 << min(frac, width - frac)) - 1, second.x)
-    other = second.full & (second.sign_x[0] ^ second.sign_y[0]
-                           ^ second.sign_x[3] ^ second.sign_y[3] == 1)
-    second.x[0] = np.where(other, 0, second.x[0])
-    second.expect(config.frac)
-    dut = MultiplierPair(config=config)
-    got = []
-
-    async def testbench(ctx):
-        for n in range(400 + dut.latency):
-            if n >= dut.latency:
-                got.append([-ctx.get(dut.o[q]) if ctx.get(dut.o_sign[q]) else ctx.get(dut.o[q])
-                            for q in range(2)])
-            if n < 400:
-                for q, digits in enumerate(both):
-                    digits.drive_port(ctx, dut.x[q], digits.x, digits.sign_x, n)
-                second.drive_port(ctx, dut.y, second.y, second.sign_y, n)
-                ctx.set(dut.full, int(second.full[n]))
-            await ctx.tick()
-
-    simulate(dut, testbench)
-    assert got == np.stack([digits.expected for digits in both], axis=1).tolist()

@@ -123,11 +123,6 @@ def test_array(multipliers, width, frac, bubbles):
     run(small_config(multipliers=multipliers, width=width, frac=frac, d_max=128), 24, bubbles)
 
 
-@pytest.mark.parametrize("width, frac, dsp_taps", [(8, 4, 4), (8, 2, 3), (12, 6, 1)])
-def test_dsp_taps(width, frac, dsp_taps):
-    run(small_config(multipliers=16, width=width, frac=frac, d_max=64, dsp_taps=dsp_taps), 24, 0.2)
-
-
 @pytest.mark.parametrize("multipliers, width, frac, d_max", WIDE_CASES)
 def test_groups(multipliers, width, frac, d_max):
     run(small_config(multipliers=multipliers, width=width, frac=frac, d_max=d_max), 6, 0.2)

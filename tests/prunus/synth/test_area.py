@@ -174,17 +174,10 @@ def test_a_library_without_a_plain_register(tmp_path):
 def test_shares_of_nothing(monkeypatch):
     """A design without DSP blocks has no share of them."""
     blocks = [{"block": name, "instances": 1, "lut": 10, "dsp": 0}
-              for name in (*sizes.PRUNING, "composable_multiplier", "rest")]
+              for name in (*sizes.PRUNING, sizes.MULTIPLIER, "rest")]
     pruning = sizes._pruning(blocks, {"lut": 4, "dsp": 0}, {"lut": 7, "dsp": 0}, ("lut", "dsp"))
     assert pruning["total"] == {"lut": 37, "dsp": 0}
     assert pruning["share"] == {"lut": 37 / 50, "dsp": None}
-
-
-def test_pairs_are_two_multipliers():
-    blocks = [{"block": name, "instances": 3, "lut": 100}
-              for name in (*sizes.PRUNING, *sizes.MULTIPLIERS)]
-    pruning = sizes._pruning(blocks, {"lut": 0}, {"lut": 7}, ("lut",))
-    assert pruning["items"]["composable multipliers"] == {"lut": 100 - 3 * 7 + 100 - 6 * 7}
 
 
 def test_masks_of_all_cores():
