@@ -164,9 +164,9 @@ class RowOutput(wiring.Component):
             begins = begins & row.ends
         room = C(1, 1)
         for q, beats in enumerate(self.o):
-            places = Signal(range(self._depth + 1), init=self._depth, name=f"places_{q}")
-            m.d.sync += places.eq(places - (ready & begins) + (beats.valid & beats.ready))
-            room &= places != 0
+            credit = Signal(range(self._depth + 1), init=self._depth, name=f"credit_{q}")
+            m.d.sync += credit.eq(credit - (ready & begins) + (beats.valid & beats.ready))
+            room &= credit != 0
         return ~begins | room
 
     def _chunks(self, m):

@@ -94,12 +94,12 @@ class RowOutput(wiring.Component):
 
     def _room(self, m, ready, row_last):
         """Whether these dimensions begin no beat, or one that the queue has a place for."""
-        place, places = Signal(range(max(2, self._groups))), Signal(range(BEATS + 1), init=BEATS)
+        place, credit = Signal(range(max(2, self._groups))), Signal(range(BEATS + 1), init=BEATS)
         begins = place == 0
         with m.If(ready):
             m.d.sync += place.eq(Mux(row_last | (place == self._groups - 1), 0, place + 1))
-        m.d.sync += places.eq(places - (ready & begins) + (self.o.valid & self.o.ready))
-        return ~begins | (places != 0)
+        m.d.sync += credit.eq(credit - (ready & begins) + (self.o.valid & self.o.ready))
+        return ~begins | (credit != 0)
 
     def _pack(self, m, row_end):
         """Words into beats; a beat ends with its row."""
