@@ -59,8 +59,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "sign: one is left out of the outer pair"),
     Mutation(
         "hw/hdp/array.py",
-        "low = Cat(Mux(select.exact, q_f[:-1], 0), q_f[-1])",
-        "low = q_f",
+        "Cat(Mux(exact, q_f[:-1], 0), q_f[-1])",
+        "q_f",
         "full products always contain fraction times fraction"),
     Mutation(
         "hw/hdp/score_adder.py",

@@ -44,10 +44,10 @@ class ComposableMultiplier(Repeated):
     Four digit multipliers serve every phase of HDP::
 
         unit     integer pass     fraction pass      full product     P.V
-        0        I[0] * I[0]      Fq[0] * Ik[0]      Iq * Ik          w.hi * v.hi
-        1        I[1] * I[1]      Fq[1] * Ik[1]      Fq * Ik          w.lo * v.hi
-        2        I[2] * I[2]      Iq[0] * Fk[0]      Iq * Fk          w.hi * v.lo
-        3        I[3] * I[3]      Iq[1] * Fk[1]      Fq * Fk          w.lo * v.lo
+        0        I[0] * I[0]      Fq[0] * Ik[0]      Iq * Ik          v.hi * w.hi
+        1        I[1] * I[1]      Fq[1] * Ik[1]      Fq * Ik          v.lo * w.hi
+        2        I[2] * I[2]      Iq[0] * Fk[0]      Iq * Fk          v.hi * w.lo
+        3        I[3] * I[3]      Iq[1] * Fk[1]      Fq * Fk          v.lo * w.lo
 
     With ``full`` the four are weighted 2**(2*FW), 2**FW, 2**FW and 1, and units 0 and 3 share the
     sign of unit 3: if both integer digits are not zero they have the signs of their codes, and if
@@ -62,7 +62,7 @@ class ComposableMultiplier(Repeated):
     Members
     -------
     x, y : In(4 digits)
-        Query (or weight) and key (or value) digits; fraction digits have FW bits.
+        Query (or value) and key (or weight) digits; fraction digits have FW bits.
     full : In(1)
         With the digits.
     o, o_sign : Out(signed(2 * W + 1)), Out(1)

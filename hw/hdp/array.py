@@ -74,8 +74,14 @@ class Array(wiring.Component):
     own, so value operations may fall between those of a block. Scores appear ``score_latency``
     cycles after a block's last operation, values ``value_latency`` cycles after a chunk's last::
 
-        operands -> select -> 2 x 2 x T multipliers -+-> sum over T -> += -> score (4)
-                                                     +-> sum over keys -> << -> += -> value (2 x T)
+        operands -> select -> 2 x 2 x T multipliers -> pairs -+-> sum over T -> += -> score (4)
+                                                              +-> << -> += -> value (2 x T)
+
+    An operand belongs to a row and a tap, so that two multipliers share it. In the score modes the
+    multiplier of rows ``a`` and ``b`` has query ``a`` and key ``b``. For P.V it has query ``b``,
+    and of each pair of taps the even one has the first key, the odd one the second: the product of
+    tap ``2 * n + k`` is that of ``v[k][2 * n + a]`` and the weight of ``b`` for ``k``. What is
+    added over the two keys is then the pair that the sum over T begins with.
 
     Parameters
     ----------
@@ -85,10 +91,9 @@ class Array(wiring.Component):
     -------
     en, mode, first, last, tag : In
         The operation of this cycle; ``first`` and ``last`` of a block or of a value chunk.
-    select : In(2 x T x 3 of select_layout)
-        The same in all places: for each row and tap a copy for the query's operand of either key,
-        and one for the key's, as one for all of them would have to reach the whole of a large array
-        within a cycle.
+    select : In(2 x T x 2 of select_layout)
+        The same in all places: for each row and tap a copy for the query's operand and one for the
+        key's, as one for all of them would have to reach the whole of a large array within a cycle.
     operands : In
         Belonging to this cycle's operation.
     integer_valid, score_valid : Out(1)
@@ -108,7 +113,7 @@ class Array(wiring.Component):
             "en": In(1),
             "mode": In(Mode),
             "select": In(data.ArrayLayout(data.ArrayLayout(
-                data.ArrayLayout(select_layout(), 3), config.taps), 2)),
+                data.ArrayLayout(select_layout(), 2), config.taps), 2)),
             "first": In(1),
             "last": In(1),
             "tag": In(tag_layout(config)),
@@ -139,7 +144,7 @@ class Array(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        products = self._multipliers(m)
+        pairs = self._multipliers(m)
         control = Signal(data.StructLayout({"mode": Mode, "first": 1, "last": 1,
                                             "tag": tag_layout(self._config)}))
         m.d.comb += [control.mode.eq(self.mode), control.first.eq(self.first),
@@ -147,20 +152,18 @@ class Array(wiring.Component):
         cycles = max(self.score_latency, self.value_latency)
         stages = delayed(m, control, cycles, name="control")
         en = delayed(m, self.en, cycles, name="en", reset_less=False)
-        self._scores(m, products, stages, en)
-        self._values(m, products, stages, en)
+        self._scores(m, pairs, stages, en)
+        self._values(m, pairs, stages, en)
         return m
 
     def _digits(self, m):
-        """Registered digits of the queries (or weights) per query, key and tap, and of the keys."""
+        """Registered digits per row and tap: of queries (or values) and of keys (or weights)."""
         t, ops = self._config.taps, self.operands
         digits = data.ArrayLayout(
             digit_layout(max(self._config.int_width, self._config.frac)), 4)
         frac = self._config.frac
-        x = [[[Signal(digits, name=f"x_{q}_{k}_{n}", reset_less=True) for n in range(t)]
-              for k in range(2)] for q in range(2)]
-        y = [[Signal(digits, name=f"y_{k}_{n}", reset_less=True) for n in range(t)]
-             for k in range(2)]
+        x, y = ([[Signal(digits, name=f"{name}_{r}_{n}", reset_less=True) for n in range(t)]
+                 for r in range(2)] for name in "xy")
 
         def assign(operand, mode, sources):
             with m.Switch(mode):
@@ -174,29 +177,29 @@ class Array(wiring.Component):
             return Cat(code.mag[frac:], code.sign), Cat(code.mag[:frac], code.sign)
 
         group, dims = self._config.group, integer_dims(self._config)
+        values = [self._split(m, row, f"v_{k}") for k, row in enumerate(ops.v)]
         for r in range(2):
             q_word = self._split(m, ops.q_i[r], f"q_i_{r}")
             k_words = [self._split(m, ops.k_i[b], f"k_i_{b}") for b in range(r, 2 * group, 2)]
             q_f_word = self._split(m, ops.q_f[r], f"q_f_{r}")
             k_word, k_f_word = (self._own_keys(m, k_words, r),
                                 self._split(m, ops.k_f[r], f"k_f_{r}"))
-            v = self._split(m, ops.v[r], f"v_{r}")
             for n in range(t):
                 pair = range(2 * n, 2 * n + 2)
                 segment, taps = divmod(4 * n, dims)
                 taps = range(taps, taps + 4)
-                for k in range(2):
-                    select = self.select[r][n][k]
-                    (q_i,), (q_f,) = (_pick(word, [n]) for word in (q_word, q_f_word))
-                    low = Cat(Mux(select.exact, q_f[:-1], 0), q_f[-1])
-                    assign(x[r][k][n], select.mode, {
-                        Mode.INTEGER: _pick(q_word, taps),
-                        Mode.FRACTION: _pick(q_f_word, pair) + _pick(q_word, pair),
-                        Mode.FULL: [q_i, q_f, q_i, low],
-                        Mode.VALUE: halves(self._weight(r, k)) * 2})
+                even, key = n & ~1, n % 2
+                (q_i,), (q_f,) = (_pick(word, [n]) for word in (q_word, q_f_word))
+                exact = self.select[r][n][0].exact
+                value = data.View(digit_layout(self._config.width), values[key][even + r])
+                assign(x[r][n], self.select[r][n][0].mode, {
+                    Mode.INTEGER: _pick(q_word, taps),
+                    Mode.FRACTION: _pick(q_f_word, pair) + _pick(q_word, pair),
+                    Mode.FULL: [q_i, q_f, q_i, Cat(Mux(exact, q_f[:-1], 0), q_f[-1])],
+                    Mode.VALUE: halves(value) * 2})
                 (k_i,), (k_f,) = (_pick(word, [n]) for word in (k_word, k_f_word))
-                high, low = halves(data.View(digit_layout(self._config.width), v[n]))
-                assign(y[r][n], self.select[r][n][2].mode, {
+                high, low = halves(self._weight(r, key))
+                assign(y[r][n], self.select[r][n][1].mode, {
                     Mode.INTEGER: _pick(k_words[segment], taps),
                     Mode.FRACTION: _pick(k_word, pair) + _pick(k_f_word, pair),
                     Mode.FULL: [k_i, k_i, k_f, k_f],
@@ -229,21 +232,23 @@ class Array(wiring.Component):
                                    mant.sign))
 
     def _multipliers(self, m):
-        """Products per query, key and tap."""
+        """Sums of the products of two neighbouring taps, per two rows."""
         x, y = self._digits(m)
         full = [Signal(name=f"full_{n}", reset_less=True) for n in range(self._config.taps)]
         for n, mine in enumerate(full):
-            mode = self.select[0][n][2].mode
+            mode = self.select[0][n][1].mode
             m.d.sync += mine.eq((mode == Mode.FULL) | (mode == Mode.VALUE))
-        products = {}
-        for q in range(2):
-            for k in range(2):
+        pairs = {}
+        for a in range(2):
+            for b in range(2):
+                products = []
                 for n in range(self._config.taps):
                     mult = ComposableMultiplier(config=self._config)
-                    m.submodules[f"mult_{q}{k}_{n}"] = mult
-                    m.d.comb += [mult.x.eq(x[q][k][n]), mult.y.eq(y[k][n]), mult.full.eq(full[n])]
-                    products[q, k, n] = (mult.o, mult.o_sign)
-        return products
+                    m.submodules[f"mult_{a}{b}_{n}"] = mult
+                    m.d.comb += [mult.x.eq(x[a][n]), mult.y.eq(y[b][n]), mult.full.eq(full[n])]
+                    products.append((mult.o, mult.o_sign))
+                pairs[a, b] = self._sum_pairs(products)
+        return pairs
 
     @staticmethod
     def _accumulate(m, out, name, takes, first, term):
@@ -255,17 +260,16 @@ class Array(wiring.Component):
             m.d.sync += acc.eq(add_sub(Mux(flags[1], 0, acc).as_signed(), value, sign))
         m.d.comb += out.eq(acc)
 
-    def _scores(self, m, products, stages, en):
+    def _scores(self, m, pairs, stages, en):
         group, last = self._config.group, self.score_latency
         stage = stages[last - 2]
         takes = en[last - 2] & (stage.mode != Mode.VALUE)
         for q in range(2):
             for k in range(2):
                 element = 2 * q + k
-                terms = [products[q, k, n] for n in range(self._config.taps)]
-                segments = None
+                terms, segments = pairs[q, k], None
                 for level in range(self._tree_latency):
-                    terms = self._sum_pairs(self._sum_pairs(terms))
+                    terms = self._sum_pairs(terms if level == 0 else self._sum_pairs(terms))
                     terms = self._register(m, terms, f"sum_{q}{k}_{level}")
                     if segments is not None:        # they wait for the sum over them
                         segments = self._register(m, segments, f"segment_{q}{k}_{level}")
@@ -306,7 +310,7 @@ class Array(wiring.Component):
             registered.append((value_r, sign_r))
         return registered
 
-    def _values(self, m, products, stages, en):
+    def _values(self, m, pairs, stages, en):
         config, last = self._config, self.value_latency
         stage = stages[last - 2]
         takes = en[last - 2] & (stage.mode == Mode.VALUE)
@@ -314,8 +318,7 @@ class Array(wiring.Component):
                   for q in range(2)]
         for q in range(2):
             for n in range(config.taps):
-                (pair, sign), = self._register(
-                    m, self._sum_pairs([products[q, k, n] for k in range(2)]), f"pair_{q}_{n}")
+                (pair, sign), = self._register(m, [pairs[n % 2, q][n // 2]], f"pair_{q}_{n}")
                 # A shift index counts steps of two bits.
                 shift = kept_copy(m, shifts[q], f"shift_{q}_for_{n}")
                 choice = Mux(shift[2], pair << 8, pair)

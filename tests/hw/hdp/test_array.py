@@ -34,7 +34,7 @@ def digits(mags, signs, width):
 def drive_mode(ctx, dut, mode, exact=False):
     ctx.set(dut.mode, mode)
     select = {"mode": mode, "exact": exact}
-    ctx.set(dut.select, [[[select] * 3] * dut._config.taps] * 2)
+    ctx.set(dut.select, [[[select] * 2] * dut._config.taps] * 2)
 
 
 class Block:
