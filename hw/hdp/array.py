@@ -13,7 +13,6 @@ from hw.hdp.layouts import (
     Mode,
     fraction_layout,
     fraction_word,
-    integer_dims,
     integer_layout,
     integer_scores_layout,
     integer_word,
@@ -176,7 +175,8 @@ class Array(wiring.Component):
             """Two digits of a sign-magnitude code."""
             return Cat(code.mag[frac:], code.sign), Cat(code.mag[:frac], code.sign)
 
-        group, dims = self._config.group, integer_dims(self._config)
+        group = self._config.group
+        segment_taps = t // group
         values = [self._split(m, row, f"v_{k}") for k, row in enumerate(ops.v)]
         for r in range(2):
             q_word = self._split(m, ops.q_i[r], f"q_i_{r}")
@@ -185,9 +185,10 @@ class Array(wiring.Component):
             k_word, k_f_word = (self._own_keys(m, k_words, r),
                                 self._split(m, ops.k_f[r], f"k_f_{r}"))
             for n in range(t):
-                pair = range(2 * n, 2 * n + 2)
-                segment, taps = divmod(4 * n, dims)
-                taps = range(taps, taps + 4)
+                # Its dimensions of a word are the same ones in all modes.
+                pair = (n, n + t)
+                segment, local = divmod(n, segment_taps)
+                taps = range(local, 4 * segment_taps, segment_taps)
                 even, key = n & ~1, n % 2
                 (q_i,), (q_f,) = (_pick(word, [n]) for word in (q_word, q_f_word))
                 exact = self.select[r][n][0].exact
