@@ -182,7 +182,10 @@ class FrameReceiver(wiring.Component):
 
 
 class FrameSender(wiring.Component):
-    """Adds to a body what makes it a frame: ENDs and CRC. A byte per cycle.
+    """Adds to a body what makes it a frame: ENDs and CRC. A byte of it every other cycle.
+
+    Bytes wait in a register, so that whether there is room for one does not come all the way from
+    the line.
 
     Members
     -------
@@ -199,16 +202,21 @@ class FrameSender(wiring.Component):
         m.submodules.crc = crc = Processor(CRC32_ETHERNET(8))
         part = Signal(range(CRC_BYTES))
         item = self.o.payload
-        m.d.comb += [crc.data.eq(self.i.payload.data), crc.valid.eq(self.i.valid & self.i.ready)]
+        byte, full, take = Signal.like(self.i.payload), Signal(), Signal()
+        m.d.comb += [self.i.ready.eq(~full), crc.data.eq(byte.data), crc.valid.eq(take)]
+        with m.If(take):
+            m.d.sync += full.eq(0)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [byte.eq(self.i.payload), full.eq(1)]
         with m.FSM():
             with m.State("BEGIN"):
-                m.d.comb += [self.o.valid.eq(self.i.valid), item.end.eq(1), crc.start.eq(1)]
-                with m.If(self.i.valid & self.o.ready):
+                m.d.comb += [self.o.valid.eq(full), item.end.eq(1), crc.start.eq(1)]
+                with m.If(full & self.o.ready):
                     m.next = "BODY"
             with m.State("BODY"):
-                m.d.comb += [self.o.valid.eq(self.i.valid), self.i.ready.eq(self.o.ready),
-                             item.data.eq(self.i.payload.data)]
-                with m.If(self.i.valid & self.i.ready & self.i.payload.last):
+                m.d.comb += [self.o.valid.eq(full), take.eq(full & self.o.ready),
+                             item.data.eq(byte.data)]
+                with m.If(take & byte.last):
                     m.next = "CRC"
             with m.State("CRC"):
                 m.d.comb += [self.o.valid.eq(1),
