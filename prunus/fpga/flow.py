@@ -21,6 +21,7 @@ from ..errors import InputError, RunError
 from ..synth import pack
 from ..synth.fmax import longest_path
 from ..synth.tools import KEEP_COPIES, Progress, ecppack, kept, nextpnr, yosys
+from . import floorplan
 
 __all__ = ["Design", "build", "design"]
 
@@ -101,9 +102,10 @@ def _synthesised(made: Design, name: str, progress: Progress | None) -> Path:
     def make(work: Path) -> None:
         yosys(_SCRIPT, work, progress)
         pack.pack(work / "top.json")
+        floorplan.place(work / "top.json", device=made.device, config=made.config)
 
     files = {file: text for file, text in made.files.items() if file != "top.lpf"}
-    return kept(f"{name}-netlist", files, _SCRIPT + pack.SOURCE, make)
+    return kept(f"{name}-netlist", files, _SCRIPT + pack.SOURCE + floorplan.SOURCE, make)
 
 
 def _routed(made: Design, name: str, netlist: Path, seed: int,
