@@ -66,7 +66,7 @@ def _natural(name: str) -> list:
 
 
 def _tap(name: str, parts: int, config: EngineConfig) -> float:
-    """The tap that a block RAM of an operand buffer feeds: dimension n is tap n modulo T's."""
+    """The tap that a block RAM of an operand buffer feeds; tap n has the dimensions n modulo T."""
     buffer = _BUFFER.search(name)
     if not buffer or not isinstance(config, Config):
         return 0.0

@@ -49,7 +49,7 @@ def tools(tmp_path, monkeypatch):
 
     def yosys(script, work, progress):
         calls.append(("yosys", sorted(path.name for path in work.iterdir())))
-        (work / "top.json").write_text('{"modules": {}}')
+        (work / "top.json").write_text('{"modules": {"top": {"ports": {}, "cells": {}}}}')
 
     def nextpnr(options, work, progress):
         calls.append(("nextpnr", options))
