@@ -39,16 +39,14 @@ def _half_ones(cell: dict, half: str) -> int:
 
 
 def _for_one(init: int, pin: int) -> int:
-    """The table that computes with a 1 on that pin what ``init`` does with a 0.
+    """The table that computes with a 1 on that pin, or with either, what ``init`` does with a 0.
 
-    What a carry cell generates is its table at C = D = 0, whatever is on those pins.
+    With either, as a carry cell generates its table at C = D = 0, whatever is on those pins.
     """
-    generates = PINS[pin] in "CD"
     bits = 0
     for at in range(16):
         values = [at >> n & 1 for n in range(4)]
-        if values[pin] or not generates:
-            values[pin] = 0
+        values[pin] = 0
         bits |= look_up(init, values) << at
     return bits
 

@@ -107,3 +107,25 @@ def test_no_gap_and_no_beat_lost():
     simulate(dut, values, results, take)
     assert got == rows.beats
     assert times == list(range(1, len(times) + 1))
+
+
+def test_rows_shorter_than_a_beat():
+    """Each has a place of its own: none is lost when no beat is taken for long."""
+    rows = Rows(CONFIGS[1], np.random.default_rng(3), 8, 3 * BEATS)
+    assert len(rows.beats) == 3 * BEATS
+    dut, got = RowOutput(config=CONFIGS[1]), []
+
+    async def values(ctx):
+        ctx.set(dut.d8, 1)
+        await send(ctx, dut.values, rows.chunks)
+
+    async def results(ctx):
+        await send(ctx, dut.result, rows.results)
+
+    async def take(ctx):
+        await ctx.tick().repeat(8 * BEATS)
+        assert not ctx.get(dut.values.ready)
+        got.extend(await receive(ctx, dut.o, len(rows.beats)))
+
+    simulate(dut, values, results, take)
+    assert got == rows.beats
