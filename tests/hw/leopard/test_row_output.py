@@ -111,9 +111,9 @@ def test_no_gap_and_no_beat_lost():
 
 def test_rows_shorter_than_a_beat():
     """Each has a place of its own: none is lost when no beat is taken for long."""
-    rows = Rows(CONFIGS[1], np.random.default_rng(3), 8, 3 * BEATS)
+    rows = Rows(CONFIGS[2], np.random.default_rng(3), 8, 3 * BEATS)
     assert len(rows.beats) == 3 * BEATS
-    dut, got = RowOutput(config=CONFIGS[1]), []
+    dut, got = RowOutput(config=CONFIGS[2]), []
 
     async def values(ctx):
         ctx.set(dut.d8, 1)
