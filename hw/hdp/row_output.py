@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.softmax import EXP_FRAC, RECIP_BITS
+from hw.copies import kept_copy
 from hw.hdp.layouts import value_layout
 from hw.softmax.normalise import NormaliseLane
 
@@ -104,49 +105,82 @@ class RowOutput(wiring.Component):
 
     @property
     def latency(self) -> int:
-        return 2 + self._lanes[0][0].latency + 1
+        return 3 + self._lanes[0][0].latency + 1
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
         m.submodules.rows = rows = fifo.SyncFIFO(
             width=output_row_layout(config).size, depth=4)
-        chunks = self._chunks(m)
         m.submodules.fetches = fetches = fifo.SyncFIFO(
             width=len(self.fetch.as_value()), depth=CHUNKS)
-        row = data.View(output_row_layout(config), rows.r_data)
         m.d.comb += [
             rows.w_en.eq(self.row.valid), rows.w_data.eq(self.row.payload),
             self.row.ready.eq(rows.w_rdy),
             fetches.w_en.eq(self.fetch_valid), fetches.w_data.eq(self.fetch),
         ]
 
-        # What is begun comes to its end: a beat has its place in the queues beforehand.
         tap = Signal(range(max(2, config.taps)))
         dimension = Signal(range(config.d_max))
         ready, last_dimension, last_tap = Signal(), Signal(), Signal()
+        row, has_row, end = self._turn(m, rows, ready & last_dimension)
         waits = Signal()
+        # Chunks not taken; their queues hear of it a cycle late.
+        chunks_left = Signal(range(CHUNKS + 1))
+        m.d.sync += chunks_left.eq(chunks_left + self.value_valid - (ready & last_tap))
+
+        # What is begun comes to its end: a beat has its place in the queues beforehand.
         m.d.comb += [
-            ready.eq(rows.r_rdy & chunks[0].r_rdy & ~waits & self._room(m, ready, row, dimension)),
-            last_dimension.eq(dimension == Cat(0, 0, 0, row.d8) - config.output_lanes),
+            ready.eq(has_row & (chunks_left != 0) & ~waits
+                     & self._room(m, ready, row, dimension)),
+            last_dimension.eq(dimension == end),
             last_tap.eq(last_dimension | (tap == config.taps - config.output_lanes)),
+        ]
+        m.d.sync += [
             self.chunk_taken.eq(ready & last_tap),
-            fetches.r_en.eq(self.chunk_taken & row.fetches),
-            rows.r_en.eq(ready & last_dimension),
-            self.sum_bank.eq(Mux(row.running, row.bank, row.kv)),
-            self.sum_running.eq(row.running),
-            self.sum_dimension.eq(dimension),
+            fetches.r_en.eq(ready & last_tap & row.fetches),
         ]
         with m.If(ready):
             m.d.sync += [
                 tap.eq(Mux(last_tap, 0, tap + config.output_lanes)),
                 dimension.eq(Mux(last_dimension, 0, dimension + config.output_lanes)),
             ]
+
+        # What is ready, a cycle later: where the queues are, which lie apart.
+        taken = Signal(self._taken_layout(), reset_less=True)
+        valid = Signal()
+        m.d.sync += [valid.eq(ready), taken.last.eq(last_dimension), taken.row.eq(row),
+                     taken.tap.eq(tap), taken.dimension.eq(dimension)]
+        m.d.comb += [
+            self.sum_bank.eq(Mux(taken.row.running, taken.row.bank, taken.row.kv)),
+            self.sum_running.eq(taken.row.running), self.sum_dimension.eq(taken.dimension),
+        ]
         if config.tile:
-            self._begin_sums(m, ready, row, dimension, waits)
-        self._normalise(m, ready, last_dimension, row, tap, dimension,
-                        [queue.r_data for queue in chunks], fetches.r_data)
+            self._begin_sums(m, ready, taken)
+            m.d.comb += waits.eq(row.resumes & (dimension == 0) & self._flight.any())
+        chunks = self._chunks(m, ready & last_tap)
+        self._normalise(m, valid, taken, chunks, fetches.r_data)
         return m
+
+    def _turn(self, m, rows, done):
+        """The row whose turn it is, whether there is one, and where its last dimensions begin.
+
+        In registers, as most of what the block does depends on them.
+        """
+        row = Signal(output_row_layout(self._config), reset_less=True)
+        valid, end = Signal(), Signal(range(self._config.d_max), reset_less=True)
+        coming = data.View(output_row_layout(self._config), rows.r_data)
+        m.d.comb += rows.r_en.eq(~valid | done)
+        with m.If(rows.r_en):
+            m.d.sync += [valid.eq(rows.r_rdy), row.eq(coming),
+                         end.eq(Cat(0, 0, 0, coming.d8) - self._config.output_lanes)]
+        return row, valid, end
+
+    def _taken_layout(self):
+        config = self._config
+        return data.StructLayout({
+            "last": 1, "row": output_row_layout(config), "tap": range(max(2, config.taps)),
+            "dimension": range(config.d_max)})
 
     @property
     def _depth(self) -> int:
@@ -169,25 +203,25 @@ class RowOutput(wiring.Component):
             room &= credit != 0
         return ~begins | room
 
-    def _chunks(self, m):
-        """A queue for each tap: the pointers of one for all would have far to go to its memory."""
-        queues = []
+    def _chunks(self, m, takes):
+        """Heads of a queue for each tap: the pointers of one for all would have far to go to its
+        memory."""
+        heads = []
         for n in range(self._config.taps):
             values = Cat(self.value[0][n], self.value[1][n])
             m.submodules[f"chunks_{n}"] = queue = fifo.SyncFIFO(width=len(values), depth=CHUNKS)
             m.d.comb += [queue.w_en.eq(self.value_valid), queue.w_data.eq(values),
-                         queue.r_en.eq(self.chunk_taken)]
-            queues.append(queue)
-        return queues
+                         queue.r_en.eq(kept_copy(m, takes, f"takes_{n}"))]
+            heads.append(queue.r_data)
+        return heads
 
-    def _begin_sums(self, m, ready, row, dimension, waits):
-        """Memories of the rows' sums, read for the dimensions that are to come."""
+    def _begin_sums(self, m, ready, taken):
+        """Memories of the rows' sums, read for what is taken; what is on its way into them."""
         config = self._config
         group = config.output_lanes
         latency = 2 + self._lanes[0][0].numerator_latency
-        flight = Signal(latency)
-        m.d.sync += flight.eq(Cat(ready, flight))
-        m.d.comb += waits.eq(row.resumes & (dimension == 0) & flight.any())
+        self._flight = Signal(latency)
+        m.d.sync += self._flight.eq(Cat(ready, self._flight))
         places = config.d_max // group
         self._sums, self._old = [], []
         for q in range(2):
@@ -196,7 +230,7 @@ class RowOutput(wiring.Component):
                                     depth=config.blocks << (places - 1).bit_length(), init=[])
                 m.submodules[f"sums_{q}_{i}"] = mem
                 read = mem.read_port()
-                m.d.comb += [read.addr.eq(self._place(row, dimension)), read.en.eq(1)]
+                m.d.comb += [read.addr.eq(self._place(taken.row, taken.dimension)), read.en.eq(1)]
                 self._sums.append(mem.write_port())
                 self._old.append(read.data)
 
@@ -225,13 +259,13 @@ class RowOutput(wiring.Component):
                          write.en.eq(late.valid)]
         m.d.comb += [self.ended.eq(late.valid & late.ended), self.ended_bank.eq(late.bank)]
 
-    def _normalise(self, m, ready, last, row, tap, dimension, chunks, fetch_bits):
+    def _normalise(self, m, valid, taken, chunks, fetch_bits):
         config = self._config
         group = config.output_lanes
         pair = data.View(self.fetch.shape(), fetch_bits)
         accumulated = data.ArrayLayout(
             data.ArrayLayout(signed(config.accumulator_width), group), 2)
-        which = tap >> (group - 1).bit_length()
+        which = taken.tap >> (group - 1).bit_length()
 
         # First stage: what belongs to these dimensions.
         first_valid = Signal()
@@ -244,8 +278,8 @@ class RowOutput(wiring.Component):
             "row": output_row_layout(config),
         }), reset_less=True)
         m.d.sync += [
-            first_valid.eq(ready), first.last.eq(last), first.dimension.eq(dimension),
-            first.row.eq(row), first.sum.eq(self.sum),
+            first_valid.eq(valid), first.last.eq(taken.last), first.dimension.eq(taken.dimension),
+            first.row.eq(taken.row), first.sum.eq(self.sum),
         ]
         for n in range(2):
             for i in range(group):
@@ -255,7 +289,7 @@ class RowOutput(wiring.Component):
                     first.acc[n][i].eq(Array(
                         [chunk.word_select(n, config.accumulator_width)
                          for chunk in chunks[i::group]])[which]),
-                    first.v[n][i].eq(Mux(row.fetches, Mux(v.sign, -v.mag, v.mag), 0)),
+                    first.v[n][i].eq(Mux(taken.row.fetches, Mux(v.sign, -v.mag, v.mag), 0)),
                 ]
 
         # Second stage: the sums that the two queries see.
