@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weights times values, summed over the survivors of a row."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.leopard_config import LeopardConfig
 from golden.softmax import EXP_FRAC, MANT_BITS, SHIFT_STEP
+from hw.copies import kept_copy
 from hw.leopard.buffers import CodeBuffer
 from hw.leopard.layouts import chunk_count, values_layout, weight_layout
 from hw.softmax.pieces import delayed
@@ -15,6 +16,7 @@ from hw.softmax.weight import STEPS
 __all__ = ["VALUES", "ValueUnit"]
 
 VALUES = 8      # chunks of rows that are under way or wait for the normaliser
+NEAR = 8        # taps that share control registers and a queue, as all of them lie too far apart
 
 
 class ValueUnit(wiring.Component):
@@ -81,46 +83,62 @@ class ValueUnit(wiring.Component):
             "mag": MANT_BITS, "shift": weight.shift.shape()}))
         m.d.comb += [op.valid.eq(step), op.chunk.eq(self.chunk),
                      *(op[name].eq(weight[name]) for name in ("first", "last", "mag", "shift"))]
-        ops = delayed(m, op, CodeBuffer.latency + 3, name="op", reset_less=False)
+        ops = delayed(m, op, CodeBuffer.latency + 2, name="op", reset_less=False)
         self._accumulate(m, ops)
         return m
 
     def _accumulate(self, m, ops):
         config = self._config
-        there, multiplied, now, after = ops[CodeBuffer.latency :]
-        width = EXP_FRAC + 1 + config.width             # of a weight times a code
-        products, terms = [], []
-        for n in range(config.taps):
-            product = Signal(signed(MANT_BITS + config.width), name=f"product_{n}",
-                             reset_less=True)
-            term = Signal(signed(width), name=f"term_{n}", reset_less=True)
-            m.d.sync += product.eq(there.mag * self.data[n])
-            with m.Switch(multiplied.shift):
-                for k in range(STEPS + 1):
-                    with m.Case(k):
-                        m.d.sync += term.eq(product << (SHIFT_STEP * k))
-            products.append(product)
-            terms.append(term)
         layout = values_layout(config)
-        held, sums = Signal(layout), Signal(layout)
-        for n, term in enumerate(terms):
-            before = Signal(signed(config.accumulator_width), name=f"before_{n}")
-            m.d.comb += [before.eq(Mux(now.first, 0, held[n])), sums[n].eq(before + term)]
+        held, sums, total = Signal(layout), Signal(layout), Signal(layout)
+        # Flags as they are registered: those of a group of taps are copies.
+        early, there, multiplied, now = ops[CodeBuffer.latency - 1 :]
+        for first in range(0, config.taps, NEAR):
+            taps = range(first, min(first + NEAR, config.taps))
+            self._add(m, taps, early, there, multiplied, held, sums)
+            if config.chunks == 1:
+                valid = kept_copy(m, multiplied.valid, f"valid_{first}")
+                with m.If(valid):
+                    m.d.sync += [held[n].eq(sums[n]) for n in taps]
         if config.chunks == 1:
-            with m.If(now.valid):
-                m.d.sync += held.eq(sums)
-            total = held
+            m.d.comb += total.eq(held)
         else:
             m.submodules.sums = mem = memory.Memory(
                 shape=layout.size, depth=config.chunks, init=[])
             write, read = mem.write_port(), mem.read_port(domain="comb")
-            total = Signal(layout)
             m.d.comb += [write.en.eq(now.valid), write.addr.eq(now.chunk), write.data.eq(sums),
                          read.addr.eq(now.chunk), held.eq(read.data)]
             m.d.sync += total.eq(sums)
-        m.submodules.done = done = fifo.SyncFIFO(width=layout.size, depth=VALUES)
-        m.d.comb += [
-            done.w_en.eq(after.valid & after.last), done.w_data.eq(total),
-            self.o.valid.eq(done.r_rdy), self.o.payload.eq(done.r_data),
-            done.r_en.eq(self.o.ready),
-        ]
+        self._queue(m, now.valid & now.last, total)
+
+    def _add(self, m, taps, early, there, multiplied, held, sums):
+        """Weights times codes of some taps, added to what there is of the row."""
+        config = self._config
+        mag = kept_copy(m, early.mag, f"mag_{taps[0]}")
+        shift = kept_copy(m, there.shift, f"shift_{taps[0]}")
+        begins = kept_copy(m, multiplied.first, f"begins_{taps[0]}")
+        for n in taps:
+            product = Signal(signed(MANT_BITS + config.width), name=f"product_{n}",
+                             reset_less=True)
+            term = Signal(signed(EXP_FRAC + 1 + config.width), name=f"term_{n}", reset_less=True)
+            m.d.sync += product.eq(mag * self.data[n])
+            with m.Switch(shift):
+                for k in range(STEPS + 1):
+                    with m.Case(k):
+                        m.d.sync += term.eq(product << (SHIFT_STEP * k))
+            before = Signal(signed(config.accumulator_width), name=f"before_{n}")
+            m.d.comb += [before.eq(Mux(begins, 0, held[n])), sums[n].eq(before + term)]
+
+    def _queue(self, m, ends, total):
+        """Chunks of finished rows, ``ends`` a cycle before they are there."""
+        for first in range(0, self._config.taps, NEAR):
+            taps = range(first, min(first + NEAR, self._config.taps))
+            values = Cat(total[n] for n in taps)
+            m.submodules[f"done_{first}"] = done = fifo.SyncFIFO(width=len(values), depth=VALUES)
+            m.d.comb += [
+                done.w_en.eq(kept_copy(m, ends, f"ends_{first}")), done.w_data.eq(values),
+                Cat(self.o.payload[n] for n in taps).eq(done.r_data),
+                done.r_en.eq(self.o.ready),
+            ]
+            if not first:
+                m.d.comb += self.o.valid.eq(done.r_rdy)
