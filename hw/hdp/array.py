@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from golden.config import Config
 from hw.arith.multiplier import ComposableMultiplier, add_sub, digit_layout
 from hw.copies import kept_copy
-from hw.hdp.groups import group_bits, lookahead
+from hw.hdp.groups import LOOKAHEAD, group_bits
 from hw.hdp.layouts import (
     Mode,
     fraction_layout,
@@ -100,7 +100,7 @@ class Array(wiring.Component):
         full products of its block. Integer scores are in units of 1, fraction products of 2**-FW,
         full ones of 2**-2FW. What is not valid means nothing.
     score_early : Out
-        ``score_tag`` ``lookahead`` cycles ahead, to look up what is to be added.
+        ``score_tag`` ``LOOKAHEAD`` cycles ahead, to look up what is to be added.
     value_valid : Out(1)
     value : Out(2 x T signed)
         A finished chunk of two output rows in units of 2**-EXP_FRAC.
@@ -288,7 +288,7 @@ class Array(wiring.Component):
         done, valid = stages[last], en[last]
         m.d.comb += [
             self.score_tag.eq(done.tag),
-            self.score_early.eq(stages[last - lookahead(self._config)].tag),
+            self.score_early.eq(stages[last - LOOKAHEAD].tag),
             self.integer_valid.eq(valid & done.last & (done.mode == Mode.INTEGER)),
             self.score_valid.eq(valid & done.last & ((done.mode == Mode.FRACTION)
                                                      | (done.mode == Mode.FULL))),

@@ -3,7 +3,11 @@
 
 from golden.config import Config
 
-__all__ = ["group_bits", "group_count", "group_width", "lookahead"]
+__all__ = ["LOOKAHEAD", "group_bits", "group_count", "group_width"]
+
+# Cycles before a block's fraction products at which its integer scores are looked up: what leaves
+# the memory is late in its cycle, and where it is a group's the block's own are to be chosen.
+LOOKAHEAD = 2
 
 
 def group_bits(config: Config) -> int:
@@ -19,9 +23,3 @@ def group_width(config: Config) -> int:
 def group_count(config: Config, columns):
     """Groups that so many blocks make, the last one not always full; of a number or a value."""
     return columns if config.group == 1 else (columns + config.group - 1) >> group_bits(config)
-
-
-def lookahead(config: Config) -> int:
-    """Cycles before a block's fraction products at which its integer scores are looked up: one more
-    where they are to be chosen from those of a group."""
-    return 1 if config.group == 1 else 2

@@ -216,9 +216,14 @@ class Scheduler(wiring.Component):
             m.d.sync += masked.masked_rows.eq(self.masked_row + 1)
         with m.If(self.end_head):
             m.d.sync += masked.decided.eq(1)
-        counted = banks[self.fetch_bank]
-        with m.If(self.columns_en):
-            m.d.sync += counted.dense_blocks.eq(counted.dense_blocks + self.columns)
+        # A cycle late, as it takes most of one to find out; nobody asks before the head is done.
+        count, columns = Signal(), Signal.like(self.columns)
+        count_bank = Signal.like(self.fetch_bank)
+        m.d.sync += [count.eq(self.columns_en), columns.eq(self.columns),
+                     count_bank.eq(self.fetch_bank)]
+        counted = banks[count_bank]
+        with m.If(count):
+            m.d.sync += counted.dense_blocks.eq(counted.dense_blocks + columns)
 
     def _accept(self, m):
         bank, same, kv = (Signal(name=name) for name in ("bank", "same", "kv"))

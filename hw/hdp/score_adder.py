@@ -39,7 +39,7 @@ class ScoreAdder(wiring.Component):
     -------
     integer_valid, integer, score_valid, score, tag, early : In
         From the array: integer scores of a group, to be kept if ``tag.integer``; the kept blocks'
-        fraction or full products. ``early`` is the tag ``lookahead`` cycles ahead.
+        fraction or full products. ``early`` is the tag ``LOOKAHEAD`` cycles ahead.
     row : In(stream of score_row_layout)
         A row is about to come, after those announced before.
     token : Out(stream of row_token_layout)
@@ -193,11 +193,12 @@ class ScoreAdder(wiring.Component):
             write.en.eq(self.integer_valid & self.tag.integer), write.data.eq(self.integer),
             write.addr.eq(self.tag.entry >> bits), read.addr.eq(self.early.entry >> bits),
         ]
+        kept = Signal(read.data[0].shape(), reset_less=True)
         if config.group == 1:
-            return read.data[0]
-        place = Signal(bits)
-        kept = Signal(read.data[0].shape())
-        m.d.sync += [place.eq(self.early.entry), kept.eq(read.data[place])]
+            m.d.sync += kept.eq(read.data[0])
+        else:
+            place = Signal(bits)
+            m.d.sync += [place.eq(self.early.entry), kept.eq(read.data[place])]
         return kept
 
     def _store(self, m, added, tag, valid):

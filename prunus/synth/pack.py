@@ -4,12 +4,13 @@
 import json
 from pathlib import Path
 
-from . import carry, constants
+from . import carry, constants, resets
 
 __all__ = ["SOURCE", "pack", "pack_cells"]
 
 # A netlist depends on these, too.
-SOURCE = "".join(Path(module.__file__).read_text(encoding="utf-8") for module in (carry, constants))
+SOURCE = "".join(Path(module.__file__).read_text(encoding="utf-8")
+                 for module in (carry, constants, resets))
 
 
 def pack_cells(path: Path) -> None:
@@ -18,9 +19,9 @@ def pack_cells(path: Path) -> None:
 
 
 def pack(path: Path) -> None:
-    """That, and carries out that nobody reads left open, as nextpnr wants it."""
+    """That, carries out that nobody reads left open, as nextpnr wants it, and copies of resets."""
     pack_cells(path)
-    _change(path, carry.disconnect)
+    _change(path, carry.disconnect, resets.copy)
 
 
 def _change(path: Path, *steps) -> None:

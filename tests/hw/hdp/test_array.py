@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hw.hdp.array import Array
-from hw.hdp.groups import lookahead
+from hw.hdp.groups import LOOKAHEAD
 from hw.hdp.layouts import Mode, fraction_word, integer_dims, integer_word
 from tests.hw.hdp.heads import small_config
 from tests.hw.helpers import simulate
@@ -161,7 +161,7 @@ def run(config, count, bubbles):
                 got["integer"].append(([[ctx.get(dut.integer[b][n]) for n in range(4)]
                                         for b in range(config.group)], column))
             if ctx.get(dut.score_valid):
-                assert early[-1 - lookahead(config)] == column
+                assert early[-1 - LOOKAHEAD] == column
                 got["score"].append(([ctx.get(dut.score[n]) for n in range(4)], column))
             if ctx.get(dut.value_valid):
                 got["value"].append([[ctx.get(dut.value[q][n]) for n in range(config.taps)]

@@ -9,7 +9,7 @@ import pytest
 
 from golden import hdp
 from golden.config import Config, load_config
-from hw.hdp.groups import lookahead
+from hw.hdp.groups import LOOKAHEAD
 from hw.hdp.ring import entry_width
 from hw.hdp.score_adder import ScoreAdder
 from sim.jobs import Recipe, build
@@ -167,7 +167,7 @@ class _Source:
         return scores, tag
 
     def _choose(self):
-        """What the array puts out ``lookahead`` cycles from now, or None."""
+        """What the array puts out ``LOOKAHEAD`` cycles from now, or None."""
         if (not self.integer_ops and self.integer_left
                 and self.integer_left[0].entries_taken <= self.free):
             self.free -= self.integer_left[0].entries_taken
@@ -194,7 +194,7 @@ class _Source:
 
     async def run(self, ctx):
         dut = self.dut
-        planned = [None] * lookahead(self.config)
+        planned = [None] * LOOKAHEAD
         while self.announced < len(self.rows) or self.score_ops or any(planned):
             planned.append(self._choose())
             kind, scores, tag = planned.pop(0) or (None, *self._noise(1))

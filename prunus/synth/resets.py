@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gives a reset a register for each part of a design.
+
+nextpnr takes a reset of thousands of registers to each of them over ordinary wires, all over the
+chip and within the cycle: 20 ns with 64 multipliers. Here each part of the hierarchy gets a copy,
+a register behind the one that there was, so that everything is reset one cycle later, and all of it
+in the same one.
+"""
+
+import copy as copying
+import re
+from collections import defaultdict
+
+__all__ = ["FEW", "MANY", "MOST", "copy"]
+
+MANY = 256      # registers that a reset needs to have to be worth it
+MOST = 128      # pins of a copy
+FEW = 16        # pins of a part that has no copy of its own
+# What Yosys appends to a signal's name for the cells that make it.
+_CELL = re.compile(r"_(TRELLIS_FF|LUT4|CCU2C|PFUMX|L6MUX21)_.*")
+_DEPTH = 4      # levels of the hierarchy that make a part
+
+
+def copy(design: dict) -> int:
+    """Change a netlist of ``write_json`` after ``synth_ecp5``, in place; how many copies."""
+    count = 0
+    for module in design["modules"].values():
+        cells = module["cells"]
+        drivers = {bit: name for name, cell in cells.items() if cell["type"] == "TRELLIS_FF"
+                   for bit in cell["connections"]["Q"]}
+        pins = _pins(cells, drivers)
+        free = 1 + max((bit for net in module.get("netnames", {}).values()
+                        for bit in net["bits"] if isinstance(bit, int)), default=0)
+        for bit, users in pins.items():
+            if sum(pin == "LSR" for _, pin in users) < MANY:
+                continue
+            for part in _parts(users):
+                _register(module, drivers[bit], bit, free, f"{drivers[bit]}_copy_{count}")
+                for name, pin in part:
+                    connections = cells[name]["connections"]
+                    connections[pin] = [free if at == bit else at for at in connections[pin]]
+                free, count = free + 1, count + 1
+    return count
+
+
+def _pins(cells: dict, drivers: dict) -> dict[int, list[tuple[str, str]]]:
+    """Cells and pins that read each register."""
+    pins = defaultdict(list)
+    for name, cell in cells.items():
+        for pin, bits in cell["connections"].items():
+            if cell["port_directions"][pin] == "input":
+                for bit in {*bits} & drivers.keys():
+                    pins[bit].append((name, pin))
+    return pins
+
+
+def _parts(users: list) -> list[list]:
+    """Pins by part of the hierarchy, those of parts with few of them by the part around them."""
+    parts = defaultdict(list)
+    for user in users:
+        parts[tuple(_CELL.sub("", user[0]).split(".")[:_DEPTH])].append(user)
+    for path in sorted(parts, key=len, reverse=True):
+        if len(path) > 1 and len(parts[path]) < FEW:
+            parts[path[:-1]] += parts.pop(path)
+    return [part[at : at + MOST] for part in map(sorted, parts.values())
+            for at in range(0, len(part), MOST)]
+
+
+def _register(module: dict, driver: str, d: int, q: int, name: str) -> None:
+    cell = copying.deepcopy(module["cells"][driver])
+    cell["connections"] |= {"DI": [d], "Q": [q]}
+    module["cells"][name] = cell
+    module.setdefault("netnames", {})[name] = {"hide_name": 0, "bits": [q], "attributes": {}}
