@@ -51,7 +51,7 @@ class Latency:
     def output(self) -> int:
         """RowOutput: the last dimensions of a beat to the beat."""
         scaled = self._config.width + self._config.out_frac + 3
-        return 9 + self._multiplier(self._config.column_sum_width) + self._multiplier(scaled)
+        return 10 + self._multiplier(self._config.column_sum_width) + self._multiplier(scaled)
 
     @staticmethod
     def _multiplier(width: int) -> int:

@@ -23,8 +23,8 @@ def fits_signed(value, bits):
 def test_presets():
     assert preset_names("hdp") == ["hdp_ecp5", "hdp_edge", "hdp_long", "hdp_mid", "hdp_quad",
                                    "hdp_server", "hdp_small", "hdp_tiles", "hdp_tiny", "hdp_w12"]
-    assert preset_names("leopard") == ["leopard_ae", "leopard_base", "leopard_ecp5", "leopard_hp",
-                                       "leopard_tiny"]
+    assert preset_names("leopard") == ["leopard_ae", "leopard_base", "leopard_ecp5", "leopard_edge",
+                                       "leopard_hp", "leopard_tiny"]
     assert preset_names() == preset_names("hdp") + preset_names("leopard")
     assert [config.name for config in PRESETS + LEOPARD] == preset_names()
     ecp5, edge, long, mid, quad = PRESETS[:5]

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Copies of resets, on a netlist of registers."""
+
+import copy
+from collections import Counter
+
+import pytest
+
+from prunus.synth import resets
+
+CLOCK, RESET, SOURCE = 2, 3, 4
+OUT = {"Q", "Z"}
+
+
+def cell(kind, **pins):
+    return {"type": kind, "parameters": {"REGSET": "SET"}, "attributes": {},
+            "port_directions": {pin: "output" if pin in OUT else "input" for pin in pins},
+            "connections": {pin: [bit] for pin, bit in pins.items()}}
+
+
+def registers(parts):
+    """A reset and what it resets: ``parts`` are numbers of registers by name."""
+    cells = {"reset_TRELLIS_FF_Q": cell("TRELLIS_FF", CLK=CLOCK, DI=SOURCE, LSR="0", Q=RESET)}
+    bit = 10
+    for name, count in parts.items():
+        for n in range(count):
+            cells[f"{name}_TRELLIS_FF_Q_{n}"] = cell(
+                "TRELLIS_FF", CLK=CLOCK, DI=bit, LSR=RESET, Q=bit + 1)
+            bit += 2
+    cells["top.a.gate_LUT4_Z"] = cell("LUT4", A=RESET, Z=bit)
+    bits = {b for c in cells.values() for pin in c["connections"].values() for b in pin if b != "0"}
+    return {"modules": {"top": {"cells": cells, "netnames": {
+        str(b): {"bits": [b]} for b in bits}}}}
+
+
+@pytest.fixture
+def design():
+    return registers({"top.a.x": 300, "top.b.c.d.e": 100, "top.b.c.d.f": 90, "top.g.h": 5, "i": 1})
+
+
+def test_each_pin_has_a_copy(design):
+    before = copy.deepcopy(design["modules"]["top"]["cells"])
+    count = resets.copy(design)
+    cells = design["modules"]["top"]["cells"]
+    copies = {c["connections"]["Q"][0]: name for name, c in cells.items() if "_copy_" in name}
+    assert len(copies) == count
+    users = Counter()
+    for name, was in before.items():
+        now = cells[name]
+        for pin, bits in was["connections"].items():
+            if bits == [RESET] and pin not in OUT:
+                users[copies[now["connections"][pin][0]]] += 1
+                now["connections"][pin] = bits
+        assert now == was                       # nothing else has changed
+    assert sum(users.values()) == 300 + 100 + 90 + 5 + 1 + 1
+    assert max(users.values()) <= resets.MOST
+    for name in copies.values():                # the same register, a cycle later
+        assert cells[name]["connections"] | {"Q": 0} == {
+            "CLK": [CLOCK], "DI": [RESET], "LSR": ["0"], "Q": 0}
+        assert cells[name]["parameters"] == before["reset_TRELLIS_FF_Q"]["parameters"]
+
+
+def test_a_copy_is_for_one_part(design):
+    resets.copy(design)
+    cells = design["modules"]["top"]["cells"]
+    served = {}
+    for name, c in cells.items():
+        if "_copy_" not in name and "LSR" in c["connections"]:
+            served.setdefault(c["connections"]["LSR"][0], set()).add(name.split("_TRELLIS")[0])
+    del served["0"]
+    assert {frozenset(names) for names in served.values()} == {
+        frozenset(["top.a.x"]), frozenset(["top.b.c.d.e", "top.b.c.d.f"]),
+        frozenset(["top.b.c.d.f"]), frozenset(["top.g.h"]), frozenset(["i"])}
+
+
+def test_names_are_new(design):
+    before = set(design["modules"]["top"]["netnames"])
+    bits = {int(name) for name in before}
+    count = resets.copy(design)
+    new = [net["bits"] for name, net in design["modules"]["top"]["netnames"].items()
+           if name not in before]
+    assert len(new) == count
+    assert not bits & {bit for net in new for bit in net}
+
+
+def test_few_registers_share_one():
+    design = registers({"top.a.x": resets.MANY - 1})
+    before = copy.deepcopy(design)
+    assert resets.copy(design) == 0
+    assert design == before
