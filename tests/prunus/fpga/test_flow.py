@@ -113,7 +113,7 @@ def test_every_board_and_preset(name, preset):
 
 
 @pytest.mark.parametrize(("preset", "size"), [
-    ("hdp_small", {"multipliers": 8}), ("leopard_ecp5", {"units": 6, "taps": 64})])
+    ("hdp_small", {"multipliers": 8}), ("leopard_edge", {"units": 6, "taps": 32})])
 def test_either_engine(preset, size):
     config = load_config(preset)
     made = flow.design(BOARDS["ulx3s_85f"], config, mhz=60)
@@ -126,7 +126,7 @@ def test_either_engine(preset, size):
 
 @pytest.mark.parametrize(("name", "preset", "rows"), [
     ("ulx3s_85f", "hdp_edge", 512), ("ulx3s_85f", "hdp_ecp5", 314),
-    ("ulx3s_85f", "leopard_ecp5", 256), ("ecpix5_45", "hdp_mid", 234)])
+    ("ulx3s_85f", "leopard_edge", 256), ("ecpix5_45", "hdp_mid", 234)])
 def test_the_longest_head_that_fits_a_board(name, preset, rows):
     """A row of blocks more finds no room, or is more than the coprocessor takes."""
     config, size = load_config(preset), BOARDS[name].presets[preset].memory_kib << 10
@@ -199,7 +199,7 @@ def test_list(capfd):
     assert [(row["board"], row["config"], row["mhz"], row["memory_kib"]) for row in rows] == [
         (board.name, preset, fit.mhz, fit.memory_kib)
         for board in BOARDS.values() for preset, fit in board.presets.items()]
-    assert ("ulx3s_85f", "leopard_ecp5") in {(row["board"], row["config"]) for row in rows}
+    assert ("ulx3s_85f", "leopard_edge") in {(row["board"], row["config"]) for row in rows}
     assert [line.split("\t")[:2] for line in _prunus(capfd)[1].splitlines()] == [
         ["board", "config"], *([row["board"], row["config"]] for row in rows)]
 
