@@ -37,13 +37,15 @@ def test_presets():
 
 
 def test_presets_of_leopard():
-    ae, base, board, hp, tiny = LEOPARD
+    ae, base, ecp5, edge, hp, tiny = LEOPARD
     assert [(c.width, c.digit, c.dpus, c.digits, c.d_max, c.l_max, c.pruning)
             for c in (ae, hp, base)] == [
         (12, 2, 6, 6, 64, 512, True), (12, 2, 8, 6, 64, 512, True), (12, 12, 1, 1, 64, 512, False)]
     assert ae.score_width == ae.threshold_width == 30
-    assert [(c.taps, c.chunks) for c in LEOPARD] == [(64, 1)] * 4 + [(32, 1)]
-    assert (board.dpus, board.l_max, board.axi_data_width) == (6, 256, 64)
+    assert [(c.taps, c.chunks) for c in LEOPARD] == [
+        (64, 1), (64, 1), (64, 1), (32, 2), (64, 1), (32, 1)]
+    assert (ecp5.dpus, ecp5.l_max, ecp5.axi_data_width) == (6, 256, 64)
+    assert edge == ecp5.model_copy(update={"name": "leopard_edge", "taps": 32})
     assert (tiny.width, tiny.d_max, tiny.l_max) == (8, 32, 32)
 
 
