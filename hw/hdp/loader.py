@@ -159,10 +159,8 @@ class Loader(wiring.Component):
         write = self.write
         beat = self.beats.payload
         tag = data.View(tag_layout(), beat.tag)
-        signs, elements = self._row_beats(tag.plane, d8[tag.bank])
         row, index = Signal(range(self._config.held_rows)), Signal(write.beat.shape())
-        last_index = Signal.like(index)
-        m.d.comb += last_index.eq(signs + elements - 1)
+        signs, last_index = self._row_counts(m, d8, tag, index)
         is_sign = C(0, 1) if Layout(self._config).signs_beside else index < signs
         take = self.beats.valid
         with m.If(take):
@@ -185,6 +183,24 @@ class Loader(wiring.Component):
             self.beat.eq(take), self.beat_tag.eq(tag), self.error.eq(beat.error),
         ]
         self._convert(m, beat.data, take, is_sign, index)
+
+    def _row_counts(self, m, d8, tag, index):
+        """Beats of sign bits in a row of a plane, and the index of its last beat.
+
+        Those of both banks lie ready: d is known long before the first beat comes.
+        """
+        signs = Signal(data.ArrayLayout(index.shape(), 2))
+        last = Signal(data.ArrayLayout(data.ArrayLayout(index.shape(), 3), 2))
+        for bank in range(2):
+            for n, kind in enumerate("ifv"):
+                before, elements = row_beats(self._config, kind, d8[bank])
+                m.d.sync += last[bank][n].eq(before + elements - 1)
+                if kind == "f":
+                    m.d.sync += signs[bank].eq(before)
+        of_i, of_f, of_v = last[tag.bank]
+        is_i = (tag.plane == Plane.Q_I) | (tag.plane == Plane.K_I)
+        is_f = (tag.plane == Plane.Q_F) | (tag.plane == Plane.K_F)
+        return Mux(is_f, signs[tag.bank], 0), Mux(is_i, of_i, Mux(is_f, of_f, of_v))
 
     def _signs(self, m, bits, take, is_sign, index):
         """Sign bits of a row, those of the beat that comes now at the low end."""

@@ -101,17 +101,27 @@ class Csr(wiring.Component):
         m.d.comb += bus.arready.eq(~held)
         with m.If(bus.arvalid & bus.arready):
             m.d.sync += [held.eq(1), word.eq(bus.araddr[2:])]
+        # In two steps, as what is read comes from all over the chip: of eight words, then of all.
+        by_word = {register.address >> 2: values[register.name] for register in self._registers}
+        eights = {}
+        for n in sorted({at >> 3 for at in by_word}):
+            eights[n] = Signal(32, name=f"eight_{n}", reset_less=True)
+            with m.Switch(word[:3]):
+                for at, value in by_word.items():
+                    if at >> 3 == n:
+                        with m.Case(at & 7):
+                            m.d.sync += eights[n].eq(value)
+        chosen = Signal()
+        m.d.sync += chosen.eq(held)
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
-        with m.If(held & (~bus.rvalid | bus.rready)):
-            m.d.sync += [held.eq(0), bus.rvalid.eq(1)]
+        with m.If(held & chosen & (~bus.rvalid | bus.rready)):
+            m.d.sync += [held.eq(0), chosen.eq(0), bus.rvalid.eq(1), bus.rdata.eq(0),
+                         bus.rresp.eq(Resp.SLVERR)]
             with m.Switch(word):
-                for register in self._registers:
-                    with m.Case(register.address >> 2):
-                        m.d.sync += [bus.rdata.eq(values[register.name]),
-                                     bus.rresp.eq(Resp.OKAY)]
-                with m.Default():
-                    m.d.sync += [bus.rdata.eq(0), bus.rresp.eq(Resp.SLVERR)]
+                for at in by_word:
+                    with m.Case(at):
+                        m.d.sync += [bus.rdata.eq(eights[at >> 3]), bus.rresp.eq(Resp.OKAY)]
 
     def _write(self, m, enable, pending, busy):
         """Address and data are held as they come; once both are there, the write is done."""

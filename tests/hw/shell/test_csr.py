@@ -309,7 +309,7 @@ def test_all_channels_at_once(dut, stall_in, stall_out):
     async def ar(ctx):
         ctx.set(dut.counters, COUNTERS)
         cycles = await send(ctx, host.ar, reads, rng, stall_in)
-        assert stall_in or stall_out or cycles == 2 * len(reads) - 1
+        assert stall_in or stall_out or cycles == 3 * len(reads) - 2
 
     async def r(ctx):
         assert await receive(ctx, host.r, len(reads), rng, stall_out) == answers
