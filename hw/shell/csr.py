@@ -23,8 +23,8 @@ def counter_layout(config: EngineConfig | None = None) -> data.StructLayout:
 class Csr(wiring.Component):
     """The register map of ``golden.registers`` as an AXI4-Lite slave.
 
-    A write is answered 2 cycles after the later of its address and its data, a read 2 cycles
-    after its address; one write and one read per 2 cycles, independent of each other.
+    A write is answered 2 cycles after the later of its address and its data, a read 3 cycles
+    after its address; one write per 2 cycles and one read per 3, independent of each other.
 
     Bits 1:0 of an address are ignored. Byte strobes hold for every writable register, a doorbell
     with some strobes rings with the rest of its last value; a write without any strobe changes
