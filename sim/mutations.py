@@ -204,7 +204,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "weights are cut, not rounded"),
     Mutation(
         "hw/leopard/value_unit.py",
-        "Mux(now.first, 0, held[n])",
+        "Mux(begins, 0, held[n])",
         "held[n]",
         "missed reset: a row is added to those before"),
     Mutation(
