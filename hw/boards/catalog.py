@@ -68,6 +68,7 @@ class Board:
 
 
 BOARDS = {board.name: board for board in (
+    # No seed that was tried routes leopard_edge; see docs/fpga.md.
     Board(name="ulx3s_85f", platform="ulx3s:ULX3S_85F_Platform", presets={
         "hdp_edge": Fit(62.5, 128), "hdp_ecp5": Fit(70.0, 64), "leopard_edge": Fit(50.0, 128)}),
     Board(name="ecpix5_45", platform="ecpix5:ECPIX545Platform", placer="static",

@@ -7,7 +7,6 @@ ends of the chip and what they feed in between. So each buffer gets a row here, 
 place in the row by the taps of the array that it feeds, in the order of the taps.
 """
 
-import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -27,19 +26,16 @@ COLUMNS = {"LFE5U-85F": [first + 9 * group + n for first, groups in ((4, 7), (69
 # What the rows of a chip hold, as patterns of cell names.
 PLANS = {("LFE5U-85F", "hdp"): {22: r"\.memory\.banks\.", 46: r"\.buffer_k_[if]\.",
                                 70: r"\.buffer_q_[if]\.", 82: r"\.buffer_v\."}}
-_BUFFER = re.compile(r"\.buffer_(?:._)?([ifv])\.row_(\d+)_slice_(\d+)\.")
+_BUFFER = re.compile(r"\.buffer_(?:._)?([ifv])\.row_\d+_slice_(\d+)\.")
 
 
-def place(path: Path, *, device: str, config: EngineConfig) -> int:
-    """Give block RAMs of a netlist of ``write_json`` their places; returns how many have one.
+def place(design: dict, *, device: str, config: EngineConfig) -> int:
+    """Give block RAMs of a netlist of ``write_json`` their places, in place; how many have one.
 
     What a plan does not name and what its row has no room for is left to the placer, as is
     everything if there is no plan for the device and the engine.
     """
-    plan = PLANS.get((device, config.engine))
-    if plan is None:
-        return 0
-    design = json.loads(path.read_text(encoding="utf-8"))
+    plan = PLANS.get((device, config.engine), {})
     cells = {name: cell for name, cell in design["modules"]["top"]["cells"].items()
              if cell["type"] == "DP16KD"}
     parts = Counter(map(_word, cells))
@@ -52,7 +48,6 @@ def place(path: Path, *, device: str, config: EngineConfig) -> int:
         for name, n in zip(names, range(first, len(columns)), strict=False):
             cells[name]["attributes"]["BEL"] = f"X{columns[n]}/Y{row}/EBR{n % 4}"
             placed += 1
-    path.write_text(json.dumps(design), encoding="utf-8")
     return placed
 
 
@@ -65,10 +60,10 @@ def _natural(name: str) -> list:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
-def _tap(name: str, parts: int, config: EngineConfig) -> float:
+def _tap(name: str, parts: int, config: Config) -> float:
     """The tap that a block RAM of an operand buffer feeds; tap n has the dimensions n modulo T."""
     buffer = _BUFFER.search(name)
-    if not buffer or not isinstance(config, Config):
+    if not buffer:
         return 0.0
     kind = "ifv".index(buffer[1])
     dims = beat_dims(config)[kind]
@@ -77,4 +72,4 @@ def _tap(name: str, parts: int, config: EngineConfig) -> float:
     bits = min(size for size in (1, 2, 4, 9, 18, 36) if size * parts >= width)
     part = int(name.rpartition(".")[2])
     middle = (part * bits + min((part + 1) * bits, width)) / 2 / width
-    return dims * (int(buffer[3]) + middle) % config.taps
+    return dims * (int(buffer[2]) + middle) % config.taps

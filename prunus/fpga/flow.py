@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import util
 from pathlib import Path
 
@@ -101,8 +102,8 @@ def _synthesised(made: Design, name: str, progress: Progress | None) -> Path:
     """A directory with the netlist."""
     def make(work: Path) -> None:
         yosys(_SCRIPT, work, progress)
-        pack.pack(work / "top.json")
-        floorplan.place(work / "top.json", device=made.device, config=made.config)
+        pack.pack(work / "top.json",
+                  partial(floorplan.place, device=made.device, config=made.config))
 
     files = {file: text for file, text in made.files.items() if file != "top.lpf"}
     return kept(f"{name}-netlist", files, _SCRIPT + pack.SOURCE + floorplan.SOURCE, make)

@@ -2,6 +2,7 @@
 """What is done to a netlist on its way from Yosys to nextpnr, see docs/fpga.md."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from . import carry, constants, resets
@@ -18,10 +19,11 @@ def pack_cells(path: Path) -> None:
     _change(path, carry.absorb, constants.carry_ones, constants.double_addresses)
 
 
-def pack(path: Path) -> None:
-    """That, carries out that nobody reads left open, as nextpnr wants it, and copies of resets."""
+def pack(path: Path, *steps: Callable[[dict], object]) -> None:
+    """That, carries out that nobody reads left open, as nextpnr wants it, copies of resets, and
+    what ``steps`` do to a design in place."""
     pack_cells(path)
-    _change(path, carry.disconnect, resets.copy)
+    _change(path, carry.disconnect, resets.copy, *steps)
 
 
 def _change(path: Path, *steps) -> None:

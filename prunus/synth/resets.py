@@ -4,7 +4,7 @@
 nextpnr takes a reset of thousands of registers to each of them over ordinary wires, all over the
 chip and within the cycle: 20 ns with 64 multipliers. Here each part of the hierarchy gets a copy,
 a register behind the one that there was, so that everything is reset one cycle later, and all of it
-in the same one.
+in the same one. Only a reset may: Yosys uses the same pin for data that clears registers.
 """
 
 import copy as copying
@@ -29,10 +29,14 @@ def copy(design: dict) -> int:
         drivers = {bit: name for name, cell in cells.items() if cell["type"] == "TRELLIS_FF"
                    for bit in cell["connections"]["Q"]}
         pins = _pins(cells, drivers)
-        free = 1 + max((bit for net in module.get("netnames", {}).values()
-                        for bit in net["bits"] if isinstance(bit, int)), default=0)
+        names = defaultdict(set)
+        for name, net in module.get("netnames", {}).items():
+            for bit in net["bits"]:
+                names[bit].add(name.rpartition(".")[2])
+        free = 1 + max((bit for bit in names if isinstance(bit, int)), default=0)
         for bit, users in pins.items():
-            if sum(pin == "LSR" for _, pin in users) < MANY:
+            if sum(pin == "LSR" for _, pin in users) < MANY or not _is_reset(
+                    cells[drivers[bit]], names[bit]):
                 continue
             for part in _parts(users):
                 _register(module, drivers[bit], bit, free, f"{drivers[bit]}_copy_{count}")
@@ -41,6 +45,13 @@ def copy(design: dict) -> int:
                     connections[pin] = [free if at == bit else at for at in connections[pin]]
                 free, count = free + 1, count + 1
     return count
+
+
+def _is_reset(cell: dict, names: set[str]) -> bool:
+    """Whether a register is one of a reset, by its name or because it is reset out of turn, as only
+    the synchroniser of a board's is."""
+    asynchronous = cell["parameters"].get("SRMODE") == "ASYNC"
+    return "CE" not in cell["connections"] and (asynchronous or bool(names & {"rst", "reset"}))
 
 
 def _pins(cells: dict, drivers: dict) -> dict[int, list[tuple[str, str]]]:

@@ -78,18 +78,23 @@ def test_rows(config, stall_in, stall_out):
     assert got == [beat for head in heads for beat in head.beats]
 
 
+def feed(dut, rows):
+    """What offers rows of one head, each as soon as it is taken."""
+    async def values(ctx):
+        ctx.set(dut.d8, rows.d // 8)
+        await send(ctx, dut.values, rows.chunks)
+
+    async def results(ctx):
+        await send(ctx, dut.result, rows.results)
+
+    return values, results
+
+
 def test_no_gap_and_no_beat_lost():
     """Four dimensions per cycle from row to row; when beats are not taken, it waits."""
     config = CONFIGS[0]
     rows = Rows(config, np.random.default_rng(9), 8, 30)
     dut, times, got = RowOutput(config=config), [], []
-
-    async def values(ctx):
-        ctx.set(dut.d8, 1)
-        await send(ctx, dut.values, rows.chunks)
-
-    async def results(ctx):
-        await send(ctx, dut.result, rows.results)
 
     async def take(ctx):
         await ctx.tick().repeat(60)             # all places are taken
@@ -104,7 +109,7 @@ def test_no_gap_and_no_beat_lost():
                 got.append(beat)
                 times.append(cycle)
 
-    simulate(dut, values, results, take)
+    simulate(dut, *feed(dut, rows), take)
     assert got == rows.beats
     assert times == list(range(1, len(times) + 1))
 
@@ -115,17 +120,10 @@ def test_rows_shorter_than_a_beat():
     assert len(rows.beats) == 3 * BEATS
     dut, got = RowOutput(config=CONFIGS[2]), []
 
-    async def values(ctx):
-        ctx.set(dut.d8, 1)
-        await send(ctx, dut.values, rows.chunks)
-
-    async def results(ctx):
-        await send(ctx, dut.result, rows.results)
-
     async def take(ctx):
         await ctx.tick().repeat(8 * BEATS)
         assert not ctx.get(dut.values.ready)
         got.extend(await receive(ctx, dut.o, len(rows.beats)))
 
-    simulate(dut, values, results, take)
+    simulate(dut, *feed(dut, rows), take)
     assert got == rows.beats

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Places of block RAMs, on netlists of nothing else."""
 
-import json
 import re
 
 import pytest
@@ -22,25 +21,24 @@ def names(buffer):
             for row in range(2) for n in range(slices) for part in range(parts)]
 
 
-def placed(tmp_path, cells, *, device=DEVICE, config="hdp_ecp5"):
+def placed(cells, *, device=DEVICE, config="hdp_ecp5"):
     """How many got a place, and the places by name."""
-    path = tmp_path / "top.json"
-    path.write_text(json.dumps({"modules": {"top": {"cells": {
-        name: {"type": "DP16KD", "attributes": {}} for name in cells}}}}))
-    count = floorplan.place(path, device=device, config=load_config(config))
+    netlist = {name: {"type": "DP16KD", "attributes": {}} for name in cells}
+    count = floorplan.place({"modules": {"top": {"cells": netlist}}}, device=device,
+                            config=load_config(config))
     found = {}
-    for name, cell in json.loads(path.read_text())["modules"]["top"]["cells"].items():
+    for name, cell in netlist.items():
         if "BEL" in cell["attributes"]:
             x, y, n = re.fullmatch(r"X(\d+)/Y(\d+)/EBR(\d)", cell["attributes"]["BEL"]).groups()
             found[name] = int(x), int(y), int(n)
     return count, found
 
 
-def test_each_buffer_has_its_row(tmp_path):
+def test_each_buffer_has_its_row():
     cells = [name for buffer in BUFFERS for name in names(buffer)]
     memory = [f"system.memory.banks.bank_{bank}.0.{n}" for bank in range(4) for n in range(8)]
     other = f"{CORE}.mask.0.0"
-    count, found = placed(tmp_path, [*cells, *memory, other])
+    count, found = placed([*cells, *memory, other])
     assert count == len(found) == len(set(found.values())) == len(cells) + len(memory)
     assert other not in found
     for name, (x, y, n) in found.items():
@@ -48,9 +46,9 @@ def test_each_buffer_has_its_row(tmp_path):
         assert (y, n) == (row, floorplan.COLUMNS[DEVICE].index(x) % 4)
 
 
-def test_slices_lie_in_the_order_of_taps(tmp_path):
+def test_slices_lie_in_the_order_of_taps():
     """Bits of dimension n are above tap n modulo T; V's slices have eight dimensions each."""
-    _, found = placed(tmp_path, [*names("k_i"), *names("v")])
+    _, found = placed([*names("k_i"), *names("v")])
     for part in range(2):
         mine, after = ([found[name][0] for name in names("k_i") if name.endswith(f".0.{n}")]
                        for n in (part, part + 1))
@@ -60,16 +58,16 @@ def test_slices_lie_in_the_order_of_taps(tmp_path):
     assert order == sorted(order)
 
 
-def test_more_than_a_row_has(tmp_path):
+def test_more_than_a_row_has():
     memory = [f"system.memory.banks.bank_{bank}.0.{n}" for bank in range(8) for n in range(8)]
-    count, found = placed(tmp_path, memory)
+    count, found = placed(memory)
     assert count == len(found) == len(floorplan.COLUMNS[DEVICE]) == 52
     assert sorted(x for x, *_ in found.values()) == floorplan.COLUMNS[DEVICE]
 
 
 @pytest.mark.parametrize("device, config", [("LFE5U-12F", "hdp_small"), (DEVICE, "leopard_ecp5")])
-def test_without_a_plan_nothing_has_a_place(device, config, tmp_path):
-    assert placed(tmp_path, names("k_i"), device=device, config=config) == (0, {})
+def test_without_a_plan_nothing_has_a_place(device, config):
+    assert placed(names("k_i"), device=device, config=config) == (0, {})
 
 
 def test_the_names_are_those_of_the_design():

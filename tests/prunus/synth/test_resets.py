@@ -2,11 +2,14 @@
 """Copies of resets, on a netlist of registers."""
 
 import copy
+import re
 from collections import Counter
 
 import pytest
 
+from golden.config import load_config
 from prunus.synth import resets
+from sim.board import emitted_system
 
 CLOCK, RESET, SOURCE = 2, 3, 4
 OUT = {"Q", "Z"}
@@ -30,7 +33,7 @@ def registers(parts):
     cells["top.a.gate_LUT4_Z"] = cell("LUT4", A=RESET, Z=bit)
     bits = {b for c in cells.values() for pin in c["connections"].values() for b in pin if b != "0"}
     return {"modules": {"top": {"cells": cells, "netnames": {
-        str(b): {"bits": [b]} for b in bits}}}}
+        "system.reset" if b == RESET else str(b): {"bits": [b]} for b in bits}}}}
 
 
 @pytest.fixture
@@ -75,7 +78,7 @@ def test_a_copy_is_for_one_part(design):
 
 def test_names_are_new(design):
     before = set(design["modules"]["top"]["netnames"])
-    bits = {int(name) for name in before}
+    bits = {bit for net in design["modules"]["top"]["netnames"].values() for bit in net["bits"]}
     count = resets.copy(design)
     new = [net["bits"] for name, net in design["modules"]["top"]["netnames"].items()
            if name not in before]
@@ -88,3 +91,33 @@ def test_few_registers_share_one():
     before = copy.deepcopy(design)
     assert resets.copy(design) == 0
     assert design == before
+
+
+def renamed(design):
+    nets = design["modules"]["top"]["netnames"]
+    nets["system.clears"] = nets.pop("system.reset")
+    return design["modules"]["top"]["cells"]["reset_TRELLIS_FF_Q"]
+
+
+def test_what_clears_registers_is_no_reset(design):
+    """It may not come a cycle later."""
+    renamed(design)
+    before = copy.deepcopy(design)
+    assert resets.copy(design) == 0
+    assert design == before
+
+
+def test_a_synchroniser_is_one_without_a_name(design):
+    renamed(design)["parameters"]["SRMODE"] = "ASYNC"
+    assert resets.copy(design) > 0
+
+
+def test_what_is_enabled_is_no_reset(design):
+    """A copy would be enabled with it, not after it."""
+    driver = design["modules"]["top"]["cells"]["reset_TRELLIS_FF_Q"]
+    driver["connections"]["CE"], driver["port_directions"]["CE"] = [5], "input"
+    assert resets.copy(design) == 0
+
+
+def test_the_name_is_that_of_the_design():
+    assert re.search(r"\breg reset\b", emitted_system(load_config("hdp_tiny"), 1024, 8))
