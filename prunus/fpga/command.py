@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..files import check_output, make_directory, write_files
 from ..report import print_json, print_table, status_line
 
-__all__ = ["fpga"]
+__all__ = ["by_seed", "fpga"]
 
 TITLES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram": "block RAM"}
 
@@ -43,12 +43,16 @@ def _seeds(text: str) -> list[int]:
     return seeds
 
 
+def by_seed(figures: dict) -> str:
+    """MHz that each seed reached, in figures of ``flow.build``."""
+    return ", ".join(f"{row['mhz']:.1f}" if row["mhz"] else "no route" for row in figures["seeds"])
+
+
 def _print(figures: dict, path: Path) -> None:
     resources = [f"{figures['used'][key]:,} of {figures['available'][key]:,}" for key in TITLES]
-    seeds = ", ".join(f"{row['mhz']:.1f}" for row in figures["seeds"])
     print_table(["board", "device", "config", *TITLES.values(), "clock", "MHz by seed"],
                 [[figures["board"], figures["device"], figures["config"], *resources,
-                  f"{figures['clock_mhz']:g} MHz", seeds]])
+                  f"{figures['clock_mhz']:g} MHz", by_seed(figures)]])
     typer.echo(path)
 
 

