@@ -122,24 +122,28 @@ class Loader(wiring.Component):
         code_beats = self._code_beats(command.d8)
         row_beats = Signal(range(max(max(counts), Layout(self._config).row_beats(
             "v", self._config.d_max)) + 1))
+        rows = Signal.like(command.rows)
         tag = data.View(tag_layout(), self.req.payload.tag)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += row_beats.eq(Mux(command.plane == Plane.K, key_beats, code_beats))
+                m.d.sync += [
+                    row_beats.eq(Mux(command.plane == Plane.K, key_beats, code_beats)),
+                    rows.eq(command.rows),
+                ]
                 with m.If(self.command.valid):
                     m.d.sync += d8[command.slot].eq(command.d8)
-                    with m.If(command.plane == Plane.K):
-                        m.d.sync += copies[command.slot].eq(
-                            copies_index(self._config, command.rows, command.d8))
                     m.next = "COUNT"
             with m.State("COUNT"):
                 m.d.sync += [
                     self.req.payload.address.eq(command.address),
-                    self.req.payload.beats.eq(command.rows * row_beats),
+                    self.req.payload.beats.eq(rows * row_beats),
                     tag.plane.eq(command.plane), tag.slot.eq(command.slot),
                     tag.bank.eq(command.bank),
                     self.req.valid.eq(1),
                 ]
+                with m.If(command.plane == Plane.K):
+                    m.d.sync += copies[command.slot].eq(
+                        copies_index(self._config, rows, command.d8))
                 m.next = "REQUEST"
             with m.State("REQUEST"):
                 with m.If(self.req.ready):

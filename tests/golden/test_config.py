@@ -45,7 +45,7 @@ def test_presets_of_leopard():
     assert [(c.taps, c.chunks) for c in LEOPARD] == [
         (64, 1), (64, 1), (64, 1), (32, 2), (64, 1), (32, 1)]
     assert (ecp5.dpus, ecp5.l_max, ecp5.axi_data_width) == (6, 256, 64)
-    assert edge == ecp5.model_copy(update={"name": "leopard_edge", "dpus": 4, "taps": 32})
+    assert edge == ecp5.model_copy(update={"name": "leopard_edge", "dpus": 8, "taps": 16})
     assert (tiny.width, tiny.d_max, tiny.l_max) == (8, 32, 32)
 
 

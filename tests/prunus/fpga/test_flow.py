@@ -128,7 +128,7 @@ def test_every_board_and_preset(name, preset):
 
 
 @pytest.mark.parametrize(("preset", "size"), [
-    ("hdp_small", {"multipliers": 8}), ("leopard_edge", {"units": 4, "taps": 32})])
+    ("hdp_small", {"multipliers": 8}), ("leopard_edge", {"units": 8, "taps": 16})])
 def test_either_engine(preset, size):
     config = load_config(preset)
     made = flow.design(BOARDS["ulx3s_85f"], config, mhz=60)
