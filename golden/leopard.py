@@ -108,17 +108,16 @@ def head(job: LeopardJob, config: LeopardConfig) -> LeopardResult:
 
 
 def bound_cycles(results: Sequence[LeopardResult], config: LeopardConfig) -> int:
-    """``sum of max(digits / N_QK, survivors)`` over all rows, rounded up once for all.
+    """``sum of chunks * max(digits / N_QK, survivors)`` over all rows, rounded up once for all.
 
-    A row keeps its dot-product units busy for its digits, each as many cycles as it has chunks of
-    ``taps`` dimensions, and the value path, which takes a
-    survivor per cycle, for its survivors; the two overlap within a row.
+    A row keeps its dot-product units busy for its digits and the value path for its survivors, each
+    for as many cycles as it has chunks of ``taps`` dimensions; the two overlap within a row.
     """
     slots = 0
     for result in results:
         chunks = -(-result.out.shape[1] // config.taps)
-        slots += int(np.maximum(chunks * result.digits.sum(axis=1),
-                                config.dpus * result.mask.sum(axis=1)).sum())
+        slots += chunks * int(np.maximum(result.digits.sum(axis=1),
+                                         config.dpus * result.mask.sum(axis=1)).sum())
     return -(-slots // config.dpus)
 
 

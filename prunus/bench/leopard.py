@@ -38,8 +38,8 @@ width; one threshold per file prunes the given share of its scores; keys lie in 
 
 - **cycles**: from the doorbell to the last write response, all heads once. **steady**: what a
   second pass over the same heads adds, when loading overlaps. **bound**: sum over rows of
-  max(digits / N_QK, survivors). **bus**: beats that the busier direction of the bus needs; where
-  they are more than the bound, they are the limit.
+  chunks * max(digits / N_QK, survivors). **bus**: beats that the busier direction of it needs;
+  where they are more than the bound, they are the limit.
 - **speed-up**: steady cycles of the baseline's RTL (one full-width unit, no pruning) over these.
 - **at 1, at 2...**: share of the keys that are dropped at that digit. **K read**: words of keys
   that were read, of those that reading every digit of every key takes.

@@ -168,6 +168,11 @@ def test_both_sides_of_the_bound():
     assert leopard.bound_cycles([leopard.head(job, config)], config) == 8     # 16 digits, 8 keys
     none = replace(job, threshold=threshold_limits(config)[1])
     assert leopard.bound_cycles([leopard.head(none, config)], config) == 2    # 8 digits, no key
+    # Both take chunks of a row one after the other.
+    chunks = LeopardConfig(name="b", width=8, digit=4, dpus=4, taps=8)
+    for d in (8, 16, 24):
+        job = random_job(chunks, 1, l_q=1, l_kv=8, d=d, threshold=NOTHING)
+        assert leopard.bound_cycles([leopard.head(job, chunks)], chunks) == d
 
 
 def test_rows_without_survivors_are_zero_beside_others():
