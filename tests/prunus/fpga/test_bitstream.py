@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole board through the real tools: the smallest coprocessor that there can be, three minutes
+of a core, kept as simulators are."""
+
+import json
+
+import pytest
+
+from golden.config import load_config
+from prunus import cli
+
+pytest.importorskip("amaranth_boards")
+CONFIG = """
+engine = "leopard"
+width = 8
+digit = 2
+dpus = 1
+taps = 8
+d_max = 8
+l_max = 8
+axi_data_width = 64
+"""
+MHZ, MEMORY_KIB = 50, 4
+
+
+def test_placed_routed_and_packed(capfd, tmp_path):
+    """The clock is met, resources are those of a coprocessor, and the bitstream is of the chip."""
+    (tmp_path / "least.toml").write_text(CONFIG)
+    config = load_config(tmp_path / "least.toml")
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["fpga", "ulx3s_12f", "--config", str(tmp_path / "least.toml"), "--mhz", str(MHZ),
+                  "--memory-kib", str(MEMORY_KIB), "--json", "-o", str(tmp_path)])
+    out, err = capfd.readouterr()
+    assert (stop.value.code or 0, err) == (0, "")
+    figures = json.loads(out)
+    assert figures["mhz"] == figures["seeds"][0]["mhz"] >= MHZ == figures["clock_mhz"]
+    used, available = figures["used"], figures["available"]
+    assert available["lut"] == 24288
+    assert available["lut"] > used["lut"] > used["ff"] > 5000
+    assert used["dsp"] >= config.taps
+    assert used["bram"] >= MEMORY_KIB // 2 + 1      # heads, and the link's
+    bits = (tmp_path / "ulx3s_12f-least.bit").read_bytes()
+    assert bits.startswith(b"\xff\x00Part: LFE5U-12F-6CABGA381\x00")
+    assert len(bits) > 100_000
