@@ -23,35 +23,31 @@ SOURCE = Path(__file__).read_text(encoding="utf-8")
 # Columns of the block RAMs of a row: four in nine, and the clock tree in the middle.
 COLUMNS = {"LFE5U-85F": [first + 9 * group + n for first, groups in ((4, 7), (69, 6))
                          for group in range(groups) for n in (0, 2, 4, 6)]}
-# What the rows of a chip hold, as patterns of cell names; the end of a row also has what the one
-# before has no room for.
-PLANS = {("LFE5U-85F", "hdp"): {82: r"\.memory\.banks\.", 70: r"\.buffer_v\.",
-                                46: r"\.buffer_k_[if]\.", 22: r"\.buffer_q_[if]\."}}
+# What the rows of a chip hold, as patterns of cell names.
+PLANS = {("LFE5U-85F", "hdp"): {22: r"\.memory\.banks\.", 46: r"\.buffer_k_[if]\.",
+                                70: r"\.buffer_q_[if]\.", 82: r"\.buffer_v\."}}
 _BUFFER = re.compile(r"\.buffer_(?:._)?([ifv])\.row_\d+_slice_(\d+)\.")
 
 
 def place(design: dict, *, device: str, config: EngineConfig) -> int:
     """Give block RAMs of a netlist of ``write_json`` their places, in place; how many have one.
 
-    What a plan does not name and what has no room is left to the placer, as is everything if
-    there is no plan for the device and the engine.
+    What a plan does not name and what its row has no room for is left to the placer, as is
+    everything if there is no plan for the device and the engine.
     """
     plan = PLANS.get((device, config.engine), {})
     cells = {name: cell for name, cell in design["modules"]["top"]["cells"].items()
              if cell["type"] == "DP16KD"}
     parts = Counter(map(_word, cells))
-    columns, over, placed = COLUMNS.get(device, []), [], 0
+    placed = 0
     for row, pattern in plan.items():
         names = sorted(filter(re.compile(pattern).search, cells),
                        key=lambda name: (_tap(name, parts[_word(name)], config), _natural(name)))
-        room = len(columns) - len(over)
-        first = max(0, (room - len(names)) // 2)
-        places = [*zip(names, range(first, room), strict=False),
-                  *zip(over, range(room, len(columns)), strict=True)]
-        for name, n in places:
+        columns = COLUMNS[device]
+        first = max(0, (len(columns) - len(names)) // 2)
+        for name, n in zip(names, range(first, len(columns)), strict=False):
             cells[name]["attributes"]["BEL"] = f"X{columns[n]}/Y{row}/EBR{n % 4}"
-        over = names[room - first :][: len(columns)]
-        placed += len(places)
+            placed += 1
     return placed
 
 
