@@ -70,7 +70,7 @@ def test_routing_that_leads_nowhere_is_ended(tmp_path):
     tools._check_routes(log)
     worse = [500, 90, 22, *range(23, 42)]
     for conflicts in ([], [5] * 60, [500, 90, 22], worse, [*worse, 44], [*worse, 45, 21],
-                      [*worse, 45][1:3] + [23] * 30):
+                      [*worse, 10, 30], [*worse, 45][1:3] + [23] * 30):
         _routing(log, conflicts)
         tools._check_routes(log)
     _routing(log, [*worse, 45])
