@@ -20,7 +20,7 @@ from sim.leopard_jobs import Recipe, build, job_strategy
 from sim.simulate import Batch, simulate_batches
 from sim.soak import Chunk, run_chunk
 
-TINY, AE = load_config("leopard_tiny"), load_config("leopard_ae")
+TINY, AE, EDGE = (load_config(f"leopard_{name}") for name in ("tiny", "ae", "edge"))
 LOW, HIGH = threshold_limits(TINY)
 PLANES = {"q": 6, "k": 8, "v": 10}                              # words of their addresses
 FLAGS, LENGTHS, VALIDS, FORMAT, LOWER, UPPER, OUT, STATUS = 0, 1, 2, 3, 4, 5, 11, 12
@@ -29,6 +29,13 @@ FLAGS, LENGTHS, VALIDS, FORMAT, LOWER, UPPER, OUT, STATUS = 0, 1, 2, 3, 4, 5, 11
 @pytest.mark.parametrize("stall", [0.0, 0.3, 0.85])
 def test_random_jobs(stall):
     run_chunk(Chunk(24 if stall > 0.5 else 96, int(10 * stall), stall), TINY)
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+def test_random_jobs_of_a_board(stall):
+    """Rows take one to four chunks of the preset's taps."""
+    assert EDGE.chunks == 4
+    run_chunk(Chunk(24, int(10 * stall), stall), EDGE)
 
 
 @settings(max_examples=4, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large,
@@ -212,16 +219,18 @@ def test_a_wrong_counter_or_record_is_noticed():
 
 
 # -- real heads -----------------------------------------------------------------------------------
-@pytest.mark.parametrize("name, threshold, stall", [
-    ("minilm_sentence", 0.31, 0.0), ("minilm_sentence", 1.31, 0.3), ("vit_patches", 5.49, 0.0),
-    ("vit_patches", -np.inf, 0.0)])
-def test_examples(name, threshold, stall):
+@pytest.mark.parametrize("config, name, threshold, stall", [
+    (AE, "minilm_sentence", 0.31, 0.0), (AE, "minilm_sentence", 1.31, 0.3),
+    (AE, "vit_patches", 5.49, 0.0), (AE, "vit_patches", -np.inf, 0.0),
+    (EDGE, "minilm_sentence", 1.31, 0.0), (EDGE, "vit_patches", 5.49, 0.3)],
+    ids=lambda value: getattr(value, "name", None))
+def test_examples(config, name, threshold, stall):
     """The whole tile; between heads of l = 50 little time is lost."""
-    jobs = load_jobs(ROOT / "examples" / f"{name}.npz", AE, threshold)
-    simulation, = simulate_batches([jobs], AE, stall=stall)
-    results = check(simulation, jobs, AE)
+    jobs = load_jobs(ROOT / "examples" / f"{name}.npz", config, threshold)
+    simulation, = simulate_batches([jobs], config, stall=stall)
+    results = check(simulation, jobs, config)
     if not stall:
-        assert simulation.registers["cycles"] < 2 * bound_cycles(results, AE)
+        assert simulation.registers["cycles"] < 2 * bound_cycles(results, config)
         assert 0 < sum(result.survivors for result in results) <= sum(r.keys for r in results)
 
 
