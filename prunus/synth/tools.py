@@ -20,7 +20,7 @@ __all__ = ["KEEP_COPIES", "Progress", "RoutingError", "ecppack", "kept", "nextpn
 Progress = Callable[[str], None]
 POLL_S = 0.3
 LOG_END = 4096
-# Rounds of routing without fewer conflicts than ever; what routed so far went ten without, of 65.
+# Rounds of routing with more conflicts than the fewest so far; what routed had ten at most.
 PATIENCE = 20
 # In front of synth_ecp5, after the top is known: what is said of a signal (``hw/copies.py``) goes
 # to its registers. Yosys would merge those that hold the same.
