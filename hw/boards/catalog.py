@@ -71,7 +71,7 @@ BOARDS = {board.name: board for board in (
     Board(name="ulx3s_85f", platform="ulx3s:ULX3S_85F_Platform", presets={
         "hdp_edge": Fit(62.5, 128), "hdp_ecp5": Fit(70.0, 64), "leopard_edge": Fit(60.0, 96)}),
     Board(name="ecpix5_45", platform="ecpix5:ECPIX545Platform", placer="static",
-          presets={"hdp_mid": Fit(75.0, 48)},
+          presets={"hdp_mid": Fit(90.0, 48)},
           heartbeat=("rgb_led", 0, "g"), error=("rgb_led", 1, "r")),
     Board(name="ulx3s_12f", platform="ulx3s:ULX3S_12F_Platform", placer="static",
           presets={"hdp_small": Fit(50.0, 16)}),
