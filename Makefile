@@ -27,7 +27,7 @@ sim: $(DEV)  ## prove the RTL bit-exact against the specification: all tests, on
 
 sim-matrix: $(DEV)  ## a short regression of every size (ONLY: patterns of names); 30-90 s to build each
 	@$(BIN)/python prunus/doctor.py sim
-	$(BIN)/python -m sim.matrix $(ONLY:%=--only %)
+	$(BIN)/python -m sim.campaigns.matrix $(ONLY:%=--only %)
 
 formal: $(DEV)  ## prove by the SMT solver Z3 that early termination is exact, for any width, and so are small units
 	$(BIN)/python -m formal
@@ -39,11 +39,11 @@ bench: $(DEV)  ## measure cycles into build/bench (CONFIG; DATA: files of furthe
 soak: CONFIG = hdp_tiny
 soak: $(DEV)  ## run 10,000 random jobs of all shapes and modes through the RTL (CONFIG=hdp_tiny)
 	@$(BIN)/python prunus/doctor.py sim
-	$(BIN)/python -m sim.soak --jobs 10000 --config $(CONFIG)
+	$(BIN)/python -m sim.campaigns.soak --jobs 10000 --config $(CONFIG)
 
 mutate: $(DEV)  ## break the RTL in many places and check that the tests notice
 	@$(BIN)/python prunus/doctor.py sim
-	$(BIN)/python -m sim.mutate --markdown docs/mutations.md
+	$(BIN)/python -m sim.campaigns.mutate --markdown docs/mutations.md
 
 models: $(MODELS)  ## install torch and run the tests that need it: training of thresholds
 	$(BIN)/pytest -q tests/prunus/train

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from golden.leopard_config import LeopardConfig
+from golden.leopard.config import LeopardConfig
 from hw.leopard import dot_product, dpu, merge, query, reorder
 
 from .control import ROWS

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 import z3
 from amaranth.lib import data
 
-from golden.leopard_config import LeopardConfig
+from golden.leopard.config import LeopardConfig
 from hw.leopard import dpu, reorder
 from hw.leopard.layouts import firsts_layout, slot_layout
 

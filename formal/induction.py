@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import z3
 
-from golden.digits import unread
-from golden.leopard_config import LeopardConfig
+from golden.leopard.config import LeopardConfig
+from golden.leopard.digits import unread
 from hw.leopard import reorder
 from hw.leopard.layouts import firsts_layout, slot_layout
 

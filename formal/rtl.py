@@ -21,7 +21,7 @@ from pathlib import Path
 import z3
 from amaranth.lib import wiring
 
-from hw.emit import to_verilog
+from hw.verilog.emit import to_verilog
 
 from .query import Query
 

@@ -12,15 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .attention import AttentionJob
-from .config import Config
-from .hdp import HeadResult, Job
-from .leopard import LeopardJob, LeopardResult
-from .leopard_banks import copies
-from .leopard_config import LeopardConfig
-from .memory import Layout, held_planes
+from .hdp.compute import HdpJob, HdpResult
+from .hdp.config import HdpConfig
+from .hdp.planes import HdpLayout, held_planes
+from .hdp.tiles import passes
+from .jobs import AttentionJob
+from .leopard.banks import copies
+from .leopard.compute import LeopardJob, LeopardResult
+from .leopard.config import LeopardConfig
 from .softmax import EXP_FRAC, MANT_BITS, RECIP_BITS, SCALE_BITS
-from .tiles import passes
 
 __all__ = ["GROUPS", "Costs", "Event", "hdp_events", "leopard_events", "picojoules"]
 
@@ -111,10 +111,10 @@ def _values(kept: int, reads: int, word: int, job: AttentionJob, config) -> Iter
     yield Event("memory", "V", reads, "sram", word)
 
 
-def hdp_events(jobs: Sequence[Job], results: Sequence[HeadResult],
-               config: Config) -> list[Event]:
+def hdp_events(jobs: Sequence[HdpJob], results: Sequence[HdpResult],
+               config: HdpConfig) -> list[Event]:
     """Of heads on HDP; a block is two queries and two keys, and reads each once."""
-    layout, events = Layout(config), []
+    layout, events = HdpLayout(config), []
     held = held_planes(jobs, [result.head_kept for result in results], config)
     integer, fraction = config.int_width + 1, config.frac + 1       # in sign-magnitude
     for job, result, planes in zip(jobs, results, held, strict=True):
@@ -149,7 +149,7 @@ def hdp_events(jobs: Sequence[Job], results: Sequence[HeadResult],
     return events
 
 
-def _pruning(blocks: int, config: Config) -> Iterator[Event]:
+def _pruning(blocks: int, config: HdpConfig) -> Iterator[Event]:
     """Sum of magnitudes, statistics, comparison and masks of blocks."""
     yield Event("pruning", "theta of a block", 4 * blocks, "add", config.theta_width)
     yield Event("pruning", "minimum, maximum, sum", 3 * blocks, "add", config.theta_width)

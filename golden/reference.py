@@ -3,10 +3,10 @@
 
 import numpy as np
 
-from .attention import visible_limits
-from .config import Config
-from .hdp import HeadResult, Job
-from .leopard import LeopardJob, LeopardResult
+from .hdp.compute import HdpJob, HdpResult
+from .hdp.config import HdpConfig
+from .jobs import visible_limits
+from .leopard.compute import LeopardJob, LeopardResult
 
 __all__ = ["relative_rms", "relative_rms_error", "softmax_attention", "survivor_attention"]
 
@@ -19,7 +19,7 @@ def _attention(logits, v) -> np.ndarray:
     return np.divide(e, e.sum(axis=1, keepdims=True), out=np.zeros_like(e), where=sees) @ v
 
 
-def softmax_attention(job: Job, result: HeadResult, scale: float) -> np.ndarray:
+def softmax_attention(job: HdpJob, result: HdpResult, scale: float) -> np.ndarray:
     """Output (l_q, d) in V codes: float64 softmax over ``result``'s scores and mask."""
     visible = np.arange(job.l_kv) < visible_limits(job)[:, None]
     keep = visible & result.mask.repeat(2, 0).repeat(2, 1)[: job.l_q, : job.l_kv]
@@ -39,6 +39,6 @@ def relative_rms(got, want) -> float:
     return float(np.sqrt(np.square(got - want).mean() / power)) if power else 0.0
 
 
-def relative_rms_error(job: Job, result: HeadResult, scale: float, config: Config) -> float:
+def relative_rms_error(job: HdpJob, result: HdpResult, scale: float, config: HdpConfig) -> float:
     """RMS of (output - float64 output) over RMS of the float64 output; 0 for an all-zero head."""
     return relative_rms(result.out / 2.0**config.out_frac, softmax_attention(job, result, scale))

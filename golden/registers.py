@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from .engine import EngineConfig
-from .memory import VERSION, Opcode
+from .hdp.planes import VERSION, Opcode
 
 __all__ = ["ADDRESS_BITS", "EVENTS", "ID", "OCCUPANCY", "REGISTERS", "Register", "Status",
            "constants", "counter_names", "register_map"]

@@ -9,13 +9,16 @@ from typing import Annotated
 
 import typer
 
-from golden.config import Config, ConfigError, load_config, preset_names
-from golden.leopard_config import LeopardConfig
+from golden.engines import ConfigError, load_config, preset_names
+from golden.hdp.config import HdpConfig
+from golden.leopard.config import LeopardConfig
 
-from . import leopard, npz, report
+from . import heads as npz
+from . import report
 from .bench.command import bench
-from .digits import digits
-from .energy import energy
+from .commands.digits import digits
+from .commands.energy import energy
+from .engines import leopard
 from .errors import InputError, RunError
 from .files import check_output, make_directory, write_files
 from .fpga.command import fpga
@@ -53,7 +56,7 @@ def presets(as_json: Json = False) -> None:
     if as_json:
         report.print_json([config.model_dump() for config in configs])
         return
-    fields = list(dict.fromkeys(["name", *Config.model_fields, *LeopardConfig.model_fields]))
+    fields = list(dict.fromkeys(["name", *HdpConfig.model_fields, *LeopardConfig.model_fields]))
     report.print_table(fields, [[config.model_dump().get(field, "-") for field in fields]
                                 for config in configs])
 
@@ -69,7 +72,7 @@ def verilog(
     make_directory(directory)
     source, description = (check_output(directory / f"{chosen.name}.{kind}")
                            for kind in ("v", "json"))
-    from hw.emit import emit  # slow to import, and only this command needs it
+    from hw.verilog.emit import emit  # slow to import, and only this command needs it
 
     emission = emit(chosen)
     text = json.dumps(emission.metadata, indent=2) + "\n"
@@ -85,7 +88,7 @@ def _refuse(first: str, given: dict[str, bool], why: str) -> None:
             raise InputError(f"{first} and {option} contradict each other: {why}")
 
 
-def _check_engine(given: dict[str, bool], engine: str, config: Config | LeopardConfig) -> None:
+def _check_engine(given: dict[str, bool], engine: str, config: HdpConfig | LeopardConfig) -> None:
     """Refuse options of another engine than the configuration's."""
     for option, is_given in given.items():
         if is_given and config.engine != engine:
@@ -149,7 +152,7 @@ def run(
         report.print_summary(summary)
 
 
-def _run_hdp(source: Path, target: Path, config: Config, options: npz.Options, backend: Backend,
+def _run_hdp(source: Path, target: Path, config: HdpConfig, options: npz.Options, backend: Backend,
              trace: bool, line: dict) -> dict:
     jobs = npz.load_jobs(source, config, options)
     path = check_output(target, source)

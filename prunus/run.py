@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden import hdp
-from golden.attention import AttentionJob
-from golden.bounds import bound_cycles
-from golden.config import Config
-from golden.cycles import predict_cycles
 from golden.engine import EngineConfig
-from golden.hdp import HeadResult, Job
-from golden.memory import Error, Status, held_planes
-from golden.order import table_order
+from golden.hdp import compute as hdp
+from golden.hdp.bounds import bound_cycles
+from golden.hdp.compute import HdpJob, HdpResult
+from golden.hdp.config import HdpConfig
+from golden.hdp.order import table_order
+from golden.hdp.planes import Error, HdpStatus, held_planes
+from golden.hdp.timing.cycles import predict_cycles
+from golden.jobs import AttentionJob
 
 from .errors import InputError, RunError
 
@@ -30,8 +30,8 @@ class Run:
 
     Members
     -------
-    outputs : list of (ndarray, Status)
-    golden : list of HeadResult
+    outputs : list of (ndarray, HdpStatus)
+    golden : list of HdpResult
         The specification's results, for bounds and traces.
     read_bytes, write_bytes : int
     cycles : int or None
@@ -39,10 +39,10 @@ class Run:
     """
 
     backend: str
-    config: Config
-    jobs: Sequence[Job]
-    outputs: list[tuple[np.ndarray, Status]]
-    golden: list[HeadResult]
+    config: HdpConfig
+    jobs: Sequence[HdpJob]
+    outputs: list[tuple[np.ndarray, HdpStatus]]
+    golden: list[HdpResult]
     read_bytes: int
     write_bytes: int
     cycles: int | None = None
@@ -74,8 +74,8 @@ class Run:
         }
 
 
-def _golden_results(jobs: Sequence[Job], config: Config,
-                    progress: Progress | None) -> list[HeadResult]:
+def _golden_results(jobs: Sequence[HdpJob], config: HdpConfig,
+                    progress: Progress | None) -> list[HdpResult]:
     results = []
     for n, job in enumerate(jobs):
         results.append(hdp.head(job, config))
@@ -84,11 +84,11 @@ def _golden_results(jobs: Sequence[Job], config: Config,
     return results
 
 
-def run_golden(jobs: Sequence[Job], config: Config, progress: Progress | None = None) -> Run:
+def run_golden(jobs: Sequence[HdpJob], config: HdpConfig, progress: Progress | None = None) -> Run:
     """The specification itself."""
     results = _golden_results(jobs, config, progress)
     held = held_planes(jobs, [result.head_kept for result in results], config)
-    outputs = [(result.out, Status.expected(job, result, config, planes))
+    outputs = [(result.out, HdpStatus.expected(job, result, config, planes))
                for job, result, planes in zip(jobs, results, held, strict=True)]
     return Run(backend="golden", config=config, jobs=jobs, outputs=outputs, golden=results,
                read_bytes=sum(status.read_bytes for _, status in outputs),
@@ -120,7 +120,8 @@ def _check_done(outputs: Sequence) -> None:
             raise RunError(f"head {n}: the coprocessor reports {status.error.name}")
 
 
-def run_verilator(jobs: Sequence[Job], config: Config, progress: Progress | None = None) -> Run:
+def run_verilator(jobs: Sequence[HdpJob], config: HdpConfig,
+                  progress: Progress | None = None) -> Run:
     """The RTL on Verilator, driven over AXI; several cores get the longest heads first."""
     simulation = simulated(jobs, config, progress)
     registers = simulation.registers
@@ -144,9 +145,8 @@ def check_port(port: str | None, baud: int | None, serial: bool) -> dict:
 def boarded(jobs: Sequence[AttentionJob], config: EngineConfig, progress: Progress | None, *,
             port: str, **options):
     """Outputs and counters of jobs on a board on a serial port, none of which may fail."""
-    from sim.driver import DriverError
-
-    from .driver import open_serial
+    from host import open_serial
+    from host.driver import DriverError
 
     try:
         with open_serial(port, config, **options) as board:
@@ -167,7 +167,7 @@ def check_board(outputs: Sequence, golden: Sequence) -> None:
                            "its clock within what place and route allowed?")
 
 
-def run_serial(jobs: Sequence[Job], config: Config, progress: Progress | None = None,
+def run_serial(jobs: Sequence[HdpJob], config: HdpConfig, progress: Progress | None = None,
                **line) -> Run:
     """A board on a serial port; what it gives is compared with the specification."""
     outputs, counters = boarded(jobs, config, progress, **line)

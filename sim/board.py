@@ -14,12 +14,12 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from golden.config import ConfigError, load_config
 from golden.engine import EngineConfig
+from golden.engines import ConfigError, load_config
 
-from .cache import ROOT, build_root, cached, digest
-from .runner import SimulationError
-from .verilator import VerilatorRunner
+from .simulators.cache import ROOT, build_root, cached, digest
+from .simulators.runner import SimulationError
+from .simulators.verilator import VerilatorRunner
 
 __all__ = ["BENCH", "BoardSimulation", "Faults", "emitted_system"]
 
@@ -102,7 +102,7 @@ class BoardSimulation:
 
         def work() -> None:
             try:
-                runner.launch(directory, top, "sim.board_bench", scratch=self._scratch,
+                runner.launch(directory, top, "sim.inside.board_bench", scratch=self._scratch,
                               env={BENCH: str(self._scratch / "plan.json")})
             except BaseException as err:
                 self._error = err

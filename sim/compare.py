@@ -6,23 +6,24 @@ from dataclasses import fields
 
 import numpy as np
 
-from golden import leopard, leopard_memory
-from golden.attention import AttentionJob
-from golden.bounds import Work
-from golden.config import Config
 from golden.engine import EngineConfig
-from golden.hdp import Job, head
-from golden.leopard import LeopardJob
-from golden.leopard_config import LeopardConfig
-from golden.memory import (
+from golden.hdp.bounds import Work
+from golden.hdp.compute import HdpJob, head
+from golden.hdp.config import HdpConfig
+from golden.hdp.planes import (
     DESCRIPTOR_BYTES,
     FILL,
     STATUS_BYTES,
     CodeLayout,
     Error,
-    Status,
+    HdpStatus,
     held_planes,
 )
+from golden.jobs import AttentionJob
+from golden.leopard import compute as leopard
+from golden.leopard import planes as leopard_memory
+from golden.leopard.compute import LeopardJob
+from golden.leopard.config import LeopardConfig
 from golden.registers import OCCUPANCY
 
 from .simulate import Simulation
@@ -68,21 +69,21 @@ class _Hdp:
     -------
     results : dict of int to HeadResult
         What golden gives for good jobs.
-    status : dict of int to Status
+    status : dict of int to HdpStatus
         Their records.
     """
 
-    def __init__(self, jobs: Sequence[Job], config: Config, errors: Mapping[int, Error]):
+    def __init__(self, jobs: Sequence[HdpJob], config: HdpConfig, errors: Mapping[int, Error]):
         self._jobs, self._config = jobs, config
         self.results = {n: head(job, config) for n, job in enumerate(jobs) if n not in errors}
         held = held_planes(jobs, [self.results[n].head_kept if n in self.results else None
                                   for n in range(len(jobs))], config)
-        self.status = {n: Status.expected(jobs[n], result, config, held[n])
+        self.status = {n: HdpStatus.expected(jobs[n], result, config, held[n])
                        for n, result in self.results.items()}
 
-    def failed(self, error: Error) -> Status:
+    def failed(self, error: Error) -> HdpStatus:
         """The record of a job with an error."""
-        return Status(done=True, error=error, head_kept=False, theta_head=0, blocks_kept=0,
+        return HdpStatus(done=True, error=error, head_kept=False, theta_head=0, blocks_kept=0,
                       blocks_total=0, read_bytes=0, write_bytes=0)
 
     def check_counters(self, registers: Mapping[str, int]) -> None:

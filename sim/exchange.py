@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.config import ENGINES
 from golden.engine import EngineConfig
+from golden.engines import ENGINES
 
 __all__ = ["PROGRESS", "REPLY", "REQUEST", "Access", "BatchReply", "BatchRequest", "Reply",
            "Request"]

@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from golden.attention import AttentionJob
 from golden.engine import EngineConfig
-from golden.images import image_of
-from golden.memory import STATUS_BYTES, CodeLayout, Image
+from golden.hdp.planes import STATUS_BYTES, CodeLayout, Image
+from golden.image import image_of
+from golden.jobs import AttentionJob
+from host.driver import writable_ranges
 
-from .cache import ROOT, build_root, cached, digest
-from .driver import writable_ranges
 from .exchange import PROGRESS, REPLY, REQUEST, Access, BatchReply, BatchRequest, Reply, Request
-from .icarus import IcarusRunner
-from .runner import SimulationError
-from .verilator import VerilatorRunner
+from .simulators.cache import ROOT, build_root, cached, digest
+from .simulators.icarus import IcarusRunner
+from .simulators.runner import SimulationError
+from .simulators.verilator import VerilatorRunner
 
 __all__ = ["SIMULATORS", "Access", "Batch", "Simulation", "SimulationError", "cycle_limit",
            "emitted", "simulate", "simulate_batches"]
@@ -42,7 +42,7 @@ class Batch:
     ----------
     jobs : sequence of AttentionJob
     image : Image or None
-        Memory for them, if it is not to be what golden.memory builds.
+        Memory for them, if it is not to be what golden.hdp.planes builds.
     read_errors : sequence of (int, int)
         ``(first, end)`` of addresses whose reads are answered with SLVERR.
     before, during, after : sequence of Access
@@ -100,7 +100,7 @@ def emitted(config: EngineConfig) -> str:
     directory = build_root() / "emitted" / f"{config.name}-{key}"
 
     def make(work: Path) -> None:
-        from hw.emit import emit  # slow to import, and not needed when the text is kept
+        from hw.verilog.emit import emit  # slow to import, and not needed when the text is kept
 
         (work / f"{config.name}.v").write_text(emit(config).verilog, encoding="utf-8")
 
@@ -212,7 +212,7 @@ def simulate_batches(
     simulator : str
         One of SIMULATORS.
     verilog : str or None
-        Verilog text to run instead of what hw.emit gives for the configuration.
+        Verilog text to run instead of what hw.verilog.emit gives for the configuration.
     limit_s : float or None
         Seconds that the simulation may take.
 
@@ -241,7 +241,8 @@ def simulate_batches(
                 progress=progress is not None).save(files[REQUEST])
 
         def work() -> None:
-            runner.launch(directory, config.name, "sim.bench", scratch=scratch, limit_s=limit_s,
+            runner.launch(directory, config.name, "sim.inside.bench", scratch=scratch,
+                          limit_s=limit_s,
                           env={name: str(path) for name, path in files.items()})
 
         if progress:

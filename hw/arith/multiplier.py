@@ -5,8 +5,8 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
-from hw.repeated import Repeated
+from golden.hdp.config import HdpConfig
+from hw.parts.repeated import Repeated
 
 __all__ = ["ComposableMultiplier", "add_sub", "digit_layout", "multiply"]
 
@@ -57,7 +57,7 @@ class ComposableMultiplier(Repeated):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -72,7 +72,7 @@ class ComposableMultiplier(Repeated):
 
     latency = 3
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._frac = config.frac
         digit = max(config.int_width, config.frac)
         self._x_widths = (digit, digit, config.int_width, digit)

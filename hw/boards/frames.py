@@ -7,15 +7,7 @@ from amaranth.lib.crc import Processor
 from amaranth.lib.crc.catalog import CRC32_ETHERNET
 from amaranth.lib.wiring import In, Out
 
-from golden.link import (
-    CRC_BYTES,
-    END,
-    ESC,
-    ESC_END,
-    ESC_ESC,
-    HEADER_BYTES,
-    PAYLOAD_BYTES,
-)
+from golden.link import CRC_BYTES, END, ESC, ESC_END, ESC_ESC, HEADER_BYTES, PAYLOAD_BYTES
 
 from .uart import Strobed, received_layout
 

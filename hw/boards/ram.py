@@ -6,10 +6,10 @@ from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.engine import EngineConfig
-from hw.copies import kept_copy
+from hw.parts.copies import kept_copy
+from hw.parts.pipeline import delayed
 from hw.shell.axi import AXI4Read, AXI4Write, Resp
 from hw.shell.bursts import ADDRESS_WIDTH
-from hw.softmax.pieces import delayed
 
 __all__ = ["BlockMemory", "access_layout"]
 

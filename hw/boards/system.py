@@ -6,9 +6,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.engine import EngineConfig
-from hw.emit import emit, to_verilog
 from hw.shell.axi import AXI4
 from hw.shell.bursts import ADDRESS_WIDTH
+from hw.verilog.emit import emit, to_verilog
 
 from .frames import SlipDecoder, SlipEncoder
 from .link import Link
@@ -30,7 +30,8 @@ class System(wiring.Component):
                                              |  |
                         coprocessor <- s_axil+  +-> BlockMemory <- m_axi coprocessor
 
-    The coprocessor is an instance of the module that ``hw.emit`` writes, so what is simulated,
+    The coprocessor is an instance of the module that ``hw.verilog.emit`` writes, so what is
+    simulated,
     synthesised and given away is the same text.
 
     Parameters

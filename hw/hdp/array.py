@@ -5,9 +5,8 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from hw.arith.multiplier import ComposableMultiplier, add_sub, digit_layout
-from hw.copies import kept_copy
 from hw.hdp.groups import LOOKAHEAD, group_bits
 from hw.hdp.layouts import (
     Mode,
@@ -20,13 +19,14 @@ from hw.hdp.layouts import (
     tag_layout,
     value_layout,
 )
-from hw.softmax.layouts import weight_entry_layout
-from hw.softmax.pieces import delayed
+from hw.hdp.softmax_layouts import weight_entry_layout
+from hw.parts.copies import kept_copy
+from hw.parts.pipeline import delayed
 
 __all__ = ["Array", "operand_layout", "select_layout"]
 
 
-def operand_layout(config: Config) -> data.StructLayout:
+def operand_layout(config: HdpConfig) -> data.StructLayout:
     """Operands of a cycle as the buffers deliver them.
 
     Words of the integer and the fraction plane hold ``integer_word`` and ``fraction_word``
@@ -84,7 +84,7 @@ class Array(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -106,7 +106,7 @@ class Array(wiring.Component):
         A finished chunk of two output rows in units of 2**-EXP_FRAC.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._config = config
         super().__init__({
             "en": In(1),

@@ -5,7 +5,7 @@ from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from hw.hdp.loader import beat_dims
 
 __all__ = ["ColumnSum"]
@@ -21,7 +21,7 @@ class ColumnSum(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -38,7 +38,7 @@ class ColumnSum(wiring.Component):
         Replaces as many running sums.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._config = config
         *_, self._lanes = beat_dims(config)
         self._words = -(-config.d_max // self._lanes)

@@ -5,9 +5,8 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import Out
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from golden.registers import OCCUPANCY
-from hw.copies import kept_copy
 from hw.hdp.array import Array, select_layout
 from hw.hdp.buffers import PlaneBuffer
 from hw.hdp.column_sum import ColumnSum
@@ -33,13 +32,14 @@ from hw.hdp.row_output import RowOutput
 from hw.hdp.row_tops import RowTops
 from hw.hdp.scheduler import Scheduler
 from hw.hdp.score_adder import ScoreAdder
+from hw.hdp.softmax import SoftmaxUnit
 from hw.hdp.sparsity import SparsityEngine
 from hw.hdp.tiler import Phase, Tiler
 from hw.hdp.value_pass import ValuePass
-from hw.repeated import Repeated
-from hw.shell.core_ports import core_ports
-from hw.softmax.pieces import delayed
-from hw.softmax.unit import SoftmaxUnit
+from hw.parts.copies import kept_copy
+from hw.parts.pipeline import delayed
+from hw.parts.repeated import Repeated
+from hw.shell.core import core_ports
 
 __all__ = ["HdpCore"]
 
@@ -55,13 +55,14 @@ class HdpCore(Repeated):
                           |       weights -> value pass ---+-> array -> row output -> result writer
                           +-> buffers, column sums
 
-    With ``Config.tile`` a head that is longer than the buffers goes through them tile by tile; the
+    With ``HdpConfig.tile`` a head that is longer than the buffers goes through them tile by tile;
+    the
     sparsity engine, a stage before softmax, softmax and row output each carry what they must know
     of a row from one tile to the next.
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -82,7 +83,7 @@ class HdpCore(Repeated):
         What the array does, see :class:`Occupancy`.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         super().__init__({
             **core_ports(config, tag_layout().size),
             **({"hungry": Out(1)} if config.cores > 1 else {}),

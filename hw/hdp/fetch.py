@@ -5,7 +5,7 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from hw.hdp.groups import group_bits, group_count, group_width
 from hw.hdp.integer_pass import chunks, visibility
 from hw.hdp.layouts import Mode, op_layout, row_layout, score_row_layout
@@ -19,12 +19,12 @@ WORDS = 5       # mask words of more than one bit that may wait to be taken apar
 UNDER_WAY = 3   # from asking for a word of the mask to its place in a queue
 
 
-def kept_column_layout(config: Config) -> data.StructLayout:
+def kept_column_layout(config: HdpConfig) -> data.StructLayout:
     """A kept column of a row of blocks, and whether it is the row's last one."""
     return data.StructLayout({"column": config.block_width, "last": 1})
 
 
-def kept_row_layout(config: Config) -> data.StructLayout:
+def kept_row_layout(config: HdpConfig) -> data.StructLayout:
     """A row whose kept columns follow: ``chunks`` operations a block, fraction or full products."""
     return data.StructLayout({
         "score": score_row_layout(config),
@@ -48,7 +48,7 @@ class MaskScanner(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -63,7 +63,7 @@ class MaskScanner(wiring.Component):
         Until the row's last mask bits are asked for.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._config = config
         super().__init__({
             "start": In(1),
@@ -175,7 +175,7 @@ class FetchUponMask(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -200,7 +200,7 @@ class FetchUponMask(wiring.Component):
         Until the last row's mask is read.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._config = config
         super().__init__({
             "start": In(1),

@@ -5,7 +5,7 @@ from amaranth.hdl import Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from hw.hdp.tiler import Phase
 
 __all__ = ["READ_BEATS", "HeadTotals", "tile_counts_layout", "total_counts_layout"]
@@ -13,19 +13,19 @@ __all__ = ["READ_BEATS", "HeadTotals", "tile_counts_layout", "total_counts_layou
 READ_BEATS = 24         # bits of the beats that a tile, or a head that needs none, reads
 
 
-def tile_counts_layout(config: Config) -> data.StructLayout:
+def tile_counts_layout(config: HdpConfig) -> data.StructLayout:
     """Of a tile, or a head that needs none."""
     return _layout(config, config.block_width, READ_BEATS)
 
 
-def total_counts_layout(config: Config) -> data.StructLayout:
+def total_counts_layout(config: HdpConfig) -> data.StructLayout:
     """Of all tiles of a head, as wide as the status record shows it."""
     beat_bytes = config.axi_data_width // 8
     return _layout(config, config.all_block_width,
                    32 - (beat_bytes - 1).bit_length() if config.tile else READ_BEATS)
 
 
-def _layout(config: Config, block_width: int, read_beats: int) -> data.StructLayout:
+def _layout(config: HdpConfig, block_width: int, read_beats: int) -> data.StructLayout:
     return data.StructLayout({
         "theta_head": config.theta_head_width, "blocks_kept": 2 * block_width + 1,
         "blocks_total": 2 * block_width + 1, "read_beats": read_beats, "bus_error": 1,
@@ -40,7 +40,7 @@ class HeadTotals(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -50,7 +50,7 @@ class HeadTotals(wiring.Component):
     total : Out(total_counts_layout)
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         super().__init__({
             "clear": In(1), "add": In(1), "phase": In(Phase), "dense": In(1),
             "tile": In(tile_counts_layout(config)), "total": Out(total_counts_layout(config)),

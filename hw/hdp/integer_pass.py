@@ -5,7 +5,7 @@ from amaranth.hdl import C, Cat, Module, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from hw.hdp.groups import group_bits, group_count, group_width
 from hw.hdp.layouts import Mode, integer_dims, op_layout, row_layout, sparsity_row_layout
 from hw.hdp.ring import ROWS, free_entries, ring_width
@@ -37,7 +37,7 @@ class IntegerPass(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -61,7 +61,7 @@ class IntegerPass(wiring.Component):
         Until the last operation has been issued.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._config = config
         super().__init__({
             "start": In(1),

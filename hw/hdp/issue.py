@@ -5,7 +5,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from hw.hdp.layouts import Mode, op_layout, value_op_layout
 
 __all__ = ["Issue"]
@@ -21,7 +21,7 @@ class Issue(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -37,7 +37,7 @@ class Issue(wiring.Component):
         Not an operation of the array: only its word of V is wanted.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._config = config
         super().__init__({
             "value": In(stream.Signature(value_op_layout(config))),

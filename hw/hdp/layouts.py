@@ -4,10 +4,10 @@
 from amaranth.hdl import signed
 from amaranth.lib import data, enum
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from hw.arith.multiplier import digit_layout
 from hw.hdp.ring import entry_width
-from hw.softmax.layouts import weight_entry_layout
+from hw.hdp.softmax_layouts import weight_entry_layout
 
 __all__ = [
     "Mode", "chunk_shape", "fraction_layout", "fraction_word", "head_layout", "integer_dims",
@@ -26,44 +26,44 @@ class Mode(enum.Enum, shape=2):
     VALUE = 3       # T dimensions of weights.V
 
 
-def integer_layout(config: Config) -> data.StructLayout:
+def integer_layout(config: HdpConfig) -> data.StructLayout:
     """I in sign-magnitude; -2**(IW-1) makes the magnitude as wide as I."""
     return digit_layout(config.int_width)
 
 
-def fraction_layout(config: Config) -> data.StructLayout:
+def fraction_layout(config: HdpConfig) -> data.StructLayout:
     """|F| and the sign of the code."""
     return digit_layout(config.frac)
 
 
-def value_layout(config: Config) -> data.StructLayout:
+def value_layout(config: HdpConfig) -> data.StructLayout:
     """A V code in sign-magnitude."""
     return digit_layout(config.width)
 
 
-def integer_dims(config: Config) -> int:
+def integer_dims(config: HdpConfig) -> int:
     """Dimensions of each block in an integer operation."""
     return 4 * config.taps // config.group
 
 
-def integer_word(config: Config) -> int:
+def integer_word(config: HdpConfig) -> int:
     """Dimensions that a read of an integer plane gives: those of any mode, as far as there are."""
     return integer_dims(config) if config.group == 1 else fraction_word(config)
 
 
-def fraction_word(config: Config) -> int:
+def fraction_word(config: HdpConfig) -> int:
     """Dimensions that a read of a fraction plane gives."""
     if config.group == 1:
         return 2 * config.taps
     return min(2 * config.taps, 64 if config.d_max <= 64 else 128)
 
 
-def smallest_read(config: Config) -> int:
+def smallest_read(config: HdpConfig) -> int:
     """Dimensions that any mode needs at least, of words of the integer and fraction planes."""
     return min(integer_dims(config), config.taps, fraction_word(config))
 
 
-def row_layout(config: Config) -> data.StructLayout:
+def row_layout(config: HdpConfig) -> data.StructLayout:
     """A row of blocks: its index, the visible keys of its two queries and its block columns."""
     return data.StructLayout({
         "row": config.block_width,
@@ -73,7 +73,7 @@ def row_layout(config: Config) -> data.StructLayout:
     })
 
 
-def tag_layout(config: Config) -> data.StructLayout:
+def tag_layout(config: HdpConfig) -> data.StructLayout:
     """What travels with a block of scores, or a group of integer scores, through the array.
 
     ``column`` is the (first) block. ``visible`` has a bit per element, index 2*query + key, of all
@@ -90,7 +90,7 @@ def tag_layout(config: Config) -> data.StructLayout:
     })
 
 
-def op_layout(config: Config) -> data.StructLayout:
+def op_layout(config: HdpConfig) -> data.StructLayout:
     """One cycle of the array on queries (row of blocks) and keys (block column or, in the integer
     mode, the first one of a group)."""
     return data.StructLayout({
@@ -106,7 +106,7 @@ def op_layout(config: Config) -> data.StructLayout:
     })
 
 
-def sparsity_row_layout(config: Config) -> data.StructLayout:
+def sparsity_row_layout(config: HdpConfig) -> data.StructLayout:
     """A row of blocks handed to the sparsity engine."""
     return data.StructLayout({
         "bank": 1,
@@ -116,7 +116,7 @@ def sparsity_row_layout(config: Config) -> data.StructLayout:
     })
 
 
-def head_layout(config: Config) -> data.StructLayout:
+def head_layout(config: HdpConfig) -> data.StructLayout:
     """What the engine knows of a head so far."""
     return data.StructLayout({
         "theta": config.theta_head_width,
@@ -125,7 +125,7 @@ def head_layout(config: Config) -> data.StructLayout:
     })
 
 
-def value_op_layout(config: Config) -> data.StructLayout:
+def value_op_layout(config: HdpConfig) -> data.StructLayout:
     """One cycle of P.V: weights of two queries for two keys, T dimensions from ``chunk``.
 
     With ``background`` only the word of V is wanted, for the sums of causal rows.
@@ -141,7 +141,7 @@ def value_op_layout(config: Config) -> data.StructLayout:
     })
 
 
-def score_row_layout(config: Config) -> data.StructLayout:
+def score_row_layout(config: HdpConfig) -> data.StructLayout:
     """A row of blocks whose kept scores are under way.
 
     ``columns``: blocks that it sees; if none, no score will come. Only a row of a tile may also
@@ -158,7 +158,7 @@ def score_row_layout(config: Config) -> data.StructLayout:
     })
 
 
-def row_tag_layout(config: Config) -> data.StructLayout:
+def row_tag_layout(config: HdpConfig) -> data.StructLayout:
     """What softmax hands through from the scores to the value path."""
     return data.StructLayout({
         "bank": 1,
@@ -168,16 +168,16 @@ def row_tag_layout(config: Config) -> data.StructLayout:
     })
 
 
-def chunk_shape(config: Config):
+def chunk_shape(config: HdpConfig):
     """Index of a chunk of T dimensions (or more, then it is smaller)."""
     return range(max(2, -(-config.d_max // config.taps)))
 
 
-def scores_layout(config: Config) -> data.ArrayLayout:
+def scores_layout(config: HdpConfig) -> data.ArrayLayout:
     """Four scores of a block, index 2*query + key."""
     return data.ArrayLayout(signed(config.score_width), 4)
 
 
-def integer_scores_layout(config: Config) -> data.ArrayLayout:
+def integer_scores_layout(config: HdpConfig) -> data.ArrayLayout:
     """Four integer scores of each block of a group."""
     return data.ArrayLayout(data.ArrayLayout(signed(config.int_score_width), 4), config.group)

@@ -5,8 +5,8 @@ from amaranth.hdl import C, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
-from golden.memory import Layout
+from golden.hdp.config import HdpConfig
+from golden.hdp.planes import HdpLayout
 from hw.hdp.integer_pass import chunks
 from hw.hdp.layouts import fraction_layout, integer_layout, value_layout
 from hw.shell.bursts import request_layout
@@ -29,26 +29,26 @@ def tag_layout() -> data.StructLayout:
     return data.StructLayout({"plane": Plane, "bank": 1, "kv": 1})
 
 
-def command_layout(config: Config) -> data.StructLayout:
+def command_layout(config: HdpConfig) -> data.StructLayout:
     """Fetch ``rows`` rows (not 0) of a plane of the head in a bank; K and V go to bank ``kv``."""
     return data.StructLayout({
         "plane": Plane, "bank": 1, "kv": 1, "address": 32, "rows": config.held_width, "d8": 5,
     })
 
 
-def beat_dims(config: Config) -> tuple[int, int, int]:
+def beat_dims(config: HdpConfig) -> tuple[int, int, int]:
     """Dimensions in a beat of the integer, fraction and value planes.
 
     Of a beat that is wider than the longest row only the part that a row can fill.
     """
-    layout = Layout(config)
+    layout = HdpLayout(config)
     return tuple(min(layout.row_dims, config.axi_data_width // bits)
                  for bits in (layout.i_bits, layout.f_bits, layout.v_bits))
 
 
-def row_beats(config: Config, kind: str, d8):
+def row_beats(config: HdpConfig, kind: str, d8):
     """Beats of sign bits and, after them, of elements in a row of plane ``i``, ``f`` or ``v``."""
-    layout = Layout(config)
+    layout = HdpLayout(config)
     elements = chunks(d8, beat_dims(config)["ifv".index(kind)])
     if kind != "f" or layout.signs_beside:
         return C(0, 1), elements
@@ -63,7 +63,7 @@ class Loader(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -87,11 +87,11 @@ class Loader(wiring.Component):
         sign bits, which are not written, count as well.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._config = config
         self._i_dims, self._f_dims, self._v_dims = beat_dims(config)
         tag = tag_layout()
-        layout = Layout(config)
+        layout = HdpLayout(config)
         super().__init__({
             "command": In(stream.Signature(command_layout(config))),
             "req": Out(stream.Signature(request_layout(tag.size))),
@@ -125,7 +125,7 @@ class Loader(wiring.Component):
         is_i = (plane == Plane.Q_I) | (plane == Plane.K_I)
         is_f = (plane == Plane.Q_F) | (plane == Plane.K_F)
         (_, i), (signs, f), (_, v) = (row_beats(self._config, kind, d8) for kind in "ifv")
-        if not Layout(self._config).signs_beside:
+        if not HdpLayout(self._config).signs_beside:
             signs = Mux(is_f, signs, 0)
         return signs, Mux(is_i, i, Mux(is_f, f, v))
 
@@ -161,7 +161,7 @@ class Loader(wiring.Component):
         tag = data.View(tag_layout(), beat.tag)
         row, index = Signal(range(self._config.held_rows)), Signal(write.beat.shape())
         signs, last_index = self._row_counts(m, d8, tag, index)
-        is_sign = C(0, 1) if Layout(self._config).signs_beside else index < signs
+        is_sign = C(0, 1) if HdpLayout(self._config).signs_beside else index < signs
         take = self.beats.valid
         with m.If(take):
             m.d.sync += index.eq(index + 1)
@@ -205,7 +205,7 @@ class Loader(wiring.Component):
     def _signs(self, m, bits, take, is_sign, index):
         """Sign bits of a row, those of the beat that comes now at the low end."""
         sign_beats = -(-self._config.d_max // self._config.axi_data_width)
-        sign_bits = min(self._config.axi_data_width, Layout(self._config).row_dims)
+        sign_bits = min(self._config.axi_data_width, HdpLayout(self._config).row_dims)
         signs = Signal(sign_beats * sign_bits)
         with m.If(take):
             with m.If(is_sign):
@@ -217,7 +217,7 @@ class Loader(wiring.Component):
 
     def _convert(self, m, bits, take, is_sign, index):
         config = self._config
-        layout = Layout(config)
+        layout = HdpLayout(config)
         mags = bits
         if layout.signs_beside:
             signs, mags = bits[: layout.row_dims], bits[layout.row_dims :]

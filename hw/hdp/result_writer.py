@@ -5,26 +5,27 @@ from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
-from golden.memory import STATUS_BYTES
+from golden.hdp.config import HdpConfig
+from golden.hdp.planes import STATUS_BYTES
 from hw.hdp.head_totals import total_counts_layout
 from hw.hdp.integer_pass import chunks
 from hw.shell.bursts import request_layout
 
 __all__ = ["ResultWriter", "result_job_layout", "status_layout"]
 
-# golden.memory.Status, in bits.
+# golden.hdp.planes.Status, in bits.
 RECORD = data.StructLayout({
     "done": 8, "error": 24, "head_kept": 32, "theta_head": 64, "blocks_kept": 32,
     "blocks_total": 32, "read_bytes": 32, "write_bytes": 32, "rest": STATUS_BYTES * 8 - 256,
 })
 
 
-def result_job_layout(config: Config) -> data.StructLayout:
+def result_job_layout(config: HdpConfig) -> data.StructLayout:
     """A head to be written: addresses and sizes.
 
     ``computed``: output rows of the valid queries (an even number) come from the row output.
-    With ``Config.tile``: rows without a ``record`` are part of a head, counted with those that the
+    With ``HdpConfig.tile``: rows without a ``record`` are part of a head, counted with those that
+    the
     next record ends.
     """
     tiled = {"record": 1} if config.tile else {}
@@ -34,7 +35,7 @@ def result_job_layout(config: Config) -> data.StructLayout:
     })
 
 
-def status_layout(config: Config) -> data.StructLayout:
+def status_layout(config: HdpConfig) -> data.StructLayout:
     """Fields of a good head's status record, complete when its rows are written."""
     counts = {name: field.shape for name, field in total_counts_layout(config)
               if name != "bus_error"}
@@ -50,7 +51,7 @@ class ResultWriter(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -68,7 +69,7 @@ class ResultWriter(wiring.Component):
         To the write DMA.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._config = config
         beat = stream.Signature(config.axi_data_width)
         super().__init__({
@@ -183,7 +184,7 @@ class ResultWriter(wiring.Component):
                 m.next = "IDLE"
 
     def _fill(self, m, record, beats, error):
-        """The words of golden.memory.Status; with an error all but the first are zero."""
+        """The words of golden.hdp.planes.Status; with an error all but the first are zero."""
         status = self.status
         beat_bytes = self._config.axi_data_width // 8
         m.d.comb += [record.done.eq(1), record.error.eq(error)]

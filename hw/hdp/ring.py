@@ -3,7 +3,7 @@
 
 from amaranth.hdl import Mux, Signal
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from hw.hdp.groups import group_bits, group_width
 
 __all__ = ["ROWS", "entry_width", "free_entries", "ring_width"]
@@ -11,13 +11,13 @@ __all__ = ["ROWS", "entry_width", "free_entries", "ring_width"]
 ROWS = 4        # rows of blocks that may be on their way between two stages
 
 
-def ring_width(config: Config) -> int:
+def ring_width(config: HdpConfig) -> int:
     """Bits of an index into a ring of groups, which holds two of the longest rows or more shorter
     ones; each begins with a group of its own."""
     return group_width(config) + 1
 
 
-def entry_width(config: Config) -> int:
+def entry_width(config: HdpConfig) -> int:
     """Bits of the index of a block in such a ring."""
     return ring_width(config) + group_bits(config)
 

@@ -5,10 +5,10 @@ from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from golden.softmax import EXP_FRAC, RECIP_BITS
-from hw.copies import kept_copy
 from hw.hdp.layouts import value_layout
+from hw.parts.copies import kept_copy
 from hw.softmax.normalise import NormaliseLane
 
 __all__ = ["CHUNKS", "RowOutput", "output_row_layout"]
@@ -17,7 +17,7 @@ CHUNKS = 8      # chunks that may wait between the array and the normaliser
 SPAN = 8        # words: a row is whole spans of them; a beat is part of one, one, or several
 
 
-def output_row_layout(config: Config) -> data.StructLayout:
+def output_row_layout(config: HdpConfig) -> data.StructLayout:
     """A row of blocks on its way to the output.
 
     With ``fetches`` each chunk comes with a pair of keys that causal rows begin to see:
@@ -25,7 +25,7 @@ def output_row_layout(config: Config) -> data.StructLayout:
     after it, until then those of V in bank ``kv``. ``r`` and ``p`` are the reciprocal of the
     denominator; the output of a query that is ``empty`` is zero.
 
-    With ``Config.tile``: a row that does not ``end`` is only added to the sums of ``row`` of its
+    With ``HdpConfig.tile``: a row that does not ``end`` is only added to the sums of ``row`` of its
     strip, anew unless it ``resumes`` them.
     """
     tiled = {"row": config.block_width, "resumes": 1, "ends": 1} if config.tile else {}
@@ -54,7 +54,7 @@ class RowOutput(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -76,7 +76,7 @@ class RowOutput(wiring.Component):
         Only with tiles. Strobe: the last row of a tile is in the sums, whose rows do not end.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._config = config
         chunk = data.ArrayLayout(
             data.ArrayLayout(signed(config.accumulator_width), config.taps), 2)

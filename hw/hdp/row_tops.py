@@ -5,10 +5,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from hw.hdp.layouts import row_tag_layout
+from hw.hdp.softmax_layouts import row_token_layout
 from hw.hdp.tiler import Phase
-from hw.softmax.layouts import row_token_layout
 
 __all__ = ["RowTops"]
 
@@ -23,7 +23,7 @@ class RowTops(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -35,7 +35,7 @@ class RowTops(wiring.Component):
         Strobes: a token of the phase TOP has ended here, and the last one of ``bank``.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._config = config
         token = stream.Signature(row_token_layout(config, row_tag_layout(config).size))
         super().__init__({

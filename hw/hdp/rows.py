@@ -5,7 +5,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from hw.hdp.layouts import row_layout
 
 __all__ = ["RowWalker"]
@@ -19,7 +19,7 @@ class RowWalker(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -30,7 +30,7 @@ class RowWalker(wiring.Component):
     o : Out(stream of row_layout)
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._config = config
         super().__init__({
             "start": In(1),

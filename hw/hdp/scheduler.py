@@ -5,8 +5,8 @@ from amaranth.hdl import C, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
-from golden.memory import DESCRIPTOR_BYTES, Error
+from golden.hdp.config import HdpConfig
+from golden.hdp.planes import DESCRIPTOR_BYTES, Error
 from hw.hdp.head_totals import READ_BEATS, HeadTotals, tile_counts_layout
 from hw.hdp.layouts import head_layout
 from hw.hdp.loader import Plane, command_layout, tag_layout
@@ -25,12 +25,13 @@ class Scheduler(wiring.Component):
     kept: at once if dense or with tau = 0, otherwise when theta_head reaches tau or the integer
     pass ends. Heads that are empty, in error or pruned pass the remaining stages without work.
 
-    With ``Config.tile`` a job may be a tile. It takes the stages that its phase has; at CLOSE the
+    With ``HdpConfig.tile`` a job may be a tile. It takes the stages that its phase has; at CLOSE
+    the
     head's status record is written, of what its tiles have counted.
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -73,7 +74,7 @@ class Scheduler(wiring.Component):
         Only with tiles: no bank has a job; sum of the thetas of the head in tiles so far.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._config = config
         block, length = config.block_width, config.length_width
         super().__init__({

@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from hw.hdp.groups import group_bits
 from hw.hdp.layouts import (
     integer_scores_layout,
@@ -15,7 +15,7 @@ from hw.hdp.layouts import (
     tag_layout,
 )
 from hw.hdp.ring import ROWS, free_entries, ring_width
-from hw.softmax.layouts import row_token_layout, score_entry_layout, score_index_width
+from hw.hdp.softmax_layouts import row_token_layout, score_entry_layout, score_index_width
 
 __all__ = ["ScoreAdder"]
 
@@ -33,7 +33,7 @@ class ScoreAdder(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -50,7 +50,7 @@ class ScoreAdder(wiring.Component):
         Read port of the score buffer, data in the next cycle.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._config = config
         self._tag = row_tag_layout(config)
         super().__init__({

@@ -5,8 +5,8 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
-from golden.hdp import RHO_FRAC
+from golden.hdp.compute import RHO_FRAC
+from golden.hdp.config import HdpConfig
 from hw.hdp.groups import group_bits, group_count, group_width
 from hw.hdp.layouts import head_layout, integer_scores_layout, sparsity_row_layout, tag_layout
 from hw.hdp.ring import ROWS, ring_width
@@ -22,11 +22,11 @@ class SparsityEngine(wiring.Component):
     threshold and the mask of a group per cycle. The mask of a row of n groups is complete
     n + ``latency`` cycles after its last group, or n + 6 after the previous row's, whichever is
     later.
-    ``golden.hdp.block_mask``, without a divider::
+    ``golden.hdp.compute.block_mask``, without a divider::
 
         (n*theta) << 7 >= A*n*ext + (128-A)*sum   with A = |rho|, ext = max or min
 
-    With ``Config.tile`` a row's statistics may come in tiles. In the phase STATS they are
+    With ``HdpConfig.tile`` a row's statistics may come in tiles. In the phase STATS they are
     gathered, and no mask is made; in TOP and VALUE they are what makes the threshold.
 
     Theta_head only grows, so a head is known to be kept as soon as it reaches tau; it is pruned
@@ -34,7 +34,7 @@ class SparsityEngine(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -69,7 +69,7 @@ class SparsityEngine(wiring.Component):
         Per bank; final in the cycle after ``end_head``.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._config = config
         super().__init__({
             "clear": In(1),

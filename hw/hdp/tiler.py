@@ -5,8 +5,8 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden import tiles
-from golden.config import Config
+from golden.hdp import tiles
+from golden.hdp.config import HdpConfig
 from hw.hdp.integer_pass import chunks
 from hw.hdp.loader import row_beats
 from hw.shell.descriptor import descriptor_layout
@@ -17,7 +17,7 @@ JOBS = 2        # of a core, that the tiler can hold
 
 
 class Phase(enum.Enum, shape=3):
-    """What a core does with a tile; see :mod:`golden.tiles`."""
+    """What a core does with a tile; see :mod:`golden.hdp.tiles`."""
 
     WHOLE = tiles.Phase.WHOLE
     STATS = tiles.Phase.STATS
@@ -26,12 +26,12 @@ class Phase(enum.Enum, shape=3):
     CLOSE = 4       # no tile: the end of a head in tiles, its status record
 
 
-def strip_width(config: Config) -> int:
+def strip_width(config: HdpConfig) -> int:
     """Bits of the number of a strip of queries."""
     return max(1, (-(-config.l_max // config.held_rows) - 1).bit_length())
 
 
-def tile_layout(config: Config) -> data.StructLayout:
+def tile_layout(config: HdpConfig) -> data.StructLayout:
     """A job for the stages of a core: a head, or a tile of one.
 
     The fields of ``descriptor_layout``, of the tile, and ``offset``: query i sees its keys
@@ -62,16 +62,17 @@ def is_head(job):
 
 
 class Tiler(wiring.Component):
-    """Hands on heads that fit and the tiles of those that do not, in the order of ``golden.tiles``.
+    """Hands on heads that fit and the tiles of those that do not, in the order of
+    ``golden.hdp.tiles``.
 
-    Without ``Config.tile`` nothing but wires. With it a head that fits is handed on in the cycle
+    Without ``HdpConfig.tile`` nothing but wires. With it a head that fits is handed on in the cycle
     after it came, and tiles follow each other every 3 cycles at least, which is nothing
     beside what they take. Keys that are a single tile, and not causal, are marked as ``same_kv``
     from the second tile on.
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -86,7 +87,7 @@ class Tiler(wiring.Component):
         A head is in tiles.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._config = config
         super().__init__({
             "i": In(stream.Signature(descriptor_layout(config))),

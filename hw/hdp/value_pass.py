@@ -5,11 +5,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from hw.hdp.integer_pass import chunks
 from hw.hdp.layouts import row_tag_layout, value_op_layout
 from hw.hdp.row_output import CHUNKS, output_row_layout
-from hw.softmax.layouts import buffer_address_layout, row_result_layout, weight_entry_layout
+from hw.hdp.softmax_layouts import buffer_address_layout, row_result_layout, weight_entry_layout
 
 __all__ = ["ValuePass"]
 
@@ -27,7 +27,7 @@ class ValuePass(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -52,7 +52,7 @@ class ValuePass(wiring.Component):
         Operations of a row that was taken are still to come.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._config = config
         super().__init__({
             "result": In(stream.Signature(

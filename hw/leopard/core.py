@@ -5,21 +5,22 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
-from golden.leopard_config import LeopardConfig
+from golden.leopard.config import LeopardConfig
 from golden.registers import EVENTS
-from hw.leopard.buffers import CodeBuffer
-from hw.leopard.collector import RowCollector
-from hw.leopard.layouts import PIECE, TAG, digits_width, slot_of
+from hw.leopard.layouts import digits_width
 from hw.leopard.loader import Loader, beat_dims, tag_layout
 from hw.leopard.qk import QKUnit
-from hw.leopard.result_writer import ResultWriter
 from hw.leopard.row_issue import RowIssue
-from hw.leopard.row_output import RowOutput
 from hw.leopard.scheduler import Scheduler
-from hw.leopard.value_unit import ValueUnit
-from hw.leopard.weights import RowWeights
-from hw.repeated import Repeated
-from hw.shell.core_ports import core_ports
+from hw.parts.repeated import Repeated
+from hw.shell.core import core_ports
+from hw.survivors.buffers import CodeBuffer
+from hw.survivors.collector import RowCollector
+from hw.survivors.layouts import PIECE, TAG, slot_of
+from hw.survivors.result_writer import ResultWriter
+from hw.survivors.row_output import RowOutput
+from hw.survivors.value_unit import ValueUnit
+from hw.survivors.weights import RowWeights
 
 __all__ = ["LeopardCore", "events_layout"]
 

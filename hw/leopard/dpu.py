@@ -6,22 +6,22 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, memory
 from amaranth.lib.wiring import In, Out
 
-from golden.digits import unread
-from golden.leopard_config import LeopardConfig
+from golden.leopard.config import LeopardConfig
+from golden.leopard.digits import unread
+from hw.arith.tree import levels_latency
 from hw.leopard.dot_product import DotProduct
 from hw.leopard.keys import KeyBank, word_width
 from hw.leopard.layouts import (
     PENDING,
     address_width,
     firsts_layout,
-    levels_latency,
     place_layout,
     row_numbers,
     slot_layout,
 )
 from hw.leopard.query import QueryStore, piece_layout
 from hw.leopard.reorder import Reorder, row_ports
-from hw.repeated import Repeated
+from hw.parts.repeated import Repeated
 
 __all__ = ["DotProductUnit"]
 

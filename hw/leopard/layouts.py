@@ -4,26 +4,16 @@
 from amaranth.hdl import C, Mux, signed
 from amaranth.lib import data
 
-from golden.leopard_banks import bank_words, copy_counts, key_stride, most_keys
-from golden.leopard_config import LeopardConfig
-from golden.softmax import MANT_BITS, RECIP_BITS
-from hw.softmax.layouts import SHIFT_INDEX_BITS
+from golden.leopard.banks import bank_words, copy_counts, key_stride, most_keys
+from golden.leopard.config import LeopardConfig
+from hw.survivors.layouts import PIECE
 
-__all__ = ["PENDING", "PIECE", "SLOTS", "TAG", "address_width", "chunk_count", "copies_index",
-           "copies_range", "digits_width", "entry_layout", "firsts_layout", "levels_latency",
-           "of_chunks", "place_layout", "query_layout", "ring_depth", "row_layout", "row_numbers",
-           "row_result_layout", "scored_row_layout", "slot_layout", "slot_of", "stride_of",
-           "stride_range", "survivor_layout", "tap_layout", "values_layout", "weight_layout"]
+__all__ = ["PENDING", "address_width", "copies_index", "copies_range", "digits_width",
+           "firsts_layout", "of_chunks", "place_layout", "query_layout", "row_layout",
+           "row_numbers", "slot_layout", "stride_of", "stride_range", "survivor_layout",
+           "tap_layout"]
 
-PIECE = 8           # dimensions of a query that come at a time
-SLOTS = 3           # jobs in a core: one is loaded, one computed, one written
-TAG = 3             # bits that tell whose row it is: the bank of its queries, its job's slot
 PENDING = 32        # keys of a dot-product unit that are begun and not yet handed on
-
-
-def chunk_count(config: LeopardConfig, d8):
-    """Chunks of a digit of 8*d8 dimensions, an expression."""
-    return sum((d8 > n * config.taps // PIECE for n in range(1, config.chunks)), C(1))
 
 
 def of_chunks(config: LeopardConfig, d8, values):
@@ -51,7 +41,7 @@ def copies_range(config: LeopardConfig) -> range:
 
 
 def copies_index(config: LeopardConfig, keys, d8):
-    """That number, see :func:`golden.leopard_banks.copies`, an expression."""
+    """That number, see :func:`golden.leopard.banks.copies`, an expression."""
     index = C(0)
     for count in copy_counts(config)[1:]:
         index = index + (keys <= of_chunks(config, d8, [
@@ -72,11 +62,6 @@ def row_numbers(config: LeopardConfig) -> range:
 def digits_width(config: LeopardConfig) -> int:
     """Bits of the number of digits of all keys of a row."""
     return (config.l_max * config.digits).bit_length()
-
-
-def levels_latency(terms: int) -> int:
-    """Cycles of a sum of so many terms with a register after every two levels of adders."""
-    return -(-(terms - 1).bit_length() // 2)
 
 
 def tap_layout(config: LeopardConfig) -> data.StructLayout:
@@ -137,44 +122,4 @@ def survivor_layout(config: LeopardConfig, tag_width: int) -> data.StructLayout:
     })
 
 
-def slot_of(tag):
-    """The slot of the job that a row belongs to."""
-    return tag[1:]
-
-
 # -- from survivors to output rows ----------------------------------------------------------------
-def ring_depth(config: LeopardConfig) -> int:
-    """Survivors that wait for the end of their row or for their turn: those of two of the longest
-    rows."""
-    return 2 << (config.l_max - 1).bit_length()
-
-
-def entry_layout(config: LeopardConfig) -> data.StructLayout:
-    """A survivor that waits."""
-    return data.StructLayout({"key": range(config.l_max), "score": signed(config.score_width)})
-
-
-def scored_row_layout(config: LeopardConfig) -> data.StructLayout:
-    """A row whose survivors are all there: how many, and the largest score (of none: anything)."""
-    return data.StructLayout({
-        "count": config.length_width, "top": signed(config.score_width), "tag": TAG})
-
-
-def weight_layout(config: LeopardConfig) -> data.StructLayout:
-    """The weight of a survivor, ``mag << (SHIFT_STEP * shift)``.
-
-    A row without survivors has one entry all the same, ``none``, with weight 0 and no key.
-    """
-    return data.StructLayout({
-        "key": range(config.l_max), "mag": MANT_BITS, "shift": SHIFT_INDEX_BITS, "first": 1,
-        "last": 1, "none": 1, "tag": TAG})
-
-
-def row_result_layout() -> data.StructLayout:
-    """The reciprocal of a row's denominator, see :class:`hw.softmax.reciprocal.Reciprocal`."""
-    return data.StructLayout({"r": RECIP_BITS + 1, "p": 5, "empty": 1, "tag": TAG})
-
-
-def values_layout(config: LeopardConfig) -> data.ArrayLayout:
-    """A chunk of a row of P.V."""
-    return data.ArrayLayout(signed(config.accumulator_width), config.taps)

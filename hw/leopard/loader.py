@@ -5,12 +5,13 @@ from amaranth.hdl import C, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard_config import LeopardConfig
-from golden.leopard_memory import Layout
+from golden.leopard.config import LeopardConfig
+from golden.leopard.planes import LeopardLayout
 from hw.leopard.keys import KeyWriter, write_layout
-from hw.leopard.layouts import PIECE, SLOTS, chunk_count, copies_index, copies_range
+from hw.leopard.layouts import copies_index, copies_range
 from hw.shell.bursts import request_layout
 from hw.shell.reader import read_beat_layout
+from hw.survivors.layouts import PIECE, SLOTS, chunk_count
 
 __all__ = ["Loader", "Plane", "beat_dims", "command_layout", "tag_layout"]
 
@@ -35,7 +36,7 @@ def command_layout(config: LeopardConfig) -> data.StructLayout:
 
 def beat_dims(config: LeopardConfig) -> int:
     """Codes in a beat of Q and V; of a very wide beat only as many as a row has at most."""
-    layout = Layout(config)
+    layout = LeopardLayout(config)
     return min(layout.row_dims, config.axi_data_width // layout.v_bits)
 
 
@@ -71,7 +72,7 @@ class Loader(wiring.Component):
 
     def __init__(self, *, config: LeopardConfig):
         self._config = config
-        tag, layout = tag_layout(), Layout(config)
+        tag, layout = tag_layout(), LeopardLayout(config)
         super().__init__({
             "command": In(stream.Signature(command_layout(config))),
             "req": Out(stream.Signature(request_layout(tag.size))),
@@ -106,7 +107,7 @@ class Loader(wiring.Component):
 
     def _key_beats(self, d8):
         """Beats of a key."""
-        config, layout = self._config, Layout(self._config)
+        config, layout = self._config, LeopardLayout(self._config)
         beats = Signal(range(layout.row_beats("k", config.d_max) + 1))
         counts = [layout.row_beats("k", (n + 1) * config.taps) for n in range(config.chunks)]
         return beats, counts, chunk_count(config, d8)
@@ -120,7 +121,7 @@ class Loader(wiring.Component):
                 with m.Case(n):
                     m.d.comb += key_beats.eq(count)
         code_beats = self._code_beats(command.d8)
-        row_beats = Signal(range(max(max(counts), Layout(self._config).row_beats(
+        row_beats = Signal(range(max(max(counts), LeopardLayout(self._config).row_beats(
             "v", self._config.d_max)) + 1))
         rows = Signal.like(command.rows)
         tag = data.View(tag_layout(), self.req.payload.tag)
@@ -186,6 +187,6 @@ class Loader(wiring.Component):
             self.done.eq(take & beat.last), self.done_tag.eq(tag),
             self.beat.eq(take), self.beat_tag.eq(tag), self.error.eq(beat.error),
         ]
-        size = Layout(config).v_bits
+        size = LeopardLayout(config).v_bits
         m.d.sync += [code.eq(beat.data[n * size : n * size + config.width])
                      for n, code in enumerate(self.codes)]

@@ -5,10 +5,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard_config import LeopardConfig
-from hw.leopard.layouts import digits_width, levels_latency, row_numbers, survivor_layout
+from golden.leopard.config import LeopardConfig
+from hw.arith.tree import add_levels, levels_latency
+from hw.leopard.layouts import digits_width, row_numbers, survivor_layout
 from hw.leopard.reorder import offer_layout
-from hw.leopard.tree import add_levels
 from hw.shell.arbiter import RoundRobin, selected
 
 __all__ = ["Merger"]

@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.leopard_config import LeopardConfig
+from golden.leopard.config import LeopardConfig
 from hw.leopard.dpu import DotProductUnit
 from hw.leopard.keys import KeyBank, write_layout
 from hw.leopard.layouts import query_layout, row_layout, survivor_layout
@@ -19,7 +19,7 @@ class QKUnit(wiring.Component):
     """N_QK dot-product units over banks of keys, one query row after the other.
 
     Key j belongs to unit ``j mod N_QK``, or in each row to another one, if there are copies of keys
-    in several banks: see :mod:`golden.leopard_banks`. Each unit asks for a word of keys in every
+    in several banks: see :mod:`golden.leopard.banks`. Each unit asks for a word of keys in every
     cycle in which it has a key, and for none that it does not need. A unit that has begun all its
     keys of a row begins those of the next one in the same cycle, of up to ``config.rows`` rows at a
     time; survivors leave row by row all the same, those of a unit in the order of their keys. When

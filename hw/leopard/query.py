@@ -5,11 +5,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard_banks import bank_words, copy_counts, region_words, unit_of
-from golden.leopard_config import LeopardConfig
+from golden.leopard.banks import bank_words, copy_counts, region_words, unit_of
+from golden.leopard.config import LeopardConfig
 from hw.leopard.layouts import (
-    PIECE,
-    chunk_count,
     firsts_layout,
     place_layout,
     query_layout,
@@ -19,7 +17,8 @@ from hw.leopard.layouts import (
     stride_of,
     tap_layout,
 )
-from hw.repeated import Repeated
+from hw.parts.repeated import Repeated
+from hw.survivors.layouts import PIECE, chunk_count
 
 __all__ = ["QueryStore", "RowLoader", "piece_layout"]
 

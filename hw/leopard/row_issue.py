@@ -5,17 +5,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard_config import LeopardConfig
-from hw.leopard.buffers import CodeBuffer
-from hw.leopard.layouts import (
-    PIECE,
-    SLOTS,
-    TAG,
-    copies_index,
-    copies_range,
-    query_layout,
-    row_layout,
-)
+from golden.leopard.config import LeopardConfig
+from hw.leopard.layouts import copies_index, copies_range, query_layout, row_layout
+from hw.survivors.buffers import CodeBuffer
+from hw.survivors.layouts import PIECE, SLOTS, TAG
 
 __all__ = ["PIECES", "RowIssue", "head_layout"]
 

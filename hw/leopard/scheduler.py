@@ -5,13 +5,14 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard_config import LeopardConfig
-from golden.memory import DESCRIPTOR_BYTES, Error
-from hw.leopard.layouts import SLOTS, digits_width
+from golden.hdp.planes import DESCRIPTOR_BYTES, Error
+from golden.leopard.config import LeopardConfig
+from hw.leopard.layouts import digits_width
 from hw.leopard.loader import Plane, command_layout, tag_layout
-from hw.leopard.result_writer import result_job_layout, status_layout
 from hw.leopard.row_issue import head_layout
 from hw.shell.descriptor import descriptor_layout
+from hw.survivors.layouts import SLOTS
+from hw.survivors.result_writer import result_job_layout, status_layout
 
 __all__ = ["Scheduler"]
 

@@ -7,14 +7,14 @@ from amaranth.lib.wiring import In, Out
 
 from golden import softmax
 from golden.engine import EngineConfig
-from golden.memory import DESCRIPTOR_BYTES, STATUS_BYTES, Error, Opcode
+from golden.hdp.planes import DESCRIPTOR_BYTES, STATUS_BYTES, Error, Opcode
 
 __all__ = ["DescriptorDecoder", "descriptor_layout"]
 
 ADDRESSES = {"hdp": ("q_i", "q_f", "k_i", "k_f", "v", "out", "status"),
              "leopard": ("q", "k", "v", "out", "status")}
 
-# Words 0 to 12 as in golden.memory.descriptor; the rest means nothing.
+# Words 0 to 12 as in golden.hdp.planes.descriptor; the rest means nothing.
 RAW = data.StructLayout({
     "opcode": 8, "causal": 1, "exact": 1, "dense": 1, "drop": 1, "same_kv": 1, "reserved": 19,
     "l_q": 16, "l_kv": 16,
@@ -24,7 +24,7 @@ RAW = data.StructLayout({
     "mant": 16, "unused": 16,
     **dict.fromkeys(ADDRESSES["hdp"], 32),
 })
-# The same words of golden.leopard_memory.descriptor.
+# The same words of golden.leopard.planes.descriptor.
 LEOPARD_RAW = data.StructLayout({
     "opcode": 8, "causal": 1, "reserved": 3, "same_kv": 1, "reserved_too": 19,
     "l_q": 16, "l_kv": 16,
@@ -37,7 +37,7 @@ LEOPARD_RAW = data.StructLayout({
 
 
 def descriptor_layout(config: EngineConfig) -> data.StructLayout:
-    """A decoded descriptor; ``error`` is a code of ``golden.memory.Error``.
+    """A decoded descriptor; ``error`` is a code of ``golden.hdp.planes.Error``.
 
     With an error only ``status`` can be used, and with ``Error.BUS`` not even that. ``d8`` is
     d / 8.
@@ -60,7 +60,8 @@ class DescriptorDecoder(wiring.Component):
     3 cycles from a descriptor's last beat to its fields; one descriptor per 64-byte read and
     4 cycles.
 
-    The error is the first that applies in the order of ``golden.memory.Error``, but a beat with a
+    The error is the first that applies in the order of ``golden.hdp.planes.Error``, but a beat
+    with a
     bus error makes it ``BUS`` whatever the fields say, as they cannot be trusted then. The scale's
     shift is bits 31:16 of its word, so that a stray upper half counts as out of range.
 

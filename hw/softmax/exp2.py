@@ -6,8 +6,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.softmax import EXP_FRAC, T_FRAC, T_INT
-
-from .pieces import delayed, halved
+from hw.arith.rounding import halved
+from hw.parts.pipeline import delayed
 
 __all__ = ["Exp2"]
 

@@ -5,11 +5,10 @@ from amaranth.hdl import Cat, Const, Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from golden.softmax import SCALE_BITS, SCALE_SHIFT_MIN, T_FRAC, T_INT
-
-from .multiply import SplitMultiplier
-from .pieces import delayed
+from hw.arith.multiply import SplitMultiplier
+from hw.parts.pipeline import delayed
 
 __all__ = ["Exponent"]
 
@@ -24,7 +23,7 @@ class Exponent(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -36,7 +35,7 @@ class Exponent(wiring.Component):
         ``T_INT`` integer and ``T_FRAC`` fraction bits.
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._multiplier = SplitMultiplier(a_shape=unsigned(config.score_width),
                                            b_width=SCALE_BITS)
         super().__init__({

@@ -7,9 +7,9 @@ from amaranth.lib.wiring import In, Out
 
 from golden.engine import EngineConfig
 from golden.softmax import EXP_FRAC, RECIP_BITS
-
-from .multiply import SplitMultiplier
-from .pieces import clamped, delayed, halved
+from hw.arith.multiply import SplitMultiplier
+from hw.arith.rounding import clamped, halved
+from hw.parts.pipeline import delayed
 
 __all__ = ["NormaliseLane"]
 

@@ -5,10 +5,9 @@ from amaranth.hdl import Array, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from golden.softmax import EXP_FRAC, RECIP_BITS, reciprocal_table
-
-from .pieces import delayed
+from hw.parts.pipeline import delayed
 
 __all__ = ["Reciprocal"]
 
@@ -21,7 +20,7 @@ class Reciprocal(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -37,7 +36,7 @@ class Reciprocal(wiring.Component):
 
     latency = 5
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         super().__init__({
             "den": In(config.denominator_width),
             "r": Out(RECIP_BITS + 1),

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.config import Config
-from golden.hdp import Job, block_mask, encode_rho, head
+from golden.hdp.compute import HdpJob, block_mask, encode_rho, head
+from golden.hdp.config import HdpConfig
 from golden.softmax import encode_scale
 
 from ..errors import InputError
-from ..npz import DEFAULT_RHO, Options, load_jobs
+from ..heads import DEFAULT_RHO, Options, load_jobs
 
 __all__ = ["EXAMPLES", "KEPT", "LENGTHS", "Case", "Suite", "choose", "data_files", "dense",
            "suite"]
@@ -37,11 +37,11 @@ class Case:
     -------
     name : str
         ``group/...``.
-    jobs : list of Job
+    jobs : list of HdpJob
     """
 
     name: str
-    jobs: list[Job]
+    jobs: list[HdpJob]
 
     @property
     def group(self) -> str:
@@ -63,7 +63,7 @@ class Suite:
     left_out: list[tuple[str, str]]
 
 
-def dense(job: Job) -> Job:
+def dense(job: HdpJob) -> HdpJob:
     """The same head without pruning."""
     return replace(job, dense=True, exact=False, drop=False, rho=0, tau_head=0)
 
@@ -74,16 +74,16 @@ def _generator(name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
-def _job(rng, config: Config, l_q: int, l_kv: int, d: int, **fields) -> Job:
+def _job(rng, config: HdpConfig, l_q: int, l_kv: int, d: int, **fields) -> HdpJob:
     """A head of normally distributed codes."""
     one = 1 << config.frac
     q, k, v = (config.format.quantise(rng.normal(0, SPREAD * one, (rows, d)), 1.0)
                for rows in (l_q, l_kv, l_kv))
-    return Job(**{"q": q, "k": k, "v": v, "rho": encode_rho(DEFAULT_RHO),
+    return HdpJob(**{"q": q, "k": k, "v": v, "rho": encode_rho(DEFAULT_RHO),
                   "scale": encode_scale(1 / (d**0.5 * one**2)), **fields})
 
 
-def _with_kept(job: Job, kept: float, rng, config: Config) -> Job:
+def _with_kept(job: HdpJob, kept: float, rng, config: HdpConfig) -> HdpJob:
     """The job with the rho that keeps nearest to a fraction of its blocks.
 
     No rho keeps all blocks of a row whose theta differ, as the least lies below their mean: to
@@ -98,13 +98,13 @@ def _with_kept(job: Job, kept: float, rng, config: Config) -> Job:
     return replace(job, rho=RHOS[int(np.argmin(misses))])
 
 
-def _kept_case(name: str, config: Config, heads: int, length: int, d: int, kept: float) -> Case:
+def _kept_case(name: str, config: HdpConfig, heads: int, length: int, d: int, kept: float) -> Case:
     rng = _generator(name)
     jobs = [_job(rng, config, length, length, d) for _ in range(heads)]
     return Case(name=name, jobs=[_with_kept(job, kept, rng, config) for job in jobs])
 
 
-def _pruned_heads(name: str, config: Config, heads: int, length: int, d: int) -> Case:
+def _pruned_heads(name: str, config: HdpConfig, heads: int, length: int, d: int) -> Case:
     """Heads of which the less important half is pruned."""
     rng = _generator(name)
     jobs = [_job(rng, config, length, length, d) for _ in range(heads)]
@@ -112,7 +112,7 @@ def _pruned_heads(name: str, config: Config, heads: int, length: int, d: int) ->
     return Case(name=name, jobs=[replace(job, tau_head=tau) for job in jobs])
 
 
-def _mode_job(mode: str, rng, config: Config, length: int, d: int) -> Job:
+def _mode_job(mode: str, rng, config: HdpConfig, length: int, d: int) -> HdpJob:
     """A head that shows a mode."""
     l_q = {"cross": length // 2, "decode": 1}.get(mode, length)
     job = _job(rng, config, l_q, length, d, causal=mode == "causal")
@@ -125,7 +125,7 @@ def _mode_job(mode: str, rng, config: Config, length: int, d: int) -> Job:
 MODES = ("causal", "cross", "decode", "padded")
 
 
-def _made(config: Config, quick: bool) -> dict[str, Callable[[], Case] | str]:
+def _made(config: HdpConfig, quick: bool) -> dict[str, Callable[[], Case] | str]:
     """Made cases by name; a text in place of a case says why there is none."""
     heads = QUICK_HEADS if quick else HEADS
     length = min(QUICK_LENGTH if quick else LENGTH, config.l_max)
@@ -138,7 +138,7 @@ def _made(config: Config, quick: bool) -> dict[str, Callable[[], Case] | str]:
                 n, config, heads, length, d, kept)
     d = dims[-1]
 
-    def alike(name: str, job: Callable[[np.random.Generator], Job]) -> Callable[[], Case]:
+    def alike(name: str, job: Callable[[np.random.Generator], HdpJob]) -> Callable[[], Case]:
         rng = _generator(name)
         return lambda: Case(name=name, jobs=[job(rng) for _ in range(heads)])
 
@@ -155,7 +155,7 @@ def _made(config: Config, quick: bool) -> dict[str, Callable[[], Case] | str]:
     return made
 
 
-def _long(config: Config, d: int) -> dict[str, Callable[[], Case] | str]:
+def _long(config: HdpConfig, d: int) -> dict[str, Callable[[], Case] | str]:
     """Heads in tiles, one of each kind; the longest, of few dimensions, must be asked for."""
     most = config.l_max
     lengths = sorted({min(tiles * config.tile, most) for tiles in TILED})
@@ -186,7 +186,7 @@ def data_files(data: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _real(name: str, path: Path, config: Config, quick: bool) -> Case:
+def _real(name: str, path: Path, config: HdpConfig, quick: bool) -> Case:
     try:
         jobs = load_jobs(path, config, Options())
     except InputError as err:
@@ -207,13 +207,13 @@ def choose(names: Sequence[str], wanted: str | None) -> list[str]:
     return chosen
 
 
-def suite(config: Config, *, data: Sequence[Path] = (), quick: bool = False,
+def suite(config: HdpConfig, *, data: Sequence[Path] = (), quick: bool = False,
           wanted: str | None = None) -> Suite:
     """The cases of a bench.
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
     data : sequence of Path
         Files of real heads beside the examples, or directories of them.
     quick : bool

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from golden.config import load_config
 from golden.engine import EngineConfig
-from golden.leopard_config import LeopardConfig
+from golden.engines import load_config
+from golden.leopard.config import LeopardConfig
 
 from ..errors import InputError
 from ..files import check_output, make_directory, write_files

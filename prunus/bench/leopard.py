@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from golden import leopard
-from golden.config import load_config
-from golden.leopard import LeopardJob, LeopardResult
-from golden.leopard_config import LeopardConfig
-from golden.leopard_memory import Layout
-from golden.leopard_order import balanced
+from golden.engines import load_config
+from golden.leopard import compute as leopard
+from golden.leopard.compute import LeopardJob, LeopardResult
+from golden.leopard.config import LeopardConfig
+from golden.leopard.order import balanced
+from golden.leopard.planes import LeopardLayout
 
-from ..digits import spare_bits, threshold_for
+from ..commands.digits import spare_bits, threshold_for
+from ..engines.leopard import load_jobs
 from ..errors import InputError
-from ..leopard import load_jobs
-from ..npz import read_arrays, real_scale
+from ..heads import read_arrays, real_scale
 from .cases import EXAMPLES, choose, data_files
 from .measure import simulated, totals
 from .report import Column
@@ -34,7 +34,7 @@ NOTES = """\
 Every figure is read from counters of the simulated RTL or follows from the specification; every
 output word and status record equals the specification's. Codes are shifted left until they fill the
 width; one threshold per file prunes the given share of its scores; keys lie in the order that
-`golden/leopard_order.py` gives them.
+`golden/leopard/order.py` gives them.
 
 - **cycles**: from the doorbell to the last write response, all heads once. **steady**: what a
   second pass over the same heads adds, when loading overlaps. **bound**: sum over rows of
@@ -125,7 +125,7 @@ def figures(case: LeopardCase, config: LeopardConfig, once, twice,
     """
     jobs, counters = case.jobs, once.registers
     keys, bound = sum(r.keys for r in results), leopard.bound_cycles(results, config)
-    layout = Layout(config)
+    layout = LeopardLayout(config)
     full = sum(r.keys * layout.key_words(job.d) for job, r in zip(jobs, results, strict=True))
     spent = np.concatenate([r.digits[(r.digits > 0) & ~r.mask] for r in results])
     dropped = np.bincount(spent, minlength=config.digits + 1)[1:]

@@ -4,10 +4,10 @@
 import re
 from collections.abc import Callable, Sequence
 
-from golden.bounds import bound_cycles, bus_cycles
-from golden.config import Config
-from golden.cycles import predict_cycles
 from golden.engine import EngineConfig
+from golden.hdp.bounds import bound_cycles, bus_cycles
+from golden.hdp.config import HdpConfig
+from golden.hdp.timing.cycles import predict_cycles
 from golden.registers import constants
 
 from ..errors import InputError, RunError
@@ -22,13 +22,13 @@ def _ratio(a, b) -> float | None:
     return a / b if b else None
 
 
-def figures(case: Case, config: Config, runs: Sequence, golden: Sequence) -> dict:
+def figures(case: Case, config: HdpConfig, runs: Sequence, golden: Sequence) -> dict:
     """The figures of a case, ready for JSON.
 
     Parameters
     ----------
     case : Case
-    config : Config
+    config : HdpConfig
     runs : (Simulation, Simulation)
         With pruning, and dense.
     golden : (list of HeadResult, list of HeadResult)
@@ -108,7 +108,7 @@ def totals(runs: Sequence) -> dict:
             "build_s": runs[0].build_s}
 
 
-def measure(cases: Sequence[Case], config: Config,
+def measure(cases: Sequence[Case], config: HdpConfig,
             progress: Progress | None = None) -> tuple[list[dict], dict]:
     """The figures of each case and of the simulation, in which all run on the same hardware.
 

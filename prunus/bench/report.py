@@ -4,7 +4,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from golden.registers import constants, counter_names
 
 from .cases import Suite
@@ -20,10 +20,12 @@ specification's.
 
 - **kappa**: blocks that the masks keep, of all visible ones.
 - **cycles**: from the doorbell to the last write response, all heads together. **bound**: every
-  multiplier busy in every cycle (`golden/bounds.py`). **use**: bound / cycles. **bus**: beats that
+  multiplier busy in every cycle (`golden/hdp/bounds.py`).
+  **use**: bound / cycles. **bus**: beats that
   the busier direction of the bus needs at least; where they are more than the bound, they are the
   limit. **over / head**: cycles beyond the bound, per head.
-- **model**: cycles that `golden/cycles.py` predicts without the RTL. **model error**: over what the
+- **model**: cycles that `golden/hdp/timing/cycles.py` predicts without the RTL.
+  **model error**: over what the
   RTL takes, marked with **!** beyond 5%.
 - **\\*_slots**: cycles in which the array ran that phase. **idle_\\***: cycles in which it did not,
   by cause.
@@ -96,7 +98,7 @@ def columns() -> list[Column]:
     ]
 
 
-def document(rows: Sequence[dict], simulation: dict, suite: Suite, config: Config,
+def document(rows: Sequence[dict], simulation: dict, suite: Suite, config: HdpConfig,
              command: str) -> dict:
     """All figures, ready for JSON."""
     return {

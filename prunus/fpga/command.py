@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from golden.config import load_config
+from golden.engines import load_config
 
 from ..errors import InputError
 from ..files import check_output, make_directory, write_files

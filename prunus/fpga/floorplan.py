@@ -11,8 +11,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from golden.config import Config
 from golden.engine import EngineConfig
+from golden.hdp.config import HdpConfig
 from hw.hdp.loader import beat_dims
 
 __all__ = ["SOURCE", "place"]
@@ -60,7 +60,7 @@ def _natural(name: str) -> list:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
-def _tap(name: str, parts: int, config: Config) -> float:
+def _tap(name: str, parts: int, config: HdpConfig) -> float:
     """The tap that a block RAM of an operand buffer feeds; tap n has the dimensions n modulo T."""
     buffer = _BUFFER.search(name)
     if not buffer:

@@ -12,7 +12,7 @@ from importlib import util
 from pathlib import Path
 
 from golden.engine import EngineConfig
-from golden.leopard_config import LeopardConfig
+from golden.leopard.config import LeopardConfig
 from hw.boards.catalog import Board
 from hw.boards.pll import Ecp5Pll
 from hw.boards.top import BoardTop, divisor_for, source_mhz

@@ -17,13 +17,14 @@ import sys
 from importlib import util
 from pathlib import Path
 
-from golden.config import Config, ConfigError, load_config
-from sim.cache import ROOT
+from golden.engines import ConfigError, load_config
+from golden.hdp.config import HdpConfig
 from sim.compare import MismatchError, check
 from sim.simulate import SimulationError, emitted, simulate_batches
+from sim.simulators.cache import ROOT
 
 from ..errors import InputError, RunError
-from ..npz import Options, load_jobs
+from ..heads import Options, load_jobs
 from ..report import status_line
 from ..synth import pack
 from ..synth.tools import KEEP_COPIES, Progress, kept, yosys
@@ -67,7 +68,7 @@ def cell_models() -> str:
     return "\n".join(models)
 
 
-def netlist(config: Config, progress: Progress | None = None) -> tuple[str, dict[str, int]]:
+def netlist(config: HdpConfig, progress: Progress | None = None) -> tuple[str, dict[str, int]]:
     """Verilog of the netlist with the models of its cells, and how many there are of each."""
     script = _SCRIPT.format(top=config.name, copies=KEEP_COPIES)
 

@@ -20,15 +20,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from golden.attention import AttentionJob
-from golden.config import Config, ConfigError, load_config
 from golden.engine import EngineConfig
-from golden.leopard_config import LeopardConfig
+from golden.engines import ConfigError, load_config
+from golden.hdp.config import HdpConfig
+from golden.jobs import AttentionJob
+from golden.leopard.config import LeopardConfig
+from host.tables import image_bytes
 
 from ..bench import leopard
 from ..bench.cases import Case, suite
 from ..bench.measure import measure
-from ..driver.tables import image_bytes
 from ..errors import InputError, RunError
 from ..files import check_output, write_files
 from ..report import status_line
@@ -81,7 +82,7 @@ def _processor() -> str:
                  if line.startswith("model name")), platform.machine())
 
 
-def _case(config: Config) -> Case:
+def _case(config: HdpConfig) -> Case:
     case, = suite(config, wanted=CASE.format(d=config.d_max)).cases
     return case
 

@@ -217,7 +217,7 @@ def _termination(blocks: list[dict], accumulator: dict[str, float], loader: dict
 
 def _alone(block, name: str, target: Ecp5 | Liberty, progress: Progress | None) -> dict:
     """Resources of a block that is synthesised by itself."""
-    from hw.emit import to_verilog
+    from hw.verilog.emit import to_verilog
 
     mapped = target.synthesise(to_verilog(block, name)[0], name, [], progress)
     bits = sum(memory.bits for memory in mapped.memories)
@@ -234,8 +234,8 @@ def area(config: EngineConfig, target: Ecp5 | Liberty, progress: Progress | None
     RunError
         When Yosys fails.
     """
-    from hw.emit import emit  # slow to import, and only this command needs it
-    from hw.leopard.layouts import TAG
+    from hw.survivors.layouts import TAG
+    from hw.verilog.emit import emit  # slow to import, and only this command needs it
 
     from .plain import PlainAccumulator, PlainMultiplier, PlainRowLoader
 

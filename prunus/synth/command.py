@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from golden.config import Config, load_config
+from golden.engines import load_config
+from golden.hdp.config import HdpConfig
 
 from ..errors import InputError
 from ..report import print_json, print_table, status_line
@@ -56,7 +57,7 @@ def _print_speed(rows: list[dict]) -> None:
                  for row in rows])
 
 
-def _speeds(blocks: str, config: Config, seed: int, progress) -> list[dict]:
+def _speeds(blocks: str, config: HdpConfig, seed: int, progress) -> list[dict]:
     from .fmax import fmax  # slow to import, as all of hw is
     from .harness import BLOCKS
 

@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from golden.config import Config
-from hw.emit import to_verilog
+from golden.hdp.config import HdpConfig
+from hw.verilog.emit import to_verilog
 
 from . import pack
 from .area import Ecp5
@@ -57,7 +57,7 @@ def _speed(report: dict) -> tuple[float, str]:
     return speed["achieved"], longest_path(report, clock)
 
 
-def fmax(block: str, config: Config, *, seed: int = 1, progress: Progress | None = None) -> dict:
+def fmax(block: str, config: HdpConfig, *, seed: int = 1, progress: Progress | None = None) -> dict:
     """Size and speed of one of BLOCKS on an LFE5U-85F, speed grade 6, ready for JSON.
 
     The size is that of the block alone, the speed that of the block between registers.

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from hw.hdp import (
     array,
     column_sum,
@@ -24,13 +24,13 @@ from hw.hdp import (
     sparsity,
     value_pass,
 )
+from hw.hdp import softmax as unit
 from hw.shell import csr, dispatch, reader, writer
-from hw.softmax import unit
 from hw.top import Top
 
 __all__ = ["BLOCKS", "Harness"]
 
-BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
+BLOCKS: dict[str, Callable[[HdpConfig], wiring.Component]] = {
     "top": lambda c: Top(config=c),
     "core": lambda c: core.HdpCore(config=c),
     "array": lambda c: array.Array(config=c),

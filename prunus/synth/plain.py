@@ -5,9 +5,9 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
-from golden.digits import unread
-from golden.leopard_config import LeopardConfig
+from golden.hdp.config import HdpConfig
+from golden.leopard.config import LeopardConfig
+from golden.leopard.digits import unread
 from hw.arith.multiplier import digit_layout, multiply
 from hw.leopard.dot_product import sum_width
 from hw.leopard.query import RowLoader
@@ -23,7 +23,7 @@ class PlainMultiplier(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : HdpConfig
 
     Members
     -------
@@ -34,7 +34,7 @@ class PlainMultiplier(wiring.Component):
 
     latency = 2
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: HdpConfig):
         self._width = config.width
         super().__init__({
             "x": In(digit_layout(config.width)), "y": In(digit_layout(config.width)),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import metadata, util
 from pathlib import Path
 
-from sim.cache import build_root, cached, digest
+from sim.simulators.cache import build_root, cached, digest
 
 from ..errors import InputError, RunError
 
@@ -22,7 +22,8 @@ POLL_S = 0.3
 LOG_END = 4096
 # Rounds of routing with more conflicts than the fewest so far; what routed had ten at most.
 PATIENCE = 20
-# In front of synth_ecp5, after the top is known: what is said of a signal (``hw/copies.py``) goes
+# In front of synth_ecp5, after the top is known: what is said of a signal (``hw/parts/copies.py``)
+# goes
 # to its registers. Yosys would merge those that hold the same.
 KEEP_COPIES = """proc
 setattr -set keep 1 w:* a:keep=1 %i %ci:+[Q] t:$dff t:$dffe t:$sdff t:$sdffe %u %u %u %i"""

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from golden.config import load_config
+from golden.engines import load_config
 
 from ..errors import InputError
 from ..files import check_output, make_directory, write_files
@@ -120,7 +120,7 @@ def _figures(right: dict[str, list[bool]], golden, learned: Learned) -> dict:
         "pruned_by_layer": [1 - kept / seen for kept, seen in zip(
             golden.kept, golden.keys, strict=True)],
         "differ": golden.differ, "differ_share": golden.differ / keys,
-        "digits_total": golden.digits, "digits_per_key": golden.digits / keys,
+        "digits_total": golden.leopard.digits, "digits_per_key": golden.leopard.digits / keys,
         "bound_cycles": golden.bound, "baseline_cycles": golden.baseline,
         "speed_up": golden.baseline / golden.bound,
     }

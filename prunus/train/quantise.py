@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden import leopard
-from golden.leopard import LeopardJob, LeopardResult, encode_threshold
-from golden.leopard_config import LeopardConfig
+from golden.leopard import compute as leopard
+from golden.leopard.compute import LeopardJob, LeopardResult, encode_threshold
+from golden.leopard.config import LeopardConfig
 from golden.softmax import encode_scale
 
 __all__ = ["Quantised", "quantise"]

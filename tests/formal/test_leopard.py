@@ -15,9 +15,9 @@ from formal.leopard import MARGINS, RIGHT, STATEMENTS, Size, Sums
 from formal.proofs import BROKEN, Proof, check
 from formal.query import Query, Verdict, decide
 from formal.start import DIGITS
-from golden import digits
-from golden.leopard_config import LeopardConfig
-from tests.golden.test_digits import codes
+from golden.leopard import digits
+from golden.leopard.config import LeopardConfig
+from tests.golden.leopard.test_digits import codes
 
 SIZES = [Size(12, 2), Size(8, 3), Size(5, 4), Size(4, 1)]
 PROOFS = proofs.proofs(SIZES)

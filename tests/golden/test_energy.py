@@ -6,13 +6,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from golden import hdp, leopard
-from golden.config import load_config
 from golden.energy import GROUPS, Costs, Event, hdp_events, leopard_events, picojoules
-from golden.leopard import LeopardJob
-from golden.memory import Layout
+from golden.engines import load_config
+from golden.hdp import compute as hdp
+from golden.hdp.planes import HdpLayout
+from golden.leopard import compute as leopard
+from golden.leopard.compute import LeopardJob
 from golden.softmax import encode_scale
-from tests.golden.test_hdp import random_job
+from tests.golden.hdp.test_compute import random_job
 
 EDGE, TILE, BASE = (load_config(name) for name in ("hdp_edge", "leopard_ae", "leopard_base"))
 
@@ -60,7 +61,7 @@ def test_hdp():
     assert found["exponential: scale"] == 4 * kept + 12     # and one of a score of 0 for each row
     assert found["theta against threshold"] == blocks
     assert found["background times sum of V"] == found["output times reciprocal"] == 12 * 24
-    layout = Layout(EDGE)
+    layout = HdpLayout(EDGE)
     assert found["bytes"] == layout.read_bytes(job, True) + layout.write_bytes(job)
 
 
@@ -77,7 +78,7 @@ def test_a_pruned_head_ends_after_its_integer_pass():
     assert found["I x I"] == 12 * 16 * 24
     assert not any(found[name] for name in ("I x F and F x I", "weight times V", "V",
                                             "exponential: scale", "output times reciprocal"))
-    layout = Layout(EDGE)
+    layout = HdpLayout(EDGE)
     assert found["bytes"] == layout.read_bytes(job, False) + layout.write_bytes(job)
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden import hdp
-from golden.config import load_config
-from golden.hdp import Job
+from golden.engines import load_config
+from golden.hdp import compute as hdp
+from golden.hdp.compute import HdpJob
 from golden.reference import relative_rms_error, softmax_attention
 from golden.softmax import encode_scale
-from tests.golden.slow import sees
-from tests.golden.test_hdp import random_job
+from tests.golden.hdp.slow import sees
+from tests.golden.hdp.test_compute import random_job
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = Path(os.environ.get("PRUNUS_DATA", ROOT.parent / "shared" / "data")) / "qkv"
@@ -34,7 +34,7 @@ def test_accuracy_on_real_heads(path):
         scale = float(data["scale"])
     errors = []
     for h in range(len(q)):
-        job = Job(q=q[h], k=k[h], v=v[h], scale=encode_scale(scale), rho=25)
+        job = HdpJob(q=q[h], k=k[h], v=v[h], scale=encode_scale(scale), rho=25)
         errors.append(relative_rms_error(job, hdp.head(job, EDGE), scale, EDGE))
     assert np.mean(errors) <= 0.005
     assert max(errors) <= 0.01

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from golden.config import load_config
-from hw.emit import emit
-from sim.cache import ROOT
+from golden.engines import load_config
+from hw.verilog.emit import emit
+from sim.simulators.cache import ROOT
 from tests.hw.lint import lint
 
 SECONDS, BYTES = 60, 2 << 30
@@ -58,5 +58,5 @@ def test_lint_of_a_core(tmp_path):
         "name": "hdp_core", "cores": 1, "multipliers": 128, "l_max": 64})
     path = tmp_path / "hdp_core.v"
     path.write_text(emit(config).verilog, encoding="utf-8")
-    done = lint(path, ROOT / "sim" / "waivers.vlt")
+    done = lint(path, ROOT / "sim" / "simulators" / "waivers.vlt")
     assert (done.returncode, done.stderr) == (0, "")

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from golden.config import load_config
+from golden.engines import load_config
 from sim.simulate import emitted
 
 # Block RAMs of 18 kbit by block, at l_max = 512 and d_max = 64.

@@ -14,9 +14,10 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In
 from amaranth.sim import Simulator
 
-from golden.config import Config, load_config
-from golden.hdp import Job, head
-from golden.memory import DESCRIPTOR_BYTES, Error, Status, build_image, read_results
+from golden.engines import load_config
+from golden.hdp.compute import HdpJob, head
+from golden.hdp.config import HdpConfig
+from golden.hdp.planes import DESCRIPTOR_BYTES, Error, HdpStatus, build_image, read_results
 from golden.registers import OCCUPANCY, REGISTERS, counter_names
 from golden.softmax import encode_scale
 from hw.hdp.loader import tag_layout
@@ -26,7 +27,7 @@ from hw.top import Top
 from tests.hw.helpers import AxiMemory, LiteHost, simulate
 
 PORTS = Path(__file__).with_name("hdp_edge_ports.json")
-CONFIG = Config(name="small", width=8, frac=4, d_max=16, l_max=8, multipliers=8,
+CONFIG = HdpConfig(name="small", width=8, frac=4, d_max=16, l_max=8, multipliers=8,
                 softmax_lanes=1, axi_data_width=64)
 ADDRESS = {register.name: register.address for register in REGISTERS}
 OKAY = 0
@@ -120,7 +121,7 @@ def _bus(dut, prefix):
 def _job(seed, l_q=5, l_kv=6, d=8, **fields):
     rng = np.random.default_rng(seed)
     q, k, v = (rng.integers(-128, 128, (n, d)) for n in (l_q, l_kv, l_kv))
-    return Job(q=q, k=k, v=v, scale=encode_scale(0.001), **fields)
+    return HdpJob(q=q, k=k, v=v, scale=encode_scale(0.001), **fields)
 
 
 class _System:
@@ -219,7 +220,7 @@ def test_good_and_bad_jobs_in_a_table():
         if n not in errors:
             result = head(job, CONFIG)
             assert (out == result.out).all(), n
-            assert status == Status.expected(job, result, CONFIG), n
+            assert status == HdpStatus.expected(job, result, CONFIG), n
             continue
         start, size = system.image.out[n], out.size * CONFIG.out_width // 8
         assert system.contents[start : start + size] == before[start : start + size]
@@ -263,7 +264,7 @@ def test_write_errors_and_counters():
     for job, (out, status) in zip(jobs, system.results(), strict=True):
         result = head(job, CONFIG)
         assert (out == result.out).all()
-        assert status == Status.expected(job, result, CONFIG)
+        assert status == HdpStatus.expected(job, result, CONFIG)
 
 
 def test_two_cores():
@@ -299,4 +300,4 @@ def test_two_cores():
             continue
         result = head(job, CONFIG)
         assert (out == result.out).all(), n
-        assert status == Status.expected(job, result, CONFIG), n
+        assert status == HdpStatus.expected(job, result, CONFIG), n

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from golden import hdp
-from golden.bounds import bound_cycles
-from golden.config import load_config, preset_names
-from golden.cycles import predict_cycles
-from golden.memory import Error, Status
-from hw.emit import Emission
+from golden.engines import load_config, preset_names
+from golden.hdp import compute as hdp
+from golden.hdp.bounds import bound_cycles
+from golden.hdp.planes import Error, HdpStatus
+from golden.hdp.timing.cycles import predict_cycles
+from hw.verilog.emit import Emission
 from prunus import cli
-from prunus.npz import Options, load_jobs
+from prunus.heads import Options, load_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "minilm_sentence.npz"
@@ -71,7 +71,7 @@ def test_run_equals_the_specification(capfd, tmp_path):
                            "blocks_total"}
     assert_array_equal(arrays["out"], [r.out for r in results])
     assert list(summary) == KEYS
-    status = [Status.expected(j, r, EDGE) for j, r in zip(jobs, results, strict=True)]
+    status = [HdpStatus.expected(j, r, EDGE) for j, r in zip(jobs, results, strict=True)]
     assert summary == {
         "backend": "golden", "config": "hdp_edge", "heads": 12, "cycles": None, "multipliers": 32,
         "bound_cycles": bound_cycles(jobs, results, EDGE), "utilisation": None,
@@ -186,8 +186,8 @@ def fake_simulator(monkeypatch, simulate):
 
 def simulation(jobs, config, **status):
     results = [hdp.head(job, config) for job in jobs]
-    records = [Status.expected(j, r, config) for j, r in zip(jobs, results, strict=True)]
-    records[-1] = Status(**{**records[-1].__dict__, **status})
+    records = [HdpStatus.expected(j, r, config) for j, r in zip(jobs, results, strict=True)]
+    records[-1] = HdpStatus(**{**records[-1].__dict__, **status})
     return types.SimpleNamespace(
         results=[(r.out, s) for r, s in zip(results, records, strict=True)], build_s=1.5,
         sim_s=2.5, registers={"cycles": 9900, "read_bytes": 123, "write_bytes": 456})
@@ -249,7 +249,7 @@ def test_a_missing_simulator_is_named(capfd, tmp_path, monkeypatch):
 
 
 def test_verilog(capfd, tmp_path, monkeypatch):
-    monkeypatch.setattr("hw.emit.emit", lambda config: Emission(
+    monkeypatch.setattr("hw.verilog.emit.emit", lambda config: Emission(
         verilog=f"// {config.name}\n", metadata={"name": config.name}))
     code, out, _ = prunus(capfd, "verilog", "hdp_tiny", "-o", tmp_path / "a" / "b")
     assert code == 0

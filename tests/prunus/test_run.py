@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from golden.config import load_config
-from prunus import driver, leopard, run
-from prunus.driver import Coprocessor, Link, LinkTransport, coprocessor
+import host as driver
+from golden.engines import load_config
+from host import Coprocessor, Link, LinkTransport, coprocessor
+from prunus import run
+from prunus.engines import leopard
 from prunus.errors import InputError, RunError
-from sim.draw import random_jobs
-from tests.prunus.driver.board import FakeBoard
+from sim.engines.draw import random_jobs
+from tests.host.board import FakeBoard
 
 MODULES = {"hdp": run, "leopard": leopard}
 ENGINES = pytest.mark.parametrize("config", [load_config("hdp_tiny"), load_config("leopard_tiny")],

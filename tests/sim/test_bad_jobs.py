@@ -4,10 +4,10 @@
 import numpy as np
 import pytest
 
-from golden.config import load_config
-from golden.memory import DESCRIPTOR_BYTES, Error, Layout, build_image
+from golden.engines import load_config
+from golden.hdp.planes import DESCRIPTOR_BYTES, Error, HdpLayout, build_image
 from sim.compare import check
-from sim.jobs import Recipe, build
+from sim.engines.hdp import Recipe, build
 from sim.simulate import Batch, simulate_batches
 
 PRESETS = ("hdp_tiny", "hdp_w12")
@@ -85,7 +85,7 @@ def test_the_first_error_in_their_order_is_reported():
 def test_bus_errors(name, stall):
     """The first, a middle and the last beat of every plane."""
     config = load_config(name)
-    layout = Layout(config)
+    layout = HdpLayout(config)
     beat = layout.beat_bytes
     jobs, ranges, errors = [], [], {}
     cases = [(plane, where) for plane in range(len(PLANES)) for where in (0, 0.5, 1)]

@@ -4,12 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.config import load_config
-from golden.hdp import head
-from golden.memory import Error, Layout, Status, held_planes
+from golden.engines import load_config
+from golden.hdp.compute import head
+from golden.hdp.planes import Error, HdpLayout, HdpStatus, held_planes
 from golden.registers import OCCUPANCY
 from sim.compare import MismatchError, check
-from sim.jobs import random_jobs
+from sim.engines.hdp import random_jobs
 from sim.simulate import Simulation
 
 CONFIG = load_config("hdp_tiny")
@@ -21,7 +21,7 @@ def _perfect():
     """What a right coprocessor gives."""
     results = [head(job, CONFIG) for job in JOBS]
     held = held_planes(JOBS, [result.head_kept for result in results], CONFIG)
-    records = [Status.expected(*of, CONFIG, planes)
+    records = [HdpStatus.expected(*of, CONFIG, planes)
                for *of, planes in zip(JOBS, results, held, strict=True)]
     reads, writes = (sum(getattr(s, way) for s in records) for way in ("read_bytes", "write_bytes"))
     registers = {"jobs_done": 4, "jobs_failed": 0, "read_bytes": reads, "write_bytes": writes,
@@ -104,11 +104,11 @@ def test_a_result_too_few_is_named():
 
 def test_a_job_that_must_fail():
     simulation = _perfect()
-    job, layout = JOBS[0], Layout(CONFIG)
+    job, layout = JOBS[0], HdpLayout(CONFIG)
     size = job.l_q * layout.row_bytes("out", job.d)
     untouched = layout.unpack_out(bytes([0xA5]) * size, job.l_q, job.d)
     good = simulation.results[0][1]
-    bad = Status(True, Error.LENGTH, False, 0, 0, 0, 0, 0)
+    bad = HdpStatus(True, Error.LENGTH, False, 0, 0, 0, 0, 0)
     simulation.results[0] = (untouched, bad)
     simulation.registers["jobs_failed"] = 1
     simulation.registers["read_bytes"] += 64 - good.read_bytes

@@ -6,21 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.config import Config
-from golden.memory import DESCRIPTOR_BYTES, Error, build_image
+from golden.hdp.config import HdpConfig
+from golden.hdp.planes import DESCRIPTOR_BYTES, Error, build_image
 from golden.registers import REGISTERS
+from sim.campaigns.scaling import measure, uneven_jobs, with_cores
 from sim.compare import check
-from sim.jobs import Recipe, build, random_jobs
-from sim.scaling import measure, uneven_jobs, with_cores
+from sim.engines.hdp import Recipe, build, random_jobs
 from sim.simulate import Access, Batch, simulate_batches
 
-SINGLE = Config(name="small", d_max=32, l_max=32, multipliers=8, softmax_lanes=1)
+SINGLE = HdpConfig(name="small", d_max=32, l_max=32, multipliers=8, softmax_lanes=1)
 PAIR = with_cores(SINGLE, 2)
-WIDE = [Config(name="wide256", d_max=40, l_max=24, multipliers=16, softmax_lanes=1,
+WIDE = [HdpConfig(name="wide256", d_max=40, l_max=24, multipliers=16, softmax_lanes=1,
                axi_data_width=256),
-        Config(name="wide512", width=12, frac=8, d_max=72, l_max=16, multipliers=8,
+        HdpConfig(name="wide512", width=12, frac=8, d_max=72, l_max=16, multipliers=8,
                softmax_lanes=1, axi_data_width=512),
-        Config(name="pair512", d_max=24, l_max=16, multipliers=8, softmax_lanes=1,
+        HdpConfig(name="pair512", d_max=24, l_max=16, multipliers=8, softmax_lanes=1,
                axi_data_width=512, cores=2)]
 AT = {register.name: register.address for register in REGISTERS}
 FLAGS, V, STATUS = 0, 10, 12        # descriptor words

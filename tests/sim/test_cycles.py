@@ -3,12 +3,12 @@
 
 import pytest
 
-from golden.bounds import bound_cycles
-from golden.config import load_config
-from golden.cycles import predict_cycles
+from golden.engines import load_config
+from golden.hdp.bounds import bound_cycles
+from golden.hdp.timing.cycles import predict_cycles
 from prunus.bench.cases import dense, suite
 from sim.compare import check
-from sim.jobs import Recipe, build, random_jobs
+from sim.engines.hdp import Recipe, build, random_jobs
 from sim.simulate import simulate_batches
 
 TINY = load_config("hdp_tiny")

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules of the doorbell, the interrupt and the table."""
 
-from golden.config import load_config
-from golden.memory import DESCRIPTOR_BYTES, build_image
+from golden.engines import load_config
+from golden.hdp.planes import DESCRIPTOR_BYTES, build_image
 from golden.registers import REGISTERS, counter_names
 from sim.compare import check
-from sim.jobs import random_jobs
+from sim.engines.hdp import random_jobs
 from sim.simulate import Access, Batch, simulate_batches
 
 CONFIG = load_config("hdp_tiny")

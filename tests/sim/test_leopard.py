@@ -8,17 +8,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from golden.config import load_config
-from golden.leopard import bound_cycles, head, threshold_limits
-from golden.leopard_banks import copies, copy_counts, most_keys
-from golden.leopard_memory import Layout, build_image
-from golden.memory import DESCRIPTOR_BYTES, Error
-from prunus.leopard import load_jobs
-from sim.cache import ROOT
+from golden.engines import load_config
+from golden.hdp.planes import DESCRIPTOR_BYTES, Error
+from golden.leopard.banks import copies, copy_counts, most_keys
+from golden.leopard.compute import bound_cycles, head, threshold_limits
+from golden.leopard.planes import LeopardLayout, build_image
+from prunus.engines.leopard import load_jobs
+from sim.campaigns.soak import Chunk, run_chunk
 from sim.compare import MismatchError, check
-from sim.leopard_jobs import Recipe, build, job_strategy
+from sim.engines.leopard import Recipe, build, job_strategy
 from sim.simulate import Batch, simulate_batches
-from sim.soak import Chunk, run_chunk
+from sim.simulators.cache import ROOT
 
 TINY, AE, EDGE = (load_config(f"leopard_{name}") for name in ("tiny", "ae", "edge"))
 LOW, HIGH = threshold_limits(TINY)
@@ -83,7 +83,7 @@ def test_shared_keys_are_read_once():
     jobs.append(replace(jobs[3], valid_q=8, same_kv=True))
     simulation, = simulate_batches([jobs], TINY)
     check(simulation, jobs, TINY)
-    layout = Layout(TINY)
+    layout = LeopardLayout(TINY)
     shared = 20 * (layout.row_bytes("k", 16) + layout.row_bytes("v", 16))
     read = [status.read_bytes for _, status in simulation.results]
     assert read[0] - shared == read[1] == read[2] == 64 + 7 * layout.row_bytes("q", 16)
@@ -184,7 +184,7 @@ def test_the_ends_of_the_threshold_are_taken():
 @pytest.mark.parametrize("stall", [0.0, 0.3])
 def test_bus_errors(stall):
     """The first, a middle and the last beat of every plane."""
-    layout, jobs, ranges, errors = Layout(TINY), [], [], {}
+    layout, jobs, ranges, errors = LeopardLayout(TINY), [], [], {}
     cases = [(plane, where) for plane in PLANES for where in (0, 0.5, 1)]
     for n in range(len(cases)):
         jobs += [_job(2 * n), _job(2 * n + 1)]

@@ -8,17 +8,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from golden.config import Config, load_config
-from prunus.npz import Options, load_jobs
-from sim.cache import ROOT
+from golden.engines import load_config
+from golden.hdp.config import HdpConfig
+from prunus.heads import Options, load_jobs
+from sim.campaigns.soak import Chunk, run_chunk
 from sim.compare import check
-from sim.jobs import build, job_strategy
+from sim.engines.hdp import build, job_strategy
 from sim.simulate import simulate_batches
-from sim.soak import Chunk, run_chunk
+from sim.simulators.cache import ROOT
 
 TINY = load_config("hdp_tiny")
-# Integer operations on groups of two blocks; those of four are in sim/matrix.py.
-PAIRS = Config(name="pairs", d_max=64, l_max=46, multipliers=128, softmax_lanes=4,
+# Integer operations on groups of two blocks; those of four are in sim/campaigns/matrix.py.
+PAIRS = HdpConfig(name="pairs", d_max=64, l_max=46, multipliers=128, softmax_lanes=4,
                axi_data_width=128)
 RHO = 25 / 128
 DATA = Path(os.environ.get("PRUNUS_DATA") or ROOT.parent / "shared" / "data")

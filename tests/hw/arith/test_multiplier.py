@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from amaranth.hdl import Signal, signed
 
-from golden.config import Config, load_config
+from golden.engines import load_config
+from golden.hdp.config import HdpConfig
 from hw.arith.multiplier import ComposableMultiplier, add_sub, multiply
 from tests.hw.helpers import evaluate, simulate
 
@@ -31,7 +32,7 @@ def test_add_sub(a_shape, b_shape):
 
 
 def config_of(width, frac):
-    return Config(name="test", width=width, frac=frac, multipliers=8)
+    return HdpConfig(name="test", width=width, frac=frac, multipliers=8)
 
 
 def corners(rng, width, count):

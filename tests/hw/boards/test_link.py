@@ -8,7 +8,7 @@ from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
 
 from golden import registers
-from golden.config import load_config
+from golden.engines import load_config
 from golden.link import (
     END,
     PAYLOAD_BYTES,

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Verilog of a whole board; tests/prunus/driver/test_pty.py runs it."""
+"""The Verilog of a whole board; tests/host/test_pty.py runs it."""
 
 import re
 
 import pytest
 
-from golden.config import load_config
+from golden.engines import load_config
 from hw.boards.top import divisor_for
 from sim.board import emitted_system
-from sim.cache import ROOT
+from sim.simulators.cache import ROOT
 from tests.hw.helpers import refusal
 from tests.hw.lint import lint
 
@@ -21,7 +21,7 @@ def test_lint_and_ports(tmp_path, name):
     head = re.search(rf"^module {name}_system\((.*?)\);", text, re.M | re.S)[1]
     assert head.replace(" ", "").split(",") == ["clk", "rst", "rx", "tx", "irq", "error"]
     assert len(re.findall(rf"^module {name}\(", text, re.M)) == 1
-    done = lint(source, ROOT / "sim" / "waivers.vlt")
+    done = lint(source, ROOT / "sim" / "simulators" / "waivers.vlt")
     assert (done.returncode, done.stderr) == (0, "")
 
 

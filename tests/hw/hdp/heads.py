@@ -6,8 +6,8 @@ from random import Random
 
 import numpy as np
 
-from golden.config import Config
-from golden.hdp import Job, visible_limits
+from golden.hdp.compute import HdpJob, visible_limits
+from golden.hdp.config import HdpConfig
 
 __all__ = ["BlockRow", "block_rows", "random_shape", "small_config"]
 
@@ -28,7 +28,7 @@ class BlockRow:
 
 def block_rows(valid_q: int, valid_kv: int, causal: bool) -> list[BlockRow]:
     """The rows of a head up to the last valid query, with some padding after it."""
-    job = Job(q=np.zeros((valid_q + 2, 8)), k=np.zeros((valid_kv + 3, 8)), v=None, scale=(0, 12),
+    job = HdpJob(q=np.zeros((valid_q + 2, 8)), k=np.zeros((valid_kv + 3, 8)), v=None, scale=(0, 12),
               valid_q=valid_q, valid_kv=valid_kv, causal=causal)
     limits = visible_limits(job)
     elements = np.arange(2 * (valid_kv + 1)) < limits[:, None]
@@ -50,5 +50,5 @@ def random_shape(rng: Random, l_max: int) -> tuple[int, int, int]:
             rng.choice([*ends, rng.randint(1, l_max)]), rng.randrange(2))
 
 
-def small_config(**changes) -> Config:
-    return Config(**{"name": "test", "multipliers": 8, "d_max": 32, "l_max": 16, **changes})
+def small_config(**changes) -> HdpConfig:
+    return HdpConfig(**{"name": "test", "multipliers": 8, "d_max": 32, "l_max": 16, **changes})

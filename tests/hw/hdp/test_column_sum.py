@@ -4,19 +4,20 @@
 import numpy as np
 import pytest
 
-from golden.config import Config, load_config
+from golden.engines import load_config
+from golden.hdp.config import HdpConfig
 from hw.hdp.column_sum import ColumnSum
 from hw.hdp.loader import beat_dims
 from tests.hw.helpers import simulate
 
 CONFIGS = [load_config("hdp_tiny"),
-           Config(name="wide", width=12, frac=8, d_max=32, l_max=16, axi_data_width=128),
-           Config(name="ragged", width=8, frac=3, d_max=24, l_max=6, axi_data_width=128),
-           Config(name="narrow", width=12, frac=5, d_max=8, l_max=2, axi_data_width=64,
+           HdpConfig(name="wide", width=12, frac=8, d_max=32, l_max=16, axi_data_width=128),
+           HdpConfig(name="ragged", width=8, frac=3, d_max=24, l_max=6, axi_data_width=128),
+           HdpConfig(name="narrow", width=12, frac=5, d_max=8, l_max=2, axi_data_width=64,
                   output_lanes=1),
-           Config(name="beat", width=8, frac=4, d_max=8, l_max=10, axi_data_width=128,
+           HdpConfig(name="beat", width=8, frac=4, d_max=8, l_max=10, axi_data_width=128,
                   output_lanes=4),
-           Config(name="widest", width=8, frac=4, d_max=24, l_max=10, axi_data_width=512)]
+           HdpConfig(name="widest", width=8, frac=4, d_max=24, l_max=10, axi_data_width=512)]
 
 
 class _Model:

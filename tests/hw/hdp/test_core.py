@@ -8,21 +8,21 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden.config import Config
-from golden.hdp import head
-from golden.memory import Error, Layout, Status, build_image, held_planes, read_results
+from golden.hdp.compute import head
+from golden.hdp.config import HdpConfig
+from golden.hdp.planes import Error, HdpLayout, HdpStatus, build_image, held_planes, read_results
 from golden.registers import OCCUPANCY
 from hw.hdp.core import HdpCore
-from sim.jobs import Recipe, build
+from sim.engines.hdp import Recipe, build
 from tests.hw.helpers import send, simulate
 
-TINY = Config(name="tiny", width=8, frac=4, d_max=16, l_max=8, multipliers=8, softmax_lanes=1,
+TINY = HdpConfig(name="tiny", width=8, frac=4, d_max=16, l_max=8, multipliers=8, softmax_lanes=1,
               axi_data_width=64)
-BEAT = Config(name="beat", width=8, frac=4, d_max=8, l_max=8, multipliers=8, softmax_lanes=2,
+BEAT = HdpConfig(name="beat", width=8, frac=4, d_max=8, l_max=8, multipliers=8, softmax_lanes=2,
               axi_data_width=128)
-WIDE = Config(name="wide", width=12, frac=8, d_max=16, l_max=6, multipliers=8, softmax_lanes=4,
+WIDE = HdpConfig(name="wide", width=12, frac=8, d_max=16, l_max=6, multipliers=8, softmax_lanes=4,
               axi_data_width=128)
-PAIRS = Config(name="pairs", width=12, frac=8, d_max=72, l_max=10, multipliers=128,
+PAIRS = HdpConfig(name="pairs", width=12, frac=8, d_max=72, l_max=10, multipliers=128,
                softmax_lanes=4, axi_data_width=128)
 ADDRESSES = {"q_i": 6, "q_f": 7, "k_i": 8, "k_f": 9, "v": 10, "out": 11, "status": 12}
 
@@ -126,7 +126,7 @@ class _System:
                 assert (status.done, status.error, status.theta_head) == (True, Error.BUS, 0), n
                 continue
             assert (out == result.out).all(), n
-            assert status == Status.expected(job, result, self.config, held[n]), n
+            assert status == HdpStatus.expected(job, result, self.config, held[n]), n
         assert (self.done, self.failed) == (len(self.jobs), len(errors))
 
 
@@ -193,11 +193,11 @@ def test_bus_errors_leave_other_heads_alone():
     system.check(errors=bad)
     for n in bad:
         start = system.image.out[n]
-        size = jobs[n].l_q * Layout(TINY).row_bytes("out", 8)
+        size = jobs[n].l_q * HdpLayout(TINY).row_bytes("out", 8)
         assert system.memory[start : start + size] == before[start : start + size]
 
 
-TILES = Config(name="tiles", width=8, frac=4, d_max=16, l_max=24, tile=8, multipliers=8,
+TILES = HdpConfig(name="tiles", width=8, frac=4, d_max=16, l_max=24, tile=8, multipliers=8,
                softmax_lanes=1, axi_data_width=64)
 
 

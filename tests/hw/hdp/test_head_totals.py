@@ -2,12 +2,12 @@
 from collections import Counter
 from random import Random
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from hw.hdp.head_totals import HeadTotals, tile_counts_layout
 from hw.hdp.tiler import Phase
 from tests.hw.helpers import simulate
 
-CONFIG = Config(name="tiles", d_max=8, l_max=40, tile=8, multipliers=8)
+CONFIG = HdpConfig(name="tiles", d_max=8, l_max=40, tile=8, multipliers=8)
 FIELDS = [name for name, _ in tile_counts_layout(CONFIG)]
 COUNTS = {Phase.STATS: {"theta_head", "blocks_total"}, Phase.TOP: {"blocks_kept"},
           Phase.VALUE: set()}

@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from golden.config import load_config
+from golden.engines import load_config
 from hw.hdp.issue import Issue
 from hw.hdp.layouts import Mode
 from tests.hw.helpers import simulate

@@ -7,18 +7,19 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden.config import Config, load_config
-from golden.memory import Layout
+from golden.engines import load_config
+from golden.hdp.config import HdpConfig
+from golden.hdp.planes import HdpLayout
 from hw.hdp.loader import Loader, Plane, tag_layout
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIGS = [load_config("hdp_tiny"),
-           Config(name="w12", width=12, frac=8, d_max=128, l_max=6, axi_data_width=128),
-           Config(name="signs", width=8, frac=1, d_max=72, l_max=4, axi_data_width=64),
-           Config(name="narrow", width=12, frac=5, d_max=128, l_max=4, axi_data_width=64),
-           Config(name="beat", width=8, frac=5, d_max=8, l_max=8, axi_data_width=128),
-           Config(name="widest", width=8, frac=4, d_max=40, l_max=8, axi_data_width=512),
-           Config(name="wide", width=12, frac=8, d_max=128, l_max=6, axi_data_width=256)]
+           HdpConfig(name="w12", width=12, frac=8, d_max=128, l_max=6, axi_data_width=128),
+           HdpConfig(name="signs", width=8, frac=1, d_max=72, l_max=4, axi_data_width=64),
+           HdpConfig(name="narrow", width=12, frac=5, d_max=128, l_max=4, axi_data_width=64),
+           HdpConfig(name="beat", width=8, frac=5, d_max=8, l_max=8, axi_data_width=128),
+           HdpConfig(name="widest", width=8, frac=4, d_max=40, l_max=8, axi_data_width=512),
+           HdpConfig(name="wide", width=12, frac=8, d_max=128, l_max=6, axi_data_width=256)]
 ELEMENTS = {Plane.Q_I: "i", Plane.K_I: "i", Plane.Q_F: "f", Plane.K_F: "f", Plane.V: "v"}
 
 
@@ -26,7 +27,7 @@ ELEMENTS = {Plane.Q_I: "i", Plane.K_I: "i", Plane.Q_F: "f", Plane.K_F: "f", Plan
 class _Load:
     """A plane to be fetched and what must come of it."""
 
-    config: Config
+    config: HdpConfig
     plane: Plane
     bank: int
     kv: int
@@ -34,7 +35,7 @@ class _Load:
     codes: np.ndarray
 
     def __post_init__(self):
-        layout = Layout(self.config)
+        layout = HdpLayout(self.config)
         self.kind = ELEMENTS[self.plane]
         packed = getattr(layout, f"pack_{self.kind}")(self.codes)
         size = layout.beat_bytes
@@ -65,7 +66,7 @@ class _Load:
 
     def writes(self):
         """``(plane, bank, row, beat, elements, codes)`` in order."""
-        layout = Layout(self.config)
+        layout = HdpLayout(self.config)
         bits = getattr(layout, f"{self.kind}_bits")
         dims = min(self.config.axi_data_width // bits,
                    1 << (self.config.d_max - 1).bit_length())
@@ -157,7 +158,7 @@ def test_planes(config, stall_in, stall_out):
     assert got == [write for load in loads for write in load.writes()]
     expected = []
     for load, bad in zip(loads, errors, strict=True):
-        apart = load.kind == "f" and not Layout(config).signs_beside
+        apart = load.kind == "f" and not HdpLayout(config).signs_beside
         signs = -(-load.codes.shape[1] // config.axi_data_width) if apart else 0
         for place, error in enumerate(bad):
             last = place == len(bad) - 1

@@ -6,15 +6,16 @@ from random import Random
 
 import pytest
 
-from golden.config import Config, load_config
-from golden.memory import STATUS_BYTES, Error, Layout, Status
+from golden.engines import load_config
+from golden.hdp.config import HdpConfig
+from golden.hdp.planes import STATUS_BYTES, Error, HdpLayout, HdpStatus
 from hw.hdp.result_writer import ResultWriter
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIGS = [load_config("hdp_tiny"),
-           Config(name="wide", width=12, frac=8, d_max=24, l_max=8, axi_data_width=128),
-           Config(name="beat", width=8, frac=4, d_max=8, l_max=6, axi_data_width=128),
-           Config(name="widest", width=8, frac=4, d_max=72, l_max=6, axi_data_width=512)]
+           HdpConfig(name="wide", width=12, frac=8, d_max=24, l_max=8, axi_data_width=128),
+           HdpConfig(name="beat", width=8, frac=4, d_max=8, l_max=6, axi_data_width=128),
+           HdpConfig(name="widest", width=8, frac=4, d_max=72, l_max=6, axi_data_width=512)]
 
 
 @dataclass(eq=False)
@@ -22,7 +23,7 @@ class _Job:
     """A finished head. ``late``: its error comes only after fetch upon mask has begun it, so that
     its rows come too."""
 
-    config: Config
+    config: HdpConfig
     payload: dict
     error: int
     late: bool
@@ -32,7 +33,7 @@ class _Job:
     @property
     def beats(self):
         """Beats of an output row."""
-        return Layout(self.config).row_beats("out", 8 * self.payload["d8"])
+        return HdpLayout(self.config).row_beats("out", 8 * self.payload["d8"])
 
     def expected(self):
         """Requests, and all beats but those of the record."""
@@ -46,12 +47,12 @@ class _Job:
 
     def expected_status(self):
         if self.error:
-            return Status(done=True, error=Error(self.error), head_kept=False,
+            return HdpStatus(done=True, error=Error(self.error), head_kept=False,
                           theta_head=0, blocks_kept=0, blocks_total=0, read_bytes=0,
                           write_bytes=0)
         beat_bytes = self.config.axi_data_width // 8
         status = {name: value for name, value in self.status.items() if name != "read_beats"}
-        return Status(done=True, error=Error.NONE,
+        return HdpStatus(done=True, error=Error.NONE,
                       **{**status, "head_kept": bool(self.status["head_kept"])},
                       read_bytes=self.status["read_beats"] * beat_bytes,
                       write_bytes=self.payload["l_q"] * self.beats * beat_bytes + STATUS_BYTES)
@@ -151,7 +152,7 @@ def test_jobs(config, stall_in, stall_out):
             record = await receive(ctx, dut.o, record_beats, rng, stall_out)
             raw = b"".join(beat.data.to_bytes(config.axi_data_width // 8, "little")
                            for beat in record)
-            assert Status.from_bytes(raw) == job.expected_status()
+            assert HdpStatus.from_bytes(raw) == job.expected_status()
             assert raw[32:] == bytes(32)
         for _ in range(10):
             await ctx.tick()

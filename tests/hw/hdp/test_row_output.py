@@ -9,23 +9,23 @@ import pytest
 from amaranth.hdl import Cat, Elaboratable, Module
 from amaranth.lib import memory
 
-from golden.config import Config
-from golden.hdp import Job, visible_limits
+from golden.hdp.compute import HdpJob, visible_limits
+from golden.hdp.config import HdpConfig
 from golden.softmax import EXP_FRAC, normalise, reciprocal
 from hw.hdp.row_output import CHUNKS, RowOutput
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
-CONFIGS = [Config(name="tiny", width=8, frac=4, d_max=16, l_max=8, multipliers=8,
+CONFIGS = [HdpConfig(name="tiny", width=8, frac=4, d_max=16, l_max=8, multipliers=8,
                   output_lanes=1, axi_data_width=64),
-           Config(name="wide", width=12, frac=8, d_max=24, l_max=8, multipliers=16,
+           HdpConfig(name="wide", width=12, frac=8, d_max=24, l_max=8, multipliers=16,
                   output_lanes=2, axi_data_width=128),
-           Config(name="beat", width=12, frac=8, d_max=16, l_max=8, multipliers=8,
+           HdpConfig(name="beat", width=12, frac=8, d_max=16, l_max=8, multipliers=8,
                   output_lanes=2, axi_data_width=64),
-           Config(name="ragged", width=8, frac=4, d_max=24, l_max=8, multipliers=64,
+           HdpConfig(name="ragged", width=8, frac=4, d_max=24, l_max=8, multipliers=64,
                   output_lanes=4, axi_data_width=64),
-           Config(name="short_rows", width=8, frac=4, d_max=40, l_max=16, multipliers=16,
+           HdpConfig(name="short_rows", width=8, frac=4, d_max=40, l_max=16, multipliers=16,
                   output_lanes=4, axi_data_width=512),
-           Config(name="short_wide_rows", width=12, frac=8, d_max=24, l_max=8, multipliers=32,
+           HdpConfig(name="short_wide_rows", width=12, frac=8, d_max=24, l_max=8, multipliers=32,
                   output_lanes=1, axi_data_width=512)]
 
 
@@ -57,7 +57,7 @@ def _head(config, rng, bank, causal, lengths=None, d=None, kv=0):
     low, high = config.format.min_code, config.format.max_code
     v = (rng.integers(low, high + 1, (l_kv, d)) if rng.random() < 0.7
          else np.full((l_kv, d), low))
-    job = Job(q=np.zeros((l_q, d)), k=v, v=v, scale=(1, 12), causal=causal)
+    job = HdpJob(q=np.zeros((l_q, d)), k=v, v=v, scale=(1, 12), causal=causal)
     limits = np.append(visible_limits(job), 0)
     prefix = np.concatenate([np.zeros((1, d), np.int64), np.cumsum(v, axis=0)])
     offset = l_kv - l_q
@@ -307,7 +307,7 @@ def _strip(config, rng, first, rows, tiles, d):
 @pytest.mark.parametrize("stall_in, stall_out", stall_cases)
 def test_tiles(changes, stall_in, stall_out):
     """Only the last tile of a strip gives rows; one row by itself must wait for its own sums."""
-    config = Config(**{"name": "tiles", "d_max": 16, "l_max": 40, "tile": 8, "multipliers": 8}
+    config = HdpConfig(**{"name": "tiles", "d_max": 16, "l_max": 40, "tile": 8, "multipliers": 8}
                     | changes)
     rng, stalls = np.random.default_rng(24), Random(f"{stall_in}{stall_out}")
     strips = [_strip(config, rng, *shape) for shape in (

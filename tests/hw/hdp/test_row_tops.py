@@ -7,13 +7,13 @@ import pytest
 from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import data
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from hw.hdp.layouts import row_tag_layout
 from hw.hdp.row_tops import RowTops
 from hw.hdp.tiler import Phase
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
-CONFIG = Config(name="tiles", d_max=8, l_max=40, tile=16, multipliers=8)
+CONFIG = HdpConfig(name="tiles", d_max=8, l_max=40, tile=16, multipliers=8)
 
 
 class _Bench(Elaboratable):

@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from golden.config import load_config
+from golden.engines import load_config
 from hw.hdp.rows import RowWalker
 from tests.hw.hdp.heads import block_rows, random_shape, small_config
 from tests.hw.helpers import receive, simulate

@@ -6,13 +6,13 @@ from random import Random
 
 import pytest
 
-from golden.config import Config
-from golden.memory import DESCRIPTOR_BYTES, Error
+from golden.hdp.config import HdpConfig
+from golden.hdp.planes import DESCRIPTOR_BYTES, Error
 from hw.hdp.loader import Plane
 from hw.hdp.scheduler import Scheduler
 from tests.hw.helpers import send, simulate
 
-CONFIG = Config(name="tiny", width=8, frac=4, d_max=16, l_max=16, multipliers=8, softmax_lanes=1,
+CONFIG = HdpConfig(name="tiny", width=8, frac=4, d_max=16, l_max=16, multipliers=8, softmax_lanes=1,
                 axi_data_width=64)
 INTEGER, REST = ["K_I", "Q_I"], ["K_F", "Q_F", "V"]
 

@@ -7,19 +7,20 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden import hdp
-from golden.config import Config, load_config
+from golden.engines import load_config
+from golden.hdp import compute as hdp
+from golden.hdp.config import HdpConfig
 from hw.hdp.groups import LOOKAHEAD
 from hw.hdp.ring import entry_width
 from hw.hdp.score_adder import ScoreAdder
-from sim.jobs import Recipe, build
+from sim.engines.hdp import Recipe, build
 from tests.hw.helpers import receive, simulate, stall_cases
 
 TINY = load_config("hdp_tiny")
-WIDE = Config(name="wide", width=12, frac=8, d_max=16, l_max=12, multipliers=32,
+WIDE = HdpConfig(name="wide", width=12, frac=8, d_max=16, l_max=12, multipliers=32,
               softmax_lanes=4, axi_data_width=128)
-PAIRS = Config(name="pairs", d_max=16, l_max=22, multipliers=128, axi_data_width=128)
-FOURS = Config(name="fours", d_max=16, l_max=26, multipliers=256, axi_data_width=128)
+PAIRS = HdpConfig(name="pairs", d_max=16, l_max=22, multipliers=128, axi_data_width=128)
+FOURS = HdpConfig(name="fours", d_max=16, l_max=26, multipliers=256, axi_data_width=128)
 
 
 def _blocks(scores, row, column):
@@ -32,9 +33,9 @@ def _blocks(scores, row, column):
 class _Row:
     """A row of blocks of a job; its integer scores lie from ``base`` on, or there are none."""
 
-    config: Config
-    job: hdp.Job
-    result: hdp.HeadResult
+    config: HdpConfig
+    job: hdp.HdpJob
+    result: hdp.HdpResult
     index: int
     bank: int
     base: int | None

@@ -6,8 +6,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden.config import load_config
-from golden.hdp import block_mask
+from golden.engines import load_config
+from golden.hdp.compute import block_mask
 from hw.hdp.ring import ROWS
 from hw.hdp.sparsity import SparsityEngine
 from tests.hw.hdp.heads import BlockRow, block_rows, random_shape, small_config

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from golden.hdp import block_mask
+from golden.hdp.compute import block_mask
 from hw.hdp.sparsity import SparsityEngine
 from hw.hdp.tiler import Phase
 from tests.hw.hdp.heads import small_config

@@ -6,17 +6,18 @@ from random import Random
 import pytest
 from amaranth.sim import Simulator
 
-from golden.config import Config, load_config
-from golden.hdp import head
-from golden.memory import Layout
-from golden.tiles import Phase, is_tiled, tiles
+from golden.engines import load_config
+from golden.hdp.compute import head
+from golden.hdp.config import HdpConfig
+from golden.hdp.planes import HdpLayout
+from golden.hdp.tiles import Phase, is_tiled, tiles
 from hw.hdp import tiler
 from hw.hdp.tiler import JOBS, Tiler
-from sim.jobs import Recipe, build
+from sim.engines.hdp import Recipe, build
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
-CONFIG = Config(name="tiles", d_max=40, l_max=40, tile=8, multipliers=8)
-WIDE = Config(name="wide", width=12, frac=8, d_max=72, l_max=40, tile=16, multipliers=8,
+CONFIG = HdpConfig(name="tiles", d_max=40, l_max=40, tile=8, multipliers=8)
+WIDE = HdpConfig(name="wide", width=12, frac=8, d_max=72, l_max=40, tile=16, multipliers=8,
               axi_data_width=256)
 ADDRESSES = ("q_i", "q_f", "k_i", "k_f", "v", "out", "status")
 
@@ -44,7 +45,7 @@ def _fields(job, n, error=0):
 
 def _expected(job, fields, kept, config):
     """The fields of each tile that are not those of the head, and the last part of the head."""
-    layout, plan = Layout(config), list(tiles(job, config, kept))
+    layout, plan = HdpLayout(config), list(tiles(job, config, kept))
     shared = job.valid_kv <= config.tile and not job.causal
     for n, tile in enumerate(plan):
         final = tile.query + tile.queries == job.valid_q

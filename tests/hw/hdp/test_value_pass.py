@@ -9,15 +9,15 @@ import pytest
 from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import data
 
-from golden.config import Config
-from golden.hdp import Job, visible_limits
+from golden.hdp.compute import HdpJob, visible_limits
+from golden.hdp.config import HdpConfig
 from hw.hdp.layouts import row_tag_layout
 from hw.hdp.row_output import CHUNKS
 from hw.hdp.value_pass import ValuePass
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
-CONFIGS = [Config(name="tiny", width=8, frac=4, d_max=16, l_max=16, multipliers=8),
-           Config(name="ragged", width=12, frac=8, d_max=24, l_max=10, multipliers=64,
+CONFIGS = [HdpConfig(name="tiny", width=8, frac=4, d_max=16, l_max=16, multipliers=8),
+           HdpConfig(name="ragged", width=12, frac=8, d_max=24, l_max=10, multipliers=64,
                   softmax_lanes=4, axi_data_width=128)]
 
 
@@ -77,7 +77,7 @@ def _rows(config, rng, count):
         head = _Head(valid_q, valid_kv, int(n in (0, 3) or rng.random() < 0.6),
                      int(n == 0 or rng.random() < 0.7), rng.randint(1, config.d_max // 8),
                      n % 3 % 2)
-        job = Job(q=np.zeros((valid_q, 8)), k=np.zeros((valid_kv, 8)), v=None, scale=(1, 12),
+        job = HdpJob(q=np.zeros((valid_q, 8)), k=np.zeros((valid_kv, 8)), v=None, scale=(1, 12),
                   causal=bool(head.causal))
         limits = [*visible_limits(job).tolist(), 0]
         for index in range(-(-valid_q // 2)):

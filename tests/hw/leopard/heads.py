@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden import digits
-from golden.leopard import threshold_limits
-from golden.leopard_banks import copies, copy_counts, unit_of
-from golden.leopard_config import LeopardConfig
+from golden.leopard import digits
+from golden.leopard.banks import copies, copy_counts, unit_of
+from golden.leopard.compute import threshold_limits
+from golden.leopard.config import LeopardConfig
 from hw.leopard.keys import beat_words, part_width, word_beats, word_width
 
 __all__ = ["Row", "busiest", "codes", "copies_number", "key_beats", "key_words", "pieces",

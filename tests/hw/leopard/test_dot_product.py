@@ -4,8 +4,8 @@ from collections import deque
 import numpy as np
 import pytest
 
-from golden import digits
-from golden.leopard_config import LeopardConfig
+from golden.leopard import digits
+from golden.leopard.config import LeopardConfig
 from hw.leopard.dot_product import DotProduct, sum_width
 from tests.hw.helpers import simulate
 from tests.hw.leopard.heads import codes

@@ -6,9 +6,9 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden import digits
-from golden.leopard_banks import key_stride, region_words, turn, unit_of
-from golden.leopard_config import LeopardConfig
+from golden.leopard import digits
+from golden.leopard.banks import key_stride, region_words, turn, unit_of
+from golden.leopard.config import LeopardConfig
 from hw.leopard.dpu import DotProductUnit
 from hw.leopard.keys import KeyBank
 from tests.hw.helpers import simulate

@@ -6,7 +6,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden.leopard_banks import (
+from golden.leopard.banks import (
     abreast,
     bank_words,
     copies,
@@ -15,8 +15,8 @@ from golden.leopard_banks import (
     region_words,
     turn,
 )
-from golden.leopard_config import LeopardConfig
-from golden.leopard_memory import Layout
+from golden.leopard.config import LeopardConfig
+from golden.leopard.planes import LeopardLayout
 from hw.leopard.keys import word_width
 from hw.leopard.loader import Loader, Plane, beat_dims, tag_layout
 from tests.hw.helpers import receive, send, simulate, stall_cases
@@ -40,7 +40,7 @@ class Load:
         self.config, self.plane, self.slot, self.bank = config, plane, slot, bank
         self.address = int(rng.integers(1 << 20)) * 64
         self.codes = codes(rng, config, rows, d)
-        layout = Layout(config)
+        layout = LeopardLayout(config)
         packed = getattr(layout, f"pack_{plane.name.lower()}")(self.codes)
         size = layout.beat_bytes
         self.words = [int.from_bytes(packed.tobytes()[n : n + size], "little")

@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from golden.leopard_config import LeopardConfig
+from golden.leopard.config import LeopardConfig
 from hw.leopard.merge import Merger
 from tests.hw.helpers import receive, simulate, stall_cases
 

@@ -12,30 +12,16 @@ from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.config import load_config
-from golden.leopard import threshold_limits
-from golden.leopard_banks import copies, most_keys, unit_of
-from golden.leopard_config import LeopardConfig
-from hw.emit import to_verilog
+from golden.engines import load_config
+from golden.leopard.banks import copies, most_keys, unit_of
+from golden.leopard.compute import threshold_limits
+from golden.leopard.config import LeopardConfig
 from hw.leopard.keys import KeyWriter
-from hw.leopard.layouts import (
-    PENDING,
-    copies_range,
-    query_layout,
-    row_layout,
-    survivor_layout,
-)
+from hw.leopard.layouts import PENDING, copies_range, query_layout, row_layout, survivor_layout
 from hw.leopard.qk import QKUnit
+from hw.verilog.emit import to_verilog
 from tests.hw.helpers import receive, send, simulate, stall_cases
-from tests.hw.leopard.heads import (
-    Row,
-    busiest,
-    codes,
-    copies_number,
-    key_beats,
-    pieces,
-    row_bound,
-)
+from tests.hw.leopard.heads import Row, busiest, codes, copies_number, key_beats, pieces, row_bound
 
 TAG = 7
 

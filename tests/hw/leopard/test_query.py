@@ -5,9 +5,9 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden.leopard import threshold_limits
-from golden.leopard_banks import bank_words, key_stride, region_words, turn
-from golden.leopard_config import LeopardConfig
+from golden.leopard.banks import bank_words, key_stride, region_words, turn
+from golden.leopard.compute import threshold_limits
+from golden.leopard.config import LeopardConfig
 from hw.leopard.query import QueryStore, RowLoader
 from tests.hw.helpers import send, simulate
 from tests.hw.leopard.heads import Row, codes, pieces

@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from golden.leopard_config import LeopardConfig
+from golden.leopard.config import LeopardConfig
 from hw.leopard.layouts import PENDING
 from hw.leopard.reorder import Reorder
 from tests.hw.helpers import simulate

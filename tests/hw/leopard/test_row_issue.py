@@ -9,11 +9,12 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.attention import AttentionJob, visible_limits
-from golden.leopard_config import LeopardConfig
-from hw.leopard.buffers import CodeBuffer
-from hw.leopard.layouts import TAG, query_layout, row_layout
+from golden.jobs import AttentionJob, visible_limits
+from golden.leopard.config import LeopardConfig
+from hw.leopard.layouts import query_layout, row_layout
 from hw.leopard.row_issue import RowIssue, head_layout
+from hw.survivors.buffers import CodeBuffer
+from hw.survivors.layouts import TAG
 from tests.hw.helpers import receive, send, simulate, stall_cases
 from tests.hw.leopard.heads import codes, copies_number, pieces
 

@@ -7,11 +7,11 @@ from random import Random
 
 import pytest
 
-from golden.leopard_config import LeopardConfig
-from golden.memory import DESCRIPTOR_BYTES, Error
-from hw.leopard.layouts import SLOTS
+from golden.hdp.planes import DESCRIPTOR_BYTES, Error
+from golden.leopard.config import LeopardConfig
 from hw.leopard.loader import Plane
 from hw.leopard.scheduler import Scheduler
+from hw.survivors.layouts import SLOTS
 from tests.hw.helpers import send, simulate
 
 CONFIG = LeopardConfig(name="tiny", width=8, dpus=2, d_max=16, l_max=16, axi_data_width=64)

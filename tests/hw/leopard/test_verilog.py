@@ -6,17 +6,17 @@ from collections import Counter
 
 import pytest
 
-from golden.config import load_config
-from golden.leopard_budget import leopard_memory_bits
-from golden.leopard_config import LeopardConfig
+from golden.engines import load_config
+from golden.leopard.config import LeopardConfig
+from golden.leopard.memories import leopard_memory_bits
 from golden.registers import constants, register_map
-from hw.emit import emit, to_verilog
 from hw.leopard.core import LeopardCore
-from sim.cache import ROOT
+from hw.verilog.emit import emit, to_verilog
 from sim.simulate import emitted
+from sim.simulators.cache import ROOT
 from tests.hw.lint import lint
 
-WAIVERS = ROOT / "sim" / "waivers.vlt"
+WAIVERS = ROOT / "sim" / "simulators" / "waivers.vlt"
 CONFIGS = [
     load_config("leopard_tiny"),
     LeopardConfig(name="odd", width=10, digit=3, dpus=3, d_max=48, taps=24, l_max=22,

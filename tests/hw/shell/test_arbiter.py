@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from amaranth.hdl import Signal
 
-from golden.config import load_config
+from golden.engines import load_config
 from hw.shell.arbiter import ReadArbiter, RoundRobin, WriteArbiter, lowest, selected
 from tests.hw.helpers import evaluate, receive, refusal, send, simulate, stall_cases
 

@@ -5,11 +5,12 @@ from random import Random
 
 import pytest
 
-from golden.config import Config, load_config
+from golden.engines import load_config
+from golden.hdp.config import HdpConfig
 from hw.shell.collector import WriteCollector
 from tests.hw.helpers import receive, refusal, send, simulate, stall_cases
 
-CONFIGS = [load_config("hdp_tiny"), Config(name="wide", axi_data_width=512)]
+CONFIGS = [load_config("hdp_tiny"), HdpConfig(name="wide", axi_data_width=512)]
 
 
 def _bursts(requests, size, burst):

@@ -4,7 +4,7 @@ from random import Random
 import pytest
 
 from golden import registers
-from golden.config import load_config
+from golden.engines import load_config
 from golden.registers import REGISTERS
 from hw.shell.csr import Csr, counter_layout
 from tests.hw.helpers import LiteHost, receive, send, simulate, stall_cases

@@ -4,17 +4,19 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden import leopard_memory, memory
-from golden.config import Config, load_config
-from golden.hdp import Job
-from golden.leopard import LeopardJob
-from golden.leopard_config import LeopardConfig
-from golden.memory import Error, Flag
+from golden.engines import load_config
+from golden.hdp import planes as memory
+from golden.hdp.compute import HdpJob
+from golden.hdp.config import HdpConfig
+from golden.hdp.planes import Error, Flag
+from golden.leopard import planes as leopard_memory
+from golden.leopard.compute import LeopardJob
+from golden.leopard.config import LeopardConfig
 from hw.shell.descriptor import DescriptorDecoder, descriptor_layout
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIGS = [load_config("hdp_tiny"), load_config("hdp_w12"),
-           Config(name="widest", d_max=40, l_max=24, axi_data_width=512)]
+           HdpConfig(name="widest", d_max=40, l_max=24, axi_data_width=512)]
 ADDRESSES = ["q_i", "q_f", "k_i", "k_f", "v", "out", "status"]
 BYTES_D, BYTES_RHO = 0xFF, 0xFF00
 
@@ -24,7 +26,7 @@ def _words(config, rng):
     d = 8 * rng.randint(1, config.d_max // 8)
     l_q, l_kv = rng.randint(1, config.l_max), rng.randint(1, config.l_max)
     zeros = np.zeros((max(l_q, l_kv), d), np.int64)
-    job = Job(q=zeros[:l_q], k=zeros[:l_kv], v=zeros[:l_kv],
+    job = HdpJob(q=zeros[:l_q], k=zeros[:l_kv], v=zeros[:l_kv],
               scale=(rng.randrange(1 << 16), rng.choice([12, 63, rng.randint(12, 63)])),
               valid_q=rng.choice([0, l_q, rng.randint(0, l_q)]),
               valid_kv=rng.choice([0, l_kv, rng.randint(0, l_kv)]),

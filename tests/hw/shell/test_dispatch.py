@@ -6,15 +6,16 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden.config import Config, load_config
-from golden.hdp import Job
-from golden.memory import DESCRIPTOR_BYTES, Error, descriptor
+from golden.engines import load_config
+from golden.hdp.compute import HdpJob
+from golden.hdp.config import HdpConfig
+from golden.hdp.planes import DESCRIPTOR_BYTES, Error, descriptor
 from hw.shell.dispatch import Dispatcher
 from tests.hw.helpers import receive, refusal, send, simulate, stall_cases
 
 CONFIGS = [load_config("hdp_tiny"),
-           Config(name="wide", width=12, frac=8, d_max=24, l_max=8, axi_data_width=128),
-           Config(name="widest", d_max=24, l_max=8, axi_data_width=512)]
+           HdpConfig(name="wide", width=12, frac=8, d_max=24, l_max=8, axi_data_width=128),
+           HdpConfig(name="widest", d_max=24, l_max=8, axi_data_width=512)]
 ADDRESSES = ("q_i", "q_f", "k_i", "k_f", "v", "out", "status")
 
 
@@ -22,7 +23,7 @@ def _descriptor(rng, kind, beats):
     """The words of a descriptor, its beat with a bus error (or None), and what comes of it."""
     l_q, l_kv, d = rng.randint(1, 8), rng.randint(1, 8), 8 * rng.randint(1, 3)
     q, k = np.zeros((l_q, d)), np.zeros((l_kv, d))
-    job = Job(q=q, k=k, v=k, scale=(rng.getrandbits(16), rng.randint(12, 63)),
+    job = HdpJob(q=q, k=k, v=k, scale=(rng.getrandbits(16), rng.randint(12, 63)),
               valid_q=rng.randint(0, l_q), rho=rng.randint(-127, 127),
               causal=rng.random() < 0.5, same_kv=rng.random() < 0.7, tau_head=rng.getrandbits(32))
     words = descriptor(job, [rng.getrandbits(26) << 6 for _ in ADDRESSES])

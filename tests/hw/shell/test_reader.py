@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from golden.config import load_config
+from golden.engines import load_config
 from hw.shell.reader import Reader
 from tests.hw.helpers import AxiMemory, receive, refusal, send, simulate, stall_cases
 

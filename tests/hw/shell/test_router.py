@@ -5,13 +5,13 @@ from random import Random
 
 import pytest
 
-from golden.config import Config
+from golden.hdp.config import HdpConfig
 from hw.shell.router import JobRouter
 from tests.hw.helpers import simulate
 
 
 def _config(cores):
-    return Config(name="some", cores=cores)
+    return HdpConfig(name="some", cores=cores)
 
 
 class _Cores:

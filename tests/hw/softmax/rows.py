@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth.sim import Simulator
 
-from golden.hdp import Job, _weights
+from golden.hdp.compute import HdpJob, _weights
 from golden.softmax import SHIFT_STEP, encode_scale, reciprocal
-from hw.softmax.layouts import score_index_width, weight_entry_layout
+from hw.hdp.softmax_layouts import score_index_width, weight_entry_layout
 
 __all__ = ["Row", "UnitBench", "random_row", "special_rows"]
 
@@ -31,7 +31,7 @@ class Row:
             kept[2 * column:2 * column + 2] = True
         self.keep = visible & kept
         zeros = np.zeros((l_max, 8), np.int64)
-        job = Job(q=zeros[:2], k=zeros, v=zeros, scale=self.scale, drop=self.drop)
+        job = HdpJob(q=zeros[:2], k=zeros, v=zeros, scale=self.scale, drop=self.drop)
         self.weights, self.e0, self.den = _weights(job, self.scores, self.keep, visible)
 
     def token(self, base: int, tag: int) -> dict:

@@ -8,10 +8,10 @@ import types
 
 import pytest
 
-from golden import hdp
-from golden.bounds import bound_cycles
-from golden.config import load_config
-from golden.cycles import predict_cycles
+from golden.engines import load_config
+from golden.hdp import compute as hdp
+from golden.hdp.bounds import bound_cycles
+from golden.hdp.timing.cycles import predict_cycles
 from golden.registers import counter_names
 from prunus import cli
 from prunus.bench import plot, report

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from golden.config import Config, load_config
-from golden.hdp import head
+from golden.engines import load_config
+from golden.hdp.compute import head
+from golden.hdp.config import HdpConfig
 from prunus.bench.cases import EXAMPLES, KEPT, LENGTHS, dense, suite
 from prunus.errors import InputError
 
@@ -105,7 +106,7 @@ def test_a_small_coprocessor_leaves_out_what_does_not_fit():
 
 
 def test_dimensions_of_a_narrow_coprocessor():
-    narrow = Config(name="narrow", d_max=16, multipliers=8)
+    narrow = HdpConfig(name="narrow", d_max=16, multipliers=8)
     assert {job.d for case in suite(narrow, quick=True, wanted="kept,mode,length").cases
             for job in case.jobs} == {16}
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from golden.config import load_config
+from golden.engines import load_config
 from prunus import cli
 
 pytest.importorskip("amaranth_boards")

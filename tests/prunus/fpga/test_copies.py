@@ -9,7 +9,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.copies import kept_copy
+from hw.parts.copies import kept_copy
 from prunus.fpga import flow
 from prunus.synth.tools import yosys
 

@@ -5,14 +5,15 @@ import json
 
 import pytest
 
-from golden.config import load_config
+from golden.engines import load_config
+from host.tables import plan
 from hw.boards.catalog import BOARDS
 from prunus import cli
-from prunus.driver.tables import plan
 from prunus.errors import InputError, RunError
 from prunus.fpga import command, flow
 from prunus.synth.tools import RoutingError
-from sim import jobs, leopard_jobs
+from sim.engines import hdp as jobs
+from sim.engines import leopard as leopard_jobs
 
 pytest.importorskip("amaranth_boards")
 TINY = load_config("hdp_tiny")

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from golden.config import load_config
+from golden.engines import load_config
 from prunus.errors import RunError
 from prunus.fpga import netlist
 

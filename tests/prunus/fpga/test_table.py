@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from golden.config import load_config
+from golden.engines import load_config
 from prunus.bench.cases import suite
 from prunus.fpga import table
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from golden.config import load_config
+from golden.engines import load_config
 from prunus.synth import resets
 from sim.board import emitted_system
 

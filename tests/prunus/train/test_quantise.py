@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from golden.config import load_config
-from prunus import leopard
+from golden.engines import load_config
+from prunus.engines import leopard
 from prunus.train.quantise import quantise
 
 AE = load_config("leopard_ae")

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The registry: which engines there are, and the presets of all of them."""
+
+import tomllib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from .engine import EngineConfig
+from .hdp.config import HdpConfig
+from .leopard.config import LeopardConfig
+
+__all__ = ["ENGINES", "ConfigError", "load_config", "preset_names"]
+
+PRESETS = Path(__file__).resolve().parent.parent / "configs"
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be read or contradicts itself; the text is for the user."""
+
+
+ENGINES: dict[str, type[EngineConfig]] = {"hdp": HdpConfig, "leopard": LeopardConfig}
+
+
+def preset_names(engine: str | None = None) -> list[str]:
+    """All presets, or those of an engine."""
+    names = sorted(path.stem for path in PRESETS.glob("*.toml"))
+    return names if engine is None else [n for n in names if load_config(n).engine == engine]
+
+
+def _fields(path: Path) -> dict:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as err:
+        reason = getattr(err, "strerror", None) or "not UTF-8 text"
+        raise ConfigError(f"config {str(path)!r} cannot be read: {reason}") from None
+    except tomllib.TOMLDecodeError as err:
+        raise ConfigError(f"config {str(path)!r} is not TOML: {err}") from None
+
+
+def load_config(which: str | Path, engine: str | None = None) -> HdpConfig | LeopardConfig:
+    """The preset of that name, or the TOML file at that path, of that engine if one is given.
+
+    Without ``engine`` in it a file is one of hdp. Raises ConfigError.
+    """
+    path = Path(which)
+    if path.suffix != ".toml":
+        if str(which) not in preset_names():
+            raise ConfigError(f"config must be a TOML file or one of {', '.join(preset_names())}, "
+                              f"not {str(which)!r}")
+        path = PRESETS / f"{which}.toml"
+    fields = {"name": path.stem, "engine": "hdp", **_fields(path)}
+    kind = fields["engine"]
+    if not isinstance(kind, str) or kind not in ENGINES:
+        raise ConfigError(f"config {str(path)!r}: engine must be {' or '.join(ENGINES)}, "
+                          f"not {kind!r}")
+    if engine not in (None, kind):
+        raise ConfigError(f"config must be one of engine {engine} here, and {str(which)!r} is of "
+                          f"engine {kind}")
+    try:
+        return ENGINES[kind](**fields)
+    except ValidationError as err:
+        first = err.errors()[0]
+        field = ".".join(str(x) for x in first["loc"])
+        where = f"{field}: " if field else ""
+        got = f", not {first['input']!r}" if field and first["type"] != "missing" else ""
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"config {str(path)!r}: {where}{message}{got}") from None

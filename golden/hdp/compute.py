@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hybrid dynamic pruning of one attention head, exact in integers (spec: HDP sections 2 to 5)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import softmax
+from ..jobs import AttentionJob, exponentials, matmul, row_tops, visible_limits
+from .config import HdpConfig
+
+__all__ = ["RHO_FRAC", "HdpJob", "HdpResult", "encode_rho", "head", "visible_limits"]
+
+RHO_FRAC = 7       # rho is P / 2**RHO_FRAC
+
+
+def encode_rho(rho: float) -> int:
+    """P with rho ~ P/128, for rho in (-1, 1)."""
+    if not -1 < rho < 1:
+        raise ValueError(f"rho must lie in (-1, 1), not {rho!r}")
+    return int(np.clip(np.rint(rho * (1 << RHO_FRAC)), -127, 127))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HdpJob(AttentionJob):
+    """One head of attention with hybrid dynamic pruning.
+
+    Parameters
+    ----------
+    rho : int
+        Numerator P of the pruning ratio P/128, -127..127.
+    tau_head : int
+        A head whose theta_head is below it is pruned.
+    drop : bool
+        A pruned block has probability 0 (``drop``) rather than score 0 (``zero``).
+    exact : bool
+        Kept blocks get the full product instead of leaving out FQ.FK^T.
+    dense : bool
+        No integer pass and no pruning; every visible block gets the full product.
+    """
+
+    rho: int = 0
+    tau_head: int = 0
+    drop: bool = False
+    exact: bool = False
+    dense: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HdpResult:
+    """What a head gives.
+
+    Members
+    -------
+    out : ndarray of int64, (l_q, d)
+        V codes with ``HdpConfig.out_frac`` fraction bits; zeros for padding and pruned heads.
+    head_kept : bool
+    theta_head : int
+        Sum of theta; 0 in dense mode, which has no integer pass.
+    blocks_kept, blocks_total : int
+        Blocks the mask keeps (whether or not the head is then pruned) and visible blocks.
+    theta, mask : ndarray, (block rows, block columns)
+    scores : ndarray of int64, (l_q, l_kv)
+        With 2*FW fraction bits, valid on kept blocks.
+    """
+
+    out: np.ndarray
+    head_kept: bool
+    theta_head: int
+    blocks_kept: int
+    blocks_total: int
+    theta: np.ndarray
+    mask: np.ndarray
+    scores: np.ndarray
+
+
+def _blocks(x) -> np.ndarray:
+    """(l_q, l_kv) padded to even sizes, as (block rows, 2, block columns, 2)."""
+    rows, cols = x.shape
+    x = np.pad(x, ((0, rows % 2), (0, cols % 2)))
+    return x.reshape((rows + 1) // 2, 2, (cols + 1) // 2, 2)
+
+
+def _expand(mask, shape) -> np.ndarray:
+    """A mask of blocks as one of elements."""
+    return mask.repeat(2, axis=0).repeat(2, axis=1)[: shape[0], : shape[1]]
+
+
+def block_mask(theta, visible, rho: int) -> np.ndarray:
+    """Row-balanced block pruning without a divider.
+
+    ``theta`` and ``visible`` (bool) are (block rows, block columns). A block is kept iff
+    ``(n*theta) << 7 >= A*n*ext + (128-A)*sum`` with A = |P|, ext the row's max for P >= 0 and
+    its min otherwise, and n, ext, sum over the row's visible blocks.
+    """
+    n = visible.sum(axis=1)
+    total = theta.sum(axis=1)
+    if rho >= 0:
+        ext = theta.max(axis=1, initial=0)
+    else:
+        ext = np.where(visible, theta, np.iinfo(np.int64).max).min(axis=1)
+        ext = np.where(n == 0, 0, ext)
+    a = abs(rho)
+    bound = a * n * ext + ((1 << RHO_FRAC) - a) * total
+    return visible & (((n[:, None] * theta) << RHO_FRAC) >= bound[:, None])
+
+
+def _weights(job: HdpJob, scores, keep, visible):
+    """Weights (l_q, l_kv), the background e0 (l_q,) and the denominators (l_q,).
+
+    Unless ``drop``, a row is split into a background e0 = exp(0 - m) that every visible key has
+    and weights e - e0 of the kept keys. A row without pruned keys does not need it, but has
+    smaller weights, hence smaller rounding errors, where its largest score is not negative.
+    """
+    pruned = (visible & ~keep).sum(axis=1)
+    top = row_tops(scores, keep)
+    zero = (pruned > 0) | (top >= 0) if not job.drop else np.zeros(job.l_q, bool)
+    top = np.where(zero, np.maximum(top, 0), top)
+    e = exponentials(scores, keep, top, job.scale)
+    e0 = np.where(zero, softmax.exp2_neg(softmax.exponent(np.where(zero, top, 0), *job.scale)), 0)
+    den = e.sum(axis=1) + e0 * pruned
+    mant, shift = softmax.quantise_pair(_blocks(np.where(keep, e - e0[:, None], 0)))
+    w = (mant << shift[..., None]).reshape(2 * mant.shape[0], -1)[: job.l_q, : job.l_kv]
+    return w, e0, den
+
+
+def head(job: HdpJob, config: HdpConfig) -> HdpResult:
+    """Attention of one head as the hardware computes it, bit for bit."""
+    iq, fq = config.format.split(job.q)
+    ik, fk = config.format.split(job.k)
+    limits = visible_limits(job)
+    visible = np.arange(job.l_kv) < limits[:, None]
+    visible_blocks = _blocks(visible).any(axis=(1, 3))
+
+    if job.dense:
+        theta = np.zeros(visible_blocks.shape, np.int64)
+        mask = visible_blocks
+    else:
+        int_score = matmul(iq, ik.T)
+        theta = _blocks(np.where(visible, np.abs(int_score), 0)).sum(axis=(1, 3))
+        mask = block_mask(theta, visible_blocks, job.rho)
+    theta_head = int(theta.sum())
+    head_kept = job.dense or theta_head >= job.tau_head
+
+    scores = matmul(job.q, job.k.T)
+    if not (job.exact or job.dense):
+        scores = scores - matmul(fq, fk.T)
+
+    out = np.zeros((job.l_q, job.d), np.int64)
+    if head_kept:
+        w, e0, den = _weights(job, scores, visible & _expand(mask, visible.shape), visible)
+        prefix = np.concatenate([np.zeros((1, job.d), np.int64), np.cumsum(job.v, axis=0)])
+        num = matmul(w, job.v) + e0[:, None] * prefix[limits]
+        out = softmax.normalise(num, den, width=config.width, out_frac=config.out_frac)
+    return HdpResult(out=out, head_kept=bool(head_kept), theta_head=theta_head,
+                      blocks_kept=int(mask.sum()), blocks_total=int(visible_blocks.sum()),
+                      theta=theta, mask=mask, scores=scores)

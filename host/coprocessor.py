@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs through a board."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from golden.engine import EngineConfig
+from golden.jobs import AttentionJob
+
+from .driver import Driver, DriverError
+from .link import RETRIES, TIMEOUT_S, Link
+from .tables import plan
+from .transport import LinkTransport, SerialLine, line_seconds
+
+__all__ = ["BAUD", "Coprocessor", "open_serial"]
+
+BAUD = 1_000_000
+PATIENCE_S = 60.0           # a job may take
+
+
+def _finish(coroutine):
+    """The result of a coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise RuntimeError("a transport over a link must not wait for an event loop")
+
+
+class Coprocessor:
+    """A coprocessor behind a link.
+
+    Parameters
+    ----------
+    link : Link
+    config : EngineConfig
+        What it was generated from.
+    close : callable
+        Called at the end.
+
+    Raises
+    ------
+    DriverError
+        When the board has another coprocessor.
+    """
+
+    def __init__(self, link: Link, config: EngineConfig, *,
+                 close: Callable[[], None] = lambda: None):
+        self.link, self.config, self._close = link, config, close
+        self._driver = Driver(LinkTransport(link), config)
+        _finish(self._driver.check())
+
+    def __enter__(self) -> "Coprocessor":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._close()
+
+    def run(self, jobs: Sequence[AttentionJob], progress: Callable[[int, int], None] | None = None,
+            ) -> tuple[list[tuple[np.ndarray, Any]], dict[str, int]]:
+        """Results of jobs, ``(out, status)`` each, and the counters, summed over all doorbells.
+
+        ``progress`` is called with the jobs done and all jobs.
+
+        Raises
+        ------
+        ValueError
+            A job does not fit the board's memory.
+        DriverError
+            The board does not answer, or its registers are not as they must be.
+        """
+        results: list[tuple[np.ndarray, Any]] = []
+        total: Counter = Counter()
+        for table in plan(jobs, self.config, self.link.info.memory_bytes):
+            seen, since = 0, time.monotonic()
+
+            def told(done: int, first: int = table.first) -> None:
+                nonlocal seen, since
+                if done > seen:
+                    seen, since = done, time.monotonic()
+                elif time.monotonic() - since > PATIENCE_S:
+                    raise DriverError(f"job {first + done} takes more than {PATIENCE_S:g} s")
+                if progress:
+                    progress(first + done, len(jobs))
+
+            some, counters = _finish(
+                self._driver.run(table.jobs, image=table.image, progress=told))
+            results += some
+            total.update(counters)
+            if progress:
+                progress(len(results), len(jobs))
+        return results, dict(total)
+
+
+def open_serial(port: str, config: EngineConfig, *, baud: int = BAUD, timeout_s: float = TIMEOUT_S,
+                retries: int = RETRIES) -> Coprocessor:
+    """The coprocessor behind a serial port; close it, or use it in a ``with`` block.
+
+    Parameters
+    ----------
+    port : str
+        A device, such as /dev/ttyUSB0 or COM3.
+    config : EngineConfig
+    baud : int
+    timeout_s : float
+        For a reply, beside the time that its bytes take.
+    retries : int
+
+    Raises
+    ------
+    InputError
+        The port cannot be opened.
+    DriverError
+        Nobody answers, or another coprocessor.
+    """
+    line = SerialLine(port, baud)
+    try:
+        link = Link(line, timeout_s=timeout_s + line_seconds(baud), retries=retries)
+        return Coprocessor(link, config, close=line.close)
+    except BaseException:
+        line.close()
+        raise

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host driver: what any program does to have jobs computed, over any transport."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from golden import registers
+from golden.engine import EngineConfig
+from golden.hdp import planes as memory
+from golden.hdp.planes import CodeLayout, Image
+from golden.image import image_of
+from golden.jobs import AttentionJob
+
+__all__ = ["BusError", "Driver", "DriverError", "Transport", "writable_ranges"]
+
+POLL_CYCLES = 20_000       # between two looks at jobs_done, if somebody wants to know
+
+
+class DriverError(RuntimeError):
+    """The coprocessor does not answer as it should; the text is for the user."""
+
+
+class BusError(DriverError):
+    """A register access was answered with an error."""
+
+
+class Transport(Protocol):
+    """How a host reaches registers, memory and the interrupt."""
+
+    async def read_register(self, address: int) -> int: ...
+
+    async def write_register(self, address: int, value: int) -> None: ...
+
+    async def read_memory(self, address: int, size: int) -> bytes: ...
+
+    async def write_memory(self, address: int, data: bytes) -> None: ...
+
+    async def wait_irq(self, cycles: int | None) -> bool:
+        """Wait until the interrupt is high, at most so many clock cycles; False if they pass."""
+        ...
+
+
+def writable_ranges(image: Image, jobs: Sequence[AttentionJob],
+                    config: EngineConfig) -> list[tuple[int, int]]:
+    """``(address, size)`` of what the coprocessor writes: outputs and status records."""
+    layout = CodeLayout(config)
+    sizes = [job.l_q * layout.row_bytes("out", job.d) for job in jobs]
+    return [*zip(image.out, sizes, strict=True),
+            *((address, memory.STATUS_BYTES) for address in image.status)]
+
+
+class Driver:
+    """Runs tables of jobs on one coprocessor.
+
+    Parameters
+    ----------
+    transport : Transport
+    config : EngineConfig
+        What the coprocessor was generated from; :meth:`check` compares.
+    """
+
+    def __init__(self, transport: Transport, config: EngineConfig):
+        self.transport = transport
+        self.config = config
+        self._registers = {register.name: register
+                           for register in registers.register_map(config)}
+
+    async def read(self, name: str) -> int:
+        return await self.transport.read_register(self._registers[name].address)
+
+    async def write(self, name: str, value: int) -> None:
+        await self.transport.write_register(self._registers[name].address, value)
+
+    async def check(self) -> None:
+        """Raise DriverError unless this is the coprocessor of the configuration."""
+        for name, expected in registers.constants(self.config).items():
+            value = await self.read(name)
+            if value != expected:
+                raise DriverError(f"register {name} must read {expected:#010x}, not {value:#010x}")
+
+    async def start(self, image: Image, count: int) -> None:
+        """Write the image and ring the doorbell for its first ``count`` descriptors."""
+        await self.transport.write_memory(0, bytes(image.data))
+        await self.write("table", image.table)
+        await self.write("irq_enable", 1)
+        await self.write("doorbell", count)
+
+    async def finish(self, cycles: int | None = None,
+                     progress: Callable[[int], None] | None = None) -> dict[str, int]:
+        """Wait for the interrupt, clear it, and return the counters.
+
+        ``progress`` is called now and then with the number of jobs done.
+        """
+        await self._wait(cycles, progress)
+        busy, pending = 1 << registers.Status.BUSY, 1 << registers.Status.IRQ
+        if await self.read("status") != pending:
+            raise DriverError(f"status must be idle with the interrupt pending; "
+                              f"{await self.describe()}")
+        await self.write("status", pending)
+        if await self.read("status") & (busy | pending):
+            raise DriverError(f"status must be clear after the interrupt was; "
+                              f"{await self.describe()}")
+        return await self.counters()
+
+    async def _wait(self, cycles, progress) -> None:
+        left = cycles
+        while left is None or left > 0:
+            step = POLL_CYCLES if progress and (left is None or left > POLL_CYCLES) else left
+            if await self.transport.wait_irq(step):
+                return
+            left = None if left is None else left - step
+            if progress:
+                progress(await self.read("jobs_done"))
+        raise DriverError(f"no interrupt after {cycles} cycles; {await self.describe()}")
+
+    async def counters(self) -> dict[str, int]:
+        return {name: await self.read(name) for name in registers.counter_names(self.config)}
+
+    async def describe(self) -> str:
+        """Status and counters in one line, for messages."""
+        values = {"status": await self.read("status"), **await self.counters()}
+        return ", ".join(f"{name} {value}" for name, value in values.items())
+
+    async def run(self, jobs: Sequence[AttentionJob], cycles: int | None = None,
+                  image: Image | None = None, progress: Callable[[int], None] | None = None):
+        """``(results, counters)`` of jobs; a result is ``(out, Status)`` of the engine.
+
+        ``image`` is for jobs that do not lie in memory as the engine's ``build_image`` places them.
+        """
+        engine = image_of(self.config)
+        image = image or engine.build_image(jobs, self.config)
+        await self.start(image, len(jobs))
+        counters = await self.finish(cycles, progress)
+        contents = np.frombuffer(bytes(image.data), np.uint8).copy()
+        for address, size in writable_ranges(image, jobs, self.config):
+            raw = await self.transport.read_memory(address, size)
+            contents[address : address + size] = np.frombuffer(raw, np.uint8)
+        return engine.read_results(contents.tobytes(), image, jobs, self.config), counters

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The weights of a query for the two keys of a block, with a shared shift."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.data import ArrayLayout
+from amaranth.lib.wiring import In, Out
+
+from golden.softmax import EXP_FRAC, MANT_BITS
+from hw.arith.rounding import halved
+from hw.hdp.softmax_layouts import weight_pair_layout
+from hw.parts.pipeline import delayed
+from hw.softmax.quantise import STEPS, is_over, mantissa
+
+__all__ = ["PairQuantiser"]
+
+
+class PairQuantiser(wiring.Component):
+    """Two weights of one query as 8-bit magnitudes; bit for bit ``golden.softmax.quantise_pair``.
+
+    ``latency`` cycles, one pair per cycle: magnitudes, the shift, the rounded mantissas.
+
+    Members
+    -------
+    w : In
+        Two signed weights, -2**16 to 2**16.
+    o : Out
+        The pair's shift, in steps of ``SHIFT_STEP``, and two signs with magnitudes; magnitude 0
+        has sign 0.
+    """
+
+    latency = 3
+
+    w: In(ArrayLayout(signed(EXP_FRAC + 2), 2))
+    o: Out(weight_pair_layout())
+
+    def elaborate(self, platform):
+        m = Module()
+        mags, signs, over = [], [], []
+        for n in range(2):
+            w = self.w[n]
+            mag = Signal(EXP_FRAC + 1, name=f"mag_{n}", reset_less=True)
+            m.d.sync += mag.eq(Mux(w < 0, -w, w))
+            mags.append(delayed(m, mag, 1, name=f"mag_{n}"))
+            signs.append(delayed(m, w[-1], 2, name=f"sign_{n}"))
+        # over[k]: after a shift by k steps the rounded magnitude would not fit. It rounds up to
+        # 2**MANT_BITS where the bits that stay and the first that goes are all ones.
+        for k in range(STEPS):
+            flag = Signal(name=f"over_{k}", reset_less=True)
+            m.d.sync += flag.eq(is_over(mags[0][0], k) | is_over(mags[1][0], k))
+            over.append(flag)
+
+        # The flags are a thermometer: their number is the first shift that fits.
+        index = Signal.like(self.o.shift)
+        for k, flag in enumerate(over):
+            with m.If(flag):
+                m.d.comb += index.eq(k + 1)
+        m.d.sync += self.o.shift.eq(index)
+        for n in range(2):
+            picked = Signal(MANT_BITS + 1, name=f"picked_{n}")
+            m.d.comb += picked.eq(mantissa(mags[n][1], index))
+            m.d.sync += self.o.mant[n].mag.eq(halved(picked))
+            m.d.sync += self.o.mant[n].sign.eq(signs[n][2] & picked.any())
+        return m

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Are the tests worth anything? Breaks the RTL in known ways and looks who notices.
+
+``python -m sim.campaigns.mutate`` applies the mutations of :mod:`sim.campaigns.mutations` one at a
+time to a copy of
+the sources, runs a short regression of random jobs of its engine on each, and reports which were
+caught.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from golden.engines import load_config
+
+from ..compare import MismatchError
+from ..simulate import SimulationError, emitted
+from ..simulators.cache import ROOT, build_root
+from .mutations import MUTATIONS, Mutation
+from .soak import Chunk, run_chunk
+
+__all__ = ["Outcome", "check_table", "main", "mutated_tree", "try_mutation"]
+
+ROOMS = ("configs", "golden", "hw", "sim")
+CHUNKS = (Chunk(30, 101, 0.0), Chunk(30, 102, 0.3))
+CAUGHT, SURVIVED, BROKEN = 3, 0, 4          # exit codes of the regression
+TIMEOUT_S = 900
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a mutation: ``caught``, ``survived`` or ``broken`` (does not even build)."""
+
+    mutation: Mutation
+    verdict: str
+    seconds: float
+    message: str
+
+
+def check_table(mutations: Sequence[Mutation], root: Path = ROOT) -> None:
+    """Raise ValueError unless the old text of each occurs exactly once in its file."""
+    for mutation in mutations:
+        path = root / mutation.file
+        found = path.read_text(encoding="utf-8").count(mutation.old) if path.is_file() else 0
+        if found != 1:
+            raise ValueError(f"the text of a mutation must occur once in {mutation.file}, not "
+                             f"{found} times: {mutation.old!r}")
+        if mutation.old == mutation.new:
+            raise ValueError(f"a mutation of {mutation.file} changes nothing: {mutation.old!r}")
+
+
+def mutated_tree(mutation: Mutation | None, target: Path) -> None:
+    """A copy of the sources in ``target``, with a mutation or none."""
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, target / room, ignore=shutil.ignore_patterns("__pycache__"))
+    if mutation:
+        path = target / mutation.file
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+
+
+def regression(config_name: str) -> int:
+    """The short regression on the sources that are imported; an exit code."""
+    config = load_config(config_name)
+    try:
+        emitted(config)
+    except Exception as err:        # whatever a broken source raises
+        print(f"{type(err).__name__}: {err}")
+        return BROKEN
+    try:
+        for chunk in CHUNKS:
+            run_chunk(chunk, config)
+    except (MismatchError, SimulationError) as err:
+        print(err)
+        return CAUGHT
+    return SURVIVED
+
+
+def try_mutation(mutation: Mutation | None, config_name: str) -> Outcome:
+    """Run the regression of a preset on a mutated copy in a process of its own."""
+    begin = time.perf_counter()
+    scratch = Path(tempfile.mkdtemp(prefix="prunus-mutate-"))
+    try:
+        mutated_tree(mutation, scratch)
+        library = [*build_root().glob("sim/verilated-*")]       # saves most of a build
+        for directory in library:
+            shutil.copytree(directory, scratch / "build" / "sim" / directory.name)
+        env = {**os.environ, "PYTHONPATH": str(scratch), "PRUNUS_BUILD": str(scratch / "build"),
+               "PYTHONDONTWRITEBYTECODE": "1"}
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "sim.campaigns.mutate", "--regression", config_name],
+                cwd=scratch, env=env, text=True, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, timeout=TIMEOUT_S, check=False)
+            code, said = done.returncode, done.stdout
+        except subprocess.TimeoutExpired:
+            code, said = CAUGHT, f"no end after {TIMEOUT_S} s"
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    verdict = {CAUGHT: "caught", SURVIVED: "survived"}.get(code, "broken")
+    lines = said.strip().splitlines() or [""]
+    message = lines[-1] if verdict == "broken" else lines[0]
+    return Outcome(mutation, verdict, time.perf_counter() - begin, message)
+
+
+def _markdown(outcomes: Sequence[Outcome]) -> str:
+    caught = sum(outcome.verdict == "caught" for outcome in outcomes)
+    jobs = sum(chunk.count for chunk in CHUNKS)
+    configs = sorted({outcome.mutation.config for outcome in outcomes})
+    lines = ["# Mutations", "",
+             f"`python -m sim.campaigns.mutate` breaks the RTL in {len(outcomes)} ways, one at a "
+             f"time, and runs {jobs} random jobs",
+             f"of its engine (`{'`, `'.join(configs)}`) on each, half of them with random stalls. "
+             f"{caught} of {len(outcomes)} are caught.", "",
+             "| file | instead of | stands | why | verdict |", "|---|---|---|---|---|"]
+    for outcome in outcomes:
+        cells = (outcome.mutation.file, f"`{outcome.mutation.old}`", f"`{outcome.mutation.new}`",
+                 outcome.mutation.why, outcome.verdict)
+        lines.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|")
+                                       for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _report(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
+    if options.json:
+        rows = [{**asdict(o.mutation), "config": o.mutation.config, "verdict": o.verdict,
+                 "seconds": round(o.seconds, 1), "message": o.message} for o in outcomes]
+        print(json.dumps(rows, indent=2))
+    else:
+        table = Table("file", "why", "verdict", "s", "what the regression said")
+        for o in outcomes:
+            table.add_row(o.mutation.file, o.mutation.why, o.verdict, f"{o.seconds:.0f}",
+                          o.message[:120])
+        Console().print(table)
+    if options.markdown:
+        path = Path(options.markdown)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_markdown(outcomes), encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m sim.campaigns.mutate", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--markdown", metavar="FILE", help="also write FILE, docs/mutations.md")
+    parser.add_argument("--only", metavar="TEXT", help="mutations whose file or reason has TEXT")
+    parser.add_argument("--regression", metavar="CONFIG", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.regression:
+        return regression(options.regression)
+    chosen = [m for m in MUTATIONS if not options.only or options.only in f"{m.file} {m.why}"]
+    check_table(chosen)
+    console = Console(stderr=True)
+    for name in sorted({mutation.config for mutation in chosen}):
+        whole = try_mutation(None, name)
+        if whole.verdict != "survived":
+            console.print(f"without a mutation the regression of {name} must pass: "
+                          f"{whole.message}")
+            return 1
+    outcomes = []
+    for n, mutation in enumerate(chosen, 1):
+        outcomes.append(try_mutation(mutation, mutation.config))
+        if console.is_terminal:
+            console.print(f"{n}/{len(chosen)} {outcomes[-1].verdict}: {mutation.file}, "
+                          f"{mutation.why}")
+    _report(outcomes, options)
+    return 0 if all(outcome.verdict == "caught" for outcome in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

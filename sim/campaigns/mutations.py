@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of mutations that :mod:`sim.campaigns.mutate` tries."""
+
+from dataclasses import dataclass
+
+__all__ = ["MUTATIONS", "Mutation"]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A way to break a source.
+
+    Members
+    -------
+    file : str
+        Path from the root of the repository.
+    old, new : str
+        Exact text, which occurs once in the file, and what takes its place.
+    why : str
+        What it breaks, in a line.
+    """
+
+    file: str
+    old: str
+    new: str
+    why: str
+
+    @property
+    def config(self) -> str:
+        """The preset whose random jobs must notice it: that of the engine it is in."""
+        return "leopard_tiny" if self.file.startswith("hw/leopard/") else "hdp_tiny"
+
+
+MUTATIONS: tuple[Mutation, ...] = (
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "keeps = product >= bound",
+        "keeps = product > bound",
+        "comparison: ties at the threshold are pruned"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "ext.eq(Mux(self.rho < 0, s.min, s.max))",
+        "ext.eq(Mux(self.rho < 0, s.max, s.max))",
+        "a negative rho takes the maximum"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "self.reached.eq(head.theta >= self.tau)",
+        "self.reached.eq(head.theta > self.tau)",
+        "comparison: theta_head equal to tau prunes the head"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "running.eq(update), first.eq(tag.last)",
+        "running.eq(update), first.eq(0)",
+        "missed reset: a row's statistics contain the rows before"),
+    Mutation(
+        "hw/arith/multiplier.py",
+        "signs[0] ^ signs[3])",
+        "signs[0])",
+        "sign: one is left out of the outer pair"),
+    Mutation(
+        "hw/hdp/array.py",
+        "Cat(Mux(exact, q_f[:-1], 0), q_f[-1])",
+        "q_f",
+        "full products always contain fraction times fraction"),
+    Mutation(
+        "hw/hdp/score_adder.py",
+        "before = Mux(best_first, 0, kept[q])",
+        "before = kept[q]",
+        "missed reset: kept keys are counted across rows"),
+    Mutation(
+        "hw/hdp/rows.py",
+        "query + i < self.valid_q",
+        "query + i <= self.valid_q",
+        "off by one: a padded query sees keys"),
+    Mutation(
+        "hw/hdp/fetch.py",
+        "found.w_data.eq(Cat(held_column, flush))",
+        "found.w_data.eq(Cat(held_column, hit))",
+        "the wrong column is marked as the row's last"),
+    Mutation(
+        "hw/hdp/column_sum.py",
+        "counts.eq(self.load_row < self.base)",
+        "counts.eq(self.load_row <= self.base)",
+        "off by one: a key too many in the background"),
+    Mutation(
+        "hw/hdp/issue.py",
+        "in_integer.eq(~self.integer.payload.last)",
+        "in_integer.eq(0)",
+        "missed lock: scores break into a block of the integer pass"),
+    Mutation(
+        "hw/hdp/scheduler.py",
+        "begun.integer_rows.eq(1), begun.integer_from.eq(self.integer_row)",
+        "begun.integer_rows.eq(1), begun.integer_from.eq(0)",
+        "rows without integer scores are taken to have them"),
+    Mutation(
+        "hw/hdp/scheduler.py",
+        "& (last.valid_kv == job.valid_kv)",
+        "",
+        "keys of a longer or shorter head are taken for the same"),
+    Mutation(
+        "hw/hdp/scheduler.py",
+        "kv.eq(before.kv ^ ~same)",
+        "kv.eq(before.kv ^ 1)",
+        "a head with shared keys looks into the other bank"),
+    Mutation(
+        "hw/hdp/ring.py",
+        "Mux(taken, taken_entries, 0)",
+        "taken",
+        "rings overflow: a row takes one entry's room"),
+    Mutation(
+        "hw/hdp/value_pass.py",
+        "row.running.eq(fetched)",
+        "row.running.eq(0)",
+        "causal rows forget the keys that earlier rows added"),
+    Mutation(
+        "hw/softmax/quantise.py",
+        "m.d.comb += index.eq(k + 1)",
+        "m.d.comb += index.eq(k)",
+        "off by one: a weight's shift is one step short"),
+    Mutation(
+        "hw/hdp/result_writer.py",
+        "Mux(job.computed, (job.valid_q + 1) & ~1, 0)",
+        "Mux(job.computed, job.valid_q, 0)",
+        "the padding row of an odd head is left in the queue"),
+    Mutation(
+        "hw/shell/bursts.py",
+        "last.eq(request.beats <= room)",
+        "last.eq(request.beats < room)",
+        "comparison: a request that fills its last burst goes on"),
+    Mutation(
+        "hw/leopard/dpu.py",
+        "negative.eq(excess[-1])",
+        "negative.eq(excess <= 0)",
+        "comparison: a key whose score is the threshold is pruned"),
+    Mutation(
+        "hw/leopard/dpu.py",
+        "exhausted = step >= slots",
+        "exhausted = step > slots",
+        "off by one: a unit begins a key that the row does not see"),
+    Mutation(
+        "hw/leopard/dot_product.py",
+        "inverse[sign] ^ self.top",
+        "inverse[sign]",
+        "sign: that of a key is taken for a bit like the others"),
+    Mutation(
+        "hw/leopard/keys.py",
+        "address.eq(first), unit.eq(1), word.eq(0)",
+        "address.eq(first), word.eq(0)",
+        "missed reset: after an odd number of keys a head begins at the second unit"),
+    Mutation(
+        "hw/leopard/keys.py",
+        "copy * region_words(config, count)",
+        "0",
+        "copies of keys are written over other keys"),
+    Mutation(
+        "hw/leopard/query.py",
+        "unit_of(config, key, count, copy)",
+        "unit_of(config, key, count, 0)",
+        "no turn: a unit takes the keys of another copy for its own"),
+    Mutation(
+        "hw/leopard/row_issue.py",
+        "copies_index(self._config, head.valid_kv, head.d8)",
+        "copies_index(self._config, head.valid_q, head.d8)",
+        "rows look for as many copies as of so many queries"),
+    Mutation(
+        "hw/leopard/query.py",
+        "Mux(stages[1].first, 0, s) + p",
+        "s + p",
+        "missed reset: the bound contains the queries before"),
+    Mutation(
+        "hw/leopard/query.py",
+        "[: len(taken)] != config.rows",
+        "[: len(taken)] != config.rows + 1",
+        "off by one: a fifth row takes the slot of the first"),
+    Mutation(
+        "hw/leopard/reorder.py",
+        "offer.ahead.eq(self.ended & ~self.advance)",
+        "offer.ahead.eq(0)",
+        "a survivor of the next row is merged into this one"),
+    Mutation(
+        "hw/leopard/merge.py",
+        "count.eq(Mux(self.advance, 0, count + wants.any()))",
+        "count.eq(count + wants.any())",
+        "missed reset: survivors are counted across rows"),
+    Mutation(
+        "hw/leopard/row_issue.py",
+        "limit.eq(head.valid_kv + 1 - head.valid_q)",
+        "limit.eq(head.valid_kv - head.valid_q)",
+        "off by one: a causal row sees a key too few"),
+    Mutation(
+        "hw/survivors/collector.py",
+        "first | (survivor.score > top)",
+        "survivor.score > top",
+        "missed reset: the largest score is that of all rows so far"),
+    Mutation(
+        "hw/survivors/weights.py",
+        "e.eq(Mux(items[-2].none, 0, exp2.e))",
+        "e.eq(exp2.e)",
+        "a row without survivors weighs what the ring happens to show"),
+    Mutation(
+        "hw/survivors/weight.py",
+        "self.mag.eq(halved(picked))",
+        "self.mag.eq(picked >> 1)",
+        "weights are cut, not rounded"),
+    Mutation(
+        "hw/survivors/value_unit.py",
+        "Mux(begins, 0, held[n])",
+        "held[n]",
+        "missed reset: a row is added to those before"),
+    Mutation(
+        "hw/survivors/value_unit.py",
+        "step.eq(self.i.valid & (~weight.last | (left != 0)))",
+        "step.eq(self.i.valid)",
+        "missed wait: rows run over the end of the queue to the normaliser"),
+    Mutation(
+        "hw/survivors/row_output.py",
+        "step.eq(Mux(chunk_last, 0, step + 1))",
+        "step.eq(step + 1)",
+        "missed reset: a row of few dimensions leaves the next one a wrong start"),
+    Mutation(
+        "hw/leopard/scheduler.py",
+        "kv.eq(before.kv ^ ~same)",
+        "kv.eq(before.kv ^ 1)",
+        "a head with shared keys looks into the other bank"),
+    Mutation(
+        "hw/leopard/scheduler.py",
+        "(Plane.V, older.valued)",
+        "(Plane.V, older.scored)",
+        "values are overwritten while weights still come for them"),
+    Mutation(
+        "hw/leopard/loader.py",
+        "index == self._code_beats(d8[tag.slot]) - 1",
+        "index == self._code_beats(d8[0]) - 1",
+        "wrong slot: rows are as long as those of another job"),
+    Mutation(
+        "hw/survivors/result_writer.py",
+        "Mux(job.computed, job.valid_q * row_beats, 0)",
+        "Mux(job.computed, job.l_q * row_beats, 0)",
+        "rows of padding are taken from those of the next head"),
+    Mutation(
+        "hw/leopard/core.py",
+        "self.rows.d8.eq(jobs[normalised].d8)",
+        "self.rows.d8.eq(jobs[valued].d8)",
+        "wrong slot: the last rows of a head are as long as those of the next"),
+)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random jobs without end: ``python -m sim.campaigns.soak --jobs 10000 --config hdp_edge --seed
+1``."""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from golden.engine import EngineConfig
+from golden.engines import ConfigError, load_config
+
+from ..compare import MismatchError, check
+from ..engines.draw import random_jobs
+from ..simulate import SimulationError, simulate_batches
+
+__all__ = ["Chunk", "chunks", "main", "run_chunk"]
+
+BATCH = 8                  # jobs per doorbell
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Jobs of one simulation: ``random_jobs(config, count, seed)`` with stalls or without."""
+
+    count: int
+    seed: int
+    stall: float
+
+
+def chunks(jobs: int, size: int, seed: int, stall: float) -> list[Chunk]:
+    """Chunks of ``jobs`` in all, each with a seed of its own, those of even seeds with stalls."""
+    return [Chunk(min(size, jobs - first), seed + n, 0.0 if (seed + n) % 2 else stall)
+            for n, first in enumerate(range(0, jobs, size))]
+
+
+def run_chunk(chunk: Chunk, config: EngineConfig) -> int:
+    """Simulate and compare a chunk; the cycles it took. Raises on any difference."""
+    jobs = random_jobs(config, chunk.count, chunk.seed)
+    batches = [jobs[n : n + BATCH] for n in range(0, len(jobs), BATCH)]
+    simulations = simulate_batches(batches, config, stall=chunk.stall, seed=chunk.seed)
+    for n, (batch, simulation) in enumerate(zip(batches, simulations, strict=True)):
+        try:
+            check(simulation, batch, config)
+        except MismatchError as err:
+            raise MismatchError(f"batch {n} of {BATCH} jobs: {err}") from None
+    return sum(simulation.cycles for simulation in simulations)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m sim.campaigns.soak", description=__doc__)
+    parser.add_argument("--config", default="hdp_edge", help="a preset or a TOML file")
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1, help="of the first chunk; each adds one")
+    parser.add_argument("--chunk", type=int, default=100, help="jobs per simulation")
+    parser.add_argument("--stall", type=float, default=0.3,
+                        help="probability of a pause in chunks with an even seed")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(arguments)
+    if options.jobs < 1 or options.chunk < 1:
+        parser.error("--jobs and --chunk must be at least 1")
+    if not 0 <= options.stall < 1:
+        parser.error("--stall must lie in [0, 1)")
+    try:
+        options.config = load_config(options.config)
+    except ConfigError as err:
+        parser.error(str(err))
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parse(arguments)
+    config = options.config
+    begin, cycles = time.perf_counter(), 0
+    columns = (TextColumn(config.name), BarColumn(), MofNCompleteColumn(), TextColumn("jobs"),
+               TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=options.jobs)
+        for chunk in chunks(options.jobs, options.chunk, options.seed, options.stall):
+            try:
+                cycles += run_chunk(chunk, config)
+            except (MismatchError, SimulationError) as err:
+                bar.stop()
+                print(f"seed {chunk.seed}, stall {chunk.stall}: {err}\n"
+                      f"to repeat: python -m sim.campaigns.soak --config {config.name} "
+                      f"--seed {chunk.seed} --jobs {chunk.count} --chunk {chunk.count} "
+                      f"--stall {options.stall}",
+                      file=sys.stderr)
+                return 1
+            bar.advance(task, chunk.count)
+    seconds = time.perf_counter() - begin
+    if options.json:
+        print(json.dumps({"config": config.name, "jobs": options.jobs, "cycles": cycles,
+                          "seconds": seconds}))
+        return 0
+    print(f"{config.name}: {options.jobs} jobs equal golden, {cycles} cycles in {seconds:.0f} s "
+          f"({cycles / seconds / 1000:.0f} k/s)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

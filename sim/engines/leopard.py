@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs of LeOPArd that look for trouble: a recipe of choices, drawn by a seed or by hypothesis."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.leopard.compute import LeopardJob, threshold_limits
+from golden.leopard.config import LeopardConfig
+from golden.leopard.digits import terminate
+
+from .hdp import draw_length, draw_scale, draw_table, draw_valid, shape_strategy
+
+__all__ = ["PATTERNS", "THRESHOLDS", "Recipe", "build", "job_strategy", "random_jobs",
+           "random_recipe"]
+
+PATTERNS = ("normal", "uniform", "extreme", "equal", "spikes", "minimum", "zero")
+THRESHOLDS = ("share", "score", "above", "lowest", "highest", "zero")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Choices that make a job.
+
+    Members
+    -------
+    l_q, l_kv, valid_q, valid_kv, d, causal, scale
+        As of the job.
+    patterns : (str, str, str)
+        Of the codes of q, k and v, each one of PATTERNS.
+    threshold : str
+        One of THRESHOLDS: where ``share`` of the scores are pruned, at the score of a key or one
+        above, at an end of its register, or 0.
+    share : float
+        Which of the scores that is.
+    seed : int
+        Of the codes.
+    """
+
+    l_q: int
+    l_kv: int
+    valid_q: int
+    valid_kv: int
+    d: int
+    patterns: tuple[str, str, str] = ("normal",) * 3
+    threshold: str = "share"
+    share: float = 0.75
+    scale: tuple[int, int] = (47274, 22)
+    causal: bool = False
+    seed: int = 0
+
+
+def _codes(pattern: str, shape: tuple[int, int], config: LeopardConfig, rng) -> np.ndarray:
+    """Codes of a pattern."""
+    low, high = config.min_code, config.max_code
+    match pattern:
+        case "normal":
+            codes = np.rint(rng.normal(0, high / 3, shape)).astype(np.int64)
+            return np.clip(codes, low, high)
+        case "uniform":
+            return rng.integers(low, high + 1, shape)
+        case "extreme":
+            return rng.choice([low, high, 0, -high, 1, -1], shape)
+        case "equal":
+            return np.repeat(rng.integers(low, high + 1, (1, shape[1])), shape[0], axis=0)
+        case "spikes":
+            return np.where(rng.random(shape) < 0.05, rng.integers(low, high + 1, shape), 0)
+        case "minimum":
+            return np.full(shape, low)
+        case "zero":
+            return np.zeros(shape, np.int64)
+    raise ValueError(f"pattern must be one of {', '.join(PATTERNS)}, not {pattern!r}")
+
+
+def _threshold(recipe: Recipe, q, k, config: LeopardConfig) -> int:
+    low, high = threshold_limits(config)
+    if recipe.threshold in ("lowest", "highest", "zero"):
+        return {"lowest": low, "highest": high, "zero": 0}[recipe.threshold]
+    _, scores = terminate(q, k, low, width=config.width, digit=config.digit)
+    score = int(np.sort(scores.ravel())[int(recipe.share * (scores.size - 1))])
+    return score + (recipe.threshold == "above")
+
+
+def build(recipe: Recipe, config: LeopardConfig) -> LeopardJob:
+    """The job of a recipe, always the same."""
+    rng = np.random.default_rng(recipe.seed)
+    shapes = ((recipe.l_q, recipe.d), (recipe.l_kv, recipe.d), (recipe.l_kv, recipe.d))
+    q, k, v = (_codes(pattern, shape, config, rng).astype(np.int64)
+               for pattern, shape in zip(recipe.patterns, shapes, strict=True))
+    return LeopardJob(q=q, k=k, v=v, scale=recipe.scale, valid_q=recipe.valid_q,
+                      valid_kv=recipe.valid_kv, causal=recipe.causal,
+                      threshold=_threshold(recipe, q, k, config))
+
+
+# -- by a seed ------------------------------------------------------------------------------------
+def random_recipe(config: LeopardConfig, rng) -> Recipe:
+    """A recipe from a numpy random generator."""
+    l_q, l_kv = draw_length(config, rng), draw_length(config, rng)
+    if rng.random() < 0.3:
+        l_kv = l_q
+    weights = np.array([6, 3, 1, 1, 1, 0.5, 0.5])
+    patterns = rng.choice(PATTERNS, 3, p=weights / weights.sum())
+    return Recipe(
+        l_q=l_q, l_kv=l_kv, valid_q=draw_valid(l_q, rng), valid_kv=draw_valid(l_kv, rng),
+        d=8 * int(rng.integers(1, config.d_max // 8 + 1)),
+        patterns=tuple(str(p) for p in patterns), scale=draw_scale(rng),
+        threshold=str(rng.choice(THRESHOLDS, p=[0.5, 0.15, 0.15, 0.1, 0.05, 0.05])),
+        share=float(rng.random()), causal=bool(rng.random() < 0.3),
+        seed=int(rng.integers(1 << 32)))
+
+
+def random_jobs(config: LeopardConfig, count: int, seed: int) -> list[LeopardJob]:
+    """``count`` jobs, always the same for a seed; some share K and V with the one before."""
+    return draw_table(lambda rng: build(random_recipe(config, rng), config), count, seed)
+
+
+# -- by hypothesis --------------------------------------------------------------------------------
+def job_strategy(config: LeopardConfig, l_max: int | None = None):
+    """A hypothesis strategy of recipes with lengths up to ``l_max``; ``build`` makes the job."""
+    from hypothesis import strategies as st  # needed by tests alone
+
+    return st.builds(
+        lambda shape, **choices: Recipe(**shape, **choices),
+        shape_strategy(config, PATTERNS, 1e-6, l_max),
+        threshold=st.sampled_from(THRESHOLDS), share=st.floats(0, 1))

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bench that runs inside the simulator: works off a request file, leaves a reply file."""
+
+import os
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, Timer
+from cocotb.utils import get_sim_time
+
+from golden.hdp.planes import Image
+from host.driver import Driver, DriverError
+
+from ..exchange import PROGRESS, REPLY, REQUEST, Access, BatchReply, BatchRequest, Reply, Request
+from .axi import PERIOD_NS, AxiTransport
+from .monitors import watch
+
+__all__ = ["run"]
+
+MARGIN = 4096              # bytes behind the image that must stay as they are
+FILL = 0x5A
+
+
+class _Bench:
+    """One simulation."""
+
+    def __init__(self, dut, request: Request):
+        self.dut = dut
+        self.request = request
+        largest = max((len(batch.image) for batch in request.batches), default=0)
+        self.memory = bytearray(-(-largest // MARGIN) * MARGIN + MARGIN)
+        self.done = 0
+
+    async def start(self) -> None:
+        """Clock, reset, buses, monitors."""
+        dut, request = self.dut, self.request
+        dut.rst.value = 1
+        dut.clk.value = 0
+        await Timer(PERIOD_NS, "ns")
+        self.transport = AxiTransport(dut, self.memory, stall=request.stall, seed=request.seed)
+        self.driver = Driver(self.transport, request.config)
+        Clock(dut.clk, PERIOD_NS, "ns").start(start_high=False)
+        await ClockCycles(dut.clk, 4)
+        dut.rst.value = 0
+        await ClockCycles(dut.clk, 2)
+        watch(dut, request.config.axi_data_width // 8)
+        await self.driver.check()
+
+    async def batch(self, batch: BatchRequest) -> BatchReply:
+        """One doorbell."""
+        transport, driver = self.transport, self.driver
+        self.memory[:] = bytes([FILL]) * len(self.memory)
+        transport.reads.errors = batch.read_errors
+        reads, writes = transport.reads.bytes_moved, transport.writes.bytes_moved
+        answers = {"before": await self._access(batch.before)}
+        begin = get_sim_time("ns")
+        await driver.start(Image(data=bytearray(batch.image), table=batch.table), batch.count)
+        answers["during"] = await self._access(batch.during)
+        counters = await driver.finish(batch.cycles,
+                                       self._progress if self.request.progress else None)
+        cycles = (get_sim_time("ns") - begin) / PERIOD_NS
+        if self.dut.irq.value:
+            raise DriverError("irq must be low after the interrupt was cleared")
+        answers["after"] = await self._access(batch.after)
+        self._check_memory(batch)
+        self.done += batch.count
+        image = np.frombuffer(bytes(self.memory[: len(batch.image)]), np.uint8)
+        return BatchReply(image=image, registers=counters, cycles=int(cycles), accesses=answers,
+                          bus_read_bytes=transport.reads.bytes_moved - reads,
+                          bus_write_bytes=transport.writes.bytes_moved - writes)
+
+    async def _access(self, accesses: list[Access]) -> list[tuple[int, int, int]]:
+        """``(value, response, irq)`` of each register access, irq as it is afterwards."""
+        answers = []
+        for access in accesses:
+            if access.write:
+                value = access.value
+                response = await self.transport.try_write(access.address, value)
+            else:
+                value, response = await self.transport.try_read(access.address)
+            await ClockCycles(self.dut.clk, 2)      # what is registered on its way to irq
+            answers.append((value, response, int(self.dut.irq.value)))
+        return answers
+
+    def _progress(self, done: int) -> None:
+        Path(os.environ[PROGRESS]).write_text(str(self.done + done), encoding="ascii")
+
+    def _check_memory(self, batch: BatchRequest) -> None:
+        """Raise DriverError if anything but outputs and status records was written."""
+        outside = self.transport.writes.outside
+        if outside is not None:
+            raise DriverError(f"the coprocessor wrote to {outside:#x}, outside the memory")
+        before = np.full(len(self.memory), FILL, np.uint8)
+        before[: len(batch.image)] = batch.image
+        changed = before != np.frombuffer(self.memory, np.uint8)
+        for address, size in batch.writable:
+            changed[address : address + size] = False
+        if changed.any():
+            raise DriverError(f"the coprocessor wrote to {int(changed.argmax()):#x}, outside the "
+                              "outputs and status records")
+
+
+@cocotb.test()
+async def run(dut):
+    """Work off the request; a driver's complaint goes into the reply."""
+    request = Request.load(Path(os.environ[REQUEST]))
+    reply = Reply()
+    bench = _Bench(dut, request)
+    try:
+        await bench.start()
+        for n, batch in enumerate(request.batches):
+            try:
+                reply.batches.append(await bench.batch(batch))
+            except DriverError as err:
+                raise DriverError(f"batch {n}: {err}") from None
+    except DriverError as err:
+        reply.error = str(err)
+    reply.save(Path(os.environ[REPLY]))

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HDP once more, element by element in Python's integers and fractions, as the papers put it.
+
+Shares nothing with golden.hdp.compute but the reciprocal, so that each checks the other.
+"""
+
+from fractions import Fraction
+from math import floor, trunc
+
+import numpy as np
+
+from golden import softmax
+
+__all__ = ["dot", "exponential", "keeps", "normalised", "quantise_pair", "sees", "slow_head"]
+
+
+def round_half_up(x: Fraction) -> int:
+    return floor(x + Fraction(1, 2))
+
+
+def sees(job, i, j):
+    if i >= job.valid_q or j >= job.valid_kv:
+        return False
+    return not job.causal or j <= i + job.valid_kv - job.valid_q
+
+
+def dot(a, b):
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def split(row, frac):
+    whole = [trunc(Fraction(int(x), 2**frac)) for x in row]
+    return whole, [int(x) - w * 2**frac for x, w in zip(row, whole, strict=True)]
+
+
+def block(job, b, c):
+    """Visible elements of a block."""
+    return [(i, j) for i in (2 * b, 2 * b + 1) for j in (2 * c, 2 * c + 1)
+            if i < job.l_q and j < job.l_kv and sees(job, i, j)]
+
+
+def keeps(theta, rho):
+    """Energon's rule on the thetas of the visible blocks of a row."""
+    mean = Fraction(sum(theta), len(theta))
+    threshold = rho * max(theta) + (1 - rho) * mean if rho >= 0 else \
+        -rho * min(theta) + (1 + rho) * mean
+    return [t >= threshold for t in theta]
+
+
+def exponential(diff, scale):
+    mant, shift = scale
+    t = min(floor(Fraction(diff * mant, 2**(shift - 12))), 2**17 - 1)
+    z, f = divmod(t, 2**12)
+    y = 2**16 - floor(Fraction(f * (43 * 2**12 - 11 * f), 2**14))
+    return round_half_up(Fraction(y, 2**z))
+
+
+def quantise_pair(a, b):
+    shift = 0
+    while round_half_up(Fraction(max(abs(a), abs(b)), 2**shift)) > 255:
+        shift += 2
+    return [(1 if w >= 0 else -1) * round_half_up(Fraction(abs(w), 2**shift)) * 2**shift
+            for w in (a, b)]
+
+
+def output_row(job, config, i, scores, mask):
+    """Row i from its scores and its row of the mask."""
+    d, seen = job.d, [j for j in range(job.l_kv) if sees(job, i, j)]
+    kept = [j for j in seen if mask[j // 2]]
+    pruned = len(kept) < len(seen)
+    zeros = not job.drop and (pruned or any(scores[j] >= 0 for j in kept))
+    if not seen:
+        return [0] * d
+    top = max([scores[j] for j in kept] + ([0] if zeros else []))
+    e0 = exponential(top, job.scale) if zeros else 0
+    e = {j: exponential(top - scores[j], job.scale) for j in kept}
+    den = sum(e.values()) + e0 * (len(seen) - len(kept))
+    num = [e0 * sum(int(job.v[j, x]) for j in seen) for x in range(d)]
+    for c in range(0, job.l_kv, 2):
+        pair = quantise_pair(*(e[j] - e0 if j in e else 0 for j in (c, c + 1)))
+        for j, w in zip((c, c + 1), pair, strict=True):
+            if w:
+                num = [n + w * int(job.v[j, x]) for x, n in enumerate(num)]
+    return normalised(num, den, config)
+
+
+def normalised(num, den, config):
+    """A row of sums over the sum of its exponentials, in output words."""
+    r, p = (int(x) for x in softmax.reciprocal(np.int64(den)))
+    limit, out = 2**(config.width + config.out_frac + 2), []
+    for n in num:
+        n = round_half_up(Fraction(n) / 2**(p - config.out_frac - 1)) \
+            if p > config.out_frac else n * 2**(config.out_frac + 1 - p)
+        n = max(-limit, min(limit - 1, n))
+        n = round_half_up(Fraction(n * r, 2**(softmax.RECIP_BITS + 1)))
+        out.append(max(-limit // 4, min(limit // 4 - 1, n)))
+    return out
+
+
+def slow_head(job, config):
+    """out, head_kept, theta_head, blocks_kept, blocks_total, theta, mask as
+    golden.hdp.compute.head."""
+    frac = config.frac
+    q, k = [split(row, frac) for row in job.q], [split(row, frac) for row in job.k]
+    rows, columns = (job.l_q + 1) // 2, (job.l_kv + 1) // 2
+    theta = np.zeros((rows, columns), np.int64)
+    mask = np.zeros((rows, columns), bool)
+    total = 0
+    for b in range(rows):
+        visible = [c for c in range(columns) if block(job, b, c)]
+        total += len(visible)
+        if job.dense:
+            mask[b, visible] = True
+        elif visible:
+            theta[b, visible] = [sum(abs(dot(q[i][0], k[j][0])) for i, j in block(job, b, c))
+                                 for c in visible]
+            mask[b, visible] = keeps([int(t) for t in theta[b, visible]], Fraction(job.rho, 128))
+    head_kept = job.dense or int(theta.sum()) >= job.tau_head
+    out = np.zeros((job.l_q, job.d), np.int64)
+    for i in range(job.l_q if head_kept else 0):
+        scores = []
+        for j in range(job.l_kv):
+            (iq, fq), (ik, fk) = q[i], k[j]
+            score = (dot(iq, ik) << 2 * frac) + ((dot(iq, fk) + dot(fq, ik)) << frac)
+            scores.append(score + (dot(fq, fk) if job.exact or job.dense else 0))
+        out[i] = output_row(job, config, i, scores, mask[i // 2])
+    return {"out": out, "head_kept": head_kept, "theta_head": int(theta.sum()),
+            "blocks_kept": int(mask.sum()), "blocks_total": total, "theta": theta, "mask": mask}

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The memory image: rows, planes, descriptors and status records."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from golden.engines import load_config, preset_names
+from golden.hdp import compute as hdp
+from golden.hdp import planes as memory
+from golden.hdp.config import HdpConfig
+from golden.hdp.planes import (
+    DESCRIPTOR_BYTES,
+    STATUS_BYTES,
+    Error,
+    Flag,
+    HdpLayout,
+    HdpStatus,
+    Opcode,
+    build_image,
+    held_planes,
+    read_results,
+)
+from tests.golden.hdp.test_compute import random_job
+
+CONFIGS = [load_config(name) for name in preset_names("hdp")] + [
+    HdpConfig(name="narrow_int", frac=5), HdpConfig(name="wide_int", frac=3, axi_data_width=128),
+    HdpConfig(name="wide_bus", axi_data_width=256),
+           HdpConfig(name="widest_bus", axi_data_width=512)]
+by_name = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
+
+
+def fields(row, bits):
+    """Unsigned little-endian fields of a row of bytes, one Python integer cut up."""
+    value = int.from_bytes(bytes(row), "little")
+    return [value >> (bits * n) & ((1 << bits) - 1) for n in range(8 * len(row) // bits)]
+
+
+def signed(values, bits):
+    return [v - (1 << bits) if v >> (bits - 1) else v for v in values]
+
+
+def every_code(config, d):
+    """(rows, d) with every code of the format in it."""
+    codes = np.arange(config.format.min_code, config.format.max_code + 1)
+    return np.resize(codes, (-(-len(codes) // d) + 1, d))
+
+
+@by_name
+@pytest.mark.parametrize("d", [8, 24, 32])
+def test_planes_unpack_to_the_codes(config, d):
+    layout, codes = HdpLayout(config), every_code(config, d)
+    beat = config.axi_data_width // 8
+    sign_bytes = layout.row_dims // 8 if layout.signs_beside else -(-d // (8 * beat)) * beat
+    planes = zip(codes, layout.pack_i(codes), layout.pack_f(codes), layout.pack_v(codes),
+                 strict=True)
+    for row, i_row, f_row, v_row in planes:
+        whole = signed(fields(i_row, layout.i_bits), layout.i_bits)
+        signs, parts = fields(f_row[:sign_bytes], 1), fields(f_row[sign_bytes:], layout.f_bits)
+        # The sign stands beside |F|, also where I is zero.
+        value = [(w << config.frac) + (-f if s else f)
+                 for w, s, f in zip(whole[:d], signs[:d], parts[:d], strict=True)]
+        assert value == row.tolist()
+        assert signed(fields(v_row, layout.v_bits), layout.v_bits)[:d] == row.tolist()
+        padding = whole[d:] + signs[d:] + parts[d:] + fields(v_row, layout.v_bits)[d:]
+        assert not any(padding)
+
+
+@by_name
+@pytest.mark.parametrize("d", [8, 24, 32])
+def test_rows_are_whole_beats(config, d):
+    layout, codes = HdpLayout(config), every_code(config, d)
+    for plane, packed in (("i", layout.pack_i(codes)), ("f", layout.pack_f(codes)),
+                          ("v", layout.pack_v(codes))):
+        assert packed.shape == (len(codes), layout.row_bytes(plane, d))
+        assert layout.row_bytes(plane, d) % layout.beat_bytes == 0
+
+
+def test_rows_are_shorter_than_a_wide_beat():
+    layout = HdpLayout(CONFIGS[-1])
+    assert [layout.row_bytes(plane, 8) for plane in ("i", "f", "v", "out")] == [64, 64, 64, 64]
+    assert [layout.row_bytes(plane, 64) for plane in ("i", "f", "v", "out")] == [64, 64, 64, 128]
+
+
+@pytest.mark.parametrize(("name", "d", "sizes"), [
+    ("hdp_edge", 64, (32, 40, 64, 128)), ("hdp_edge", 8, (8, 16, 8, 16)),
+    ("hdp_edge", 24, (16, 24, 24, 48)), ("hdp_w12", 128, (64, 144, 256, 512)),
+    ("hdp_w12", 24, (16, 48, 48, 96)),
+])
+def test_row_sizes(name, d, sizes):
+    layout = HdpLayout(load_config(name))
+    assert tuple(layout.row_bytes(plane, d) for plane in ("i", "f", "v", "out")) == sizes
+
+
+@by_name
+def test_out_plane_round_trip(config):
+    layout, rng = HdpLayout(config), np.random.default_rng(1)
+    low = -(1 << (config.out_width - 1))
+    out = rng.integers(low, -low, (5, 24))
+    raw = layout._pack(out, config.out_width).tobytes()
+    assert len(raw) == 5 * layout.row_bytes("out", 24)
+    assert_array_equal(layout.unpack_out(raw, 5, 24), out)
+
+
+def test_descriptor_words():
+    job = random_job(CONFIGS[0], 1, l_q=7, l_kv=9, d=16, valid_q=5, valid_kv=6, causal=True,
+                     rho=-3, tau_head=123_456, drop=True, exact=True, scale=(40_000, 21))
+    words = memory.descriptor(job, range(0x1000, 0x1000 + 7 * 64, 64))
+    assert words.tolist() == [
+        Opcode.HDP | Flag.CAUSAL | Flag.EXACT | Flag.DROP, 7 | 9 << 16, 5 | 6 << 16,
+        16 | 0xFD << 8 | 21 << 16, 123_456, 40_000,
+        0x1000, 0x1040, 0x1080, 0x10C0, 0x1100, 0x1140, 0x1180, 0, 0, 0]
+    dense = random_job(CONFIGS[0], 1, dense=True)
+    assert memory.descriptor(dense, range(7))[0] == Opcode.HDP | Flag.DENSE
+
+
+@by_name
+def test_image_holds_every_plane_at_its_address(config):
+    jobs = [random_job(config, n, l_q=5 + n, l_kv=9 - n, d=16) for n in range(3)]
+    image, layout = build_image(jobs, config), HdpLayout(config)
+    spans = [(image.table, DESCRIPTOR_BYTES * len(jobs))]
+    for n, job in enumerate(jobs):
+        at = image.table + n * DESCRIPTOR_BYTES
+        words = np.frombuffer(bytes(image.data[at : at + DESCRIPTOR_BYTES]), "<u4").tolist()
+        planes = [layout.pack_i(job.q), layout.pack_f(job.q), layout.pack_i(job.k),
+                  layout.pack_f(job.k), layout.pack_v(job.v)]
+        for address, plane in zip(words[6:11], planes, strict=True):
+            assert image.data[address : address + plane.size] == plane.tobytes()
+            spans.append((address, plane.size))
+        assert words[11:13] == [image.out[n], image.status[n]]
+        spans += [(image.out[n], job.l_q * layout.row_bytes("out", job.d)),
+                  (image.status[n], STATUS_BYTES)]
+    spans.sort()
+    assert all(address % 64 == 0 for address, _ in spans)
+    assert all(a + size <= b for (a, size), (b, _) in zip(spans, spans[1:], strict=False))
+    assert spans[-1][0] + spans[-1][1] <= len(image.data)
+
+
+def test_grouped_heads_share_their_keys():
+    config = CONFIGS[0]
+    first = random_job(config, 1, l_q=4, l_kv=9, d=16)
+    second = replace(random_job(config, 2, l_q=6, l_kv=9, d=16), k=first.k, v=first.v.copy(),
+                     same_kv=True)
+    image = build_image([first, second], config)
+    words = np.frombuffer(bytes(image.data[:128]), "<u4").reshape(2, 16)
+    assert words[0, 8:11].tolist() == words[1, 8:11].tolist()
+    assert not set(words[0, 6:8]) & set(words[1, 6:8])
+    assert [int(w) & Flag.SAME_KV for w in words[:, 0]] == [0, Flag.SAME_KV]
+    assert len(image.data) < len(build_image([first, replace(second, same_kv=False)],
+                                             config).data)
+    with pytest.raises(ValueError, match="job 1 with same_kv must have the K and V of the job"):
+        build_image([first, replace(second, v=second.v + 1)], config)
+
+
+def test_what_is_on_the_chip():
+    config = CONFIGS[0]
+    job = random_job(config, 1, l_q=4, l_kv=9, d=16, causal=True)
+    same = replace(job, same_kv=True)
+
+    def held(*jobs, kept):
+        return held_planes(jobs, kept, config)
+
+    assert held(job, same, same, kept=(True, True, True)) == [
+        set(), {"k_i", "k_f", "v"}, {"k_i", "k_f", "v"}]
+    assert held(job, same, same, same, kept=(False, False, True, True)) == [
+        set(), {"k_i"}, {"k_i"}, {"k_i", "k_f", "v"}]
+    assert held(same, job, kept=(True, True)) == [set(), set()]
+    assert held(job, same, same, kept=(True, None, True)) == [
+        set(), {"k_i", "k_f", "v"}, set()]
+    for other in (replace(same, valid_kv=8), replace(same, causal=False),
+                  replace(same, valid_q=3)):
+        assert held(job, other, kept=(True, True)) == [set(), set()]
+    free = replace(job, causal=False)
+    assert held(free, replace(free, same_kv=True, valid_q=3), kept=(True, True))[1]
+    idle = replace(job, valid_q=0, same_kv=True, causal=False)
+    assert held(free, idle, replace(free, same_kv=True), kept=(True, True, True)) == [
+        set(), {"k_i", "k_f", "v"}, {"k_i", "k_f", "v"}]
+
+
+def test_untouched_outputs_show():
+    job = random_job(CONFIGS[0], 1)
+    image = build_image([job], CONFIGS[0])
+    out, status = read_results(bytes(image.data), image, [job], CONFIGS[0])[0]
+    assert_array_equal(out, np.int16(np.uint16(0xA5A5).view(np.int16)))
+    assert not status.done
+
+
+@by_name
+def test_results_come_back_from_memory(config):
+    jobs = [random_job(config, n, l_q=5, l_kv=6, d=8, rho=25) for n in range(2)]
+    image, layout = build_image(jobs, config), HdpLayout(config)
+    data = bytearray(image.data)
+    results = [hdp.head(job, config) for job in jobs]
+    for n, (job, result) in enumerate(zip(jobs, results, strict=True)):
+        raw = layout._pack(result.out, config.out_width).tobytes()
+        data[image.out[n] : image.out[n] + len(raw)] = raw
+        want = HdpStatus.expected(job, result, config)
+        record = np.zeros(16, "<u4")
+        record[:8] = [1, want.head_kept, want.theta_head & 0xFFFFFFFF, want.theta_head >> 32,
+                      want.blocks_kept, want.blocks_total, want.read_bytes, want.write_bytes]
+        data[image.status[n] : image.status[n] + STATUS_BYTES] = record.tobytes()
+    for job, result, (out, status) in zip(jobs, results, read_results(bytes(data), image, jobs,
+                                                                      config), strict=True):
+        assert_array_equal(out, result.out)
+        assert status == HdpStatus.expected(job, result, config)
+
+
+def test_status_of_a_bad_job():
+    status = HdpStatus.from_bytes(np.array([1 | Error.LENGTH << 8] + [0] * 15, "<u4").tobytes())
+    assert (status.done, status.error) == (True, Error.LENGTH)
+
+
+def test_a_pruned_head_reads_no_fractions_and_no_values():
+    config = load_config("hdp_edge")
+    layout = HdpLayout(config)
+    job = random_job(config, 1, l_q=16, l_kv=20, d=64, valid_q=10, valid_kv=15)
+    pruned = DESCRIPTOR_BYTES + 25 * 32
+    assert layout.read_bytes(job, False) == pruned
+    assert layout.read_bytes(job, True) == pruned + 25 * 40 + 15 * 64
+    assert layout.read_bytes(job, True, {"k_i", "v"}) == DESCRIPTOR_BYTES + 10 * 32 + 25 * 40
+    assert layout.write_bytes(job) == 16 * 128 + STATUS_BYTES
+    empty = random_job(config, 1, valid_kv=0)
+    assert layout.read_bytes(empty, True) == DESCRIPTOR_BYTES
+
+
+def test_the_page_agrees():
+    text = (Path(__file__).resolve().parents[3] / "docs" / "memory_image.md").read_text("utf-8")
+    layout = HdpLayout(load_config("hdp_edge"))
+    for d in (32, 64):
+        sizes = " | ".join(str(layout.row_bytes(plane, d)) for plane in ("i", "f", "v", "out"))
+        assert f"| {d} | {sizes} |" in text
+    assert all(f"| {error.value} | {error.name} |" in text for error in Error)
+    assert f"This is version {memory.VERSION}," in text

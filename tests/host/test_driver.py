@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver over a transport made of a dictionary."""
+
+import asyncio
+
+import pytest
+
+from golden.engines import load_config
+from golden.hdp.compute import head
+from golden.hdp.planes import HdpLayout, HdpStatus, Image, build_image
+from golden.registers import REGISTERS, constants, counter_names
+from host.driver import Driver, DriverError, writable_ranges
+from sim.engines.hdp import random_jobs
+
+CONFIG = load_config("hdp_tiny")
+AT = {register.name: register.address for register in REGISTERS}
+JOBS = random_jobs(CONFIG, 3, 31)
+
+
+class Fake:
+    """A coprocessor that runs golden when the doorbell rings."""
+
+    def __init__(self, waits=0, stuck=False):
+        self.registers = dict.fromkeys(AT.values(), 0)
+        self.registers |= {AT[name]: value for name, value in constants(CONFIG).items()}
+        self.memory = bytearray(1 << 20)
+        self.waits, self.stuck = waits, stuck
+        self.asked = []
+
+    async def read_register(self, address):
+        return self.registers[address]
+
+    async def write_register(self, address, value):
+        if address == AT["status"]:
+            if not self.stuck:
+                self.registers[address] &= ~value
+        else:
+            self.registers[address] = value
+        if address == AT["doorbell"]:
+            self.work(value)
+
+    def work(self, count):
+        image, layout = build_image(JOBS, CONFIG), HdpLayout(CONFIG)
+        assert self.memory[: len(image.data)] == image.data
+        assert count == len(JOBS)
+        for job, out, status in zip(JOBS, image.out, image.status, strict=True):
+            result = head(job, CONFIG)
+            raw = layout._pack(result.out, CONFIG.out_width).tobytes()
+            self.memory[out : out + len(raw)] = raw
+            want = HdpStatus.expected(job, result, CONFIG)
+            words = [1, want.head_kept, want.theta_head, 0, want.blocks_kept, want.blocks_total,
+                     want.read_bytes, want.write_bytes, *[0] * 8]
+            self.memory[status : status + 64] = b"".join(w.to_bytes(4, "little") for w in words)
+        self.registers[AT["status"]] = 2
+        self.registers[AT["jobs_done"]] = count
+
+    async def read_memory(self, address, size):
+        return bytes(self.memory[address : address + size])
+
+    async def write_memory(self, address, data):
+        self.memory[address : address + len(data)] = data
+
+    async def wait_irq(self, cycles):
+        self.asked.append(cycles)
+        self.waits -= 1
+        return self.waits < 0
+
+
+def test_runs_jobs_and_reads_only_what_was_written():
+    fake = Fake()
+    driver = Driver(fake, CONFIG)
+    asyncio.run(driver.check())
+    results, counters = asyncio.run(driver.run(JOBS))
+    assert list(counters) == counter_names()
+    assert counters["jobs_done"] == 3
+    for job, (out, status) in zip(JOBS, results, strict=True):
+        result = head(job, CONFIG)
+        assert (out == result.out).all()
+        assert status == HdpStatus.expected(job, result, CONFIG)
+    assert fake.registers[AT["irq_enable"]] == 1
+
+
+def test_writable_ranges():
+    image = build_image(JOBS, CONFIG)
+    ranges = writable_ranges(image, JOBS, CONFIG)
+    assert sorted(address for address, _ in ranges) == sorted(image.out + image.status)
+    assert all(set(image.data[a : a + size]) == {0xA5} for a, size in ranges)
+    assert sum(size for _, size in ranges) == image.data.count(0xA5) - sum(
+        image.data[at] == 0xA5 for at in range(len(image.data))
+        if not any(a <= at < a + size for a, size in ranges))
+
+
+def test_another_coprocessor_is_refused():
+    fake = Fake()
+    fake.registers[AT["version"]] = 7
+    with pytest.raises(DriverError, match="register version must read 0x00000003, not 0x00000007"):
+        asyncio.run(Driver(fake, CONFIG).check())
+
+
+def test_no_interrupt_in_time_is_told_with_the_registers():
+    fake = Fake(waits=3)
+    fake.registers[AT["jobs_done"]] = 2
+    with pytest.raises(DriverError, match="no interrupt after 70 cycles; status 0, jobs_done 2, "):
+        asyncio.run(Driver(fake, CONFIG).finish(70))
+    assert fake.asked == [70]
+
+
+def test_progress_is_told_between_waits():
+    fake, seen = Fake(waits=2), []
+    driver = Driver(fake, CONFIG)
+
+    async def run():
+        await driver.start(build_image(JOBS, CONFIG), len(JOBS))
+        await driver.finish(50_000, seen.append)
+
+    asyncio.run(run())
+    assert fake.asked == [20_000, 20_000, 10_000]
+    assert seen == [3, 3]
+
+
+def test_a_wrong_status_is_told():
+    fake = Fake()
+    driver = Driver(fake, CONFIG)
+    with pytest.raises(DriverError, match="status must be idle with the interrupt pending; "
+                                          "status 0"):
+        asyncio.run(driver.finish())
+    fake.stuck = True
+    asyncio.run(driver.transport.write_memory(0, bytes(build_image(JOBS, CONFIG).data)))
+    fake.work(3)
+    with pytest.raises(DriverError, match="status must be clear after the interrupt was; status 2"):
+        asyncio.run(driver.finish())
+
+
+def test_an_image_is_written_from_address_zero():
+    fake = Fake()
+    fake.work = lambda count: None
+    asyncio.run(Driver(fake, CONFIG).start(Image(data=bytearray(b"abc"), table=64), 1))
+    assert fake.memory[:4] == b"abc\0"
+    assert fake.registers[AT["table"]] == 64

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The emitted Verilog under tools that did not make it: Verilator's lint and Icarus Verilog."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from golden.engines import load_config
+from sim.compare import check
+from sim.engines.hdp import random_jobs
+from sim.simulate import emitted, simulate_batches
+from sim.simulators.cache import ROOT
+from tests.hw.lint import lint
+
+WAIVERS = ROOT / "sim" / "simulators" / "waivers.vlt"
+
+needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="no iverilog in PATH")
+
+
+@pytest.fixture(scope="module", params=["hdp_tiny", "hdp_edge"])
+def source(request, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("verilog") / f"{request.param}.v"
+    path.write_text(emitted(load_config(request.param)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def warnings(source) -> list[tuple[str, str]]:
+    """What Verilator says without waivers: kind and text."""
+    return re.findall(r"^%Warning-(\w+): \S+ (.*)", lint(source).stderr, re.M)
+
+
+def test_lint(source):
+    done = lint(source, WAIVERS)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_waiver_is_needed(warnings):
+    waived = re.findall(r"^lint_off -rule (\w+)$", WAIVERS.read_text(encoding="utf-8"), re.M)
+    assert {kind for kind, _ in warnings} == set(waived)
+
+
+def test_nothing_but_truth_values_and_words_of_arrays_is_truncated(warnings):
+    texts = [text for kind, text in warnings if kind == "WIDTHTRUNC"]
+    assert [text for text in texts if not re.match(
+        r"Logical operator LOGNOT expects 1 bit |.* Assign RHS's SHIFTRS? generates ", text)] == []
+
+
+@needs_icarus
+def test_icarus_reads_it(source):
+    done = subprocess.run(["iverilog", "-g2012", "-t", "null", "-Wall", source],
+                          capture_output=True, text=True)
+    # It wakes a block for all bits of a word of which the block reads some; and at the start only
+    # if it reads nothing.
+    rest = [line for line in (done.stdout + done.stderr).splitlines()
+            if "constant selects in always_*" not in line
+            and "always_comb process has no sensitivities" not in line]
+    assert (done.returncode, rest) == (0, [])
+
+
+def _with_poor_memories(verilog: str) -> str:
+    """Memories full of ones at first, that give a wrong word when it is being written."""
+    verilog, filled = re.subn(r"(\w+\[\w+_at\] =) (\d+'h0+;)", r"\1 ~\2", verilog)
+    modules, clashing = re.split(r"(?<=^endmodule\n)", verilog, flags=re.M), 0
+    for n, module in enumerate(modules):
+        writes = {name: (en, at) for en, name, at in
+                  re.findall(r"^    if \((\w+)\)\n      (\w+)\[(.*)\] <= ", module, re.M)}
+
+        def read(match, writes=writes):
+            name, at = match.groups()
+            en, written = writes[name]
+            return f"<= {name}[{at}] ^ {{999{{{en} && {written} == {at}}}}};"
+
+        names = "|".join(re.findall(r"no_rw_check \*\)\n  reg .*?(\w+) \[", module)) or "-"
+        modules[n], count = re.subn(rf"<= ({names})\[(.*)\];", read, module)
+        clashing += count
+    assert filled > 25
+    assert clashing > 12
+    return "".join(modules)
+
+
+@needs_icarus
+def test_icarus_gets_the_same_bits_with_poor_memories():
+    """No result depends on a memory's first contents or on a read of what is being written."""
+    config = load_config("hdp_tiny")
+    jobs = [job for job in random_jobs(config, 60, 1)
+            if max(job.l_q, job.l_kv) <= 12 and not job.same_kv][:10]
+    simulation, = simulate_batches([jobs], config, simulator="icarus",
+                                   verilog=_with_poor_memories(emitted(config)))
+    check(simulation, jobs, config)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from sim.campaigns import mutate
+from sim.campaigns.mutate import CAUGHT, SURVIVED, Outcome, check_table, mutated_tree
+from sim.campaigns.mutations import MUTATIONS, Mutation
+from sim.simulators.cache import ROOT
+
+FINE = Mutation("golden/hdp/planes.py", "VERSION = 3", "VERSION = 4", "another version")
+
+
+def test_the_table_fits_the_sources():
+    check_table(MUTATIONS)
+
+
+@pytest.mark.parametrize(("mutation", "times"), [
+    (Mutation("golden/hdp/planes.py", "import", "export", "everywhere"), r"\d+"),
+    (Mutation("golden/hdp/planes.py", "no such text", "x", "nowhere"), "0"),
+    (Mutation("golden/missing.py", "a", "b", "no file"), "0"),
+])
+def test_a_text_that_does_not_occur_once_is_an_error(mutation, times):
+    with pytest.raises(ValueError, match=f"must occur once in {mutation.file}, not {times} times"):
+        check_table([FINE, mutation])
+
+
+def test_a_mutation_that_changes_nothing_is_an_error():
+    with pytest.raises(ValueError, match=r"a mutation of golden/memory\.py changes nothing"):
+        check_table([Mutation(FINE.file, FINE.old, FINE.old, "")])
+
+
+def test_the_copy_differs_in_the_mutation_alone(tmp_path):
+    mutated_tree(FINE, tmp_path)
+    for room in mutate.ROOMS:
+        for path in (ROOT / room).rglob("*.py"):
+            name = path.relative_to(ROOT)
+            text = path.read_text()
+            if str(name) == FINE.file:
+                text = text.replace(FINE.old, FINE.new)
+            assert (tmp_path / name).read_text() == text
+
+
+def _process(monkeypatch, code, said):
+    """A regression that ends so; the folder and environment it was started in."""
+    seen = {}
+
+    def run(command, *, cwd, env, **_):
+        seen.update(command=command, cwd=cwd, env=env, text=(cwd / FINE.file).read_text())
+        return SimpleNamespace(returncode=code, stdout=said)
+
+    monkeypatch.setattr(mutate.subprocess, "run", run)
+    return seen
+
+
+@pytest.mark.parametrize(("code", "verdict", "message"), [
+    (CAUGHT, "caught", "first"), (SURVIVED, "survived", "first"), (1, "broken", "last"),
+])
+def test_verdicts(monkeypatch, code, verdict, message):
+    seen = _process(monkeypatch, code, "first\nmiddle\nlast\n")
+    outcome = mutate.try_mutation(FINE, "leopard_tiny")
+    assert (outcome.verdict, outcome.message) == (verdict, message)
+    assert seen["command"][-2:] == ["--regression", "leopard_tiny"]
+    assert "VERSION = 4" in seen["text"]
+    assert seen["env"]["PYTHONPATH"] == str(seen["cwd"])
+    assert not seen["cwd"].exists()
+
+
+def test_every_mutation_meets_jobs_of_its_engine():
+    assert {mutation.config for mutation in MUTATIONS} == {"hdp_tiny", "leopard_tiny"}
+    for mutation in MUTATIONS:
+        assert ("hw/leopard/" in mutation.file) == (mutation.config == "leopard_tiny")
+
+
+def test_reports(monkeypatch, tmp_path, capsys):
+    survivor = Mutation(FINE.file, "WORDS = 16", "WORDS = 8 | 16", "harmless")
+    tried = []
+
+    def outcome(mutation, config_name):
+        tried.append((mutation, config_name))
+        return Outcome(mutation, "caught" if mutation is FINE else "survived", 1.0,
+                       "job 0 differs")
+
+    monkeypatch.setattr(mutate, "MUTATIONS", (FINE, survivor))
+    monkeypatch.setattr(mutate, "try_mutation", outcome)
+    path = tmp_path / "docs" / "mutations.md"
+    assert mutate.main(["--json", "--markdown", str(path)]) == 1
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["verdict"] for row in rows] == ["caught", "survived"]
+    assert tried == [(None, "hdp_tiny"), (FINE, "hdp_tiny"), (survivor, "hdp_tiny")]
+    text = path.read_text()
+    assert "1 of 2 are caught" in text
+    assert (r"| golden/hdp/planes.py | `WORDS = 16` | `WORDS = 8 \| 16` | harmless | survived |"
+            in text)
+    assert mutate.main(["--only", "version"]) == 0
+    assert "another version" in capsys.readouterr().out

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+
+import pytest
+
+from sim.campaigns import soak
+from sim.campaigns.soak import Chunk, chunks, main
+from sim.compare import MismatchError
+
+
+def test_chunks_cover_the_jobs_and_alternate():
+    assert chunks(250, 100, 7, 0.3) == [Chunk(100, 7, 0.0), Chunk(100, 8, 0.3), Chunk(50, 9, 0.0)]
+
+
+def test_summary(monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(soak, "run_chunk", lambda chunk, config: seen.append(chunk) or 1000)
+    assert main(["--config", "hdp_tiny", "--jobs", "30", "--chunk", "20", "--seed", "4"]) == 0
+    assert seen == [Chunk(20, 4, 0.3), Chunk(10, 5, 0.0)]
+    assert "hdp_tiny: 30 jobs equal golden, 2000 cycles in" in capsys.readouterr().out
+
+
+def test_json(monkeypatch, capsys):
+    monkeypatch.setattr(soak, "run_chunk", lambda chunk, config: 1000)
+    assert main(["--config", "hdp_tiny", "--jobs", "150", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said.pop("seconds") >= 0
+    assert said == {"config": "hdp_tiny", "jobs": 150, "cycles": 2000}
+
+
+def test_a_mismatch_ends_it_with_the_command_to_repeat(monkeypatch, capsys):
+    def fail(chunk, config):
+        if chunk.seed == 2:
+            raise MismatchError("batch 0 of 8 jobs: job 3 differs")
+        return 1
+
+    monkeypatch.setattr(soak, "run_chunk", fail)
+    assert main(["--config", "hdp_tiny", "--jobs", "500"]) == 1
+    said = capsys.readouterr().err
+    assert "seed 2, stall 0.3: batch 0 of 8 jobs: job 3 differs" in said
+    command = said.split("python -m sim.campaigns.soak ")[1].split()
+    monkeypatch.setattr(soak, "run_chunk", lambda chunk, config: repeated.append(chunk) or 1)
+    repeated = []
+    assert main(command) == 0
+    assert repeated == [Chunk(100, 2, 0.3)]
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--jobs", "0"], "--jobs and --chunk must be at least 1"),
+    (["--stall", "1"], r"--stall must lie in [0, 1)"),
+    (["--config", "no"], "config must be a TOML file or one of"),
+])
+def test_arguments_are_checked(arguments, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert message in capsys.readouterr().err
