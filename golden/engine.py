@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the configurations of all engines have in common."""
+"""What every engine is to the rest of the project: its configuration, its kinds of job, itself."""
 
 import re
-from typing import Annotated, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from . import softmax
+from .energy import Event
 from .formats import CodeRange
+from .jobs import Job
+from .layout import Layout, Plane
+from .records import Record
 
-__all__ = ["EngineConfig"]
-
+__all__ = ["Engine", "EngineConfig", "JobKind", "Result", "Status"]
 
 class EngineConfig(CodeRange, BaseModel):
     """The outside of a coprocessor, and the widths that follow from it whatever makes the scores.
@@ -81,3 +87,154 @@ class EngineConfig(CodeRange, BaseModel):
     def out_width(self) -> int:
         """Bits of an output word in memory."""
         return 16 if self.width <= 8 else 32
+
+
+class Result(Protocol):
+    """What golden gives for a job, beside what the engine alone knows of."""
+
+    @property
+    def out(self) -> np.ndarray:
+        """Output codes, (rows, dims) int64."""
+        ...
+
+
+class Status(Protocol):
+    """A status record, read; what the engine counts beside it."""
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def error(self) -> Any: ...
+
+    @property
+    def read_bytes(self) -> int: ...
+
+    @property
+    def write_bytes(self) -> int: ...
+
+
+class JobKind(ABC):
+    """One kind of job of an engine, as a host sees it.
+
+    Members
+    -------
+    opcode : int
+        Bits 7:0 of a descriptor's word 0.
+    Job, Status : type
+    planes : tuple of Plane
+        Operands in the order of memory.
+    descriptor, status : Record
+        Every plane and ``out`` and ``status`` have an address in the descriptor.
+    """
+
+    opcode: ClassVar[int]
+    Job: ClassVar[type[Job]]
+    Status: ClassVar[type]
+    planes: ClassVar[tuple[Plane, ...]]
+    descriptor: ClassVar[Record]
+    status: ClassVar[Record]
+
+    @abstractmethod
+    def layout(self, config: Any) -> Layout:
+        """Row sizes and packing of the planes."""
+
+    @abstractmethod
+    def fields(self, job: Any) -> dict[str, int]:
+        """Values of the descriptor but for ``opcode`` and addresses."""
+
+    @abstractmethod
+    def limits(self, config: Any) -> Mapping[str, tuple[int, int]]:
+        """What says how to prune: least and largest value of each such field of the descriptor.
+
+        Hardware answers a value beyond them with ``Error.PRUNING`` and keeps as many bits as the
+        range needs.
+        """
+
+    @abstractmethod
+    def compute(self, job: Any, config: Any) -> Any:
+        """What the hardware gives, bit for bit: the law."""
+
+    @abstractmethod
+    def record(self, job: Any, result: Any, config: Any, held: Collection[str] = ()) -> Any:
+        """The Status of a good job that finds ``held`` planes on the chip."""
+
+    @abstractmethod
+    def read_first(self, job: Any, config: Any) -> tuple[str, ...]:
+        """Planes that a core is through with before it writes a row of the job's output."""
+
+    @abstractmethod
+    def describe(self, job: Any) -> str:
+        """How the job prunes, in a few words for messages."""
+
+    def encode(self, job: Any, addresses: Mapping[str, int]) -> np.ndarray:
+        """The 16 words of a descriptor; ``addresses`` of all planes, ``out`` and ``status``."""
+        return self.descriptor.pack({"opcode": self.opcode, **self.fields(job), **addresses})
+
+
+class Engine(ABC):
+    """One engine.
+
+    Members
+    -------
+    name, title : str
+        In configurations, and as people write it.
+    Config : type of EngineConfig
+    kinds : tuple of JobKind
+    counters : tuple of (str, str)
+        Name and meaning of the counter registers that it has beside those of all engines.
+    format : str
+        What bits 15:8 of the register ``format`` hold, beside W.
+    size : (str, str)
+        Name and meaning of the register that says how large the hardware is.
+    derived : tuple of str
+        Properties of a configuration that belong into the description of the hardware.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    Config: ClassVar[type[EngineConfig]]
+    kinds: ClassVar[tuple[JobKind, ...]]
+    counters: ClassVar[tuple[tuple[str, str], ...]]
+    format: ClassVar[str]
+    size: ClassVar[tuple[str, str]]
+    derived: ClassVar[tuple[str, ...]]
+
+    def kind(self, job: Job) -> JobKind:
+        """Of a job. Raises TypeError for one of another engine."""
+        for kind in self.kinds:
+            if type(job) is kind.Job:
+                return kind
+        raise TypeError(f"job must be one of engine {self.name}, not {type(job).__name__}")
+
+    def compute(self, job: Job, config: Any) -> Any:
+        """The result of a job of any of its kinds."""
+        return self.kind(job).compute(job, config)
+
+    @abstractmethod
+    def identity(self, config: Any) -> tuple[int, int]:
+        """Values of bits 15:8 of the register ``format`` and of the register for the size."""
+
+    @abstractmethod
+    def held(self, jobs: Sequence[Any], results: Sequence[Any], config: Any) -> list[set[str]]:
+        """Planes that each job finds on the chip, read for the jobs before it in the table.
+
+        ``results`` has None for a job with an error.
+        """
+
+    @abstractmethod
+    def arrange(self, jobs: Sequence[Any], config: Any) -> tuple[list[int], list[Any]]:
+        """The indices of ``jobs`` in the order that a table should have, and the jobs in that order
+        as they should lie in memory. Outputs are those of the jobs given."""
+
+    @abstractmethod
+    def bound_cycles(self, jobs: Sequence[Any], results: Sequence[Any], config: Any) -> int:
+        """Cycles that a table of jobs needs at least."""
+
+    @abstractmethod
+    def memory_bits(self, config: Any) -> dict[str, int]:
+        """Bits of the memories of a core, by what they hold."""
+
+    @abstractmethod
+    def events(self, jobs: Sequence[Any], results: Sequence[Any], config: Any) -> list[Event]:
+        """What happens on the way through the jobs, for an estimate of energy."""

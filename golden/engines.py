@@ -2,15 +2,19 @@
 """The registry: which engines there are, and the presets of all of them."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from .engine import EngineConfig
-from .hdp.config import HdpConfig
-from .leopard.config import LeopardConfig
+from . import hdp, leopard
+from .engine import Engine, EngineConfig
 
-__all__ = ["ENGINES", "ConfigError", "load_config", "preset_names"]
+__all__ = ["ENGINES", "ConfigError", "engine_of", "load_config", "make_config", "preset_names"]
+
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in (hdp.ENGINE, leopard.ENGINE)}
+DEFAULT = hdp.ENGINE.name       # of a configuration that names none
 
 PRESETS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -19,7 +23,14 @@ class ConfigError(ValueError):
     """A configuration that cannot be read or contradicts itself; the text is for the user."""
 
 
-ENGINES: dict[str, type[EngineConfig]] = {"hdp": HdpConfig, "leopard": LeopardConfig}
+def engine_of(config: EngineConfig) -> Engine:
+    """The engine of a configuration."""
+    return ENGINES[config.engine]
+
+
+def make_config(fields: Mapping[str, Any]) -> EngineConfig:
+    """The configuration of these fields, ``engine`` among them, as ``model_dump`` gives them."""
+    return ENGINES[fields["engine"]].Config(**fields)
 
 
 def preset_names(engine: str | None = None) -> list[str]:
@@ -38,10 +49,10 @@ def _fields(path: Path) -> dict:
         raise ConfigError(f"config {str(path)!r} is not TOML: {err}") from None
 
 
-def load_config(which: str | Path, engine: str | None = None) -> HdpConfig | LeopardConfig:
+def load_config(which: str | Path, engine: str | None = None) -> EngineConfig:
     """The preset of that name, or the TOML file at that path, of that engine if one is given.
 
-    Without ``engine`` in it a file is one of hdp. Raises ConfigError.
+    Without ``engine`` in it a file is one of ``DEFAULT``. Raises ConfigError.
     """
     path = Path(which)
     if path.suffix != ".toml":
@@ -49,7 +60,7 @@ def load_config(which: str | Path, engine: str | None = None) -> HdpConfig | Leo
             raise ConfigError(f"config must be a TOML file or one of {', '.join(preset_names())}, "
                               f"not {str(which)!r}")
         path = PRESETS / f"{which}.toml"
-    fields = {"name": path.stem, "engine": "hdp", **_fields(path)}
+    fields = {"name": path.stem, "engine": DEFAULT, **_fields(path)}
     kind = fields["engine"]
     if not isinstance(kind, str) or kind not in ENGINES:
         raise ConfigError(f"config {str(path)!r}: engine must be {' or '.join(ENGINES)}, "
@@ -58,7 +69,7 @@ def load_config(which: str | Path, engine: str | None = None) -> HdpConfig | Leo
         raise ConfigError(f"config must be one of engine {engine} here, and {str(which)!r} is of "
                           f"engine {kind}")
     try:
-        return ENGINES[kind](**fields)
+        return make_config(fields)
     except ValidationError as err:
         first = err.errors()[0]
         field = ".".join(str(x) for x in first["loc"])

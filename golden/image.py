@@ -1,16 +1,123 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which module lays out the memory of which engine."""
+"""The memory image a host and the coprocessor share: operand planes, descriptors, results."""
 
-from types import ModuleType
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from .engine import EngineConfig
-from .hdp import planes as memory
-from .leopard import planes as leopard_memory
+from .engines import engine_of
+from .jobs import Job
+from .records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
 
-__all__ = ["image_of"]
+__all__ = ["FILL", "Image", "build_image", "failed", "out_bytes", "read_output", "read_results",
+           "read_status"]
+
+FILL = 0xA5         # of outputs and status records that nobody has written
 
 
-def image_of(config: EngineConfig) -> ModuleType:
-    """:mod:`golden.hdp.planes` or its like, with ``Layout``, ``Status``, ``build_image`` and
-    ``read_results``."""
-    return {"hdp": memory, "leopard": leopard_memory}[config.engine]
+@dataclass
+class Image:
+    """Memory contents for a table of jobs.
+
+    Members
+    -------
+    data : bytearray
+        Contents from address 0.
+    table : int
+        Address of the first descriptor.
+    out, status : list of int
+        Addresses of each job's output plane and status record.
+    """
+
+    data: bytearray = field(default_factory=bytearray)
+    table: int = 0
+    out: list[int] = field(default_factory=list)
+    status: list[int] = field(default_factory=list)
+
+    def reserve(self, size: int, align: int = 64) -> int:
+        address = -(-len(self.data) // align) * align
+        self.data.extend(bytes(address + size - len(self.data)))
+        return address
+
+    def place(self, rows: np.ndarray, align: int = 64) -> int:
+        raw = np.ascontiguousarray(rows).tobytes()
+        address = self.reserve(len(raw), align)
+        self.data[address : address + len(raw)] = raw
+        return address
+
+    def describe(self, n: int, words: np.ndarray) -> None:
+        """Write the descriptor of job ``n``."""
+        at = self.table + n * DESCRIPTOR_BYTES
+        self.data[at : at + DESCRIPTOR_BYTES] = words.astype("<u4").tobytes()
+
+
+def out_bytes(job: Job, config: EngineConfig) -> int:
+    """Bytes of a job's output plane."""
+    return engine_of(config).kind(job).layout(config).out_bytes(job.output())
+
+
+def build_image(jobs: Sequence[Job], config: EngineConfig) -> Image:
+    """Lay out operands, outputs, status records and the descriptor table of ``jobs``.
+
+    Output planes and status records are filled with ``FILL``, so that a word the coprocessor
+    failed to write shows. Operands that a job shares with the one before it lie where its are.
+
+    Raises
+    ------
+    ValueError
+        A job shares operands that the one before it does not have.
+    """
+    engine, image = engine_of(config), Image()
+    image.table = image.reserve(DESCRIPTOR_BYTES * len(jobs))
+    addresses: dict[str, int] = {}
+    for n, job in enumerate(jobs):
+        kind = engine.kind(job)
+        layout, operands = kind.layout(config), job.operands()
+        shared = job.shared if n else frozenset()
+        for name in shared:
+            if not np.array_equal(operands[name], jobs[n - 1].operands().get(name)):
+                raise ValueError(f"job {n} must share the operands of the job before it, and its "
+                                 f"{name} is another one")
+        addresses = {plane.name: addresses[plane.name] if plane.of in shared
+                     else image.place(layout.pack(plane.kind, operands[plane.of]))
+                     for plane in kind.planes}
+        image.out.append(image.place(np.full(layout.out_bytes(job.output()), FILL, np.uint8)))
+        image.status.append(image.place(np.full(STATUS_BYTES, FILL, np.uint8)))
+        image.describe(n, kind.encode(
+            job, addresses | {"out": image.out[-1], "status": image.status[-1]}))
+    return image
+
+
+def failed(job: Job, error: Error, config: EngineConfig) -> Any:
+    """The Status of a job with an error."""
+    return engine_of(config).kind(job).Status(done=True, error=error)
+
+
+def read_status(raw: bytes, job: Job, config: EngineConfig) -> Any:
+    """The Status in the bytes of a record.
+
+    Memory without a record in it, such as the fill of :func:`build_image`, reads as not done.
+    """
+    kind = engine_of(config).kind(job)
+    values: Mapping[str, int] = kind.status.unpack(raw)
+    done = values["done"] == 1 and values["error"] in set(Error)
+    known = {"done": done, "error": Error(values["error"]) if done else Error.NONE}
+    return kind.Status(**{**values, **known})
+
+
+def read_output(memory: bytes, image: Image, n: int, job: Job, config: EngineConfig) -> np.ndarray:
+    """The output (rows, dims) of job ``n`` from memory after the run."""
+    layout = engine_of(config).kind(job).layout(config)
+    out = image.out[n]
+    return layout.unpack_out(memory[out : out + layout.out_bytes(job.output())], *job.output())
+
+
+def read_results(memory: bytes, image: Image, jobs: Sequence[Job],
+                 config: EngineConfig) -> list[tuple[np.ndarray, Any]]:
+    """``(out (rows, dims), Status)`` of every job from memory after the run."""
+    return [(read_output(memory, image, n, job, config),
+             read_status(memory[status : status + STATUS_BYTES], job, config))
+            for n, (job, status) in enumerate(zip(jobs, image.status, strict=True))]

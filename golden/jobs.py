@@ -1,19 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the heads of all engines have in common: a job, who sees whom, exponentials."""
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
 from . import softmax
+from .records import Field
 
-__all__ = ["AttentionJob", "exponentials", "matmul", "row_tops", "visible_limits"]
+__all__ = ["HEAD_FIELDS", "AttentionJob", "Job", "exponentials", "head_values",
+           "matmul", "row_tops", "visible_limits"]
+
+# Of the descriptor of a head, whatever the engine.
+HEAD_FIELDS = (
+    Field(0, 0, 8, "opcode", "the kind of job"),
+    Field(0, 8, 1, "causal", "hides key j from query i unless j <= i + valid_kv - valid_q"),
+    Field(0, 12, 1, "same_kv", "K and V are those of the descriptor before"),
+    Field(1, 0, 16, "l_q", "queries"),
+    Field(1, 16, 16, "l_kv", "keys"),
+    Field(2, 0, 16, "valid_q", "queries that are not padding"),
+    Field(2, 16, 16, "valid_kv", "keys that are not padding"),
+    Field(3, 0, 8, "d", "dimensions, a multiple of 8"),
+    Field(3, 16, 16, "shift", "of the scale, 12..63"),
+    Field(5, 0, 16, "mant", "of the scale: mant * 2^-shift = scale * log2(e)"),
+    Field(11, 0, 32, "out", "address of the output plane"),
+    Field(12, 0, 32, "status", "address of the status record"),
+)
 
 LOWEST = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AttentionJob:
+class Job(ABC):
+    """Work for one descriptor, whatever it computes."""
+
+    @abstractmethod
+    def operands(self) -> dict[str, np.ndarray]:
+        """Codes of each operand, (rows, dims)."""
+
+    @abstractmethod
+    def output(self) -> tuple[int, int]:
+        """(rows, dims) of what comes out."""
+
+    @property
+    def shared(self) -> frozenset[str]:
+        """Operands that are those of the job before it, and lie in the same place."""
+        return frozenset()
+
+    def alone(self) -> Self:
+        """The same job, sharing nothing with the one before it."""
+        return self
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Its sizes in a few words, for messages."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AttentionJob(Job):
     """One head of attention, without what an engine wants to know about pruning.
 
     Parameters
@@ -57,6 +103,30 @@ class AttentionJob:
     @property
     def d(self) -> int:
         return self.q.shape[1]
+
+    def operands(self) -> dict[str, np.ndarray]:
+        return {"q": self.q, "k": self.k, "v": self.v}
+
+    def output(self) -> tuple[int, int]:
+        return self.l_q, self.d
+
+    @property
+    def shared(self) -> frozenset[str]:
+        return frozenset("kv" if self.same_kv else "")
+
+    def alone(self) -> Self:
+        return replace(self, same_kv=False)
+
+    def describe(self) -> str:
+        return f"l_q {self.l_q}, l_kv {self.l_kv}, d {self.d}"
+
+
+def head_values(job: AttentionJob) -> dict[str, int]:
+    """Values of ``HEAD_FIELDS`` but for the opcode and the addresses."""
+    mant, shift = job.scale
+    return {"causal": job.causal, "same_kv": job.same_kv, "l_q": job.l_q, "l_kv": job.l_kv,
+            "valid_q": job.valid_q, "valid_kv": job.valid_kv, "d": job.d, "shift": shift,
+            "mant": mant}
 
 
 def visible_limits(job: AttentionJob) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from golden.engine import EngineConfig
-from golden.jobs import AttentionJob
+from golden.jobs import Job
 
 from .driver import Driver, DriverError
 from .link import RETRIES, TIMEOUT_S, Link
@@ -60,7 +60,7 @@ class Coprocessor:
     def __exit__(self, *error) -> None:
         self._close()
 
-    def run(self, jobs: Sequence[AttentionJob], progress: Callable[[int, int], None] | None = None,
+    def run(self, jobs: Sequence[Job], progress: Callable[[int, int], None] | None = None,
             ) -> tuple[list[tuple[np.ndarray, Any]], dict[str, int]]:
         """Results of jobs, ``(out, status)`` each, and the counters, summed over all doorbells.
 

@@ -8,10 +8,9 @@ import numpy as np
 
 from golden import registers
 from golden.engine import EngineConfig
-from golden.hdp import planes as memory
-from golden.hdp.planes import CodeLayout, Image
-from golden.image import image_of
-from golden.jobs import AttentionJob
+from golden.image import Image, build_image, out_bytes, read_results
+from golden.jobs import Job
+from golden.records import STATUS_BYTES
 
 __all__ = ["BusError", "Driver", "DriverError", "Transport", "writable_ranges"]
 
@@ -42,13 +41,12 @@ class Transport(Protocol):
         ...
 
 
-def writable_ranges(image: Image, jobs: Sequence[AttentionJob],
+def writable_ranges(image: Image, jobs: Sequence[Job],
                     config: EngineConfig) -> list[tuple[int, int]]:
     """``(address, size)`` of what the coprocessor writes: outputs and status records."""
-    layout = CodeLayout(config)
-    sizes = [job.l_q * layout.row_bytes("out", job.d) for job in jobs]
+    sizes = [out_bytes(job, config) for job in jobs]
     return [*zip(image.out, sizes, strict=True),
-            *((address, memory.STATUS_BYTES) for address in image.status)]
+            *((address, STATUS_BYTES) for address in image.status)]
 
 
 class Driver:
@@ -123,18 +121,17 @@ class Driver:
         values = {"status": await self.read("status"), **await self.counters()}
         return ", ".join(f"{name} {value}" for name, value in values.items())
 
-    async def run(self, jobs: Sequence[AttentionJob], cycles: int | None = None,
+    async def run(self, jobs: Sequence[Job], cycles: int | None = None,
                   image: Image | None = None, progress: Callable[[int], None] | None = None):
         """``(results, counters)`` of jobs; a result is ``(out, Status)`` of the engine.
 
-        ``image`` is for jobs that do not lie in memory as the engine's ``build_image`` places them.
+        ``image`` is for jobs that do not lie in memory as ``build_image`` places them.
         """
-        engine = image_of(self.config)
-        image = image or engine.build_image(jobs, self.config)
+        image = image or build_image(jobs, self.config)
         await self.start(image, len(jobs))
         counters = await self.finish(cycles, progress)
         contents = np.frombuffer(bytes(image.data), np.uint8).copy()
         for address, size in writable_ranges(image, jobs, self.config):
             raw = await self.transport.read_memory(address, size)
             contents[address : address + size] = np.frombuffer(raw, np.uint8)
-        return engine.read_results(contents.tobytes(), image, jobs, self.config), counters
+        return read_results(contents.tobytes(), image, jobs, self.config), counters

@@ -16,7 +16,7 @@ __all__ = ["LinkTransport", "SerialLine", "line_seconds"]
 POLL_S = 0.002
 LEAST_WAIT_S = 0.05
 CLOCK_HZ = 25e6             # the slowest clock of a board; a wait of so many cycles is no shorter
-_STATUS = next(r.address for r in registers.REGISTERS if r.name == "status")
+_STATUS = next(r.address for r in registers.SHARED if r.name == "status")
 
 
 def line_seconds(baud: int) -> float:

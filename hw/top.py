@@ -7,8 +7,7 @@ from amaranth.lib.wiring import Out
 
 from golden import registers
 from golden.engine import EngineConfig
-from hw.hdp.core import HdpCore
-from hw.leopard.core import LeopardCore
+from hw.cores import CORES
 from hw.shell.arbiter import ReadArbiter, WriteArbiter
 from hw.shell.axi import AXI4, AXI4Lite, connect_flat, flat_members
 from hw.shell.collector import WriteCollector
@@ -39,7 +38,7 @@ class Top(wiring.Component):
     Parameters
     ----------
     config : EngineConfig
-        Its engine says what the cores are: :class:`HdpCore` or :class:`LeopardCore`.
+        Its engine says what the cores are, see :mod:`hw.cores`.
 
     Members
     -------
@@ -65,8 +64,7 @@ class Top(wiring.Component):
         m.submodules.csr = csr = Csr(config=config)
         m.submodules.dispatcher = dispatcher = Dispatcher(
             config=config, ahead=2 * config.cores if several else 1)
-        core_type = {"hdp": HdpCore, "leopard": LeopardCore}[config.engine]
-        cores = [core_type(config=config) for _ in range(config.cores)]
+        cores = [CORES[config.engine](config=config) for _ in range(config.cores)]
         for n, core in enumerate(cores):
             m.submodules[f"core_{n}" if several else "core"] = core
         clients, tag_width = config.cores + 1, len(cores[0].read_req.payload.tag)
@@ -172,8 +170,9 @@ class Top(wiring.Component):
         running = Signal()
         counters = csr.counters
         strobes = {
-            "jobs_done": self._total(m, cores, "done") + dispatcher.lost,
-            "jobs_failed": self._total(m, cores, "failed") + dispatcher.lost,
+            "jobs_done": self._total(m, "done", [core.done for core in cores]) + dispatcher.lost,
+            "jobs_failed": self._total(m, "failed", [core.failed for core in cores])
+            + dispatcher.lost,
             "cycles": running,
             "read_bytes": Mux(reader.beat, beat_bytes, 0),
             "write_bytes": Mux(writer.beat, beat_bytes, 0),
@@ -191,19 +190,15 @@ class Top(wiring.Component):
             m.d.sync += running.eq(0)
 
     @staticmethod
-    def _total(m, cores, name, bit=None):
-        """How many cores strobe. A sum of several comes a cycle later, from a register."""
-        strobes = [getattr(core, name) if bit is None else core.occupancy[bit] for core in cores]
-        if len(cores) == 1:
-            return strobes[0]
-        count = Signal(range(len(cores) + 1), name=f"{name}_count")
-        m.d.sync += count.eq(sum(strobes))
+    def _total(m, name: str, steps: list):
+        """What all cores count. A sum of several strobes comes a cycle later, from a register."""
+        if len(steps) == 1:
+            return steps[0]
+        count = Signal(range(len(steps) + 1), name=f"{name}_count")
+        m.d.sync += count.eq(sum(steps))
         return count
 
     def _engine(self, m, cores) -> dict:
         """What the counters of the engine itself grow by."""
-        if self._config.engine == "leopard":
-            core, = cores
-            return {name: core.events[name] for name in registers.EVENTS}
-        return {name: self._total(m, cores, name, n)
-                for n, name in enumerate(registers.OCCUPANCY)}
+        counts = [core.counts for core in cores]
+        return {name: self._total(m, name, [of[name] for of in counts]) for name in counts[0]}

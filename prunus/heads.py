@@ -1,57 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Heads of attention in .npz files: read and check them, and write what came out of HDP.
+"""Heads of attention in .npz files: read and check what does not depend on the engine.
 
 The contract of the files stands in docs/cli.md.
 """
 
 import zipfile
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from golden import softmax
 from golden.engine import EngineConfig
-from golden.hdp.compute import HdpJob, HdpResult, encode_rho
-from golden.hdp.config import HdpConfig
-from golden.hdp.planes import HdpStatus
 
 from .errors import InputError
-from .files import write_files
 
-__all__ = ["DEFAULT_RHO", "Options", "attention_fields", "load_jobs", "read_arrays",
-           "real_per_head", "real_scale", "save_results"]
+__all__ = ["attention_fields", "integers_per_head", "read_arrays", "real_per_head",
+           "real_scale"]
 
-DEFAULT_RHO = 25 / 128
-TAU_MAX = 2**32 - 1
-KNOWN = ("q", "k", "v", "scale", "valid_q", "valid_kv", "causal", "rho", "tau_head",
-         "threshold")
+KNOWN = ("q", "k", "v", "scale", "valid_q", "valid_kv", "causal")
 UNREADABLE = (ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError,
               zipfile.BadZipFile, zlib.error)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the command line says about pruning; None leaves it to the file or the default."""
-
-    rho: float | None = None
-    tau_head: int | None = None
-    drop: bool = False
-    exact: bool = False
-    dense: bool = False
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of the file that the contract knows; others are not even looked at."""
+def read_arrays(path: Path, *more: str) -> dict[str, np.ndarray]:
+    """The arrays of the file that every engine knows, and ``more`` of one of them; others are not
+    even looked at."""
     try:
         with open(path, "rb") as file:
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise InputError(f"input {str(path)!r} must be an .npz archive, and is a single "
                                  f"array")
-            names = [name for name in KNOWN if name in archive.files]
+            names = [name for name in (*KNOWN, *more) if name in archive.files]
             return {name: _read_array(archive, name, path) for name in names}
     except OSError as err:
         raise InputError(f"input {str(path)!r} cannot be read: {err.strerror or err}") from None
@@ -147,10 +128,12 @@ def _per_head(name: str, array: np.ndarray, heads: int) -> np.ndarray:
     return np.broadcast_to(array, heads)
 
 
-def _integers(arrays: dict, name: str, heads: int, default: int, high: int) -> list[int]:
+def integers_per_head(arrays: dict, name: str, heads: int, default: int, low: int,
+                      high: int) -> list[int]:
+    """One int for each head, of the file or the default."""
     array = _per_head(name, arrays.get(name, np.array(default)), heads)
     _check_integers(name, array)
-    _check_range(name, array, 0, high)
+    _check_range(name, array, low, high)
     return [int(x) for x in array]
 
 
@@ -161,61 +144,14 @@ def real_per_head(name: str, array: np.ndarray, heads: int) -> np.ndarray:
     return _per_head(name, array, heads).astype(np.float64)
 
 
-def _rho(arrays: dict, heads: int, option: float | None) -> list[int]:
-    array = arrays.get("rho", np.array(DEFAULT_RHO)) if option is None else np.array(option)
-    array = real_per_head("rho", array, heads)
-    for value in array:
-        if not -1 < value < 1:
-            raise InputError(f"rho must lie in (-1, 1), not {value}")
-    return [encode_rho(float(value)) for value in array]
-
-
 def attention_fields(arrays: dict, config: EngineConfig) -> list[dict]:
     """Of each head, the fields of a job that do not depend on the engine."""
     q, k, v = _operands(arrays, config)
     heads, l_q, l_kv = q.shape[0], q.shape[1], k.shape[1]
     scale, causal = softmax.encode_scale(real_scale(arrays)), _causal(arrays)
-    valid_q = _integers(arrays, "valid_q", heads, l_q, l_q)
-    valid_kv = _integers(arrays, "valid_kv", heads, l_kv, l_kv)
+    valid_q = integers_per_head(arrays, "valid_q", heads, l_q, 0, l_q)
+    valid_kv = integers_per_head(arrays, "valid_kv", heads, l_kv, 0, l_kv)
     group = heads // k.shape[0]
     return [{"q": q[h], "k": k[h // group], "v": v[h // group], "scale": scale,
              "valid_q": valid_q[h], "valid_kv": valid_kv[h], "causal": causal,
              "same_kv": h % group != 0} for h in range(heads)]
-
-
-def load_jobs(path: Path, config: HdpConfig, options: Options) -> list[HdpJob]:
-    """The heads of a file, one job each.
-
-    Raises
-    ------
-    InputError
-        With the field, its value and what is allowed.
-    """
-    arrays = read_arrays(path)
-    if options.tau_head is not None:
-        if not 0 <= options.tau_head <= TAU_MAX:
-            raise InputError(f"tau_head must lie in 0..{TAU_MAX}, not {options.tau_head}")
-        arrays["tau_head"] = np.array(options.tau_head)
-    heads = attention_fields(arrays, config)
-    tau_head = _integers(arrays, "tau_head", len(heads), 0, TAU_MAX)
-    rho = _rho(arrays, len(heads), options.rho)
-    return [HdpJob(**fields, rho=rho[h], tau_head=tau_head[h], drop=options.drop,
-                   exact=options.exact, dense=options.dense) for h, fields in enumerate(heads)]
-
-
-def save_results(path: Path, outputs: Sequence[tuple[np.ndarray, HdpStatus]], config: HdpConfig, *,
-                 cycles: int | None = None, trace: Sequence[HdpResult] | None = None) -> None:
-    """Write the outputs and status of all heads, with the trace of the golden model if given."""
-    arrays = {
-        "out": np.stack([out for out, _ in outputs]).astype(np.int32),
-        "out_frac": np.int64(config.out_frac),
-        "head_kept": np.array([status.head_kept for _, status in outputs], bool),
-    }
-    for name in ("theta_head", "blocks_kept", "blocks_total"):
-        arrays[name] = np.array([getattr(status, name) for _, status in outputs], np.int64)
-    if cycles is not None:
-        arrays["cycles"] = np.int64(cycles)
-    for name in ("theta", "mask", "scores") if trace else ():
-        arrays[name] = np.stack([getattr(result, name) for result in trace])
-    # Given a file rather than a name, savez does not append .npz.
-    write_files({path: lambda file: np.savez(file, **arrays)})

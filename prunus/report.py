@@ -16,8 +16,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-__all__ = ["heads_progress", "print_json", "print_leopard_summary", "print_summary", "print_table",
-           "status_line"]
+__all__ = ["heads_progress", "print_json", "print_lines", "print_table", "status_line"]
 
 
 def print_json(value) -> None:
@@ -49,47 +48,8 @@ def _is_number(value) -> bool:
     return str(value)[:1].isdigit() or value in ("-", "")
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part} of {whole} ({part / whole:.1%})" if whole else f"{part} of {whole}"
-
-
-def print_summary(summary: dict) -> None:
-    """The figures of a run that exist, by line."""
-    s = summary
-    lines = [
-        ("backend", f"{s['backend']}, {s['config']}, {s['multipliers']} multipliers"),
-        ("heads", f"{s['heads']}, {s['heads_pruned']} pruned"),
-        ("blocks kept", _share(s["blocks_kept"], s["blocks_total"])),
-        ("bound", f"{s['bound_cycles']} cycles"),
-        ("predicted", f"{s['model_cycles']} cycles"),
-    ]
-    if s["cycles"] is not None:
-        lines += [("cycles", f"{s['cycles']} ({s['utilisation']:.1%} utilisation)")]
-    lines += [("read", f"{s['read_bytes']} bytes"), ("written", f"{s['write_bytes']} bytes")]
-    if s["sim_s"] is not None:
-        lines += [("time", f"{s['build_s']:.1f} s build, {s['sim_s']:.1f} s simulation")]
-    _print_lines(lines)
-
-
-def print_leopard_summary(summary: dict) -> None:
-    """The same of a run of LeOPArd."""
-    s = summary
-    lines = [
-        ("backend", f"{s['backend']}, {s['config']}"),
-        ("heads", f"{s['heads']}"),
-        ("survivors", _share(s["survivors"], s["keys"])),
-        ("digits", _share(s["digits_total"], s["digits_full"])),
-        ("bound", f"{s['bound_cycles']} cycles"),
-        ("baseline", f"{s['baseline_cycles']} cycles"),
-    ]
-    if s["cycles"] is not None:
-        lines += [("cycles", f"{s['cycles']} ({s['utilisation']:.1%} of the bound, "
-                             f"{s['baseline_cycles'] / s['cycles']:.2f}x the baseline's speed)")]
-    lines += [("read", f"{s['read_bytes']} bytes"), ("written", f"{s['write_bytes']} bytes")]
-    _print_lines(lines)
-
-
-def _print_lines(lines: list[tuple[str, str]]) -> None:
+def print_lines(lines: list[tuple[str, str]]) -> None:
+    """Names and texts, a line each."""
     console = Console()
     if not console.is_terminal:
         for name, text in lines:

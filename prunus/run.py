@@ -1,25 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs through a backend, and the figures of a run."""
+"""Jobs through a backend, whatever the engine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from golden.engine import EngineConfig
-from golden.hdp import compute as hdp
-from golden.hdp.bounds import bound_cycles
-from golden.hdp.compute import HdpJob, HdpResult
-from golden.hdp.config import HdpConfig
-from golden.hdp.order import table_order
-from golden.hdp.planes import Error, HdpStatus, held_planes
-from golden.hdp.timing.cycles import predict_cycles
-from golden.jobs import AttentionJob
+from golden.engines import engine_of
+from golden.jobs import Job
+from golden.records import Error
 
 from .errors import InputError, RunError
 
-__all__ = ["BACKENDS", "Run", "boarded", "check_board", "check_port", "run_golden", "run_serial",
-           "run_verilator", "simulated"]
+__all__ = ["BACKENDS", "Progress", "Run", "check_port", "compute", "run_golden", "run_serial",
+           "run_verilator"]
 
 Progress = Callable[[int, int], None]
 
@@ -30,43 +26,44 @@ class Run:
 
     Members
     -------
-    outputs : list of (ndarray, HdpStatus)
-    golden : list of HdpResult
+    jobs : sequence of Job
+    outputs : list of (ndarray, Status)
+        Of the backend, in the order of the jobs.
+    golden : list
         The specification's results, for bounds and traces.
     read_bytes, write_bytes : int
     cycles : int or None
+        Of the RTL.
     build_s, sim_s : float or None
     """
 
     backend: str
-    config: HdpConfig
-    jobs: Sequence[HdpJob]
-    outputs: list[tuple[np.ndarray, HdpStatus]]
-    golden: list[HdpResult]
+    config: Any
+    jobs: Sequence[Any]
+    outputs: list[tuple[np.ndarray, Any]]
+    golden: list[Any]
     read_bytes: int
     write_bytes: int
     cycles: int | None = None
     build_s: float | None = None
     sim_s: float | None = None
 
-    def summary(self) -> dict:
-        """The figures of the run, ready for JSON."""
-        bound = bound_cycles(self.jobs, self.golden, self.config)
-        status = [status for _, status in self.outputs]
-        order = table_order(self.jobs, self.config)
+    @property
+    def status(self) -> list[Any]:
+        """The status record of each job."""
+        return [status for _, status in self.outputs]
+
+    def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
+        """The figures of the run, ready for JSON, among them the engine's own."""
+        bound = engine_of(self.config).bound_cycles(self.jobs, self.golden, self.config)
         return {
             "backend": self.backend,
             "config": self.config.name,
             "heads": len(self.jobs),
             "cycles": self.cycles,
-            "multipliers": self.config.all_multipliers,
             "bound_cycles": bound,
-            "model_cycles": predict_cycles([self.jobs[n] for n in order],
-                                           [self.golden[n] for n in order], self.config),
             "utilisation": bound / self.cycles if self.cycles else None,
-            "blocks_kept": sum(s.blocks_kept for s in status),
-            "blocks_total": sum(s.blocks_total for s in status),
-            "heads_pruned": sum(not s.head_kept for s in status),
+            **figures,
             "read_bytes": self.read_bytes,
             "write_bytes": self.write_bytes,
             "build_s": self.build_s,
@@ -74,64 +71,70 @@ class Run:
         }
 
 
-def _golden_results(jobs: Sequence[HdpJob], config: HdpConfig,
-                    progress: Progress | None) -> list[HdpResult]:
-    results = []
+def compute(jobs: Sequence[Job], config: EngineConfig,
+            progress: Progress | None = None) -> list[Any]:
+    """What the specification gives for each job."""
+    engine, results = engine_of(config), []
     for n, job in enumerate(jobs):
-        results.append(hdp.head(job, config))
+        results.append(engine.compute(job, config))
         if progress:
             progress(n + 1, len(jobs))
     return results
 
 
-def run_golden(jobs: Sequence[HdpJob], config: HdpConfig, progress: Progress | None = None) -> Run:
+def run_golden(jobs: Sequence[Job], config: EngineConfig, progress: Progress | None = None) -> Run:
     """The specification itself."""
-    results = _golden_results(jobs, config, progress)
-    held = held_planes(jobs, [result.head_kept for result in results], config)
-    outputs = [(result.out, HdpStatus.expected(job, result, config, planes))
+    engine, results = engine_of(config), compute(jobs, config, progress)
+    held = engine.held(jobs, results, config)
+    outputs = [(result.out, engine.kind(job).record(job, result, config, planes))
                for job, result, planes in zip(jobs, results, held, strict=True)]
     return Run(backend="golden", config=config, jobs=jobs, outputs=outputs, golden=results,
                read_bytes=sum(status.read_bytes for _, status in outputs),
                write_bytes=sum(status.write_bytes for _, status in outputs))
 
 
-def simulated(jobs: Sequence[AttentionJob], config: EngineConfig, progress: Progress | None):
-    """The :class:`sim.simulate.Simulation` of jobs, none of which may fail."""
+def _in_order(outputs: Sequence[Any], order: Sequence[int]) -> list[Any]:
+    """Outputs of a table as of the jobs that it was made of. Raises RunError if one failed."""
+    places = dict(zip(order, outputs, strict=True))
+    for n in range(len(order)):
+        status = places[n][1]
+        if status is None or not status.done or status.error != Error.NONE:
+            said = status.error.name if status is not None else "no status record"
+            raise RunError(f"head {n}: the coprocessor reports {said}")
+    return [places[n] for n in range(len(order))]
+
+
+def _compared(outputs: Sequence[Any], golden: Sequence[Any], blame: str) -> None:
+    """Raise RunError unless all outputs are those of the specification."""
+    for n, ((out, _), result) in enumerate(zip(outputs, golden, strict=True)):
+        if not np.array_equal(out, result.out):
+            raise RunError(f"head {n}: {blame}")
+
+
+def run_verilator(jobs: Sequence[Job], config: EngineConfig,
+                  progress: Progress | None = None) -> Run:
+    """The RTL on Verilator, driven over AXI; what it gives is compared with the specification."""
     try:
         from sim.simulate import SimulationError, simulate
     except ModuleNotFoundError as err:
         raise InputError(f"backend verilator needs the Python package {err.name!r}: "
                          f"pip install -e '.[sim]'") from None
-    order = table_order(jobs, config)
+    order, table = engine_of(config).arrange(jobs, config)
     try:
-        simulation = simulate([jobs[n] for n in order], config, progress=progress)
+        simulation = simulate(table, config, progress=progress)
     except SimulationError as err:
         raise RunError(str(err)) from None
-    places = dict(zip(order, simulation.results, strict=True))
-    outputs = [places[n] for n in range(len(jobs))]
-    _check_done(outputs)
-    simulation.results = outputs
-    return simulation
-
-
-def _check_done(outputs: Sequence) -> None:
-    for n, (_, status) in enumerate(outputs):
-        if not status.done or status.error != Error.NONE:
-            raise RunError(f"head {n}: the coprocessor reports {status.error.name}")
-
-
-def run_verilator(jobs: Sequence[HdpJob], config: HdpConfig,
-                  progress: Progress | None = None) -> Run:
-    """The RTL on Verilator, driven over AXI; several cores get the longest heads first."""
-    simulation = simulated(jobs, config, progress)
+    outputs, results = _in_order(simulation.results, order), compute(jobs, config)
+    _compared(outputs, results, "the RTL's output is not that of the specification; please report "
+              "this with the input file")
     registers = simulation.registers
-    return Run(backend="verilator", config=config, jobs=jobs, outputs=simulation.results,
-               golden=_golden_results(jobs, config, None), cycles=registers["cycles"],
-               read_bytes=registers["read_bytes"], write_bytes=registers["write_bytes"],
-               build_s=simulation.build_s, sim_s=simulation.sim_s)
+    return Run(backend="verilator", config=config, jobs=jobs, outputs=outputs, golden=results,
+               cycles=registers["cycles"], read_bytes=registers["read_bytes"],
+               write_bytes=registers["write_bytes"], build_s=simulation.build_s,
+               sim_s=simulation.sim_s)
 
 
-def check_port(port: str | None, baud: int | None, serial: bool) -> dict:
+def check_port(port: str | None, baud: int | None, serial: bool) -> dict[str, Any]:
     """What backend ``serial`` needs besides the jobs; the others take neither."""
     given = {"port": port, "baud": baud}
     for name, value in given.items():
@@ -142,40 +145,27 @@ def check_port(port: str | None, baud: int | None, serial: bool) -> dict:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def boarded(jobs: Sequence[AttentionJob], config: EngineConfig, progress: Progress | None, *,
-            port: str, **options):
-    """Outputs and counters of jobs on a board on a serial port, none of which may fail."""
+def run_serial(jobs: Sequence[Job], config: EngineConfig, progress: Progress | None = None, *,
+               port: str, **options) -> Run:
+    """A board on a serial port; what it gives is compared with the specification."""
     from host import open_serial
     from host.driver import DriverError
 
+    order, table = engine_of(config).arrange(jobs, config)
     try:
         with open_serial(port, config, **options) as board:
-            outputs, counters = board.run(jobs, progress)
+            given, counters = board.run(table, progress)
     except ValueError as err:
         raise InputError(str(err)) from None
     except DriverError as err:
         raise RunError(str(err)) from None
-    _check_done(outputs)
-    return outputs, counters
-
-
-def check_board(outputs: Sequence, golden: Sequence) -> None:
-    """Raise RunError unless a board gave what the specification does."""
-    for n, ((out, _), result) in enumerate(zip(outputs, golden, strict=True)):
-        if not np.array_equal(out, result.out):
-            raise RunError(f"head {n}: the board's output is not that of the specification; is "
-                           "its clock within what place and route allowed?")
-
-
-def run_serial(jobs: Sequence[HdpJob], config: HdpConfig, progress: Progress | None = None,
-               **line) -> Run:
-    """A board on a serial port; what it gives is compared with the specification."""
-    outputs, counters = boarded(jobs, config, progress, **line)
-    results = _golden_results(jobs, config, None)
-    check_board(outputs, results)
+    outputs, results = _in_order(given, order), compute(jobs, config)
+    _compared(outputs, results, "the board's output is not that of the specification; is its clock "
+              "within what place and route allowed?")
     return Run(backend="serial", config=config, jobs=jobs, outputs=outputs, golden=results,
                cycles=counters["cycles"], read_bytes=counters["read_bytes"],
                write_bytes=counters["write_bytes"])
 
 
-BACKENDS = {"golden": run_golden, "verilator": run_verilator, "serial": run_serial}
+BACKENDS: dict[str, Callable[..., Run]] = {
+    "golden": run_golden, "verilator": run_verilator, "serial": run_serial}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from golden.engine import EngineConfig
-from golden.engines import ENGINES
+from golden.engines import make_config
 
 __all__ = ["PROGRESS", "REPLY", "REQUEST", "Access", "BatchReply", "BatchRequest", "Reply",
            "Request"]
@@ -89,7 +89,7 @@ class Request:
                 for when in ("before", "during", "after"):
                     fields[when] = [Access(**access) for access in fields[when]]
                 batches.append(BatchRequest(image=file[f"image_{n}"], **fields))
-        plan["config"] = ENGINES[plan["config"]["engine"]](**plan["config"])
+        plan["config"] = make_config(plan["config"])
         return cls(batches=batches, **plan)
 
 

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from golden.engine import EngineConfig
-from golden.hdp.planes import STATUS_BYTES, CodeLayout, Image
-from golden.image import image_of
-from golden.jobs import AttentionJob
+from golden.image import Image, build_image, out_bytes, read_output, read_status
+from golden.jobs import Job
+from golden.records import STATUS_BYTES
 from host.driver import writable_ranges
 
+from .engines import bench_of
 from .exchange import PROGRESS, REPLY, REQUEST, Access, BatchReply, BatchRequest, Reply, Request
 from .simulators.cache import ROOT, build_root, cached, digest
 from .simulators.icarus import IcarusRunner
@@ -40,9 +41,9 @@ class Batch:
 
     Parameters
     ----------
-    jobs : sequence of AttentionJob
+    jobs : sequence of Job
     image : Image or None
-        Memory for them, if it is not to be what golden.hdp.planes builds.
+        Memory for them, if it is not to be what ``golden.image`` builds.
     read_errors : sequence of (int, int)
         ``(first, end)`` of addresses whose reads are answered with SLVERR.
     before, during, after : sequence of Access
@@ -51,7 +52,7 @@ class Batch:
         The watchdog, :func:`cycle_limit` by default.
     """
 
-    jobs: Sequence[AttentionJob]
+    jobs: Sequence[Job]
     image: Image | None = None
     read_errors: Sequence[tuple[int, int]] = ()
     before: Sequence[Access] = ()
@@ -108,18 +109,13 @@ def emitted(config: EngineConfig) -> str:
     return (directory / f"{config.name}.v").read_text(encoding="utf-8")
 
 
-def cycle_limit(jobs: Sequence[AttentionJob], config: EngineConfig, stall: float = 0.0) -> int:
+def cycle_limit(jobs: Sequence[Job], config: EngineConfig, stall: float = 0.0) -> int:
     """Cycles that any mask of these jobs needs at most, several times over."""
-    layout = image_of(config).Layout(config)
-    total = JOB_CYCLES
+    bench, beat_bytes, total = bench_of(config), config.axi_data_width // 8, JOB_CYCLES
     for job in jobs:
-        rows, pairs = job.l_q + job.l_kv, max(job.l_q, 1) * max(job.l_kv, 1)
-        if config.engine == "leopard":
-            work, read = 8 * pairs * config.digits * config.chunks, layout.read_bytes(job)
-        else:
-            work = 8 * pairs * max(job.d, 8) // config.multipliers
-            read = layout.read_bytes(job, True)
-        beats = (read + layout.write_bytes(job)) // layout.beat_bytes
+        work, read = bench.work(job, config)
+        beats = (read + out_bytes(job, config) + STATUS_BYTES) // beat_bytes
+        rows = sum(len(operand) for operand in job.operands().values())
         total += work + 8 * beats + ROW_CYCLES * rows + JOB_CYCLES
     return int(total / (1 - min(stall, 0.95)) * (2 if stall else 1))
 
@@ -133,23 +129,15 @@ def _request(batch: Batch, image: Image, config: EngineConfig, stall: float) -> 
         cycles=batch.cycles or cycle_limit(batch.jobs, config, stall))
 
 
-def _results(image: Image, contents: bytes, jobs: Sequence[AttentionJob],
+def _results(image: Image, contents: bytes, jobs: Sequence[Job],
              config: EngineConfig) -> list[tuple[np.ndarray, Any]]:
-    """As read_results of the engine, but a status record may be missing."""
-    results, engine = [], image_of(config)
-    for n, (out, status) in enumerate(zip(image.out, image.status, strict=True)):
-        record = contents[status : status + STATUS_BYTES]
-        if record == image.data[status : status + STATUS_BYTES]:
-            layout, job = CodeLayout(config), jobs[n]
-            size = job.l_q * layout.row_bytes("out", job.d)
-            results.append((layout.unpack_out(contents[out : out + size], job.l_q, job.d), None))
-            continue
-        try:
-            results += engine.read_results(contents, Image(out=[out], status=[status]), [jobs[n]],
-                                           config)
-        except ValueError:      # an error code that does not exist
-            raise SimulationError(f"{config.name}, job {n}: the status record is "
-                                  f"{record.hex(' ', 4)}") from None
+    """As read_results, but a status record may be missing."""
+    results: list[tuple[np.ndarray, Any]] = []
+    for n, (job, at) in enumerate(zip(jobs, image.status, strict=True)):
+        record = contents[at : at + STATUS_BYTES]
+        written = record != image.data[at : at + STATUS_BYTES]
+        results.append((read_output(contents, image, n, job, config),
+                        read_status(record, job, config) if written else None))
     return results
 
 
@@ -192,7 +180,7 @@ def _watched(work: Callable[[], None], progress: Callable[[int, int], None], pat
 
 
 def simulate_batches(
-    batches: Sequence[Batch | Sequence[AttentionJob]], config: EngineConfig, *,
+    batches: Sequence[Batch | Sequence[Job]], config: EngineConfig, *,
     stall: float = 0.0, seed: int = 0,
     progress: Callable[[int, int], None] | None = None, simulator: str = "verilator",
     verilog: str | None = None, limit_s: float | None = None,
@@ -201,7 +189,7 @@ def simulate_batches(
 
     Parameters
     ----------
-    batches : sequence of Batch or of sequences of AttentionJob
+    batches : sequence of Batch or of sequences of Job
     config : EngineConfig
     stall : float
         Probability per cycle of a pause on every channel of both buses, below 1.
@@ -227,7 +215,7 @@ def simulate_batches(
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     batches = [b if isinstance(b, Batch) else Batch(b) for b in batches]
-    images = [batch.image or image_of(config).build_image(batch.jobs, config) for batch in batches]
+    images = [batch.image or build_image(batch.jobs, config) for batch in batches]
     begin = time.perf_counter()
     runner = SIMULATORS[simulator]()
     directory = runner.compile(verilog or emitted(config), config.name)
@@ -259,7 +247,7 @@ def simulate_batches(
             for b, i, r in zip(batches, images, reply.batches, strict=True)]
 
 
-def simulate(jobs: Sequence[AttentionJob], config: EngineConfig, *, stall: float = 0.0,
+def simulate(jobs: Sequence[Job], config: EngineConfig, *, stall: float = 0.0,
              seed: int = 0, progress: Callable[[int, int], None] | None = None,
              simulator: str = "verilator") -> Simulation:
     """Ring one doorbell for ``jobs``; see :func:`simulate_batches`.

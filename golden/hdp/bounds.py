@@ -7,6 +7,7 @@ from math import ceil
 
 import numpy as np
 
+from ..records import STATUS_BYTES
 from .compute import HdpJob, HdpResult, visible_limits
 from .config import HdpConfig
 from .planes import HdpLayout, held_planes
@@ -62,8 +63,8 @@ def bus_cycles(jobs, results, config: HdpConfig) -> int:
     The greater of this and :func:`bound_cycles` is the roofline.
     """
     layout = HdpLayout(config)
-    held = held_planes(jobs, [result.head_kept for result in results], config)
+    held = held_planes(jobs, results, config)
     read = sum(layout.read_bytes(job, result.head_kept, planes)
                for job, result, planes in zip(jobs, results, held, strict=True))
-    written = sum(layout.write_bytes(job) for job in jobs)
+    written = sum(layout.out_bytes(job.output()) + STATUS_BYTES for job in jobs)
     return max(read, written) // layout.beat_bytes

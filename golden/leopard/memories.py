@@ -5,7 +5,7 @@ from .banks import bank_words
 from .config import LeopardConfig
 from .planes import LeopardLayout
 
-__all__ = ["leopard_memory_bits"]
+__all__ = ["memory_bits"]
 
 HEADS = 2
 
@@ -22,7 +22,7 @@ def _codes(read: int, config: LeopardConfig) -> int:
     return HEADS * rows * (1 << (words - 1).bit_length()) * word * config.width
 
 
-def leopard_memory_bits(config: LeopardConfig) -> dict[str, int]:
+def memory_bits(config: LeopardConfig) -> dict[str, int]:
     """Bits by what a memory holds; k is that of all dot-product units."""
     survivors = 2 << (config.l_max - 1).bit_length()
     return {

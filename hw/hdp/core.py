@@ -5,8 +5,8 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import Out
 
+from golden.hdp import OCCUPANCY
 from golden.hdp.config import HdpConfig
-from golden.registers import OCCUPANCY
 from hw.hdp.array import Array, select_layout
 from hw.hdp.buffers import PlaneBuffer
 from hw.hdp.column_sum import ColumnSum
@@ -89,6 +89,11 @@ class HdpCore(Repeated):
             **({"hungry": Out(1)} if config.cores > 1 else {}),
             "occupancy": Out(len(OCCUPANCY)),
         }, config=config)
+
+    @property
+    def counts(self) -> dict:
+        """What each counter of the engine grows by in a cycle."""
+        return {name: self.occupancy[n] for n, name in enumerate(OCCUPANCY)}
 
     def build(self):
         m = Module()

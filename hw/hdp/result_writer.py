@@ -6,7 +6,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.hdp.config import HdpConfig
-from golden.hdp.planes import STATUS_BYTES
+from golden.records import STATUS_BYTES
 from hw.hdp.head_totals import total_counts_layout
 from hw.hdp.integer_pass import chunks
 from hw.shell.bursts import request_layout

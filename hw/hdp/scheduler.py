@@ -6,7 +6,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.hdp.config import HdpConfig
-from golden.hdp.planes import DESCRIPTOR_BYTES, Error
+from golden.records import DESCRIPTOR_BYTES, Error
 from hw.hdp.head_totals import READ_BEATS, HeadTotals, tile_counts_layout
 from hw.hdp.layouts import head_layout
 from hw.hdp.loader import Plane, command_layout, tag_layout

@@ -5,8 +5,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
+from golden.leopard import EVENTS
 from golden.leopard.config import LeopardConfig
-from golden.registers import EVENTS
 from hw.leopard.layouts import digits_width
 from hw.leopard.loader import Loader, beat_dims, tag_layout
 from hw.leopard.qk import QKUnit
@@ -26,7 +26,7 @@ __all__ = ["LeopardCore", "events_layout"]
 
 
 def events_layout(config: LeopardConfig) -> data.StructLayout:
-    """What each counter of ``golden.registers.EVENTS`` grows by in a cycle."""
+    """What each counter of ``golden.leopard.EVENTS`` grows by in a cycle."""
     widths = {"digits": digits_width(config), "survivors": config.length_width,
               "key_words": range(2 * config.dpus + 1)}
     return data.StructLayout({name: widths.get(name, 1) for name in EVENTS})
@@ -84,6 +84,11 @@ class LeopardCore(Repeated):
         self._jobs(m)
         self._events(m)
         return m
+
+    @property
+    def counts(self) -> dict:
+        """What each counter of the engine grows by in a cycle."""
+        return {name: self.events[name] for name in EVENTS}
 
     def _buffers(self, m):
         config, loader = self._config, self.loader

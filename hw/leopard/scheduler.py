@@ -5,8 +5,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.planes import DESCRIPTOR_BYTES, Error
 from golden.leopard.config import LeopardConfig
+from golden.records import DESCRIPTOR_BYTES, Error
 from hw.leopard.layouts import digits_width
 from hw.leopard.loader import Plane, command_layout, tag_layout
 from hw.leopard.row_issue import head_layout

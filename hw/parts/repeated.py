@@ -6,7 +6,7 @@ from abc import abstractmethod
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 
-from golden.hdp.config import HdpConfig
+from golden.engine import EngineConfig
 
 __all__ = ["OneOfEach", "Repeated"]
 
@@ -38,10 +38,10 @@ class Repeated(wiring.Component):
     ----------
     signature : mapping
         As for a component.
-    config : HdpConfig
+    config : EngineConfig
     """
 
-    def __init__(self, signature, *, config: HdpConfig):
+    def __init__(self, signature, *, config: EngineConfig):
         self._config = config
         super().__init__(signature)
 

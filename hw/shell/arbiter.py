@@ -8,7 +8,7 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
+from golden.engine import EngineConfig
 
 from .bursts import request_layout
 from .reader import read_beat_layout
@@ -79,7 +79,7 @@ class ReadArbiter(wiring.Component):
 
     Parameters
     ----------
-    config : HdpConfig
+    config : EngineConfig
     clients : int
         At least 2.
     tag_width : int
@@ -93,7 +93,7 @@ class ReadArbiter(wiring.Component):
         To and from the read DMA, with tags of ``wide_tag`` bits.
     """
 
-    def __init__(self, *, config: HdpConfig, clients: int, tag_width: int):
+    def __init__(self, *, config: EngineConfig, clients: int, tag_width: int):
         self._turn = RoundRobin(clients=clients)
         self._tag_width = tag_width
         self.wide_tag = tag_width + (clients - 1).bit_length()
@@ -149,7 +149,7 @@ class WriteArbiter(wiring.Component):
 
     Parameters
     ----------
-    config : HdpConfig
+    config : EngineConfig
     clients : int
         At least 2.
 
@@ -162,7 +162,7 @@ class WriteArbiter(wiring.Component):
         To the write DMA; a beat never comes before its request.
     """
 
-    def __init__(self, *, config: HdpConfig, clients: int):
+    def __init__(self, *, config: EngineConfig, clients: int):
         self._clients = clients
         self._turn = RoundRobin(clients=clients)
         request = stream.Signature(request_layout())

@@ -5,7 +5,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
+from golden.engine import EngineConfig
 
 __all__ = ["ADDRESS_WIDTH", "BEATS_WIDTH", "BurstSplitter", "request_layout", "unclaimed_beats"]
 
@@ -40,7 +40,7 @@ class BurstSplitter(wiring.Component):
 
     Parameters
     ----------
-    config : HdpConfig
+    config : EngineConfig
         Gives the bytes of a beat.
     burst : int
         Most beats of a burst, a power of two; at most 256 and at most 4 KB.
@@ -62,7 +62,7 @@ class BurstSplitter(wiring.Component):
         ``burst`` or ``tag_width`` is out of range.
     """
 
-    def __init__(self, *, config: HdpConfig, burst: int = 16, tag_width: int = 0):
+    def __init__(self, *, config: EngineConfig, burst: int = 16, tag_width: int = 0):
         self.unit = (config.axi_data_width // 8).bit_length() - 1
         most = min(256, PAGE >> self.unit)
         if burst not in [1 << n for n in range(most.bit_length())]:

@@ -5,7 +5,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
+from golden.engine import EngineConfig
 
 from .bursts import BurstSplitter, request_layout, unclaimed_beats
 
@@ -24,7 +24,7 @@ class WriteCollector(wiring.Component):
 
     Parameters
     ----------
-    config : HdpConfig
+    config : EngineConfig
         Gives the bits of a beat.
     burst : int
         Most beats of a burst, a power of two.
@@ -46,7 +46,7 @@ class WriteCollector(wiring.Component):
         ``burst`` is out of range.
     """
 
-    def __init__(self, *, config: HdpConfig, burst: int = 16):
+    def __init__(self, *, config: EngineConfig, burst: int = 16):
         self._bursts = BurstSplitter(config=config, burst=burst)
         self.depth = 2 * burst
         request = stream.Signature(request_layout())

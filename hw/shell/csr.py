@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden import registers
 from golden.engine import EngineConfig
-from golden.hdp.planes import DESCRIPTOR_BYTES
+from golden.records import DESCRIPTOR_BYTES
 from golden.registers import Status
 
 from .axi import AXI4Lite, Resp

@@ -1,57 +1,117 @@
 # SPDX-License-Identifier: Apache-2.0
 """Job descriptors: from the beats of memory to checked fields."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden import softmax
-from golden.engine import EngineConfig
-from golden.hdp.planes import DESCRIPTOR_BYTES, STATUS_BYTES, Error, Opcode
+from golden.engine import EngineConfig, JobKind
+from golden.engines import engine_of
+from golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error, Field, Record
 
 __all__ = ["DescriptorDecoder", "descriptor_layout"]
 
-ADDRESSES = {"hdp": ("q_i", "q_f", "k_i", "k_f", "v", "out", "status"),
-             "leopard": ("q", "k", "v", "out", "status")}
+WORD_BITS = 32
+RESULTS = ("out", "status")
 
-# Words 0 to 12 as in golden.hdp.planes.descriptor; the rest means nothing.
-RAW = data.StructLayout({
-    "opcode": 8, "causal": 1, "exact": 1, "dense": 1, "drop": 1, "same_kv": 1, "reserved": 19,
-    "l_q": 16, "l_kv": 16,
-    "valid_q": 16, "valid_kv": 16,
-    "d": 8, "rho": signed(8), "shift": 16,
-    "tau_head": 32,
-    "mant": 16, "unused": 16,
-    **dict.fromkeys(ADDRESSES["hdp"], 32),
-})
-# The same words of golden.leopard.planes.descriptor.
-LEOPARD_RAW = data.StructLayout({
-    "opcode": 8, "causal": 1, "reserved": 3, "same_kv": 1, "reserved_too": 19,
-    "l_q": 16, "l_kv": 16,
-    "valid_q": 16, "valid_kv": 16,
-    "d": 8, "unused": 8, "shift": 16,
-    "threshold_low": 32,
-    "mant": 16, "threshold_high": signed(16),
-    "q": 32, "unused_q": 32, "k": 32, "unused_k": 32, "v": 32, "out": 32, "status": 32,
-})
+
+def raw_layout(record: Record) -> data.StructLayout:
+    """A descriptor as it lies in memory, up to its last field.
+
+    Pieces of a number are ``NAME_low`` and ``NAME_high``, gaps in word 0 ``reserved``, other gaps
+    ``unused``.
+    """
+    members: dict[str, int | Shape] = {}
+    at = 0
+
+    def add(name: str, shape: int | Shape) -> None:
+        while name in members:
+            name += "_too"
+        members[name] = shape
+
+    for field in record:
+        if at < min(field.first, WORD_BITS):
+            add("reserved", min(field.first, WORD_BITS) - at)
+            at = min(field.first, WORD_BITS)
+        if at < field.first:
+            add("unused", field.first - at)
+        add(_piece_name(record, field), signed(field.width) if field.signed else field.width)
+        at = field.first + field.width
+    return data.StructLayout(members)
+
+
+def _piece_name(record: Record, field: Field) -> str:
+    pieces = record.pieces(field.name)
+    if len(pieces) == 1:
+        return field.name
+    return f"{field.name}_{'low' if field is pieces[0] else 'high'}"
+
+
+def number(raw, record: Record, name: str):
+    """A number of a descriptor, put together if it lies in pieces."""
+    pieces = record.pieces(name)
+    values = [raw[_piece_name(record, piece)] for piece in pieces]
+    if len(pieces) == 1:
+        return values[0]
+    return Cat(*values).as_signed() if pieces[-1].signed else Cat(*values)
+
+
+def out_of_range(value, low: int, high: int):
+    """Whether a value lies outside ``low``..``high``, as cheap as it can be told; None if it
+    cannot."""
+    least, most = _range(value.shape())
+    if (low, high) == (least, most):
+        return None
+    if (low, high) == (least + 1, most):
+        return value == least
+    for bits in range(1, len(value)):
+        if (low, high) == _range(Shape(bits, value.shape().signed)):
+            kept = value[:bits]
+            return value != (kept.as_signed() if value.shape().signed else kept)
+    return (value < low) | (value > high)
+
+
+def _range(shape: Shape) -> tuple[int, int]:
+    low = -(1 << shape.width - 1) if shape.signed else 0
+    return low, low + (1 << shape.width) - 1
+
+
+def _kept_shape(low: int, high: int) -> Shape:
+    """The least shape that holds a range; two's complement if it has negative values."""
+    if low < 0:
+        return signed(max(high.bit_length(), (-1 - low).bit_length()) + 1)
+    return unsigned(max(1, high.bit_length()))
 
 
 def descriptor_layout(config: EngineConfig) -> data.StructLayout:
-    """A decoded descriptor; ``error`` is a code of ``golden.hdp.planes.Error``.
+    """A decoded descriptor; ``error`` is a code of ``golden.records.Error``.
 
     With an error only ``status`` can be used, and with ``Error.BUS`` not even that. ``d8`` is
-    d / 8.
+    d / 8. An engine with several kinds of job has the fields of all, and ``kind`` says which one
+    it is.
     """
-    length = config.length_width
-    pruning = {"threshold": signed(config.threshold_width)} if config.engine == "leopard" else {
-        "exact": 1, "dense": 1, "drop": 1, "rho": signed(8), "tau_head": 32}
+    length, kinds = config.length_width, engine_of(config).kinds
+    pruning = {name: _kept_shape(*limits) for kind in kinds
+               for name, limits in kind.limits(config).items()}
+    several = {"kind": range(len(kinds))} if len(kinds) > 1 else {}
     return data.StructLayout({
         "causal": 1, "same_kv": 1,
         "l_q": length, "l_kv": length, "valid_q": length, "valid_kv": length,
         "d8": 5, "shift": 6, "mant": 16, **pruning,
-        **dict.fromkeys(ADDRESSES[config.engine], 32),
+        **dict.fromkeys(_addresses(config), 32),
+        **several,
         "error": 8,
     })
+
+
+def _addresses(config: EngineConfig) -> list[str]:
+    """Names of all addresses."""
+    planes = [plane.name for kind in engine_of(config).kinds for plane in kind.planes]
+    return [*dict.fromkeys(planes), *RESULTS]
 
 
 class DescriptorDecoder(wiring.Component):
@@ -60,7 +120,7 @@ class DescriptorDecoder(wiring.Component):
     3 cycles from a descriptor's last beat to its fields; one descriptor per 64-byte read and
     4 cycles.
 
-    The error is the first that applies in the order of ``golden.hdp.planes.Error``, but a beat
+    The error is the first that applies in the order of ``golden.records.Error``, but a beat
     with a
     bus error makes it ``BUS`` whatever the fields say, as they cannot be trusted then. The scale's
     shift is bits 31:16 of its word, so that a stray upper half counts as out of range.
@@ -81,7 +141,7 @@ class DescriptorDecoder(wiring.Component):
 
     def __init__(self, *, config: EngineConfig):
         self._config = config
-        self._addresses = ADDRESSES[config.engine]
+        self._kinds = engine_of(config).kinds
         super().__init__({
             "i": In(stream.Signature(data.StructLayout(
                 {"data": config.axi_data_width, "error": 1, "last": 1}))),
@@ -90,16 +150,17 @@ class DescriptorDecoder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        raw = Signal(LEOPARD_RAW if self._config.engine == "leopard" else RAW)
+        raws = self._raw()
+        raw = raws[0]           # what all kinds have lies where it lies in the first
         bus_error = Signal()
         failed = Signal(len(Error))             # by error code
         error = Signal(Error)
 
         with m.FSM():
             with m.State("GATHER"):
-                self._gather(m, raw, bus_error)
+                self._gather(m, raws, bus_error)
             with m.State("CHECK"):
-                for code, condition in self._conditions(raw):
+                for code, condition in self._conditions(raws):
                     m.d.sync += failed[code].eq(condition)
                 m.d.sync += failed[Error.BUS].eq(bus_error)
                 m.next = "CHOOSE"
@@ -118,20 +179,44 @@ class DescriptorDecoder(wiring.Component):
                     m.d.sync += bus_error.eq(0)
                     m.next = "GATHER"
 
-        fields = self.o.p
-        for name, _ in fields.shape():
-            if name not in ("d8", "error", "threshold"):
-                m.d.comb += fields[name].eq(raw[name])      # what a trimmed field loses is checked
-        if self._config.engine == "leopard":
-            m.d.comb += fields.threshold.eq(self._threshold(raw))
-        m.d.comb += [fields.d8.eq(raw.d[3:]), fields.error.eq(error)]
+        self._fields(m, raws)
+        m.d.comb += [self.o.p.d8.eq(raw.d[3:]), self.o.p.error.eq(error)]
         return m
 
-    def _gather(self, m, raw, bus_error):
+    def _raw(self) -> list:
+        """The words that were gathered, as each kind of job has them."""
+        layouts = [raw_layout(kind.descriptor) for kind in self._kinds]
+        if len(layouts) == 1:
+            return [Signal(layouts[0], name="raw")]
+        words = Signal(max(layout.size for layout in layouts), name="raw")
+        return [data.View(layout, words[: layout.size]) for layout in layouts]
+
+    def _fields(self, m, raws):
+        """Fields of the job; what a trimmed one loses is checked."""
+        fields = self.o.p
+        names = [name for name, _ in fields.shape()]
+        # Numbers that are put together come last.
+        for name in sorted(names, key=lambda name: max(
+                len(kind.descriptor.pieces(name)) for kind in self._kinds) > 1):
+            if name == "kind":
+                for n, (kind, raw) in enumerate(zip(self._kinds, raws, strict=True)):
+                    with m.If(raw.opcode == kind.opcode):
+                        m.d.comb += fields.kind.eq(n)
+                continue
+            values = [(raw.opcode == kind.opcode, number(raw, kind.descriptor, name))
+                      for kind, raw in zip(self._kinds, raws, strict=True)
+                      if name in kind.descriptor.names]
+            if len(values) == 1:
+                m.d.comb += fields[name].eq(values[0][1])
+            for mine, value in values if len(values) > 1 else ():
+                with m.If(mine):
+                    m.d.comb += fields[name].eq(value)
+
+    def _gather(self, m, raws, bus_error):
         width = self._config.axi_data_width
         beats = DESCRIPTOR_BYTES * 8 // width
         beat = Signal(range(beats))
-        words = raw.as_value()
+        words = max((raw.as_value() for raw in raws), key=len)
         m.d.comb += self.i.ready.eq(1)
         with m.If(self.i.valid):
             m.d.sync += [beat.eq(beat + 1), bus_error.eq(bus_error | self.i.p.error)]
@@ -142,21 +227,22 @@ class DescriptorDecoder(wiring.Component):
                 m.d.sync += beat.eq(0)
                 m.next = "CHECK"
 
-    def _conditions(self, raw):
+    def _conditions(self, raws):
         """Pairs of an error code and when it applies."""
-        config = self._config
-        low = (config.axi_data_width // 8).bit_length() - 1
-        status_low = STATUS_BYTES.bit_length() - 1
+        config, raw = self._config, raws[0]
 
         def bad_length(length):
             return (length == 0) | (length > config.l_max)
 
-        misaligned = raw.status[:status_low] != 0
-        for name in self._addresses:
-            misaligned = misaligned | (raw[name][:low] != 0)
-        opcode, reserved, pruning = self._pruning(raw)
+        kinds = [self._kind_conditions(kind, raw)
+                 for kind, raw in zip(self._kinds, raws, strict=True)]
+        unknown, reserved, pruning, misaligned = kinds[0]
+        for other in kinds[1:]:     # those of the kind whose opcode it is
+            reserved, pruning, misaligned = (Mux(unknown, theirs, mine) for theirs, mine in zip(
+                other[1:], (reserved, pruning, misaligned), strict=True))
+            unknown = unknown & other[0]
         return [
-            (Error.OPCODE, (raw.opcode != opcode) | reserved),
+            (Error.OPCODE, unknown | reserved),
             (Error.DIMENSION,
              (raw.d[:3] != 0) | (raw.d == 0) | (raw.d > config.d_max)),
             (Error.LENGTH, bad_length(raw.l_q) | bad_length(raw.l_kv)),
@@ -166,16 +252,18 @@ class DescriptorDecoder(wiring.Component):
             (Error.ALIGNMENT, misaligned),
         ]
 
-    def _pruning(self, raw):
-        """The opcode, whether a flag is set that must not, and whether what says how to prune is
-        out of range."""
-        if self._config.engine == "hdp":
-            return Opcode.HDP, raw.reserved != 0, raw.rho == -128
-        reserved = (raw.reserved != 0) | (raw.reserved_too != 0)
-        threshold = self._threshold(raw)
-        low = threshold[: self._config.threshold_width].as_signed()
-        return Opcode.LEOPARD, reserved, threshold != low
-
-    @staticmethod
-    def _threshold(raw):
-        return Cat(raw.threshold_low, raw.threshold_high).as_signed()
+    def _kind_conditions(self, kind: JobKind, raw):
+        """Whether the opcode is another one, a reserved flag is set, what says how to prune is out
+        of range, an address is not on a beat or the record's not on 64 bytes."""
+        config = self._config
+        low = (config.axi_data_width // 8).bit_length() - 1
+        status_low = STATUS_BYTES.bit_length() - 1
+        misaligned = raw.status[:status_low] != 0
+        for name in [*(plane.name for plane in kind.planes), *RESULTS]:
+            misaligned = misaligned | (raw[name][:low] != 0)
+        reserved = reduce(or_, (raw[name] != 0 for name, _ in raw.shape()
+                                if name.startswith("reserved")))
+        ranges = (out_of_range(number(raw, kind.descriptor, name), *limits)
+                  for name, limits in kind.limits(config).items())
+        pruning = reduce(or_, (beyond for beyond in ranges if beyond is not None))
+        return raw.opcode != kind.opcode, reserved, pruning, misaligned

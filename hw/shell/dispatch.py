@@ -5,8 +5,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from golden.hdp.planes import DESCRIPTOR_BYTES, STATUS_BYTES, Error
+from golden.engine import EngineConfig
+from golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
 
 from .bursts import request_layout
 from .descriptor import DescriptorDecoder, descriptor_layout
@@ -24,7 +24,7 @@ class Dispatcher(wiring.Component):
 
     Parameters
     ----------
-    config : HdpConfig
+    config : EngineConfig
     ahead : int
         Descriptors under way or waiting, beside the one that is being decoded if it is more
         than 1.
@@ -48,7 +48,7 @@ class Dispatcher(wiring.Component):
         ``ahead`` is out of range.
     """
 
-    def __init__(self, *, config: HdpConfig, ahead: int = 1):
+    def __init__(self, *, config: EngineConfig, ahead: int = 1):
         if ahead < 1:
             raise ValueError(f"ahead must be at least 1, not {ahead!r}")
         self._config = config

@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
+from golden.engine import EngineConfig
 
 from .axi import CACHE, INCR, AXI4Read
 from .bursts import ADDRESS_WIDTH, BurstSplitter, request_layout
@@ -13,7 +13,7 @@ from .bursts import ADDRESS_WIDTH, BurstSplitter, request_layout
 __all__ = ["Reader", "read_beat_layout"]
 
 
-def read_beat_layout(config: HdpConfig, tag_width: int) -> data.StructLayout:
+def read_beat_layout(config: EngineConfig, tag_width: int) -> data.StructLayout:
     """A beat that was read: the tag of its request, if it is the last, if it met an error."""
     return data.StructLayout(
         {"data": config.axi_data_width, "tag": tag_width, "last": 1, "error": 1})
@@ -33,7 +33,7 @@ class Reader(wiring.Component):
 
     Parameters
     ----------
-    config : HdpConfig
+    config : EngineConfig
         Gives the bits of a beat.
     tag_width : int
         Bits of the tag of a request.
@@ -60,7 +60,7 @@ class Reader(wiring.Component):
         ``tag_width``, ``burst`` or ``depth`` is out of range.
     """
 
-    def __init__(self, *, config: HdpConfig, tag_width: int = 1, burst: int = 16,
+    def __init__(self, *, config: EngineConfig, tag_width: int = 1, burst: int = 16,
                  depth: int | None = None):
         if not 1 <= tag_width <= 64:
             raise ValueError(f"tag_width must lie in 1..64, not {tag_width!r}")

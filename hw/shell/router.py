@@ -5,7 +5,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
+from golden.engine import EngineConfig
 
 from .arbiter import lowest
 from .descriptor import descriptor_layout
@@ -24,7 +24,7 @@ class JobRouter(wiring.Component):
 
     Parameters
     ----------
-    config : HdpConfig
+    config : EngineConfig
         Gives the number of cores.
 
     Members
@@ -38,7 +38,7 @@ class JobRouter(wiring.Component):
         A core with one job can do with a second one. Low from the cycle after it got its job.
     """
 
-    def __init__(self, *, config: HdpConfig):
+    def __init__(self, *, config: EngineConfig):
         job = stream.Signature(descriptor_layout(config))
         super().__init__({
             "job": In(job), "cores": Out(job).array(config.cores),

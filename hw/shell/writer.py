@@ -5,7 +5,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
+from golden.engine import EngineConfig
 
 from .axi import CACHE, INCR, AXI4Write
 from .bursts import ADDRESS_WIDTH, BurstSplitter, request_layout, unclaimed_beats
@@ -28,7 +28,7 @@ class Writer(wiring.Component):
 
     Parameters
     ----------
-    config : HdpConfig
+    config : EngineConfig
         Gives the bits of a beat.
     burst : int
         Most beats of a burst, a power of two. The FIFO holds four times as many.
@@ -55,7 +55,7 @@ class Writer(wiring.Component):
         ``burst`` is out of range.
     """
 
-    def __init__(self, *, config: HdpConfig, burst: int = 16):
+    def __init__(self, *, config: EngineConfig, burst: int = 16):
         self._bursts = BurstSplitter(config=config, burst=burst)
         self.depth = 4 * burst
         self._size = (config.axi_data_width // 8).bit_length() - 1

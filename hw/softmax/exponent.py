@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
+from golden.engine import EngineConfig
 from golden.softmax import SCALE_BITS, SCALE_SHIFT_MIN, T_FRAC, T_INT
 from hw.arith.multiply import SplitMultiplier
 from hw.parts.pipeline import delayed
@@ -23,7 +23,7 @@ class Exponent(wiring.Component):
 
     Parameters
     ----------
-    config : HdpConfig
+    config : EngineConfig
 
     Members
     -------
@@ -35,7 +35,7 @@ class Exponent(wiring.Component):
         ``T_INT`` integer and ``T_FRAC`` fraction bits.
     """
 
-    def __init__(self, *, config: HdpConfig):
+    def __init__(self, *, config: EngineConfig):
         self._multiplier = SplitMultiplier(a_shape=unsigned(config.score_width),
                                            b_width=SCALE_BITS)
         super().__init__({

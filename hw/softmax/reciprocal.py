@@ -5,7 +5,7 @@ from amaranth.hdl import Array, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
+from golden.engine import EngineConfig
 from golden.softmax import EXP_FRAC, RECIP_BITS, reciprocal_table
 from hw.parts.pipeline import delayed
 
@@ -20,7 +20,7 @@ class Reciprocal(wiring.Component):
 
     Parameters
     ----------
-    config : HdpConfig
+    config : EngineConfig
 
     Members
     -------
@@ -36,7 +36,7 @@ class Reciprocal(wiring.Component):
 
     latency = 5
 
-    def __init__(self, *, config: HdpConfig):
+    def __init__(self, *, config: EngineConfig):
         super().__init__({
             "den": In(config.denominator_width),
             "r": Out(RECIP_BITS + 1),

@@ -5,8 +5,8 @@ from amaranth.hdl import C, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.planes import STATUS_BYTES
 from golden.leopard.config import LeopardConfig
+from golden.records import STATUS_BYTES
 from hw.shell.bursts import request_layout
 
 __all__ = ["ResultWriter", "result_job_layout", "status_layout"]

@@ -13,8 +13,8 @@ from golden.hdp.compute import HdpJob, block_mask, encode_rho, head
 from golden.hdp.config import HdpConfig
 from golden.softmax import encode_scale
 
+from ..engines.hdp import DEFAULT_RHO, Options, load_jobs
 from ..errors import InputError
-from ..heads import DEFAULT_RHO, Options, load_jobs
 
 __all__ = ["EXAMPLES", "KEPT", "LENGTHS", "Case", "Suite", "choose", "data_files", "dense",
            "suite"]

@@ -8,15 +8,16 @@ from typing import Annotated
 
 import typer
 
-from golden.energy import GROUPS, Costs, Event, hdp_events, leopard_events, picojoules
-from golden.engines import load_config
-from golden.hdp import compute as hdp
-from golden.leopard import compute as leopard
+from golden.energy import GROUPS, Costs, Event, picojoules
+from golden.engine import EngineConfig
+from golden.engines import engine_of, load_config
+from golden.jobs import Job
 
-from .. import heads as npz
+from ..engines import hdp as hdp_files
 from ..engines import leopard as leopard_files
 from ..errors import InputError
 from ..report import print_json, print_table
+from ..run import compute
 from .digits import spare_bits, threshold_for
 
 __all__ = ["energy"]
@@ -60,20 +61,21 @@ def _measure(path: Path, names: Sequence[str], share: float, fill: bool,
     """All machines on the heads of a file."""
     edge, tile, base = (load_config(name, engine=engine) for name, engine in zip(
         names, ("hdp", "leopard", "leopard"), strict=True))
-    jobs = npz.load_jobs(path, edge, npz.Options())
-    plain = npz.load_jobs(path, edge, npz.Options(dense=True))
-    machines = _pair(edge.name, hdp_events(jobs, [hdp.head(job, edge) for job in jobs], edge),
-                     f"{edge.name}, dense",
-                     hdp_events(plain, [hdp.head(job, edge) for job in plain], edge), costs)
+    jobs = hdp_files.load_jobs(path, edge, hdp_files.Options())
+    plain = hdp_files.load_jobs(path, edge, hdp_files.Options(dense=True))
+    machines = _pair(edge.name, _events(jobs, edge), f"{edge.name}, dense", _events(plain, edge),
+                     costs)
     heads = leopard_files.load_jobs(path, tile, None)
     shift = spare_bits(heads, tile) if fill else 0
     heads = [replace(job, q=job.q << shift, k=job.k << shift) for job in heads]
     t_int = threshold_for(heads, share)
     heads = [replace(job, threshold=t_int) for job in heads]
     whole = leopard_files.load_jobs(path, base, None)
-    return machines + _pair(
-        tile.name, leopard_events(heads, [leopard.head(job, tile) for job in heads], tile),
-        base.name, leopard_events(whole, [leopard.head(job, base) for job in whole], base), costs)
+    return machines + _pair(tile.name, _events(heads, tile), base.name, _events(whole, base), costs)
+
+
+def _events(jobs: Sequence[Job], config: EngineConfig) -> list[Event]:
+    return engine_of(config).events(jobs, compute(jobs, config), config)
 
 
 def _merged(events: Sequence[Event]) -> list[dict]:

@@ -1,1 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The registry of front ends: which engine reads its heads and tells of them in which way."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from golden.engine import EngineConfig
+from golden.engines import engine_of
+
+from ..errors import InputError
+from . import hdp, leopard
+from .front import EngineFront
+
+__all__ = ["FRONTS", "chosen_options", "front_of", "with_engine_options"]
+
+FRONTS: dict[str, EngineFront] = {"hdp": hdp.FRONT, "leopard": leopard.FRONT}
+
+
+def front_of(config: EngineConfig) -> EngineFront:
+    """Of a configuration's engine."""
+    return FRONTS[config.engine]
+
+
+def _parameters(front: EngineFront) -> dict[str, inspect.Parameter]:
+    return {name: parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, parameter in inspect.signature(front.options).parameters.items()}
+
+
+def with_engine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, in place of its ``**options``, the options of all engines."""
+    signature = inspect.signature(command)
+    own = [parameter for parameter in signature.parameters.values()
+           if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
+    added: dict[str, inspect.Parameter] = {}
+    for front in FRONTS.values():
+        added |= _parameters(front)
+    command.__signature__ = signature.replace(                      # type: ignore[attr-defined]
+        parameters=[parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+                    for parameter in [*own, *added.values()]])
+    command.__annotations__ = {parameter.name: parameter.annotation
+                               for parameter in [*own, *added.values()]}
+    return command
+
+
+def chosen_options(config: EngineConfig, given: dict[str, Any]) -> Any:
+    """What the configuration's engine makes of its options.
+
+    Raises
+    ------
+    InputError
+        An option of another engine is given, or options contradict each other.
+    """
+    mine = _parameters(front_of(config))
+    for name, front in FRONTS.items():
+        for option, parameter in _parameters(front).items():
+            if option not in mine and given[option] != parameter.default:
+                raise InputError(f"--{option.replace('_', '-')} is an option of engine {name}, and "
+                                 f"config {config.name} is of engine {engine_of(config).name}")
+    return front_of(config).options(**{name: given[name] for name in mine})

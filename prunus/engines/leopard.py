@@ -1,29 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Heads of attention through LeOPArd: their files, and the figures of a run.
-
-The contract of the files stands in docs/cli.md.
-"""
+"""LeOPArd on the command line. The contract of its files stands in docs/cli.md."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 
-from golden.leopard import compute as leopard
-from golden.leopard import planes as leopard_memory
-from golden.leopard.compute import LeopardJob, LeopardResult
+from golden.leopard.compute import LeopardJob, baseline_cycles, encode_threshold
 from golden.leopard.config import LeopardConfig
-from golden.leopard.order import balanced
-from golden.leopard.planes import LeopardStatus
 
 from ..errors import InputError
-from ..files import write_files
 from ..heads import attention_fields, read_arrays, real_per_head, real_scale
-from ..run import Progress, boarded, check_board, simulated
+from ..run import Run
+from .front import EngineFront, share
 
-__all__ = ["BACKENDS", "Run", "load_jobs", "run_golden", "run_serial", "run_verilator",
-           "save_results"]
+__all__ = ["FRONT", "LeopardFront", "load_jobs"]
 
 
 def _thresholds(arrays: dict, heads: int, option: float | None) -> np.ndarray:
@@ -45,119 +38,68 @@ def load_jobs(path: Path, config: LeopardConfig, threshold: float | None) -> lis
     if threshold is not None and not config.pruning:
         raise InputError(f"--threshold and config {config.name} contradict each other: it prunes "
                          f"nothing")
-    arrays = read_arrays(path)
+    arrays = read_arrays(path, "threshold")
     heads, scale = attention_fields(arrays, config), real_scale(arrays)
     thresholds = _thresholds(arrays, len(heads), threshold)
-    return [LeopardJob(**fields, threshold=leopard.encode_threshold(float(t), scale, config))
+    return [LeopardJob(**fields, threshold=encode_threshold(float(t), scale, config))
             for fields, t in zip(heads, thresholds, strict=True)]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Run:
-    """What a backend gave.
+def _wasted(run: Run) -> list[int]:
+    """By head: digits that were spent on keys after their deciding ones."""
+    return [status.digits_wasted(out.shape[1], run.config) for out, status in run.outputs]
 
-    Members
-    -------
-    outputs : list of (ndarray, LeopardStatus)
-        Of the backend.
-    golden : list of LeopardResult
-        What the specification gives, for bounds and traces.
-    cycles, build_s, sim_s : or None
-        Of the RTL, and the seconds it took.
-    """
 
-    backend: str
-    config: LeopardConfig
-    outputs: list[tuple[np.ndarray, LeopardStatus]]
-    golden: list[LeopardResult]
-    cycles: int | None = None
-    build_s: float | None = None
-    sim_s: float | None = None
+class LeopardFront(EngineFront):
+    """Keys that survive, and the digits that they take."""
 
-    @property
-    def digits_wasted(self) -> list[int]:
-        """By head: digits that were spent on keys after their deciding ones."""
-        return [status.digits_wasted(out.shape[1], self.config) for out, status in self.outputs]
+    trace = ("mask", "digits", "scores")
 
-    def summary(self) -> dict:
-        """The figures of the run, ready for JSON."""
-        keys = sum(result.keys for result in self.golden)
-        status = [status for _, status in self.outputs]
-        bound = leopard.bound_cycles(self.golden, self.config)
+    @staticmethod
+    def options(
+        threshold: Annotated[float | None, typer.Option(
+            help="LeOPArd: keys with a logit below it are pruned. Default: that of IN.npz, or "
+            "none.", show_default=False)] = None,
+    ) -> float | None:
+        return threshold
+
+    def load_jobs(self, path: Path, config: LeopardConfig,
+                  options: float | None) -> Sequence[LeopardJob]:
+        return load_jobs(path, config, options)
+
+    def figures(self, run: Run) -> dict[str, Any]:
+        keys = sum(result.keys for result in run.golden)
         return {
-            "backend": self.backend,
-            "config": self.config.name,
-            "heads": len(self.golden),
-            "cycles": self.cycles,
-            "bound_cycles": bound,
-            "utilisation": bound / self.cycles if self.cycles else None,
-            "baseline_cycles": leopard.baseline_cycles(self.golden),
-            "survivors": sum(s.survivors for s in status),
+            "baseline_cycles": baseline_cycles(run.golden),
+            "survivors": sum(s.survivors for s in run.status),
             "keys": keys,
-            "digits_total": sum(s.digits_total for s in status),
-            "digits_wasted": sum(self.digits_wasted),
-            "digits_full": keys * self.config.digits,
-            "read_bytes": sum(s.read_bytes for s in status),
-            "write_bytes": sum(s.write_bytes for s in status),
-            "build_s": self.build_s,
-            "sim_s": self.sim_s,
+            "digits_total": sum(s.digits_total for s in run.status),
+            "digits_wasted": sum(_wasted(run)),
+            "digits_full": keys * run.config.digits,
+        }
+
+    def lines(self, summary: dict[str, Any]) -> list[tuple[str, str]]:
+        s = summary
+        lines = [
+            ("backend", f"{s['backend']}, {s['config']}"),
+            ("heads", f"{s['heads']}"),
+            ("survivors", share(s["survivors"], s["keys"])),
+            ("digits", share(s["digits_total"], s["digits_full"])),
+            ("bound", f"{s['bound_cycles']} cycles"),
+            ("baseline", f"{s['baseline_cycles']} cycles"),
+        ]
+        if s["cycles"] is not None:
+            lines += [("cycles", f"{s['cycles']} ({s['utilisation']:.1%} of the bound, "
+                                 f"{s['baseline_cycles'] / s['cycles']:.2f}x the baseline's "
+                                 f"speed)")]
+        return lines
+
+    def arrays(self, run: Run) -> dict[str, np.ndarray]:
+        return {
+            "survivors": np.array([s.survivors for s in run.status], np.int64),
+            "digits_total": np.array([s.digits_total for s in run.status], np.int64),
+            "digits_wasted": np.array(_wasted(run), np.int64),
         }
 
 
-def _golden_results(jobs: Sequence[LeopardJob], config: LeopardConfig,
-                    progress: Progress | None = None) -> list[LeopardResult]:
-    results = []
-    for n, job in enumerate(jobs):
-        results.append(leopard.head(job, config))
-        if progress:
-            progress(n + 1, len(jobs))
-    return results
-
-
-def run_golden(jobs: Sequence[LeopardJob], config: LeopardConfig,
-               progress: Progress | None = None) -> Run:
-    """The specification itself."""
-    results = _golden_results(jobs, config, progress)
-    held = leopard_memory.held_planes(jobs, [True] * len(jobs))
-    outputs = [(result.out, LeopardStatus.expected(job, result, config, planes))
-               for job, result, planes in zip(jobs, results, held, strict=True)]
-    return Run(backend="golden", config=config, outputs=outputs, golden=results)
-
-
-def run_verilator(jobs: Sequence[LeopardJob], config: LeopardConfig,
-                  progress: Progress | None = None) -> Run:
-    """The RTL on Verilator, driven over AXI; keys in the order that shares them out evenly."""
-    simulation = simulated(balanced(jobs, config), config, progress)
-    return Run(backend="verilator", config=config, outputs=simulation.results,
-               golden=_golden_results(jobs, config), cycles=simulation.registers["cycles"],
-               build_s=simulation.build_s, sim_s=simulation.sim_s)
-
-
-def run_serial(jobs: Sequence[LeopardJob], config: LeopardConfig,
-               progress: Progress | None = None, **line) -> Run:
-    """A board on a serial port; keys as for the RTL."""
-    outputs, counters = boarded(balanced(jobs, config), config, progress, **line)
-    results = _golden_results(jobs, config)
-    check_board(outputs, results)
-    return Run(backend="serial", config=config, outputs=outputs, golden=results,
-               cycles=counters["cycles"])
-
-
-BACKENDS = {"golden": run_golden, "verilator": run_verilator, "serial": run_serial}
-
-
-def save_results(path: Path, run: Run, *, trace: bool = False) -> None:
-    """Write the outputs and figures of all heads, and what became of each key if wanted."""
-    arrays = {
-        "out": np.stack([out for out, _ in run.outputs]).astype(np.int32),
-        "out_frac": np.int64(run.config.out_frac),
-        "survivors": np.array([status.survivors for _, status in run.outputs], np.int64),
-        "digits_total": np.array([status.digits_total for _, status in run.outputs], np.int64),
-        "digits_wasted": np.array(run.digits_wasted, np.int64),
-    }
-    if run.cycles is not None:
-        arrays["cycles"] = np.int64(run.cycles)
-    for name in ("mask", "digits", "scores") if trace else ():
-        arrays[name] = np.stack([getattr(result, name) for result in run.golden])
-    # Given a file rather than a name, savez does not append .npz.
-    write_files({path: lambda file: np.savez(file, **arrays)})
+FRONT = LeopardFront()

@@ -23,8 +23,8 @@ from sim.compare import MismatchError, check
 from sim.simulate import SimulationError, emitted, simulate_batches
 from sim.simulators.cache import ROOT
 
+from ..engines.hdp import Options, load_jobs
 from ..errors import InputError, RunError
-from ..heads import Options, load_jobs
 from ..report import status_line
 from ..synth import pack
 from ..synth.tools import KEEP_COPIES, Progress, kept, yosys

@@ -19,7 +19,7 @@ from golden.hdp.config import HdpConfig
 from golden.leopard.config import LeopardConfig
 
 from ..compare import MismatchError, check
-from ..engines.draw import random_jobs
+from ..engines import random_jobs
 from ..simulate import SimulationError, simulate
 
 __all__ = ["Outcome", "choose", "main", "matrix", "run"]

@@ -3,7 +3,12 @@
 
 from dataclasses import dataclass
 
+from ..engines import BENCHES
+
 __all__ = ["MUTATIONS", "Mutation"]
+
+# The engine whose jobs try a room that several share.
+SHARED_BY = {"shell": "hdp", "softmax": "hdp", "survivors": "leopard"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,8 @@ class Mutation:
     @property
     def config(self) -> str:
         """The preset whose random jobs must notice it: that of the engine it is in."""
-        return "leopard_tiny" if self.file.startswith("hw/leopard/") else "hdp_tiny"
+        room = self.file.split("/")[1]
+        return BENCHES[SHARED_BY.get(room, room)].preset
 
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -113,7 +119,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "row.running.eq(0)",
         "causal rows forget the keys that earlier rows added"),
     Mutation(
-        "hw/softmax/quantise.py",
+        "hw/hdp/weight.py",
         "m.d.comb += index.eq(k + 1)",
         "m.d.comb += index.eq(k)",
         "off by one: a weight's shift is one step short"),

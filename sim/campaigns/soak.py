@@ -15,7 +15,7 @@ from golden.engine import EngineConfig
 from golden.engines import ConfigError, load_config
 
 from ..compare import MismatchError, check
-from ..engines.draw import random_jobs
+from ..engines import random_jobs
 from ..simulate import SimulationError, simulate_batches
 
 __all__ = ["Chunk", "chunks", "main", "run_chunk"]

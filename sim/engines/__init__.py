@@ -1,1 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The registry of benches: random jobs and checks of which engine."""
+
+from collections.abc import Sequence
+
+from golden.engine import EngineConfig
+from golden.jobs import Job
+
+from . import hdp, leopard
+from .bench import EngineBench
+
+__all__ = ["BENCHES", "bench_of", "random_jobs"]
+
+BENCHES: dict[str, EngineBench] = {"hdp": hdp.BENCH, "leopard": leopard.BENCH}
+
+
+def bench_of(config: EngineConfig) -> EngineBench:
+    """Of a configuration's engine."""
+    return BENCHES[config.engine]
+
+
+def random_jobs(config: EngineConfig, count: int, seed: int) -> Sequence[Job]:
+    """``count`` jobs that look for trouble, always the same for a seed."""
+    return bench_of(config).random_jobs(config, count, seed)

@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs that look for trouble: a recipe of choices, drawn by a seed or by hypothesis."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from golden.engine import EngineConfig
-from golden.hdp.compute import HdpJob, head
+from golden.hdp import OCCUPANCY
+from golden.hdp.bounds import Work
+from golden.hdp.compute import HdpJob, HdpResult, head
 from golden.hdp.config import HdpConfig
-from golden.softmax import encode_scale
+from golden.hdp.kind import HdpStatus
+from golden.hdp.planes import HdpLayout
 
-__all__ = ["PATTERNS", "RHOS", "SCALES", "TAUS", "Recipe", "build", "draw_length", "draw_scale",
-           "draw_table", "draw_valid", "grouped", "job_strategy", "random_jobs", "random_recipe",
-           "shape_strategy"]
+from .bench import EngineBench, MismatchError
+from .recipes import draw_length, draw_scale, draw_table, draw_valid, shape_strategy
+
+__all__ = ["BENCH", "PATTERNS", "RHOS", "TAUS", "Recipe", "build", "job_strategy", "random_jobs",
+           "random_recipe"]
 
 PATTERNS = ("normal", "uniform", "extreme", "fraction", "equal", "spikes", "minimum", "zero")
 TAUS = ("zero", "equal", "above", "below", "largest")
 RHOS = (0, 25, -25, 64, -64, 127, -127, 1, -1)
-SCALES = ((0, 63), (1, 63), (65535, 63), (65535, 12), (32768, 12), (1, 12))
 TAU_MAX = 0xFFFFFFFF
 
 
@@ -96,32 +99,6 @@ def build(recipe: Recipe, config: HdpConfig) -> HdpJob:
 
 
 # -- by a seed ------------------------------------------------------------------------------------
-def draw_length(config: HdpConfig, rng) -> int:
-    """Mostly short, now and then up to l_max, the ends on purpose."""
-    kind = rng.random()
-    if kind < 0.12:
-        return int(rng.integers(1, 3))
-    if kind < 0.96:
-        return int(rng.integers(1, min(40, config.l_max) + 1))
-    return int(rng.choice([config.l_max, config.l_max - 1, rng.integers(1, config.l_max + 1)]))
-
-
-def draw_valid(length: int, rng) -> int:
-    kind = rng.random()
-    if kind < 0.6:
-        return length
-    return 0 if kind < 0.66 else int(rng.integers(0, length + 1))
-
-
-def draw_scale(rng) -> tuple[int, int]:
-    kind = rng.random()
-    if kind < 0.6:
-        return encode_scale(float(10 ** rng.uniform(-4, -2)))
-    if kind < 0.85:
-        return encode_scale(float(10 ** rng.uniform(-9, 3)))
-    return SCALES[rng.integers(len(SCALES))]
-
-
 def random_recipe(config: HdpConfig, rng) -> Recipe:
     """A recipe from a numpy random generator."""
     l_q, l_kv = draw_length(config, rng), draw_length(config, rng)
@@ -140,55 +117,12 @@ def random_recipe(config: HdpConfig, rng) -> Recipe:
         seed=int(rng.integers(1 << 32)))
 
 
-def grouped(job: HdpJob, before: HdpJob, rng) -> HdpJob:
-    """The job with the K and V of the one before, often with its lengths and mask."""
-    l_q = before.q.shape[0] if rng.random() < 0.5 else job.q.shape[0]
-    valid_q = before.valid_q if l_q == before.q.shape[0] else min(job.valid_q, l_q)
-    return replace(job, q=np.resize(job.q, (l_q, before.d)), k=before.k, v=before.v, same_kv=True,
-                   valid_q=valid_q, causal=before.causal if rng.random() < 0.8 else job.causal,
-                   valid_kv=before.valid_kv if rng.random() < 0.5 else draw_valid(before.l_kv, rng))
-
-
-def draw_table(draw: Callable, count: int, seed: int) -> list:
-    """``count`` jobs that ``draw`` makes of a generator; some share K and V with the one before."""
-    rng = np.random.default_rng(seed)
-    jobs: list = []
-    while len(jobs) < count:
-        job = draw(rng)
-        jobs.append(grouped(job, jobs[-1], rng) if jobs and rng.random() < 0.25 else job)
-    return jobs
-
-
 def random_jobs(config: HdpConfig, count: int, seed: int) -> list[HdpJob]:
     """``count`` jobs, always the same for a seed; some share K and V with the one before."""
     return draw_table(lambda rng: build(random_recipe(config, rng), config), count, seed)
 
 
 # -- by hypothesis --------------------------------------------------------------------------------
-def shape_strategy(config: EngineConfig, patterns: Sequence[str], least_scale: float,
-                   l_max: int | None = None):
-    """A hypothesis strategy of what recipes of all engines have in common, as a dict."""
-    from hypothesis import strategies as st  # needed by tests alone
-
-    length = st.integers(1, min(l_max or config.l_max, config.l_max))
-    scale = st.one_of(
-        st.sampled_from(SCALES), st.tuples(st.integers(0, 65535), st.integers(12, 63)),
-        st.floats(least_scale, 1e-2).map(encode_scale))
-
-    @st.composite
-    def shapes(draw) -> dict:
-        l_q, l_kv = draw(length), draw(length)
-        return {
-            "l_q": l_q, "l_kv": l_kv, "valid_q": l_q - draw(st.integers(0, l_q)),
-            "valid_kv": l_kv - draw(st.integers(0, l_kv)),
-            "d": 8 * draw(st.integers(1, config.d_max // 8)),
-            "patterns": tuple(draw(st.sampled_from(patterns)) for _ in range(3)),
-            "scale": draw(scale), "causal": draw(st.booleans()),
-            "seed": draw(st.integers(0, (1 << 32) - 1))}
-
-    return shapes()
-
-
 def job_strategy(config: HdpConfig, l_max: int | None = None):
     """A hypothesis strategy of recipes with lengths up to ``l_max``; ``build`` makes the job."""
     from hypothesis import strategies as st  # needed by tests alone
@@ -198,3 +132,42 @@ def job_strategy(config: HdpConfig, l_max: int | None = None):
         shape_strategy(config, PATTERNS, 1e-4, l_max),
         rho=st.integers(-127, 127), tau=st.sampled_from(TAUS), drop=st.booleans(),
         exact=st.booleans(), dense=st.booleans())
+
+
+# -- the bench ------------------------------------------------------------------------------------
+class HdpBench(EngineBench):
+    """Checks of a coprocessor with HDP."""
+
+    preset = "hdp_tiny"
+
+    def random_jobs(self, config: HdpConfig, count: int, seed: int) -> list[HdpJob]:
+        return random_jobs(config, count, seed)
+
+    def work(self, job: HdpJob, config: HdpConfig) -> tuple[int, int]:
+        pairs = max(job.l_q, 1) * max(job.l_kv, 1)
+        return (8 * pairs * max(job.d, 8) // config.multipliers,
+                HdpLayout(config).read_bytes(job, True))
+
+    def check_counters(self, registers: Mapping[str, int], jobs: Sequence[HdpJob],
+                       results: Sequence[HdpResult], records: Sequence[HdpStatus],
+                       config: HdpConfig) -> None:
+        """Slots and idle cycles add up to all cycles, and are enough for the work."""
+        occupied = sum(registers[name] for name in OCCUPANCY)
+        array_cycles = config.cores * registers["cycles"]
+        if occupied != array_cycles:
+            raise MismatchError(f"registers {', '.join(OCCUPANCY)} must add up to cycles of all "
+                                f"cores, {array_cycles}, not {occupied}")
+        work = [Work.of(job, result, config) for job, result in zip(jobs, results, strict=True)]
+        least = {
+            "integer_slots": sum(w.integer for w in work) / 4,
+            "score_slots": sum(w.fraction / 2 + w.full for w in work),
+            "value_slots": sum(w.value for w in work),
+        }
+        for name, products in least.items():
+            needed = products / config.multipliers
+            if registers[name] < needed:
+                raise MismatchError(f"register {name} is {registers[name]}, but the work needs at "
+                                    f"least {needed:g}")
+
+
+BENCH = HdpBench()

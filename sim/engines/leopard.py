@@ -1,20 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs of LeOPArd that look for trouble: a recipe of choices, drawn by a seed or by hypothesis."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from golden.leopard.compute import LeopardJob, threshold_limits
+from golden.leopard.compute import LeopardJob, LeopardResult, threshold_limits
 from golden.leopard.config import LeopardConfig
 from golden.leopard.digits import terminate
+from golden.leopard.kind import LeopardStatus
+from golden.leopard.planes import LeopardLayout
 
-from .hdp import draw_length, draw_scale, draw_table, draw_valid, shape_strategy
+from .bench import EngineBench, MismatchError
+from .recipes import (
+    PATTERNS,
+    codes,
+    draw_length,
+    draw_scale,
+    draw_table,
+    draw_valid,
+    shape_strategy,
+)
 
-__all__ = ["PATTERNS", "THRESHOLDS", "Recipe", "build", "job_strategy", "random_jobs",
+__all__ = ["BENCH", "THRESHOLDS", "Recipe", "build", "job_strategy", "random_jobs",
            "random_recipe"]
 
-PATTERNS = ("normal", "uniform", "extreme", "equal", "spikes", "minimum", "zero")
 THRESHOLDS = ("share", "score", "above", "lowest", "highest", "zero")
 
 
@@ -50,28 +61,6 @@ class Recipe:
     seed: int = 0
 
 
-def _codes(pattern: str, shape: tuple[int, int], config: LeopardConfig, rng) -> np.ndarray:
-    """Codes of a pattern."""
-    low, high = config.min_code, config.max_code
-    match pattern:
-        case "normal":
-            codes = np.rint(rng.normal(0, high / 3, shape)).astype(np.int64)
-            return np.clip(codes, low, high)
-        case "uniform":
-            return rng.integers(low, high + 1, shape)
-        case "extreme":
-            return rng.choice([low, high, 0, -high, 1, -1], shape)
-        case "equal":
-            return np.repeat(rng.integers(low, high + 1, (1, shape[1])), shape[0], axis=0)
-        case "spikes":
-            return np.where(rng.random(shape) < 0.05, rng.integers(low, high + 1, shape), 0)
-        case "minimum":
-            return np.full(shape, low)
-        case "zero":
-            return np.zeros(shape, np.int64)
-    raise ValueError(f"pattern must be one of {', '.join(PATTERNS)}, not {pattern!r}")
-
-
 def _threshold(recipe: Recipe, q, k, config: LeopardConfig) -> int:
     low, high = threshold_limits(config)
     if recipe.threshold in ("lowest", "highest", "zero"):
@@ -85,7 +74,7 @@ def build(recipe: Recipe, config: LeopardConfig) -> LeopardJob:
     """The job of a recipe, always the same."""
     rng = np.random.default_rng(recipe.seed)
     shapes = ((recipe.l_q, recipe.d), (recipe.l_kv, recipe.d), (recipe.l_kv, recipe.d))
-    q, k, v = (_codes(pattern, shape, config, rng).astype(np.int64)
+    q, k, v = (codes(pattern, shape, config, rng).astype(np.int64)
                for pattern, shape in zip(recipe.patterns, shapes, strict=True))
     return LeopardJob(q=q, k=k, v=v, scale=recipe.scale, valid_q=recipe.valid_q,
                       valid_kv=recipe.valid_kv, causal=recipe.causal,
@@ -123,3 +112,36 @@ def job_strategy(config: LeopardConfig, l_max: int | None = None):
         lambda shape, **choices: Recipe(**shape, **choices),
         shape_strategy(config, PATTERNS, 1e-6, l_max),
         threshold=st.sampled_from(THRESHOLDS), share=st.floats(0, 1))
+
+
+# -- the bench ------------------------------------------------------------------------------------
+class LeopardBench(EngineBench):
+    """Checks of a coprocessor with LeOPArd."""
+
+    preset = "leopard_tiny"
+
+    def random_jobs(self, config: LeopardConfig, count: int, seed: int) -> list[LeopardJob]:
+        return random_jobs(config, count, seed)
+
+    def work(self, job: LeopardJob, config: LeopardConfig) -> tuple[int, int]:
+        pairs = max(job.l_q, 1) * max(job.l_kv, 1)
+        return (8 * pairs * config.digits * config.chunks, LeopardLayout(config).read_bytes(job))
+
+    def check_counters(self, registers: Mapping[str, int], jobs: Sequence[LeopardJob],
+                       results: Sequence[LeopardResult], records: Sequence[LeopardStatus],
+                       config: LeopardConfig) -> None:
+        """Everything is counted exactly."""
+        words = sum(-(-job.d // config.taps) * record.survivors
+                    for job, record in zip(jobs, records, strict=True))
+        expected = {
+            "digits": sum(record.digits_total for record in records),
+            "survivors": sum(record.survivors for record in records),
+            "key_words": sum(record.key_words for record in records),
+            "value_words": words,
+        }
+        for name, want in expected.items():
+            if registers[name] != want:
+                raise MismatchError(f"register {name} must be {want}, not {registers[name]}")
+
+
+BENCH = LeopardBench()

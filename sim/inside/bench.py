@@ -10,7 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, Timer
 from cocotb.utils import get_sim_time
 
-from golden.hdp.planes import Image
+from golden.image import Image
 from host.driver import Driver, DriverError
 
 from ..exchange import PROGRESS, REPLY, REQUEST, Access, BatchReply, BatchRequest, Reply, Request

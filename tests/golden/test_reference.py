@@ -10,7 +10,7 @@ import pytest
 from golden.engines import load_config
 from golden.hdp import compute as hdp
 from golden.hdp.compute import HdpJob
-from golden.reference import relative_rms_error, softmax_attention
+from golden.hdp.reference import relative_rms_error, softmax_attention
 from golden.softmax import encode_scale
 from tests.golden.hdp.slow import sees
 from tests.golden.hdp.test_compute import random_job

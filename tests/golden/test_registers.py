@@ -7,7 +7,7 @@ import pytest
 
 from golden import registers
 from golden.engines import load_config, preset_names
-from golden.hdp.planes import VERSION
+from golden.records import VERSION
 from golden.registers import ADDRESS_BITS, ID, REGISTERS, constants, counter_names, register_map
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "registers.md"

@@ -7,7 +7,9 @@ import pytest
 
 from golden.engines import load_config
 from golden.hdp.compute import head
-from golden.hdp.planes import HdpLayout, HdpStatus, Image, build_image
+from golden.hdp.kind import HdpStatus
+from golden.hdp.planes import HdpLayout
+from golden.image import Image, build_image
 from golden.registers import REGISTERS, constants, counter_names
 from host.driver import Driver, DriverError, writable_ranges
 from sim.engines.hdp import random_jobs

@@ -13,7 +13,7 @@ from golden.engines import load_config
 from host import LinkError, open_serial
 from prunus import cli
 from prunus.engines import leopard
-from prunus.heads import Options, load_jobs
+from prunus.engines.hdp import Options, load_jobs
 from sim.board import BoardSimulation, Faults
 from tests.host.board import head_of
 

@@ -15,10 +15,13 @@ from amaranth.lib.wiring import In
 from amaranth.sim import Simulator
 
 from golden.engines import load_config
+from golden.hdp import OCCUPANCY
 from golden.hdp.compute import HdpJob, head
 from golden.hdp.config import HdpConfig
-from golden.hdp.planes import DESCRIPTOR_BYTES, Error, HdpStatus, build_image, read_results
-from golden.registers import OCCUPANCY, REGISTERS, counter_names
+from golden.hdp.kind import HdpStatus
+from golden.image import build_image, read_results
+from golden.records import DESCRIPTOR_BYTES, Error
+from golden.registers import REGISTERS, counter_names
 from golden.softmax import encode_scale
 from hw.hdp.loader import tag_layout
 from hw.shell.bursts import request_layout

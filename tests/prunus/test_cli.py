@@ -15,11 +15,12 @@ from numpy.testing import assert_array_equal
 from golden.engines import load_config, preset_names
 from golden.hdp import compute as hdp
 from golden.hdp.bounds import bound_cycles
-from golden.hdp.planes import Error, HdpStatus
+from golden.hdp.kind import HdpStatus
 from golden.hdp.timing.cycles import predict_cycles
+from golden.records import Error
 from hw.verilog.emit import Emission
 from prunus import cli
-from prunus.heads import Options, load_jobs
+from prunus.engines.hdp import Options, load_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "minilm_sentence.npz"

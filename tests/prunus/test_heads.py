@@ -10,10 +10,10 @@ from numpy.testing import assert_array_equal
 
 from golden.engines import load_config
 from golden.hdp import compute as hdp
-from golden.hdp.planes import HdpStatus
+from golden.hdp.kind import HdpStatus
 from golden.softmax import encode_scale
+from prunus.engines.hdp import Options, load_jobs
 from prunus.errors import InputError
-from prunus.heads import Options, load_jobs, save_results
 
 TINY = load_config("hdp_tiny")
 WIDE = load_config("hdp_w12")

@@ -11,7 +11,7 @@ from host import Coprocessor, Link, LinkTransport, coprocessor
 from prunus import run
 from prunus.engines import leopard
 from prunus.errors import InputError, RunError
-from sim.engines.draw import random_jobs
+from sim.engines import random_jobs
 from tests.host.board import FakeBoard
 
 MODULES = {"hdp": run, "leopard": leopard}

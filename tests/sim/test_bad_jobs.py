@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from golden.engines import load_config
-from golden.hdp.planes import DESCRIPTOR_BYTES, Error, HdpLayout, build_image
+from golden.hdp.planes import HdpLayout
+from golden.image import build_image
+from golden.records import DESCRIPTOR_BYTES, Error
 from sim.compare import check
 from sim.engines.hdp import Recipe, build
 from sim.simulate import Batch, simulate_batches

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from golden.engines import load_config
+from golden.hdp import OCCUPANCY
 from golden.hdp.compute import head
-from golden.hdp.planes import Error, HdpLayout, HdpStatus, held_planes
-from golden.registers import OCCUPANCY
+from golden.hdp.kind import HdpStatus
+from golden.hdp.planes import HdpLayout, held_planes
+from golden.records import Error
 from sim.compare import MismatchError, check
 from sim.engines.hdp import random_jobs
 from sim.simulate import Simulation

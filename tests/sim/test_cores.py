@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from golden.hdp.config import HdpConfig
-from golden.hdp.planes import DESCRIPTOR_BYTES, Error, build_image
+from golden.image import build_image
+from golden.records import DESCRIPTOR_BYTES, Error
 from golden.registers import REGISTERS
 from sim.campaigns.scaling import measure, uneven_jobs, with_cores
 from sim.compare import check

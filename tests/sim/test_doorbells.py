@@ -2,7 +2,8 @@
 """The rules of the doorbell, the interrupt and the table."""
 
 from golden.engines import load_config
-from golden.hdp.planes import DESCRIPTOR_BYTES, build_image
+from golden.image import build_image
+from golden.records import DESCRIPTOR_BYTES
 from golden.registers import REGISTERS, counter_names
 from sim.compare import check
 from sim.engines.hdp import random_jobs

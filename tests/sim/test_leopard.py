@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from golden.engines import load_config
-from golden.hdp.planes import DESCRIPTOR_BYTES, Error
+from golden.image import build_image
 from golden.leopard.banks import copies, copy_counts, most_keys
 from golden.leopard.compute import bound_cycles, head, threshold_limits
-from golden.leopard.planes import LeopardLayout, build_image
+from golden.leopard.planes import LeopardLayout
+from golden.records import DESCRIPTOR_BYTES, Error
 from prunus.engines.leopard import load_jobs
 from sim.campaigns.soak import Chunk, run_chunk
 from sim.compare import MismatchError, check

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from golden.engines import load_config
-from golden.hdp.planes import Error
+from golden.records import Error
 from golden.registers import REGISTERS
 from sim import simulate as module
 from sim.compare import check

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from golden.engines import load_config
 from golden.hdp.config import HdpConfig
-from prunus.heads import Options, load_jobs
+from prunus.engines.hdp import Options, load_jobs
 from sim.campaigns.soak import Chunk, run_chunk
 from sim.compare import check
 from sim.engines.hdp import build, job_strategy

@@ -3,9 +3,10 @@
 
 from collections.abc import Sequence
 
+from ...records import DESCRIPTOR_BYTES
 from ..compute import HdpJob, HdpResult
 from ..config import HdpConfig
-from ..planes import DESCRIPTOR_BYTES, held_planes
+from ..planes import held_planes
 from .events import Clock, Process, Room
 from .heads import Head, parts_of
 from .stages import BANKS, Core
@@ -129,7 +130,7 @@ def predict_cycles(jobs: Sequence[HdpJob], results: Sequence[HdpResult], config:
         What golden gives for them.
     config : HdpConfig
     """
-    held = held_planes(jobs, [result.head_kept for result in results], config)
+    held = held_planes(jobs, results, config)
     heads = [parts_of(job, result, planes, config)
              for job, result, planes in zip(jobs, results, held, strict=True)]
     clock = Clock()

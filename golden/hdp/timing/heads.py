@@ -5,7 +5,7 @@ import numpy as np
 
 from ..compute import HdpJob, HdpResult
 from ..config import HdpConfig
-from ..planes import HdpLayout
+from ..planes import PLANES, HdpLayout
 from ..tiles import Phase, Tile, is_tiled, planes_of, tiles
 
 __all__ = ["Head", "Row", "parts_of"]
@@ -83,8 +83,7 @@ class Head:
     """
 
     def __init__(self, job: HdpJob, result: HdpResult, held: set[str],
-                 config: HdpConfig, tile: Tile,
-                 written: int, record: bool):
+                 config: HdpConfig, tile: Tile, written: int, record: bool):
         self.job, self.result, self.held = job, result, held
         self.tile, self.written, self.record = tile, written, record
         self.idle = not (tile.queries and tile.keys)
@@ -93,8 +92,9 @@ class Head:
         self.tau = job.tau_head if whole else np.inf if stats else 0
         self.planes = planes_of(Phase.VALUE if whole else tile.phase)
         layout = HdpLayout(config)
-        self.beats = {plane: (tile.queries if plane[0] == "q" else tile.keys)
-                      * layout.row_beats(plane[-1], job.d) for plane in self.planes}
+        self.beats = {plane.name: (tile.queries if plane.of == "q" else tile.keys)
+                      * layout.row_beats(plane.kind, job.d)
+                      for plane in PLANES if plane.name in self.planes}
         self.row_beats = layout.row_beats("out", job.d)
         taps = config.taps
         self.integer, self.fraction, self.full = (

@@ -11,8 +11,8 @@ from itertools import count
 
 import numpy as np
 
+from ...records import STATUS_BYTES
 from ..config import HdpConfig
-from ..planes import STATUS_BYTES
 from ..tiles import Phase
 from .events import Clock, Process, Room, Shared
 from .heads import Head, Row

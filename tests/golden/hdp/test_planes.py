@@ -12,18 +12,10 @@ from golden.engines import load_config, preset_names
 from golden.hdp import compute as hdp
 from golden.hdp import planes as memory
 from golden.hdp.config import HdpConfig
-from golden.hdp.planes import (
-    DESCRIPTOR_BYTES,
-    STATUS_BYTES,
-    Error,
-    Flag,
-    HdpLayout,
-    HdpStatus,
-    Opcode,
-    build_image,
-    held_planes,
-    read_results,
-)
+from golden.hdp.kind import HdpStatus
+from golden.hdp.planes import Flag, HdpLayout, Opcode, held_planes
+from golden.image import build_image, read_results
+from golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
 from tests.golden.hdp.test_compute import random_job
 
 CONFIGS = [load_config(name) for name in preset_names("hdp")] + [

@@ -9,7 +9,8 @@ import pytest
 from golden.engines import load_config
 from golden.hdp.bounds import Work
 from golden.hdp.compute import head
-from golden.hdp.planes import HdpLayout, HdpStatus, held_planes
+from golden.hdp.kind import HdpStatus
+from golden.hdp.planes import HdpLayout, held_planes
 from golden.hdp.tiles import Phase, is_tiled, passes, planes_of, tiles
 from golden.jobs import visible_limits
 from sim.engines.hdp import Recipe, build, random_jobs

@@ -8,10 +8,13 @@ from random import Random
 import numpy as np
 import pytest
 
+from golden.hdp import OCCUPANCY
 from golden.hdp.compute import head
 from golden.hdp.config import HdpConfig
-from golden.hdp.planes import Error, HdpLayout, HdpStatus, build_image, held_planes, read_results
-from golden.registers import OCCUPANCY
+from golden.hdp.kind import HdpStatus
+from golden.hdp.planes import HdpLayout, held_planes
+from golden.image import build_image, read_results
+from golden.records import Error
 from hw.hdp.core import HdpCore
 from sim.engines.hdp import Recipe, build
 from tests.hw.helpers import send, simulate

@@ -3,7 +3,7 @@
 
 from random import Random
 
-from golden.registers import OCCUPANCY
+from golden.hdp import OCCUPANCY
 from hw.hdp.layouts import Mode
 from hw.hdp.occupancy import Occupancy
 from tests.hw.helpers import simulate

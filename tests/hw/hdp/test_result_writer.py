@@ -8,7 +8,9 @@ import pytest
 
 from golden.engines import load_config
 from golden.hdp.config import HdpConfig
-from golden.hdp.planes import STATUS_BYTES, Error, HdpLayout, HdpStatus
+from golden.hdp.kind import HdpStatus
+from golden.hdp.planes import HdpLayout
+from golden.records import STATUS_BYTES, Error
 from hw.hdp.result_writer import ResultWriter
 from tests.hw.helpers import receive, send, simulate, stall_cases
 

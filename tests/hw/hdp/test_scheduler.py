@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from golden.hdp.config import HdpConfig
-from golden.hdp.planes import DESCRIPTOR_BYTES, Error
+from golden.records import DESCRIPTOR_BYTES, Error
 from hw.hdp.loader import Plane
 from hw.hdp.scheduler import Scheduler
 from tests.hw.helpers import send, simulate

@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from golden.hdp.planes import DESCRIPTOR_BYTES, Error
 from golden.leopard.config import LeopardConfig
+from golden.records import DESCRIPTOR_BYTES, Error
 from hw.leopard.loader import Plane
 from hw.leopard.scheduler import Scheduler
 from hw.survivors.layouts import SLOTS

@@ -8,7 +8,7 @@ import pytest
 
 from golden.engines import load_config
 from golden.leopard.config import LeopardConfig
-from golden.leopard.memories import leopard_memory_bits
+from golden.leopard.memories import memory_bits
 from golden.registers import constants, register_map
 from hw.leopard.core import LeopardCore
 from hw.verilog.emit import emit, to_verilog
@@ -57,14 +57,14 @@ def test_budget(config):
 
     visit(config.name, "")
     bits.pop("")            # queues and queries, which do not grow with the length
-    assert bits == leopard_memory_bits(config)
+    assert bits == memory_bits(config)
 
 
 def test_description():
     config = load_config("leopard_tiny")
     metadata = emit(config).metadata
     assert metadata["parameters"] == config.model_dump(exclude={"name"})
-    assert metadata["memory_bits"] == leopard_memory_bits(config)
+    assert metadata["memory_bits"] == memory_bits(config)
     assert metadata["derived"]["threshold_width"] == config.threshold_width
     assert [(r["name"], r["address"]) for r in metadata["registers"]] == [
         (r.name, r.address) for r in register_map(config)]

@@ -8,10 +8,11 @@ from golden.engines import load_config
 from golden.hdp import planes as memory
 from golden.hdp.compute import HdpJob
 from golden.hdp.config import HdpConfig
-from golden.hdp.planes import Error, Flag
+from golden.hdp.planes import Flag
 from golden.leopard import planes as leopard_memory
 from golden.leopard.compute import LeopardJob
 from golden.leopard.config import LeopardConfig
+from golden.records import Error
 from hw.shell.descriptor import DescriptorDecoder, descriptor_layout
 from tests.hw.helpers import receive, send, simulate, stall_cases
 

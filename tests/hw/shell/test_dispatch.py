@@ -9,7 +9,8 @@ import pytest
 from golden.engines import load_config
 from golden.hdp.compute import HdpJob
 from golden.hdp.config import HdpConfig
-from golden.hdp.planes import DESCRIPTOR_BYTES, Error, descriptor
+from golden.hdp.planes import descriptor
+from golden.records import DESCRIPTOR_BYTES, Error
 from hw.shell.dispatch import Dispatcher
 from tests.hw.helpers import receive, refusal, send, simulate, stall_cases
 

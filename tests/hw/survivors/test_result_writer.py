@@ -5,9 +5,10 @@ from random import Random
 
 import pytest
 
-from golden.hdp.planes import STATUS_BYTES, Error
 from golden.leopard.config import LeopardConfig
-from golden.leopard.planes import LeopardLayout, LeopardStatus
+from golden.leopard.kind import LeopardStatus
+from golden.leopard.planes import LeopardLayout
+from golden.records import STATUS_BYTES, Error
 from hw.survivors.result_writer import ResultWriter
 from tests.hw.helpers import receive, send, simulate, stall_cases
 

@@ -18,7 +18,7 @@ from amaranth.lib.wiring import In, Out
 from golden import registers
 from golden.hdp.config import HdpConfig
 from golden.hdp.memories import memory_bits
-from golden.hdp.planes import VERSION
+from golden.records import VERSION
 from hw.verilog import emit as emitter
 from hw.verilog.netlist import Port
 

@@ -11,7 +11,7 @@ import pytest
 
 from golden.engines import load_config
 from golden.leopard import compute as leopard
-from golden.leopard.planes import LeopardStatus
+from golden.leopard.kind import LeopardStatus
 from prunus.bench.leopard import SHARES, brief, cases, columns, document, figures, markdown, measure
 from prunus.errors import InputError, RunError
 from tests.prunus.test_cli import EXAMPLE, prunus

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from golden.engines import load_config
-from golden.leopard.memories import leopard_memory_bits
+from golden.leopard.memories import memory_bits
 from prunus.synth import area as sizes
 from prunus.synth.netlist import Mapped
 from tests.prunus.synth.test_area import library, prunus
@@ -48,7 +48,7 @@ def test_ecp5(capfd):
     assert (code, err) == (0, "")
     result = json.loads(out)
     by_name = check_sums(result)
-    budget = leopard_memory_bits(TINY)
+    budget = memory_bits(TINY)
     assert by_name["key_bank"]["memory_bits"] == budget["k"]
     assert by_name["code_buffer"]["memory_bits"] == budget["q"] + budget["v"]
     assert by_name["key_bank"]["bram"] and by_name["code_buffer"]["bram"]

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 
 from golden.engines import load_config
 from golden.hdp.compute import head
-from golden.hdp.planes import HdpLayout, build_image, held_planes
+from golden.hdp.planes import HdpLayout, held_planes
+from golden.image import build_image
 from sim.engines.hdp import PATTERNS, Recipe, build, job_strategy, random_jobs
 
 CONFIG = load_config("hdp_tiny")

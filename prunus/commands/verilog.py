@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``prunus verilog``."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from golden.engines import load_config
+
+from ..files import check_output, make_directory, write_files
+
+__all__ = ["verilog"]
+
+
+def verilog(
+    config: Annotated[str, typer.Argument(
+        help="A preset (see prunus presets) or a TOML file.")],
+    directory: Annotated[Path, typer.Option("--output", "-o", help="Where to write, made if "
+                                            "missing.")] = Path("build/verilog"),
+) -> None:
+    """Write NAME.v, and NAME.json with its parameters, ports and registers."""
+    chosen = load_config(config)
+    make_directory(directory)
+    source, description = (check_output(directory / f"{chosen.name}.{kind}")
+                           for kind in ("v", "json"))
+    from hw.verilog.emit import emit  # slow to import, and only this command needs it
+
+    emission = emit(chosen)
+    text = json.dumps(emission.metadata, indent=2) + "\n"
+    write_files({source: lambda file: file.write(emission.verilog.encode()),
+                 description: lambda file: file.write(text.encode())})
+    for path in (source, description):
+        typer.echo(directory / path.name)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HDP on the command line. The contract of its files stands in docs/cli.md."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from golden.hdp.compute import HdpJob, encode_rho
+from golden.hdp.config import HdpConfig
+from golden.hdp.order import table_order
+from golden.hdp.timing.cycles import predict_cycles
+
+from ..errors import InputError
+from ..heads import attention_fields, integers_per_head, read_arrays, real_per_head
+from ..run import Run
+from .front import EngineFront, share
+
+__all__ = ["DEFAULT_RHO", "FRONT", "TAU_MAX", "HdpFront", "Options", "load_jobs"]
+
+DEFAULT_RHO = 25 / 128
+TAU_MAX = 2**32 - 1
+
+
+class Pruned(StrEnum):
+    ZERO = "zero"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line says about pruning; None leaves it to the file or the default."""
+
+    rho: float | None = None
+    tau_head: int | None = None
+    drop: bool = False
+    exact: bool = False
+    dense: bool = False
+
+
+def _rho(arrays: dict, heads: int, option: float | None) -> list[int]:
+    array = arrays.get("rho", np.array(DEFAULT_RHO)) if option is None else np.array(option)
+    array = real_per_head("rho", array, heads)
+    for value in array:
+        if not -1 < value < 1:
+            raise InputError(f"rho must lie in (-1, 1), not {value}")
+    return [encode_rho(float(value)) for value in array]
+
+
+def load_jobs(path: Path, config: HdpConfig, options: Options) -> list[HdpJob]:
+    """The heads of a file, one job each.
+
+    Raises
+    ------
+    InputError
+        With the field, its value and what is allowed.
+    """
+    arrays = read_arrays(path, "rho", "tau_head")
+    if options.tau_head is not None:
+        if not 0 <= options.tau_head <= TAU_MAX:
+            raise InputError(f"tau_head must lie in 0..{TAU_MAX}, not {options.tau_head}")
+        arrays["tau_head"] = np.array(options.tau_head)
+    heads = attention_fields(arrays, config)
+    tau_head = integers_per_head(arrays, "tau_head", len(heads), 0, 0, TAU_MAX)
+    rho = _rho(arrays, len(heads), options.rho)
+    return [HdpJob(**fields, rho=rho[h], tau_head=tau_head[h], drop=options.drop,
+                   exact=options.exact, dense=options.dense) for h, fields in enumerate(heads)]
+
+
+class HdpFront(EngineFront):
+    """Blocks and heads that are kept."""
+
+    trace = ("theta", "mask", "scores")
+
+    @staticmethod
+    def options(
+        rho: Annotated[float | None, typer.Option(
+            help="HDP: block pruning ratio in (-1, 1), rounded to 1/128: a larger one prunes more. "
+            f"Default: that of IN.npz, or {DEFAULT_RHO}.", show_default=False)] = None,
+        tau_head: Annotated[int | None, typer.Option(
+            help=f"HDP: heads with a theta_head below it are pruned, 0..{TAU_MAX}. "
+            "Default: that of IN.npz, or 0.", show_default=False)] = None,
+        pruned: Annotated[Pruned | None, typer.Option(
+            help="HDP: a pruned block has score 0, or probability 0. Default: zero.",
+            show_default=False)] = None,
+        exact: Annotated[bool, typer.Option(
+            "--exact", help="HDP: full products for kept blocks.")] = False,
+        dense: Annotated[bool, typer.Option(
+            "--dense", help="HDP: no pruning at all.")] = False,
+    ) -> Options:
+        given = {"--rho": rho, "--tau-head": tau_head, "--pruned": pruned}
+        for option, value in given.items():
+            if dense and value is not None:
+                raise InputError(f"--dense and {option} contradict each other: dense attention "
+                                 f"prunes nothing")
+        return Options(rho=rho, tau_head=tau_head, drop=pruned is Pruned.DROP, exact=exact,
+                       dense=dense)
+
+    def load_jobs(self, path: Path, config: HdpConfig, options: Options) -> Sequence[HdpJob]:
+        return load_jobs(path, config, options)
+
+    def figures(self, run: Run) -> dict[str, Any]:
+        order = table_order(run.jobs, run.config)
+        return {
+            "multipliers": run.config.all_multipliers,
+            "model_cycles": predict_cycles([run.jobs[n] for n in order],
+                                           [run.golden[n] for n in order], run.config),
+            "blocks_kept": sum(s.blocks_kept for s in run.status),
+            "blocks_total": sum(s.blocks_total for s in run.status),
+            "heads_pruned": sum(not s.head_kept for s in run.status),
+        }
+
+    def lines(self, summary: dict[str, Any]) -> list[tuple[str, str]]:
+        s = summary
+        lines = [
+            ("backend", f"{s['backend']}, {s['config']}, {s['multipliers']} multipliers"),
+            ("heads", f"{s['heads']}, {s['heads_pruned']} pruned"),
+            ("blocks kept", share(s["blocks_kept"], s["blocks_total"])),
+            ("bound", f"{s['bound_cycles']} cycles"),
+            ("predicted", f"{s['model_cycles']} cycles"),
+        ]
+        if s["cycles"] is not None:
+            lines += [("cycles", f"{s['cycles']} ({s['utilisation']:.1%} utilisation)")]
+        return lines
+
+    def arrays(self, run: Run) -> dict[str, np.ndarray]:
+        return {
+            "head_kept": np.array([bool(s.head_kept) for s in run.status], bool),
+            **{name: np.array([getattr(s, name) for s in run.status], np.int64)
+               for name in ("theta_head", "blocks_kept", "blocks_total")},
+        }
+
+
+FRONT = HdpFront()
