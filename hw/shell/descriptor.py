@@ -55,8 +55,12 @@ def descriptor_layout(config: EngineConfig) -> data.StructLayout:
     it is.
     """
     length, kinds = config.length_width, engine_of(config).kinds
-    pruning = {name: _kept_shape(*limits) for kind in kinds
-               for name, limits in kind.limits(config).items()}
+    ranges: dict[str, tuple[int, int]] = {}
+    for kind in kinds:
+        for name, (low, high) in kind.limits(config).items():
+            least, most = ranges.get(name, (low, high))
+            ranges[name] = min(least, low), max(most, high)
+    pruning = {name: _kept_shape(*limits) for name, limits in ranges.items()}
     several = {"kind": range(len(kinds))} if len(kinds) > 1 else {}
     return data.StructLayout({
         "causal": 1, "same_kv": 1,
