@@ -113,7 +113,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "row.running.eq(0)",
         "causal rows forget the keys that earlier rows added"),
     Mutation(
-        "hw/softmax/quantise.py",
+        "hw/hdp/weight.py",
         "m.d.comb += index.eq(k + 1)",
         "m.d.comb += index.eq(k)",
         "off by one: a weight's shift is one step short"),
