@@ -12,6 +12,7 @@ import typer
 from golden.engines import ConfigError, load_config, preset_names
 from golden.hdp.config import HdpConfig
 from golden.leopard.config import LeopardConfig
+from sim.campaigns.campaign import CampaignError
 
 from . import heads as npz
 from . import report
@@ -187,7 +188,7 @@ def main(args: list[str] | None = None) -> None:
     """Run the command; errors a user can mend are one line on stderr and exit code 2."""
     try:
         app(args, prog_name="prunus")
-    except (InputError, ConfigError, RunError) as err:
+    except (InputError, ConfigError, CampaignError, RunError) as err:
         typer.echo(f"error: {err}", err=True)
         sys.exit(1 if isinstance(err, RunError) else 2)
 

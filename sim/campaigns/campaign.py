@@ -53,11 +53,21 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Where a campaign is run: what every campaign's command has options for (HELP)."""
+    """Where a campaign is run: what every campaign's command has options for (HELP).
+
+    Raises CampaignError when they contradict each other.
+    """
 
     workers: int | None = None          # one, unless there is a scheduler
     scheduler: str | None = None
     fresh: bool = False
+
+    def __post_init__(self):
+        if self.workers is not None and self.scheduler:
+            raise CampaignError("--workers and --scheduler contradict each other: a cluster has "
+                                "the workers that it has")
+        if self.workers is not None and self.workers < 0:
+            raise CampaignError(f"--workers must be at least 0, not {self.workers}")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -148,15 +158,10 @@ def run(name: str, tasks: Sequence[Task], options: Options = Options()) -> Itera
     Raises
     ------
     CampaignError
-        When the options contradict each other, the scheduler does not answer, or a worker has
-        other sources. What else a function raises comes out as it is.
+        When the scheduler does not answer, or a worker has other sources. What else a function
+        raises comes out as it is.
     """
-    if options.workers is not None and options.scheduler:
-        raise CampaignError("--workers and --scheduler contradict each other: a cluster has the "
-                            "workers that it has")
     workers = 1 if options.workers is None else options.workers
-    if workers < 0:
-        raise CampaignError(f"--workers must be at least 0, not {workers}")
     directory = build_root() / "campaigns" / name
     files = [_file(directory, task) for task in tasks]
     there = {} if options.fresh else {
