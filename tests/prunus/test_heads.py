@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 
 from golden.engines import load_config
 from golden.hdp import compute as hdp
-from golden.hdp.kind import HdpStatus
+from golden.hdp.kind import HdpKind
 from golden.softmax import encode_scale
 from prunus.engines.hdp import Options, load_jobs
 from prunus.errors import InputError
@@ -195,7 +195,7 @@ def test_damaged_files_never_raise_anything_else(tmp_path):
 def test_results_in_the_file(tmp_path):
     jobs = load(tmp_path, WIDE, options=Options(tau_head=0))
     results = [hdp.head(job, WIDE) for job in jobs]
-    outputs = [(r.out, HdpStatus.expected(j, r, WIDE)) for j, r in zip(jobs, results, strict=True)]
+    outputs = [(r.out, HdpKind().record(j, r, WIDE)) for j, r in zip(jobs, results, strict=True)]
     path = tmp_path / "exactly.this"
     save_results(path, outputs, WIDE, cycles=77, trace=results)
     with np.load(path) as got:
