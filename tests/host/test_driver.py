@@ -10,7 +10,7 @@ from golden.hdp.compute import head
 from golden.hdp.kind import HdpKind
 from golden.hdp.planes import HdpLayout
 from golden.image import Image, build_image
-from golden.registers import register_map, constants, counter_names
+from golden.registers import constants, counter_names, register_map
 from host.driver import Driver, DriverError, writable_ranges
 from sim.engines.hdp import random_jobs
 

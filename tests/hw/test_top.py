@@ -21,7 +21,7 @@ from golden.hdp.config import HdpConfig
 from golden.hdp.kind import HdpKind
 from golden.image import build_image, read_results
 from golden.records import DESCRIPTOR_BYTES, Error
-from golden.registers import register_map, counter_names
+from golden.registers import counter_names, register_map
 from golden.softmax import encode_scale
 from hw.hdp.loader import tag_layout
 from hw.shell.bursts import request_layout

@@ -25,8 +25,8 @@ from prunus.engines.hdp import Options, load_jobs
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "minilm_sentence.npz"
 EDGE = load_config("hdp_edge")
-KEYS = ["backend", "config", "heads", "cycles", "multipliers", "bound_cycles", "model_cycles",
-        "utilisation", "blocks_kept", "blocks_total", "heads_pruned", "read_bytes",
+KEYS = ["backend", "config", "heads", "cycles", "bound_cycles", "utilisation", "multipliers",
+        "model_cycles", "blocks_kept", "blocks_total", "heads_pruned", "read_bytes",
         "write_bytes", "build_s", "sim_s"]
 
 

@@ -4,7 +4,7 @@
 from golden.engines import load_config
 from golden.image import build_image
 from golden.records import DESCRIPTOR_BYTES
-from golden.registers import register_map, counter_names
+from golden.registers import counter_names, register_map
 from sim.compare import check
 from sim.engines.hdp import random_jobs
 from sim.simulate import Access, Batch, simulate_batches

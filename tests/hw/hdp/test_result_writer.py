@@ -20,7 +20,7 @@ CONFIGS = [load_config("hdp_tiny"),
            HdpConfig(name="widest", width=8, frac=4, d_max=72, l_max=6, axi_data_width=512)]
 
 
-def _status(raw):
+def _record(raw):
     values = HdpKind.status.unpack(raw)
     return HdpStatus(**{**values, "done": values["done"] == 1, "error": Error(values["error"])})
 
@@ -159,7 +159,7 @@ def test_jobs(config, stall_in, stall_out):
             record = await receive(ctx, dut.o, record_beats, rng, stall_out)
             raw = b"".join(beat.data.to_bytes(config.axi_data_width // 8, "little")
                            for beat in record)
-            assert _status(raw) == job.expected_status()
+            assert _record(raw) == job.expected_status()
             assert raw[32:] == bytes(32)
         for _ in range(10):
             await ctx.tick()

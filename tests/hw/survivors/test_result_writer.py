@@ -47,7 +47,7 @@ def test_jobs(config, stall_in, stall_out):
         record = (job["status"], record_beats)
         if job["error"]:
             requests.append(record)
-            records.append(LeopardStatus.failed(Error(job["error"])))
+            records.append(LeopardStatus(done=True, error=Error(job["error"])))
             beats += [None] * record_beats
             continue
         total = job["l_q"] * row_beats
