@@ -7,8 +7,8 @@ from ..engines import BENCHES
 
 __all__ = ["MUTATIONS", "Mutation"]
 
-# The engine whose jobs try a room that several share.
-SHARED_BY = {"arith": "hdp", "shell": "hdp", "softmax": "hdp", "survivors": "leopard"}
+# The engine whose jobs try what several share, by room.
+SHARED_BY, DEFAULT = {"survivors": "leopard"}, "hdp"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Mutation:
     def config(self) -> str:
         """The preset whose random jobs must notice it: that of the engine it is in."""
         room = self.file.split("/")[1]
-        return BENCHES[SHARED_BY.get(room, room)].preset
+        engine = room if room in BENCHES else SHARED_BY.get(room, DEFAULT)
+        return BENCHES[engine].preset
 
 
 MUTATIONS: tuple[Mutation, ...] = (
