@@ -7,18 +7,19 @@ from amaranth.lib.wiring import Out
 
 from golden.leopard import EVENTS
 from golden.leopard.config import LeopardConfig
-from hw.leopard.layouts import digits_width
-from hw.leopard.loader import Loader, beat_dims, tag_layout
+from hw.leopard.layouts import digits_width, front_end
+from hw.leopard.loader import Loader
 from hw.leopard.qk import QKUnit
 from hw.leopard.row_issue import RowIssue
-from hw.leopard.scheduler import Scheduler
 from hw.parts.repeated import Repeated
 from hw.shell.core import core_ports
 from hw.survivors.buffers import CodeBuffer
 from hw.survivors.collector import RowCollector
 from hw.survivors.layouts import PIECE, TAG, slot_of
+from hw.survivors.loader import beat_dims, tag_layout
 from hw.survivors.result_writer import ResultWriter
 from hw.survivors.row_output import RowOutput
+from hw.survivors.scheduler import Scheduler
 from hw.survivors.value_unit import ValueUnit
 from hw.survivors.weights import RowWeights
 
@@ -69,16 +70,16 @@ class LeopardCore(Repeated):
 
     def build(self):
         m = Module()
-        config = self._config
-        m.submodules.scheduler = self.scheduler = Scheduler(config=config)
+        config, front = self._config, front_end(self._config)
+        m.submodules.scheduler = self.scheduler = Scheduler(config=config, front=front)
         m.submodules.loader = self.loader = Loader(config=config)
         m.submodules.issue = self.issue = RowIssue(config=config)
         m.submodules.qk = self.qk = QKUnit(config=config, tag_width=TAG)
-        m.submodules.collector = self.collector = RowCollector(config=config)
+        m.submodules.collector = self.collector = RowCollector(config=config, front=front)
         m.submodules.weights = self.weights = RowWeights(config=config)
         m.submodules.value_unit = self.values = ValueUnit(config=config)
         m.submodules.row_output = self.rows = RowOutput(config=config)
-        m.submodules.results = self.results = ResultWriter(config=config)
+        m.submodules.results = self.results = ResultWriter(config=config, front=front)
         self._buffers(m)
         self._joints(m)
         self._jobs(m)

@@ -70,7 +70,8 @@ def test_verdicts(monkeypatch, code, verdict, message):
 def test_every_mutation_meets_jobs_of_its_engine():
     assert {mutation.config for mutation in MUTATIONS} == {"hdp_tiny", "leopard_tiny"}
     for mutation in MUTATIONS:
-        assert ("hw/leopard/" in mutation.file) == (mutation.config == "leopard_tiny")
+        of_leopard = mutation.file.split("/")[1] in ("leopard", "survivors")
+        assert of_leopard == (mutation.config == "leopard_tiny")
 
 
 def test_reports(monkeypatch, tmp_path, capsys):
