@@ -41,14 +41,14 @@ class Loader(PlaneLoader):
 
     def _row_beats(self, m, command):
         config, layout = self._config, LeopardLayout(self._config)
-        key_beats = Signal(range(layout.row_beats("k", config.d_max) + 1))
+        beats = Signal(range(layout.row_beats("k", config.d_max) + 1))
         counts = [layout.row_beats("k", (n + 1) * config.taps) for n in range(config.chunks)]
         with m.Switch(chunk_count(config, command.d8)):
             for n, count in enumerate(counts, 1):
                 with m.Case(n):
-                    m.d.comb += key_beats.eq(count)
+                    m.d.comb += beats.eq(count)
         code_beats, most = super()._row_beats(m, command)
-        return Mux(command.plane == Plane.K, key_beats, code_beats), max(*counts, most)
+        return Mux(command.plane == Plane.K, beats, code_beats), max(*counts, most)
 
     def _count(self, m, command, rows):
         with m.If(command.plane == Plane.K):
