@@ -6,6 +6,7 @@ from amaranth.lib import data
 
 from golden.leopard.banks import bank_words, copy_counts, key_stride, most_keys
 from golden.leopard.config import LeopardConfig
+from golden.leopard.kind import LeopardKind
 from hw.survivors.layouts import PIECE, FrontEnd
 
 __all__ = ["PENDING", "address_width", "copies_index", "copies_range", "digits_width",
@@ -65,7 +66,7 @@ def digits_width(config: LeopardConfig) -> int:
 
 def front_end(config: LeopardConfig) -> FrontEnd:
     """T_int of a job, the digits that a row took, and words of keys that are read."""
-    return FrontEnd(fields={"threshold": signed(config.threshold_width)},
+    return FrontEnd(record=LeopardKind.status, fields={"threshold": signed(config.threshold_width)},
                     counts={"digits": digits_width(config)},
                     words=("key_words", range(config.dpus + 1)))
 

@@ -62,6 +62,11 @@ class SurvivorCore(Repeated):
             "events": Out(events),
         }, config=config)
 
+    @property
+    def counts(self) -> dict:
+        """What each counter of the engine grows by in a cycle."""
+        return {name: self.events[name] for name, _ in self._events_layout}
+
     # -- what an engine adds ------------------------------------------------------------------
     @abstractmethod
     def _loader(self) -> PlaneLoader:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from amaranth.hdl import C, Mux, ShapeLike, signed
 from amaranth.lib import data
 
+from golden.records import Record
 from golden.softmax import MANT_BITS, RECIP_BITS
 from golden.survivors import SurvivorConfig
 from hw.softmax.quantise import SHIFT_INDEX_BITS
@@ -19,6 +20,9 @@ PIECE = 8           # dimensions are a multiple of it
 SLOTS = 3           # jobs in a core: one is loaded, one computed, one written
 TAG = 3             # bits that tell whose row it is: the bank of its queries, its job's slot
 
+# Fields of every status record.
+ALL_RECORDS = ("done", "error", "read_bytes", "write_bytes")
+
 
 @dataclass(frozen=True)
 class FrontEnd:
@@ -26,6 +30,8 @@ class FrontEnd:
 
     Members
     -------
+    record : Record
+        The status record of a head.
     fields : mapping of name to shape
         Of a job, what the front end wants to know of a head besides its keys and dimensions.
     counts : mapping of name to shape
@@ -33,17 +39,21 @@ class FrontEnd:
     words : (str, shape) or None
         What is counted in every cycle, for each bank of queries.
 
-    The totals of a head are fields of its status record: survivors, ``counts``, ``words``.
+    The totals of a head are what its status record has of its own, in this order: survivors,
+    ``counts``, ``words``.
     """
 
+    record: Record
     fields: Mapping[str, ShapeLike] = field(default_factory=dict)
     counts: Mapping[str, ShapeLike] = field(default_factory=dict)
     words: tuple[str, ShapeLike] | None = None
 
     @property
-    def totals(self) -> list[str]:
-        """Names of those fields, in order."""
-        return ["survivors", *self.counts, *([self.words[0]] if self.words else [])]
+    def totals(self) -> dict[str, str]:
+        """Their fields of the record by the names they have here."""
+        names = ["survivors", *self.counts, *([self.words[0]] if self.words else [])]
+        own = [name for name in self.record.names if name not in ALL_RECORDS]
+        return dict(zip(names, own, strict=True))
 
 
 def chunk_count(config: SurvivorConfig, d8):

@@ -8,21 +8,10 @@ from amaranth.lib.wiring import In, Out
 from golden.records import STATUS_BYTES
 from golden.survivors import SurvivorConfig
 from hw.shell.bursts import request_layout
+from hw.shell.records import record_layout
 from hw.survivors.layouts import FrontEnd
 
-__all__ = ["ResultWriter", "record_layout", "result_job_layout", "status_layout"]
-
-BYTES_WORD = 6      # of the record: the bytes that were read, behind it those that were written
-
-
-def record_layout(front: FrontEnd) -> data.StructLayout:
-    """The status record of a head, in bits."""
-    totals = front.totals
-    return data.StructLayout({
-        "done": 8, "error": 24, **dict.fromkeys(totals, 32),
-        "zero": 32 * (BYTES_WORD - 1 - len(totals)),
-        "read_bytes": 32, "write_bytes": 32, "rest": STATUS_BYTES * 8 - 32 * (BYTES_WORD + 2),
-    })
+__all__ = ["ResultWriter", "result_job_layout", "status_layout"]
 
 
 def result_job_layout(config: SurvivorConfig) -> data.StructLayout:
@@ -86,7 +75,7 @@ class ResultWriter(wiring.Component):
         config, job = self._config, self.job.payload
         row_beats = Signal(range(config.d_max * config.out_width // 64 + 1))
         beats, computed, left = Signal(20), Signal(20), Signal(20)
-        record = Signal(record_layout(self._front))
+        record = Signal(record_layout(self._front.record, whole=True))
         self._fill(m, record, beats)
         with m.FSM():
             with m.State("IDLE"):
@@ -144,7 +133,7 @@ class ResultWriter(wiring.Component):
         m.d.comb += [record.done.eq(1), record.error.eq(error)]
         with m.If(error == 0):
             m.d.comb += [
-                *(record[name].eq(status[name]) for name in self._front.totals),
+                *(record[field].eq(status[name]) for name, field in self._front.totals.items()),
                 record.read_bytes.eq(status.read_beats * beat_bytes),
                 record.write_bytes.eq(beats * beat_bytes + STATUS_BYTES),
             ]

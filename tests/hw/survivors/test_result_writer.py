@@ -9,7 +9,7 @@ from golden.leopard.config import LeopardConfig
 from golden.leopard.kind import LeopardStatus
 from golden.leopard.planes import LeopardLayout
 from golden.records import STATUS_BYTES, Error
-from hw.survivors.layouts import FrontEnd
+from hw.leopard.layouts import front_end
 from hw.survivors.result_writer import ResultWriter
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
@@ -17,7 +17,6 @@ CONFIGS = [LeopardConfig(name="tiny", width=8, dpus=2, d_max=32, l_max=32),
            LeopardConfig(name="w12", d_max=24, l_max=8, axi_data_width=128),
            LeopardConfig(name="widest", width=8, d_max=72, l_max=6, axi_data_width=512)]
 
-FRONT = FrontEnd(counts={"digits": 16}, words=("key_words", 3))
 
 
 def _jobs(config, rng):
@@ -59,7 +58,7 @@ def test_jobs(config, stall_in, stall_out):
             digits_total=status["digits"], key_words=status["key_words"],
             read_bytes=status["read_beats"] * layout.beat_bytes,
             write_bytes=total * layout.beat_bytes + STATUS_BYTES))
-    dut, got, asked = ResultWriter(config=config, front=FRONT), [], []
+    dut, got, asked = ResultWriter(config=config, front=front_end(config)), [], []
 
     async def send_jobs(ctx):
         for job, status in zip(jobs, statuses, strict=True):

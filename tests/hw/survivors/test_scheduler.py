@@ -6,18 +6,17 @@ from dataclasses import dataclass, field
 from random import Random
 
 import pytest
-from amaranth.hdl import signed
 
 from golden.leopard.config import LeopardConfig
 from golden.records import DESCRIPTOR_BYTES, Error
-from hw.survivors.layouts import SLOTS, FrontEnd
+from hw.leopard.layouts import front_end
+from hw.survivors.layouts import SLOTS
 from hw.survivors.loader import Plane
 from hw.survivors.scheduler import Scheduler
 from tests.hw.helpers import send, simulate
 
 CONFIG = LeopardConfig(name="tiny", width=8, dpus=2, d_max=16, l_max=16, axi_data_width=64)
-FRONT = FrontEnd(fields={"threshold": signed(CONFIG.threshold_width)}, counts={"digits": 10},
-                 words=("key_words", range(CONFIG.dpus + 1)))
+FRONT = front_end(CONFIG)
 
 
 @dataclass(eq=False)
