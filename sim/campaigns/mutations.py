@@ -244,7 +244,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "Mux(job.computed, job.l_q * row_beats, 0)",
         "rows of padding are taken from those of the next head"),
     Mutation(
-        "hw/leopard/core.py",
+        "hw/survivors/core.py",
         "self.rows.d8.eq(jobs[normalised].d8)",
         "self.rows.d8.eq(jobs[valued].d8)",
         "wrong slot: the last rows of a head are as long as those of the next"),

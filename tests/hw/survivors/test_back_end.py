@@ -39,7 +39,8 @@ class Bench(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.collector = collector = RowCollector(config=self.config, front=front_end(self.config))
+        m.submodules.collector = collector = RowCollector(
+            config=self.config, front=front_end(self.config))
         m.submodules.weights = weights = RowWeights(config=self.config)
         m.submodules.value_unit = unit = ValueUnit(config=self.config)
         m.submodules.values = values = self.values

@@ -18,7 +18,6 @@ CONFIGS = [LeopardConfig(name="tiny", width=8, dpus=2, d_max=32, l_max=32),
            LeopardConfig(name="widest", width=8, d_max=72, l_max=6, axi_data_width=512)]
 
 
-
 def _jobs(config, rng):
     """Computed heads, heads of zeros and heads in error."""
     for n in range(12):
