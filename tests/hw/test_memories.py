@@ -13,6 +13,8 @@ from golden.hdp.memories import memory_bits
 from hw.hdp.core import HdpCore
 from hw.verilog.emit import to_verilog
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = [
     *map(load_config, ("hdp_tiny", "hdp_edge", "hdp_tiles")),
     HdpConfig(name="long", d_max=24, l_max=1000, tile=8, multipliers=16, output_lanes=4,
