@@ -42,6 +42,7 @@ class LeopardConfig(EngineConfig):
     """
 
     engine: Literal["leopard"] = "leopard"
+    tile: None = None
     width: Annotated[int, Field(ge=4, le=16)] = 12
     digit: Annotated[int, Field(ge=1)] = 2
     dpus: Annotated[int, Field(ge=1, le=32)] = 6
