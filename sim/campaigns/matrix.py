@@ -5,14 +5,10 @@ sim.campaigns.matrix``."""
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from itertools import product
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from golden.engine import EngineConfig
 from golden.hdp.config import HdpConfig
@@ -21,8 +17,9 @@ from golden.leopard.config import LeopardConfig
 from ..compare import MismatchError, check
 from ..engines import random_jobs
 from ..simulate import SimulationError, simulate
+from . import campaign
 
-__all__ = ["Outcome", "choose", "main", "matrix", "run"]
+__all__ = ["Outcome", "attempt", "choose", "main", "matrix", "run"]
 
 FORMATS = ((8, 4), (12, 8))        # width, frac
 DIMENSIONS = (32, 64, 128)
@@ -127,6 +124,22 @@ def run(config: EngineConfig, seed: int = 1, count: int = JOBS) -> Outcome:
                    jobs=count, cycles=cycles, build_s=build_s, sim_s=sim_s, failure=failure)
 
 
+def attempt(config: EngineConfig, seed: int) -> dict:
+    """The same as a task."""
+    outcome = run(config, seed)
+    if outcome.failure:
+        raise campaign.TaskError(outcome.failure, asdict(outcome))
+    return asdict(outcome)
+
+
+def _outcome(result: campaign.Result) -> Outcome:
+    if result.value is not None:
+        return Outcome(**result.value)
+    config, _ = result.task.arguments
+    return Outcome(config=config.name, parameters=config.model_dump(exclude={"name"}), jobs=JOBS,
+                   cycles=0, build_s=0.0, sim_s=0.0, failure=result.failure)
+
+
 def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[EngineConfig]]:
     parser = argparse.ArgumentParser(prog="python -m sim.campaigns.matrix", description=__doc__)
     parser.add_argument("--only", metavar="PATTERNS",
@@ -135,6 +148,7 @@ def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[Engine
     parser.add_argument("--seed", type=int, default=1, help="of the jobs")
     parser.add_argument("--list", action="store_true", help="name the configurations, run nothing")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    campaign.add_options(parser)
     options = parser.parse_args(arguments)
     try:
         return options, choose([*matrix(), *LEOPARD], options.only)
@@ -147,31 +161,26 @@ def _describe(config: EngineConfig) -> str:
     return f"{config.name}: " + ", ".join(f"{key} {value}" for key, value in values.items())
 
 
+@campaign.command
 def main(arguments: list[str] | None = None) -> int:
     options, configs = _parse(arguments)
     if options.list:
         for config in configs:
             print(_describe(config))
         return 0
-    begin, outcomes = time.perf_counter(), []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-               TextColumn("configurations"), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=len(configs))
-        for config in configs:
-            bar.update(task, description=config.name)
-            outcomes.append(run(config, options.seed))
-            bar.advance(task)
-            if outcomes[-1].failure:
-                console.print(f"{_describe(config)}\n  {outcomes[-1].failure}", markup=False,
-                              highlight=False, soft_wrap=True)
+    outcomes, seconds = [], 0.0
+    tasks = [campaign.Task(config.name, attempt, (config, options.seed)) for config in configs]
+    for result in campaign.run("matrix", tasks, campaign.options_of(options)):
+        outcomes.append(_outcome(result))
+        seconds += result.seconds
+        if result.failure:
+            print(f"{_describe(result.task.arguments[0])}\n  {result.failure}", file=sys.stderr)
     failed = [outcome.config for outcome in outcomes if outcome.failure]
     if options.json:
         print(json.dumps([asdict(outcome) for outcome in outcomes]))
     else:
         print(f"{len(outcomes) - len(failed)} of {len(outcomes)} configurations equal golden, "
-              f"{JOBS} jobs each without and with stalls, in {time.perf_counter() - begin:.0f} s")
+              f"{JOBS} jobs each without and with stalls, in {seconds:.0f} s")
     if failed:
         print(f"to repeat: python -m sim.campaigns.matrix --only {','.join(failed)} "
               f"--seed {options.seed}",
@@ -180,4 +189,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # Under its own name, by which workers find what they are to do.
+    from sim.campaigns.matrix import main
+
     sys.exit(main())

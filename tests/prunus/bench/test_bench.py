@@ -18,11 +18,18 @@ from prunus.bench import plot, report
 from prunus.bench.cases import dense, suite
 from prunus.bench.measure import figures, measure
 from prunus.errors import RunError
+from sim.campaigns import campaign
 
 TINY = load_config("hdp_tiny")
 CASES = "kept/d32/0.1,length/8,mode/heads"
 NAMES = ["kept/d32/0.1", "length/8", "mode/heads"]
 TINY_BENCH = ("--config", "hdp_tiny", "--quick", "--cases", CASES)
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path_factory, monkeypatch):
+    """Results are kept for a test alone."""
+    monkeypatch.setattr(campaign, "build_root", lambda: tmp_path_factory.mktemp("kept"))
 
 
 def prunus(capfd, *args):
@@ -163,13 +170,13 @@ def test_plots_are_reproducible():
 def fake(monkeypatch, result):
     """The command without a simulation."""
     monkeypatch.setattr("prunus.bench.command.measure",
-                        lambda cases, config, progress: (result["cases"], result["simulation"]))
+                        lambda cases, config: (result["cases"], result["simulation"]))
 
 
 def test_table_in_a_pipe(capfd, monkeypatch):
     result = made()
     fake(monkeypatch, result)
-    code, out, err = prunus(capfd, "bench", *TINY_BENCH)
+    code, out, err = prunus(capfd, "bench", *TINY_BENCH, "--workers", 0)
     lines = out.splitlines()
     assert (code, err) == (0, "")
     assert lines[0].split("\t") == [column.title for column in report.columns()]
@@ -179,10 +186,27 @@ def test_table_in_a_pipe(capfd, monkeypatch):
                          *report.summary(result)[1:]]
 
 
+def test_a_difference_ends_it(capfd, monkeypatch):
+    def fail(cases, config):
+        raise RunError("mode/heads: job 1 differs")
+
+    monkeypatch.setattr("prunus.bench.command.measure", fail)
+    assert prunus(capfd, "bench", *TINY_BENCH, "--workers", 0) == (
+        1, "", "error: mode/heads: job 1 differs\n")
+
+
+def test_what_is_measured_is_kept(capfd, monkeypatch, tmp_path):
+    monkeypatch.setattr(campaign, "build_root", lambda: tmp_path)
+    fake(monkeypatch, made())
+    first = prunus(capfd, "bench", *TINY_BENCH, "--json", "--workers", 0)
+    monkeypatch.setattr("prunus.bench.command.measure", None)
+    assert prunus(capfd, "bench", *TINY_BENCH, "--json", "--workers", 0) == first
+
+
 def test_without_matplotlib(capfd, monkeypatch, tmp_path):
     fake(monkeypatch, made())
     monkeypatch.setattr("prunus.bench.plot.available", lambda: False)
-    code, _, err = prunus(capfd, "bench", *TINY_BENCH, "-o", tmp_path)
+    code, _, err = prunus(capfd, "bench", *TINY_BENCH, "--workers", 0, "-o", tmp_path)
     assert code == 0
     assert err == ("no plot: it needs the Python package 'matplotlib': "
                    "pip install -e '.[plot]'\n")
@@ -195,6 +219,7 @@ def test_without_matplotlib(capfd, monkeypatch, tmp_path):
     (["--cases", "speed"], "cases must occur in one of example/"),
     (["--data", "none.npz"], "data 'none.npz' must be .npz files or directories of them, and "
                              "does not exist"),
+    (["--workers", "1", "--scheduler", "tcp://a:1"], "--workers and --scheduler contradict"),
     (["-o", "file"], "output 'file' cannot be made: File exists"),
     (["--cases"], "Option '--cases' requires an argument"),
 ])
@@ -212,7 +237,7 @@ def test_a_missing_simulator_is_named(capfd, monkeypatch):
     monkeypatch.setitem(sys.modules, "cocotb", None)
     for name in [n for n in sys.modules if n == "sim" or n.startswith("sim.")]:
         monkeypatch.delitem(sys.modules, name)
-    code, _, err = prunus(capfd, "bench", *TINY_BENCH)
+    code, _, err = prunus(capfd, "bench", *TINY_BENCH, "--workers", 0)
     assert code == 2
     assert err == "error: bench needs the Python package 'cocotb': pip install -e '.[sim]'\n"
 

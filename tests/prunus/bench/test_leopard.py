@@ -22,7 +22,7 @@ TINY, AE, HP, BASE = (load_config(f"leopard_{name}") for name in ("tiny", "ae", 
 def test_the_command(capfd, tmp_path):
     """Figures of the RTL, files and a table."""
     code, out, err = prunus(capfd, "bench", "--config", "leopard_tiny", "--quick", "-o", tmp_path,
-                            "--json")
+                            "--json", "--fresh")
     assert (code, err) == (0, "")
     result = json.loads(out)
     assert sorted(os.listdir(tmp_path)) == ["bench.json", "bench.md"]

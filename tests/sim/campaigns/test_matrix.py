@@ -8,6 +8,7 @@ import pytest
 
 from golden.engines import load_config
 from sim.campaigns import matrix
+from sim.campaigns.campaign import Result
 from sim.campaigns.matrix import Outcome, choose, main
 from sim.compare import MismatchError
 from sim.simulate import SimulationError
@@ -92,22 +93,28 @@ def test_a_difference_is_an_outcome(monkeypatch):
     assert matrix.run(config, count=2).failure == "stall 0.0: no interrupt"
 
 
-def test_all_equal(monkeypatch, capsys):
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """Nothing that stand-ins give is kept."""
+    monkeypatch.setenv("PRUNUS_BUILD", str(tmp_path))
+
+
+def test_all_equal(monkeypatch, capsys, elsewhere):
     seen = []
     monkeypatch.setattr(matrix, "run", lambda config, seed: seen.append(config.name)
                         or outcome(config))
-    assert main([]) == 0
+    assert main(["--workers", "0"]) == 0
     out, err = capsys.readouterr()
     assert seen == NAMES
     assert out.startswith(f"{len(NAMES)} of {len(NAMES)} configurations equal golden, 12 jobs")
     assert err == ""
 
 
-def test_failures_are_named_and_the_rest_is_run(monkeypatch, capsys):
+def test_failures_are_named_and_the_rest_is_run(monkeypatch, capsys, elsewhere):
     bad = "w12_d32_m8_"
     monkeypatch.setattr(matrix, "run", lambda config, seed: outcome(
         config, "stall 0.0: job 3 differs" if config.name.startswith(bad) else ""))
-    assert main(["--only", "d32", "--seed", "7", "--json"]) == 1
+    assert main(["--only", "d32", "--seed", "7", "--json", "--workers", "0"]) == 1
     out, err = capsys.readouterr()
     failed = [one["config"] for one in json.loads(out) if one["failure"]]
     assert failed == [name for name in NAMES if name.startswith(bad)]
@@ -115,6 +122,16 @@ def test_failures_are_named_and_the_rest_is_run(monkeypatch, capsys):
     assert f"{failed[0]}: width 12, d_max 32, " in err and "multipliers 8, " in err
     assert "stall 0.0: job 3 differs" in err
     assert f"to repeat: python -m sim.campaigns.matrix --only {','.join(failed)} --seed 7" in err
+
+
+def test_a_worker_that_dies_is_a_failure(monkeypatch, capsys):
+    def died(name, tasks, options):
+        return (Result(task, None, "its worker died 3 times", 0.0) for task in tasks)
+
+    monkeypatch.setattr(matrix.campaign, "run", died)
+    assert main(["--only", "w8_d32_m8_c1_recompute", "--json"]) == 1
+    one, = json.loads(capsys.readouterr().out)
+    assert (one["config"], one["failure"]) == ("w8_d32_m8_c1_recompute", "its worker died 3 times")
 
 
 def test_list(capsys):
