@@ -106,7 +106,7 @@ def bench(
                 brief=[column.title for column in suite.brief()])
     for line in suite.summary(result):
         typer.echo(line)
-    for name in targets:
+    for name in targets if directory is not None else ():
         typer.echo(directory / name)
 
 

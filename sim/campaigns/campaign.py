@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
@@ -81,7 +81,13 @@ def options_of(parsed: argparse.Namespace) -> Options:
     return Options(workers=parsed.workers, scheduler=parsed.scheduler, fresh=parsed.fresh)
 
 
-def command(main: Callable[[list[str] | None], int]) -> Callable[[list[str] | None], int]:
+class Command(Protocol):
+    """What begins a campaign, of the arguments of the command line; returns an exit code."""
+
+    def __call__(self, arguments: list[str] | None = None) -> int: ...
+
+
+def command(main: Command) -> Command:
     """A command's function that says in a line why its campaign is not run, or was stopped."""
     @wraps(main)
     def guarded(arguments: list[str] | None = None) -> int:
@@ -145,7 +151,7 @@ def _save(path: Path, result: Result) -> None:
         raise
 
 
-def run(name: str, tasks: Sequence[Task], options: Options = Options()) -> Iterator[Result]:
+def run(name: str, tasks: Sequence[Task], options: Options = Options()) -> Generator[Result, None, None]:
     """The results of ``tasks``, in their order; closing it early stops what is being done.
 
     Parameters

@@ -64,14 +64,17 @@ OTHERS = (
            softmax_lanes=4, output_lanes=4),
     HdpConfig(name="w8_d64_m128_c1_tiles", d_max=64, l_max=L_MAX, tile=8, multipliers=128,
            softmax_lanes=2, output_lanes=2, keep_integer_scores=False),
-    *(HdpConfig(name=f"w{width}_d{d_max}_m256_c1", width=width, frac=frac, d_max=d_max, l_max=L_MAX,
-             multipliers=256, softmax_lanes=4, output_lanes=4, axi_data_width=128)
+    *(HdpConfig.model_validate({
+        "name": f"w{width}_d{d_max}_m256_c1", "width": width, "frac": frac, "d_max": d_max,
+        "l_max": L_MAX, "multipliers": 256, "softmax_lanes": 4, "output_lanes": 4,
+        "axi_data_width": 128})
       for (width, frac), d_max in (((8, 4), 64), ((12, 8), 128))))
 
 
 # Digits of every size, also where W is no multiple of them; chunks, and beats of several words;
 # scores of 39 bits.
-LEOPARD = tuple(LeopardConfig(name=f"leopard_{name}", l_max=L_MAX, **fields) for name, fields in (
+LEOPARD = tuple(LeopardConfig.model_validate({"name": f"leopard_{name}", "l_max": L_MAX, **fields})
+                for name, fields in (
     ("w8_b1_n4", {"width": 8, "digit": 1, "dpus": 4, "d_max": 32, "axi_data_width": 128}),
     ("w10_b3_n3", {"width": 10, "digit": 3, "dpus": 3, "d_max": 24}),
     ("w12_b4_n1", {"digit": 4, "dpus": 1, "d_max": 16, "axi_data_width": 512}),
@@ -86,10 +89,10 @@ def matrix() -> list[HdpConfig]:
     for n, ((width, frac), d_max, multipliers) in enumerate(
             product(FORMATS, DIMENSIONS, MULTIPLIERS)):
         for step, cores in enumerate(CORES):
-            configs.append(HdpConfig(
-                name=f"w{width}_d{d_max}_m{multipliers}_c{cores}", width=width, frac=frac,
-                d_max=d_max, l_max=L_MAX, multipliers=multipliers, cores=cores,
-                **_others(n + step, width, multipliers)))
+            configs.append(HdpConfig.model_validate({
+                "name": f"w{width}_d{d_max}_m{multipliers}_c{cores}", "width": width, "frac": frac,
+                "d_max": d_max, "l_max": L_MAX, "multipliers": multipliers, "cores": cores,
+                **_others(n + step, width, multipliers)}))
     return configs + list(OTHERS)
 
 

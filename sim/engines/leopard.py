@@ -88,11 +88,11 @@ def random_recipe(config: LeopardConfig, rng) -> Recipe:
     if rng.random() < 0.3:
         l_kv = l_q
     weights = np.array([6, 3, 1, 1, 1, 0.5, 0.5])
-    patterns = rng.choice(PATTERNS, 3, p=weights / weights.sum())
+    q, k, v = (str(p) for p in rng.choice(PATTERNS, 3, p=weights / weights.sum()))
     return Recipe(
         l_q=l_q, l_kv=l_kv, valid_q=draw_valid(l_q, rng), valid_kv=draw_valid(l_kv, rng),
         d=8 * int(rng.integers(1, config.d_max // 8 + 1)),
-        patterns=tuple(str(p) for p in patterns), scale=draw_scale(rng),
+        patterns=(q, k, v), scale=draw_scale(rng),
         threshold=str(rng.choice(THRESHOLDS, p=[0.5, 0.15, 0.15, 0.1, 0.05, 0.05])),
         share=float(rng.random()), causal=bool(rng.random() < 0.3),
         seed=int(rng.integers(1 << 32)))
