@@ -25,7 +25,7 @@ from .measure import simulated, totals
 from .suite import BenchSuite, Progress, Rate
 
 if TYPE_CHECKING:
-    from sim.simulate import Simulation     # not there without a simulator's packages
+    from sim.simulate import Simulation  # not there without a simulator's packages
 
 __all__ = ["NOTES", "SHARES", "SUITE", "LeopardCase", "LeopardSuite", "brief", "cases", "columns",
            "document", "figures", "markdown", "measure", "summary"]

@@ -16,7 +16,7 @@ from ..errors import InputError, RunError
 from .cases import Case, dense
 
 if TYPE_CHECKING:
-    from sim.simulate import Simulation     # not there without a simulator's packages
+    from sim.simulate import Simulation  # not there without a simulator's packages
 
 __all__ = ["figures", "measure", "simulated", "totals"]
 
@@ -28,7 +28,7 @@ def _ratio(a, b) -> float | None:
 
 
 def figures(case: Case, config: HdpConfig, runs: Sequence["Simulation"],
-            golden: Sequence[HdpResult]) -> dict:
+            golden: Sequence[Sequence[HdpResult]]) -> dict:
     """The figures of a case, ready for JSON.
 
     Parameters

@@ -166,7 +166,7 @@ def _learn(model: Path, data: Path, dev: Path | None, settings: Settings, path: 
     with steps_progress("steps") as told:
         learned = session.finish(
             command, weights,
-            told and (lambda step, note: told(step, settings.steps, note)))
+            told if told is None else lambda step, note: told(step, settings.steps, note))
     save_thresholds(path, learned)
     checkpoint.unlink(missing_ok=True)
     return learned
