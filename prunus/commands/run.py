@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..files import check_output, write_files
 from ..run import BACKENDS, Run, check_port
 
-__all__ = ["run"]
+__all__ = ["run", "save"]
 
 
 class Backend(StrEnum):
@@ -53,7 +53,7 @@ def run(
     path = check_output(target, source)
     with report.heads_progress() as progress:
         done = BACKENDS[backend](jobs, chosen, progress, **line)
-    _save(path, done, trace)
+    save(path, done, trace)
     summary = done.summary(front.figures(done))
     if as_json:
         report.print_json(summary)
@@ -61,7 +61,7 @@ def run(
         report.print_lines([*front.lines(summary), *_lines(summary)])
 
 
-def _save(path: Path, done: Run, trace: bool) -> None:
+def save(path: Path, done: Run, trace: bool) -> None:
     """Write the outputs and figures of all heads, and golden's traces if wanted."""
     front = front_of(done.config)
     arrays: dict[str, Any] = {

@@ -6,12 +6,15 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from golden.energy import GROUPS, Costs, Event, hdp_events, leopard_events, picojoules
+from golden.energy import GROUPS, Costs, Event, picojoules
 from golden.engines import load_config
 from golden.hdp import compute as hdp
+from golden.hdp.energy import events as hdp_events
 from golden.hdp.planes import HdpLayout
 from golden.leopard import compute as leopard
 from golden.leopard.compute import LeopardJob
+from golden.leopard.energy import events as leopard_events
+from golden.records import STATUS_BYTES
 from golden.softmax import encode_scale
 from tests.golden.hdp.test_compute import random_job
 
@@ -23,6 +26,10 @@ def counts(events):
     for event in events:
         total[event.name] += event.count
     return total
+
+
+def _written(layout, job):
+    return layout.out_bytes(job.output()) + STATUS_BYTES
 
 
 def hdp_counts(**fields):
@@ -62,7 +69,7 @@ def test_hdp():
     assert found["theta against threshold"] == blocks
     assert found["background times sum of V"] == found["output times reciprocal"] == 12 * 24
     layout = HdpLayout(EDGE)
-    assert found["bytes"] == layout.read_bytes(job, True) + layout.write_bytes(job)
+    assert found["bytes"] == layout.read_bytes(job, True) + _written(layout, job)
 
 
 def test_hdp_dense_and_exact_take_full_products():
@@ -79,7 +86,7 @@ def test_a_pruned_head_ends_after_its_integer_pass():
     assert not any(found[name] for name in ("I x F and F x I", "weight times V", "V",
                                             "exponential: scale", "output times reciprocal"))
     layout = HdpLayout(EDGE)
-    assert found["bytes"] == layout.read_bytes(job, False) + layout.write_bytes(job)
+    assert found["bytes"] == layout.read_bytes(job, False) + _written(layout, job)
 
 
 def leopard_pair(threshold):

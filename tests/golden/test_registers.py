@@ -6,58 +6,83 @@ from pathlib import Path
 import pytest
 
 from golden import registers
-from golden.engines import load_config, preset_names
+from golden.engines import ENGINES, load_config, preset_names
+from golden.hdp import OCCUPANCY
+from golden.leopard import EVENTS
 from golden.records import VERSION
-from golden.registers import ADDRESS_BITS, ID, REGISTERS, constants, counter_names, register_map
+from golden.registers import ADDRESS_BITS, ID, SHARED, constants, counter_names, register_map
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "registers.md"
+ENGINE = pytest.mark.parametrize("engine", ENGINES)
 
 
-def test_addresses_are_words_of_their_own():
-    addresses = [r.address for r in REGISTERS]
+def _map(engine):
+    return register_map(load_config(preset_names(engine)[0]))
+
+
+@ENGINE
+def test_addresses_are_words_of_their_own(engine):
+    mapped = _map(engine)
+    addresses = [r.address for r in mapped]
     assert len(set(addresses)) == len(addresses)
+    assert addresses == sorted(addresses)
     assert all(a % 4 == 0 and a < 1 << ADDRESS_BITS for a in addresses)
-    assert len({r.name for r in REGISTERS}) == len(REGISTERS)
-    assert {r.access for r in REGISTERS} <= {"ro", "rw", "w1c"}
+    assert len({r.name for r in mapped}) == len(mapped)
+    assert {r.access for r in mapped} <= {"ro", "rw", "w1c"}
+    assert set(SHARED) <= set(mapped)
 
 
 def test_id_is_text():
     assert ID.to_bytes(4, "little") == b"PRUN"
 
 
-@pytest.mark.parametrize("name", preset_names("hdp"))
-def test_constants_describe_the_hardware(name):
-    config = load_config(name)
+def _check_constants(config):
+    """What coprocessors of all engines tell of themselves."""
     values = constants(config)
-    by_name = {r.name: r for r in REGISTERS}
+    by_name = {r.name: r for r in register_map(config)}
     assert all(by_name[n].access == "ro" and 0 <= v < 1 << 32 for n, v in values.items())
     assert values["version"] == VERSION
     fmt, limits = values["format"], values["limits"]
-    assert (fmt & 0xFF, fmt >> 8 & 0xFF, fmt >> 16) == \
-        (config.width, config.frac, config.axi_data_width)
+    assert (fmt & 0xFF, fmt >> 16) == (config.width, config.axi_data_width)
     assert (limits & 0xFFFF, limits >> 16) == (config.l_max, config.d_max)
+    return values
+
+
+@pytest.mark.parametrize("name", preset_names("hdp"))
+def test_constants_describe_the_hardware(name):
+    config = load_config(name)
+    values = _check_constants(config)
+    assert values["format"] >> 8 & 0xFF == config.frac
     assert values["multipliers"] == config.multipliers * config.cores
-
-
-def test_the_page_lists_every_register():
-    """Those of HDP, then what is different in LeOPArd."""
-    rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines()
-            if line.startswith("| 0x")]
-    others = [r for r in register_map(load_config("leopard_tiny")) if r not in REGISTERS]
-    assert rows == [f"| 0x{r.address:02X} | `{r.name}` | {r.access} | {r.text} |"
-                    for r in [*REGISTERS, *others]]
+    assert values["engine"] == 1
+    assert counter_names(config)[5:] == OCCUPANCY
 
 
 @pytest.mark.parametrize("name", preset_names("leopard"))
 def test_constants_of_leopard(name):
     config = load_config(name)
-    values, names = constants(config), {r.name for r in register_map(config)}
-    assert values.keys() <= names
-    assert values["units"] == config.dpus | config.taps << 16
+    values = _check_constants(config)
     assert values["format"] >> 8 & 0xFF == config.digit
-    assert (values["engine"], constants(load_config("hdp_tiny"))["engine"]) == (2, 1)
-    assert names & set(registers.EVENTS) == set(registers.EVENTS)
-    assert counter_names(config) == counter_names()[:5] + registers.EVENTS
+    assert values["units"] == config.dpus | config.taps << 16
+    assert values["engine"] == 2
+    assert counter_names(config)[:5] == counter_names(load_config("hdp_tiny"))[:5]
+    assert counter_names(config)[5:] == EVENTS
+
+
+@ENGINE
+def test_counters_of_all_engines_begin_alike(engine):
+    assert [r.name for r in _map(engine) if r.address >= 0x40][:5] == [
+        "jobs_done", "jobs_failed", "cycles", "read_bytes", "write_bytes"]
+
+
+def test_the_page_lists_every_register():
+    """Those of the first engine, then what is different in each other one."""
+    rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines()
+            if line.startswith("| 0x")]
+    first, *others = (_map(engine) for engine in ENGINES)
+    different = [r for other in others for r in other if r not in first]
+    assert rows == [f"| 0x{r.address:02X} | `{r.name}` | {r.access} | {r.text} |"
+                    for r in [*first, *different]]
 
 
 def test_the_page_names_the_status_bits():

@@ -9,10 +9,8 @@ import numpy as np
 
 from golden import registers
 from golden.engine import EngineConfig
-from golden.hdp import compute as hdp
-from golden.image import image_of
+from golden.engines import engine_of, load_config
 from golden.jobs import AttentionJob
-from golden.leopard import compute as leopard
 from golden.link import (
     PAYLOAD_BYTES,
     VERSION,
@@ -27,17 +25,18 @@ from golden.link import (
 
 __all__ = ["FakeBoard", "head_of", "spoiler"]
 
-ADDRESS = {register.name: register.address for register in registers.REGISTERS}
+ADDRESS = {register.name: register.address
+           for register in registers.register_map(load_config("hdp_tiny"))}
 
 
 def head_of(job: AttentionJob, config: EngineConfig):
     """What the specification gives."""
-    return {"hdp": hdp, "leopard": leopard}[config.engine].head(job, config)
+    return engine_of(config).compute(job, config)
 
 
 def _record(job, result, config: EngineConfig) -> list[int]:
     """The first words of a status record."""
-    status = image_of(config).Status.expected(job, result, config)
+    status = engine_of(config).kind(job).record(job, result, config)
     moved = [status.read_bytes, status.write_bytes]
     if config.engine == "leopard":
         return [1, status.survivors, status.digits_total, status.key_words, 0, 0, *moved]
@@ -134,11 +133,11 @@ class FakeBoard:
 
     def _compute(self, count: int) -> None:
         """As the coprocessor does, but for what it reads."""
-        layout = image_of(self.config).Layout(self.config)
         table = self.registers[self.address["table"]]
         for n in range(count):
             job = self.jobs.popleft()
             result = head_of(job, self.config)
+            layout = engine_of(self.config).kind(job).layout(self.config)
             words = np.frombuffer(bytes(self.memory[table + 64 * n : table + 64 * n + 64]), "<u4")
             out, status = int(words[11]), int(words[12])
             rows = np.zeros((job.l_q, layout.row_bytes("out", job.d) // 2), "<i2")

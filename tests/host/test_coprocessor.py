@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from golden.engines import load_config
+from golden.engines import engine_of, load_config
 from golden.hdp.tiles import is_tiled
-from golden.image import image_of
+from golden.image import build_image
 from host import Coprocessor, Link, coprocessor
 from host.driver import DriverError
 from host.tables import folded_image, image_bytes, plan
@@ -33,7 +33,7 @@ def _jobs(count, length=16, d=32, config=CONFIG):
 
 
 def _image(jobs, config=CONFIG):
-    return image_of(config).build_image(jobs, config)
+    return build_image(jobs, config)
 
 
 def _open(board, monkeypatch, config=CONFIG, **options):
@@ -51,7 +51,7 @@ def _check(results, jobs, config=CONFIG):
     for (out, status), job in zip(results, jobs, strict=True):
         expected = head_of(job, config)
         assert_array_equal(out, expected.out)
-        assert status == image_of(config).Status.expected(job, expected, config)
+        assert status == engine_of(config).kind(job).record(job, expected, config)
 
 
 @ENGINES

@@ -7,15 +7,15 @@ import pytest
 
 from golden.engines import load_config
 from golden.hdp.compute import head
-from golden.hdp.kind import HdpStatus
+from golden.hdp.kind import HdpKind
 from golden.hdp.planes import HdpLayout
 from golden.image import Image, build_image
-from golden.registers import REGISTERS, constants, counter_names
+from golden.registers import constants, counter_names, register_map
 from host.driver import Driver, DriverError, writable_ranges
 from sim.engines.hdp import random_jobs
 
 CONFIG = load_config("hdp_tiny")
-AT = {register.name: register.address for register in REGISTERS}
+AT = {register.name: register.address for register in register_map(CONFIG)}
 JOBS = random_jobs(CONFIG, 3, 31)
 
 
@@ -47,9 +47,9 @@ class Fake:
         assert count == len(JOBS)
         for job, out, status in zip(JOBS, image.out, image.status, strict=True):
             result = head(job, CONFIG)
-            raw = layout._pack(result.out, CONFIG.out_width).tobytes()
+            raw = layout.pack_bits(result.out, CONFIG.out_width).tobytes()
             self.memory[out : out + len(raw)] = raw
-            want = HdpStatus.expected(job, result, CONFIG)
+            want = HdpKind().record(job, result, CONFIG)
             words = [1, want.head_kept, want.theta_head, 0, want.blocks_kept, want.blocks_total,
                      want.read_bytes, want.write_bytes, *[0] * 8]
             self.memory[status : status + 64] = b"".join(w.to_bytes(4, "little") for w in words)
@@ -73,12 +73,12 @@ def test_runs_jobs_and_reads_only_what_was_written():
     driver = Driver(fake, CONFIG)
     asyncio.run(driver.check())
     results, counters = asyncio.run(driver.run(JOBS))
-    assert list(counters) == counter_names()
+    assert list(counters) == counter_names(CONFIG)
     assert counters["jobs_done"] == 3
     for job, (out, status) in zip(JOBS, results, strict=True):
         result = head(job, CONFIG)
         assert (out == result.out).all()
-        assert status == HdpStatus.expected(job, result, CONFIG)
+        assert status == HdpKind().record(job, result, CONFIG)
     assert fake.registers[AT["irq_enable"]] == 1
 
 

@@ -15,7 +15,7 @@ from numpy.testing import assert_array_equal
 from golden.engines import load_config, preset_names
 from golden.hdp import compute as hdp
 from golden.hdp.bounds import bound_cycles
-from golden.hdp.kind import HdpStatus
+from golden.hdp.kind import HdpKind, HdpStatus
 from golden.hdp.timing.cycles import predict_cycles
 from golden.records import Error
 from hw.verilog.emit import Emission
@@ -25,8 +25,8 @@ from prunus.engines.hdp import Options, load_jobs
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "minilm_sentence.npz"
 EDGE = load_config("hdp_edge")
-KEYS = ["backend", "config", "heads", "cycles", "multipliers", "bound_cycles", "model_cycles",
-        "utilisation", "blocks_kept", "blocks_total", "heads_pruned", "read_bytes",
+KEYS = ["backend", "config", "heads", "cycles", "bound_cycles", "utilisation", "multipliers",
+        "model_cycles", "blocks_kept", "blocks_total", "heads_pruned", "read_bytes",
         "write_bytes", "build_s", "sim_s"]
 
 
@@ -72,7 +72,7 @@ def test_run_equals_the_specification(capfd, tmp_path):
                            "blocks_total"}
     assert_array_equal(arrays["out"], [r.out for r in results])
     assert list(summary) == KEYS
-    status = [HdpStatus.expected(j, r, EDGE) for j, r in zip(jobs, results, strict=True)]
+    status = [HdpKind().record(j, r, EDGE) for j, r in zip(jobs, results, strict=True)]
     assert summary == {
         "backend": "golden", "config": "hdp_edge", "heads": 12, "cycles": None, "multipliers": 32,
         "bound_cycles": bound_cycles(jobs, results, EDGE), "utilisation": None,
@@ -187,7 +187,7 @@ def fake_simulator(monkeypatch, simulate):
 
 def simulation(jobs, config, **status):
     results = [hdp.head(job, config) for job in jobs]
-    records = [HdpStatus.expected(j, r, config) for j, r in zip(jobs, results, strict=True)]
+    records = [HdpKind().record(j, r, config) for j, r in zip(jobs, results, strict=True)]
     records[-1] = HdpStatus(**{**records[-1].__dict__, **status})
     return types.SimpleNamespace(
         results=[(r.out, s) for r, s in zip(results, records, strict=True)], build_s=1.5,

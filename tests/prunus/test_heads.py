@@ -2,6 +2,7 @@
 """Input files: what is accepted, and one message for everything that is not."""
 
 import re
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -10,10 +11,11 @@ from numpy.testing import assert_array_equal
 
 from golden.engines import load_config
 from golden.hdp import compute as hdp
-from golden.hdp.kind import HdpStatus
 from golden.softmax import encode_scale
+from prunus.commands.run import save
 from prunus.engines.hdp import Options, load_jobs
 from prunus.errors import InputError
+from prunus.run import run_golden
 
 TINY = load_config("hdp_tiny")
 WIDE = load_config("hdp_w12")
@@ -195,9 +197,9 @@ def test_damaged_files_never_raise_anything_else(tmp_path):
 def test_results_in_the_file(tmp_path):
     jobs = load(tmp_path, WIDE, options=Options(tau_head=0))
     results = [hdp.head(job, WIDE) for job in jobs]
-    outputs = [(r.out, HdpStatus.expected(j, r, WIDE)) for j, r in zip(jobs, results, strict=True)]
+    done = replace(run_golden(jobs, WIDE), cycles=77)
     path = tmp_path / "exactly.this"
-    save_results(path, outputs, WIDE, cycles=77, trace=results)
+    save(path, done, trace=True)
     with np.load(path) as got:
         assert got["out"].dtype == np.int32
         assert_array_equal(got["out"], [r.out for r in results])

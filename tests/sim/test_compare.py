@@ -7,7 +7,7 @@ import pytest
 from golden.engines import load_config
 from golden.hdp import OCCUPANCY
 from golden.hdp.compute import head
-from golden.hdp.kind import HdpStatus
+from golden.hdp.kind import HdpKind, HdpStatus
 from golden.hdp.planes import HdpLayout, held_planes
 from golden.records import Error
 from sim.compare import MismatchError, check
@@ -22,8 +22,8 @@ assert any(job.same_kv for job in JOBS)
 def _perfect():
     """What a right coprocessor gives."""
     results = [head(job, CONFIG) for job in JOBS]
-    held = held_planes(JOBS, [result.head_kept for result in results], CONFIG)
-    records = [HdpStatus.expected(*of, CONFIG, planes)
+    held = held_planes(JOBS, results, CONFIG)
+    records = [HdpKind().record(*of, CONFIG, planes)
                for *of, planes in zip(JOBS, results, held, strict=True)]
     reads, writes = (sum(getattr(s, way) for s in records) for way in ("read_bytes", "write_bytes"))
     registers = {"jobs_done": 4, "jobs_failed": 0, "read_bytes": reads, "write_bytes": writes,

@@ -9,7 +9,7 @@ import pytest
 from golden.hdp.config import HdpConfig
 from golden.image import build_image
 from golden.records import DESCRIPTOR_BYTES, Error
-from golden.registers import REGISTERS
+from golden.registers import register_map
 from sim.campaigns.scaling import measure, uneven_jobs, with_cores
 from sim.compare import check
 from sim.engines.hdp import Recipe, build, random_jobs
@@ -23,7 +23,7 @@ WIDE = [HdpConfig(name="wide256", d_max=40, l_max=24, multipliers=16, softmax_la
                softmax_lanes=1, axi_data_width=512),
         HdpConfig(name="pair512", d_max=24, l_max=16, multipliers=8, softmax_lanes=1,
                axi_data_width=512, cores=2)]
-AT = {register.name: register.address for register in REGISTERS}
+AT = {register.name: register.address for register in register_map(PAIR)}
 FLAGS, V, STATUS = 0, 10, 12        # descriptor words
 
 

@@ -4,13 +4,13 @@
 from golden.engines import load_config
 from golden.image import build_image
 from golden.records import DESCRIPTOR_BYTES
-from golden.registers import REGISTERS, counter_names
+from golden.registers import counter_names, register_map
 from sim.compare import check
 from sim.engines.hdp import random_jobs
 from sim.simulate import Access, Batch, simulate_batches
 
 CONFIG = load_config("hdp_tiny")
-AT = {register.name: register.address for register in REGISTERS}
+AT = {register.name: register.address for register in register_map(CONFIG)}
 OKAY, SLVERR = 0, 2
 BUSY, PENDING = 1, 2
 
@@ -93,7 +93,7 @@ def test_registers():
     """Read-only ones ignore writes, holes answer SLVERR, the others keep what was written."""
     jobs = random_jobs(CONFIG, 1, 26)
     constants = ("id", "version", "format", "limits", "multipliers")
-    frozen = [*constants, *counter_names()]
+    frozen = [*constants, *counter_names(CONFIG)]
     before = [access for name in frozen
               for access in (_read(name), _write(name, 0xFFFFFFFF), _read(name))]
     holes = [Access(address) for address in range(0, 256, 4) if address not in AT.values()]

@@ -11,7 +11,7 @@ import pytest
 
 from golden.engines import load_config
 from golden.records import Error
-from golden.registers import REGISTERS
+from golden.registers import register_map
 from sim import simulate as module
 from sim.compare import check
 from sim.engines.hdp import random_jobs
@@ -21,7 +21,7 @@ from .loopback import loopback
 
 CONFIG = load_config("hdp_tiny")
 JOBS = random_jobs(CONFIG, 5, 1)
-AT = {register.name: register.address for register in REGISTERS}
+AT = {register.name: register.address for register in register_map(CONFIG)}
 SLVERR = 2
 run = partial(simulate_batches, config=CONFIG, verilog=loopback(CONFIG))
 

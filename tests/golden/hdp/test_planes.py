@@ -10,14 +10,15 @@ from numpy.testing import assert_array_equal
 
 from golden.engines import load_config, preset_names
 from golden.hdp import compute as hdp
-from golden.hdp import planes as memory
 from golden.hdp.config import HdpConfig
-from golden.hdp.kind import HdpStatus
-from golden.hdp.planes import Flag, HdpLayout, Opcode, held_planes
-from golden.image import build_image, read_results
-from golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
+from golden.hdp.kind import HdpKind, HdpStatus
+from golden.hdp.planes import HdpLayout, held_planes
+from golden.image import build_image, read_results, read_status
+from golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, VERSION, Error
 from tests.golden.hdp.test_compute import random_job
 
+ADDRESSES = ("q_i", "q_f", "k_i", "k_f", "v", "out", "status")
+HDP, CAUSAL, EXACT, DENSE, DROP, SAME_KV = 1, 0x100, 0x200, 0x400, 0x800, 0x1000
 CONFIGS = [load_config(name) for name in preset_names("hdp")] + [
     HdpConfig(name="narrow_int", frac=5), HdpConfig(name="wide_int", frac=3, axi_data_width=128),
     HdpConfig(name="wide_bus", axi_data_width=256),
@@ -47,8 +48,7 @@ def test_planes_unpack_to_the_codes(config, d):
     layout, codes = HdpLayout(config), every_code(config, d)
     beat = config.axi_data_width // 8
     sign_bytes = layout.row_dims // 8 if layout.signs_beside else -(-d // (8 * beat)) * beat
-    planes = zip(codes, layout.pack_i(codes), layout.pack_f(codes), layout.pack_v(codes),
-                 strict=True)
+    planes = zip(codes, *(layout.pack(kind, codes) for kind in "ifv"), strict=True)
     for row, i_row, f_row, v_row in planes:
         whole = signed(fields(i_row, layout.i_bits), layout.i_bits)
         signs, parts = fields(f_row[:sign_bytes], 1), fields(f_row[sign_bytes:], layout.f_bits)
@@ -65,10 +65,11 @@ def test_planes_unpack_to_the_codes(config, d):
 @pytest.mark.parametrize("d", [8, 24, 32])
 def test_rows_are_whole_beats(config, d):
     layout, codes = HdpLayout(config), every_code(config, d)
-    for plane, packed in (("i", layout.pack_i(codes)), ("f", layout.pack_f(codes)),
-                          ("v", layout.pack_v(codes))):
-        assert packed.shape == (len(codes), layout.row_bytes(plane, d))
-        assert layout.row_bytes(plane, d) % layout.beat_bytes == 0
+    for kind in "ifv":
+        assert layout.pack(kind, codes).shape == (len(codes), layout.row_bytes(kind, d))
+        assert layout.row_bytes(kind, d) % layout.beat_bytes == 0
+    with pytest.raises(ValueError, match="kind of a plane must be one of this layout, not 'k'"):
+        layout.pack("k", codes)
 
 
 def test_rows_are_shorter_than_a_wide_beat():
@@ -92,21 +93,25 @@ def test_out_plane_round_trip(config):
     layout, rng = HdpLayout(config), np.random.default_rng(1)
     low = -(1 << (config.out_width - 1))
     out = rng.integers(low, -low, (5, 24))
-    raw = layout._pack(out, config.out_width).tobytes()
+    raw = layout.pack_bits(out, config.out_width).tobytes()
     assert len(raw) == 5 * layout.row_bytes("out", 24)
     assert_array_equal(layout.unpack_out(raw, 5, 24), out)
+
+
+def _descriptor(job, addresses):
+    return HdpKind().encode(job, dict(zip(ADDRESSES, addresses, strict=True)))
 
 
 def test_descriptor_words():
     job = random_job(CONFIGS[0], 1, l_q=7, l_kv=9, d=16, valid_q=5, valid_kv=6, causal=True,
                      rho=-3, tau_head=123_456, drop=True, exact=True, scale=(40_000, 21))
-    words = memory.descriptor(job, range(0x1000, 0x1000 + 7 * 64, 64))
+    words = _descriptor(job, range(0x1000, 0x1000 + 7 * 64, 64))
     assert words.tolist() == [
-        Opcode.HDP | Flag.CAUSAL | Flag.EXACT | Flag.DROP, 7 | 9 << 16, 5 | 6 << 16,
+        HDP | CAUSAL | EXACT | DROP, 7 | 9 << 16, 5 | 6 << 16,
         16 | 0xFD << 8 | 21 << 16, 123_456, 40_000,
         0x1000, 0x1040, 0x1080, 0x10C0, 0x1100, 0x1140, 0x1180, 0, 0, 0]
     dense = random_job(CONFIGS[0], 1, dense=True)
-    assert memory.descriptor(dense, range(7))[0] == Opcode.HDP | Flag.DENSE
+    assert _descriptor(dense, range(7))[0] == HDP | DENSE
 
 
 @by_name
@@ -117,8 +122,8 @@ def test_image_holds_every_plane_at_its_address(config):
     for n, job in enumerate(jobs):
         at = image.table + n * DESCRIPTOR_BYTES
         words = np.frombuffer(bytes(image.data[at : at + DESCRIPTOR_BYTES]), "<u4").tolist()
-        planes = [layout.pack_i(job.q), layout.pack_f(job.q), layout.pack_i(job.k),
-                  layout.pack_f(job.k), layout.pack_v(job.v)]
+        planes = [layout.pack("i", job.q), layout.pack("f", job.q), layout.pack("i", job.k),
+                  layout.pack("f", job.k), layout.pack("v", job.v)]
         for address, plane in zip(words[6:11], planes, strict=True):
             assert image.data[address : address + plane.size] == plane.tobytes()
             spans.append((address, plane.size))
@@ -140,10 +145,11 @@ def test_grouped_heads_share_their_keys():
     words = np.frombuffer(bytes(image.data[:128]), "<u4").reshape(2, 16)
     assert words[0, 8:11].tolist() == words[1, 8:11].tolist()
     assert not set(words[0, 6:8]) & set(words[1, 6:8])
-    assert [int(w) & Flag.SAME_KV for w in words[:, 0]] == [0, Flag.SAME_KV]
+    assert [int(w) & SAME_KV for w in words[:, 0]] == [0, SAME_KV]
     assert len(image.data) < len(build_image([first, replace(second, same_kv=False)],
                                              config).data)
-    with pytest.raises(ValueError, match="job 1 with same_kv must have the K and V of the job"):
+    with pytest.raises(ValueError, match="job 1 must share the operands of the job before it, and "
+                                         "its v is another one"):
         build_image([first, replace(second, v=second.v + 1)], config)
 
 
@@ -153,7 +159,10 @@ def test_what_is_on_the_chip():
     same = replace(job, same_kv=True)
 
     def held(*jobs, kept):
-        return held_planes(jobs, kept, config)
+        """None for a job with an error."""
+        results = [None if one is None else replace(hdp.head(job, config), head_kept=one)
+                   for job, one in zip(jobs, kept, strict=True)]
+        return held_planes(jobs, results, config)
 
     assert held(job, same, same, kept=(True, True, True)) == [
         set(), {"k_i", "k_f", "v"}, {"k_i", "k_f", "v"}]
@@ -187,9 +196,9 @@ def test_results_come_back_from_memory(config):
     data = bytearray(image.data)
     results = [hdp.head(job, config) for job in jobs]
     for n, (job, result) in enumerate(zip(jobs, results, strict=True)):
-        raw = layout._pack(result.out, config.out_width).tobytes()
+        raw = layout.pack_bits(result.out, config.out_width).tobytes()
         data[image.out[n] : image.out[n] + len(raw)] = raw
-        want = HdpStatus.expected(job, result, config)
+        want = HdpKind().record(job, result, config)
         record = np.zeros(16, "<u4")
         record[:8] = [1, want.head_kept, want.theta_head & 0xFFFFFFFF, want.theta_head >> 32,
                       want.blocks_kept, want.blocks_total, want.read_bytes, want.write_bytes]
@@ -197,12 +206,24 @@ def test_results_come_back_from_memory(config):
     for job, result, (out, status) in zip(jobs, results, read_results(bytes(data), image, jobs,
                                                                       config), strict=True):
         assert_array_equal(out, result.out)
-        assert status == HdpStatus.expected(job, result, config)
+        assert status == HdpKind().record(job, result, config)
+
+
+def _status(word):
+    raw = np.array([word] + [0] * 15, "<u4").tobytes()
+    return read_status(raw, random_job(CONFIGS[0], 1), CONFIGS[0])
 
 
 def test_status_of_a_bad_job():
-    status = HdpStatus.from_bytes(np.array([1 | Error.LENGTH << 8] + [0] * 15, "<u4").tobytes())
-    assert (status.done, status.error) == (True, Error.LENGTH)
+    status = _status(1 | Error.LENGTH << 8)
+    assert status == HdpStatus(done=True, error=Error.LENGTH)
+
+
+@pytest.mark.parametrize("word", [0, 2, 0xA5A5A5A5, 1 | 8 << 8, 1 | 1 << 16])
+def test_what_is_no_record_is_not_done(word):
+    """Done is exactly 1, with an error that there is."""
+    status = _status(word)
+    assert (status.done, status.error) == (False, Error.NONE)
 
 
 def test_a_pruned_head_reads_no_fractions_and_no_values():
@@ -213,7 +234,9 @@ def test_a_pruned_head_reads_no_fractions_and_no_values():
     assert layout.read_bytes(job, False) == pruned
     assert layout.read_bytes(job, True) == pruned + 25 * 40 + 15 * 64
     assert layout.read_bytes(job, True, {"k_i", "v"}) == DESCRIPTOR_BYTES + 10 * 32 + 25 * 40
-    assert layout.write_bytes(job) == 16 * 128 + STATUS_BYTES
+    assert layout.out_bytes(job.output()) == 16 * 128
+    status = HdpKind().record(job, hdp.head(job, config), config)
+    assert status.write_bytes == 16 * 128 + STATUS_BYTES
     empty = random_job(config, 1, valid_kv=0)
     assert layout.read_bytes(empty, True) == DESCRIPTOR_BYTES
 
@@ -225,4 +248,4 @@ def test_the_page_agrees():
         sizes = " | ".join(str(layout.row_bytes(plane, d)) for plane in ("i", "f", "v", "out"))
         assert f"| {d} | {sizes} |" in text
     assert all(f"| {error.value} | {error.name} |" in text for error in Error)
-    assert f"This is version {memory.VERSION}," in text
+    assert f"This is version {VERSION}," in text

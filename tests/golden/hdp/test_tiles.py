@@ -9,7 +9,7 @@ import pytest
 from golden.engines import load_config
 from golden.hdp.bounds import Work
 from golden.hdp.compute import head
-from golden.hdp.kind import HdpStatus
+from golden.hdp.kind import HdpKind
 from golden.hdp.planes import HdpLayout, held_planes
 from golden.hdp.tiles import Phase, is_tiled, passes, planes_of, tiles
 from golden.jobs import visible_limits
@@ -68,7 +68,7 @@ def test_a_pruned_head_has_statistics_only():
     assert not head(job, CONFIG).head_kept
     assert {tile.phase for tile in tiles(job, CONFIG, kept=False)} == {Phase.STATS}
     assert passes(job, CONFIG, False) == (1, 0)
-    status = HdpStatus.expected(job, head(job, CONFIG), CONFIG)
+    status = HdpKind().record(job, head(job, CONFIG), CONFIG)
     assert (status.blocks_kept, status.blocks_total) == (0, 400)
 
 
@@ -116,7 +116,10 @@ def test_bytes(causal, l_q, l_kv):
 def test_nothing_is_held_from_or_for_a_head_in_tiles():
     short, long = _job(8, 8), _job(40, 8)
     same = [replace(job, k=short.k, v=short.v, same_kv=True) for job in (short, long, short, short)]
-    assert held_planes([short, *same], [True] * 5, CONFIG) == [
+    jobs = [short, *same]
+    results = [head(job, CONFIG) for job in jobs]
+    assert all(result.head_kept for result in results)
+    assert held_planes(jobs, results, CONFIG) == [
         set(), {"k_i", "k_f", "v"}, set(), set(), {"k_i", "k_f", "v"}]
 
 

@@ -29,7 +29,7 @@ from tests.hw.helpers import receive, simulate
 
 CONFIG = load_config("hdp_tiny")
 SIZE = 1280
-ADDRESS = {register.name: register.address for register in registers.REGISTERS}
+ADDRESS = {register.name: register.address for register in registers.register_map(CONFIG)}
 LIMIT = 400_000
 
 

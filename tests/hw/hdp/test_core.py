@@ -11,7 +11,7 @@ import pytest
 from golden.hdp import OCCUPANCY
 from golden.hdp.compute import head
 from golden.hdp.config import HdpConfig
-from golden.hdp.kind import HdpStatus
+from golden.hdp.kind import HdpKind
 from golden.hdp.planes import HdpLayout, held_planes
 from golden.image import build_image, read_results
 from golden.records import Error
@@ -121,7 +121,7 @@ class _System:
 
     def check(self, errors=()):
         results = [head(job, self.config) for job in self.jobs]
-        held = held_planes(self.jobs, [None if n in errors else result.head_kept
+        held = held_planes(self.jobs, [None if n in errors else result
                                        for n, result in enumerate(results)], self.config)
         for n, (out, status) in enumerate(self.run()):
             job, result = self.jobs[n], results[n]
@@ -129,7 +129,7 @@ class _System:
                 assert (status.done, status.error, status.theta_head) == (True, Error.BUS, 0), n
                 continue
             assert (out == result.out).all(), n
-            assert status == HdpStatus.expected(job, result, self.config, held[n]), n
+            assert status == HdpKind().record(job, result, self.config, held[n]), n
         assert (self.done, self.failed) == (len(self.jobs), len(errors))
 
 
@@ -180,8 +180,7 @@ def test_grouped_heads(causal):
                  shape, {**shape, "dense": True})
     for n in (1, 2, 3, 5, 6):
         jobs[n] = replace(jobs[n], k=jobs[n - 1].k, v=jobs[n - 1].v, same_kv=True)
-    kept = [head(job, TINY).head_kept for job in jobs]
-    held = held_planes(jobs, kept, TINY)
+    held = held_planes(jobs, [head(job, TINY) for job in jobs], TINY)
     assert held[5] == {"k_i"} != held[6]
     _System(TINY, jobs, Random(4), stall=0.1).check()
 

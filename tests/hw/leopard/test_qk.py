@@ -17,8 +17,9 @@ from golden.leopard.banks import copies, most_keys, unit_of
 from golden.leopard.compute import threshold_limits
 from golden.leopard.config import LeopardConfig
 from hw.leopard.keys import KeyWriter
-from hw.leopard.layouts import PENDING, copies_range, query_layout, row_layout, survivor_layout
+from hw.leopard.layouts import PENDING, copies_range, front_end, query_layout, row_layout
 from hw.leopard.qk import QKUnit
+from hw.survivors.layouts import survivor_layout
 from hw.verilog.emit import to_verilog
 from tests.hw.helpers import receive, send, simulate, stall_cases
 from tests.hw.leopard.heads import Row, busiest, codes, copies_number, key_beats, pieces, row_bound
@@ -37,7 +38,7 @@ class Bench(wiring.Component):
                                           "copies": copies_range(config)})),
             "row": In(stream.Signature(row_layout(config, TAG))),
             "query": In(stream.Signature(query_layout(config))),
-            "o": Out(stream.Signature(survivor_layout(config, TAG))),
+            "o": Out(stream.Signature(survivor_layout(config, front_end(config), TAG))),
             "words": Out(data.ArrayLayout(range(config.dpus + 1), 2)),
         })
 

@@ -5,14 +5,15 @@ import pytest
 
 from golden import registers
 from golden.engines import load_config
-from golden.registers import REGISTERS
+from golden.registers import register_map
 from hw.shell.csr import Csr, counter_layout
 from tests.hw.helpers import LiteHost, receive, send, simulate, stall_cases
 
 OKAY, SLVERR = 0b00, 0b10
-ADDRESS = {register.name: register.address for register in REGISTERS}
+CONFIG = load_config("hdp_edge")
+ADDRESS = {register.name: register.address for register in register_map(CONFIG)}
 UNMAPPED = [a for a in range(0, 256, 4) if a not in ADDRESS.values()]
-COUNTERS = {name: 0x0101_0101 * (n + 1) for n, name in enumerate(registers.counter_names())}
+COUNTERS = {name: 0x0101_0101 * (n + 1) for n, name in enumerate(registers.counter_names(CONFIG))}
 
 
 class _Host(LiteHost):
@@ -38,7 +39,7 @@ def _bench(dut, body):
 
 
 def test_counter_layout():
-    assert [name for name, _ in counter_layout()] == [
+    assert [name for name, _ in counter_layout(CONFIG)] == [
         "jobs_done", "jobs_failed", "cycles", "read_bytes", "write_bytes", "integer_slots",
         "score_slots", "value_slots", "idle_softmax", "idle_operand", "idle_dma",
         "idle_threshold", "idle_drain"]

@@ -5,13 +5,12 @@ import numpy as np
 import pytest
 
 from golden.engines import load_config
-from golden.hdp import planes as memory
 from golden.hdp.compute import HdpJob
 from golden.hdp.config import HdpConfig
-from golden.hdp.planes import Flag
-from golden.leopard import planes as leopard_memory
+from golden.hdp.kind import HdpKind
 from golden.leopard.compute import LeopardJob
 from golden.leopard.config import LeopardConfig
+from golden.leopard.kind import LeopardKind
 from golden.records import Error
 from hw.shell.descriptor import DescriptorDecoder, descriptor_layout
 from tests.hw.helpers import receive, send, simulate, stall_cases
@@ -38,7 +37,8 @@ def _words(config, rng):
     align = config.axi_data_width // 8
     addresses = [rng.randrange(1 << 32) // align * align for _ in ADDRESSES[:-1]]
     addresses.append(rng.randrange(1 << 32) // 64 * 64)
-    words = [int(w) for w in memory.descriptor(job, addresses)]
+    words = [int(w) for w in HdpKind().encode(
+        job, dict(zip(ADDRESSES, addresses, strict=True)))]
     words[5] |= rng.getrandbits(16) << 16
     words[13:] = [rng.getrandbits(32) for _ in words[13:]]
     fields = {
@@ -55,7 +55,7 @@ def _error(words, config):
     """The first error that applies, from the words."""
     l_q, l_kv = words[1] & 0xFFFF, words[1] >> 16
     d, rho, shift = words[3] & 0xFF, words[3] >> 8 & 0xFF, words[3] >> 16
-    if words[0] & 0xFF != memory.Opcode.HDP or words[0] >> 13:
+    if words[0] & 0xFF != 1 or words[0] >> 13:
         return Error.OPCODE
     if d % 8 or not 8 <= d <= config.d_max:
         return Error.DIMENSION
@@ -118,7 +118,7 @@ def _changes(config):
     low, high = 0xFFFF, 0xFFFF0000
     changes = [
         (_set(0, 0xFF, 0), Error.OPCODE), (_set(0, 0xFF, 3), Error.OPCODE),
-        (_set(0, 0xFF, 0x81), Error.OPCODE), (_set(0, 0x1F00, int(sum(Flag))), Error.NONE),
+        (_set(0, 0xFF, 0x81), Error.OPCODE), (_set(0, 0x1F00, 0x1F00), Error.NONE),
         *((_set(0, 0, 1 << bit), Error.OPCODE) for bit in range(13, 32)),
         *((_set(3, BYTES_D, d), Error.DIMENSION)
           for d in (0, 1, 4, 7, 9, 12, config.d_max - 4, config.d_max + 8, 0xF8, 0xFF)),
@@ -227,7 +227,8 @@ def _leopard(config, rng):
                      threshold=rng.choice([-low, low - 1, -1, 0, rng.randrange(-low, low)]),
                      causal=rng.random() < 0.5, same_kv=rng.random() < 0.5)
     addresses = [rng.randrange(1 << 26) * 64 for _ in range(5)]
-    words = [int(w) for w in leopard_memory.descriptor(job, addresses)]
+    words = [int(w) for w in LeopardKind().encode(
+        job, dict(zip(("q", "k", "v", "out", "status"), addresses, strict=True)))]
     for word in (7, 9, 13, 14, 15):
         words[word] = rng.getrandbits(32)
     words[3] |= rng.getrandbits(8) << 8

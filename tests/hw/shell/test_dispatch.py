@@ -9,7 +9,7 @@ import pytest
 from golden.engines import load_config
 from golden.hdp.compute import HdpJob
 from golden.hdp.config import HdpConfig
-from golden.hdp.planes import descriptor
+from golden.hdp.kind import HdpKind
 from golden.records import DESCRIPTOR_BYTES, Error
 from hw.shell.dispatch import Dispatcher
 from tests.hw.helpers import receive, refusal, send, simulate, stall_cases
@@ -27,7 +27,7 @@ def _descriptor(rng, kind, beats):
     job = HdpJob(q=q, k=k, v=k, scale=(rng.getrandbits(16), rng.randint(12, 63)),
               valid_q=rng.randint(0, l_q), rho=rng.randint(-127, 127),
               causal=rng.random() < 0.5, same_kv=rng.random() < 0.7, tau_head=rng.getrandbits(32))
-    words = descriptor(job, [rng.getrandbits(26) << 6 for _ in ADDRESSES])
+    words = HdpKind().encode(job, {name: rng.getrandbits(26) << 6 for name in ADDRESSES})
     error, bad_beat = Error.NONE, None
     if kind == "opcode":
         words[0] ^= rng.choice([2, 1 << 13])

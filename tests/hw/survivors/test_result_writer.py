@@ -6,15 +6,21 @@ from random import Random
 import pytest
 
 from golden.leopard.config import LeopardConfig
-from golden.leopard.kind import LeopardStatus
+from golden.leopard.kind import LeopardKind, LeopardStatus
 from golden.leopard.planes import LeopardLayout
 from golden.records import STATUS_BYTES, Error
+from hw.leopard.layouts import front_end
 from hw.survivors.result_writer import ResultWriter
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIGS = [LeopardConfig(name="tiny", width=8, dpus=2, d_max=32, l_max=32),
            LeopardConfig(name="w12", d_max=24, l_max=8, axi_data_width=128),
            LeopardConfig(name="widest", width=8, d_max=72, l_max=6, axi_data_width=512)]
+
+
+def _status(raw):
+    values = LeopardKind.status.unpack(raw)
+    return LeopardStatus(**{**values, "done": values["done"] == 1, "error": Error(values["error"])})
 
 
 def _jobs(config, rng):
@@ -42,7 +48,7 @@ def test_jobs(config, stall_in, stall_out):
         record = (job["status"], record_beats)
         if job["error"]:
             requests.append(record)
-            records.append(LeopardStatus.failed(Error(job["error"])))
+            records.append(LeopardStatus(done=True, error=Error(job["error"])))
             beats += [None] * record_beats
             continue
         total = job["l_q"] * row_beats
@@ -56,7 +62,7 @@ def test_jobs(config, stall_in, stall_out):
             digits_total=status["digits"], key_words=status["key_words"],
             read_bytes=status["read_beats"] * layout.beat_bytes,
             write_bytes=total * layout.beat_bytes + STATUS_BYTES))
-    dut, got, asked = ResultWriter(config=config), [], []
+    dut, got, asked = ResultWriter(config=config, front=front_end(config)), [], []
 
     async def send_jobs(ctx):
         for job, status in zip(jobs, statuses, strict=True):
@@ -79,5 +85,5 @@ def test_jobs(config, stall_in, stall_out):
     size = layout.beat_bytes
     raw = b"".join(beat.to_bytes(size, "little")
                    for want, beat in zip(beats, data, strict=True) if want is None)
-    assert [LeopardStatus.from_bytes(raw[n : n + STATUS_BYTES])
+    assert [_status(raw[n : n + STATUS_BYTES])
             for n in range(0, len(raw), STATUS_BYTES)] == records

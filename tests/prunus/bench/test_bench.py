@@ -42,7 +42,7 @@ def prunus(capfd, *args):
 
 def simulation(jobs, config=TINY, cycles=1000):
     """A stand-in with plausible counters, of a new cause of idle cycles too."""
-    registers = dict.fromkeys(counter_names(), 1) | {"cycles": cycles, "read_bytes": 7}
+    registers = dict.fromkeys(counter_names(TINY), 1) | {"cycles": cycles, "read_bytes": 7}
     return types.SimpleNamespace(registers=registers, cycles=cycles + 50, sim_s=0.5, build_s=0.25)
 
 
@@ -79,7 +79,7 @@ def test_everything_from_the_rtl(capfd, tmp_path):
             assert row[f"{start}bound"] < row[f"{start}cycles"] < 4 * row[f"{start}bound"]
             assert abs(row[f"{start}model_error"]) < report.MODEL_ERROR
             counters = row[f"{start}counters"]
-            assert list(counters) == counter_names()
+            assert list(counters) == counter_names(TINY)
             assert counters["jobs_done"] == len(jobs)
         assert row["counters"]["integer_slots"] > 0 == row["dense_counters"]["integer_slots"]
         assert row["read_bytes"] <= row["dense_read_bytes"]
@@ -127,7 +127,7 @@ def test_the_model_is_beside_the_cycles():
 
 
 def test_new_counters_get_columns(monkeypatch):
-    monkeypatch.setattr(report, "counter_names", lambda: ["cycles", "value_slots", "idle_dma"])
+    monkeypatch.setattr(report, "OCCUPANCY", ["value_slots", "idle_dma"])
     titles = [column.title for column in report.columns()]
     assert ("value_slots" in titles, "idle_dma" in titles) == (True, True)
     assert "integer_slots" not in titles and titles.count("cycles") == 1
@@ -169,8 +169,8 @@ def test_plots_are_reproducible():
 
 def fake(monkeypatch, result):
     """The command without a simulation."""
-    monkeypatch.setattr("prunus.bench.command.measure",
-                        lambda cases, config: (result["cases"], result["simulation"]))
+    monkeypatch.setattr("prunus.bench.hdp.measure",
+                        lambda cases, config, progress: (result["cases"], result["simulation"]))
 
 
 def test_table_in_a_pipe(capfd, monkeypatch):
@@ -187,10 +187,10 @@ def test_table_in_a_pipe(capfd, monkeypatch):
 
 
 def test_a_difference_ends_it(capfd, monkeypatch):
-    def fail(cases, config):
+    def fail(cases, config, progress):
         raise RunError("mode/heads: job 1 differs")
 
-    monkeypatch.setattr("prunus.bench.command.measure", fail)
+    monkeypatch.setattr("prunus.bench.hdp.measure", fail)
     assert prunus(capfd, "bench", *TINY_BENCH, "--workers", 0) == (
         1, "", "error: mode/heads: job 1 differs\n")
 
@@ -199,7 +199,7 @@ def test_what_is_measured_is_kept(capfd, monkeypatch, tmp_path):
     monkeypatch.setattr(campaign, "build_root", lambda: tmp_path)
     fake(monkeypatch, made())
     first = prunus(capfd, "bench", *TINY_BENCH, "--json", "--workers", 0)
-    monkeypatch.setattr("prunus.bench.command.measure", None)
+    monkeypatch.setattr("prunus.bench.hdp.measure", None)
     assert prunus(capfd, "bench", *TINY_BENCH, "--json", "--workers", 0) == first
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from golden.engines import load_config
-from prunus.engines.leopard import load_jobs, run_golden
+from prunus.engines.leopard import FRONT, load_jobs
+from prunus.run import run_golden
 from prunus.train.thresholds import load_thresholds
 from tests.prunus.test_cli import ROOT, prunus
 
@@ -55,4 +56,5 @@ def test_trained_thresholds_are_those_of_the_docs():
     learned = load_thresholds(TRAINED / "thresholds.toml")
     assert learned in [load_thresholds(path) for path in FILES]
     jobs = load_jobs(TRAINED / "layer0.npz", load_config("leopard_ae"), None)
-    assert run_golden(jobs, load_config("leopard_ae")).summary()["heads"] == 12
+    done = run_golden(jobs, load_config("leopard_ae"))
+    assert done.summary(FRONT.figures(done))["heads"] == 12

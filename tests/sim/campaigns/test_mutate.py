@@ -9,7 +9,7 @@ from sim.campaigns.mutate import CAUGHT, SURVIVED, Outcome, check_table, mutated
 from sim.campaigns.mutations import MUTATIONS, Mutation
 from sim.simulators.cache import ROOT
 
-FINE = Mutation("golden/hdp/planes.py", "VERSION = 3", "VERSION = 4", "another version")
+FINE = Mutation("golden/records.py", "VERSION = 3", "VERSION = 4", "another version")
 
 
 def test_the_table_fits_the_sources():
@@ -17,8 +17,8 @@ def test_the_table_fits_the_sources():
 
 
 @pytest.mark.parametrize(("mutation", "times"), [
-    (Mutation("golden/hdp/planes.py", "import", "export", "everywhere"), r"\d+"),
-    (Mutation("golden/hdp/planes.py", "no such text", "x", "nowhere"), "0"),
+    (Mutation(FINE.file, "import", "export", "everywhere"), r"\d+"),
+    (Mutation(FINE.file, "no such text", "x", "nowhere"), "0"),
     (Mutation("golden/missing.py", "a", "b", "no file"), "0"),
 ])
 def test_a_text_that_does_not_occur_once_is_an_error(mutation, times):
@@ -27,7 +27,7 @@ def test_a_text_that_does_not_occur_once_is_an_error(mutation, times):
 
 
 def test_a_mutation_that_changes_nothing_is_an_error():
-    with pytest.raises(ValueError, match=r"a mutation of golden/hdp/planes\.py changes nothing"):
+    with pytest.raises(ValueError, match=r"a mutation of golden/records\.py changes nothing"):
         check_table([Mutation(FINE.file, FINE.old, FINE.old, "")])
 
 
@@ -70,7 +70,8 @@ def test_verdicts(monkeypatch, code, verdict, message):
 def test_every_mutation_meets_jobs_of_its_engine():
     assert {mutation.config for mutation in MUTATIONS} == {"hdp_tiny", "leopard_tiny"}
     for mutation in MUTATIONS:
-        assert ("hw/leopard/" in mutation.file) == (mutation.config == "leopard_tiny")
+        room = mutation.file.split("/")[1]
+        assert (room in ("leopard", "survivors")) == (mutation.config == "leopard_tiny")
 
 
 def test_reports(monkeypatch, tmp_path, capsys):
@@ -92,7 +93,7 @@ def test_reports(monkeypatch, tmp_path, capsys):
     assert tried == [(None, "hdp_tiny"), (FINE, "hdp_tiny"), (survivor, "hdp_tiny")]
     text = path.read_text()
     assert "1 of 2 are caught" in text
-    assert (r"| golden/hdp/planes.py | `WORDS = 16` | `WORDS = 8 \| 16` | harmless | survived |"
+    assert (r"| golden/records.py | `WORDS = 16` | `WORDS = 8 \| 16` | harmless | survived |"
             in text)
     assert mutate.main(["--only", "version", "--workers", "0"]) == 0
     assert "another version" in capsys.readouterr().out

@@ -51,7 +51,7 @@ def test_random_jobs_are_legal_and_cover(name):
         any(0 < r.blocks_kept < r.blocks_total and j.drop for j, r in visible),
         any(0 < r.blocks_kept < r.blocks_total and not j.drop for j, r in visible),
         any(j.exact for j in jobs), any(j.dense for j in jobs),
-        *(planes in held_planes(jobs, [r.head_kept for r in results], config)
+        *(planes in held_planes(jobs, results, config)
           for planes in ({"k_i"}, {"k_i", "k_f", "v"})),
         {0, 127, -127} <= {j.rho for j in jobs},
     ]
@@ -86,6 +86,6 @@ def test_strategy_draws_legal_jobs(recipe):
     job = build(recipe, CONFIG)
     _legal(job, CONFIG)
     assert max(job.l_q, job.l_kv) <= 12
-    assert HdpLayout(CONFIG).write_bytes(job) > 0
+    assert HdpLayout(CONFIG).out_bytes(job.output()) > 0
     if recipe.tau == "equal":
         assert head(job, CONFIG).head_kept
