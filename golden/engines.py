@@ -4,17 +4,20 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from . import hdp, leopard
 from .engine import Engine, EngineConfig
 
-__all__ = ["ENGINES", "ConfigError", "engine_of", "load_config", "make_config", "preset_names"]
+__all__ = ["ENGINES", "ConfigError", "engine_of", "load_config", "load_config_of", "make_config",
+           "preset_names"]
 
 ENGINES: dict[str, Engine] = {engine.name: engine for engine in (hdp.ENGINE, leopard.ENGINE)}
 DEFAULT = hdp.ENGINE.name       # of a configuration that names none
+
+Config = TypeVar("Config", bound=EngineConfig)
 
 PRESETS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -77,3 +80,10 @@ def load_config(which: str | Path, engine: str | None = None) -> EngineConfig:
         got = f", not {first['input']!r}" if field and first["type"] != "missing" else ""
         message = first["msg"].removeprefix("Value error, ")
         raise ConfigError(f"config {str(path)!r}: {where}{message}{got}") from None
+
+
+def load_config_of(kind: type[Config], which: str | Path) -> Config:
+    """That of the engine with this kind of configuration. Raises ConfigError."""
+    config = load_config(which, engine=kind.model_fields["engine"].default)
+    assert isinstance(config, kind)
+    return config

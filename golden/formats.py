@@ -11,6 +11,8 @@ __all__ = ["CodeRange", "Format"]
 class CodeRange:
     """What the codes of something with a ``width`` in bits can be."""
 
+    width: int
+
     @property
     def min_code(self) -> int:
         return -(1 << (self.width - 1))

@@ -66,8 +66,8 @@ class LeopardLayout(Layout):
         rows, d = codes.shape
         planes = digits.planes(codes, width=config.width, digit=config.digit)
         planes = np.pad(planes, ((0, 0), (0, 0), (0, -d % config.taps)))
-        words = planes.reshape(config.digits, rows, -1, config.taps).transpose(1, 0, 2, 3)
-        words = words.reshape(rows, -1, config.taps)
+        chunks = planes.reshape(config.digits, rows, -1, config.taps).transpose(1, 0, 2, 3)
+        words = chunks.reshape(rows, -1, config.taps)
         if self.beat_words == 1:
             packed = self.pack_bits(words.reshape(-1, config.taps), config.digit)
             return packed.reshape(rows, -1)

@@ -106,8 +106,9 @@ def bench(
                 brief=[column.title for column in suite.brief()])
     for line in suite.summary(result):
         typer.echo(line)
-    for name in targets:
-        typer.echo(directory / name)
+    if directory is not None:
+        for name in targets:
+            typer.echo(directory / name)
 
 
 def _write(suite: BenchSuite, result: dict, config: EngineConfig,

@@ -99,11 +99,12 @@ def design(board: Board, config: EngineConfig, *, mhz: float | None = None,
         raise InputError(str(err)) from None
     plan = platform.prepare(BoardTop(board=board, config=config, pll=pll), "top", emit_src=False)
     # The only command of the plan that names device, package and speed as nextpnr wants them.
-    options = re.search(r"--log \S+ (.*?) --json", plan.files["build_top.sh"])[1].split()
+    command = re.search(r"--log \S+ (.*?) --json", plan.files["build_top.sh"])
+    assert command is not None
     memory_bytes = (memory_kib or fit.memory_kib) << 10
     return Design(
         board=board, config=config, pll=pll, baud=baud, memory_bytes=memory_bytes,
-        device=platform.device, options=options,
+        device=platform.device, options=command[1].split(),
         files={"top.il": plan.files["top.il"], "top.lpf": plan.files["top.lpf"],
                "system.v": emitted_system(config, memory_bytes, divisor)})
 

@@ -11,12 +11,12 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields, is_dataclass
-from functools import wraps
+from functools import update_wrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -81,9 +81,14 @@ def options_of(parsed: argparse.Namespace) -> Options:
     return Options(workers=parsed.workers, scheduler=parsed.scheduler, fresh=parsed.fresh)
 
 
-def command(main: Callable[[list[str] | None], int]) -> Callable[[list[str] | None], int]:
+class Command(Protocol):
+    """What begins a campaign, of the arguments of the command line; returns an exit code."""
+
+    def __call__(self, arguments: list[str] | None = None) -> int: ...
+
+
+def command(main: Callable[[list[str] | None], int]) -> Command:
     """A command's function that says in a line why its campaign is not run, or was stopped."""
-    @wraps(main)
     def guarded(arguments: list[str] | None = None) -> int:
         try:
             return main(arguments)
@@ -95,6 +100,7 @@ def command(main: Callable[[list[str] | None], int]) -> Callable[[list[str] | No
                   file=sys.stderr)
             return 130
 
+    update_wrapper(guarded, main)
     return guarded
 
 
@@ -145,7 +151,8 @@ def _save(path: Path, result: Result) -> None:
         raise
 
 
-def run(name: str, tasks: Sequence[Task], options: Options = Options()) -> Iterator[Result]:
+def run(name: str, tasks: Sequence[Task],
+        options: Options = Options()) -> Generator[Result, None, None]:
     """The results of ``tasks``, in their order; closing it early stops what is being done.
 
     Parameters

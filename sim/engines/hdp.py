@@ -106,11 +106,11 @@ def random_recipe(config: HdpConfig, rng) -> Recipe:
     if rng.random() < 0.3:
         l_kv = l_q
     weights = np.array([6, 3, 1, 1, 1, 1, 0.5, 0.5])
-    patterns = rng.choice(PATTERNS, 3, p=weights / weights.sum())
+    q, k, v = (str(p) for p in rng.choice(PATTERNS, 3, p=weights / weights.sum()))
     return Recipe(
         l_q=l_q, l_kv=l_kv, valid_q=draw_valid(l_q, rng), valid_kv=draw_valid(l_kv, rng),
         d=8 * int(rng.integers(1, config.d_max // 8 + 1)),
-        patterns=tuple(str(p) for p in patterns),
+        patterns=(q, k, v),
         rho=int(rng.choice(RHOS) if rng.random() < 0.6 else rng.integers(-127, 128)),
         scale=draw_scale(rng), tau=str(rng.choice(TAUS, p=[0.5, 0.25, 0.1, 0.1, 0.05])),
         causal=bool(rng.random() < 0.3), drop=bool(rng.random() < 0.3),

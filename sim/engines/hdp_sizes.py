@@ -36,8 +36,10 @@ OTHERS = (
            softmax_lanes=4, output_lanes=4),
     HdpConfig(name="w8_d64_m128_c1_tiles", d_max=64, l_max=L_MAX, tile=8, multipliers=128,
            softmax_lanes=2, output_lanes=2, keep_integer_scores=False),
-    *(HdpConfig(name=f"w{width}_d{d_max}_m256_c1", width=width, frac=frac, d_max=d_max, l_max=L_MAX,
-             multipliers=256, softmax_lanes=4, output_lanes=4, axi_data_width=128)
+    *(HdpConfig.model_validate({
+        "name": f"w{width}_d{d_max}_m256_c1", "width": width, "frac": frac, "d_max": d_max,
+        "l_max": L_MAX, "multipliers": 256, "softmax_lanes": 4, "output_lanes": 4,
+        "axi_data_width": 128})
       for (width, frac), d_max in (((8, 4), 64), ((12, 8), 128))))
 
 
@@ -47,8 +49,8 @@ def sizes() -> list[HdpConfig]:
     for n, ((width, frac), d_max, multipliers) in enumerate(
             product(FORMATS, DIMENSIONS, MULTIPLIERS)):
         for step, cores in enumerate(CORES):
-            configs.append(HdpConfig(
-                name=f"w{width}_d{d_max}_m{multipliers}_c{cores}", width=width, frac=frac,
-                d_max=d_max, l_max=L_MAX, multipliers=multipliers, cores=cores,
-                **_others(n + step, width, multipliers)))
+            configs.append(HdpConfig.model_validate({
+                "name": f"w{width}_d{d_max}_m{multipliers}_c{cores}", "width": width, "frac": frac,
+                "d_max": d_max, "l_max": L_MAX, "multipliers": multipliers, "cores": cores,
+                **_others(n + step, width, multipliers)}))
     return configs + list(OTHERS)

@@ -84,7 +84,8 @@ def build(recipe: Recipe, config: LeopardConfig) -> LeopardJob:
 
 # Digits of every size, also where W is no multiple of them; chunks, and beats of several words;
 # scores of 39 bits.
-SIZES = tuple(LeopardConfig(name=f"leopard_{name}", l_max=L_MAX, **fields) for name, fields in (
+SIZES = tuple(LeopardConfig.model_validate({"name": f"leopard_{name}", "l_max": L_MAX, **fields})
+              for name, fields in (
     ("w8_b1_n4", {"width": 8, "digit": 1, "dpus": 4, "d_max": 32, "axi_data_width": 128}),
     ("w10_b3_n3", {"width": 10, "digit": 3, "dpus": 3, "d_max": 24}),
     ("w12_b4_n1", {"digit": 4, "dpus": 1, "d_max": 16, "axi_data_width": 512}),
@@ -100,11 +101,11 @@ def random_recipe(config: LeopardConfig, rng) -> Recipe:
     if rng.random() < 0.3:
         l_kv = l_q
     weights = np.array([6, 3, 1, 1, 1, 0.5, 0.5])
-    patterns = rng.choice(PATTERNS, 3, p=weights / weights.sum())
+    q, k, v = (str(p) for p in rng.choice(PATTERNS, 3, p=weights / weights.sum()))
     return Recipe(
         l_q=l_q, l_kv=l_kv, valid_q=draw_valid(l_q, rng), valid_kv=draw_valid(l_kv, rng),
         d=8 * int(rng.integers(1, config.d_max // 8 + 1)),
-        patterns=tuple(str(p) for p in patterns), scale=draw_scale(rng),
+        patterns=(q, k, v), scale=draw_scale(rng),
         threshold=str(rng.choice(THRESHOLDS, p=[0.5, 0.15, 0.15, 0.1, 0.05, 0.05])),
         share=float(rng.random()), causal=bool(rng.random() < 0.3),
         seed=int(rng.integers(1 << 32)))

@@ -78,10 +78,10 @@ def grouped(job: JobT, before: JobT, rng) -> JobT:
                    valid_kv=before.valid_kv if rng.random() < 0.5 else draw_valid(before.l_kv, rng))
 
 
-def draw_table(draw: Callable, count: int, seed: int) -> list:
+def draw_table(draw: Callable[[np.random.Generator], JobT], count: int, seed: int) -> list[JobT]:
     """``count`` jobs that ``draw`` makes of a generator; some share K and V with the one before."""
     rng = np.random.default_rng(seed)
-    jobs: list = []
+    jobs: list[JobT] = []
     while len(jobs) < count:
         job = draw(rng)
         jobs.append(grouped(job, jobs[-1], rng) if jobs and rng.random() < 0.25 else job)
