@@ -2,7 +2,7 @@
 """What engines have in common that choose keys one by one: from survivors to output words."""
 
 from collections.abc import Collection, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -29,6 +29,9 @@ class SurvivorConfig(EngineConfig):
 
     A subclass has a field ``taps`` of type :data:`Taps`, where its own fields have room for it.
     """
+
+    if TYPE_CHECKING:
+        taps: int
 
     @model_validator(mode="after")
     def _taps_of_a_row(self):
