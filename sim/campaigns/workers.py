@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who does the tasks of a campaign: this process, others of this machine, or a Dask cluster."""
 
+import asyncio
 import json
 import os
 import signal
@@ -192,15 +193,21 @@ def cluster(tasks: dict[int, Task], expected: dict[int, str],
              address: str) -> Steps:
     """What tasks give, as it comes, on a Dask cluster, which begins those of dead workers again."""
     try:
-        from distributed import Client, KilledWorker, as_completed
+        from distributed import Client, KilledWorker, as_completed, rpc
     except ModuleNotFoundError:
         raise CampaignError("--scheduler needs the Python package 'distributed': "
                             "pip install -e '.[cluster]'") from None
+
+    async def ask() -> None:            # the client itself would wait for ever for some programs
+        async with rpc(address) as scheduler:
+            await asyncio.wait_for(scheduler.identity(), CONNECT_S)
+
     try:
+        asyncio.run(ask())
         client = Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as err:
         raise CampaignError(f"scheduler {address!r} does not answer: "
-                            f"{' '.join(str(err).split())}") from None
+                            f"{' '.join(str(err).split()) or 'timed out'}") from None
     with client:
         futures = {client.submit(_perform, task, expected[n], pure=False): n
                    for n, task in tasks.items()}

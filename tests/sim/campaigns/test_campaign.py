@@ -4,6 +4,7 @@
 import argparse
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -257,12 +258,22 @@ def test_distributed_is_missing(monkeypatch):
         list(run("missing", [Task("a", differ, (1,))], Options(scheduler="tcp://127.0.0.1:1")))
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "carrier-pigeon://a", "nobody.invalid:1"])
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "carrier-pigeon://a", "nobody.invalid:1",
+                                     "nonsense"])
 def test_no_scheduler(monkeypatch, address):
     pytest.importorskip("distributed")
     monkeypatch.setattr(workers, "CONNECT_S", 0.5)
     with pytest.raises(CampaignError, match=f"^scheduler '{address}' does not answer: .+$"):
         list(run("missing", [Task("a", differ, (1,))], Options(scheduler=address)))
+
+
+def test_something_else_listens_at_the_address(monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(workers, "CONNECT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(CampaignError, match=f"^scheduler '{address}' does not answer: .+$"):
+            list(run("missing", [Task("a", differ, (1,))], Options(scheduler=address)))
 
 
 def test_a_cluster_gives_the_same_though_a_worker_is_killed(tmp_path, build):
