@@ -67,7 +67,7 @@ def load_config(which: str | Path, engine: str | None = None) -> EngineConfig:
     fields = {"name": path.stem, "engine": DEFAULT, **_fields(path)}
     kind = fields["engine"]
     if not isinstance(kind, str) or kind not in ENGINES:
-        raise ConfigError(f"config {str(path)!r}: engine must be {' or '.join(ENGINES)}, "
+        raise ConfigError(f"config {str(path)!r}: engine must be one of {', '.join(ENGINES)}, "
                           f"not {kind!r}")
     if engine not in (None, kind):
         raise ConfigError(f"config must be one of engine {engine} here, and {str(which)!r} is of "
