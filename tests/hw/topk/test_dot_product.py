@@ -7,15 +7,9 @@ import pytest
 from golden.topk.config import TopkConfig
 from hw.topk.dot_product import DotProduct
 from tests.hw.helpers import simulate
+from tests.hw.topk.heads import codes
 
 SIZES = [(8, 8, 8), (8, 16, 48), (12, 24, 72), (4, 64, 64), (16, 40, 80)]
-
-
-def codes(rng, config, *shape):
-    """Random codes, some of them extreme."""
-    values = rng.integers(config.min_code, config.max_code + 1, shape)
-    return np.where(rng.random(shape) < 0.1, rng.choice(
-        [config.min_code, config.max_code, 0, -1, 1], shape), values)
 
 
 @pytest.mark.parametrize("width, taps, d_max", SIZES)
