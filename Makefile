@@ -57,8 +57,10 @@ fpga: $(DEV)  ## a bitstream for BOARD (ulx3s_85f) in build/fpga (CONFIG; SEEDS=
 netlist: $(DEV)  ## a real head through the gates that Yosys makes of hdp_tiny (Icarus Verilog, minutes)
 	$(BIN)/python -m prunus.fpga.netlist
 
-lint: $(DEV)  ## check the style of the Python code
+lint: $(DEV)  ## check style, types and layers of the Python code
 	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 clean:  ## remove everything generated, the environment included
 	rm -rf build $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis

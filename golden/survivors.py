@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What engines have in common that choose keys one by one: from survivors to output words."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -23,6 +23,10 @@ class SurvivorConfig(EngineConfig):
 
     A subclass has a field ``taps`` of type :data:`Taps`, where its own fields have room for it.
     """
+
+    tile: None = None
+    if TYPE_CHECKING:       # else it would be a field before those of a subclass
+        taps: int
 
     @model_validator(mode="after")
     def _taps_of_a_row(self):
