@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from . import hdp, leopard
+from . import hdp, leopard, topk
 from .engine import Engine, EngineConfig
 
 __all__ = ["ENGINES", "ConfigError", "engine_of", "load_config", "load_config_of", "make_config",
            "preset_names"]
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (hdp.ENGINE, leopard.ENGINE)}
+ENGINES: dict[str, Engine] = {
+    engine.name: engine for engine in (hdp.ENGINE, leopard.ENGINE, topk.ENGINE)}
 DEFAULT = hdp.ENGINE.name       # of a configuration that names none
 
 Config = TypeVar("Config", bound=EngineConfig)

@@ -14,6 +14,7 @@ from golden.hdp.kind import HdpStatus
 from golden.hdp.planes import HdpLayout
 
 from .bench import EngineBench, MismatchError
+from .hdp_sizes import sizes
 from .recipes import draw_length, draw_scale, draw_table, draw_valid, shape_strategy
 
 __all__ = ["BENCH", "PATTERNS", "RHOS", "TAUS", "Recipe", "build", "job_strategy", "random_jobs",
@@ -142,6 +143,9 @@ class HdpBench(EngineBench):
 
     def random_jobs(self, config: HdpConfig, count: int, seed: int) -> list[HdpJob]:
         return random_jobs(config, count, seed)
+
+    def sizes(self) -> list[HdpConfig]:
+        return sizes()
 
     def work(self, job: HdpJob, config: HdpConfig) -> tuple[int, int]:
         pairs = max(job.l_q, 1) * max(job.l_kv, 1)

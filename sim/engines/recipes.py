@@ -11,11 +11,12 @@ from golden.engine import EngineConfig
 from golden.jobs import AttentionJob
 from golden.softmax import encode_scale
 
-__all__ = ["PATTERNS", "SCALES", "codes", "draw_length", "draw_scale", "draw_table", "draw_valid",
-           "grouped", "shape_strategy"]
+__all__ = ["L_MAX", "PATTERNS", "SCALES", "codes", "draw_length", "draw_scale", "draw_table",
+           "draw_valid", "grouped", "shape_strategy"]
 
 JobT = TypeVar("JobT", bound=AttentionJob)
 
+L_MAX = 32         # of sizes, so that simulators are small
 PATTERNS = ("normal", "uniform", "extreme", "equal", "spikes", "minimum", "zero")
 SCALES = ((0, 63), (1, 63), (65535, 63), (65535, 12), (32768, 12), (1, 12))
 

@@ -11,12 +11,14 @@ from sim.campaigns import matrix
 from sim.campaigns.campaign import Result
 from sim.campaigns.matrix import Outcome, choose, main
 from sim.compare import MismatchError
+from sim.engines import hdp_sizes
+from sim.engines.recipes import L_MAX
 from sim.simulate import SimulationError
 
-CONFIGS = [*matrix.matrix(), *matrix.LEOPARD]
+CONFIGS = matrix.matrix()
 NAMES = [config.name for config in CONFIGS]
-# Small ones, unlike each other and the presets.
-SAMPLE = ("w8_d128_m8_c1", "w12_d32_m8_c2_tiles", "w8_d32_m8_c1_recompute")
+# Small ones, unlike each other, the presets and those of tests/sim/test_cores.py.
+SAMPLE = ("w12_d32_m8_c2_tiles", "w8_d32_m8_c1_recompute")
 
 
 def outcome(config, failure=""):
@@ -25,15 +27,15 @@ def outcome(config, failure=""):
 
 
 # The others come after all combinations.
-PRODUCT = matrix.matrix()[: -len(matrix.OTHERS)]
+PRODUCT = hdp_sizes.sizes()[: -len(hdp_sizes.OTHERS)]
 
 
 def test_every_combination_once():
     axes = [(c.width, c.frac, c.d_max, c.multipliers, c.cores) for c in PRODUCT]
     assert axes == [(*form, *rest) for form, *rest in product(
-        matrix.FORMATS, matrix.DIMENSIONS, matrix.MULTIPLIERS, matrix.CORES)]
+        hdp_sizes.FORMATS, hdp_sizes.DIMENSIONS, hdp_sizes.MULTIPLIERS, hdp_sizes.CORES)]
     assert len(set(NAMES)) == len(NAMES)
-    assert {c.l_max for c in CONFIGS} == {matrix.L_MAX}
+    assert {c.l_max for c in CONFIGS} == {L_MAX}
 
 
 @pytest.mark.parametrize("width", [8, 12])
@@ -45,9 +47,9 @@ def test_other_choices_vary_along(width):
         return {tuple(getattr(config, field) for field in fields) for config in chosen}
 
     assert met("axi_data_width", "softmax_lanes") == set(product(buses, lanes))
-    assert met("axi_data_width", "multipliers") == set(product(buses, matrix.MULTIPLIERS))
-    assert met("softmax_lanes", "multipliers") == set(product(lanes, matrix.MULTIPLIERS))
-    assert met("softmax_lanes", "d_max") == set(product(lanes, matrix.DIMENSIONS))
+    assert met("axi_data_width", "multipliers") == set(product(buses, hdp_sizes.MULTIPLIERS))
+    assert met("softmax_lanes", "multipliers") == set(product(lanes, hdp_sizes.MULTIPLIERS))
+    assert met("softmax_lanes", "d_max") == set(product(lanes, hdp_sizes.DIMENSIONS))
     assert met("output_lanes") == {(count,) for count in lanes}
 
 
@@ -137,7 +139,7 @@ def test_a_worker_that_dies_is_a_failure(monkeypatch, capsys):
 def test_list(capsys):
     assert main(["--list", "--only", "w8_d64_m8_"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == [f"w8_d64_m8_c{n}" for n in matrix.CORES]
+    assert [line.split(":")[0] for line in lines] == [f"w8_d64_m8_c{n}" for n in hdp_sizes.CORES]
     assert "axi_data_width" in lines[0]
 
 
