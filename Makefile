@@ -63,9 +63,11 @@ netlist: $(DEV)  ## a real head through the gates that Yosys makes of hdp_tiny (
 
 dev: $(DEV)  ## set up .venv with all tools, and no more
 
-lint: $(DEV)  ## check the style of the Python code and of all files
+lint: $(DEV)  ## check style, types and layers of the Python code, and the style of all files
 	$(BIN)/ruff check .
 	$(BIN)/python -m tests.hygiene
+	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # In an environment of its own, which has nothing but what pyproject.toml asks for.
 constraints:  ## renew constraints.txt after pyproject.toml was changed

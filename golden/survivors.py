@@ -30,7 +30,8 @@ class SurvivorConfig(EngineConfig):
     A subclass has a field ``taps`` of type :data:`Taps`, where its own fields have room for it.
     """
 
-    if TYPE_CHECKING:
+    tile: None = None
+    if TYPE_CHECKING:       # else it would be a field before those of a subclass
         taps: int
 
     @model_validator(mode="after")

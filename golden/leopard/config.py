@@ -41,7 +41,6 @@ class LeopardConfig(SurvivorConfig):
     """
 
     engine: Literal["leopard"] = "leopard"
-    tile: None = None
     width: Annotated[int, Field(ge=4, le=16)] = 12
     digit: Annotated[int, Field(ge=1)] = 2
     dpus: Annotated[int, Field(ge=1, le=32)] = 6
