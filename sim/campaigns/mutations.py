@@ -249,4 +249,19 @@ MUTATIONS: tuple[Mutation, ...] = (
         "self.rows.d8.eq(jobs[normalised].d8)",
         "self.rows.d8.eq(jobs[valued].d8)",
         "wrong slot: the last rows of a head are as long as those of the next"),
+    Mutation(
+        "hw/topk/best.py",
+        "~(come.score > score)",
+        "~(come.score >= score)",
+        "comparison: of equal scores the later key is kept"),
+    Mutation(
+        "hw/topk/best.py",
+        "kept.eq(Mux(count > self.top_k, self.top_k, count))",
+        "kept.eq(count)",
+        "missed limit: a row keeps as many keys as there are places"),
+    Mutation(
+        "hw/topk/best.py",
+        "ahead[n].eq(used[n] & ~move & ~",
+        "ahead[n].eq(used[n] & ~",
+        "missed reset: the first key of a row queues behind those of the row before"),
 )

@@ -7,6 +7,7 @@ import pytest
 from sim.campaigns import mutate
 from sim.campaigns.mutate import CAUGHT, SURVIVED, Outcome, check_table, mutated_tree
 from sim.campaigns.mutations import MUTATIONS, Mutation
+from sim.engines import BENCHES
 from sim.simulators.cache import ROOT
 
 FINE = Mutation("golden/records.py", "VERSION = 3", "VERSION = 4", "another version")
@@ -68,10 +69,12 @@ def test_verdicts(monkeypatch, code, verdict, message):
 
 
 def test_every_mutation_meets_jobs_of_its_engine():
-    assert {mutation.config for mutation in MUTATIONS} == {"hdp_tiny", "leopard_tiny"}
+    assert {mutation.config for mutation in MUTATIONS} == {
+        bench.preset for bench in BENCHES.values()}
     for mutation in MUTATIONS:
         room = mutation.file.split("/")[1]
         assert (room in ("leopard", "survivors")) == (mutation.config == "leopard_tiny")
+        assert (room == "topk") == (mutation.config == "topk_tiny")
 
 
 def test_reports(monkeypatch, tmp_path, capsys):
