@@ -11,7 +11,8 @@ from enum import IntEnum
 
 import numpy as np
 
-__all__ = ["DESCRIPTOR_BYTES", "STATUS_BYTES", "VERSION", "WORDS", "Error", "Field", "Record"]
+__all__ = ["DESCRIPTOR_BYTES", "STATUS_BYTES", "VERSION", "WORDS", "WORD_BITS", "Error", "Field",
+           "Record"]
 
 VERSION = 3         # of the memory image
 DESCRIPTOR_BYTES = 64

@@ -45,6 +45,8 @@ class BatchRequest:
         The watchdog: a run that takes more has failed.
     before, during, after : list of Access
         Register accesses before the doorbell, right after it, and after the run.
+    reset : (int, int) or None
+        Clock cycles from those during the run to a reset, and how many it lasts.
     """
 
     image: np.ndarray
@@ -56,6 +58,7 @@ class BatchRequest:
     before: list[Access]
     during: list[Access]
     after: list[Access]
+    reset: tuple[int, int] | None = None
 
 
 @dataclass(kw_only=True)
@@ -109,6 +112,8 @@ class BatchReply:
         Clock cycles from before the doorbell's write to the interrupt.
     accesses : dict of str to list of (int, int, int)
         ``(value, response, irq)`` of the accesses before, during and after.
+    aborted : bool
+        A reset ended the run, so there are no results.
     """
 
     image: np.ndarray
@@ -117,6 +122,7 @@ class BatchReply:
     bus_write_bytes: int
     cycles: int
     accesses: dict[str, list]
+    aborted: bool = False
 
 
 @dataclass(kw_only=True)

@@ -50,6 +50,9 @@ class Batch:
         Register accesses before the doorbell, right after it, and after the run.
     cycles : int or None
         The watchdog, :func:`cycle_limit` by default.
+    reset : (int, int) or None
+        Clock cycles from the doorbell to a reset of the coprocessor and both buses, and how many
+        it lasts. It must come before the table is worked off.
     """
 
     jobs: Sequence[Job]
@@ -59,6 +62,7 @@ class Batch:
     during: Sequence[Access] = ()
     after: Sequence[Access] = ()
     cycles: int | None = None
+    reset: tuple[int, int] | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -78,6 +82,8 @@ class Simulation:
         From before the doorbell's write to after the interrupt, register accesses included.
     accesses : dict of str to list of (int, int, int)
         ``(value, response, irq)`` of a batch's own register accesses, irq as it is afterwards.
+    aborted : bool
+        A reset ended the run, so there are no ``results``.
     build_s, sim_s : float
         Seconds to emit and build, and to simulate all batches of the call.
     """
@@ -88,6 +94,7 @@ class Simulation:
     bus_write_bytes: int = 0
     cycles: int = 0
     accesses: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)
+    aborted: bool = False
     build_s: float = 0.0
     sim_s: float = 0.0
 
@@ -125,7 +132,7 @@ def _request(batch: Batch, image: Image, config: EngineConfig, stall: float) -> 
         image=np.frombuffer(bytes(image.data), np.uint8), table=image.table,
         count=len(batch.jobs), writable=writable_ranges(image, batch.jobs, config),
         read_errors=list(batch.read_errors), before=list(batch.before),
-        during=list(batch.during), after=list(batch.after),
+        during=list(batch.during), after=list(batch.after), reset=batch.reset,
         cycles=batch.cycles or cycle_limit(batch.jobs, config, stall))
 
 
@@ -144,11 +151,13 @@ def _results(image: Image, contents: bytes, jobs: Sequence[Job],
 def _simulation(batch: Batch, image: Image, reply: BatchReply, config: EngineConfig,
                 **seconds: float) -> Simulation:
     return Simulation(
-        results=_results(image, reply.image.tobytes(), batch.jobs, config),
+        results=[] if reply.aborted else _results(image, reply.image.tobytes(), batch.jobs,
+                                                  config),
         registers=reply.registers, bus_read_bytes=reply.bus_read_bytes,
         bus_write_bytes=reply.bus_write_bytes, cycles=reply.cycles,
         accesses={when: [tuple(answer) for answer in answers]
                   for when, answers in reply.accesses.items()},
+        aborted=reply.aborted,
         **seconds)
 
 

@@ -6,18 +6,16 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.hdp.config import HdpConfig
+from golden.hdp.kind import HdpKind
 from golden.records import STATUS_BYTES
 from hw.hdp.head_totals import total_counts_layout
 from hw.hdp.integer_pass import chunks
 from hw.shell.bursts import request_layout
+from hw.shell.records import record_layout
 
 __all__ = ["ResultWriter", "result_job_layout", "status_layout"]
 
-# golden.hdp.planes.Status, in bits.
-RECORD = data.StructLayout({
-    "done": 8, "error": 24, "head_kept": 32, "theta_head": 64, "blocks_kept": 32,
-    "blocks_total": 32, "read_bytes": 32, "write_bytes": 32, "rest": STATUS_BYTES * 8 - 256,
-})
+RECORD = record_layout(HdpKind.status, whole=True)
 
 
 def result_job_layout(config: HdpConfig) -> data.StructLayout:
@@ -25,8 +23,7 @@ def result_job_layout(config: HdpConfig) -> data.StructLayout:
 
     ``computed``: output rows of the valid queries (an even number) come from the row output.
     With ``HdpConfig.tile``: rows without a ``record`` are part of a head, counted with those that
-    the
-    next record ends.
+    the next record ends.
     """
     tiled = {"record": 1} if config.tile else {}
     return data.StructLayout({
@@ -184,7 +181,7 @@ class ResultWriter(wiring.Component):
                 m.next = "IDLE"
 
     def _fill(self, m, record, beats, error):
-        """The words of golden.hdp.planes.Status; with an error all but the first are zero."""
+        """The words of HdpStatus; with an error all but the first are zero."""
         status = self.status
         beat_bytes = self._config.axi_data_width // 8
         m.d.comb += [record.done.eq(1), record.error.eq(error)]

@@ -4,60 +4,20 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Shape, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden import softmax
 from golden.engine import EngineConfig, JobKind
 from golden.engines import engine_of
-from golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error, Field, Record
+from golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
+
+from .records import number, record_layout
 
 __all__ = ["DescriptorDecoder", "descriptor_layout"]
 
-WORD_BITS = 32
 RESULTS = ("out", "status")
-
-
-def raw_layout(record: Record) -> data.StructLayout:
-    """A descriptor as it lies in memory, up to its last field.
-
-    Pieces of a number are ``NAME_low`` and ``NAME_high``, gaps in word 0 ``reserved``, other gaps
-    ``unused``.
-    """
-    members: dict[str, int | Shape] = {}
-    at = 0
-
-    def add(name: str, shape: int | Shape) -> None:
-        while name in members:
-            name += "_too"
-        members[name] = shape
-
-    for field in record:
-        if at < min(field.first, WORD_BITS):
-            add("reserved", min(field.first, WORD_BITS) - at)
-            at = min(field.first, WORD_BITS)
-        if at < field.first:
-            add("unused", field.first - at)
-        add(_piece_name(record, field), signed(field.width) if field.signed else field.width)
-        at = field.first + field.width
-    return data.StructLayout(members)
-
-
-def _piece_name(record: Record, field: Field) -> str:
-    pieces = record.pieces(field.name)
-    if len(pieces) == 1:
-        return field.name
-    return f"{field.name}_{'low' if field is pieces[0] else 'high'}"
-
-
-def number(raw, record: Record, name: str):
-    """A number of a descriptor, put together if it lies in pieces."""
-    pieces = record.pieces(name)
-    values = [raw[_piece_name(record, piece)] for piece in pieces]
-    if len(pieces) == 1:
-        return values[0]
-    return Cat(*values).as_signed() if pieces[-1].signed else Cat(*values)
 
 
 def out_of_range(value, low: int, high: int):
@@ -95,8 +55,12 @@ def descriptor_layout(config: EngineConfig) -> data.StructLayout:
     it is.
     """
     length, kinds = config.length_width, engine_of(config).kinds
-    pruning = {name: _kept_shape(*limits) for kind in kinds
-               for name, limits in kind.limits(config).items()}
+    ranges: dict[str, tuple[int, int]] = {}
+    for kind in kinds:
+        for name, (low, high) in kind.limits(config).items():
+            least, most = ranges.get(name, (low, high))
+            ranges[name] = min(least, low), max(most, high)
+    pruning = {name: _kept_shape(*limits) for name, limits in ranges.items()}
     several = {"kind": range(len(kinds))} if len(kinds) > 1 else {}
     return data.StructLayout({
         "causal": 1, "same_kv": 1,
@@ -185,7 +149,7 @@ class DescriptorDecoder(wiring.Component):
 
     def _raw(self) -> list:
         """The words that were gathered, as each kind of job has them."""
-        layouts = [raw_layout(kind.descriptor) for kind in self._kinds]
+        layouts = [record_layout(kind.descriptor) for kind in self._kinds]
         if len(layouts) == 1:
             return [Signal(layouts[0], name="raw")]
         words = Signal(max(layout.size for layout in layouts), name="raw")

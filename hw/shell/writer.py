@@ -123,7 +123,8 @@ class Writer(wiring.Component):
     def _data(self, m, beats, lengths):
         """W channel: the beats of one length after the other."""
         axi = self.axi
-        left = Signal.like(lengths.r_data)
+        # Has a reset, unlike what it is like: a burst that a reset cuts short must not go on.
+        left = Signal.like(lengths.r_data, reset_less=False)
         move = Signal()
         m.d.comb += [
             move.eq(beats.r_rdy & (left != 0) & (~axi.wvalid | axi.wready)),

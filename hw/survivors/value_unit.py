@@ -135,8 +135,10 @@ class ValueUnit(wiring.Component):
             taps = range(first, min(first + NEAR, self._config.taps))
             values = Cat(total[n] for n in taps)
             m.submodules[f"done_{first}"] = done = fifo.SyncFIFO(width=len(values), depth=VALUES)
+            # Has a reset: a row that one cuts off must not be there when the queue is empty again.
+            write = kept_copy(m, ends, f"ends_{first}", reset_less=False)
             m.d.comb += [
-                done.w_en.eq(kept_copy(m, ends, f"ends_{first}")), done.w_data.eq(values),
+                done.w_en.eq(write), done.w_data.eq(values),
                 Cat(self.o.payload[n] for n in taps).eq(done.r_data),
                 done.r_en.eq(self.o.ready),
             ]

@@ -11,14 +11,13 @@ import typer
 
 from golden.engine import EngineConfig
 from golden.engines import load_config
-from golden.leopard.config import LeopardConfig
 
 from ..errors import InputError
 from ..files import check_output, make_directory, write_files
 from ..report import heads_progress, print_json, print_table
-from . import leopard, plot, report
-from .cases import suite
-from .measure import measure
+from . import plot
+from .suite import BenchSuite
+from .suites import suite_of
 
 __all__ = ["bench"]
 
@@ -32,28 +31,15 @@ def _command(config: EngineConfig, data: Sequence[Path], quick: bool, wanted: st
     return shlex.join(words)
 
 
-def _targets(directory: Path) -> dict[str, Path]:
+def _targets(directory: Path, plots: Sequence[str]) -> dict[str, Path]:
     """Where the files go, checked before anything is simulated."""
     make_directory(directory)
     names = ["bench.json", "bench.md"]
-    if plot.available():
-        names += [f"speedup.{kind}" for kind in plot.KINDS]
-    else:
+    if plots and not plot.available():
         typer.echo("no plot: it needs the Python package 'matplotlib': pip install -e '.[plot]'",
                    err=True)
-    return {name: check_output(directory / name) for name in names}
-
-
-def _write(result: dict, targets: dict[str, Path]) -> None:
-    texts = {"bench.json": json.dumps(result, indent=1) + "\n",
-             "bench.md": report.markdown(result, [n for n in targets if n.endswith(".svg")])}
-
-    def writer(name: str):
-        if name in texts:
-            return lambda file: file.write(texts[name].encode())
-        return lambda file: plot.speedup_plot(result, file, name.rpartition(".")[2])
-
-    write_files({path: writer(name) for name, path in targets.items()})
+        plots = ()
+    return {name: check_output(directory / name) for name in (*names, *plots)}
 
 
 def bench(
@@ -76,51 +62,31 @@ def bench(
         if not path.exists():
             raise InputError(f"data {str(path)!r} must be .npz files or directories of them, and "
                              "does not exist")
-    if isinstance(chosen, LeopardConfig):
-        _bench_leopard(chosen, data, cases, quick, directory, as_json)
-        return
-    work = suite(chosen, data=data, quick=quick, wanted=cases)
-    targets = _targets(directory) if directory is not None else {}
+    suite = suite_of(chosen)
+    work = suite.choose(chosen, data=data, quick=quick, wanted=cases)
+    targets = _targets(directory, suite.plot_names()) if directory is not None else {}
     with heads_progress() as progress:
-        rows, simulation = measure(work.cases, chosen, progress)
-    result = report.document(rows, simulation, work, chosen,
-                             _command(chosen, data, quick, cases))
-    _write(result, targets)
+        rows, simulation = suite.measure(work, chosen, quick, progress)
+    result = suite.document(work, rows, simulation, chosen, _command(chosen, data, quick, cases))
+    _write(suite, result, chosen, targets)
     if as_json:
         print_json(result)
         return
-    table = report.columns()
+    table = suite.columns(chosen)
     print_table([column.title for column in table],
                 [[column.text(row) for column in table] for row in rows],
-                brief=[column.title for column in report.brief()])
-    for line in report.summary(result):
+                brief=[column.title for column in suite.brief()])
+    for line in suite.summary(result):
         typer.echo(line)
     for name in targets:
         typer.echo(directory / name)
 
 
-def _bench_leopard(config: LeopardConfig, data: Sequence[Path], wanted: str | None, quick: bool,
-                   directory: Path | None, as_json: bool) -> None:
-    found = leopard.cases(config, data=data, quick=quick, wanted=wanted)
-    targets = {}
-    if directory is not None:
-        make_directory(directory)
-        targets = {name: check_output(directory / name) for name in ("bench.json", "bench.md")}
-    with heads_progress() as progress:
-        rows, simulation = leopard.measure(found, config, quick, progress)
-    result = leopard.document(rows, simulation, config, _command(config, data, quick, wanted))
+def _write(suite: BenchSuite, result: dict, config: EngineConfig,
+           targets: dict[str, Path]) -> None:
+    pictures = [name for name in targets if name.endswith(".svg")]
     texts = {"bench.json": json.dumps(result, indent=1) + "\n",
-             "bench.md": leopard.markdown(result, config)}
-    write_files({path: lambda file, name=name: file.write(texts[name].encode())
-                 for name, path in targets.items()})
-    if as_json:
-        print_json(result)
-        return
-    table = leopard.columns(config)
-    print_table([column.title for column in table],
-                [[column.text(row) for column in table] for row in rows],
-                brief=[column.title for column in leopard.brief()])
-    for line in leopard.summary(result):
-        typer.echo(line)
-    for name in targets:
-        typer.echo(directory / name)
+             "bench.md": suite.markdown(result, config, pictures)}
+    writers = {name: lambda file, text=text: file.write(text.encode())
+               for name, text in texts.items()} | suite.plots(result)
+    write_files({path: writers[name] for name, path in targets.items()})

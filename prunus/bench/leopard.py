@@ -19,16 +19,17 @@ from ..engines.leopard import load_jobs
 from ..errors import InputError
 from ..heads import read_arrays, real_scale
 from .cases import EXAMPLES, choose, data_files
+from .columns import Column
 from .measure import simulated, totals
-from .report import Column
+from .suite import BenchSuite, Progress, Rate
 
-__all__ = ["NOTES", "SHARES", "LeopardCase", "brief", "cases", "columns", "document", "figures",
-           "markdown", "measure", "summary"]
+__all__ = ["NOTES", "SHARES", "SUITE", "LeopardCase", "LeopardSuite", "brief", "cases", "columns",
+           "document", "figures", "markdown", "measure", "summary"]
 
 SHARES = (0.0, 0.5, 0.75, 0.9)
 QUICK_SHARES, QUICK_HEADS = (0.75,), 2
 BASELINE = "leopard_base"
-Progress = Callable[[int, int], None]
+RATED, RATED_SHARES = ("vit_patches", "minilm_sentence"), (0.75, 0.0)   # pruned, dense
 
 NOTES = """\
 Every figure is read from counters of the simulated RTL or follows from the specification; every
@@ -230,3 +231,48 @@ def markdown(result: dict, config: LeopardConfig) -> str:
     lines += ["| " + " | ".join(column.text(row) for column in table) + " |"
               for row in result["cases"]]
     return "\n".join([*lines, "", NOTES])
+
+
+class LeopardSuite(BenchSuite):
+    """Real heads at shares of scores that are pruned; speed-up over the baseline."""
+
+    def choose(self, config: LeopardConfig, *, data: Sequence[Path], quick: bool,
+               wanted: str | None) -> list[LeopardCase]:
+        return cases(config, data=data, quick=quick, wanted=wanted)
+
+    def measure(self, work: list[LeopardCase], config: LeopardConfig, quick: bool,
+                progress: Progress | None) -> tuple[list[dict], dict]:
+        return measure(work, config, quick, progress)
+
+    def document(self, work: list[LeopardCase], rows: Sequence[dict], simulation: dict,
+                 config: LeopardConfig, command: str) -> dict:
+        return document(rows, simulation, config, command)
+
+    def columns(self, config: LeopardConfig) -> list[Column]:
+        return columns(config)
+
+    def brief(self) -> list[Column]:
+        return brief()
+
+    def summary(self, result: dict) -> list[str]:
+        return summary(result)
+
+    def markdown(self, result: dict, config: LeopardConfig, plots: Sequence[str]) -> str:
+        return markdown(result, config)
+
+    def rate(self, config: LeopardConfig, rows_of: Callable[[LeopardCase], dict | None],
+             told: Callable[[str], None]) -> Rate:
+        """The first of RATED that fits, pruned as far as its case is."""
+        there = {case.name: case for case in cases(config)}
+        layer = next(layer for layer in RATED if f"{layer}/0" in there)
+        found = [there.get(f"{layer}/{share:g}", there[f"{layer}/0"]) for share in RATED_SHARES]
+        rows = [rows_of(case) for case in found]
+        if None in rows:
+            told(found[0].name)
+            rows, _ = measure(found, config, quick=True)
+        row, dense = rows
+        return Rate(jobs=found[0].jobs, row=row, cycles=row["cycles"] / row["heads"],
+                    dense_cycles=dense["cycles"] / dense["heads"], kept=row["survive"])
+
+
+SUITE = LeopardSuite()

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A bench as a table, as Markdown and as JSON."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from golden.hdp import OCCUPANCY
 from golden.hdp.config import HdpConfig
-from golden.registers import constants, counter_names
+from golden.registers import constants
 
 from .cases import Suite
+from .columns import Column
 
 __all__ = ["MODEL_ERROR", "Column", "brief", "columns", "document", "markdown", "summary"]
 
@@ -37,14 +38,6 @@ specification's.
 """
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of the table: its title, and a row's text in it."""
-
-    title: str
-    text: Callable[[dict], str]
-
-
 def _format(value, pattern: str) -> str:
     return "-" if value is None else format(value, pattern)
 
@@ -67,7 +60,7 @@ def _length(row: dict) -> str:
 def _counters() -> list[Column]:
     """A column for each counter of what the array does and does not."""
     return [Column(name, lambda row, name=name: _format(row["counters"][name], ","))
-            for name in counter_names() if name.endswith("_slots") or name.startswith("idle_")]
+            for name in OCCUPANCY]
 
 
 def brief() -> list[Column]:

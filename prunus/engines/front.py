@@ -2,7 +2,7 @@
 """What the command line needs to know of an engine."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,6 +44,10 @@ class EngineFront(ABC):
         """
 
     @abstractmethod
+    def size(self, config: Any) -> dict[str, int]:
+        """What there is of a coprocessor, by name."""
+
+    @abstractmethod
     def figures(self, run: Run) -> dict[str, Any]:
         """What the engine has to say of a run beside what every engine does, ready for JSON."""
 
@@ -59,6 +63,3 @@ class EngineFront(ABC):
 def share(part: int, whole: int) -> str:
     """``part`` of ``whole``, with its percentage."""
     return f"{part} of {whole} ({part / whole:.1%})" if whole else f"{part} of {whole}"
-
-
-OptionFunction = Callable[..., Any]

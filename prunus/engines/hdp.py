@@ -103,6 +103,9 @@ class HdpFront(EngineFront):
     def load_jobs(self, path: Path, config: HdpConfig, options: Options) -> Sequence[HdpJob]:
         return load_jobs(path, config, options)
 
+    def size(self, config: HdpConfig) -> dict[str, int]:
+        return {"multipliers": config.all_multipliers}
+
     def figures(self, run: Run) -> dict[str, Any]:
         order = table_order(run.jobs, run.config)
         return {

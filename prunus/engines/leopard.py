@@ -67,6 +67,9 @@ class LeopardFront(EngineFront):
                   options: float | None) -> Sequence[LeopardJob]:
         return load_jobs(path, config, options)
 
+    def size(self, config: LeopardConfig) -> dict[str, int]:
+        return {"units": config.dpus, "taps": config.taps}
+
     def figures(self, run: Run) -> dict[str, Any]:
         keys = sum(result.keys for result in run.golden)
         return {

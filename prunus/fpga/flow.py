@@ -12,12 +12,12 @@ from importlib import util
 from pathlib import Path
 
 from golden.engine import EngineConfig
-from golden.leopard.config import LeopardConfig
 from hw.boards.catalog import Board
 from hw.boards.pll import Ecp5Pll
 from hw.boards.top import BoardTop, divisor_for, source_mhz
 from sim.board import emitted_system
 
+from ..engines import front_of
 from ..errors import InputError, RunError
 from ..synth import pack
 from ..synth.fmax import longest_path
@@ -147,13 +147,6 @@ def _clock(report: dict, mhz: float) -> tuple[float, str]:
     return speed["achieved"], longest_path(report, name)
 
 
-def _size(config: EngineConfig) -> dict[str, int]:
-    """What there is of a coprocessor."""
-    if isinstance(config, LeopardConfig):
-        return {"units": config.dpus, "taps": config.taps}
-    return {"multipliers": config.all_multipliers}
-
-
 def build(made: Design, *, seeds: Sequence[int] = (1,), progress: Progress | None = None,
           ) -> tuple[dict, Path]:
     """The figures of a design, ready for JSON, and its bitstream, of the fastest seed.
@@ -191,7 +184,8 @@ def build(made: Design, *, seeds: Sequence[int] = (1,), progress: Progress | Non
     there = {key: part["available"] for key, part in report["utilization"].items()}
     figures = {
         "board": made.board.name, "device": made.device, "config": made.config.name,
-        **_size(made.config), "l_max": made.config.l_max, "d_max": made.config.d_max,
+        **front_of(made.config).size(made.config), "l_max": made.config.l_max,
+        "d_max": made.config.d_max,
         "memory_bytes": made.memory_bytes, "baud": made.baud,
         "clock_mhz": made.pll.mhz,
         "used": {key: used[cell] for key, cell in RESOURCES.items()},

@@ -22,14 +22,10 @@ from pathlib import Path
 
 from golden.engine import EngineConfig
 from golden.engines import ConfigError, load_config
-from golden.hdp.config import HdpConfig
 from golden.jobs import AttentionJob
-from golden.leopard.config import LeopardConfig
 from host.tables import image_bytes
 
-from ..bench import leopard
-from ..bench.cases import Case, suite
-from ..bench.measure import measure
+from ..bench.suites import suite_of
 from ..errors import InputError, RunError
 from ..files import check_output, write_files
 from ..report import status_line
@@ -37,8 +33,6 @@ from .command import by_seed
 
 __all__ = ["heads_per_second", "main", "markdown", "pytorch"]
 
-CASE = "kept/d{d}/0.25"
-LAYERS, SHARES = ("vit_patches", "minilm_sentence"), (0.75, 0.0)    # of LeOPArd: pruned, dense
 ROUNDS, ROUND_S = 60, 0.02
 BITS_PER_BYTE = 10
 KEYS = ("lut", "ff", "dsp", "bram")
@@ -82,56 +76,27 @@ def _processor() -> str:
                  if line.startswith("model name")), platform.machine())
 
 
-def _case(config: HdpConfig) -> Case:
-    case, = suite(config, wanted=CASE.format(d=config.d_max)).cases
-    return case
-
-
-def _benched(case: Case | leopard.LeopardCase, config: EngineConfig,
-             benches: Sequence[dict]) -> dict | None:
+def _benched(case: str, config: EngineConfig, benches: Sequence[dict]) -> dict | None:
     """What a bench of this configuration says of a case."""
     parameters = config.model_dump(exclude={"name"})
     return next((row for bench in benches if bench["parameters"] == parameters
-                 for row in bench["cases"] if row["case"] == case.name), None)
+                 for row in bench["cases"] if row["case"] == case), None)
 
 
 def heads_per_second(config: EngineConfig, benches: Sequence[dict] = (),
                      progress: Callable[[str], None] | None = None) -> dict:
-    """Cycles of heads with pruning and dense: of HDP eight of l = 128, or as long as they can be,
-    of LeOPArd the first of LAYERS that fits."""
-    if isinstance(config, LeopardConfig):
-        return _leopard_heads(config, benches, progress)
-    case = _case(config)
-    row = _benched(case, config, benches)
-    if row is None:
+    """Cycles of the heads that the engine's bench rates, with pruning and dense."""
+    def told(case: str) -> None:
         if progress:
-            progress(f"{config.name}: simulating {case.name}")
-        (row,), _ = measure([case], config)
-    return {"case": case.name, "l": row["l_q"], "d": row["d"], "kept": row["kappa"],
-            "cycles": row["cycles"] / row["heads"],
-            "dense_cycles": row["dense_cycles"] / row["heads"],
-            "bytes": image_bytes(case.jobs[0], config) + row["counters"]["write_bytes"]
-            // row["heads"],
-            "pytorch": pytorch(case.jobs)}
+            progress(f"{config.name}: simulating {case}")
 
-
-def _leopard_heads(config: LeopardConfig, benches: Sequence[dict],
-                   progress: Callable[[str], None] | None) -> dict:
-    there = {case.name: case for case in leopard.cases(config)}
-    layer = next(layer for layer in LAYERS if f"{layer}/0" in there)
-    found = [there.get(f"{layer}/{share:g}", there[f"{layer}/0"]) for share in SHARES]
-    rows = [_benched(case, config, benches) for case in found]
-    if None in rows:
-        if progress:
-            progress(f"{config.name}: simulating {found[0].name}")
-        rows, _ = leopard.measure(found, config, quick=True)
-    row, dense = rows
-    return {"case": row["case"], "l": row["l_q"], "d": row["d"], "kept": row["survive"],
-            "cycles": row["cycles"] / row["heads"],
-            "dense_cycles": dense["cycles"] / dense["heads"],
-            "bytes": image_bytes(found[0].jobs[0], config) + row["counters"]["write_bytes"]
+    rate = suite_of(config).rate(config, lambda case: _benched(case.name, config, benches), told)
+    row = rate.row
+    return {"case": row["case"], "l": row["l_q"], "d": row["d"], "kept": rate.kept,
+            "cycles": rate.cycles, "dense_cycles": rate.dense_cycles,
+            "bytes": image_bytes(rate.jobs[0], config) + row["counters"]["write_bytes"]
             // row["heads"],
-            "pytorch": pytorch(found[0].jobs)}
+            "pytorch": pytorch(rate.jobs)}
 
 
 def _size(figures: dict) -> str:

@@ -3,8 +3,10 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from golden.engine import EngineConfig
 
@@ -224,6 +226,59 @@ def _alone(block, name: str, target: Ecp5 | Liberty, progress: Progress | None) 
     return {**target.count(mapped.cells[name], mapped.area[name]), "memory_bits": bits}
 
 
+@dataclass(frozen=True)
+class _Sized:
+    """A coprocessor that was mapped.
+
+    Members
+    -------
+    blocks : list of dict
+        Its blocks, the largest first.
+    mapped
+        What the target made of it.
+    """
+
+    config: Any
+    target: Ecp5 | Liberty
+    blocks: list[dict]
+    mapped: Any
+    progress: Progress | None
+
+    def alone(self, block, name: str) -> dict:
+        """The size of a block that stands for one without pruning."""
+        return _alone(block, f"{self.config.name}_plain_{name}", self.target, self.progress)
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        return (*self.target.resources, "memory_bits")
+
+
+def _hdp_share(sized: _Sized) -> dict:
+    from .plain import PlainMultiplier
+
+    plain = sized.alone(PlainMultiplier(config=sized.config), "multiplier")
+    mask = _mask(sized.mapped, sized.config.name, sized.target)
+    return {"plain_multiplier": plain,
+            "pruning": _pruning(sized.blocks, mask, plain, sized.resources)}
+
+
+def _leopard_share(sized: _Sized) -> dict:
+    from hw.survivors.layouts import TAG
+
+    from .plain import PlainAccumulator, PlainRowLoader
+
+    if not sized.config.pruning:
+        return {}
+    accumulator = sized.alone(PlainAccumulator(config=sized.config), "accumulator")
+    loader = sized.alone(PlainRowLoader(config=sized.config, tag_width=TAG), "row_loader")
+    return {"plain_accumulator": accumulator, "plain_row_loader": loader,
+            "pruning": _termination(sized.blocks, accumulator, loader, sized.resources)}
+
+
+# By engine: what pruning takes, and what there would be without. Of others nothing is said.
+_SHARES: dict[str, Callable[[_Sized], dict]] = {"hdp": _hdp_share, "leopard": _leopard_share}
+
+
 def area(config: EngineConfig, target: Ecp5 | Liberty, progress: Progress | None = None) -> dict:
     """The size of the coprocessor of ``config``, ready for JSON; what pruning takes, if it does.
 
@@ -234,10 +289,7 @@ def area(config: EngineConfig, target: Ecp5 | Liberty, progress: Progress | None
     RunError
         When Yosys fails.
     """
-    from hw.survivors.layouts import TAG
     from hw.verilog.emit import emit  # slow to import, and only this command needs it
-
-    from .plain import PlainAccumulator, PlainMultiplier, PlainRowLoader
 
     if isinstance(target, Liberty):
         target.content()       # a bad file need not wait for the emission
@@ -250,15 +302,6 @@ def area(config: EngineConfig, target: Ecp5 | Liberty, progress: Progress | None
     total = {key: sum(block[key] for block in blocks) for key in resources}
     result = {"config": config.name, "target": target.name, "resources": list(resources),
               "blocks": blocks, "total": total}
-    if config.engine == "hdp":
-        plain = _alone(PlainMultiplier(config=config), f"{top}_plain_multiplier", target, progress)
-        return {**result, "plain_multiplier": plain,
-                "pruning": _pruning(blocks, _mask(mapped, top, target), plain, resources)}
-    if not config.pruning:
-        return result
-    accumulator = _alone(PlainAccumulator(config=config), f"{top}_plain_accumulator", target,
-                         progress)
-    loader = _alone(PlainRowLoader(config=config, tag_width=TAG), f"{top}_plain_row_loader",
-                    target, progress)
-    return {**result, "plain_accumulator": accumulator, "plain_row_loader": loader,
-            "pruning": _termination(blocks, accumulator, loader, resources)}
+    if config.engine in _SHARES:
+        result |= _SHARES[config.engine](_Sized(config, target, blocks, mapped, progress))
+    return result

@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from golden.engines import ENGINES
+
 __all__ = ["CORE", "DPU", "LOADER", "MULTIPLIER", "PRUNING", "QUERIES", "REORDER", "Mapped",
            "Memory", "block_name", "hierarchy", "read_mapped", "separate"]
 
@@ -21,7 +23,7 @@ PRUNING = ("sparsity_engine", "fetch_upon_mask", "integer_pass")
 # Blocks of LeOPArd of which some is there for early termination.
 DPU, QUERIES, REORDER, LOADER = "dot_product_unit", "query_store", "reorder", "row_loader"
 # What these consist of are blocks of their own.
-_OPENED = (CORE, "leopard_core", "qk_unit", DPU)
+_OPENED = (*(f"{engine}_core" for engine in ENGINES), "qk_unit", DPU)
 _KINDS = (*_OPENED, MULTIPLIER, "plane_buffer", "code_buffer", *PRUNING)
 
 

@@ -58,8 +58,11 @@ class _Bench:
         begin = get_sim_time("ns")
         await driver.start(Image(data=bytearray(batch.image), table=batch.table), batch.count)
         answers["during"] = await self._access(batch.during)
-        counters = await driver.finish(batch.cycles,
-                                       self._progress if self.request.progress else None)
+        if batch.reset:
+            counters = await self._abort(*batch.reset)
+        else:
+            counters = await driver.finish(batch.cycles,
+                                           self._progress if self.request.progress else None)
         cycles = (get_sim_time("ns") - begin) / PERIOD_NS
         if self.dut.irq.value:
             raise DriverError("irq must be low after the interrupt was cleared")
@@ -68,8 +71,27 @@ class _Bench:
         self.done += batch.count
         image = np.frombuffer(bytes(self.memory[: len(batch.image)]), np.uint8)
         return BatchReply(image=image, registers=counters, cycles=int(cycles), accesses=answers,
+                          aborted=batch.reset is not None,
                           bus_read_bytes=transport.reads.bytes_moved - reads,
                           bus_write_bytes=transport.writes.bytes_moved - writes)
+
+    async def _abort(self, after: int, cycles: int) -> dict[str, int]:
+        """Reset all in the middle of a table; the counters, which must be 0 like the status."""
+        dut, driver = self.dut, self.driver
+        if after:
+            await ClockCycles(dut.clk, after)
+        if dut.irq.value:
+            raise DriverError(f"the table was worked off {after} cycles after its doorbell, before "
+                              "the reset")
+        dut.rst.value = 1
+        await ClockCycles(dut.clk, cycles)
+        dut.rst.value = 0
+        await ClockCycles(dut.clk, 2)
+        counters = await driver.counters()
+        if await driver.read("status") or any(counters.values()):
+            raise DriverError(f"status and counters must be 0 after a reset; "
+                              f"{await driver.describe()}")
+        return counters
 
     async def _access(self, accesses: list[Access]) -> list[tuple[int, int, int]]:
         """``(value, response, irq)`` of each register access, irq as it is afterwards."""

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 import cocotb
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import FallingEdge, RisingEdge
 
 __all__ = ["ProtocolError", "watch"]
 
@@ -97,15 +97,25 @@ class _Bursts:
                 raise ProtocolError(f"m_axi_wlast came on beat {beats} of {length}")
 
 
+async def _watch(dut, beat_bytes: int) -> None:
+    """Watch all channels, from a reset to the next; nothing that one cuts short is held to a
+    rule."""
+    address = ("addr", "len", "size", "burst")
+    while True:
+        bursts = _Bursts(beat_bytes)
+        tasks = [cocotb.start_soon(task) for task in (
+            _channel(dut, "m_axi", "ar", address, bursts.read),
+            _channel(dut, "m_axi", "aw", address, bursts.write),
+            _channel(dut, "m_axi", "w", ("data", "strb", "last"), bursts.data),
+            _channel(dut, "s_axil", "r", ("data", "resp")),
+            _channel(dut, "s_axil", "b", ("resp",)),
+        )]
+        await RisingEdge(dut.rst)
+        for task in tasks:
+            task.cancel()
+        await FallingEdge(dut.rst)
+
+
 def watch(dut, beat_bytes: int) -> None:
     """Watch the coprocessor's channels from now on; a broken rule fails the simulation."""
-    bursts = _Bursts(beat_bytes)
-    address = ("addr", "len", "size", "burst")
-    for task in (
-        _channel(dut, "m_axi", "ar", address, bursts.read),
-        _channel(dut, "m_axi", "aw", address, bursts.write),
-        _channel(dut, "m_axi", "w", ("data", "strb", "last"), bursts.data),
-        _channel(dut, "s_axil", "r", ("data", "resp")),
-        _channel(dut, "s_axil", "b", ("resp",)),
-    ):
-        cocotb.start_soon(task)
+    cocotb.start_soon(_watch(dut, beat_bytes))

@@ -2,6 +2,7 @@
 from random import Random
 
 import pytest
+from amaranth.hdl import ResetInserter, Signal
 
 from golden.engines import load_config
 from hw.shell.writer import Writer
@@ -173,6 +174,40 @@ def test_address_waits_for_all_data_of_its_burst():
         await memory.writes(ctx, dut.axi)
 
     simulate(dut, bench, background=[serve])
+
+
+def test_a_reset_forgets_a_burst():
+    """At any cycle of one; the burst behind it has its own beats and no more."""
+    dut, reset = Writer(config=load_config("hdp_tiny")), Signal()
+    axi = dut.axi
+
+    async def bench(ctx):
+        ctx.set(axi.awready, 1)
+        ctx.set(axi.wready, 1)
+        for cycle in range(24):
+            await send(ctx, dut.req, [{"address": 0, "beats": 16}])
+            await send(ctx, dut.i, [{"data": n} for n in range(16)])
+            for _ in range(cycle):
+                await ctx.tick()
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+            for _ in range(24):
+                assert ctx.get(dut.idle) and not ctx.get(axi.awvalid | axi.wvalid), cycle
+                await ctx.tick()
+            await send(ctx, dut.req, [{"address": 128, "beats": 3}])
+            await send(ctx, dut.i, [{"data": n} for n in (100, 101, 102)])
+            beats = []
+            for _ in range(24):
+                _, _, valid, *beat = await ctx.tick().sample(axi.wvalid, axi.wdata, axi.wlast)
+                beats += [tuple(beat)] * valid
+            assert beats == [(100, 0), (101, 0), (102, 1)], cycle
+            ctx.set(axi.bvalid, 1)
+            await ctx.tick()
+            ctx.set(axi.bvalid, 0)
+            assert ctx.get(dut.idle), cycle
+
+    simulate(ResetInserter(reset)(dut), bench)
 
 
 def test_bad_burst():

@@ -5,6 +5,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from amaranth.hdl import ResetInserter, Signal
 
 from golden.leopard.config import LeopardConfig
 from golden.softmax import EXP_FRAC, SHIFT_STEP
@@ -118,3 +119,30 @@ def test_latency_and_room():
 
     simulate(dut, give, background=[watch])
     assert times[1] - times[0] == dut.latency
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+def test_a_reset_leaves_nothing_of_a_row(config):
+    """At any cycle of its way; the row behind it is right, in all its chunks."""
+    v = codes(np.random.default_rng(2), config, 2, 16, config.d_max)
+    dut, reset = ValueUnit(config=config), Signal()
+    buffer, chunks = Buffer(dut, v, config.taps), -(-config.d_max // config.taps)
+    wanted = np.reshape(3 * buffer.v[0, 5], (-1, config.taps))[:chunks].tolist()
+
+    async def bench(ctx):
+        ctx.set(dut.d8, config.d_max // 8)
+        for cycle in range(dut.latency + 3):
+            await send(ctx, dut.i, weights([[(4, 1, 0)]]))
+            for _ in range(cycle):
+                await ctx.tick()
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+            for _ in range(2 * dut.latency):
+                assert not ctx.get(dut.o.valid), f"after {cycle} cycles"
+                await ctx.tick()
+            await send(ctx, dut.i, weights([[(5, 3, 0)]]))
+            got = await receive(ctx, dut.o, chunks)
+            assert [list(chunk) for chunk in got] == wanted, f"after {cycle} cycles"
+
+    simulate(ResetInserter(reset)(dut), bench, background=[buffer.serve])

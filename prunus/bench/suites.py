@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The registry of benches of engines."""
+
+from golden.engine import EngineConfig
+
+from . import hdp, leopard
+from .suite import BenchSuite
+
+__all__ = ["SUITES", "suite_of"]
+
+SUITES: dict[str, BenchSuite] = {"hdp": hdp.SUITE, "leopard": leopard.SUITE}
+
+
+def suite_of(config: EngineConfig) -> BenchSuite:
+    """Of a configuration's engine."""
+    return SUITES[config.engine]
