@@ -8,7 +8,7 @@ from ..engines import BENCHES
 __all__ = ["MUTATIONS", "Mutation"]
 
 # The engine whose jobs try a room that several share.
-SHARED_BY = {"shell": "hdp", "softmax": "hdp", "survivors": "leopard"}
+SHARED_BY = {"arith": "hdp", "shell": "hdp", "softmax": "hdp", "survivors": "leopard"}
 
 
 @dataclass(frozen=True)
