@@ -41,7 +41,7 @@ class Load:
         self.address = int(rng.integers(1 << 20)) * 64
         self.codes = codes(rng, config, rows, d)
         layout = LeopardLayout(config)
-        packed = getattr(layout, f"pack_{plane.name.lower()}")(self.codes)
+        packed = layout.pack("k" if plane is Plane.K else "v", self.codes)
         size = layout.beat_bytes
         self.words = [int.from_bytes(packed.tobytes()[n : n + size], "little")
                       for n in range(0, packed.size, size)]
