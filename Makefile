@@ -12,8 +12,11 @@ BASE   := $(VENV)/.stamp-base
 DEV    := $(VENV)/.stamp-dev
 MODELS := $(VENV)/.stamp-models
 QUIET  := --quiet --disable-pip-version-check
+# Of campaigns: so many processes, or a Dask cluster.
+WHERE   = $(WORKERS:%=--workers %) $(SCHEDULER:%=--scheduler %)
 
-.PHONY: help verilog sim sim-matrix formal bench soak mutate models fpga netlist lint clean
+.PHONY: help verilog sim quick sim-matrix formal bench soak mutate models fpga netlist dev lint
+.PHONY: constraints clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -25,38 +28,54 @@ sim: $(DEV)  ## prove the RTL bit-exact against the specification: all tests, on
 	@$(BIN)/python prunus/doctor.py sim
 	$(BIN)/pytest -q -n auto tests
 
-sim-matrix: $(DEV)  ## a short regression of every size (ONLY: patterns of names); 30-90 s to build each
+quick: $(DEV)  ## the specification and every block by itself, in under three minutes of two cores
+	$(BIN)/pytest -q -n auto -m "not slow" tests/golden tests/hw
+
+sim-matrix: $(DEV)  ## a short regression of every size (ONLY: patterns of names; WORKERS); 30-90 s to build each
 	@$(BIN)/python prunus/doctor.py sim
-	$(BIN)/python -m sim.campaigns.matrix $(ONLY:%=--only %)
+	$(BIN)/python -m sim.campaigns.matrix $(ONLY:%=--only %) $(WHERE)
 
 formal: $(DEV)  ## prove by the SMT solver Z3 that early termination is exact, for any width, and so are small units
 	$(BIN)/python -m formal
 
 bench: $(DEV)  ## measure cycles into build/bench (CONFIG; DATA: files of further real heads)
 	@$(BIN)/python prunus/doctor.py sim
-	$(BIN)/prunus bench --config $(CONFIG) $(DATA:%=--data %) -o build/bench
+	$(BIN)/prunus bench --config $(CONFIG) $(DATA:%=--data %) $(WHERE) -o build/bench
 
 soak: CONFIG = hdp_tiny
-soak: $(DEV)  ## run 10,000 random jobs of all shapes and modes through the RTL (CONFIG=hdp_tiny)
+soak: $(DEV)  ## run 10,000 random jobs of all shapes and modes through the RTL (CONFIG=hdp_tiny; WORKERS)
 	@$(BIN)/python prunus/doctor.py sim
-	$(BIN)/python -m sim.campaigns.soak --jobs 10000 --config $(CONFIG)
+	$(BIN)/python -m sim.campaigns.soak --jobs 10000 --config $(CONFIG) $(WHERE)
 
-mutate: $(DEV)  ## break the RTL in many places and check that the tests notice
+mutate: $(DEV)  ## break the RTL in many places and check that the tests notice (WORKERS)
 	@$(BIN)/python prunus/doctor.py sim
-	$(BIN)/python -m sim.campaigns.mutate --markdown docs/mutations.md
+	$(BIN)/python -m sim.campaigns.mutate --markdown docs/mutations.md $(WHERE)
 
 models: $(MODELS)  ## install torch and run the tests that need it: training of thresholds
 	$(BIN)/pytest -q tests/prunus/train
 
 fpga: CONFIG =
-fpga: $(DEV)  ## a bitstream for BOARD (ulx3s_85f) in build/fpga (CONFIG; SEEDS=1-4); fails if it misses its clock
-	$(BIN)/prunus fpga $(BOARD) $(CONFIG:%=--config %) $(SEEDS:%=--seeds %) -o build/fpga
+fpga: $(DEV)  ## a bitstream for BOARD (ulx3s_85f) in build/fpga (CONFIG; SEEDS=1-4; WORKERS); fails if it misses its clock
+	$(BIN)/prunus fpga $(BOARD) $(CONFIG:%=--config %) $(SEEDS:%=--seeds %) $(WHERE) -o build/fpga
 
 netlist: $(DEV)  ## a real head through the gates that Yosys makes of hdp_tiny (Icarus Verilog, minutes)
 	$(BIN)/python -m prunus.fpga.netlist
 
-lint: $(DEV)  ## check the style of the Python code
+dev: $(DEV)  ## set up .venv with all tools, and no more
+
+lint: $(DEV)  ## check style, types and layers of the Python code, and the style of all files
 	$(BIN)/ruff check .
+	$(BIN)/python -m tests.hygiene
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# In an environment of its own, which has nothing but what pyproject.toml asks for.
+constraints:  ## renew constraints.txt after pyproject.toml was changed
+	$(PYTHON) -m venv --clear build/constraints
+	build/constraints/bin/pip install $(QUIET) -e ".[dev]"
+	{ sed '/^[^#]/d' constraints.txt; LC_ALL=C build/constraints/bin/pip freeze --exclude-editable \
+		--disable-pip-version-check; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt
 
 clean:  ## remove everything generated, the environment included
 	rm -rf build $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis
@@ -67,14 +86,14 @@ $(MADE):
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(BASE): pyproject.toml $(MADE)
-	$(BIN)/pip install $(QUIET) -e .
+$(BASE): pyproject.toml constraints.txt $(MADE)
+	$(BIN)/pip install $(QUIET) -c constraints.txt -e .
 	@touch $@
 
-$(DEV): pyproject.toml $(MADE)
-	$(BIN)/pip install $(QUIET) -e ".[dev]"
+$(DEV): pyproject.toml constraints.txt $(MADE)
+	$(BIN)/pip install $(QUIET) -c constraints.txt -e ".[dev]"
 	@touch $(BASE) $@
 
 $(MODELS): pyproject.toml $(DEV)
-	$(BIN)/pip install $(QUIET) -e ".[models]"
+	$(BIN)/pip install $(QUIET) -c constraints.txt -e ".[models]"
 	@touch $@

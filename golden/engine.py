@@ -45,7 +45,7 @@ class EngineConfig(CodeRange, BaseModel):
     d_max: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = 64
     l_max: Annotated[int, Field(ge=2, le=1024, multiple_of=2)] = 512
     axi_data_width: Literal[64, 128, 256, 512] = 64
-    tile: None = None       # only some engines work off heads in tiles
+    tile: int | None = None     # None of an engine that does not work off heads in tiles
 
     @model_validator(mode="after")
     def _named(self):

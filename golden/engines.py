@@ -4,17 +4,21 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from . import hdp, leopard
+from . import hdp, leopard, topk
 from .engine import Engine, EngineConfig
 
-__all__ = ["ENGINES", "ConfigError", "engine_of", "load_config", "make_config", "preset_names"]
+__all__ = ["ENGINES", "ConfigError", "engine_of", "load_config", "load_config_of", "make_config",
+           "preset_names"]
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (hdp.ENGINE, leopard.ENGINE)}
+ENGINES: dict[str, Engine] = {
+    engine.name: engine for engine in (hdp.ENGINE, leopard.ENGINE, topk.ENGINE)}
 DEFAULT = hdp.ENGINE.name       # of a configuration that names none
+
+Config = TypeVar("Config", bound=EngineConfig)
 
 PRESETS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -63,7 +67,7 @@ def load_config(which: str | Path, engine: str | None = None) -> EngineConfig:
     fields = {"name": path.stem, "engine": DEFAULT, **_fields(path)}
     kind = fields["engine"]
     if not isinstance(kind, str) or kind not in ENGINES:
-        raise ConfigError(f"config {str(path)!r}: engine must be {' or '.join(ENGINES)}, "
+        raise ConfigError(f"config {str(path)!r}: engine must be one of {', '.join(ENGINES)}, "
                           f"not {kind!r}")
     if engine not in (None, kind):
         raise ConfigError(f"config must be one of engine {engine} here, and {str(which)!r} is of "
@@ -77,3 +81,10 @@ def load_config(which: str | Path, engine: str | None = None) -> EngineConfig:
         got = f", not {first['input']!r}" if field and first["type"] != "missing" else ""
         message = first["msg"].removeprefix("Value error, ")
         raise ConfigError(f"config {str(path)!r}: {where}{message}{got}") from None
+
+
+def load_config_of(kind: type[Config], which: str | Path) -> Config:
+    """That of the engine with this kind of configuration. Raises ConfigError."""
+    config = load_config(which, engine=kind.model_fields["engine"].default)
+    assert isinstance(config, kind)
+    return config

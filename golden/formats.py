@@ -2,6 +2,7 @@
 """Fixed-point codes and their integer / fraction split (spec: HDP section 1)."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ __all__ = ["CodeRange", "Format"]
 
 class CodeRange:
     """What the codes of something with a ``width`` in bits can be."""
+
+    if TYPE_CHECKING:       # else it would be the first field of a configuration
+        width: int
 
     @property
     def min_code(self) -> int:

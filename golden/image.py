@@ -78,7 +78,8 @@ def build_image(jobs: Sequence[Job], config: EngineConfig) -> Image:
         layout, operands = kind.layout(config), job.operands()
         shared = job.shared if n else frozenset()
         for name in shared:
-            if not np.array_equal(operands[name], jobs[n - 1].operands().get(name)):
+            before = jobs[n - 1].operands().get(name)
+            if before is None or not np.array_equal(operands[name], before):
                 raise ValueError(f"job {n} must share the operands of the job before it, and its "
                                  f"{name} is another one")
         addresses = {plane.name: addresses[plane.name] if plane.of in shared

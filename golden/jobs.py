@@ -3,7 +3,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -30,6 +30,7 @@ HEAD_FIELDS = (
 )
 
 LOWEST = np.iinfo(np.int64).min
+ALL_ROWS: Any = None        # the default of a number of rows, until there is a job that has them
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,7 +69,7 @@ class AttentionJob(Job):
         Codes, (l_q, d), (l_kv, d) and (l_kv, d).
     scale : (int, int)
         Mantissa and shift of ``scale * log2(e)``, from :func:`golden.softmax.encode_scale`.
-    valid_q, valid_kv : int or None
+    valid_q, valid_kv : int
         Rows that are not padding; all of them by default.
     causal : bool
         Key j is visible to query i only if ``j <= i + valid_kv - valid_q``.
@@ -81,15 +82,15 @@ class AttentionJob(Job):
     k: np.ndarray
     v: np.ndarray
     scale: tuple[int, int]
-    valid_q: int | None = None
-    valid_kv: int | None = None
+    valid_q: int = ALL_ROWS
+    valid_kv: int = ALL_ROWS
     causal: bool = False
     same_kv: bool = False
 
     def __post_init__(self):
-        if self.valid_q is None:
+        if self.valid_q is ALL_ROWS:
             object.__setattr__(self, "valid_q", self.l_q)
-        if self.valid_kv is None:
+        if self.valid_kv is ALL_ROWS:
             object.__setattr__(self, "valid_kv", self.l_kv)
 
     @property

@@ -18,7 +18,7 @@ RETRIES = 8
 MOST_TIMEOUTS = 8
 QUIET_S = 0.02          # how long a reply may still come after one that was damaged
 # What a reply carries, by its request.
-_TEXT = {
+_TEXT: dict[int, str] = {
     Status.SESSION: "has lost this session: it was reset, or another program began one",
     Status.OPCODE: "does not know the request",
     Status.LENGTH: "refuses the length of the request",

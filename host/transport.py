@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from golden import registers
+from golden.errors import InputError
 from golden.link import LONGEST, Opcode
-from prunus.errors import InputError
 
 from .link import Link, LinkError
 

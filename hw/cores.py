@@ -11,7 +11,9 @@ from amaranth.lib import wiring
 
 from hw.hdp.core import HdpCore
 from hw.leopard.core import LeopardCore
+from hw.topk.core import TopkCore
 
 __all__ = ["CORES"]
 
-CORES: dict[str, type[wiring.Component]] = {"hdp": HdpCore, "leopard": LeopardCore}
+CORES: dict[str, type[wiring.Component]] = {
+    "hdp": HdpCore, "leopard": LeopardCore, "topk": TopkCore}

@@ -6,6 +6,7 @@ import sys
 import typer
 
 from golden.engines import ConfigError
+from sim.campaigns.campaign import CampaignError
 
 from .bench.command import bench
 from .commands.digits import digits
@@ -33,7 +34,7 @@ def main(args: list[str] | None = None) -> None:
     """Run the command; errors a user can mend are one line on stderr and exit code 2."""
     try:
         app(args, prog_name="prunus")
-    except (InputError, ConfigError, RunError) as err:
+    except (InputError, ConfigError, CampaignError, RunError) as err:
         typer.echo(f"error: {err}", err=True)
         sys.exit(1 if isinstance(err, RunError) else 2)
 

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The errors a user sees as one line instead of a traceback."""
 
+from golden.errors import InputError
+
 __all__ = ["InputError", "RunError"]
-
-
-class InputError(ValueError):
-    """Something the user gave cannot be used: names it, its value and what is allowed."""
 
 
 class RunError(RuntimeError):

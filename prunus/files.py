@@ -50,7 +50,7 @@ def _mode() -> int:
     return 0o666 & ~mask
 
 
-def write_files(writers: Mapping[Path, Callable[[BinaryIO], None]]) -> None:
+def write_files(writers: Mapping[Path, Callable[[BinaryIO], object]]) -> None:
     """Write all files beside their places first, then put them there."""
     temporary: dict[Path, str] = {}
     try:

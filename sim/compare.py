@@ -93,8 +93,9 @@ def check(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
     engine = engine_of(config)
     results = [None if n in errors else engine.compute(job, config) for n, job in enumerate(jobs)]
     held = engine.held(jobs, results, config)
+    good = {n: result for n, result in enumerate(results) if result is not None}
     records = {n: engine.kind(jobs[n]).record(jobs[n], result, config, held[n])
-               for n, result in enumerate(results) if result is not None}
+               for n, result in good.items()}
     for n, (job, (out, status)) in enumerate(zip(jobs, simulation.results, strict=True)):
         where = f"job {n} ({describe(job, config)})"
         if n in errors:
@@ -104,6 +105,6 @@ def check(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
             _check_out(where, out, layout.unpack_out(untouched, *job.output()))
             continue
         _check_status(where, status, records[n])
-        _check_out(where, out, results[n].out)
+        _check_out(where, out, good[n].out)
     _check_counters(simulation, jobs, results, records, errors, config)
     return results

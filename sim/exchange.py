@@ -5,6 +5,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,15 +73,16 @@ class Request:
     progress: bool
 
     def save(self, path: Path) -> None:
-        plan = {"config": self.config.model_dump(), "stall": self.stall, "seed": self.seed,
-                "progress": self.progress, "batches": []}
-        arrays = {}
+        plans: list[dict[str, Any]] = []
+        arrays: dict[str, Any] = {}
         for n, batch in enumerate(self.batches):
             arrays[f"image_{n}"] = batch.image
             fields = {k: v for k, v in vars(batch).items() if k != "image"}
             for when in ("before", "during", "after"):
                 fields[when] = [asdict(access) for access in fields[when]]
-            plan["batches"].append(fields)
+            plans.append(fields)
+        plan = {"config": self.config.model_dump(), "stall": self.stall, "seed": self.seed,
+                "progress": self.progress, "batches": plans}
         np.savez(path, plan=np.array(json.dumps(plan)), **arrays)
 
     @classmethod
@@ -135,7 +137,7 @@ class Reply:
     def save(self, path: Path) -> None:
         report = {"error": self.error, "batches": [
             {k: v for k, v in vars(batch).items() if k != "image"} for batch in self.batches]}
-        images = {f"image_{n}": batch.image for n, batch in enumerate(self.batches)}
+        images: dict[str, Any] = {f"image_{n}": batch.image for n, batch in enumerate(self.batches)}
         work = path.with_suffix(".part.npz")
         np.savez(work, report=np.array(json.dumps(report)), **images)
         os.replace(work, path)

@@ -23,13 +23,14 @@ from .engines import bench_of
 from .exchange import PROGRESS, REPLY, REQUEST, Access, BatchReply, BatchRequest, Reply, Request
 from .simulators.cache import ROOT, build_root, cached, digest
 from .simulators.icarus import IcarusRunner
-from .simulators.runner import SimulationError
+from .simulators.runner import CachedRunner, SimulationError
 from .simulators.verilator import VerilatorRunner
 
 __all__ = ["SIMULATORS", "Access", "Batch", "Simulation", "SimulationError", "cycle_limit",
            "emitted", "simulate", "simulate_batches"]
 
-SIMULATORS = {"verilator": VerilatorRunner, "icarus": IcarusRunner}
+SIMULATORS: dict[str, Callable[[], CachedRunner]] = {
+    "verilator": VerilatorRunner, "icarus": IcarusRunner}
 POLL_S = 0.2
 JOB_CYCLES = 20_000        # of the watchdog, beside the work
 ROW_CYCLES = 200
@@ -223,8 +224,8 @@ def simulate_batches(
         raise ValueError(f"stall must lie in [0, 1), not {stall!r}")
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
-    batches = [b if isinstance(b, Batch) else Batch(b) for b in batches]
-    images = [batch.image or build_image(batch.jobs, config) for batch in batches]
+    tables = [b if isinstance(b, Batch) else Batch(b) for b in batches]
+    images = [table.image or build_image(table.jobs, config) for table in tables]
     begin = time.perf_counter()
     runner = SIMULATORS[simulator]()
     directory = runner.compile(verilog or emitted(config), config.name)
@@ -233,7 +234,7 @@ def simulate_batches(
     try:
         files = {REQUEST: scratch / "request.npz", REPLY: scratch / "reply.npz",
                  PROGRESS: scratch / "progress"}
-        requests = [_request(b, i, config, stall) for b, i in zip(batches, images, strict=True)]
+        requests = [_request(b, i, config, stall) for b, i in zip(tables, images, strict=True)]
         Request(config=config, batches=requests, stall=stall, seed=seed,
                 progress=progress is not None).save(files[REQUEST])
 
@@ -243,7 +244,7 @@ def simulate_batches(
                           env={name: str(path) for name, path in files.items()})
 
         if progress:
-            _watched(work, progress, files[PROGRESS], sum(len(b.jobs) for b in batches))
+            _watched(work, progress, files[PROGRESS], sum(len(b.jobs) for b in tables))
         else:
             work()
         reply = Reply.load(files[REPLY])
@@ -253,7 +254,7 @@ def simulate_batches(
         raise SimulationError(f"{config.name}, {reply.error}")
     seconds = {"build_s": built - begin, "sim_s": time.perf_counter() - built}
     return [_simulation(b, i, r, config, **seconds)
-            for b, i, r in zip(batches, images, reply.batches, strict=True)]
+            for b, i, r in zip(tables, images, reply.batches, strict=True)]
 
 
 def simulate(jobs: Sequence[Job], config: EngineConfig, *, stall: float = 0.0,

@@ -130,7 +130,7 @@ def head(job: HdpJob, config: HdpConfig) -> HdpResult:
     ik, fk = config.format.split(job.k)
     limits = visible_limits(job)
     visible = np.arange(job.l_kv) < limits[:, None]
-    visible_blocks = _blocks(visible).any(axis=(1, 3))
+    visible_blocks: np.ndarray = np.any(_blocks(visible), axis=(1, 3))
 
     if job.dense:
         theta = np.zeros(visible_blocks.shape, np.int64)

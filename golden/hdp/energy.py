@@ -19,7 +19,8 @@ MASK = 1        # bits of a block
 def events(jobs: Sequence[HdpJob], results: Sequence[HdpResult],
            config: HdpConfig) -> list[Event]:
     """Of heads on HDP; a block is two queries and two keys, and reads each once."""
-    layout, found = HdpLayout(config), []
+    layout = HdpLayout(config)
+    found: list[Event] = []
     held = held_planes(jobs, results, config)
     integer, fraction = config.int_width + 1, config.frac + 1       # in sign-magnitude
     for job, result, planes in zip(jobs, results, held, strict=True):

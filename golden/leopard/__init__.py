@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from ..energy import Event
 from ..engine import Engine
+from ..survivors import held_planes
 from .compute import LeopardJob, LeopardResult, bound_cycles
 from .config import LeopardConfig
 from .energy import events
 from .kind import LeopardKind
 from .memories import memory_bits
 from .order import balanced
-from .planes import held_planes
 
 __all__ = ["COUNTERS", "ENGINE", "EVENTS", "LeopardEngine"]
 

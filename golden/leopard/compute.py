@@ -12,8 +12,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from .. import softmax
-from ..jobs import AttentionJob, exponentials, matmul, row_tops, visible_limits
+from ..jobs import AttentionJob, visible_limits
+from ..survivors import attend
 from .config import LeopardConfig
 from .digits import terminate
 
@@ -98,12 +98,8 @@ def head(job: LeopardJob, config: LeopardConfig) -> LeopardResult:
     threshold = job.threshold if config.pruning else threshold_limits(config)[0]
     digits, scores = terminate(job.q, job.k, threshold, width=config.width, digit=config.digit)
     mask = visible & (scores >= threshold)
-    e = exponentials(scores, mask, row_tops(scores, mask), job.scale)
-    # Survivors come one by one and in any order, so each weight has a shift of its own.
-    mant, shift = softmax.quantise_pair(e[..., None])
-    num = matmul(mant[..., 0] << shift, job.v)
-    out = softmax.normalise(num, e.sum(axis=1), width=config.width, out_frac=config.out_frac)
-    return LeopardResult(out=out, mask=mask, digits=np.where(visible, digits, 0), scores=scores,
+    return LeopardResult(out=attend(job, scores, mask, config), mask=mask,
+                         digits=np.where(visible, digits, 0), scores=scores,
                          keys=int(visible.sum()))
 
 

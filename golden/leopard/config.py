@@ -5,14 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .. import softmax
-from ..engine import EngineConfig
+from ..survivors import SurvivorConfig, Taps
 from . import digits
 
 __all__ = ["LeopardConfig"]
 
 
-class LeopardConfig(EngineConfig):
+class LeopardConfig(SurvivorConfig):
     """Parameters of one coprocessor with learned thresholds and bit-serial early termination.
 
     Codes are plain integers of W bits: there is no fraction, the job's scale says what a unit is.
@@ -46,8 +45,7 @@ class LeopardConfig(EngineConfig):
     digit: Annotated[int, Field(ge=1)] = 2
     dpus: Annotated[int, Field(ge=1, le=32)] = 6
     rows: Literal[2, 4, 8, 16] = 8
-    taps: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = Field(
-        default_factory=lambda given: min(64, given.get("d_max", 64)))
+    taps: Taps
     pruning: bool = True
 
     @model_validator(mode="after")
@@ -55,9 +53,6 @@ class LeopardConfig(EngineConfig):
         if self.digit > 4 and self.digit != self.width:
             raise ValueError(f"digit must be 1 to 4, or the width {self.width} for full-width "
                              f"units, not {self.digit!r}")
-        if self.taps > self.d_max:
-            raise ValueError(f"taps must be at most d_max, which is {self.d_max}, "
-                             f"not {self.taps!r}")
         return self
 
     @property
@@ -71,27 +66,7 @@ class LeopardConfig(EngineConfig):
         return self.digits * self.digit
 
     @property
-    def chunks(self) -> int:
-        """Cycles that a unit takes for a digit of ``d_max`` dimensions."""
-        return -(-self.d_max // self.taps)
-
-    @property
     def threshold_width(self) -> int:
         """Signed bits of the threshold register: those of a score, which leave room for a
         threshold that no score reaches and for one that every score reaches."""
         return self.score_width
-
-    @property
-    def output_lanes(self) -> int:
-        """Dimensions that are normalised per cycle: a beat of output words, at most four."""
-        return min(4, self.axi_data_width // self.out_width)
-
-    @property
-    def cores(self) -> int:
-        """One; several are not built."""
-        return 1
-
-    @property
-    def accumulator_width(self) -> int:
-        """Signed bits of a row of P.V before it is normalised."""
-        return softmax.EXP_FRAC + self.width + (self.l_max - 1).bit_length()

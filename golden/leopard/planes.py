@@ -14,25 +14,23 @@ A word of a key takes as many whole beats as it needs; a beat with room for two 
 holds as many words of one key as fit.
 """
 
-from collections.abc import Collection, Sequence
-
 import numpy as np
 
-from ..layout import Layout, Plane
-from ..records import DESCRIPTOR_BYTES
+from ..layout import Plane
+from ..survivors import SurvivorLayout
 from . import digits
-from .compute import LeopardJob, LeopardResult
 from .config import LeopardConfig
 
-__all__ = ["PLANES", "LeopardLayout", "held_planes", "planes_read"]
+__all__ = ["PLANES", "LeopardLayout"]
 
 PLANES = (Plane("q", "q", "v"), Plane("k", "k", "k"), Plane("v", "v", "v"))
 
 
-class LeopardLayout(Layout):
+class LeopardLayout(SurvivorLayout):
     """Row sizes and packing of the planes of a LeOPArd coprocessor."""
 
     config: LeopardConfig
+    planes = PLANES
 
     @property
     def word_bits(self) -> int:
@@ -66,40 +64,11 @@ class LeopardLayout(Layout):
         rows, d = codes.shape
         planes = digits.planes(codes, width=config.width, digit=config.digit)
         planes = np.pad(planes, ((0, 0), (0, 0), (0, -d % config.taps)))
-        words = planes.reshape(config.digits, rows, -1, config.taps).transpose(1, 0, 2, 3)
-        words = words.reshape(rows, -1, config.taps)
+        chunks = planes.reshape(config.digits, rows, -1, config.taps).transpose(1, 0, 2, 3)
+        words = chunks.reshape(rows, -1, config.taps)
         if self.beat_words == 1:
             packed = self.pack_bits(words.reshape(-1, config.taps), config.digit)
             return packed.reshape(rows, -1)
         words = np.pad(words, ((0, 0), (0, -words.shape[1] % self.beat_words), (0, 0)))
         packed = self.pack_bits(words.reshape(-1, self.beat_words * config.taps), config.digit)
         return packed.reshape(rows, -1)
-
-    def read_bytes(self, job: LeopardJob, held: Collection[str] = ()) -> int:
-        """Bytes a job reads: its descriptor and the planes that are not ``held``."""
-        rows = {"q": job.valid_q, "k": job.valid_kv, "v": job.valid_kv}
-        return DESCRIPTOR_BYTES + sum(
-            rows[plane.of] * self.row_bytes(plane.kind, job.d) for plane in PLANES
-            if plane.name in planes_read(job) and plane.name not in held)
-
-
-def planes_read(job: LeopardJob) -> tuple[str, ...]:
-    """Planes that the work on a job needs."""
-    return ("q", "k", "v") if job.valid_q and job.valid_kv else ()
-
-
-def held_planes(jobs: Sequence[LeopardJob],
-                results: Sequence[LeopardResult | None]) -> list[set[str]]:
-    """Planes of K and V that each job finds on the chip, read for the jobs before it.
-
-    A job with ``same_kv`` does if the one before it has the same d and valid keys and no error,
-    that is, a result.
-    """
-    held: list[set[str]] = []
-    left: set[str] = set()
-    for n, (job, result) in enumerate(zip(jobs, results, strict=True)):
-        same = n and job.same_kv and (job.d, job.valid_kv) == (jobs[n - 1].d, jobs[n - 1].valid_kv)
-        left = left if same else set()
-        held.append(set(left))
-        left = left | set(planes_read(job)) - {"q"} if result is not None else set()
-    return held

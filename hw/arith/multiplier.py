@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A full-width multiplier that is also four integer or two fraction multipliers."""
 
+from typing import Protocol
+
 from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
 from hw.parts.repeated import Repeated
 
 __all__ = ["ComposableMultiplier", "add_sub", "digit_layout", "multiply"]
@@ -38,6 +39,19 @@ def add_sub(a, b, subtract):
     return (Cat(C(1, 1), a) + Cat(subtract, Mux(subtract, ~b, b)))[1 : width + 1].as_signed()
 
 
+class SplitCodes(Protocol):
+    """Whose codes have an integer part and a fraction."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def int_width(self) -> int: ...
+
+    @property
+    def frac(self) -> int: ...
+
+
 class ComposableMultiplier(Repeated):
     """One W x W product, or the sum of four digit products, per cycle; latency 3.
 
@@ -57,7 +71,7 @@ class ComposableMultiplier(Repeated):
 
     Parameters
     ----------
-    config : HdpConfig
+    config : SplitCodes
 
     Members
     -------
@@ -72,7 +86,7 @@ class ComposableMultiplier(Repeated):
 
     latency = 3
 
-    def __init__(self, *, config: HdpConfig):
+    def __init__(self, *, config: SplitCodes):
         self._frac = config.frac
         digit = max(config.int_width, config.frac)
         self._x_widths = (digit, digit, config.int_width, digit)

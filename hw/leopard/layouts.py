@@ -6,12 +6,12 @@ from amaranth.lib import data
 
 from golden.leopard.banks import bank_words, copy_counts, key_stride, most_keys
 from golden.leopard.config import LeopardConfig
-from hw.survivors.layouts import PIECE
+from golden.leopard.kind import LeopardKind
+from hw.survivors.layouts import PIECE, FrontEnd
 
 __all__ = ["PENDING", "address_width", "copies_index", "copies_range", "digits_width",
-           "firsts_layout", "of_chunks", "place_layout", "query_layout", "row_layout",
-           "row_numbers", "slot_layout", "stride_of", "stride_range", "survivor_layout",
-           "tap_layout"]
+           "firsts_layout", "front_end", "of_chunks", "place_layout", "query_layout", "row_layout",
+           "row_numbers", "slot_layout", "stride_of", "stride_range", "tap_layout"]
 
 PENDING = 32        # keys of a dot-product unit that are begun and not yet handed on
 
@@ -64,6 +64,13 @@ def digits_width(config: LeopardConfig) -> int:
     return (config.l_max * config.digits).bit_length()
 
 
+def front_end(config: LeopardConfig) -> FrontEnd:
+    """T_int of a job, the digits that a row took, and words of keys that are read."""
+    return FrontEnd(record=LeopardKind.status, fields={"threshold": signed(config.threshold_width)},
+                    counts={"digits": digits_width(config)},
+                    words=("key_words", range(config.dpus + 1)))
+
+
 def tap_layout(config: LeopardConfig) -> data.StructLayout:
     """A dimension of a query: |q| and q > 0. |-2**(W-1)| fits."""
     return data.StructLayout({"mag": config.width, "positive": 1})
@@ -111,15 +118,3 @@ def firsts_layout(config: LeopardConfig) -> data.ArrayLayout:
     """The first key of a dot-product unit in each slot's row. Every N_QK-th behind it is its own,
     too."""
     return data.ArrayLayout(range(max(2, config.dpus)), config.rows)
-
-
-def survivor_layout(config: LeopardConfig, tag_width: int) -> data.StructLayout:
-    """A survivor: its key and score. Or, with ``end``, the end of a row: its survivors, the digits
-    that it took and the row's tag. What belongs to the other kind means nothing."""
-    return data.StructLayout({
-        "end": 1, "key": range(config.l_max), "score": signed(config.score_width),
-        "survivors": config.length_width, "digits": digits_width(config), "tag": tag_width,
-    })
-
-
-# -- from survivors to output rows ----------------------------------------------------------------

@@ -7,9 +7,10 @@ from amaranth.lib.wiring import In, Out
 
 from golden.leopard.config import LeopardConfig
 from hw.arith.tree import add_levels, levels_latency
-from hw.leopard.layouts import digits_width, row_numbers, survivor_layout
+from hw.leopard.layouts import digits_width, front_end, row_numbers
 from hw.leopard.reorder import offer_layout
 from hw.shell.arbiter import RoundRobin, selected
+from hw.survivors.layouts import survivor_layout
 
 __all__ = ["Merger"]
 
@@ -53,7 +54,7 @@ class Merger(wiring.Component):
             "thresholds": In(data.ArrayLayout(signed(config.threshold_width), config.rows)),
             "tags": In(data.ArrayLayout(tag_width, config.rows)),
             "row": Out(row_numbers(config)),
-            "o": Out(stream.Signature(survivor_layout(config, tag_width))),
+            "o": Out(stream.Signature(survivor_layout(config, front_end(config), tag_width))),
         })
 
     def elaborate(self, platform):

@@ -8,9 +8,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from golden.leopard.config import LeopardConfig
 from hw.leopard.dpu import DotProductUnit
 from hw.leopard.keys import KeyBank, write_layout
-from hw.leopard.layouts import query_layout, row_layout, survivor_layout
+from hw.leopard.layouts import front_end, query_layout, row_layout
 from hw.leopard.merge import Merger
 from hw.leopard.query import RowLoader
+from hw.survivors.layouts import survivor_layout
 
 __all__ = ["QKUnit"]
 
@@ -56,7 +57,7 @@ class QKUnit(wiring.Component):
             "row": In(stream.Signature(row_layout(config, tag_width))),
             "query": In(stream.Signature(query_layout(config))),
             "write": In(write_layout(config)),
-            "o": Out(stream.Signature(survivor_layout(config, tag_width))),
+            "o": Out(stream.Signature(survivor_layout(config, front_end(config), tag_width))),
             "words": Out(data.ArrayLayout(range(config.dpus + 1), 2)),
         })
 

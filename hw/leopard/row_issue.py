@@ -2,25 +2,23 @@
 """Sends the rows of a head to the QK unit."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.leopard.config import LeopardConfig
-from hw.leopard.layouts import copies_index, copies_range, query_layout, row_layout
+from hw.leopard.layouts import (
+    copies_index,
+    copies_range,
+    front_end,
+    query_layout,
+    row_layout,
+)
 from hw.survivors.buffers import CodeBuffer
-from hw.survivors.layouts import PIECE, SLOTS, TAG
+from hw.survivors.layouts import PIECE, TAG, head_layout, visible_keys
 
-__all__ = ["PIECES", "RowIssue", "head_layout"]
+__all__ = ["PIECES", "RowIssue"]
 
 PIECES = 8      # of queries that are under way or wait
-
-
-def head_layout(config: LeopardConfig) -> data.StructLayout:
-    """A head whose operands are there: its job, the slot of that, the banks of queries and keys."""
-    length = config.length_width
-    return data.StructLayout({
-        "slot": range(SLOTS), "bank": 1, "kv": 1, "valid_q": length, "valid_kv": length,
-        "causal": 1, "d8": 5, "threshold": signed(config.threshold_width)})
 
 
 class RowIssue(wiring.Component):
@@ -47,7 +45,7 @@ class RowIssue(wiring.Component):
     def __init__(self, *, config: LeopardConfig):
         self._config = config
         super().__init__({
-            "head": In(stream.Signature(head_layout(config))),
+            "head": In(stream.Signature(head_layout(config, front_end(config)))),
             "en": Out(1),
             "bank": Out(1),
             "row": Out(range(config.l_max)),
@@ -67,8 +65,7 @@ class RowIssue(wiring.Component):
         copies = Signal(copies_range(self._config))
         m.d.comb += [
             last.eq(row == head.valid_q - 1),
-            out.keys.eq(Mux(~head.causal | (limit > head.valid_kv), head.valid_kv,
-                            Mux(limit < 0, 0, limit))),
+            out.keys.eq(visible_keys(head, limit)),
             out.d8.eq(head.d8), out.bank.eq(head.kv), out.copies.eq(copies),
             out.threshold.eq(head.threshold),
             out.tag.eq(Cat(head.bank, head.slot)),

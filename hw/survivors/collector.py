@@ -5,9 +5,14 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard.config import LeopardConfig
-from hw.leopard.layouts import survivor_layout
-from hw.survivors.layouts import TAG, entry_layout, ring_depth, scored_row_layout
+from golden.survivors import SurvivorConfig
+from hw.survivors.layouts import (
+    FrontEnd,
+    entry_layout,
+    ring_depth,
+    scored_row_layout,
+    survivor_layout,
+)
 
 __all__ = ["WAITING", "RowCollector"]
 
@@ -23,7 +28,8 @@ class RowCollector(wiring.Component):
 
     Parameters
     ----------
-    config : LeopardConfig
+    config : SurvivorConfig
+    front : FrontEnd
 
     Members
     -------
@@ -38,10 +44,10 @@ class RowCollector(wiring.Component):
         Strobe: the oldest entry is not needed any more. Its read may be under way.
     """
 
-    def __init__(self, *, config: LeopardConfig):
+    def __init__(self, *, config: SurvivorConfig, front: FrontEnd):
         self._config = config
         super().__init__({
-            "i": In(stream.Signature(survivor_layout(config, TAG))),
+            "i": In(stream.Signature(survivor_layout(config, front))),
             "row": Out(stream.Signature(scored_row_layout(config))),
             "address": In(range(ring_depth(config))),
             "entry": Out(entry_layout(config)),

@@ -5,20 +5,16 @@ from amaranth.hdl import C, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard.config import LeopardConfig
 from golden.records import STATUS_BYTES
+from golden.survivors import SurvivorConfig
 from hw.shell.bursts import request_layout
+from hw.shell.records import record_layout
+from hw.survivors.layouts import FrontEnd
 
 __all__ = ["ResultWriter", "result_job_layout", "status_layout"]
 
-# golden.leopard.planes.Status, in bits.
-RECORD = data.StructLayout({
-    "done": 8, "error": 24, "survivors": 32, "digits": 32, "key_words": 32, "zero": 64,
-    "read_bytes": 32, "write_bytes": 32, "rest": STATUS_BYTES * 8 - 256,
-})
 
-
-def result_job_layout(config: LeopardConfig) -> data.StructLayout:
+def result_job_layout(config: SurvivorConfig) -> data.StructLayout:
     """A head to be written: addresses and sizes, and its error.
 
     ``computed``: the output rows of valid queries come; never with an error.
@@ -29,9 +25,9 @@ def result_job_layout(config: LeopardConfig) -> data.StructLayout:
     })
 
 
-def status_layout() -> data.StructLayout:
+def status_layout(front: FrontEnd) -> data.StructLayout:
     """Fields of a good head's status record, complete when its last row is there."""
-    return data.StructLayout({"survivors": 32, "digits": 32, "key_words": 32, "read_beats": 24})
+    return data.StructLayout({**dict.fromkeys(front.totals, 32), "read_beats": 24})
 
 
 class ResultWriter(wiring.Component):
@@ -42,7 +38,8 @@ class ResultWriter(wiring.Component):
 
     Parameters
     ----------
-    config : LeopardConfig
+    config : SurvivorConfig
+    front : FrontEnd
 
     Members
     -------
@@ -55,12 +52,12 @@ class ResultWriter(wiring.Component):
         To the write DMA.
     """
 
-    def __init__(self, *, config: LeopardConfig):
-        self._config = config
+    def __init__(self, *, config: SurvivorConfig, front: FrontEnd):
+        self._config, self._front = config, front
         beat = stream.Signature(config.axi_data_width)
         super().__init__({
             "job": In(stream.Signature(result_job_layout(config))),
-            "status": In(status_layout()),
+            "status": In(status_layout(front)),
             "rows": In(beat),
             "req": Out(stream.Signature(request_layout())),
             "o": Out(stream.Signature(data.StructLayout({"data": config.axi_data_width}))),
@@ -78,7 +75,7 @@ class ResultWriter(wiring.Component):
         config, job = self._config, self.job.payload
         row_beats = Signal(range(config.d_max * config.out_width // 64 + 1))
         beats, computed, left = Signal(20), Signal(20), Signal(20)
-        record = Signal(RECORD)
+        record = Signal(record_layout(self._front.record, whole=True))
         self._fill(m, record, beats)
         with m.FSM():
             with m.State("IDLE"):
@@ -130,14 +127,13 @@ class ResultWriter(wiring.Component):
         return m
 
     def _fill(self, m, record, beats):
-        """The words of golden.leopard.planes.Status; with an error all but the first are zero."""
+        """The words of the record; with an error all but the first are zero."""
         status, error = self.status, self.job.payload.error
         beat_bytes = self._config.axi_data_width // 8
         m.d.comb += [record.done.eq(1), record.error.eq(error)]
         with m.If(error == 0):
             m.d.comb += [
-                record.survivors.eq(status.survivors), record.digits.eq(status.digits),
-                record.key_words.eq(status.key_words),
+                *(record[field].eq(status[name]) for name, field in self._front.totals.items()),
                 record.read_bytes.eq(status.read_beats * beat_bytes),
                 record.write_bytes.eq(beats * beat_bytes + STATUS_BYTES),
             ]

@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard.config import LeopardConfig
+from golden.survivors import SurvivorConfig
 from hw.softmax.normalise import NormaliseLane
 from hw.survivors.layouts import row_result_layout, values_layout
 
@@ -22,7 +22,7 @@ class RowOutput(wiring.Component):
 
     Parameters
     ----------
-    config : LeopardConfig
+    config : SurvivorConfig
 
     Members
     -------
@@ -36,7 +36,7 @@ class RowOutput(wiring.Component):
         Rows in the packing of the ``out`` plane; what of a row's last beat lies beyond it is 0.
     """
 
-    def __init__(self, *, config: LeopardConfig):
+    def __init__(self, *, config: SurvivorConfig):
         self._config = config
         self._lanes = [NormaliseLane(config=config, background=False)
                        for _ in range(config.output_lanes)]

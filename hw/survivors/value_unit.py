@@ -5,8 +5,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard.config import LeopardConfig
 from golden.softmax import EXP_FRAC, MANT_BITS, SHIFT_STEP
+from golden.survivors import SurvivorConfig
 from hw.parts.copies import kept_copy
 from hw.parts.pipeline import delayed
 from hw.softmax.quantise import STEPS
@@ -32,7 +32,7 @@ class ValueUnit(wiring.Component):
 
     Parameters
     ----------
-    config : LeopardConfig
+    config : SurvivorConfig
 
     Members
     -------
@@ -46,7 +46,7 @@ class ValueUnit(wiring.Component):
         The chunks of a row, then those of the next one.
     """
 
-    def __init__(self, *, config: LeopardConfig):
+    def __init__(self, *, config: SurvivorConfig):
         self._config = config
         super().__init__({
             "i": In(stream.Signature(weight_layout(config))),

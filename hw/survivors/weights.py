@@ -5,8 +5,8 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard.config import LeopardConfig
 from golden.softmax import EXP_FRAC, SCALE_BITS
+from golden.survivors import SurvivorConfig
 from hw.parts.pipeline import delayed
 from hw.softmax.exp2 import Exp2
 from hw.softmax.exponent import Exponent
@@ -40,7 +40,7 @@ class RowWeights(wiring.Component):
 
     Parameters
     ----------
-    config : LeopardConfig
+    config : SurvivorConfig
 
     Members
     -------
@@ -54,7 +54,7 @@ class RowWeights(wiring.Component):
         Of each row, in order.
     """
 
-    def __init__(self, *, config: LeopardConfig):
+    def __init__(self, *, config: SurvivorConfig):
         self._config = config
         self._exponent = Exponent(config=config)
         self._exp2 = Exp2()

@@ -125,7 +125,7 @@ def _parse(rtlil: str) -> dict[str, _Module]:
 
 def _driver_names(module: _Module) -> dict[str, str]:
     """What to call a wire without a name: after its driver, or after the register it feeds."""
-    names = {}
+    names: dict[str, str] = {}
     for item in module.items:
         cell = _CELL.search(item)
         if not cell or not cell[1].startswith("$"):
@@ -148,7 +148,7 @@ def _choose_names(module: _Module, classes: Mapping[str, str], is_top: bool) -> 
     others = [(m[2], m[2][1:]) for item in module.items if (m := _MEMORY.search(item))]
     others += [(c[2], classes.get(_plain_path(c[1]), "block") if c[2].startswith(r"\U$")
                 else c[2][1:]) for c in cells if not c[1].startswith("$")]
-    taken = set()
+    taken: set[str] = set()
     # Ports choose first, so that a module's outside does not depend on its inside.
     for name, is_port in sorted(wires, key=lambda wire: not wire[1]):
         if name.startswith("$"):
@@ -205,7 +205,9 @@ def _port_order(name: str) -> int:
 
 def _rewrite(module: _Module, modules, canonical, is_top: bool) -> str:
     """The body of ``module`` with every name chosen, its ports in a settled order."""
-    ports, wires, rest = [], [], []
+    ports: list[tuple[str, int, str, re.Match[str]]] = []
+    wires: list[tuple[str, int, str, re.Match[str]]] = []
+    rest: list[str] = []
     for item in module.items:
         if wire := _WIRE.search(item):
             entry = (module.names[wire[5]], int(wire[3] or 0), item[: wire.start()], wire)

@@ -21,17 +21,18 @@ def drop_unread(module: str) -> str:
 
     ``module`` is the text of one module as Yosys writes it: a declaration or assignment a line.
     """
-    lines: list[str | None] = module.split("\n")
-    declared, assigned = {}, {}
-    count = Counter()
-    for n, line in enumerate(lines):
+    lines: list[str | None] = [*module.split("\n")]
+    declared: dict[str, int] = {}
+    assigned: dict[str, list[tuple[int, str]]] = {}
+    count = Counter[str]()
+    for n, line in enumerate(module.split("\n")):
         count.update(_names(line))
         if wire := _WIRE.fullmatch(line):
             declared[wire[1]] = n
         elif assign := _ASSIGN.fullmatch(line):
             assigned.setdefault(assign[1], []).append((n, assign[2]))
 
-    def unread(name):       # a port is named in the module's head, too
+    def unread(name: str) -> bool:      # a port is named in the module's head, too
         return name in declared and count[name] == 1 + len(assigned.get(name, ()))
 
     waiting = [name for name in declared if unread(name)]

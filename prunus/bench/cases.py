@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -134,8 +135,7 @@ def _made(config: HdpConfig, quick: bool) -> dict[str, Callable[[], Case] | str]
     for d in dims[:1] if quick else dims:
         for kept in QUICK_KEPT if quick else KEPT:
             name = f"kept/d{d}/{kept:g}"
-            made[name] = lambda n=name, d=d, kept=kept: _kept_case(
-                n, config, heads, length, d, kept)
+            made[name] = partial(_kept_case, name, config, heads, length, d, kept)
     d = dims[-1]
 
     def alike(name: str, job: Callable[[np.random.Generator], HdpJob]) -> Callable[[], Case]:
@@ -145,28 +145,31 @@ def _made(config: HdpConfig, quick: bool) -> dict[str, Callable[[], Case] | str]
     for rows in QUICK_LENGTHS if quick else LENGTHS:
         name = f"length/{rows}"
         made[name] = (f"l must be at most {config.l_max}" if rows > config.l_max else
-                      alike(name, lambda rng, rows=rows: _job(rng, config, rows, rows, d)))
+                      alike(name, partial(_job, config=config, l_q=rows, l_kv=rows, d=d)))
     made["mode/heads"] = lambda: _pruned_heads("mode/heads", config, heads, length, d)
     for mode in MODES:
         name = f"mode/{mode}"
-        made[name] = alike(name, lambda rng, mode=mode: _mode_job(mode, rng, config, length, d))
+        made[name] = alike(name, partial(_mode_job, mode, config=config, length=length, d=d))
     if config.tile and not quick:
-        made |= _long(config, d)
+        made |= _long(config, config.tile, d)
     return made
 
 
-def _long(config: HdpConfig, d: int) -> dict[str, Callable[[], Case] | str]:
+def _long(config: HdpConfig, tile: int, d: int) -> dict[str, Callable[[], Case] | str]:
     """Heads in tiles, one of each kind; the longest, of few dimensions, must be asked for."""
     most = config.l_max
-    lengths = sorted({min(tiles * config.tile, most) for tiles in TILED})
+    lengths = sorted({min(tiles * tile, most) for tiles in TILED})
     shapes = {f"long/{rows}": (rows, rows, False) for rows in lengths}
     shapes |= {"long/causal": (lengths[-1], lengths[-1], True), "long/decode": (1, most, False),
-               "long/cross": (config.tile, most, False),
+               "long/cross": (tile, most, False),
                "longest/causal": (most, most, True), "longest/self": (most, most, False)}
-    return {name: lambda name=name, q=l_q, kv=l_kv, causal=causal: Case(name=name, jobs=[
-        _job(_generator(name), config, q, kv, 8 if name.startswith("longest") else d,
-             causal=causal)])
-        for name, (l_q, l_kv, causal) in shapes.items()}
+
+    def case(name: str, l_q: int, l_kv: int, causal: bool) -> Case:
+        return Case(name=name, jobs=[_job(
+            _generator(name), config, l_q, l_kv, 8 if name.startswith("longest") else d,
+            causal=causal)])
+
+    return {name: partial(case, name, *shape) for name, shape in shapes.items()}
 
 
 # -- real heads -----------------------------------------------------------------------------------

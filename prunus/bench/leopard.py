@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bench of LeOPArd: real heads at thresholds that prune a given share of their scores."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from golden.engines import load_config
+from golden.engines import load_config_of
 from golden.leopard import compute as leopard
 from golden.leopard.compute import LeopardJob, LeopardResult
 from golden.leopard.config import LeopardConfig
@@ -22,6 +23,9 @@ from .cases import EXAMPLES, choose, data_files
 from .columns import Column
 from .measure import simulated, totals
 from .suite import BenchSuite, Progress, Rate
+
+if TYPE_CHECKING:
+    from sim.simulate import Simulation  # not there without a simulator's packages
 
 __all__ = ["NOTES", "SHARES", "SUITE", "LeopardCase", "LeopardSuite", "brief", "cases", "columns",
            "document", "figures", "markdown", "measure", "summary"]
@@ -113,7 +117,7 @@ def cases(config: LeopardConfig, *, data: Sequence[Path] = (), quick: bool = Fal
     return found
 
 
-def figures(case: LeopardCase, config: LeopardConfig, once, twice,
+def figures(case: LeopardCase, config: LeopardConfig, once: "Simulation", twice: "Simulation",
             results: Sequence[LeopardResult], baseline: int | None) -> dict:
     """The figures of a case, ready for JSON.
 
@@ -149,12 +153,15 @@ def figures(case: LeopardCase, config: LeopardConfig, once, twice,
     }
 
 
-def _simulate(tables: dict[str, Sequence[LeopardJob]], config: LeopardConfig,
-              progress: Progress | None) -> dict[str, tuple]:
+Runs = tuple["Simulation", "Simulation", Sequence[LeopardResult]]
+
+
+def _simulate(tables: Mapping[str, Sequence[LeopardJob]], config: LeopardConfig,
+              progress: Progress | None) -> dict[str, Runs]:
     """By name: simulations of the jobs once and twice, and what golden gives."""
     runs, results = simulated([(name, [*jobs] * times) for name, jobs in tables.items()
                                for times in (1, 2)], config, progress)
-    return {name: (*runs[2 * n : 2 * n + 2], results[2 * n]) for n, name in enumerate(tables)}
+    return {name: (runs[2 * n], runs[2 * n + 1], results[2 * n]) for n, name in enumerate(tables)}
 
 
 def measure(found: Sequence[LeopardCase], config: LeopardConfig, quick: bool,
@@ -163,7 +170,7 @@ def measure(found: Sequence[LeopardCase], config: LeopardConfig, quick: bool,
     runs = _simulate({case.name: case.jobs for case in found}, config, progress)
     baselines: dict[str, int] = {}
     if config.pruning and not quick:
-        base = load_config(BASELINE).model_copy(update={
+        base = load_config_of(LeopardConfig, BASELINE).model_copy(update={
             name: getattr(config, name) for name in ("width", "d_max", "l_max", "taps",
                                                      "axi_data_width")} | {"digit": config.width})
         layers = {case.name.rpartition("/")[0]: case.jobs for case in found}
@@ -266,8 +273,9 @@ class LeopardSuite(BenchSuite):
         there = {case.name: case for case in cases(config)}
         layer = next(layer for layer in RATED if f"{layer}/0" in there)
         found = [there.get(f"{layer}/{share:g}", there[f"{layer}/0"]) for share in RATED_SHARES]
-        rows = [rows_of(case) for case in found]
-        if None in rows:
+        known = [rows_of(case) for case in found]
+        rows = [row for row in known if row is not None]
+        if len(rows) < len(found):
             told(found[0].name)
             rows, _ = measure(found, config, quick=True)
         row, dense = rows

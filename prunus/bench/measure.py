@@ -3,15 +3,20 @@
 
 import re
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from golden.engine import EngineConfig
 from golden.hdp.bounds import bound_cycles, bus_cycles
+from golden.hdp.compute import HdpResult
 from golden.hdp.config import HdpConfig
 from golden.hdp.timing.cycles import predict_cycles
 from golden.registers import constants
 
 from ..errors import InputError, RunError
 from .cases import Case, dense
+
+if TYPE_CHECKING:
+    from sim.simulate import Simulation  # not there without a simulator's packages
 
 __all__ = ["figures", "measure", "simulated", "totals"]
 
@@ -22,7 +27,8 @@ def _ratio(a, b) -> float | None:
     return a / b if b else None
 
 
-def figures(case: Case, config: HdpConfig, runs: Sequence, golden: Sequence) -> dict:
+def figures(case: Case, config: HdpConfig, runs: Sequence["Simulation"],
+            golden: Sequence[Sequence[HdpResult]]) -> dict:
     """The figures of a case, ready for JSON.
 
     Parameters
@@ -68,8 +74,8 @@ def figures(case: Case, config: HdpConfig, runs: Sequence, golden: Sequence) -> 
     }
 
 
-def simulated(tables: Sequence[tuple[str, Sequence]], config: EngineConfig,
-              progress: Progress | None = None) -> tuple[list, list]:
+def simulated(tables: Sequence[tuple[str, Sequence[Any]]], config: EngineConfig,
+              progress: Progress | None = None) -> tuple[list["Simulation"], list[Any]]:
     """The simulations of named tables of jobs, a doorbell each, and golden's results.
 
     Everything that comes out is compared with the specification.
@@ -85,7 +91,7 @@ def simulated(tables: Sequence[tuple[str, Sequence]], config: EngineConfig,
         from sim.compare import MismatchError, check
         from sim.simulate import SimulationError, simulate_batches
     except ModuleNotFoundError as err:
-        raise InputError(f"bench needs the Python package {err.name.partition('.')[0]!r}: "
+        raise InputError(f"bench needs the Python package {str(err.name).partition('.')[0]!r}: "
                          f"pip install -e '.[sim]'") from None
     try:
         runs = simulate_batches([jobs for _, jobs in tables], config, progress=progress)
@@ -101,7 +107,7 @@ def simulated(tables: Sequence[tuple[str, Sequence]], config: EngineConfig,
     return runs, golden
 
 
-def totals(runs: Sequence) -> dict:
+def totals(runs: Sequence["Simulation"]) -> dict:
     """Cycles and seconds of simulations that one call made."""
     cycles, seconds = sum(run.cycles for run in runs), runs[0].sim_s
     return {"cycles": cycles, "sim_s": seconds, "cycles_per_s": cycles / seconds,

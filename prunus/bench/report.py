@@ -38,7 +38,7 @@ specification's.
 """
 
 
-def _format(value, pattern: str) -> str:
+def _format(value: float | str | None, pattern: str) -> str:
     return "-" if value is None else format(value, pattern)
 
 
@@ -59,8 +59,10 @@ def _length(row: dict) -> str:
 
 def _counters() -> list[Column]:
     """A column for each counter of what the array does and does not."""
-    return [Column(name, lambda row, name=name: _format(row["counters"][name], ","))
-            for name in OCCUPANCY]
+    def counter(name: str) -> Column:
+        return Column(name, lambda row: _format(row["counters"][name], ","))
+
+    return [counter(name) for name in OCCUPANCY]
 
 
 def brief() -> list[Column]:

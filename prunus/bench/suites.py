@@ -3,12 +3,13 @@
 
 from golden.engine import EngineConfig
 
-from . import hdp, leopard
+from . import hdp, leopard, topk
 from .suite import BenchSuite
 
 __all__ = ["SUITES", "suite_of"]
 
-SUITES: dict[str, BenchSuite] = {"hdp": hdp.SUITE, "leopard": leopard.SUITE}
+SUITES: dict[str, BenchSuite] = {
+    "hdp": hdp.SUITE, "leopard": leopard.SUITE, "topk": topk.SUITE}
 
 
 def suite_of(config: EngineConfig) -> BenchSuite:

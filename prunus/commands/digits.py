@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from golden.engines import load_config
+from golden.engines import load_config_of
 from golden.jobs import visible_limits
 from golden.leopard import compute as leopard
 from golden.leopard.compute import LeopardJob
@@ -104,7 +104,7 @@ def digits(
     for value in shares:
         if not 0 <= value < 1:
             raise InputError(f"share must lie in [0, 1), not {value}")
-    chosen = load_config(config, engine="leopard")
+    chosen = load_config_of(LeopardConfig, config)
     rows = [row for path in files or sorted(EXAMPLES.glob("*.npz"))
             for row in _rows(path, chosen, shares, fill)]
     if as_json:

@@ -10,8 +10,10 @@ import typer
 
 from golden.energy import GROUPS, Costs, Event, picojoules
 from golden.engine import EngineConfig
-from golden.engines import engine_of, load_config
+from golden.engines import engine_of, load_config_of
+from golden.hdp.config import HdpConfig
 from golden.jobs import Job
+from golden.leopard.config import LeopardConfig
 
 from ..engines import hdp as hdp_files
 from ..engines import leopard as leopard_files
@@ -59,8 +61,8 @@ def _pair(name: str, pruned: list[Event], plain_name: str, plain: list[Event],
 def _measure(path: Path, names: Sequence[str], share: float, fill: bool,
              costs: Costs) -> list[Machine]:
     """All machines on the heads of a file."""
-    edge, tile, base = (load_config(name, engine=engine) for name, engine in zip(
-        names, ("hdp", "leopard", "leopard"), strict=True))
+    edge = load_config_of(HdpConfig, names[0])
+    tile, base = (load_config_of(LeopardConfig, name) for name in names[1:])
     jobs = hdp_files.load_jobs(path, edge, hdp_files.Options())
     plain = hdp_files.load_jobs(path, edge, hdp_files.Options(dense=True))
     machines = _pair(edge.name, _events(jobs, edge), f"{edge.name}, dense", _events(plain, edge),

@@ -3,7 +3,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -41,7 +41,7 @@ def run(
     trace: Annotated[bool, typer.Option("--trace", help="Also write mask, scores and what else the "
                                         "engine has of them (golden only).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    **options,
+    **options: Any,
 ) -> None:
     """Run heads of attention through the coprocessor."""
     if trace and backend is not Backend.GOLDEN:
@@ -64,7 +64,7 @@ def run(
 def save(path: Path, done: Run, trace: bool) -> None:
     """Write the outputs and figures of all heads, and golden's traces if wanted."""
     front = front_of(done.config)
-    arrays = {
+    arrays: dict[str, Any] = {
         "out": np.stack([out for out, _ in done.outputs]).astype(np.int32),
         "out_frac": np.int64(done.config.out_frac),
         **front.arrays(done),

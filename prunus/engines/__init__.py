@@ -9,12 +9,13 @@ from golden.engine import EngineConfig
 from golden.engines import engine_of
 
 from ..errors import InputError
-from . import hdp, leopard
+from . import hdp, leopard, topk
 from .front import EngineFront
 
 __all__ = ["FRONTS", "chosen_options", "front_of", "with_engine_options"]
 
-FRONTS: dict[str, EngineFront] = {"hdp": hdp.FRONT, "leopard": leopard.FRONT}
+FRONTS: dict[str, EngineFront] = {
+    "hdp": hdp.FRONT, "leopard": leopard.FRONT, "topk": topk.FRONT}
 
 
 def front_of(config: EngineConfig) -> EngineFront:

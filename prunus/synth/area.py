@@ -167,7 +167,7 @@ def _blocks(mapped: Mapped, top: str, target) -> list[dict]:
 
 def _mask(mapped: Mapped, top: str, target) -> dict[str, float]:
     """The mask memory of all cores: its bits and RAM cells."""
-    total = dict.fromkeys((*target.resources, "memory_bits"), 0)
+    total: dict[str, float] = dict.fromkeys((*target.resources, "memory_bits"), 0)
     for memory in mapped.memories:
         if memory.name == MASK and block_name(memory.module, top) == CORE:
             cells = mapped.ram_cells.get((memory.module, memory.name), Counter())

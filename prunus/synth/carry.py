@@ -13,7 +13,7 @@ of the inputs on the pins has such tables, which includes all of this.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import permutations, product
 
@@ -48,7 +48,7 @@ def _placed(p: tuple[int, ...], g: tuple[int, ...]) -> tuple[tuple[int | str, ..
     count = (len(p) - 1).bit_length()
     for constants in product("01", repeat=4 - count):
         for pins in permutations([*range(count), *constants]):
-            init = [None] * 16
+            init: list[int | None] = [None] * 16
             fits = True
             for inputs in range(len(p)):
                 values = [int(pin) if isinstance(pin, str) else inputs >> pin & 1 for pin in pins]
@@ -104,8 +104,9 @@ class _Netlist:
             if not sinks or len(halves) != len(sinks):
                 continue
             changed = {half: self._with(net, name, *half) for half in halves}
-            if all(changed.values()):
-                for half, (bits, init) in changed.items():
+            fitting = {half: pins for half, pins in changed.items() if pins is not None}
+            if len(fitting) == len(changed):
+                for half, (bits, init) in fitting.items():
                     self._change(*half, bits, init)
                 for port, bit in self._cells.pop(name)["connections"].items():
                     self._sinks[bit[0]].discard((name, port))
@@ -131,7 +132,7 @@ class _Netlist:
                            placed[1])
 
     @staticmethod
-    def _assignments(support: list[Net]) -> Iterator[dict[Net, int]]:
+    def _assignments(support: Sequence[Net]) -> Iterator[dict[Net, int]]:
         for inputs in range(1 << len(support)):
             yield {"0": 0, "1": 1, "x": 0,
                    **{bit: inputs >> n & 1 for n, bit in enumerate(support)}}

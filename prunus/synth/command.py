@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from golden.engines import load_config
+from golden.engines import load_config, load_config_of
 from golden.hdp.config import HdpConfig
 
 from ..errors import InputError
@@ -86,11 +86,11 @@ def area(
     if liberty is not None and fmax is not None:
         raise InputError("--liberty and --fmax contradict each other: only an ECP5 is placed and "
                          "routed")
-    chosen = load_config(config, engine="hdp" if fmax is not None else None)
+    chosen = load_config(config) if fmax is None else load_config_of(HdpConfig, config)
     from . import area as sizes
 
     with status_line() as progress:
-        if fmax is not None:
+        if fmax is not None and isinstance(chosen, HdpConfig):
             rows = _speeds(fmax, chosen, seed, progress)
         else:
             target = sizes.Ecp5() if liberty is None else sizes.Liberty(liberty)

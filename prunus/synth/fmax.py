@@ -65,16 +65,17 @@ def fmax(block: str, config: HdpConfig, *, seed: int = 1, progress: Progress | N
     if progress:
         progress(f"{block}: emitting Verilog")
     verilog, _ = to_verilog(Harness(block=BLOCKS[block](config)), TOP)
-    module = re.search(r"^  (\w+) block \($", verilog, re.M)[1]
+    instance = re.search(r"^  (\w+) block \($", verilog, re.M)
+    assert instance is not None     # Amaranth names modules after what they are in
+    module = instance[1]
     script, options = _SCRIPT.format(block=module, copies=KEEP_COPIES), _options(seed)
 
-    def make(work: Path) -> None:
-        def step(text: str) -> None:
-            progress(f"{block}: {text}")
+    told = progress and (lambda text: progress(f"{block}: {text}"))
 
-        yosys(script, work, step if progress else None)
+    def make(work: Path) -> None:
+        yosys(script, work, told)
         pack.pack(work / "harness.json")
-        nextpnr(options, work, step if progress else None)
+        nextpnr(options, work, told)
         (work / "harness.json").unlink()
 
     work = kept(f"{config.name}-{block}-{seed}", {"harness.v": verilog},

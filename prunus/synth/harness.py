@@ -69,6 +69,10 @@ class Harness(wiring.Component):
     o : Out(1)
     """
 
+    i: Signal
+    load: Signal
+    o: Signal
+
     def __init__(self, *, block: wiring.Component):
         self._block = block
         super().__init__({"i": In(1), "load": In(1), "o": Out(1)})

@@ -10,7 +10,7 @@ from . import carry, constants, resets
 __all__ = ["SOURCE", "pack", "pack_cells"]
 
 # A netlist depends on these, too.
-SOURCE = "".join(Path(module.__file__).read_text(encoding="utf-8")
+SOURCE = "".join(Path(str(module.__file__)).read_text(encoding="utf-8")
                  for module in (carry, constants, resets))
 
 
@@ -26,7 +26,7 @@ def pack(path: Path, *steps: Callable[[dict], object]) -> None:
     _change(path, carry.disconnect, resets.copy, *steps)
 
 
-def _change(path: Path, *steps) -> None:
+def _change(path: Path, *steps: Callable[[dict], object]) -> None:
     design = json.loads(path.read_text(encoding="utf-8"))
     for step in steps:
         step(design)

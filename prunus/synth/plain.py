@@ -2,7 +2,7 @@
 """What the parts that are there for pruning are measured against."""
 
 from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.hdp.config import HdpConfig
@@ -33,6 +33,10 @@ class PlainMultiplier(wiring.Component):
     """
 
     latency = 2
+    x: data.View
+    y: data.View
+    o: Signal
+    o_sign: Signal
 
     def __init__(self, *, config: HdpConfig):
         self._width = config.width
@@ -80,6 +84,10 @@ class PlainAccumulator(wiring.Component):
     """
 
     latency = 1
+    total: Signal
+    digit: Signal
+    first: Signal
+    o: Signal
 
     def __init__(self, *, config: LeopardConfig):
         self._config = config
@@ -108,6 +116,7 @@ class PlainRowLoader(RowLoader):
     """
 
     latency = 1
+    loaded: Signal
 
     def __init__(self, *, config: LeopardConfig, tag_width: int):
         super().__init__(config=config.model_copy(update={"pruning": False}), tag_width=tag_width)

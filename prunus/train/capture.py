@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands ``prunus capture`` and ``prunus accuracy``: trained thresholds on real sentences."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, BinaryIO
 
 import numpy as np
 import typer
 
-from golden.engines import load_config
+from golden.engines import load_config_of
+from golden.leopard.config import LeopardConfig
 
 from ..errors import InputError
 from ..files import check_output, make_directory, write_files
@@ -63,7 +65,7 @@ def capture(
     as_json: JSON = False,
 ) -> None:
     """Write the heads of sentences, as codes that fill the width, for prunus run."""
-    chosen = load_config(config, engine="leopard")
+    chosen = load_config_of(LeopardConfig, config)
     classifier, learned = _load("capture", model, thresholds)
     sentences = _some(read_sentences(data, classifier.classes), first, count)
     make_directory(directory)
@@ -73,7 +75,8 @@ def capture(
 
     recorder = Recorder(Hard(learned.thresholds, classifier.layers))
     classifier.correct(sentences, recorder, batch=len(sentences), by_length=False)
-    rows, writers = [], {}
+    rows: list[dict[str, Any]] = []
+    writers = {}
     for path, heads, threshold in zip(paths, recorder.heads, learned.thresholds, strict=True):
         layer = codes(heads, chosen)
         _check_size(layer.q.shape, chosen)
@@ -101,7 +104,7 @@ def _check_size(shape: tuple[int, ...], config) -> None:
                          f"{config.d_max} ({config.name}), not {d}")
 
 
-def _writer(arrays: dict[str, np.ndarray]):
+def _writer(arrays: dict[str, Any]) -> Callable[[BinaryIO], None]:
     return lambda file: np.savez_compressed(file, **arrays)
 
 
@@ -137,7 +140,7 @@ def accuracy(
     as_json: JSON = False,
 ) -> None:
     """Say what a model gets right with the specification of LeOPArd as its attention."""
-    chosen = load_config(config, engine="leopard")
+    chosen = load_config_of(LeopardConfig, config)
     classifier, learned = _load("accuracy", model, thresholds)
     sentences = _some(read_sentences(data, classifier.classes), first, count)
     from .attention import Dense, Hard

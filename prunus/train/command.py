@@ -3,10 +3,10 @@
 
 import contextlib
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import util
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 from rich.console import Console
@@ -29,8 +29,14 @@ def check_installed(command: str) -> None:
                              "pip install -e '.[models]'")
 
 
+class Told(Protocol):
+    """What is called with the steps done, all steps and a word on them."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+
+
 @contextlib.contextmanager
-def steps_progress(what: str) -> Iterator[Callable[[int, int, str], None] | None]:
+def steps_progress(what: str) -> Iterator[Told | None]:
     """A callback (done, total, note) that moves a bar on stderr; None if that is no terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -40,8 +46,11 @@ def steps_progress(what: str) -> Iterator[Callable[[int, int, str], None] | None
                TextColumn("{task.fields[note]}"))
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(what, total=None, note="")
-        yield lambda done, total, note="": progress.update(task, completed=done, total=total,
-                                                           note=note)
+
+        def told(done: int, total: int, note: str = "") -> None:
+            progress.update(task, completed=done, total=total, note=note)
+
+        yield told
 
 
 def _said(context: typer.Context) -> str:
@@ -157,7 +166,7 @@ def _learn(model: Path, data: Path, dev: Path | None, settings: Settings, path: 
     with steps_progress("steps") as told:
         learned = session.finish(
             command, weights,
-            told and (lambda step, note: told(step, settings.steps, note)))
+            told if told is None else lambda step, note: told(step, settings.steps, note))
     save_thresholds(path, learned)
     checkpoint.unlink(missing_ok=True)
     return learned

@@ -43,7 +43,7 @@ class Quantised:
     units: tuple[float, float, float]
     scale: float
 
-    def arrays(self, threshold: float) -> dict[str, np.ndarray]:
+    def arrays(self, threshold: float) -> dict[str, np.ndarray | np.float64]:
         """For an .npz that ``prunus run`` takes, with ``v_scale`` to turn outputs into reals."""
         return {"q": self.q, "k": self.k, "v": self.v, "scale": np.float64(self.scale),
                 "valid_q": self.valid, "valid_kv": self.valid,

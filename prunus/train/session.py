@@ -101,7 +101,7 @@ class Session:
                 for rule in (Uniform(), Random(hard.counts.rates(), layers, self.settings.seed),
                              Dense()))
             controls = Controls(uniform=uniform, random=random, unpruned=unpruned)
-        path = self.data if name == "held_out" else self.dev
+        path = self.dev if name == "dev" and self.dev else self.data
         return compare(self.before[name], after, path.name, hard.counts, controls)
 
 

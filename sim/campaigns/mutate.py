@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,12 +28,13 @@ from golden.engines import load_config
 from ..compare import MismatchError
 from ..simulate import SimulationError, emitted
 from ..simulators.cache import ROOT, build_root
+from . import campaign
 from .mutations import MUTATIONS, Mutation
 from .soak import Chunk, run_chunk
 
-__all__ = ["Outcome", "check_table", "main", "mutated_tree", "try_mutation"]
+__all__ = ["Outcome", "attempt", "check_table", "main", "mutated_tree", "try_mutation"]
 
-ROOMS = ("configs", "golden", "hw", "sim")
+ROOMS = ("configs", "golden", "host", "hw", "sim")
 CHUNKS = (Chunk(30, 101, 0.0), Chunk(30, 102, 0.3))
 CAUGHT, SURVIVED, BROKEN = 3, 0, 4          # exit codes of the regression
 TIMEOUT_S = 900
@@ -40,9 +42,10 @@ TIMEOUT_S = 900
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutation: ``caught``, ``survived`` or ``broken`` (does not even build)."""
+    """What became of a mutation, or of the sources as they are: ``caught``, ``survived`` or
+    ``broken`` (does not even build)."""
 
-    mutation: Mutation
+    mutation: Mutation | None
     verdict: str
     seconds: float
     message: str
@@ -114,33 +117,47 @@ def try_mutation(mutation: Mutation | None, config_name: str) -> Outcome:
     return Outcome(mutation, verdict, time.perf_counter() - begin, message)
 
 
-def _markdown(outcomes: Sequence[Outcome]) -> str:
-    caught = sum(outcome.verdict == "caught" for outcome in outcomes)
+def attempt(mutation: Mutation | None, config_name: str) -> dict:
+    """The same as a task. What is no verdict on a mutation is a failure, and not kept."""
+    outcome = try_mutation(mutation, config_name)
+    value = {name: getattr(outcome, name) for name in ("verdict", "seconds", "message")}
+    if outcome.verdict not in (("caught", "survived") if mutation else ("survived",)):
+        raise campaign.TaskError(outcome.message, value)
+    return value
+
+
+def _outcome(result: campaign.Result) -> Outcome:
+    broken = {"verdict": "broken", "seconds": 0.0, "message": result.failure}
+    return Outcome(result.task.arguments[0], **result.value or broken)
+
+
+def _markdown(outcomes: Sequence[tuple[Mutation, Outcome]]) -> str:
+    caught = sum(outcome.verdict == "caught" for _, outcome in outcomes)
     jobs = sum(chunk.count for chunk in CHUNKS)
-    configs = sorted({outcome.mutation.config for outcome in outcomes})
+    configs = sorted({mutation.config for mutation, _ in outcomes})
     lines = ["# Mutations", "",
              f"`python -m sim.campaigns.mutate` breaks the RTL in {len(outcomes)} ways, one at a "
              f"time, and runs {jobs} random jobs",
              f"of its engine (`{'`, `'.join(configs)}`) on each, half of them with random stalls. "
              f"{caught} of {len(outcomes)} are caught.", "",
              "| file | instead of | stands | why | verdict |", "|---|---|---|---|---|"]
-    for outcome in outcomes:
-        cells = (outcome.mutation.file, f"`{outcome.mutation.old}`", f"`{outcome.mutation.new}`",
-                 outcome.mutation.why, outcome.verdict)
+    for mutation, outcome in outcomes:
+        cells = (mutation.file, f"`{mutation.old}`", f"`{mutation.new}`", mutation.why,
+                 outcome.verdict)
         lines.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|")
                                        for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _report(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
+def _report(outcomes: Sequence[tuple[Mutation, Outcome]], options: argparse.Namespace) -> None:
     if options.json:
-        rows = [{**asdict(o.mutation), "config": o.mutation.config, "verdict": o.verdict,
-                 "seconds": round(o.seconds, 1), "message": o.message} for o in outcomes]
+        rows = [{**asdict(mutation), "config": mutation.config, "verdict": o.verdict,
+                 "seconds": round(o.seconds, 1), "message": o.message} for mutation, o in outcomes]
         print(json.dumps(rows, indent=2))
     else:
         table = Table("file", "why", "verdict", "s", "what the regression said")
-        for o in outcomes:
-            table.add_row(o.mutation.file, o.mutation.why, o.verdict, f"{o.seconds:.0f}",
+        for mutation, o in outcomes:
+            table.add_row(mutation.file, mutation.why, o.verdict, f"{o.seconds:.0f}",
                           o.message[:120])
         Console().print(table)
     if options.markdown:
@@ -149,33 +166,43 @@ def _report(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
         path.write_text(_markdown(outcomes), encoding="utf-8")
 
 
+@campaign.command
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sim.campaigns.mutate", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--markdown", metavar="FILE", help="also write FILE, docs/mutations.md")
     parser.add_argument("--only", metavar="TEXT", help="mutations whose file or reason has TEXT")
     parser.add_argument("--regression", metavar="CONFIG", help=argparse.SUPPRESS)
+    campaign.add_options(parser)
     options = parser.parse_args(arguments)
     if options.regression:
         return regression(options.regression)
     chosen = [m for m in MUTATIONS if not options.only or options.only in f"{m.file} {m.why}"]
     check_table(chosen)
+    tasks = [campaign.Task(f"{name} as it is", attempt, (None, name))
+             for name in sorted({mutation.config for mutation in chosen})]
+    tasks += [campaign.Task(mutation.why, attempt, (mutation, mutation.config))
+              for mutation in chosen]
+    outcomes: list[tuple[Mutation, Outcome]] = []
     console = Console(stderr=True)
-    for name in sorted({mutation.config for mutation in chosen}):
-        whole = try_mutation(None, name)
-        if whole.verdict != "survived":
-            console.print(f"without a mutation the regression of {name} must pass: "
-                          f"{whole.message}")
-            return 1
-    outcomes = []
-    for n, mutation in enumerate(chosen, 1):
-        outcomes.append(try_mutation(mutation, mutation.config))
-        if console.is_terminal:
-            console.print(f"{n}/{len(chosen)} {outcomes[-1].verdict}: {mutation.file}, "
-                          f"{mutation.why}")
+    with closing(campaign.run("mutate", tasks, campaign.options_of(options))) as done:
+        for result in done:
+            outcome, name = _outcome(result), result.task.arguments[1]
+            if outcome.mutation:
+                outcomes.append((outcome.mutation, outcome))
+                if console.is_terminal:
+                    console.print(f"{len(outcomes)}/{len(chosen)} {outcome.verdict}: "
+                                  f"{outcome.mutation.file}, {outcome.mutation.why}")
+            elif outcome.verdict != "survived":
+                console.print(f"without a mutation the regression of {name} must pass: "
+                              f"{outcome.message}")
+                return 1
     _report(outcomes, options)
-    return 0 if all(outcome.verdict == "caught" for outcome in outcomes) else 1
+    return 0 if all(outcome.verdict == "caught" for _, outcome in outcomes) else 1
 
 
 if __name__ == "__main__":
+    # Under its own name, by which workers find what they are to do.
+    from sim.campaigns.mutate import main
+
     sys.exit(main())

@@ -7,8 +7,8 @@ from ..engines import BENCHES
 
 __all__ = ["MUTATIONS", "Mutation"]
 
-# The engine whose jobs try a room that several share.
-SHARED_BY = {"arith": "hdp", "shell": "hdp", "softmax": "hdp", "survivors": "leopard"}
+# The engine whose jobs try what several share, by room.
+SHARED_BY, DEFAULT = {"survivors": "leopard"}, "hdp"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Mutation:
     def config(self) -> str:
         """The preset whose random jobs must notice it: that of the engine it is in."""
         room = self.file.split("/")[1]
-        return BENCHES[SHARED_BY.get(room, room)].preset
+        engine = room if room in BENCHES else SHARED_BY.get(room, DEFAULT)
+        return BENCHES[engine].preset
 
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -224,17 +225,17 @@ MUTATIONS: tuple[Mutation, ...] = (
         "step.eq(step + 1)",
         "missed reset: a row of few dimensions leaves the next one a wrong start"),
     Mutation(
-        "hw/leopard/scheduler.py",
+        "hw/survivors/scheduler.py",
         "kv.eq(before.kv ^ ~same)",
         "kv.eq(before.kv ^ 1)",
         "a head with shared keys looks into the other bank"),
     Mutation(
-        "hw/leopard/scheduler.py",
+        "hw/survivors/scheduler.py",
         "(Plane.V, older.valued)",
         "(Plane.V, older.scored)",
         "values are overwritten while weights still come for them"),
     Mutation(
-        "hw/leopard/loader.py",
+        "hw/survivors/loader.py",
         "index == self._code_beats(d8[tag.slot]) - 1",
         "index == self._code_beats(d8[0]) - 1",
         "wrong slot: rows are as long as those of another job"),
@@ -244,7 +245,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "Mux(job.computed, job.l_q * row_beats, 0)",
         "rows of padding are taken from those of the next head"),
     Mutation(
-        "hw/leopard/core.py",
+        "hw/survivors/core.py",
         "self.rows.d8.eq(jobs[normalised].d8)",
         "self.rows.d8.eq(jobs[valued].d8)",
         "wrong slot: the last rows of a head are as long as those of the next"),

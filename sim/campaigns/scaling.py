@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from golden.engines import ConfigError, load_config
+from golden.engines import ConfigError, load_config_of
 from golden.hdp.bounds import Work, bus_cycles
 from golden.hdp.compute import HdpJob, HdpResult
 from golden.hdp.config import HdpConfig
@@ -120,7 +120,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--cores", type=int, nargs="+", default=list(CORES), choices=CORES)
     options = parser.parse_args(arguments)
     try:
-        config = load_config(options.config, engine="hdp")
+        config = load_config_of(HdpConfig, options.config)
     except ConfigError as err:
         parser.error(str(err))
     l_max = options.l_max or config.l_max

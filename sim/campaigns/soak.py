@@ -5,11 +5,8 @@
 import argparse
 import json
 import sys
-import time
+from contextlib import closing
 from dataclasses import dataclass
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from golden.engine import EngineConfig
 from golden.engines import ConfigError, load_config
@@ -17,8 +14,9 @@ from golden.engines import ConfigError, load_config
 from ..compare import MismatchError, check
 from ..engines import random_jobs
 from ..simulate import SimulationError, simulate_batches
+from . import campaign
 
-__all__ = ["Chunk", "chunks", "main", "run_chunk"]
+__all__ = ["Chunk", "chunks", "main", "run_chunk", "try_chunk"]
 
 BATCH = 8                  # jobs per doorbell
 
@@ -51,6 +49,14 @@ def run_chunk(chunk: Chunk, config: EngineConfig) -> int:
     return sum(simulation.cycles for simulation in simulations)
 
 
+def try_chunk(chunk: Chunk, config: EngineConfig) -> int:
+    """The same as a task: a difference is its failure."""
+    try:
+        return run_chunk(chunk, config)
+    except (MismatchError, SimulationError) as err:
+        raise campaign.TaskError(str(err)) from None
+
+
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sim.campaigns.soak", description=__doc__)
     parser.add_argument("--config", default="hdp_edge", help="a preset or a TOML file")
@@ -60,6 +66,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--stall", type=float, default=0.3,
                         help="probability of a pause in chunks with an even seed")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    campaign.add_options(parser)
     options = parser.parse_args(arguments)
     if options.jobs < 1 or options.chunk < 1:
         parser.error("--jobs and --chunk must be at least 1")
@@ -72,28 +79,27 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
+@campaign.command
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     config = options.config
-    begin, cycles = time.perf_counter(), 0
-    columns = (TextColumn(config.name), BarColumn(), MofNCompleteColumn(), TextColumn("jobs"),
-               TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=options.jobs)
-        for chunk in chunks(options.jobs, options.chunk, options.seed, options.stall):
-            try:
-                cycles += run_chunk(chunk, config)
-            except (MismatchError, SimulationError) as err:
-                bar.stop()
-                print(f"seed {chunk.seed}, stall {chunk.stall}: {err}\n"
-                      f"to repeat: python -m sim.campaigns.soak --config {config.name} "
-                      f"--seed {chunk.seed} --jobs {chunk.count} --chunk {chunk.count} "
-                      f"--stall {options.stall}",
-                      file=sys.stderr)
-                return 1
-            bar.advance(task, chunk.count)
-    seconds = time.perf_counter() - begin
+    cycles, seconds = 0, 0.0
+    tasks = [campaign.Task(f"seed {chunk.seed}", try_chunk, (chunk, config))
+             for chunk in chunks(options.jobs, options.chunk, options.seed, options.stall)]
+    with closing(campaign.run(f"soak-{config.name}", tasks, campaign.options_of(options))) as done:
+        for result in done:
+            if result.failure:
+                break
+            cycles += result.value
+            seconds += result.seconds
+    if result.failure:
+        chunk = result.task.arguments[0]
+        print(f"seed {chunk.seed}, stall {chunk.stall}: {result.failure}\n"
+              f"to repeat: python -m sim.campaigns.soak --config {config.name} "
+              f"--seed {chunk.seed} --jobs {chunk.count} --chunk {chunk.count} "
+              f"--stall {options.stall}",
+              file=sys.stderr)
+        return 1
     if options.json:
         print(json.dumps({"config": config.name, "jobs": options.jobs, "cycles": cycles,
                           "seconds": seconds}))
@@ -104,4 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # Under its own name, by which workers find what they are to do.
+    from sim.campaigns.soak import main
+
     sys.exit(main())

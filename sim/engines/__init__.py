@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from golden.engine import EngineConfig
 from golden.jobs import Job
 
-from . import hdp, leopard
+from . import hdp, leopard, topk
 from .bench import EngineBench
 
 __all__ = ["BENCHES", "bench_of", "random_jobs"]
 
-BENCHES: dict[str, EngineBench] = {"hdp": hdp.BENCH, "leopard": leopard.BENCH}
+BENCHES: dict[str, EngineBench] = {
+    "hdp": hdp.BENCH, "leopard": leopard.BENCH, "topk": topk.BENCH}
 
 
 def bench_of(config: EngineConfig) -> EngineBench:

@@ -28,6 +28,10 @@ class EngineBench(ABC):
         """``count`` jobs that look for trouble, always the same for a seed."""
 
     @abstractmethod
+    def sizes(self) -> list[Any]:
+        """Configurations that meet each choice of a parameter, for ``make sim-matrix``."""
+
+    @abstractmethod
     def work(self, job: Any, config: Any) -> tuple[int, int]:
         """Cycles of computing, several times over, and bytes read that a job takes at most."""
 

@@ -14,6 +14,7 @@ from golden.hdp.kind import HdpStatus
 from golden.hdp.planes import HdpLayout
 
 from .bench import EngineBench, MismatchError
+from .hdp_sizes import sizes
 from .recipes import draw_length, draw_scale, draw_table, draw_valid, shape_strategy
 
 __all__ = ["BENCH", "PATTERNS", "RHOS", "TAUS", "Recipe", "build", "job_strategy", "random_jobs",
@@ -105,11 +106,11 @@ def random_recipe(config: HdpConfig, rng) -> Recipe:
     if rng.random() < 0.3:
         l_kv = l_q
     weights = np.array([6, 3, 1, 1, 1, 1, 0.5, 0.5])
-    patterns = rng.choice(PATTERNS, 3, p=weights / weights.sum())
+    q, k, v = (str(p) for p in rng.choice(PATTERNS, 3, p=weights / weights.sum()))
     return Recipe(
         l_q=l_q, l_kv=l_kv, valid_q=draw_valid(l_q, rng), valid_kv=draw_valid(l_kv, rng),
         d=8 * int(rng.integers(1, config.d_max // 8 + 1)),
-        patterns=tuple(str(p) for p in patterns),
+        patterns=(q, k, v),
         rho=int(rng.choice(RHOS) if rng.random() < 0.6 else rng.integers(-127, 128)),
         scale=draw_scale(rng), tau=str(rng.choice(TAUS, p=[0.5, 0.25, 0.1, 0.1, 0.05])),
         causal=bool(rng.random() < 0.3), drop=bool(rng.random() < 0.3),
@@ -142,6 +143,9 @@ class HdpBench(EngineBench):
 
     def random_jobs(self, config: HdpConfig, count: int, seed: int) -> list[HdpJob]:
         return random_jobs(config, count, seed)
+
+    def sizes(self) -> list[HdpConfig]:
+        return sizes()
 
     def work(self, job: HdpJob, config: HdpConfig) -> tuple[int, int]:
         pairs = max(job.l_q, 1) * max(job.l_kv, 1)

@@ -14,6 +14,7 @@ from golden.leopard.planes import LeopardLayout
 
 from .bench import EngineBench, MismatchError
 from .recipes import (
+    L_MAX,
     PATTERNS,
     codes,
     draw_length,
@@ -23,7 +24,7 @@ from .recipes import (
     shape_strategy,
 )
 
-__all__ = ["BENCH", "THRESHOLDS", "Recipe", "build", "job_strategy", "random_jobs",
+__all__ = ["BENCH", "SIZES", "THRESHOLDS", "Recipe", "build", "job_strategy", "random_jobs",
            "random_recipe"]
 
 THRESHOLDS = ("share", "score", "above", "lowest", "highest", "zero")
@@ -81,6 +82,18 @@ def build(recipe: Recipe, config: LeopardConfig) -> LeopardJob:
                       threshold=_threshold(recipe, q, k, config))
 
 
+# Digits of every size, also where W is no multiple of them; chunks, and beats of several words;
+# scores of 39 bits.
+SIZES = tuple(LeopardConfig.model_validate({"name": f"leopard_{name}", "l_max": L_MAX, **fields})
+              for name, fields in (
+    ("w8_b1_n4", {"width": 8, "digit": 1, "dpus": 4, "d_max": 32, "axi_data_width": 128}),
+    ("w10_b3_n3", {"width": 10, "digit": 3, "dpus": 3, "d_max": 24}),
+    ("w12_b4_n1", {"digit": 4, "dpus": 1, "d_max": 16, "axi_data_width": 512}),
+    ("w12_b2_n6_d128", {"d_max": 128, "taps": 32, "axi_data_width": 128}),
+    ("w12_b12_n1_base", {"digit": 12, "dpus": 1, "pruning": False, "d_max": 40, "taps": 24}),
+    ("w16_b2_n2_d128", {"width": 16, "dpus": 2, "d_max": 128, "taps": 8})))
+
+
 # -- by a seed ------------------------------------------------------------------------------------
 def random_recipe(config: LeopardConfig, rng) -> Recipe:
     """A recipe from a numpy random generator."""
@@ -88,11 +101,11 @@ def random_recipe(config: LeopardConfig, rng) -> Recipe:
     if rng.random() < 0.3:
         l_kv = l_q
     weights = np.array([6, 3, 1, 1, 1, 0.5, 0.5])
-    patterns = rng.choice(PATTERNS, 3, p=weights / weights.sum())
+    q, k, v = (str(p) for p in rng.choice(PATTERNS, 3, p=weights / weights.sum()))
     return Recipe(
         l_q=l_q, l_kv=l_kv, valid_q=draw_valid(l_q, rng), valid_kv=draw_valid(l_kv, rng),
         d=8 * int(rng.integers(1, config.d_max // 8 + 1)),
-        patterns=tuple(str(p) for p in patterns), scale=draw_scale(rng),
+        patterns=(q, k, v), scale=draw_scale(rng),
         threshold=str(rng.choice(THRESHOLDS, p=[0.5, 0.15, 0.15, 0.1, 0.05, 0.05])),
         share=float(rng.random()), causal=bool(rng.random() < 0.3),
         seed=int(rng.integers(1 << 32)))
@@ -122,6 +135,9 @@ class LeopardBench(EngineBench):
 
     def random_jobs(self, config: LeopardConfig, count: int, seed: int) -> list[LeopardJob]:
         return random_jobs(config, count, seed)
+
+    def sizes(self) -> list[LeopardConfig]:
+        return list(SIZES)
 
     def work(self, job: LeopardJob, config: LeopardConfig) -> tuple[int, int]:
         pairs = max(job.l_q, 1) * max(job.l_kv, 1)

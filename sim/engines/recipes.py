@@ -11,11 +11,12 @@ from golden.engine import EngineConfig
 from golden.jobs import AttentionJob
 from golden.softmax import encode_scale
 
-__all__ = ["PATTERNS", "SCALES", "codes", "draw_length", "draw_scale", "draw_table", "draw_valid",
-           "grouped", "shape_strategy"]
+__all__ = ["L_MAX", "PATTERNS", "SCALES", "codes", "draw_length", "draw_scale", "draw_table",
+           "draw_valid", "grouped", "shape_strategy"]
 
 JobT = TypeVar("JobT", bound=AttentionJob)
 
+L_MAX = 32         # of sizes, so that simulators are small
 PATTERNS = ("normal", "uniform", "extreme", "equal", "spikes", "minimum", "zero")
 SCALES = ((0, 63), (1, 63), (65535, 63), (65535, 12), (32768, 12), (1, 12))
 
@@ -77,10 +78,10 @@ def grouped(job: JobT, before: JobT, rng) -> JobT:
                    valid_kv=before.valid_kv if rng.random() < 0.5 else draw_valid(before.l_kv, rng))
 
 
-def draw_table(draw: Callable, count: int, seed: int) -> list:
+def draw_table(draw: Callable[[np.random.Generator], JobT], count: int, seed: int) -> list[JobT]:
     """``count`` jobs that ``draw`` makes of a generator; some share K and V with the one before."""
     rng = np.random.default_rng(seed)
-    jobs: list = []
+    jobs: list[JobT] = []
     while len(jobs) < count:
         job = draw(rng)
         jobs.append(grouped(job, jobs[-1], rng) if jobs and rng.random() < 0.25 else job)

@@ -109,7 +109,7 @@ class AxiTransport:
         bus = AxiBus.from_prefix(dut, "m_axi")
         self.reads = _ReadPort(bus.read, dut.clk, dut.rst, mem=memory)
         self.writes = _WritePort(bus.write, dut.clk, dut.rst, mem=memory)
-        self.lite_stalls = None
+        self.lite_stalls: _Stalls | None = None
         if stall:
             self._stall(stall, seed)
 

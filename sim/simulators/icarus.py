@@ -31,7 +31,7 @@ class IcarusRunner(CachedRunner, Icarus):
 
     timescale_args = ("1ns", "1ps")
 
-    def __init__(self):
+    def __init__(self) -> None:
         if shutil.which("iverilog") is None:
             raise SimulationError("Icarus Verilog is missing: no iverilog in PATH")
         super().__init__()

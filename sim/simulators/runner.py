@@ -6,12 +6,13 @@ import os
 import re
 import shutil
 import subprocess
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from pathlib import Path
 from xml.etree import ElementTree
 
 import cocotb
 import cocotb_tools.config
+from cocotb_tools.runner import Runner
 
 from .cache import ROOT, build_root, cached, digest
 
@@ -34,7 +35,7 @@ def tail(path: Path, lines: int = LOG_LINES) -> str:
     return "\n".join(kept[-lines:])
 
 
-class CachedRunner(ABC):
+class CachedRunner(Runner):
     """Mixed into a runner of cocotb: builds once per Verilog text, keeps quiet.
 
     A class that uses it names the ``flags`` of its build, an ``identity()`` of its tools, and the
@@ -44,7 +45,7 @@ class CachedRunner(ABC):
     flags: tuple[str, ...] = ()
     timescale_args: tuple[str, str] | None = None
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.log.setLevel(logging.CRITICAL)
         self.run_env: dict[str, str] = {}

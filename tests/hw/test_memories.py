@@ -3,6 +3,7 @@
 
 import re
 from collections import Counter
+from functools import cache
 
 import pytest
 
@@ -11,6 +12,8 @@ from golden.hdp.config import HdpConfig
 from golden.hdp.memories import memory_bits
 from hw.hdp.core import HdpCore
 from hw.verilog.emit import to_verilog
+
+pytestmark = pytest.mark.slow
 
 CONFIGS = [
     *map(load_config, ("hdp_tiny", "hdp_edge", "hdp_tiles")),
@@ -31,6 +34,7 @@ MEMORY = re.compile(r"^  reg (?:\[(\d+):0\] )?(\w+) \[(\d+):0\];", re.M)
 INSTANCE = re.compile(r"^  (\w+) (\w+) \($", re.M)
 
 
+@cache
 def memories(config: HdpConfig) -> Counter:
     """Bits by the names of memories, or of the operand buffer that they are in."""
     verilog, _ = to_verilog(HdpCore(config=config), config.name)

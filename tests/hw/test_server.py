@@ -15,6 +15,8 @@ from hw.verilog.emit import emit
 from sim.simulators.cache import ROOT
 from tests.hw.lint import lint
 
+pytestmark = pytest.mark.slow
+
 SECONDS, BYTES = 60, 2 << 30
 
 

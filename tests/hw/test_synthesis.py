@@ -12,6 +12,8 @@ import pytest
 from golden.engines import load_config
 from sim.simulate import emitted
 
+pytestmark = pytest.mark.slow
+
 # Block RAMs of 18 kbit by block, at l_max = 512 and d_max = 64.
 BLOCK_RAMS = {
     "core.buffer_q_i": 20, "core.buffer_k_i": 20,       # 5 bits an element, two heads

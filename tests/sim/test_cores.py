@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from golden.engines import load_config
 from golden.hdp.config import HdpConfig
 from golden.image import build_image
 from golden.records import DESCRIPTOR_BYTES, Error
@@ -15,14 +16,13 @@ from sim.compare import check
 from sim.engines.hdp import Recipe, build, random_jobs
 from sim.simulate import Access, Batch, simulate_batches
 
-SINGLE = HdpConfig(name="small", d_max=32, l_max=32, multipliers=8, softmax_lanes=1)
+SINGLE = load_config("hdp_tiny")       # whose simulator is there anyway
 PAIR = with_cores(SINGLE, 2)
-WIDE = [HdpConfig(name="wide256", d_max=40, l_max=24, multipliers=16, softmax_lanes=1,
+# Each is a simulator to build: one has the largest d there can be, the other wide codes and cores.
+WIDE = [HdpConfig(name="wide256", d_max=128, l_max=24, multipliers=16, softmax_lanes=1,
                axi_data_width=256),
-        HdpConfig(name="wide512", width=12, frac=8, d_max=72, l_max=16, multipliers=8,
-               softmax_lanes=1, axi_data_width=512),
-        HdpConfig(name="pair512", d_max=24, l_max=16, multipliers=8, softmax_lanes=1,
-               axi_data_width=512, cores=2)]
+        HdpConfig(name="pair512", width=12, frac=8, d_max=72, l_max=16, multipliers=8,
+               softmax_lanes=1, axi_data_width=512, cores=2)]
 AT = {register.name: register.address for register in register_map(PAIR)}
 FLAGS, V, STATUS = 0, 10, 12        # descriptor words
 

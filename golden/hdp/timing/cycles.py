@@ -2,12 +2,13 @@
 """Cycles that a coprocessor takes for a table of jobs."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from ...records import DESCRIPTOR_BYTES
 from ..compute import HdpJob, HdpResult
 from ..config import HdpConfig
 from ..planes import held_planes
-from .events import Clock, Process, Room
+from .events import Asking, Clock, Process, Room
 from .heads import Head, parts_of
 from .stages import BANKS, Core
 
@@ -35,7 +36,7 @@ class _Reads:
         self._free = 0         # when the next request is taken
         self._end = 0          # last beat of the one before
 
-    def request(self, beats: int) -> Process:
+    def request(self, beats: int) -> Asking:
         """Returns when it is taken; with the time of its last beat."""
         while self._clock.now < self._free:
             yield self._free - self._clock.now
@@ -96,15 +97,20 @@ class _Dispatcher:
         queue = QUEUE if len(self._cores) > 1 else 0
         decoder = 0         # free for a descriptor from it
         for n, parts in enumerate(self._heads):
-            yield lambda n=n: len(self._read) > n
+            yield partial(self._has_read, n)
             ready = max(self._read[n] + queue, decoder + self._beats) + DECODER
             yield max(0, ready - self._clock.now)
-            yield lambda parts=parts, before=before: self._choice(parts, before)
-            before = self._choice(parts, before)
-            before.accept(parts)
+            while (core := self._choice(parts, before)) is None:
+                yield partial(self._choice, parts, before)
+            core.accept(parts)
+            before = core
             decoder = self._clock.now if queue else 0
             yield 1
             self._ahead.give()
+
+    def _has_read(self, n: int) -> bool:
+        """The descriptor of job n."""
+        return len(self._read) > n
 
     def _choice(self, parts: list[Head], before: Core | None) -> Core | None:
         """A core without a job, else a hungry one; where its keys are."""

@@ -6,10 +6,12 @@ from heapq import heappop, heappush
 from itertools import count
 from math import ceil
 
-__all__ = ["Clock", "Process", "Room", "Shared"]
+__all__ = ["Asking", "Clock", "Condition", "Process", "Room", "Shared"]
 
-# A process yields a number of cycles to wait for, or a condition that is to hold.
-Process = Generator[int | Callable[[], bool], None, object]
+# A process yields a number of cycles to wait for, or a condition that is to hold: what is true.
+Condition = Callable[[], object]
+Process = Generator[int | Condition, None, None]
+Asking = Generator[int | Condition, None, int]      # a part of a process, with an answer
 
 NEARLY_DONE = 1e-6         # of an operation: what rounding may leave
 
@@ -29,7 +31,7 @@ class Clock:
         self.now = 0
         self._order = count()
         self._due: list[tuple[int, int, Callable[[], None]]] = []
-        self._waiting: list[tuple[Callable[[], bool], Process]] = []
+        self._waiting: list[tuple[Condition, Process]] = []
 
     def at(self, time: int, action: Callable[[], None]) -> None:
         """Have something done, at the earliest in this cycle."""

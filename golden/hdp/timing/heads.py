@@ -132,7 +132,7 @@ def parts_of(job: HdpJob, result: HdpResult, held: set[str], config: HdpConfig) 
         return [Head(job, result, held, config,
                      Tile(Phase.WHOLE, 0, job.valid_q, 0, job.valid_kv, True, True),
                      written=job.l_q, record=True)]
-    parts = []
+    parts: list[Head] = []
     for tile in tiles(job, config, result.head_kept):
         ends = tile.query + tile.queries == job.valid_q
         rows = job.l_q - tile.query if ends else tile.queries

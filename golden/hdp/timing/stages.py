@@ -6,6 +6,7 @@ long it takes, what it frees. Times are those of the cycle in which something ca
 """
 
 from collections import deque
+from collections.abc import Callable, Generator
 from functools import partial
 from itertools import count
 
@@ -14,7 +15,7 @@ import numpy as np
 from ...records import STATUS_BYTES
 from ..config import HdpConfig
 from ..tiles import Phase
-from .events import Clock, Process, Room, Shared
+from .events import Clock, Condition, Process, Room, Shared
 from .heads import Head, Row
 from .latency import Latency
 
@@ -74,8 +75,11 @@ class Core:
         self._theta_rows, self._thetas, self._integer_scores = Room(ROWS), Room(ring), Room(ring)
         self._score_rows, self._scores = Room(ROWS), Room(2 * config.blocks)
         self._kept_rows = Room(ROWS)
-        self._to_mask, self._to_issue, self._to_softmax, self._to_values, self._to_write = (
-            deque() for _ in range(5))
+        self._to_mask: deque[Row] = deque()
+        self._to_issue: deque[Row] = deque()
+        self._to_softmax: deque[Row] = deque()
+        self._to_values: deque[Row] = deque()
+        self._to_write: deque[Row] = deque()
         self._found = self._issued = 0          # kept blocks
         self._token = 0                         # when the last one comes
         self._weights_taken: int | None = 0     # when, unless they are being made
@@ -121,18 +125,21 @@ class Core:
                 self._begin(head)
                 yield TILE
 
-    def _later(self, cycles: int, action, *args) -> None:
+    def _later(self, cycles: int, action: Callable[..., None], *args: object) -> None:
         self._clock.at(self._clock.now + cycles, partial(action, *args))
 
     def _until(self, time: int) -> int:
         """Cycles to wait."""
         return max(0, time - self._clock.now)
 
-    def _each_head(self, stage) -> Process:
+    def _each_head(self, stage: Callable[[Head], Process]) -> Process:
         """Run a stage on head after head, as they come."""
         for n in count():
-            yield lambda n=n: n < len(self._heads)
+            yield partial(self._has_head, n)
             yield from stage(self._heads[n])
+
+    def _has_head(self, n: int) -> bool:
+        return n < len(self._heads)
 
     # -- operands ----------------------------------------------------------------------------------
     def _load(self) -> Process:
@@ -325,7 +332,8 @@ class Core:
                 continue
             yield latency.exponential
             first = self._clock.now
-            yield lambda: self._weights_taken is not None
+            while self._weights_taken is None:
+                yield lambda: self._weights_taken is not None
             first = max(first, self._weights_taken + 1)
             self._weights_taken = None
             cycles = (len(row.kept) + 1) * phases
@@ -390,12 +398,12 @@ class Core:
         rows = head.rows if head.kept else []
         if rows:
             yield 1
-            yield lambda: rows[0].beats
-            yield self._until(rows[0].beats[0])
+            first, _ = yield from self._beats_of(rows[0])
+            yield self._until(first)
         yield FIRST_BEAT
         for row in rows:
-            yield lambda row=row: row.beats
-            yield max(beats, self._until(row.beats[1] + 1))
+            _, last = yield from self._beats_of(row)
+            yield max(beats, self._until(last + 1))
             self._to_write.popleft()
             yield beats
         yield max(0, head.written - 2 * len(rows)) * beats
@@ -411,3 +419,10 @@ class Core:
         self._writes.beats(record)
         self._tiles -= 1
         self.jobs -= 1
+
+    @staticmethod
+    def _beats_of(row: Row) -> Generator[int | Condition, None, tuple[int, int]]:
+        """Waits until they are known."""
+        while row.beats is None:
+            yield lambda: row.beats
+        return row.beats

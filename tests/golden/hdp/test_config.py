@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from golden.engines import ConfigError, load_config, preset_names
+from golden.engines import ENGINES, ConfigError, load_config, preset_names
 from golden.hdp.config import HdpConfig
 from golden.leopard.config import LeopardConfig
 from golden.softmax import EXP_FRAC
@@ -26,8 +26,10 @@ def test_presets():
                                    "hdp_server", "hdp_small", "hdp_tiles", "hdp_tiny", "hdp_w12"]
     assert preset_names("leopard") == ["leopard_ae", "leopard_base", "leopard_ecp5", "leopard_edge",
                                        "leopard_hp", "leopard_tiny"]
-    assert preset_names() == preset_names("hdp") + preset_names("leopard")
-    assert [config.name for config in PRESETS + LEOPARD] == preset_names()
+    assert preset_names("topk") == ["topk_edge", "topk_tiny"]
+    assert preset_names() == [name for engine in ENGINES for name in preset_names(engine)]
+    assert [config.name for config in PRESETS] == preset_names("hdp")
+    assert [config.name for config in LEOPARD] == preset_names("leopard")
     ecp5, edge, long, mid, quad = PRESETS[:5]
     assert (long.l_max, long.tile, long.held_rows, long.blocks) == (4096, 128, 128, 64)
     assert edge.held_rows == edge.l_max
@@ -127,8 +129,8 @@ def test_a_file_gives_its_name(tmp_path):
     ("cores = 3", "cores: Input should be 1, 2, 4 or 8, not 3"),
     ("axi_data_width = 32", "axi_data_width: Input should be 64, 128, 256 or 512, not 32"),
     ("width = ", "is not TOML"),
-    ('engine = "paper"', "engine must be hdp or leopard, not 'paper'"),
-    ("engine = [1]", "engine must be hdp or leopard, not [1]"),
+    ('engine = "paper"', "engine must be one of hdp, leopard, topk, not 'paper'"),
+    ("engine = [1]", "engine must be one of hdp, leopard, topk, not [1]"),
     ('engine = "leopard"\nwidth = 17', "width: Input should be less than or equal to 16, not 17"),
     ('engine = "leopard"\ndigit = 5', "digit must be 1 to 4, or the width 12 for full-width units, "
      "not 5"),

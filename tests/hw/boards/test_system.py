@@ -12,6 +12,8 @@ from sim.simulators.cache import ROOT
 from tests.hw.helpers import refusal
 from tests.hw.lint import lint
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", ["hdp_tiny", "leopard_tiny"])
 def test_lint_and_ports(tmp_path, name):

@@ -95,5 +95,3 @@ def test_noise_and_a_broken_line():
 def test_refused(kind, divisor):
     assert refusal(lambda: kind(divisor=divisor)) == (
         f"divisor must lie in 4..65536, not {divisor}")
-
-

@@ -123,6 +123,7 @@ def test_array(multipliers, width, frac, bubbles):
     run(small_config(multipliers=multipliers, width=width, frac=frac, d_max=128), 24, bubbles)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multipliers, width, frac, d_max", WIDE_CASES)
 def test_groups(multipliers, width, frac, d_max):
     run(small_config(multipliers=multipliers, width=width, frac=frac, d_max=d_max), 6, 0.2)

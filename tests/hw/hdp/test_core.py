@@ -156,6 +156,7 @@ def test_heads(config):
     assert all(system.slots.values())
 
 
+@pytest.mark.slow
 def test_groups():
     """Rows that are not whole groups, in every mode. Groups of four are too wide for Amaranth's
     simulator, whose code for a memory nests as deep as its words are wide: they have system tests.

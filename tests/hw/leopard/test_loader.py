@@ -18,7 +18,8 @@ from golden.leopard.banks import (
 from golden.leopard.config import LeopardConfig
 from golden.leopard.planes import LeopardLayout
 from hw.leopard.keys import word_width
-from hw.leopard.loader import Loader, Plane, beat_dims, tag_layout
+from hw.leopard.loader import Loader
+from hw.survivors.loader import Plane, beat_dims, tag_layout
 from tests.hw.helpers import receive, send, simulate, stall_cases
 from tests.hw.leopard.heads import codes, key_words
 

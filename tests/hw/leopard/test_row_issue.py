@@ -11,10 +11,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.jobs import AttentionJob, visible_limits
 from golden.leopard.config import LeopardConfig
-from hw.leopard.layouts import query_layout, row_layout
-from hw.leopard.row_issue import RowIssue, head_layout
+from hw.leopard.layouts import front_end, query_layout, row_layout
+from hw.leopard.row_issue import RowIssue
 from hw.survivors.buffers import CodeBuffer
-from hw.survivors.layouts import TAG
+from hw.survivors.layouts import TAG, head_layout
 from tests.hw.helpers import receive, send, simulate, stall_cases
 from tests.hw.leopard.heads import codes, copies_number, pieces
 
@@ -27,7 +27,7 @@ class Bench(wiring.Component):
     def __init__(self):
         self.buffer = CodeBuffer(width=8, beat=8, read=8, rows=16, d_max=24)
         super().__init__({
-            "head": In(stream.Signature(head_layout(CONFIG))),
+            "head": In(stream.Signature(head_layout(CONFIG, front_end(CONFIG)))),
             "rows": Out(stream.Signature(row_layout(CONFIG, TAG))),
             "query": Out(stream.Signature(query_layout(CONFIG))),
         })

@@ -16,6 +16,8 @@ from sim.simulate import emitted
 from sim.simulators.cache import ROOT
 from tests.hw.lint import lint
 
+pytestmark = pytest.mark.slow
+
 WAIVERS = ROOT / "sim" / "simulators" / "waivers.vlt"
 CONFIGS = [
     load_config("leopard_tiny"),

@@ -12,10 +12,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from golden import softmax
 from golden.jobs import exponentials, matmul, row_tops
 from golden.leopard.config import LeopardConfig
-from hw.leopard.layouts import survivor_layout
+from hw.leopard.layouts import front_end
 from hw.survivors.buffers import CodeBuffer
 from hw.survivors.collector import RowCollector
-from hw.survivors.layouts import TAG
+from hw.survivors.layouts import survivor_layout
 from hw.survivors.row_output import RowOutput
 from hw.survivors.value_unit import ValueUnit
 from hw.survivors.weights import RowWeights
@@ -32,14 +32,15 @@ class Bench(wiring.Component):
         self.values = CodeBuffer(width=config.width, beat=8, read=config.taps, rows=config.l_max,
                                  d_max=config.d_max)
         super().__init__({
-            "i": In(stream.Signature(survivor_layout(config, TAG))),
+            "i": In(stream.Signature(survivor_layout(config, front_end(config)))),
             "heads": In(data.ArrayLayout(head, 2)),
             "o": Out(stream.Signature(config.axi_data_width)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.collector = collector = RowCollector(config=self.config)
+        m.submodules.collector = collector = RowCollector(
+            config=self.config, front=front_end(self.config))
         m.submodules.weights = weights = RowWeights(config=self.config)
         m.submodules.value_unit = unit = ValueUnit(config=self.config)
         m.submodules.values = values = self.values

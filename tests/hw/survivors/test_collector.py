@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from golden.leopard.config import LeopardConfig
+from hw.leopard.layouts import front_end
 from hw.survivors.collector import WAITING, RowCollector
 from hw.survivors.layouts import ring_depth
 from tests.hw.helpers import receive, send, simulate, stall_cases
@@ -35,7 +36,7 @@ def items(rows):
 def test_rows(stall_in, stall_out):
     rng = Random(3)
     rows = random_rows(rng, 120)
-    dut = RowCollector(config=CONFIG)
+    dut = RowCollector(config=CONFIG, front=front_end(CONFIG))
 
     async def give(ctx):
         await send(ctx, dut.i, items(rows), rng, stall_in)
@@ -62,7 +63,7 @@ def test_rows(stall_in, stall_out):
 
 def test_full():
     """It takes two of the longest rows and no survivor more, until one is freed."""
-    dut, depth = RowCollector(config=CONFIG), ring_depth(CONFIG)
+    dut, depth = RowCollector(config=CONFIG, front=front_end(CONFIG)), ring_depth(CONFIG)
     assert depth == 2 * CONFIG.l_max
     survivors = [{"end": 0, "key": n % 8, "score": n} for n in range(depth)]
 
@@ -93,7 +94,7 @@ def test_full():
 
 
 def test_as_many_rows_as_may_wait():
-    dut = RowCollector(config=CONFIG)
+    dut = RowCollector(config=CONFIG, front=front_end(CONFIG))
 
     async def bench(ctx):
         ends = [{"end": 1, "survivors": 0, "tag": n % 8} for n in range(WAITING)]

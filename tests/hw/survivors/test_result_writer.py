@@ -9,6 +9,7 @@ from golden.leopard.config import LeopardConfig
 from golden.leopard.kind import LeopardKind, LeopardStatus
 from golden.leopard.planes import LeopardLayout
 from golden.records import STATUS_BYTES, Error
+from hw.leopard.layouts import front_end
 from hw.survivors.result_writer import ResultWriter
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
@@ -61,7 +62,7 @@ def test_jobs(config, stall_in, stall_out):
             digits_total=status["digits"], key_words=status["key_words"],
             read_bytes=status["read_beats"] * layout.beat_bytes,
             write_bytes=total * layout.beat_bytes + STATUS_BYTES))
-    dut, got, asked = ResultWriter(config=config), [], []
+    dut, got, asked = ResultWriter(config=config, front=front_end(config)), [], []
 
     async def send_jobs(ctx):
         for job, status in zip(jobs, statuses, strict=True):

@@ -18,11 +18,18 @@ from prunus.bench import plot, report
 from prunus.bench.cases import dense, suite
 from prunus.bench.measure import figures, measure
 from prunus.errors import RunError
+from sim.campaigns import campaign
 
 TINY = load_config("hdp_tiny")
 CASES = "kept/d32/0.1,length/8,mode/heads"
 NAMES = ["kept/d32/0.1", "length/8", "mode/heads"]
 TINY_BENCH = ("--config", "hdp_tiny", "--quick", "--cases", CASES)
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path_factory, monkeypatch):
+    """Results are kept for a test alone."""
+    monkeypatch.setattr(campaign, "build_root", lambda: tmp_path_factory.mktemp("kept"))
 
 
 def prunus(capfd, *args):
@@ -35,7 +42,7 @@ def prunus(capfd, *args):
 
 def simulation(jobs, config=TINY, cycles=1000):
     """A stand-in with plausible counters, of a new cause of idle cycles too."""
-    registers = dict.fromkeys(counter_names(), 1) | {"cycles": cycles, "read_bytes": 7}
+    registers = dict.fromkeys(counter_names(TINY), 1) | {"cycles": cycles, "read_bytes": 7}
     return types.SimpleNamespace(registers=registers, cycles=cycles + 50, sim_s=0.5, build_s=0.25)
 
 
@@ -72,7 +79,7 @@ def test_everything_from_the_rtl(capfd, tmp_path):
             assert row[f"{start}bound"] < row[f"{start}cycles"] < 4 * row[f"{start}bound"]
             assert abs(row[f"{start}model_error"]) < report.MODEL_ERROR
             counters = row[f"{start}counters"]
-            assert list(counters) == counter_names()
+            assert list(counters) == counter_names(TINY)
             assert counters["jobs_done"] == len(jobs)
         assert row["counters"]["integer_slots"] > 0 == row["dense_counters"]["integer_slots"]
         assert row["read_bytes"] <= row["dense_read_bytes"]
@@ -120,7 +127,7 @@ def test_the_model_is_beside_the_cycles():
 
 
 def test_new_counters_get_columns(monkeypatch):
-    monkeypatch.setattr(report, "counter_names", lambda: ["cycles", "value_slots", "idle_dma"])
+    monkeypatch.setattr(report, "OCCUPANCY", ["value_slots", "idle_dma"])
     titles = [column.title for column in report.columns()]
     assert ("value_slots" in titles, "idle_dma" in titles) == (True, True)
     assert "integer_slots" not in titles and titles.count("cycles") == 1
@@ -162,14 +169,14 @@ def test_plots_are_reproducible():
 
 def fake(monkeypatch, result):
     """The command without a simulation."""
-    monkeypatch.setattr("prunus.bench.command.measure",
+    monkeypatch.setattr("prunus.bench.hdp.measure",
                         lambda cases, config, progress: (result["cases"], result["simulation"]))
 
 
 def test_table_in_a_pipe(capfd, monkeypatch):
     result = made()
     fake(monkeypatch, result)
-    code, out, err = prunus(capfd, "bench", *TINY_BENCH)
+    code, out, err = prunus(capfd, "bench", *TINY_BENCH, "--workers", 0)
     lines = out.splitlines()
     assert (code, err) == (0, "")
     assert lines[0].split("\t") == [column.title for column in report.columns()]
@@ -179,10 +186,27 @@ def test_table_in_a_pipe(capfd, monkeypatch):
                          *report.summary(result)[1:]]
 
 
+def test_a_difference_ends_it(capfd, monkeypatch):
+    def fail(cases, config, progress):
+        raise RunError("mode/heads: job 1 differs")
+
+    monkeypatch.setattr("prunus.bench.hdp.measure", fail)
+    assert prunus(capfd, "bench", *TINY_BENCH, "--workers", 0) == (
+        1, "", "error: mode/heads: job 1 differs\n")
+
+
+def test_what_is_measured_is_kept(capfd, monkeypatch, tmp_path):
+    monkeypatch.setattr(campaign, "build_root", lambda: tmp_path)
+    fake(monkeypatch, made())
+    first = prunus(capfd, "bench", *TINY_BENCH, "--json", "--workers", 0)
+    monkeypatch.setattr("prunus.bench.hdp.measure", None)
+    assert prunus(capfd, "bench", *TINY_BENCH, "--json", "--workers", 0) == first
+
+
 def test_without_matplotlib(capfd, monkeypatch, tmp_path):
     fake(monkeypatch, made())
     monkeypatch.setattr("prunus.bench.plot.available", lambda: False)
-    code, _, err = prunus(capfd, "bench", *TINY_BENCH, "-o", tmp_path)
+    code, _, err = prunus(capfd, "bench", *TINY_BENCH, "--workers", 0, "-o", tmp_path)
     assert code == 0
     assert err == ("no plot: it needs the Python package 'matplotlib': "
                    "pip install -e '.[plot]'\n")
@@ -195,6 +219,7 @@ def test_without_matplotlib(capfd, monkeypatch, tmp_path):
     (["--cases", "speed"], "cases must occur in one of example/"),
     (["--data", "none.npz"], "data 'none.npz' must be .npz files or directories of them, and "
                              "does not exist"),
+    (["--workers", "1", "--scheduler", "tcp://a:1"], "--workers and --scheduler contradict"),
     (["-o", "file"], "output 'file' cannot be made: File exists"),
     (["--cases"], "Option '--cases' requires an argument"),
 ])
@@ -212,7 +237,7 @@ def test_a_missing_simulator_is_named(capfd, monkeypatch):
     monkeypatch.setitem(sys.modules, "cocotb", None)
     for name in [n for n in sys.modules if n == "sim" or n.startswith("sim.")]:
         monkeypatch.delitem(sys.modules, name)
-    code, _, err = prunus(capfd, "bench", *TINY_BENCH)
+    code, _, err = prunus(capfd, "bench", *TINY_BENCH, "--workers", 0)
     assert code == 2
     assert err == "error: bench needs the Python package 'cocotb': pip install -e '.[sim]'\n"
 

@@ -11,7 +11,7 @@ import pytest
 
 from golden.engines import load_config
 from golden.leopard import compute as leopard
-from golden.leopard.kind import LeopardStatus
+from golden.leopard.kind import LeopardKind
 from prunus.bench.leopard import SHARES, brief, cases, columns, document, figures, markdown, measure
 from prunus.errors import InputError, RunError
 from tests.prunus.test_cli import EXAMPLE, prunus
@@ -22,7 +22,7 @@ TINY, AE, HP, BASE = (load_config(f"leopard_{name}") for name in ("tiny", "ae", 
 def test_the_command(capfd, tmp_path):
     """Figures of the RTL, files and a table."""
     code, out, err = prunus(capfd, "bench", "--config", "leopard_tiny", "--quick", "-o", tmp_path,
-                            "--json")
+                            "--json", "--fresh")
     assert (code, err) == (0, "")
     result = json.loads(out)
     assert sorted(os.listdir(tmp_path)) == ["bench.json", "bench.md"]
@@ -86,7 +86,7 @@ def test_wider_codes_have_the_same_logits(tmp_path):
 
 def _fake(case, config, cycles):
     """A simulation that gives what golden does."""
-    status = [LeopardStatus.expected(job, leopard.head(job, config), config) for job in case.jobs]
+    status = [LeopardKind().record(job, leopard.head(job, config), config) for job in case.jobs]
     registers = {"cycles": cycles, "read_bytes": 800, "write_bytes": 80,
                  "key_words": sum(s.key_words for s in status) + 3}
     return SimpleNamespace(registers=registers, results=[

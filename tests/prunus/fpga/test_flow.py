@@ -12,11 +12,13 @@ from prunus import cli
 from prunus.errors import InputError, RunError
 from prunus.fpga import command, flow
 from prunus.synth.tools import RoutingError
+from sim.campaigns.campaign import Options
 from sim.engines import hdp as jobs
 from sim.engines import leopard as leopard_jobs
 
 pytest.importorskip("amaranth_boards")
 TINY = load_config("hdp_tiny")
+HERE = Options(workers=0)            # where the stand-ins are
 CLOCK = BOARDS["ulx3s_85f"].fit("hdp_tiny").mhz     # that of the board's own preset
 
 
@@ -50,11 +52,11 @@ def tools(tmp_path, monkeypatch):
     monkeypatch.setattr(flow, "emitted_system",
                         lambda config, size, divisor: f"// {config.name} {size} {divisor}\n")
 
-    def yosys(script, work, progress):
+    def yosys(script, work):
         calls.append(("yosys", sorted(path.name for path in work.iterdir())))
         (work / "top.json").write_text('{"modules": {"top": {"ports": {}, "cells": {}}}}')
 
-    def nextpnr(options, work, progress):
+    def nextpnr(options, work):
         calls.append(("nextpnr", options))
         assert (work / "top.json").exists()
         assert "LOCATE COMP" in (work / "top.lpf").read_text()
@@ -64,7 +66,7 @@ def tools(tmp_path, monkeypatch):
         (work / "report.json").write_text(json.dumps(_report(45.0 + 10 * seed)))
         (work / "top.config").write_text(f"seed {seed}")
 
-    def ecppack(options, work, progress):
+    def ecppack(options, work):
         calls.append(("ecppack", options))
         (work / "top.bit").write_bytes((work / "top.config").read_bytes())
 
@@ -75,7 +77,7 @@ def tools(tmp_path, monkeypatch):
 
 def test_the_fastest_seed_is_taken(tools):
     made = flow.design(BOARDS["ulx3s_85f"], TINY)
-    figures, bitstream = flow.build(made, seeds=[1, 3, 2])
+    figures, bitstream = flow.build(made, seeds=[1, 3, 2], options=HERE)
     assert bitstream.read_text() == "seed 3"
     assert [row["mhz"] for row in figures["seeds"]] == [55.0, 75.0, 65.0]
     assert (figures["mhz"], figures["seed"], figures["clock_mhz"]) == (75.0, 3, CLOCK)
@@ -86,19 +88,32 @@ def test_the_fastest_seed_is_taken(tools):
     assert [name for name, _ in tools] == ["yosys", *["nextpnr"] * 3, "ecppack"]
     assert tools[0][1] == ["system.v", "top.il"]
     assert tools[1][1][:5] == ["--85k", "--package", "CABGA381", "--speed", "6"]
-    flow.build(made, seeds=[3])
+    flow.build(made, seeds=[3], options=HERE)
     assert len(tools) == 5, "results are kept"
 
 
 def test_seeds_that_do_not_route(tools):
     """The others count; without any it is an error."""
     made = flow.design(BOARDS["ulx3s_85f"], TINY)
-    figures, bitstream = flow.build(made, seeds=[8, 2, 9])
+    figures, bitstream = flow.build(made, seeds=[8, 2, 9], options=HERE)
     assert (bitstream.read_text(), figures["seed"], figures["mhz"]) == ("seed 2", 2, 65.0)
     assert [row["mhz"] for row in figures["seeds"]] == [None, 65.0, None]
     assert command.by_seed(figures) == "no route, 65.0, no route"
+    tried = len(tools)
+    flow.build(made, seeds=[8, 2, 9], options=HERE)
+    assert len(tools) == tried, "what does not route is kept, too"
     with pytest.raises(RunError, match="^seed 9 does not route$"):
-        flow.build(made, seeds=[8, 9])
+        flow.build(made, seeds=[8, 9], options=HERE)
+
+
+def test_a_tool_that_fails_is_an_error(tools, monkeypatch):
+    def fail(options, work):
+        raise RunError("nextpnr fails")
+
+    made = flow.design(BOARDS["ulx3s_85f"], TINY)
+    monkeypatch.setattr(flow, "nextpnr", fail)
+    with pytest.raises(RunError, match="^nextpnr fails$"):
+        flow.build(made, seeds=[1, 2], options=HERE)
 
 
 def test_a_missed_clock_is_an_error(tools):
@@ -106,7 +121,7 @@ def test_a_missed_clock_is_an_error(tools):
     with pytest.raises(RunError, match=rf"ulx3s_85f-hdp_tiny reaches 55\.0 MHz of the {CLOCK:g} "
                                        r"MHz of its clock \(seeds 1\); the longest path goes from "
                                        r"core\.mask\.0\.0 -> core\.fetch\.x\. Try other seeds"):
-        flow.build(made)
+        flow.build(made, options=HERE)
     assert "ecppack" not in dict(tools)
 
 
@@ -133,7 +148,7 @@ def test_every_board_and_preset(name, preset):
 def test_either_engine(preset, size):
     config = load_config(preset)
     made = flow.design(BOARDS["ulx3s_85f"], config, mhz=60)
-    figures, bitstream = flow.build(made, seeds=[2])
+    figures, bitstream = flow.build(made, seeds=[2], options=HERE)
     assert bitstream.exists()
     assert {name: figures[name] for name in ("multipliers", "units", "taps") if name in figures
             } == size
@@ -178,7 +193,7 @@ def test_refused(options, message):
 
 def _prunus(capfd, *args):
     with pytest.raises(SystemExit) as stop:
-        cli.main(["fpga", *map(str, args)])
+        cli.main(["fpga", "--workers", "0", *map(str, args)])
     out, err = capfd.readouterr()
     return stop.value.code or 0, out, err
 
@@ -226,6 +241,7 @@ def test_list(capfd):
     (["ulx3s_85f", "--config", "leopard_huge"], "config must be a TOML file or one of"),
     *((["ulx3s_85f", "--seeds", seeds], "seeds must be numbers from 1 on, such as 1-4 or 3,5, "
        f"not {seeds!r}") for seeds in ("", "0", "a", "4-2", "1-", "1,x", "1-100")),
+    (["ulx3s_85f", "--scheduler", "tcp://a:1"], "--workers and --scheduler contradict each other"),
     (["ulx3s_85f", "--mhz", "0"], "Invalid value for '--mhz'"),
     (["ulx3s_85f", "--memory-kib", "2000"], "Invalid value for '--memory-kib'")])
 def test_bad_options(capfd, tmp_path, args, message):

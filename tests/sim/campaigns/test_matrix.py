@@ -8,14 +8,17 @@ import pytest
 
 from golden.engines import load_config
 from sim.campaigns import matrix
+from sim.campaigns.campaign import Result
 from sim.campaigns.matrix import Outcome, choose, main
 from sim.compare import MismatchError
+from sim.engines import hdp_sizes
+from sim.engines.recipes import L_MAX
 from sim.simulate import SimulationError
 
-CONFIGS = [*matrix.matrix(), *matrix.LEOPARD]
+CONFIGS = matrix.matrix()
 NAMES = [config.name for config in CONFIGS]
-# Small ones, unlike each other and the presets.
-SAMPLE = ("w8_d128_m8_c1", "w12_d32_m8_c2_tiles", "w8_d32_m8_c1_recompute")
+# Small ones, unlike each other, the presets and those of tests/sim/test_cores.py.
+SAMPLE = ("w12_d32_m8_c2_tiles", "w8_d32_m8_c1_recompute")
 
 
 def outcome(config, failure=""):
@@ -24,15 +27,15 @@ def outcome(config, failure=""):
 
 
 # The others come after all combinations.
-PRODUCT = matrix.matrix()[: -len(matrix.OTHERS)]
+PRODUCT = hdp_sizes.sizes()[: -len(hdp_sizes.OTHERS)]
 
 
 def test_every_combination_once():
     axes = [(c.width, c.frac, c.d_max, c.multipliers, c.cores) for c in PRODUCT]
     assert axes == [(*form, *rest) for form, *rest in product(
-        matrix.FORMATS, matrix.DIMENSIONS, matrix.MULTIPLIERS, matrix.CORES)]
+        hdp_sizes.FORMATS, hdp_sizes.DIMENSIONS, hdp_sizes.MULTIPLIERS, hdp_sizes.CORES)]
     assert len(set(NAMES)) == len(NAMES)
-    assert {c.l_max for c in CONFIGS} == {matrix.L_MAX}
+    assert {c.l_max for c in CONFIGS} == {L_MAX}
 
 
 @pytest.mark.parametrize("width", [8, 12])
@@ -44,9 +47,9 @@ def test_other_choices_vary_along(width):
         return {tuple(getattr(config, field) for field in fields) for config in chosen}
 
     assert met("axi_data_width", "softmax_lanes") == set(product(buses, lanes))
-    assert met("axi_data_width", "multipliers") == set(product(buses, matrix.MULTIPLIERS))
-    assert met("softmax_lanes", "multipliers") == set(product(lanes, matrix.MULTIPLIERS))
-    assert met("softmax_lanes", "d_max") == set(product(lanes, matrix.DIMENSIONS))
+    assert met("axi_data_width", "multipliers") == set(product(buses, hdp_sizes.MULTIPLIERS))
+    assert met("softmax_lanes", "multipliers") == set(product(lanes, hdp_sizes.MULTIPLIERS))
+    assert met("softmax_lanes", "d_max") == set(product(lanes, hdp_sizes.DIMENSIONS))
     assert met("output_lanes") == {(count,) for count in lanes}
 
 
@@ -92,22 +95,28 @@ def test_a_difference_is_an_outcome(monkeypatch):
     assert matrix.run(config, count=2).failure == "stall 0.0: no interrupt"
 
 
-def test_all_equal(monkeypatch, capsys):
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """Nothing that stand-ins give is kept."""
+    monkeypatch.setenv("PRUNUS_BUILD", str(tmp_path))
+
+
+def test_all_equal(monkeypatch, capsys, elsewhere):
     seen = []
     monkeypatch.setattr(matrix, "run", lambda config, seed: seen.append(config.name)
                         or outcome(config))
-    assert main([]) == 0
+    assert main(["--workers", "0"]) == 0
     out, err = capsys.readouterr()
     assert seen == NAMES
     assert out.startswith(f"{len(NAMES)} of {len(NAMES)} configurations equal golden, 12 jobs")
     assert err == ""
 
 
-def test_failures_are_named_and_the_rest_is_run(monkeypatch, capsys):
+def test_failures_are_named_and_the_rest_is_run(monkeypatch, capsys, elsewhere):
     bad = "w12_d32_m8_"
     monkeypatch.setattr(matrix, "run", lambda config, seed: outcome(
         config, "stall 0.0: job 3 differs" if config.name.startswith(bad) else ""))
-    assert main(["--only", "d32", "--seed", "7", "--json"]) == 1
+    assert main(["--only", "d32", "--seed", "7", "--json", "--workers", "0"]) == 1
     out, err = capsys.readouterr()
     failed = [one["config"] for one in json.loads(out) if one["failure"]]
     assert failed == [name for name in NAMES if name.startswith(bad)]
@@ -117,10 +126,20 @@ def test_failures_are_named_and_the_rest_is_run(monkeypatch, capsys):
     assert f"to repeat: python -m sim.campaigns.matrix --only {','.join(failed)} --seed 7" in err
 
 
+def test_a_worker_that_dies_is_a_failure(monkeypatch, capsys):
+    def died(name, tasks, options):
+        return (Result(task, None, "its worker died 3 times", 0.0) for task in tasks)
+
+    monkeypatch.setattr(matrix.campaign, "run", died)
+    assert main(["--only", "w8_d32_m8_c1_recompute", "--json"]) == 1
+    one, = json.loads(capsys.readouterr().out)
+    assert (one["config"], one["failure"]) == ("w8_d32_m8_c1_recompute", "its worker died 3 times")
+
+
 def test_list(capsys):
     assert main(["--list", "--only", "w8_d64_m8_"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == [f"w8_d64_m8_c{n}" for n in matrix.CORES]
+    assert [line.split(":")[0] for line in lines] == [f"w8_d64_m8_c{n}" for n in hdp_sizes.CORES]
     assert "axi_data_width" in lines[0]
 
 

@@ -84,10 +84,11 @@ def test_reports(monkeypatch, tmp_path, capsys):
         return Outcome(mutation, "caught" if mutation is FINE else "survived", 1.0,
                        "job 0 differs")
 
+    monkeypatch.setenv("PRUNUS_BUILD", str(tmp_path / "build"))
     monkeypatch.setattr(mutate, "MUTATIONS", (FINE, survivor))
     monkeypatch.setattr(mutate, "try_mutation", outcome)
     path = tmp_path / "docs" / "mutations.md"
-    assert mutate.main(["--json", "--markdown", str(path)]) == 1
+    assert mutate.main(["--json", "--markdown", str(path), "--workers", "0"]) == 1
     rows = json.loads(capsys.readouterr().out)
     assert [row["verdict"] for row in rows] == ["caught", "survived"]
     assert tried == [(None, "hdp_tiny"), (FINE, "hdp_tiny"), (survivor, "hdp_tiny")]
@@ -95,5 +96,18 @@ def test_reports(monkeypatch, tmp_path, capsys):
     assert "1 of 2 are caught" in text
     assert (r"| golden/hdp/planes.py | `return ()` | `return () or () # \|` | harmless | survived |"
             in text)
-    assert mutate.main(["--only", "version"]) == 0
+    assert mutate.main(["--only", "version", "--workers", "0"]) == 0
     assert "another version" in capsys.readouterr().out
+    assert len(tried) == 3, "both are kept"
+
+
+@pytest.mark.parametrize("verdict", ["caught", "broken"])
+def test_without_a_mutation_all_must_pass(monkeypatch, tmp_path, capsys, verdict):
+    monkeypatch.setenv("PRUNUS_BUILD", str(tmp_path))
+    monkeypatch.setattr(mutate, "MUTATIONS", (FINE,))
+    monkeypatch.setattr(mutate, "try_mutation",
+                        lambda mutation, name: Outcome(mutation, verdict, 1.0, "job 0 differs"))
+    assert mutate.main(["--workers", "0"]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert said == "without a mutation the regression of hdp_tiny must pass: job 0 differs"
+    assert not list(tmp_path.glob("campaigns/*/*"))

@@ -8,6 +8,17 @@ from sim.campaigns.soak import Chunk, chunks, main
 from sim.compare import MismatchError
 
 
+@pytest.fixture(autouse=True)
+def build(tmp_path, monkeypatch):
+    """Nothing that stand-ins give is kept."""
+    monkeypatch.setenv("PRUNUS_BUILD", str(tmp_path))
+
+
+def main_here(*arguments):
+    """The command, in this process."""
+    return main([*arguments, "--workers", "0"])
+
+
 def test_chunks_cover_the_jobs_and_alternate():
     assert chunks(250, 100, 7, 0.3) == [Chunk(100, 7, 0.0), Chunk(100, 8, 0.3), Chunk(50, 9, 0.0)]
 
@@ -15,14 +26,14 @@ def test_chunks_cover_the_jobs_and_alternate():
 def test_summary(monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(soak, "run_chunk", lambda chunk, config: seen.append(chunk) or 1000)
-    assert main(["--config", "hdp_tiny", "--jobs", "30", "--chunk", "20", "--seed", "4"]) == 0
+    assert main_here("--config", "hdp_tiny", "--jobs", "30", "--chunk", "20", "--seed", "4") == 0
     assert seen == [Chunk(20, 4, 0.3), Chunk(10, 5, 0.0)]
     assert "hdp_tiny: 30 jobs equal golden, 2000 cycles in" in capsys.readouterr().out
 
 
 def test_json(monkeypatch, capsys):
     monkeypatch.setattr(soak, "run_chunk", lambda chunk, config: 1000)
-    assert main(["--config", "hdp_tiny", "--jobs", "150", "--json"]) == 0
+    assert main_here("--config", "hdp_tiny", "--jobs", "150", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert said.pop("seconds") >= 0
     assert said == {"config": "hdp_tiny", "jobs": 150, "cycles": 2000}
@@ -35,14 +46,16 @@ def test_a_mismatch_ends_it_with_the_command_to_repeat(monkeypatch, capsys):
         return 1
 
     monkeypatch.setattr(soak, "run_chunk", fail)
-    assert main(["--config", "hdp_tiny", "--jobs", "500"]) == 1
+    assert main_here("--config", "hdp_tiny", "--jobs", "500") == 1
     said = capsys.readouterr().err
     assert "seed 2, stall 0.3: batch 0 of 8 jobs: job 3 differs" in said
     command = said.split("python -m sim.campaigns.soak ")[1].split()
     monkeypatch.setattr(soak, "run_chunk", lambda chunk, config: repeated.append(chunk) or 1)
     repeated = []
-    assert main(command) == 0
+    assert main_here(*command) == 0
     assert repeated == [Chunk(100, 2, 0.3)]
+    assert main_here("--config", "hdp_tiny", "--jobs", "500") == 0
+    assert [chunk.seed for chunk in repeated] == [2, 3, 4, 5], "others are kept"
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

@@ -5,13 +5,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard.config import LeopardConfig
 from golden.records import DESCRIPTOR_BYTES, Error
-from hw.leopard.layouts import digits_width
-from hw.leopard.loader import Plane, command_layout, tag_layout
-from hw.leopard.row_issue import head_layout
+from golden.survivors import SurvivorConfig
 from hw.shell.descriptor import descriptor_layout
-from hw.survivors.layouts import SLOTS
+from hw.survivors.layouts import SLOTS, FrontEnd, head_layout
+from hw.survivors.loader import Plane, command_layout, tag_layout
 from hw.survivors.result_writer import result_job_layout, status_layout
 
 __all__ = ["Scheduler"]
@@ -36,7 +34,8 @@ class Scheduler(wiring.Component):
 
     Parameters
     ----------
-    config : LeopardConfig
+    config : SurvivorConfig
+    front : FrontEnd
 
     Members
     -------
@@ -51,12 +50,12 @@ class Scheduler(wiring.Component):
         From the loader. An error in K or V is one of all heads that wait for them.
     head : Out(stream of head_layout)
         To the issue of rows.
-    ended, ended_slot, survivors, digits : In
-        Strobe: a row has left the front end.
+    ended, ended_slot, survivors : In
+        Strobe: a row has left the front end; beside them what else ``front.counts`` of it.
     valued, valued_slot : In
         Strobe: the last weight of a row has been taken.
     words : In(2 x)
-        Words of keys that were read, by bank of queries.
+        What ``front.words`` says, by bank of queries; only if it says anything.
     result : Out(stream of result_job_layout)
     status : Out(status_layout)
         For the result writer, of the head of ``result``.
@@ -66,8 +65,8 @@ class Scheduler(wiring.Component):
         No head is computed, and one waits for operands that were asked for.
     """
 
-    def __init__(self, *, config: LeopardConfig):
-        self._config = config
+    def __init__(self, *, config: SurvivorConfig, front: FrontEnd):
+        self._config, self._front = config, front
         super().__init__({
             "job": In(stream.Signature(descriptor_layout(config))),
             "jobs": Out(data.ArrayLayout(descriptor_layout(config), SLOTS)),
@@ -78,16 +77,16 @@ class Scheduler(wiring.Component):
             "beat": In(1),
             "beat_tag": In(tag_layout()),
             "bus_error": In(1),
-            "head": Out(stream.Signature(head_layout(config))),
+            "head": Out(stream.Signature(head_layout(config, front))),
             "ended": In(1),
             "ended_slot": In(range(SLOTS)),
             "survivors": In(config.length_width),
-            "digits": In(digits_width(config)),
+            **{name: In(shape) for name, shape in front.counts.items()},
             "valued": In(1),
             "valued_slot": In(range(SLOTS)),
-            "words": In(data.ArrayLayout(range(config.dpus + 1), 2)),
+            **({"words": In(data.ArrayLayout(front.words[1], 2))} if front.words else {}),
             "result": Out(stream.Signature(result_job_layout(config))),
-            "status": Out(status_layout()),
+            "status": Out(status_layout(front)),
             "done": Out(1),
             "failed": Out(1),
             "loading": Out(1),
@@ -110,7 +109,7 @@ class Scheduler(wiring.Component):
             "valued": 1,        # its weights are taken, or there are none
         })
         self._slots = Signal(data.ArrayLayout(state, SLOTS))
-        self._counts = Signal(data.ArrayLayout(status_layout(), SLOTS))
+        self._counts = Signal(data.ArrayLayout(status_layout(self._front), SLOTS))
         self._fails = Signal(SLOTS)     # in this cycle, by an error of the bus
         self._held = Signal(2)      # K and V are on the chip or under way, per bank of them
         waiting = [slot.busy & slot.asked & ~slot.loaded for slot in self._slots]
@@ -127,7 +126,7 @@ class Scheduler(wiring.Component):
 
     def _count(self, m):
         """What the loader and the front end report."""
-        tag = self.beat_tag
+        tag, front = self.beat_tag, self._front
         for n, (state, counts) in enumerate(zip(self._slots, self._counts, strict=True)):
             mine = tag.slot == n
             shared = (tag.plane != Plane.Q) & state.same & ~state.started & (tag.bank == state.kv)
@@ -141,11 +140,13 @@ class Scheduler(wiring.Component):
             with m.If(self.loaded & (self.loaded_tag.slot == n) & last):
                 m.d.sync += state.loaded.eq(1)
             with m.If(self.ended & (self.ended_slot == n)):
-                m.d.sync += [counts.survivors.eq(counts.survivors + self.survivors),
-                             counts.digits.eq(counts.digits + self.digits)]
-            # No two heads read keys for the same bank of queries at the same time.
-            with m.If(state.computed & ~state.scored):
-                m.d.sync += counts.key_words.eq(counts.key_words + self.words[state.q])
+                m.d.sync += [counts[name].eq(counts[name] + getattr(self, name))
+                             for name in ("survivors", *front.counts)]
+            if front.words:
+                # No two heads read keys for the same bank of queries at the same time.
+                total = counts[front.words[0]]
+                with m.If(state.computed & ~state.scored):
+                    m.d.sync += total.eq(total + self.words[state.q])
 
     def _rows(self, m):
         """The ends of heads in the front end and in the value unit, where rows come in order."""
@@ -229,7 +230,7 @@ class Scheduler(wiring.Component):
             self.head.valid.eq(running), head.slot.eq(head_slot),
             head.bank.eq(self._slots[head_slot].q), head.kv.eq(self._slots[head_slot].kv),
             *(head[name].eq(job[name])
-              for name in ("valid_q", "valid_kv", "causal", "d8", "threshold")),
+              for name in ("valid_q", "valid_kv", "causal", "d8", *self._front.fields)),
         ]
         with m.If(running):
             m.d.sync += running.eq(~self.head.ready)

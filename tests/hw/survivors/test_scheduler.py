@@ -9,12 +9,14 @@ import pytest
 
 from golden.leopard.config import LeopardConfig
 from golden.records import DESCRIPTOR_BYTES, Error
-from hw.leopard.loader import Plane
-from hw.leopard.scheduler import Scheduler
+from hw.leopard.layouts import front_end
 from hw.survivors.layouts import SLOTS
+from hw.survivors.loader import Plane
+from hw.survivors.scheduler import Scheduler
 from tests.hw.helpers import send, simulate
 
 CONFIG = LeopardConfig(name="tiny", width=8, dpus=2, d_max=16, l_max=16, axi_data_width=64)
+FRONT = front_end(CONFIG)
 
 
 @dataclass(eq=False)
@@ -91,7 +93,7 @@ class Stages:
 
     def __init__(self, heads, rng, pause):
         self.heads, self.rng, self.pause = heads, rng, pause
-        self.dut = Scheduler(config=CONFIG)
+        self.dut = Scheduler(config=CONFIG, front=FRONT)
         self.asked, self.rows, self.weights = deque(), deque(), deque()
         self.together = 0       # the most heads that were in slots, and in the front end
         self.overlap = 0

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens on the way through heads on Top-K: see :mod:`golden.energy`."""
+
+from collections.abc import Sequence
+
+from ..energy import Event, dot, softmax_events, values
+from .compute import TopkJob, TopkResult
+from .config import TopkConfig
+
+__all__ = ["events"]
+
+
+def events(jobs: Sequence[TopkJob], results: Sequence[TopkResult],
+           config: TopkConfig) -> list[Event]:
+    """Of heads on Top-K: every visible key is read and scored at full width, its score compared
+    with all places of the filter; a query stays in registers.
+
+    Operands come once in codes of W bits. That they are written is not counted.
+    """
+    found: list[Event] = []
+    for job, result in zip(jobs, results, strict=True):
+        keys, survivors = result.keys, result.survivors
+        rows = int(result.mask.any(axis=1).sum())
+        planes = (job.valid_q + 2 * job.valid_kv) * job.d
+        found += dot("K times Q", keys * job.d, config.width, config.width, config)
+        found += [
+            Event("pruning", "score against a place", keys * config.k_max, "add",
+                  config.score_width),
+            Event("memory", "key", keys, "sram", config.width * job.d),
+            Event("memory", "query", job.valid_q, "sram", config.width * job.d),
+            Event("memory", "scores, there and back", 2 * survivors, "sram", config.score_width),
+            Event("dram", "operands", planes, "dram", config.width),
+            Event("dram", "output", job.l_q * job.d, "dram", config.out_width)]
+        found += softmax_events(survivors, rows, job, config)
+        found += values(survivors, survivors * job.d, config.width, job, config)
+    return found

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The emitted coprocessor: Verilator's lint, its memories, and the description beside it."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from golden.engines import load_config
+from golden.registers import constants
+from golden.topk.config import TopkConfig
+from golden.topk.memories import memory_bits
+from hw.topk.core import TopkCore
+from hw.verilog.emit import emit, to_verilog
+from sim.simulate import emitted
+from sim.simulators.cache import ROOT
+from tests.hw.lint import lint
+
+pytestmark = pytest.mark.slow
+
+WAIVERS = ROOT / "sim" / "simulators" / "waivers.vlt"
+CONFIGS = [
+    load_config("topk_tiny"),
+    TopkConfig(name="odd", width=10, d_max=48, taps=24, l_max=22, axi_data_width=256),
+    TopkConfig(name="chunks", d_max=128, taps=16, l_max=40, axi_data_width=128),
+    TopkConfig(name="shortest", d_max=8, l_max=2),
+]
+MODULE = re.compile(r"^module (\w+).*?$(.*?)^endmodule", re.M | re.S)
+MEMORY = re.compile(r"^  reg (?:\[(\d+):0\] )?(\w+) \[(\d+):0\];", re.M)
+INSTANCE = re.compile(r"^  (\w+) (\w+) \($", re.M)
+PLACES = {"buffer_q": "q", "buffer_k": "k", "buffer_v": "v", "ring": "survivors"}
+
+
+@pytest.mark.parametrize("name", ["topk_tiny", "topk_edge"])
+def test_lint(name, tmp_path):
+    path = tmp_path / f"{name}.v"
+    path.write_text(emitted(load_config(name)), encoding="utf-8")
+    done = lint(path, WAIVERS)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
+def test_budget(config):
+    verilog, _ = to_verilog(TopkCore(config=config), config.name)
+    modules, bits = dict(MODULE.findall(verilog)), Counter()
+
+    def visit(module, place):
+        for width, name, depth in MEMORY.findall(modules[module]):
+            kind = place or PLACES.get(re.sub(r"_+\d*$", "", name), "")
+            bits[kind] += (int(width or 0) + 1) * (int(depth) + 1)
+        for kind, name in INSTANCE.findall(modules[module]):
+            if kind in modules:
+                visit(kind, place or PLACES.get(name, ""))
+
+    visit(config.name, "")
+    bits.pop("")            # queues, which do not grow with the length
+    assert bits == memory_bits(config)
+
+
+def test_description():
+    config = load_config("topk_tiny")
+    metadata = emit(config).metadata
+    assert metadata["parameters"] == config.model_dump(exclude={"name"})
+    assert metadata["memory_bits"] == memory_bits(config)
+    values = {r["name"]: r["value"] for r in metadata["registers"] if "value" in r}
+    assert values == constants(config)
+    assert (values["engine"], values["places"]) == (3, 8 | 8 << 16)
