@@ -4,7 +4,7 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Module, Mux, Shape, Signal, signed, unsigned
+from amaranth.hdl import C, Module, Mux, Shape, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -45,6 +45,11 @@ def _kept_shape(low: int, high: int) -> Shape:
     if low < 0:
         return signed(max(high.bit_length(), (-1 - low).bit_length()) + 1)
     return unsigned(max(1, high.bit_length()))
+
+
+def _any(conditions: list):
+    """Whether one of them holds; never, if there are none."""
+    return reduce(or_, conditions) if conditions else C(0)
 
 
 def descriptor_layout(config: EngineConfig) -> data.StructLayout:
@@ -225,9 +230,8 @@ class DescriptorDecoder(wiring.Component):
         misaligned = raw.status[:status_low] != 0
         for name in [*(plane.name for plane in kind.planes), *RESULTS]:
             misaligned = misaligned | (raw[name][:low] != 0)
-        reserved = reduce(or_, (raw[name] != 0 for name, _ in raw.shape()
-                                if name.startswith("reserved")))
+        reserved = [raw[name] != 0 for name, _ in raw.shape() if name.startswith("reserved")]
         ranges = (out_of_range(number(raw, kind.descriptor, name), *limits)
                   for name, limits in kind.limits(config).items())
-        pruning = reduce(or_, (beyond for beyond in ranges if beyond is not None))
-        return raw.opcode != kind.opcode, reserved, pruning, misaligned
+        pruning = [beyond for beyond in ranges if beyond is not None]
+        return raw.opcode != kind.opcode, _any(reserved), _any(pruning), misaligned

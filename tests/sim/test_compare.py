@@ -42,7 +42,7 @@ def test_a_wrong_output_is_named():
     out = simulation.results[2][0]
     want = int(out[0, 3])
     out[0, 3] = want + 1
-    with pytest.raises(MismatchError, match=rf"job 2 \(l_q .*out\[0, 3\] must be {want}, "
+    with pytest.raises(MismatchError, match=rf"job 2 \(causal .*l_q .*out\[0, 3\] must be {want}, "
                                             rf"not {want + 1}; 1 of {out.size} elements differ"):
         check(simulation, JOBS, CONFIG)
 

@@ -87,8 +87,8 @@ def test_shared_keys_are_read_once():
     layout = LeopardLayout(TINY)
     shared = 20 * (layout.row_bytes("k", 16) + layout.row_bytes("v", 16))
     read = [status.read_bytes for _, status in simulation.results]
-    assert read[0] - shared == read[1] == read[2] == 64 + 7 * layout.row_bytes("q", 16)
-    assert (read[3], read[4]) == (64, 64 + 8 * layout.row_bytes("q", 16) + shared)
+    assert read[0] - shared == read[1] == read[2] == 64 + 7 * layout.row_bytes("v", 16)
+    assert (read[3], read[4]) == (64, 64 + 8 * layout.row_bytes("v", 16) + shared)
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.3])
@@ -193,7 +193,7 @@ def test_bus_errors(stall):
     for n, (plane, where) in enumerate(cases):
         job = jobs[2 * n]
         rows = job.valid_q if plane == "q" else job.valid_kv
-        beats = rows * layout.row_beats(plane, job.d)
+        beats = rows * layout.row_beats("k" if plane == "k" else "v", job.d)
         at = int(_word(image, 2 * n, PLANES[plane])[0]) + int(where * (beats - 1)) * 8
         ranges.append((at, at + 8))
         errors[2 * n] = Error.BUS

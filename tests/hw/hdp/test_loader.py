@@ -37,7 +37,7 @@ class _Load:
     def __post_init__(self):
         layout = HdpLayout(self.config)
         self.kind = ELEMENTS[self.plane]
-        packed = getattr(layout, f"pack_{self.kind}")(self.codes)
+        packed = layout.pack(self.kind, self.codes)
         size = layout.beat_bytes
         self.words = [int.from_bytes(packed.tobytes()[n : n + size], "little")
                       for n in range(0, packed.size, size)]

@@ -10,7 +10,8 @@ from sim.campaigns.mutations import MUTATIONS, Mutation
 from sim.engines import BENCHES
 from sim.simulators.cache import ROOT
 
-FINE = Mutation("golden/records.py", "VERSION = 3", "VERSION = 4", "another version")
+FINE = Mutation("golden/hdp/planes.py", "return 1 if self.signs_beside",
+                "return 4 if self.signs_beside", "another version")
 
 
 def test_the_table_fits_the_sources():
@@ -18,8 +19,8 @@ def test_the_table_fits_the_sources():
 
 
 @pytest.mark.parametrize(("mutation", "times"), [
-    (Mutation(FINE.file, "import", "export", "everywhere"), r"\d+"),
-    (Mutation(FINE.file, "no such text", "x", "nowhere"), "0"),
+    (Mutation("golden/hdp/planes.py", "import", "export", "everywhere"), r"\d+"),
+    (Mutation("golden/hdp/planes.py", "no such text", "x", "nowhere"), "0"),
     (Mutation("golden/missing.py", "a", "b", "no file"), "0"),
 ])
 def test_a_text_that_does_not_occur_once_is_an_error(mutation, times):
@@ -28,7 +29,7 @@ def test_a_text_that_does_not_occur_once_is_an_error(mutation, times):
 
 
 def test_a_mutation_that_changes_nothing_is_an_error():
-    with pytest.raises(ValueError, match=r"a mutation of golden/records\.py changes nothing"):
+    with pytest.raises(ValueError, match=r"a mutation of golden/hdp/planes\.py changes nothing"):
         check_table([Mutation(FINE.file, FINE.old, FINE.old, "")])
 
 
@@ -63,7 +64,7 @@ def test_verdicts(monkeypatch, code, verdict, message):
     outcome = mutate.try_mutation(FINE, "leopard_tiny")
     assert (outcome.verdict, outcome.message) == (verdict, message)
     assert seen["command"][-2:] == ["--regression", "leopard_tiny"]
-    assert "VERSION = 4" in seen["text"]
+    assert "return 4 if" in seen["text"] and FINE.old not in seen["text"]
     assert seen["env"]["PYTHONPATH"] == str(seen["cwd"])
     assert not seen["cwd"].exists()
 
@@ -78,7 +79,7 @@ def test_every_mutation_meets_jobs_of_its_engine():
 
 
 def test_reports(monkeypatch, tmp_path, capsys):
-    survivor = Mutation(FINE.file, "WORDS = 16", "WORDS = 8 | 16", "harmless")
+    survivor = Mutation(FINE.file, "return ()", "return () or () # |", "harmless")
     tried = []
 
     def outcome(mutation, config_name):
@@ -96,7 +97,7 @@ def test_reports(monkeypatch, tmp_path, capsys):
     assert tried == [(None, "hdp_tiny"), (FINE, "hdp_tiny"), (survivor, "hdp_tiny")]
     text = path.read_text()
     assert "1 of 2 are caught" in text
-    assert (r"| golden/records.py | `WORDS = 16` | `WORDS = 8 \| 16` | harmless | survived |"
+    assert (r"| golden/hdp/planes.py | `return ()` | `return () or () # \|` | harmless | survived |"
             in text)
     assert mutate.main(["--only", "version", "--workers", "0"]) == 0
     assert "another version" in capsys.readouterr().out
