@@ -15,7 +15,7 @@ QUIET  := --quiet --disable-pip-version-check
 # Of campaigns: so many processes, or a Dask cluster.
 WHERE   = $(WORKERS:%=--workers %) $(SCHEDULER:%=--scheduler %)
 
-.PHONY: help verilog sim quick sim-matrix formal bench soak mutate models fpga netlist dev lint
+.PHONY: help verilog sim large quick sim-matrix formal bench soak mutate models fpga netlist dev lint
 .PHONY: constraints clean
 
 help:  ## list the targets
@@ -24,12 +24,16 @@ help:  ## list the targets
 verilog: $(BASE)  ## write build/verilog/$(CONFIG).v and .json (CONFIG: a preset or a TOML file)
 	$(BIN)/prunus verilog $(CONFIG) -o build/verilog
 
-sim: $(DEV)  ## prove the RTL bit-exact against the specification: all tests, on Verilator
+sim: $(DEV)  ## prove the RTL bit-exact against the specification: all tests but the large, on Verilator
 	@$(BIN)/python prunus/doctor.py sim
-	$(BIN)/pytest -q -n auto tests
+	$(BIN)/pytest -q -n auto -m "not large" tests
+
+large: $(DEV)  ## the tests of large designs, of synthesis and of place and route
+	@$(BIN)/python prunus/doctor.py sim
+	$(BIN)/pytest -q -n auto -m large tests
 
 quick: $(DEV)  ## the specification and every block by itself, in under three minutes of two cores
-	$(BIN)/pytest -q -n auto -m "not slow" tests/golden tests/hw
+	$(BIN)/pytest -q -n auto -m "not slow and not large" tests/golden tests/hw
 
 sim-matrix: $(DEV)  ## a short regression of every size (ONLY: patterns of names; WORKERS); 30-90 s to build each
 	@$(BIN)/python prunus/doctor.py sim

@@ -15,7 +15,7 @@ from hw.verilog.emit import emit
 from sim.simulators.cache import ROOT
 from tests.hw.lint import lint
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.large
 
 SECONDS, BYTES = 60, 2 << 30
 

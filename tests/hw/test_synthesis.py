@@ -12,7 +12,7 @@ import pytest
 from golden.engines import load_config
 from sim.simulate import emitted
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.large
 
 # Block RAMs of 18 kbit by block, at l_max = 512 and d_max = 64.
 BLOCK_RAMS = {

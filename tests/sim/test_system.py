@@ -34,6 +34,7 @@ def test_random_jobs(name, count, stall):
     run_chunk(Chunk(count, 1 if stall else 2, stall), load_config(name))
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("stall", [0.0, 0.3])
 def test_groups(stall):
     run_chunk(Chunk(40, 1 if stall else 2, stall), PAIRS)

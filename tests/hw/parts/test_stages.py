@@ -27,7 +27,7 @@ from hw.shell.arbiter import ReadArbiter
 from hw.shell.descriptor import DescriptorDecoder
 from hw.shell.reader import Reader
 from hw.shell.writer import Writer
-from sim.campaigns.matrix import matrix
+from sim.engines.hdp_sizes import sizes
 
 # Blocks are asked for their latency only and never elaborated; they are dropped here and now.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
@@ -40,7 +40,7 @@ def _drop_blocks():
 
 
 @pytest.mark.parametrize("config", [
-    *(config for config in matrix() if config.cores == 1),
+    *(config for config in sizes() if config.cores == 1),
     HdpConfig(name="least", d_max=8, l_max=2, multipliers=8),
     HdpConfig(name="most", d_max=128, l_max=1024, multipliers=64),
     *(HdpConfig(name=f"wide{multipliers}", multipliers=multipliers) for multipliers in (128, 256)),
@@ -57,7 +57,7 @@ def test_latencies(config):
 
 
 def test_sizes():
-    config = matrix()[0]
+    config = sizes()[0]
     assert stages.ROWS == ring.ROWS
     assert stages.KEPT_AHEAD == fetch.COLUMNS
     assert stages.CHUNKS == row_output.CHUNKS

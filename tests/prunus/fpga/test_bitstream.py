@@ -23,6 +23,7 @@ axi_data_width = 64
 MHZ, MEMORY_KIB = 50, 4
 
 
+@pytest.mark.large
 def test_placed_routed_and_packed(capfd, tmp_path):
     """The clock is met, resources are those of a coprocessor, and the bitstream is of the chip."""
     (tmp_path / "least.toml").write_text(CONFIG)

@@ -4,8 +4,10 @@ import json
 import pytest
 
 from golden.engines import load_config
+from prunus.bench import leopard, topk
 from prunus.bench.cases import suite
 from prunus.fpga import table
+from sim.engines import random_jobs
 
 FIGURES = {
     "board": "ulx3s_12f", "device": "LFE5U-12F", "config": "hdp_tiny", "multipliers": 8,
@@ -40,10 +42,10 @@ def test_from_a_file_to_a_file(tmp_path, monkeypatch):
 
     def measure(cases, config):
         seen.extend(cases)
-        return [{"l_q": 32, "d": 32, "kappa": 0.25, "cycles": 20000, "heads": 8,
-                 "dense_cycles": 80000, "counters": {"write_bytes": 8 * 2112}}], {}
+        return [{"case": cases[0].name, "l_q": 32, "d": 32, "kappa": 0.25, "heads": 8,
+                 "cycles": 20000, "dense_cycles": 80000, "counters": {"write_bytes": 8 * 2112}}], {}
 
-    monkeypatch.setattr(table, "measure", measure)
+    monkeypatch.setattr("prunus.bench.hdp.measure", measure)
     monkeypatch.setattr(table, "pytorch", lambda jobs: None)
     (tmp_path / "in.json").write_text(json.dumps(FIGURES))
     target = tmp_path / "out.md"
@@ -62,7 +64,8 @@ def test_cycles_of_a_bench(tmp_path, monkeypatch):
            "dense_cycles": 80000, "counters": {"write_bytes": 8 * 2112}}
     bench = {"parameters": config.model_dump(exclude={"name"}),
              "cases": [{**row, "case": "other", "cycles": 1}, row]}
-    monkeypatch.setattr(table, "measure", lambda cases, config: ([{**row, "cycles": 24000}], {}))
+    monkeypatch.setattr("prunus.bench.hdp.measure",
+                        lambda cases, config: ([{**row, "cycles": 24000}], {}))
     monkeypatch.setattr(table, "pytorch", lambda jobs: None)
     assert table.heads_per_second(config, [bench])["cycles"] == 5000
     assert table.heads_per_second(load_config("hdp_small").model_copy(update={"d_max": 32}),
@@ -87,15 +90,15 @@ def test_leopard(tmp_path, monkeypatch, name, case):
                  "survive": 1 - case.share, "cycles": 12000 * (4 - 3 * (case.share > 0)),
                  "counters": {"write_bytes": 12 * 1000}} for case in found], {}
 
-    monkeypatch.setattr(table.leopard, "measure", measure)
+    monkeypatch.setattr(leopard, "measure", measure)
     monkeypatch.setattr(table, "pytorch", lambda jobs: None)
     speed = table.heads_per_second(config)
     assert (speed["case"], speed["kept"]) == (case, 0.25)
     assert (speed["cycles"], speed["dense_cycles"]) == (1000, 4000)
-    job = table.leopard.cases(config, wanted=case)[0].jobs[0]
+    job = leopard.cases(config, wanted=case)[0].jobs[0]
     assert speed["bytes"] == table.image_bytes(job, config) + 1000
     assert calls == [[case, case.replace("0.75", "0")]]
-    rows, _ = measure(table.leopard.cases(config), config, True)
+    rows, _ = measure(leopard.cases(config), config, True)
     bench = {"parameters": config.model_dump(exclude={"name"}), "cases": rows}
     del calls[:]
     assert table.heads_per_second(config, [bench]) == speed
@@ -104,6 +107,20 @@ def test_leopard(tmp_path, monkeypatch, name, case):
     text = table.markdown([figures], {name: speed})
     assert f"| {name} | {config.dpus} units of {config.taps} dimensions |" in text
     assert f"| {name} | {case} | {job.l_q} | {job.d} | 25.0% | 1,000 | 4,000 | 50,000 |" in text
+
+
+def test_topk(monkeypatch):
+    """Cycles do not depend on K, so those without pruning are the same."""
+    config = load_config("topk_tiny")
+    monkeypatch.setattr(table, "pytorch", lambda jobs: None)
+    monkeypatch.setattr(topk.SUITE, "measure", lambda work, config, quick, progress: ([
+        {"case": work[0].name, "l_q": 24, "d": 16, "heads": 2, "survive": 0.25, "cycles": 3000,
+         "counters": {"write_bytes": 2000}}], {}))
+    monkeypatch.setattr(topk.SUITE, "choose", lambda config, **asked: [
+        topk.TopkCase(name=asked["wanted"].split(",")[1], jobs=random_jobs(config, 2, seed=1))])
+    speed = table.heads_per_second(config)
+    assert (speed["case"], speed["kept"]) == ("minilm_sentence/8", 0.25)
+    assert (speed["cycles"], speed["dense_cycles"]) == (1500, 1500)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"seeds": []}', "nonsense"])

@@ -73,6 +73,7 @@ def check_sums(result):
     return by_name
 
 
+@pytest.mark.large
 def test_ecp5(capfd):
     code, out, err = prunus(capfd, "area", "hdp_tiny", "--json")
     assert (code, err) == (0, "")
@@ -90,6 +91,7 @@ def test_ecp5(capfd):
     assert 0.05 < result["pruning"]["share"]["lut"] < 0.25
 
 
+@pytest.mark.large
 def test_standard_cells(capfd, tmp_path):
     """In a library of few cells, with areas of 1, 2 and 6."""
     code, out, err = prunus(capfd, "area", "hdp_tiny", "--json", "--liberty", library(tmp_path))

@@ -43,6 +43,7 @@ def check_sums(result):
     return by_name
 
 
+@pytest.mark.large
 def test_ecp5(capfd):
     code, out, err = prunus(capfd, "area", "leopard_tiny", "--json")
     assert (code, err) == (0, "")
@@ -59,6 +60,7 @@ def test_ecp5(capfd):
     assert 0.05 < result["pruning"]["share"]["lut"] < 0.25
 
 
+@pytest.mark.large
 def test_standard_cells(capfd, tmp_path):
     code, out, err = prunus(capfd, "area", "leopard_tiny", "--json", "--liberty",
                             library(tmp_path))

@@ -62,6 +62,7 @@ def test_choice(wanted, names):
     assert [config.name for config in choose(CONFIGS, wanted)] == names
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("name", SAMPLE)
 def test_sample(name):
     config, = choose(CONFIGS, name)
