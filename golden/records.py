@@ -8,6 +8,7 @@ The tables serve the NumPy driver, the decoder in hardware and the documentation
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from operator import index
 
 import numpy as np
 
@@ -107,13 +108,15 @@ class Record(tuple[Field, ...]):
         ------
         ValueError
             A name is missing or unknown, or its value does not fit.
+        TypeError
+            A value is no integer.
         """
         if values.keys() != set(self.names):
             raise ValueError(f"values must be given for {', '.join(self.names)}, not for "
                              f"{', '.join(values)}")
         bits = 0
         for name in self.names:
-            value, pieces = int(values[name]), self.pieces(name)
+            value, pieces = index(values[name]), self.pieces(name)
             width = sum(piece.width for piece in pieces)
             low = -(1 << width - 1) if pieces[-1].signed else 0
             if not low <= value < low + (1 << width):

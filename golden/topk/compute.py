@@ -59,7 +59,12 @@ class TopkResult:
 
 
 def head(job: TopkJob, config: TopkConfig) -> TopkResult:
-    """Attention of one head as the hardware computes it, bit for bit."""
+    """Attention of one head as the hardware computes it, bit for bit.
+
+    Raises ValueError for a K that the hardware answers with an error.
+    """
+    if not 1 <= job.top_k <= config.k_max:
+        raise ValueError(f"top_k must lie in 1..{config.k_max}, not {job.top_k}")
     visible = np.arange(job.l_kv) < visible_limits(job)[:, None]
     scores = matmul(job.q, job.k.T)
     order = np.argsort(-np.where(visible, scores, LOWEST + 1), axis=1, kind="stable")

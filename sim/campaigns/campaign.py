@@ -63,6 +63,8 @@ class Options:
     fresh: bool = False
 
     def __post_init__(self):
+        if self.scheduler == "":
+            raise CampaignError("--scheduler must be an address, such as tcp://host:8786, not ''")
         if self.workers is not None and self.scheduler:
             raise CampaignError("--workers and --scheduler contradict each other: a cluster has "
                                 "the workers that it has")

@@ -70,6 +70,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.jobs < 1 or options.chunk < 1:
         parser.error("--jobs and --chunk must be at least 1")
+    if options.seed < 0:
+        parser.error(f"--seed must be at least 0, not {options.seed}")
     if not 0 <= options.stall < 1:
         parser.error("--stall must lie in [0, 1)")
     try:
