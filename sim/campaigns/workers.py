@@ -133,6 +133,14 @@ def _in_worker(task: Task, expected: str) -> Done:
         os._exit(1)                     # the executor would go on with its next task
 
 
+STOP_S = 5.0
+
+
+def _kill(number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(number, signal.SIGKILL)
+
+
 class _Worker:
     """A process of its own, so that it is known whose task it was if it dies."""
 
@@ -141,9 +149,15 @@ class _Worker:
         self.process = self.pool.submit(os.getpid)
 
     def stop(self) -> None:
-        """End it, whatever it does."""
+        """End it, whatever it does; one that does not obey within STOP_S is killed."""
         with suppress(BrokenProcessPool, CancelledError, ProcessLookupError, TimeoutError):
-            os.kill(self.process.result(START_S), signal.SIGTERM)
+            number = self.process.result(START_S)
+            os.kill(number, signal.SIGTERM)
+            timer = Timer(STOP_S, _kill, (number,))
+            timer.daemon = True
+            timer.start()
+            self.pool.shutdown(cancel_futures=True)
+            timer.cancel()
         self.pool.shutdown(cancel_futures=True)
 
 

@@ -244,7 +244,7 @@ def test_an_interrupt_ends_it_cleanly(tmp_path, build):
     while len(log.read_text().split()) < 2 and process.poll() is None:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)       # as a terminal does
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=90)
     assert process.returncode == 130
     assert said == "stopped: what is finished is kept, and the same command goes on from there\n"
     assert list(build.glob("interrupted/*.json"))
