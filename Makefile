@@ -37,7 +37,7 @@ quick: $(DEV)  ## the specification and every block by itself, in under three mi
 
 sim-matrix: $(DEV)  ## a short regression of every size (ONLY: patterns of names; WORKERS); 30-90 s to build each
 	@$(BIN)/python prunus/doctor.py sim
-	$(BIN)/python -m sim.campaigns.matrix $(ONLY:%=--only %) $(WHERE)
+	$(BIN)/python -m prunus.sim.campaigns.matrix $(ONLY:%=--only %) $(WHERE)
 
 formal: $(DEV)  ## prove by the SMT solver Z3 that early termination is exact, for any width, and so are small units
 	$(BIN)/python -m formal
@@ -49,11 +49,11 @@ bench: $(DEV)  ## measure cycles into build/bench (CONFIG; DATA: files of furthe
 soak: CONFIG = hdp_tiny
 soak: $(DEV)  ## run 10,000 random jobs of all shapes and modes through the RTL (CONFIG=hdp_tiny; WORKERS)
 	@$(BIN)/python prunus/doctor.py sim
-	$(BIN)/python -m sim.campaigns.soak --jobs 10000 --config $(CONFIG) $(WHERE)
+	$(BIN)/python -m prunus.sim.campaigns.soak --jobs 10000 --config $(CONFIG) $(WHERE)
 
 mutate: $(DEV)  ## break the RTL in many places and check that the tests notice (WORKERS)
 	@$(BIN)/python prunus/doctor.py sim
-	$(BIN)/python -m sim.campaigns.mutate --markdown docs/mutations.md $(WHERE)
+	$(BIN)/python -m prunus.sim.campaigns.mutate --markdown docs/mutations.md $(WHERE)
 
 models: $(MODELS)  ## install torch and run the tests that need it: training of thresholds
 	$(BIN)/pytest -q tests/prunus/train

@@ -3,8 +3,8 @@
 
 from collections.abc import Iterator
 
-from golden.leopard.config import LeopardConfig
-from hw.leopard import dot_product, dpu, merge, query, reorder
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard import dot_product, dpu, merge, query, reorder
 
 from .control import ROWS
 from .induction import satisfiable, unit_control

@@ -21,9 +21,9 @@ from collections.abc import Iterator
 import z3
 from amaranth.lib import data
 
-from golden.leopard.config import LeopardConfig
-from hw.leopard import dpu, reorder
-from hw.leopard.layouts import firsts_layout, slot_layout
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard import dpu, reorder
+from prunus.hw.leopard.layouts import firsts_layout, slot_layout
 
 __all__ = ["ROWS", "Unit", "field", "pick", "resize"]
 

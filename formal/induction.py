@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cycle of a dot-product unit from any state: :mod:`formal.control` goes from before to after."""
+"""A cycle of a dot-product unit from any state: :mod:`prunus.formal.control` goes from before to
+after."""
 
 from collections.abc import Iterator
 
 import z3
 
-from golden.leopard.config import LeopardConfig
-from golden.leopard.digits import unread
-from hw.leopard import reorder
-from hw.leopard.layouts import firsts_layout, slot_layout
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.leopard.digits import unread
+from prunus.hw.leopard import reorder
+from prunus.hw.leopard.layouts import firsts_layout, slot_layout
 
 from .control import ROWS, Unit, field, pick, resize
 from .query import Query

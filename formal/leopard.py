@@ -2,7 +2,7 @@
 """Early termination of a digit-serial product is exact: the theorem over the integers.
 
 A sum over D dimensions is treated by induction. Each statement is a linear relation between the
-sums S = q·k, P_t, Q+ and Q- of :mod:`golden.leopard.digits`, with Q- = sum max(-q_j, 0), and
+sums S = q·k, P_t, Q+ and Q- of :mod:`prunus.golden.leopard.digits`, with Q- = sum max(-q_j, 0), and
 takes three
 queries: it holds for D = 0 (*base*); it holds for one dimension, for every integer q and every k
 of W bits (*element*); and where it holds for sums over some dimensions and for one more, it holds
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import z3
 
-from golden.leopard.digits import count, unread
+from prunus.golden.leopard.digits import count, unread
 
 from .query import Query
 

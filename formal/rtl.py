@@ -21,7 +21,7 @@ from pathlib import Path
 import z3
 from amaranth.lib import wiring
 
-from hw.verilog.emit import to_verilog
+from prunus.hw.verilog.emit import to_verilog
 
 from .query import Query
 

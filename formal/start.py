@@ -4,8 +4,8 @@
 ``M_0 = (2**(W-1) - 1)*Q+ + 2**(W-1)*Q-`` is what q·k cannot exceed whatever k is. The first digit,
 with its sign bit inverted, takes ``|q| * e_1 << r_1`` from it, where e_1 is the digit, or its
 inverse if q > 0, and bits above the sign bit are 0 in both. What is left is U_1; from there on
-the digits are those of :mod:`formal.accumulator`. The accumulator holds the bound less T_int.
-"""
+the digits are those of :mod:`prunus.formal.accumulator`. The accumulator holds the bound less
+T_int. """
 
 from collections.abc import Callable, Iterable, Iterator
 

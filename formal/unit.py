@@ -2,8 +2,8 @@
 """What a dot-product unit must do with a row, as a circuit that watches it.
 
 The unit with its own pipeline, query store and places. Queries, keys and threshold are constants
-of which nothing is known; the circuit works out what :mod:`golden.leopard.digits` says of them and
-compares
+of which nothing is known; the circuit works out what :mod:`prunus.golden.leopard.digits` says of
+them and compares
 what comes out, and which words were asked for.
 """
 
@@ -11,10 +11,10 @@ from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard.config import LeopardConfig
-from golden.leopard.digits import unread
-from hw.leopard import dpu
-from hw.survivors.layouts import PIECE
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.leopard.digits import unread
+from prunus.hw.leopard import dpu
+from prunus.hw.survivors.layouts import PIECE
 
 __all__ = ["UnitWatch", "key_words", "specified"]
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from unittest.mock import patch
 
-from hw.leopard import dpu, reorder
+from prunus.hw.leopard import dpu, reorder
 
 __all__ = ["Change", "changed", "places"]
 
@@ -43,7 +43,8 @@ def changed(change: Change | None) -> Iterator[None]:
     names = dict(vars(sys.modules[block.__module__]))
     exec(source.replace(change.old, change.new), names)
     with ExitStack() as stack:
-        for module in [m for name, m in sys.modules.items() if name.startswith("hw.leopard")]:
+        for module in [m for name, m in sys.modules.items()
+                       if name.startswith("prunus.hw.leopard")]:
             for name in [n for n, value in vars(module).items() if value is block]:
                 stack.enter_context(patch.object(module, name, names[block.__name__]))
         yield

@@ -11,10 +11,10 @@ from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard.banks import abreast, copies, copy_counts, key_stride, region_words, turn
-from golden.leopard.config import LeopardConfig
-from hw.leopard import qk
-from hw.survivors.layouts import PIECE
+from prunus.golden.leopard.banks import abreast, copies, copy_counts, key_stride, region_words, turn
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard import qk
+from prunus.hw.survivors.layouts import PIECE
 
 from .unit import key_words, specified
 

@@ -68,7 +68,7 @@ class AttentionJob(Job):
     q, k, v : ndarray of int
         Codes, (l_q, d), (l_kv, d) and (l_kv, d).
     scale : (int, int)
-        Mantissa and shift of ``scale * log2(e)``, from :func:`golden.softmax.encode_scale`.
+        Mantissa and shift of ``scale * log2(e)``, from :func:`prunus.golden.softmax.encode_scale`.
     valid_q, valid_kv : int
         Rows that are not padding; all of them by default.
     causal : bool

@@ -3,8 +3,8 @@
 
 ::
 
-    from golden.engines import load_config
-    from host import open_serial
+    from prunus.golden.engines import load_config
+    from prunus.host import open_serial
 
     with open_serial("/dev/ttyUSB0", load_config("hdp_edge")) as coprocessor:
         results, counters = coprocessor.run(jobs)

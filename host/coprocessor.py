@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from golden.engine import EngineConfig
-from golden.jobs import Job
+from prunus.golden.engine import EngineConfig
+from prunus.golden.jobs import Job
 
 from .driver import Driver, DriverError
 from .link import RETRIES, TIMEOUT_S, Link

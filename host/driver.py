@@ -6,11 +6,11 @@ from typing import Protocol
 
 import numpy as np
 
-from golden import registers
-from golden.engine import EngineConfig
-from golden.image import Image, build_image, out_bytes, read_results
-from golden.jobs import Job
-from golden.records import STATUS_BYTES
+from prunus.golden import registers
+from prunus.golden.engine import EngineConfig
+from prunus.golden.image import Image, build_image, out_bytes, read_results
+from prunus.golden.jobs import Job
+from prunus.golden.records import STATUS_BYTES
 
 __all__ = ["BusError", "Driver", "DriverError", "Transport", "writable_ranges"]
 

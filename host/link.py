@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from golden.link import VERSION, FrameDecoder, Info, Opcode, Reply, Request, Status, frame
+from prunus.golden.link import VERSION, FrameDecoder, Info, Opcode, Reply, Request, Status, frame
 
 from .driver import BusError, DriverError
 

@@ -4,12 +4,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from golden.engine import EngineConfig
-from golden.engines import engine_of
-from golden.image import Image, build_image, out_bytes
-from golden.jobs import Job
-from golden.layout import Plane
-from golden.records import DESCRIPTOR_BYTES, STATUS_BYTES
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import engine_of
+from prunus.golden.image import Image, build_image, out_bytes
+from prunus.golden.jobs import Job
+from prunus.golden.layout import Plane
+from prunus.golden.records import DESCRIPTOR_BYTES, STATUS_BYTES
 
 __all__ = ["Table", "folded_image", "image_bytes", "plan"]
 

@@ -5,9 +5,9 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from golden import registers
-from golden.errors import InputError
-from golden.link import LONGEST, Opcode
+from prunus.golden import registers
+from prunus.golden.errors import InputError
+from prunus.golden.link import LONGEST, Opcode
 
 from .link import Link, LinkError
 
@@ -74,7 +74,7 @@ class SerialLine:
 
 
 class LinkTransport:
-    """Registers and memory of a board, as :class:`host.driver.Transport` wants them.
+    """Registers and memory of a board, as :class:`prunus.host.driver.Transport` wants them.
 
     Its methods are coroutines that never wait for anything but the line.
 

@@ -1,4 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
 """The coprocessor in Amaranth: what becomes Verilog."""
-
-__version__ = "0.1.0"

@@ -5,17 +5,17 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from golden import registers
-from golden.engine import EngineConfig
-from hw.cores import CORES
-from hw.shell.arbiter import ReadArbiter, WriteArbiter
-from hw.shell.axi import AXI4, AXI4Lite, connect_flat, flat_members
-from hw.shell.collector import WriteCollector
-from hw.shell.csr import Csr, counter_layout
-from hw.shell.dispatch import Dispatcher
-from hw.shell.reader import Reader
-from hw.shell.router import JobRouter
-from hw.shell.writer import Writer
+from prunus.golden import registers
+from prunus.golden.engine import EngineConfig
+from prunus.hw.cores import CORES
+from prunus.hw.shell.arbiter import ReadArbiter, WriteArbiter
+from prunus.hw.shell.axi import AXI4, AXI4Lite, connect_flat, flat_members
+from prunus.hw.shell.collector import WriteCollector
+from prunus.hw.shell.csr import Csr, counter_layout
+from prunus.hw.shell.dispatch import Dispatcher
+from prunus.hw.shell.reader import Reader
+from prunus.hw.shell.router import JobRouter
+from prunus.hw.shell.writer import Writer
 
 __all__ = ["Top"]
 
@@ -38,7 +38,7 @@ class Top(wiring.Component):
     Parameters
     ----------
     config : EngineConfig
-        Its engine says what the cores are, see :mod:`hw.cores`.
+        Its engine says what the cores are, see :mod:`prunus.hw.cores`.
 
     Members
     -------

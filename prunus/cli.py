@@ -5,8 +5,8 @@ import sys
 
 import typer
 
-from golden.engines import ConfigError
-from sim.campaigns.campaign import CampaignError
+from prunus.golden.engines import ConfigError
+from prunus.sim.campaigns.campaign import CampaignError
 
 from .bench.command import bench
 from .commands.digits import digits

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The errors a user sees as one line instead of a traceback."""
 
-from golden.errors import InputError
+from prunus.golden.errors import InputError
 
 __all__ = ["InputError", "RunError"]
 

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from golden import softmax
-from golden.engine import EngineConfig
+from prunus.golden import softmax
+from prunus.golden.engine import EngineConfig
 
 from .errors import InputError
 
-__all__ = ["attention_fields", "integers_per_head", "read_arrays", "real_per_head",
+__all__ = ["EXAMPLES", "attention_fields", "integers_per_head", "read_arrays", "real_per_head",
            "real_scale"]
 
+EXAMPLES = Path(__file__).parent / "examples"      # heads that come with the project
 KNOWN = ("q", "k", "v", "scale", "valid_q", "valid_kv", "causal")
 UNREADABLE = (ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError,
               zipfile.BadZipFile, zlib.error)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sim.campaigns.campaign import HELP
+from prunus.sim.campaigns.campaign import HELP
 
 __all__ = ["Fresh", "Scheduler", "Workers"]
 

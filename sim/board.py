@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A board on Verilator behind a pseudo-terminal: any program can open it as a serial port.
 
-    python -m sim.board hdp_tiny
+    python -m prunus.sim.board hdp_tiny
 """
 
 import argparse
@@ -14,8 +14,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from golden.engine import EngineConfig
-from golden.engines import ConfigError, load_config
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import ConfigError, load_config
 
 from .simulators.cache import ROOT, build_root, cached, digest
 from .simulators.runner import SimulationError
@@ -55,7 +55,7 @@ def emitted_system(config: EngineConfig, memory_bytes: int, divisor: int = DIVIS
     directory = build_root() / "emitted" / f"{config.name}_system-{key}"
 
     def make(work: Path) -> None:
-        from hw.boards.system import emit_system  # slow to import
+        from prunus.hw.boards.system import emit_system  # slow to import
 
         text = emit_system(config, divisor=divisor, memory_bytes=memory_bytes)
         (work / "system.v").write_text(text, encoding="utf-8")
@@ -91,7 +91,7 @@ class BoardSimulation:
         self._error: BaseException | None = None
 
     def __enter__(self) -> "BoardSimulation":
-        from hw.boards.system import system_name
+        from prunus.hw.boards.system import system_name
 
         runner, top = VerilatorRunner(), system_name(self._config)
         directory = runner.compile(emitted_system(self._config, self._memory_bytes), top)
@@ -102,8 +102,8 @@ class BoardSimulation:
 
         def work() -> None:
             try:
-                runner.launch(directory, top, "sim.inside.board_bench", scratch=self._scratch,
-                              env={BENCH: str(self._scratch / "plan.json")})
+                runner.launch(directory, top, "prunus.sim.inside.board_bench",
+                              scratch=self._scratch, env={BENCH: str(self._scratch / "plan.json")})
             except BaseException as err:
                 self._error = err
 
@@ -142,7 +142,7 @@ class BoardSimulation:
 
 def main(args: list[str] | None = None) -> int:
     """Print the port of a simulated board and run it until Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m sim.board", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m prunus.sim.board", description=__doc__)
     parser.add_argument("config", nargs="?", default="hdp_tiny", help="preset or TOML file")
     parser.add_argument("--memory-kib", type=int, default=32, help="block RAM of the board")
     chosen = parser.parse_args(args)

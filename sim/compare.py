@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from golden.engine import EngineConfig
-from golden.engines import engine_of
-from golden.image import FILL, failed, out_bytes
-from golden.jobs import Job
-from golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import engine_of
+from prunus.golden.image import FILL, failed, out_bytes
+from prunus.golden.jobs import Job
+from prunus.golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
 
 from .engines import bench_of
 from .engines.bench import MismatchError

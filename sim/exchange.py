@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from golden.engine import EngineConfig
-from golden.engines import make_config
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import make_config
 
 __all__ = ["PROGRESS", "REPLY", "REQUEST", "Access", "BatchReply", "BatchRequest", "Reply",
            "Request"]

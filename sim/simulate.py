@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from golden.engine import EngineConfig
-from golden.image import Image, build_image, out_bytes, read_output, read_status
-from golden.jobs import Job
-from golden.records import STATUS_BYTES
-from host.driver import writable_ranges
+from prunus.golden.engine import EngineConfig
+from prunus.golden.image import Image, build_image, out_bytes, read_output, read_status
+from prunus.golden.jobs import Job
+from prunus.golden.records import STATUS_BYTES
+from prunus.host.driver import writable_ranges
 
 from .engines import bench_of
 from .exchange import PROGRESS, REPLY, REQUEST, Access, BatchReply, BatchRequest, Reply, Request
@@ -44,7 +44,7 @@ class Batch:
     ----------
     jobs : sequence of Job
     image : Image or None
-        Memory for them, if it is not to be what ``golden.image`` builds.
+        Memory for them, if it is not to be what ``prunus.golden.image`` builds.
     read_errors : sequence of (int, int)
         ``(first, end)`` of addresses whose reads are answered with SLVERR.
     before, during, after : sequence of Access
@@ -109,7 +109,9 @@ def emitted(config: EngineConfig) -> str:
     directory = build_root() / "emitted" / f"{config.name}-{key}"
 
     def make(work: Path) -> None:
-        from hw.verilog.emit import emit  # slow to import, and not needed when the text is kept
+        from prunus.hw.verilog.emit import (
+            emit,  # slow to import, and not needed when the text is kept
+        )
 
         (work / f"{config.name}.v").write_text(emit(config).verilog, encoding="utf-8")
 
@@ -210,7 +212,7 @@ def simulate_batches(
     simulator : str
         One of SIMULATORS.
     verilog : str or None
-        Verilog text to run instead of what hw.verilog.emit gives for the configuration.
+        Verilog text to run instead of what prunus.hw.verilog.emit gives for the configuration.
     limit_s : float or None
         Seconds that the simulation may take.
 
@@ -239,7 +241,7 @@ def simulate_batches(
                 progress=progress is not None).save(files[REQUEST])
 
         def work() -> None:
-            runner.launch(directory, config.name, "sim.inside.bench", scratch=scratch,
+            runner.launch(directory, config.name, "prunus.sim.inside.bench", scratch=scratch,
                           limit_s=limit_s,
                           env={name: str(path) for name, path in files.items()})
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may import whom: layers, engines that know nothing of each other, no circles.
 
-What belongs to an engine follows from its name in the registry: ``golden.hdp``, ``sim.engines.hdp``
-and ``sim.engines.hdp_sizes`` are rooms of hdp. Imports within functions count as all others.
-"""
+What belongs to an engine follows from its name in the registry: ``prunus.golden.hdp``,
+``prunus.sim.engines.hdp`` and ``prunus.sim.engines.hdp_sizes`` are rooms of hdp. Imports within
+functions count as all others. """
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +12,14 @@ import grimp
 import pytest
 from importlinter import cli
 
-from golden.engines import ENGINES
+from prunus.golden.engines import ENGINES
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("golden", "hw", "host", "sim", "prunus", "formal")
 # What all engines have in common knows none of them.
-SHARED = ("hw.shell", "hw.survivors", "hw.softmax", "hw.arith", "hw.parts")
+SHARED = tuple(f"prunus.hw.{room}" for room in ("shell", "survivors", "softmax", "arith", "parts"))
 # These name the engines, for all others.
-REGISTRIES = {"golden.engines", "hw.cores", "sim.engines", "prunus.engines", "prunus.bench.suites"}
+REGISTRIES = {"prunus.golden.engines", "prunus.hw.cores", "prunus.sim.engines", "prunus.engines",
+              "prunus.bench.suites"}
 # Further modules that may import rooms of engines, and why.
 ALLOWED = {
     "prunus.bench.cases": ({"hdp"}, "cases of the bench of HDP"),
@@ -36,17 +36,18 @@ ALLOWED = {
     "prunus.train.capture": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
     "prunus.train.engine": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
     "prunus.train.quantise": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
-    "sim.campaigns.scaling": ({"hdp"}, "the only engine that has several cores"),
+    "prunus.sim.campaigns.scaling": ({"hdp"}, "the only engine that has several cores"),
     **dict.fromkeys(
-        (f"formal.{name}" for name in ("accumulator", "circuits", "control", "induction", "proofs",
-                                       "start", "unit", "variants", "whole")),
+        (f"prunus.formal.{name}" for name in (
+            "accumulator", "circuits", "control", "induction", "proofs", "start", "unit",
+            "variants", "whole")),
         ({"leopard"}, "proofs that LeOPArd's early termination is exact")),
 }
 
 
 @pytest.fixture(scope="module")
 def graph() -> grimp.ImportGraph:
-    return grimp.build_graph(*PACKAGES, cache_dir=None)
+    return grimp.build_graph("prunus", cache_dir=None)
 
 
 def owner(module: str) -> str | None:

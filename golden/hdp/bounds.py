@@ -33,7 +33,7 @@ class Work:
     def of(cls, job: HdpJob, result: HdpResult, config: HdpConfig) -> "Work":
         """Products over visible elements; a block counts what is visible of it.
 
-        Those of a head in tiles are made as often as :mod:`golden.hdp.tiles` says.
+        Those of a head in tiles are made as often as :mod:`prunus.golden.hdp.tiles` says.
         """
         limits = visible_limits(job)
         visible = np.arange(job.l_kv) < limits[:, None]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens on the way through heads on HDP: see :mod:`golden.energy`."""
+"""What happens on the way through heads on HDP: see :mod:`prunus.golden.energy`."""
 
 from collections.abc import Iterator, Sequence
 

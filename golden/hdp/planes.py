@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operand planes of HDP: codes in two parts, so that a pruned head never fetches its fractions.
 
-Beside the kinds of :mod:`golden.layout` there are:
+Beside the kinds of :mod:`prunus.golden.layout` there are:
 
 ===== =================================================================== =================
 kind  a row holds                                                         container bits

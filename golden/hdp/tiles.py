@@ -12,8 +12,8 @@ tile to tile::
 
 STATS takes all strips, which decides about the head (dense heads need none); then each strip
 has TOP and VALUE. Tiles that no query of the strip sees are left out. The numbers are those of
-:func:`golden.hdp.compute.head`: all sums are exact, and a tile border never parts two keys of a
-block.
+:func:`prunus.golden.hdp.compute.head`: all sums are exact, and a tile border never parts two keys
+of a block.
 """
 
 from collections.abc import Iterator

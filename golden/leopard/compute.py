@@ -2,7 +2,7 @@
 """Learned thresholds with exact early termination of one attention head, exact in integers.
 
 A key survives iff its score reaches the threshold; the digits of the key end as soon as their
-upper bound says it cannot (:mod:`golden.leopard.digits`). A row without survivors is zero.
+upper bound says it cannot (:mod:`prunus.golden.leopard.digits`). A row without survivors is zero.
 """
 
 import math

@@ -3,9 +3,9 @@
 
 Key j is read by unit ``j mod N_QK`` for every query of a long head, so a unit with many keys that
 survive is the last one in all rows; units take turns where there are copies of keys
-(:mod:`golden.leopard.banks`), but less is left to even out in keys that are dealt out evenly. Where
-every query sees every key, their order changes neither outputs nor counts: sums of integers do not
-depend on it.
+(:mod:`prunus.golden.leopard.banks`), but less is left to even out in keys that are dealt out
+evenly. Where every query sees every key, their order changes neither outputs nor counts: sums of
+integers do not depend on it.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operand planes of LeOPArd: Q and V as codes, keys digit by digit.
 
-Beside the kinds of :mod:`golden.layout` there is:
+Beside the kinds of :mod:`prunus.golden.layout` there is:
 
 ===== ===================================================================== ================
 kind  a row holds                                                           container bits

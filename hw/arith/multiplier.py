@@ -7,7 +7,7 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from hw.parts.repeated import Repeated
+from prunus.hw.parts.repeated import Repeated
 
 __all__ = ["ComposableMultiplier", "add_sub", "digit_layout", "multiply"]
 

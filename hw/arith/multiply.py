@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Module, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.parts.pipeline import delayed
+from prunus.hw.parts.pipeline import delayed
 
 __all__ = ["SplitMultiplier"]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames on a line of bytes: SLIP (RFC 1055) and CRC-32, as golden.link defines them."""
+"""Frames on a line of bytes: SLIP (RFC 1055) and CRC-32, as prunus.golden.link defines them."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
@@ -7,7 +7,7 @@ from amaranth.lib.crc import Processor
 from amaranth.lib.crc.catalog import CRC32_ETHERNET
 from amaranth.lib.wiring import In, Out
 
-from golden.link import CRC_BYTES, END, ESC, ESC_END, ESC_ESC, HEADER_BYTES, PAYLOAD_BYTES
+from prunus.golden.link import CRC_BYTES, END, ESC, ESC_END, ESC_ESC, HEADER_BYTES, PAYLOAD_BYTES
 
 from .uart import Strobed, received_layout
 

@@ -5,10 +5,10 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden import link, registers
-from golden.engine import EngineConfig
-from golden.link import INFO, PAYLOAD_BYTES, REPLY, REPLY_BYTES, Info, Opcode, Status
-from hw.shell.axi import AXI4Lite
+from prunus.golden import link, registers
+from prunus.golden.engine import EngineConfig
+from prunus.golden.link import INFO, PAYLOAD_BYTES, REPLY, REPLY_BYTES, Info, Opcode, Status
+from prunus.hw.shell.axi import AXI4Lite
 
 from .frames import FrameReceiver, FrameSender, decoded_layout, item_layout
 from .ram import access_layout
@@ -21,7 +21,7 @@ RESET_CYCLES = 8
 
 
 class Link(wiring.Component):
-    """Works off the frames of a host, one at a time, as ``golden.link`` says.
+    """Works off the frames of a host, one at a time, as ``prunus.golden.link`` says.
 
     A few cycles a byte beside what the line takes. ::
 

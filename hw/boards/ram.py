@@ -5,11 +5,11 @@ from amaranth.hdl import Array, Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.engine import EngineConfig
-from hw.parts.copies import kept_copy
-from hw.parts.pipeline import delayed
-from hw.shell.axi import AXI4Read, AXI4Write, Resp
-from hw.shell.bursts import ADDRESS_WIDTH
+from prunus.golden.engine import EngineConfig
+from prunus.hw.parts.copies import kept_copy
+from prunus.hw.parts.pipeline import delayed
+from prunus.hw.shell.axi import AXI4Read, AXI4Write, Resp
+from prunus.hw.shell.bursts import ADDRESS_WIDTH
 
 __all__ = ["BlockMemory", "access_layout"]
 

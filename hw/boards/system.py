@@ -5,10 +5,10 @@ from amaranth.hdl import ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.engine import EngineConfig
-from hw.shell.axi import AXI4
-from hw.shell.bursts import ADDRESS_WIDTH
-from hw.verilog.emit import emit, to_verilog
+from prunus.golden.engine import EngineConfig
+from prunus.hw.shell.axi import AXI4
+from prunus.hw.shell.bursts import ADDRESS_WIDTH
+from prunus.hw.verilog.emit import emit, to_verilog
 
 from .frames import SlipDecoder, SlipEncoder
 from .link import Link
@@ -30,7 +30,7 @@ class System(wiring.Component):
                                              |  |
                         coprocessor <- s_axil+  +-> BlockMemory <- m_axi coprocessor
 
-    The coprocessor is an instance of the module that ``hw.verilog.emit`` writes, so what is
+    The coprocessor is an instance of the module that ``prunus.hw.verilog.emit`` writes, so what is
     simulated,
     synthesised and given away is the same text.
 

@@ -14,7 +14,7 @@ from amaranth.hdl import (
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.io import Buffer
 
-from golden.engine import EngineConfig
+from prunus.golden.engine import EngineConfig
 
 from .catalog import Board
 from .pll import Ecp5Pll

@@ -5,10 +5,10 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from hw.arith.multiplier import ComposableMultiplier, add_sub, digit_layout
-from hw.hdp.groups import LOOKAHEAD, group_bits
-from hw.hdp.layouts import (
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.arith.multiplier import ComposableMultiplier, add_sub, digit_layout
+from prunus.hw.hdp.groups import LOOKAHEAD, group_bits
+from prunus.hw.hdp.layouts import (
     Mode,
     fraction_layout,
     fraction_word,
@@ -19,9 +19,9 @@ from hw.hdp.layouts import (
     tag_layout,
     value_layout,
 )
-from hw.hdp.softmax_layouts import weight_entry_layout
-from hw.parts.copies import kept_copy
-from hw.parts.pipeline import delayed
+from prunus.hw.hdp.softmax_layouts import weight_entry_layout
+from prunus.hw.parts.copies import kept_copy
+from prunus.hw.parts.pipeline import delayed
 
 __all__ = ["Array", "operand_layout", "select_layout"]
 

@@ -5,7 +5,7 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.parts.copies import kept_copy
+from prunus.hw.parts.copies import kept_copy
 
 __all__ = ["PlaneBuffer"]
 

@@ -5,8 +5,8 @@ from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from hw.hdp.loader import beat_dims
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.loader import beat_dims
 
 __all__ = ["ColumnSum"]
 

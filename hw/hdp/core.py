@@ -5,16 +5,16 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import Out
 
-from golden.hdp import OCCUPANCY
-from golden.hdp.config import HdpConfig
-from hw.hdp.array import Array, select_layout
-from hw.hdp.buffers import PlaneBuffer
-from hw.hdp.column_sum import ColumnSum
-from hw.hdp.fetch import FetchUponMask
-from hw.hdp.groups import group_bits, group_width
-from hw.hdp.integer_pass import IntegerPass
-from hw.hdp.issue import Issue
-from hw.hdp.layouts import (
+from prunus.golden.hdp import OCCUPANCY
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.array import Array, select_layout
+from prunus.hw.hdp.buffers import PlaneBuffer
+from prunus.hw.hdp.column_sum import ColumnSum
+from prunus.hw.hdp.fetch import FetchUponMask
+from prunus.hw.hdp.groups import group_bits, group_width
+from prunus.hw.hdp.integer_pass import IntegerPass
+from prunus.hw.hdp.issue import Issue
+from prunus.hw.hdp.layouts import (
     Mode,
     fraction_layout,
     fraction_word,
@@ -25,21 +25,21 @@ from hw.hdp.layouts import (
     smallest_read,
     value_layout,
 )
-from hw.hdp.loader import Loader, beat_dims, tag_layout
-from hw.hdp.occupancy import Occupancy
-from hw.hdp.result_writer import ResultWriter
-from hw.hdp.row_output import RowOutput
-from hw.hdp.row_tops import RowTops
-from hw.hdp.scheduler import Scheduler
-from hw.hdp.score_adder import ScoreAdder
-from hw.hdp.softmax import SoftmaxUnit
-from hw.hdp.sparsity import SparsityEngine
-from hw.hdp.tiler import Phase, Tiler
-from hw.hdp.value_pass import ValuePass
-from hw.parts.copies import kept_copy
-from hw.parts.pipeline import delayed
-from hw.parts.repeated import Repeated
-from hw.shell.core import core_ports
+from prunus.hw.hdp.loader import Loader, beat_dims, tag_layout
+from prunus.hw.hdp.occupancy import Occupancy
+from prunus.hw.hdp.result_writer import ResultWriter
+from prunus.hw.hdp.row_output import RowOutput
+from prunus.hw.hdp.row_tops import RowTops
+from prunus.hw.hdp.scheduler import Scheduler
+from prunus.hw.hdp.score_adder import ScoreAdder
+from prunus.hw.hdp.softmax import SoftmaxUnit
+from prunus.hw.hdp.sparsity import SparsityEngine
+from prunus.hw.hdp.tiler import Phase, Tiler
+from prunus.hw.hdp.value_pass import ValuePass
+from prunus.hw.parts.copies import kept_copy
+from prunus.hw.parts.pipeline import delayed
+from prunus.hw.parts.repeated import Repeated
+from prunus.hw.shell.core import core_ports
 
 __all__ = ["HdpCore"]
 

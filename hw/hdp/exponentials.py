@@ -6,11 +6,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from golden.softmax import EXP_FRAC, SCALE_BITS
-from hw.parts.pipeline import delayed
-from hw.softmax.exp2 import Exp2
-from hw.softmax.exponent import Exponent
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.softmax import EXP_FRAC, SCALE_BITS
+from prunus.hw.parts.pipeline import delayed
+from prunus.hw.softmax.exp2 import Exp2
+from prunus.hw.softmax.exponent import Exponent
 
 from .softmax_layouts import (
     item_layout,

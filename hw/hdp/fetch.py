@@ -5,12 +5,12 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from hw.hdp.groups import group_bits, group_count, group_width
-from hw.hdp.integer_pass import chunks, visibility
-from hw.hdp.layouts import Mode, op_layout, row_layout, score_row_layout
-from hw.hdp.ring import ROWS, ring_width
-from hw.hdp.rows import RowWalker
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.groups import group_bits, group_count, group_width
+from prunus.hw.hdp.integer_pass import chunks, visibility
+from prunus.hw.hdp.layouts import Mode, op_layout, row_layout, score_row_layout
+from prunus.hw.hdp.ring import ROWS, ring_width
+from prunus.hw.hdp.rows import RowWalker
 
 __all__ = ["FetchUponMask", "MaskScanner"]
 

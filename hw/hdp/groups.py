@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Groups: the adjacent blocks of a row that one integer operation covers."""
 
-from golden.hdp.config import HdpConfig
+from prunus.golden.hdp.config import HdpConfig
 
 __all__ = ["LOOKAHEAD", "group_bits", "group_count", "group_width"]
 

@@ -5,8 +5,8 @@ from amaranth.hdl import Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from hw.hdp.tiler import Phase
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.tiler import Phase
 
 __all__ = ["READ_BEATS", "HeadTotals", "tile_counts_layout", "total_counts_layout"]
 

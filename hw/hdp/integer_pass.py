@@ -5,11 +5,11 @@ from amaranth.hdl import C, Cat, Module, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from hw.hdp.groups import group_bits, group_count, group_width
-from hw.hdp.layouts import Mode, integer_dims, op_layout, row_layout, sparsity_row_layout
-from hw.hdp.ring import ROWS, free_entries, ring_width
-from hw.hdp.rows import RowWalker
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.groups import group_bits, group_count, group_width
+from prunus.hw.hdp.layouts import Mode, integer_dims, op_layout, row_layout, sparsity_row_layout
+from prunus.hw.hdp.ring import ROWS, free_entries, ring_width
+from prunus.hw.hdp.rows import RowWalker
 
 __all__ = ["IntegerPass", "chunks", "visibility"]
 

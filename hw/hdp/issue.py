@@ -5,8 +5,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from hw.hdp.layouts import Mode, op_layout, value_op_layout
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.layouts import Mode, op_layout, value_op_layout
 
 __all__ = ["Issue"]
 

@@ -4,10 +4,10 @@
 from amaranth.hdl import signed
 from amaranth.lib import data, enum
 
-from golden.hdp.config import HdpConfig
-from hw.arith.multiplier import digit_layout
-from hw.hdp.ring import entry_width
-from hw.hdp.softmax_layouts import weight_entry_layout
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.arith.multiplier import digit_layout
+from prunus.hw.hdp.ring import entry_width
+from prunus.hw.hdp.softmax_layouts import weight_entry_layout
 
 __all__ = [
     "Mode", "chunk_shape", "fraction_layout", "fraction_word", "head_layout", "integer_dims",

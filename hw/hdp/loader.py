@@ -5,12 +5,12 @@ from amaranth.hdl import C, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from golden.hdp.planes import HdpLayout
-from hw.hdp.integer_pass import chunks
-from hw.hdp.layouts import fraction_layout, integer_layout, value_layout
-from hw.shell.bursts import request_layout
-from hw.shell.reader import read_beat_layout
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.planes import HdpLayout
+from prunus.hw.hdp.integer_pass import chunks
+from prunus.hw.hdp.layouts import fraction_layout, integer_layout, value_layout
+from prunus.hw.shell.bursts import request_layout
+from prunus.hw.shell.reader import read_beat_layout
 
 __all__ = ["Loader", "Plane", "beat_dims", "command_layout", "row_beats", "tag_layout"]
 

@@ -5,8 +5,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp import OCCUPANCY
-from hw.hdp.layouts import Mode
+from prunus.golden.hdp import OCCUPANCY
+from prunus.hw.hdp.layouts import Mode
 
 __all__ = ["Occupancy"]
 
@@ -14,7 +14,7 @@ ROWS = 16       # more than may ever wait between scores and weights
 
 
 class Occupancy(wiring.Component):
-    """Tells for every cycle which counter of ``golden.hdp.OCCUPANCY`` it belongs to.
+    """Tells for every cycle which counter of ``prunus.golden.hdp.OCCUPANCY`` it belongs to.
 
     Latency 1. Of several causes the one nearest to the end of the pipeline counts: rows on their
     way through softmax or waiting for the output, then masks that are read, then planes that are

@@ -5,13 +5,13 @@ from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from golden.hdp.kind import HdpKind
-from golden.records import STATUS_BYTES
-from hw.hdp.head_totals import total_counts_layout
-from hw.hdp.integer_pass import chunks
-from hw.shell.bursts import request_layout
-from hw.shell.records import record_layout
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.kind import HdpKind
+from prunus.golden.records import STATUS_BYTES
+from prunus.hw.hdp.head_totals import total_counts_layout
+from prunus.hw.hdp.integer_pass import chunks
+from prunus.hw.shell.bursts import request_layout
+from prunus.hw.shell.records import record_layout
 
 __all__ = ["ResultWriter", "result_job_layout", "status_layout"]
 

@@ -3,8 +3,8 @@
 
 from amaranth.hdl import Mux, Signal
 
-from golden.hdp.config import HdpConfig
-from hw.hdp.groups import group_bits, group_width
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.groups import group_bits, group_width
 
 __all__ = ["ROWS", "entry_width", "free_entries", "ring_width"]
 

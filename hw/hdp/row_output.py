@@ -5,11 +5,11 @@ from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from golden.softmax import EXP_FRAC, RECIP_BITS
-from hw.hdp.layouts import value_layout
-from hw.parts.copies import kept_copy
-from hw.softmax.normalise import NormaliseLane
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.softmax import EXP_FRAC, RECIP_BITS
+from prunus.hw.hdp.layouts import value_layout
+from prunus.hw.parts.copies import kept_copy
+from prunus.hw.softmax.normalise import NormaliseLane
 
 __all__ = ["CHUNKS", "RowOutput", "output_row_layout"]
 

@@ -5,10 +5,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from hw.hdp.layouts import row_tag_layout
-from hw.hdp.softmax_layouts import row_token_layout
-from hw.hdp.tiler import Phase
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.layouts import row_tag_layout
+from prunus.hw.hdp.softmax_layouts import row_token_layout
+from prunus.hw.hdp.tiler import Phase
 
 __all__ = ["RowTops"]
 

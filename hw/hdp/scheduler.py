@@ -5,13 +5,13 @@ from amaranth.hdl import C, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from golden.records import DESCRIPTOR_BYTES, Error
-from hw.hdp.head_totals import READ_BEATS, HeadTotals, tile_counts_layout
-from hw.hdp.layouts import head_layout
-from hw.hdp.loader import Plane, command_layout, tag_layout
-from hw.hdp.result_writer import result_job_layout, status_layout
-from hw.hdp.tiler import Phase, in_phase, is_head, tile_layout
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.records import DESCRIPTOR_BYTES, Error
+from prunus.hw.hdp.head_totals import READ_BEATS, HeadTotals, tile_counts_layout
+from prunus.hw.hdp.layouts import head_layout
+from prunus.hw.hdp.loader import Plane, command_layout, tag_layout
+from prunus.hw.hdp.result_writer import result_job_layout, status_layout
+from prunus.hw.hdp.tiler import Phase, in_phase, is_head, tile_layout
 
 __all__ = ["Scheduler"]
 

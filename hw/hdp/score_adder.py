@@ -5,17 +5,17 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from hw.hdp.groups import group_bits
-from hw.hdp.layouts import (
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.groups import group_bits
+from prunus.hw.hdp.layouts import (
     integer_scores_layout,
     row_tag_layout,
     score_row_layout,
     scores_layout,
     tag_layout,
 )
-from hw.hdp.ring import ROWS, free_entries, ring_width
-from hw.hdp.softmax_layouts import row_token_layout, score_entry_layout, score_index_width
+from prunus.hw.hdp.ring import ROWS, free_entries, ring_width
+from prunus.hw.hdp.softmax_layouts import row_token_layout, score_entry_layout, score_index_width
 
 __all__ = ["ScoreAdder"]
 

@@ -6,11 +6,11 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from golden.softmax import EXP_FRAC
-from hw.hdp.weight import PairQuantiser
-from hw.parts.pipeline import delayed
-from hw.softmax.reciprocal import Reciprocal
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.softmax import EXP_FRAC
+from prunus.hw.hdp.weight import PairQuantiser
+from prunus.hw.parts.pipeline import delayed
+from prunus.hw.softmax.reciprocal import Reciprocal
 
 from .exponentials import RowExponentials
 from .softmax_layouts import (

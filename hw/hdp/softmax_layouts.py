@@ -4,9 +4,9 @@
 from amaranth.hdl import signed
 from amaranth.lib.data import ArrayLayout, StructLayout
 
-from golden.hdp.config import HdpConfig
-from golden.softmax import EXP_FRAC, MANT_BITS, RECIP_BITS, SCALE_BITS
-from hw.softmax.quantise import SHIFT_INDEX_BITS
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.softmax import EXP_FRAC, MANT_BITS, RECIP_BITS, SCALE_BITS
+from prunus.hw.softmax.quantise import SHIFT_INDEX_BITS
 
 __all__ = [
     "buffer_address_layout", "item_layout", "row_background_layout",

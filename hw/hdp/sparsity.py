@@ -5,12 +5,17 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.compute import RHO_FRAC
-from golden.hdp.config import HdpConfig
-from hw.hdp.groups import group_bits, group_count, group_width
-from hw.hdp.layouts import head_layout, integer_scores_layout, sparsity_row_layout, tag_layout
-from hw.hdp.ring import ROWS, ring_width
-from hw.hdp.tiler import Phase, strip_width
+from prunus.golden.hdp.compute import RHO_FRAC
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.groups import group_bits, group_count, group_width
+from prunus.hw.hdp.layouts import (
+    head_layout,
+    integer_scores_layout,
+    sparsity_row_layout,
+    tag_layout,
+)
+from prunus.hw.hdp.ring import ROWS, ring_width
+from prunus.hw.hdp.tiler import Phase, strip_width
 
 __all__ = ["SparsityEngine"]
 
@@ -22,7 +27,7 @@ class SparsityEngine(wiring.Component):
     threshold and the mask of a group per cycle. The mask of a row of n groups is complete
     n + ``latency`` cycles after its last group, or n + 6 after the previous row's, whichever is
     later.
-    ``golden.hdp.compute.block_mask``, without a divider::
+    ``prunus.golden.hdp.compute.block_mask``, without a divider::
 
         (n*theta) << 7 >= A*n*ext + (128-A)*sum   with A = |rho|, ext = max or min
 

@@ -5,11 +5,11 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp import tiles
-from golden.hdp.config import HdpConfig
-from hw.hdp.integer_pass import chunks
-from hw.hdp.loader import row_beats
-from hw.shell.descriptor import descriptor_layout
+from prunus.golden.hdp import tiles
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.integer_pass import chunks
+from prunus.hw.hdp.loader import row_beats
+from prunus.hw.shell.descriptor import descriptor_layout
 
 __all__ = ["JOBS", "Phase", "Tiler", "in_phase", "is_head", "strip_width", "tile_layout"]
 
@@ -17,7 +17,7 @@ JOBS = 2        # of a core, that the tiler can hold
 
 
 class Phase(enum.Enum, shape=3):
-    """What a core does with a tile; see :mod:`golden.hdp.tiles`."""
+    """What a core does with a tile; see :mod:`prunus.golden.hdp.tiles`."""
 
     WHOLE = tiles.Phase.WHOLE
     STATS = tiles.Phase.STATS
@@ -63,7 +63,7 @@ def is_head(job):
 
 class Tiler(wiring.Component):
     """Hands on heads that fit and the tiles of those that do not, in the order of
-    ``golden.hdp.tiles``.
+    ``prunus.golden.hdp.tiles``.
 
     Without ``HdpConfig.tile`` nothing but wires. With it a head that fits is handed on in the cycle
     after it came, and tiles follow each other every 3 cycles at least, which is nothing

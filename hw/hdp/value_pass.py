@@ -5,11 +5,15 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from hw.hdp.integer_pass import chunks
-from hw.hdp.layouts import row_tag_layout, value_op_layout
-from hw.hdp.row_output import CHUNKS, output_row_layout
-from hw.hdp.softmax_layouts import buffer_address_layout, row_result_layout, weight_entry_layout
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.integer_pass import chunks
+from prunus.hw.hdp.layouts import row_tag_layout, value_op_layout
+from prunus.hw.hdp.row_output import CHUNKS, output_row_layout
+from prunus.hw.hdp.softmax_layouts import (
+    buffer_address_layout,
+    row_result_layout,
+    weight_entry_layout,
+)
 
 __all__ = ["ValuePass"]
 

@@ -6,17 +6,18 @@ from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from golden.softmax import EXP_FRAC, MANT_BITS
-from hw.arith.rounding import halved
-from hw.hdp.softmax_layouts import weight_pair_layout
-from hw.parts.pipeline import delayed
-from hw.softmax.quantise import STEPS, is_over, mantissa
+from prunus.golden.softmax import EXP_FRAC, MANT_BITS
+from prunus.hw.arith.rounding import halved
+from prunus.hw.hdp.softmax_layouts import weight_pair_layout
+from prunus.hw.parts.pipeline import delayed
+from prunus.hw.softmax.quantise import STEPS, is_over, mantissa
 
 __all__ = ["PairQuantiser"]
 
 
 class PairQuantiser(wiring.Component):
-    """Two weights of one query as 8-bit magnitudes; bit for bit ``golden.softmax.quantise_pair``.
+    """Two weights of one query as 8-bit magnitudes; bit for bit
+    ``prunus.golden.softmax.quantise_pair``.
 
     ``latency`` cycles, one pair per cycle: magnitudes, the shift, the rounded mantissas.
 

@@ -3,20 +3,20 @@
 
 from amaranth.lib import data, wiring
 
-from golden.leopard import EVENTS
-from golden.leopard.config import LeopardConfig
-from hw.leopard.layouts import digits_width, front_end
-from hw.leopard.loader import Loader
-from hw.leopard.qk import QKUnit
-from hw.leopard.row_issue import RowIssue
-from hw.survivors.core import SurvivorCore
-from hw.survivors.layouts import PIECE, TAG
+from prunus.golden.leopard import EVENTS
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.layouts import digits_width, front_end
+from prunus.hw.leopard.loader import Loader
+from prunus.hw.leopard.qk import QKUnit
+from prunus.hw.leopard.row_issue import RowIssue
+from prunus.hw.survivors.core import SurvivorCore
+from prunus.hw.survivors.layouts import PIECE, TAG
 
 __all__ = ["LeopardCore", "events_layout"]
 
 
 def events_layout(config: LeopardConfig) -> data.StructLayout:
-    """What each counter of ``golden.leopard.EVENTS`` grows by in a cycle."""
+    """What each counter of ``prunus.golden.leopard.EVENTS`` grows by in a cycle."""
     widths = {"digits": digits_width(config), "survivors": config.length_width,
               "key_words": range(2 * config.dpus + 1)}
     return data.StructLayout({name: widths.get(name, 1) for name in EVENTS})
@@ -36,7 +36,7 @@ class LeopardCore(SurvivorCore):
     -------
     events : Out(events_layout)
     job, read_req, read, write_req, write, done, failed
-        See :class:`hw.survivors.core.SurvivorCore`.
+        See :class:`prunus.hw.survivors.core.SurvivorCore`.
     """
 
     def __init__(self, *, config: LeopardConfig):

@@ -5,12 +5,12 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard.config import LeopardConfig
-from golden.leopard.digits import unread
-from hw.arith.multiplier import multiply
-from hw.arith.tree import add_levels, levels_latency
-from hw.leopard.layouts import tap_layout
-from hw.parts.repeated import Repeated
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.leopard.digits import unread
+from prunus.hw.arith.multiplier import multiply
+from prunus.hw.arith.tree import add_levels, levels_latency
+from prunus.hw.leopard.layouts import tap_layout
+from prunus.hw.parts.repeated import Repeated
 
 __all__ = ["DotProduct", "product_width", "sum_width"]
 

@@ -6,12 +6,12 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, memory
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard.config import LeopardConfig
-from golden.leopard.digits import unread
-from hw.arith.tree import levels_latency
-from hw.leopard.dot_product import DotProduct
-from hw.leopard.keys import KeyBank, word_width
-from hw.leopard.layouts import (
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.leopard.digits import unread
+from prunus.hw.arith.tree import levels_latency
+from prunus.hw.leopard.dot_product import DotProduct
+from prunus.hw.leopard.keys import KeyBank, word_width
+from prunus.hw.leopard.layouts import (
     PENDING,
     address_width,
     firsts_layout,
@@ -19,9 +19,9 @@ from hw.leopard.layouts import (
     row_numbers,
     slot_layout,
 )
-from hw.leopard.query import QueryStore, piece_layout
-from hw.leopard.reorder import Reorder, row_ports
-from hw.parts.repeated import Repeated
+from prunus.hw.leopard.query import QueryStore, piece_layout
+from prunus.hw.leopard.reorder import Reorder, row_ports
+from prunus.hw.parts.repeated import Repeated
 
 __all__ = ["DotProductUnit"]
 
@@ -66,7 +66,7 @@ class DotProductUnit(Repeated):
     Members
     -------
     loaded, advance, take, offer, ended, digits
-        As of :class:`hw.leopard.reorder.Reorder`.
+        As of :class:`prunus.hw.leopard.reorder.Reorder`.
     slots : In
         Of the rows that are loaded and have not ended.
     firsts : In(firsts_layout)

@@ -8,11 +8,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard.banks import abreast, bank_words, copy_counts, region_words, turn
-from golden.leopard.config import LeopardConfig
-from hw.leopard.layouts import address_width, copies_range, stride_of, stride_range
-from hw.parts.repeated import Repeated
-from hw.survivors.layouts import PIECE
+from prunus.golden.leopard.banks import abreast, bank_words, copy_counts, region_words, turn
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.layouts import address_width, copies_range, stride_of, stride_range
+from prunus.hw.parts.repeated import Repeated
+from prunus.hw.survivors.layouts import PIECE
 
 __all__ = ["KeyBank", "KeyWriter", "beat_words", "part_width", "word_beats", "word_width",
            "write_layout"]
@@ -112,13 +112,13 @@ class KeyBank(Repeated):
 class KeyWriter(wiring.Component):
     """Puts the keys of a head into the banks, a cycle after their beat.
 
-    A part of a word per cycle, or a word, or two: see :func:`golden.leopard.banks.abreast`. Keys
-    come one after the other; of each its digits, the top one (sign-extended) first; of each
+    A part of a word per cycle, or a word, or two: see :func:`prunus.golden.leopard.banks.abreast`.
+    Keys come one after the other; of each its digits, the top one (sign-extended) first; of each
     digit chunks of ``taps`` dimensions. A chunk is a word, B bits a dimension, the first dimension
     lowest; dimensions beyond d may be anything. A word takes a beat, or several; beats
     that have room for two words or more carry as many words of one key as fit. A key begins with a
     beat of its own. Key j goes to bank ``j mod N_QK``, behind those before it, and its copies to
-    other banks in the same cycle, as :mod:`golden.leopard.banks` has it.
+    other banks in the same cycle, as :mod:`prunus.golden.leopard.banks` has it.
 
     Parameters
     ----------

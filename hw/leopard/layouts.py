@@ -4,10 +4,10 @@
 from amaranth.hdl import C, Mux, signed
 from amaranth.lib import data
 
-from golden.leopard.banks import bank_words, copy_counts, key_stride, most_keys
-from golden.leopard.config import LeopardConfig
-from golden.leopard.kind import LeopardKind
-from hw.survivors.layouts import PIECE, FrontEnd
+from prunus.golden.leopard.banks import bank_words, copy_counts, key_stride, most_keys
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.leopard.kind import LeopardKind
+from prunus.hw.survivors.layouts import PIECE, FrontEnd
 
 __all__ = ["PENDING", "address_width", "copies_index", "copies_range", "digits_width",
            "firsts_layout", "front_end", "of_chunks", "place_layout", "query_layout", "row_layout",
@@ -41,7 +41,7 @@ def copies_range(config: LeopardConfig) -> range:
 
 
 def copies_index(config: LeopardConfig, keys, d8):
-    """That number, see :func:`golden.leopard.banks.copies`, an expression."""
+    """That number, see :func:`prunus.golden.leopard.banks.copies`, an expression."""
     index = C(0)
     for count in copy_counts(config)[1:]:
         index = index + (keys <= of_chunks(config, d8, [

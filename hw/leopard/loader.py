@@ -5,12 +5,12 @@ from amaranth.hdl import Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import Out
 
-from golden.leopard.config import LeopardConfig
-from golden.leopard.planes import LeopardLayout
-from hw.leopard.keys import KeyWriter, write_layout
-from hw.leopard.layouts import copies_index, copies_range
-from hw.survivors.layouts import SLOTS, chunk_count
-from hw.survivors.loader import Plane, PlaneLoader
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.leopard.planes import LeopardLayout
+from prunus.hw.leopard.keys import KeyWriter, write_layout
+from prunus.hw.leopard.layouts import copies_index, copies_range
+from prunus.hw.survivors.layouts import SLOTS, chunk_count
+from prunus.hw.survivors.loader import Plane, PlaneLoader
 
 __all__ = ["Loader"]
 
@@ -29,7 +29,7 @@ class Loader(PlaneLoader):
     keys : Out(write_layout)
         To the banks of keys.
     command, req, beats, write, codes, done, done_tag, beat, beat_tag, error
-        See :class:`hw.survivors.loader.PlaneLoader`.
+        See :class:`prunus.hw.survivors.loader.PlaneLoader`.
     """
 
     def __init__(self, *, config: LeopardConfig):

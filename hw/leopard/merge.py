@@ -5,12 +5,12 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard.config import LeopardConfig
-from hw.arith.tree import add_levels, levels_latency
-from hw.leopard.layouts import digits_width, front_end, row_numbers
-from hw.leopard.reorder import offer_layout
-from hw.shell.arbiter import RoundRobin, selected
-from hw.survivors.layouts import survivor_layout
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.arith.tree import add_levels, levels_latency
+from prunus.hw.leopard.layouts import digits_width, front_end, row_numbers
+from prunus.hw.leopard.reorder import offer_layout
+from prunus.hw.shell.arbiter import RoundRobin, selected
+from prunus.hw.survivors.layouts import survivor_layout
 
 __all__ = ["Merger"]
 
@@ -31,7 +31,7 @@ class Merger(wiring.Component):
     Members
     -------
     offers, ended, digits : In
-        Of each unit, see :class:`hw.leopard.reorder.Reorder`.
+        Of each unit, see :class:`prunus.hw.leopard.reorder.Reorder`.
     take : Out
         Strobes: the offers that are taken.
     advance : Out(1)

@@ -5,13 +5,13 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.leopard.config import LeopardConfig
-from hw.leopard.dpu import DotProductUnit
-from hw.leopard.keys import KeyBank, write_layout
-from hw.leopard.layouts import front_end, query_layout, row_layout
-from hw.leopard.merge import Merger
-from hw.leopard.query import RowLoader
-from hw.survivors.layouts import survivor_layout
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.dpu import DotProductUnit
+from prunus.hw.leopard.keys import KeyBank, write_layout
+from prunus.hw.leopard.layouts import front_end, query_layout, row_layout
+from prunus.hw.leopard.merge import Merger
+from prunus.hw.leopard.query import RowLoader
+from prunus.hw.survivors.layouts import survivor_layout
 
 __all__ = ["QKUnit"]
 
@@ -20,11 +20,11 @@ class QKUnit(wiring.Component):
     """N_QK dot-product units over banks of keys, one query row after the other.
 
     Key j belongs to unit ``j mod N_QK``, or in each row to another one, if there are copies of keys
-    in several banks: see :mod:`golden.leopard.banks`. Each unit asks for a word of keys in every
-    cycle in which it has a key, and for none that it does not need. A unit that has begun all its
-    keys of a row begins those of the next one in the same cycle, of up to ``config.rows`` rows at a
-    time; survivors leave row by row all the same, those of a unit in the order of their keys. When
-    survivors are not taken, units stop beginning keys once ``PENDING`` of theirs wait::
+    in several banks: see :mod:`prunus.golden.leopard.banks`. Each unit asks for a word of keys in
+    every cycle in which it has a key, and for none that it does not need. A unit that has begun all
+    its keys of a row begins those of the next one in the same cycle, of up to ``config.rows`` rows
+    at a time; survivors leave row by row all the same, those of a unit in the order of their keys.
+    When survivors are not taken, units stop beginning keys once ``PENDING`` of theirs wait::
 
         query, row -> RowLoader -+-> DotProductUnit <-> KeyBank <- write
                                  +-> DotProductUnit <-> KeyBank <- write
@@ -41,9 +41,9 @@ class QKUnit(wiring.Component):
     -------
     row : In(stream of row_layout)
     query : In(stream of query_layout)
-        The query of each row, d / 8 pieces; see :class:`hw.leopard.query.RowLoader`.
+        The query of each row, d / 8 pieces; see :class:`prunus.hw.leopard.query.RowLoader`.
     write : In(write_layout)
-        From :class:`hw.leopard.keys.KeyWriter`: into the half that no row under way reads.
+        From :class:`prunus.hw.leopard.keys.KeyWriter`: into the half that no row under way reads.
     o : Out(stream of survivor_layout)
         The survivors of a row, then its end; when that has come the row reads no keys any more.
     words : Out(2 x)

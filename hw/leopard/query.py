@@ -5,9 +5,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard.banks import bank_words, copy_counts, region_words, unit_of
-from golden.leopard.config import LeopardConfig
-from hw.leopard.layouts import (
+from prunus.golden.leopard.banks import bank_words, copy_counts, region_words, unit_of
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.layouts import (
     firsts_layout,
     place_layout,
     query_layout,
@@ -17,8 +17,8 @@ from hw.leopard.layouts import (
     stride_of,
     tap_layout,
 )
-from hw.parts.repeated import Repeated
-from hw.survivors.layouts import PIECE, chunk_count
+from prunus.hw.parts.repeated import Repeated
+from prunus.hw.survivors.layouts import PIECE, chunk_count
 
 __all__ = ["QueryStore", "RowLoader", "piece_layout"]
 

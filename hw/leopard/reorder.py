@@ -5,9 +5,9 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, memory
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard.config import LeopardConfig
-from hw.leopard.layouts import PENDING, digits_width, row_numbers
-from hw.parts.repeated import Repeated
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.layouts import PENDING, digits_width, row_numbers
+from prunus.hw.parts.repeated import Repeated
 
 __all__ = ["Reorder", "decision_layout", "offer_layout", "row_ports"]
 

@@ -5,16 +5,16 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.leopard.config import LeopardConfig
-from hw.leopard.layouts import (
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.layouts import (
     copies_index,
     copies_range,
     front_end,
     query_layout,
     row_layout,
 )
-from hw.survivors.buffers import CodeBuffer
-from hw.survivors.layouts import PIECE, TAG, head_layout, visible_keys
+from prunus.hw.survivors.buffers import CodeBuffer
+from prunus.hw.survivors.layouts import PIECE, TAG, head_layout, visible_keys
 
 __all__ = ["PIECES", "RowIssue"]
 

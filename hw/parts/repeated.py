@@ -6,7 +6,7 @@ from abc import abstractmethod
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 
-from golden.engine import EngineConfig
+from prunus.golden.engine import EngineConfig
 
 __all__ = ["OneOfEach", "Repeated"]
 
@@ -15,8 +15,8 @@ class OneOfEach:
     """A platform for which only the first of equal :class:`Repeated` blocks has an inside.
 
     With 2,048 multipliers that is most of the work of an emission. The others are left without for
-    :func:`hw.verilog.hierarchy.convert`, which puts an instance of the first one's module there.
-    """
+    :func:`prunus.hw.verilog.hierarchy.convert`, which puts an instance of the first one's module
+    there. """
 
     def __init__(self):
         self._seen = set()

@@ -8,7 +8,7 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.engine import EngineConfig
+from prunus.golden.engine import EngineConfig
 
 from .bursts import request_layout
 from .reader import read_beat_layout

@@ -5,7 +5,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.engine import EngineConfig
+from prunus.golden.engine import EngineConfig
 
 __all__ = ["ADDRESS_WIDTH", "BEATS_WIDTH", "BurstSplitter", "request_layout", "unclaimed_beats"]
 

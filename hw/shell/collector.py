@@ -5,7 +5,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.engine import EngineConfig
+from prunus.golden.engine import EngineConfig
 
 from .bursts import BurstSplitter, request_layout, unclaimed_beats
 

@@ -4,7 +4,7 @@
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
-from golden.engine import EngineConfig
+from prunus.golden.engine import EngineConfig
 
 from .bursts import request_layout
 from .descriptor import descriptor_layout

@@ -5,10 +5,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden import registers
-from golden.engine import EngineConfig
-from golden.records import DESCRIPTOR_BYTES
-from golden.registers import Status
+from prunus.golden import registers
+from prunus.golden.engine import EngineConfig
+from prunus.golden.records import DESCRIPTOR_BYTES
+from prunus.golden.registers import Status
 
 from .axi import AXI4Lite, Resp
 
@@ -21,7 +21,7 @@ def counter_layout(config: EngineConfig | None = None) -> data.StructLayout:
 
 
 class Csr(wiring.Component):
-    """The register map of ``golden.registers`` as an AXI4-Lite slave.
+    """The register map of ``prunus.golden.registers`` as an AXI4-Lite slave.
 
     A write is answered 2 cycles after the later of its address and its data, a read 3 cycles
     after its address; one write per 2 cycles and one read per 3, independent of each other.

@@ -8,10 +8,10 @@ from amaranth.hdl import C, Module, Mux, Shape, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden import softmax
-from golden.engine import EngineConfig, JobKind
-from golden.engines import engine_of
-from golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
+from prunus.golden import softmax
+from prunus.golden.engine import EngineConfig, JobKind
+from prunus.golden.engines import engine_of
+from prunus.golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
 
 from .records import number, record_layout
 
@@ -53,7 +53,7 @@ def _any(conditions: list):
 
 
 def descriptor_layout(config: EngineConfig) -> data.StructLayout:
-    """A decoded descriptor; ``error`` is a code of ``golden.records.Error``.
+    """A decoded descriptor; ``error`` is a code of ``prunus.golden.records.Error``.
 
     With an error only ``status`` can be used, and with ``Error.BUS`` not even that. ``d8`` is
     d / 8. An engine with several kinds of job has the fields of all, and ``kind`` says which one
@@ -89,7 +89,7 @@ class DescriptorDecoder(wiring.Component):
     3 cycles from a descriptor's last beat to its fields; one descriptor per 64-byte read and
     4 cycles.
 
-    The error is the first that applies in the order of ``golden.records.Error``, but a beat
+    The error is the first that applies in the order of ``prunus.golden.records.Error``, but a beat
     with a
     bus error makes it ``BUS`` whatever the fields say, as they cannot be trusted then. The scale's
     shift is bits 31:16 of its word, so that a stray upper half counts as out of range.

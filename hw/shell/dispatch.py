@@ -5,8 +5,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.engine import EngineConfig
-from golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
+from prunus.golden.engine import EngineConfig
+from prunus.golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
 
 from .bursts import request_layout
 from .descriptor import DescriptorDecoder, descriptor_layout

@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.engine import EngineConfig
+from prunus.golden.engine import EngineConfig
 
 from .axi import CACHE, INCR, AXI4Read
 from .bursts import ADDRESS_WIDTH, BurstSplitter, request_layout

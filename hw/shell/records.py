@@ -4,7 +4,7 @@
 from amaranth.hdl import Cat, Shape, signed
 from amaranth.lib import data
 
-from golden.records import WORD_BITS, WORDS, Field, Record
+from prunus.golden.records import WORD_BITS, WORDS, Field, Record
 
 __all__ = ["number", "record_layout"]
 

@@ -5,7 +5,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.engine import EngineConfig
+from prunus.golden.engine import EngineConfig
 
 from .arbiter import lowest
 from .descriptor import descriptor_layout

@@ -5,15 +5,15 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.softmax import EXP_FRAC, T_FRAC, T_INT
-from hw.arith.rounding import halved
-from hw.parts.pipeline import delayed
+from prunus.golden.softmax import EXP_FRAC, T_FRAC, T_INT
+from prunus.hw.arith.rounding import halved
+from prunus.hw.parts.pipeline import delayed
 
 __all__ = ["Exp2"]
 
 
 class Exp2(wiring.Component):
-    """``e = 2**-t``, bit for bit ``golden.softmax.exp2_neg``.
+    """``e = 2**-t``, bit for bit ``prunus.golden.softmax.exp2_neg``.
 
     ``latency`` cycles, one exponential per cycle; one 12x18-bit multiplier.
 

@@ -5,10 +5,10 @@ from amaranth.hdl import Cat, Const, Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.engine import EngineConfig
-from golden.softmax import SCALE_BITS, SCALE_SHIFT_MIN, T_FRAC, T_INT
-from hw.arith.multiply import SplitMultiplier
-from hw.parts.pipeline import delayed
+from prunus.golden.engine import EngineConfig
+from prunus.golden.softmax import SCALE_BITS, SCALE_SHIFT_MIN, T_FRAC, T_INT
+from prunus.hw.arith.multiply import SplitMultiplier
+from prunus.hw.parts.pipeline import delayed
 
 __all__ = ["Exponent"]
 
@@ -16,7 +16,7 @@ T_WIDTH = T_INT + T_FRAC
 
 
 class Exponent(wiring.Component):
-    """``t = diff * mant * 2**-shift``, saturated; bit for bit ``golden.softmax.exponent``.
+    """``t = diff * mant * 2**-shift``, saturated; bit for bit ``prunus.golden.softmax.exponent``.
 
     ``latency`` cycles, one exponent per cycle: the multiplier's, then a shift by a multiple of 8,
     then the rest of the shift and the saturation.

@@ -5,17 +5,17 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.engine import EngineConfig
-from golden.softmax import EXP_FRAC, RECIP_BITS
-from hw.arith.multiply import SplitMultiplier
-from hw.arith.rounding import clamped, halved
-from hw.parts.pipeline import delayed
+from prunus.golden.engine import EngineConfig
+from prunus.golden.softmax import EXP_FRAC, RECIP_BITS
+from prunus.hw.arith.multiply import SplitMultiplier
+from prunus.hw.arith.rounding import clamped, halved
+from prunus.hw.parts.pipeline import delayed
 
 __all__ = ["NormaliseLane"]
 
 
 class NormaliseLane(wiring.Component):
-    """One output word per cycle; bit for bit ``golden.softmax.normalise``.
+    """One output word per cycle; bit for bit ``prunus.golden.softmax.normalise``.
 
     Takes ``latency`` cycles. One or two multipliers for the background, if there is one, and one
     or two for the reciprocal, depending on the widths. The word is that of

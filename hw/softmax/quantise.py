@@ -3,7 +3,7 @@
 
 from amaranth.hdl import Array
 
-from golden.softmax import MANT_BITS, SHIFT_STEP
+from prunus.golden.softmax import MANT_BITS, SHIFT_STEP
 
 __all__ = ["SHIFT_INDEX_BITS", "STEPS", "is_over", "mantissa"]
 

@@ -5,15 +5,15 @@ from amaranth.hdl import Array, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.engine import EngineConfig
-from golden.softmax import EXP_FRAC, RECIP_BITS, reciprocal_table
-from hw.parts.pipeline import delayed
+from prunus.golden.engine import EngineConfig
+from prunus.golden.softmax import EXP_FRAC, RECIP_BITS, reciprocal_table
+from prunus.hw.parts.pipeline import delayed
 
 __all__ = ["Reciprocal"]
 
 
 class Reciprocal(wiring.Component):
-    """``r * 2**-17 ~ 2**p / den``, bit for bit ``golden.softmax.reciprocal``.
+    """``r * 2**-17 ~ 2**p / den``, bit for bit ``prunus.golden.softmax.reciprocal``.
 
     ``latency`` cycles, one reciprocal per cycle: find the leading one, shift it out, look up the
     segment, multiply, subtract. One 13x12-bit multiplier.

@@ -5,8 +5,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.survivors import SurvivorConfig
-from hw.survivors.layouts import (
+from prunus.golden.survivors import SurvivorConfig
+from prunus.hw.survivors.layouts import (
     FrontEnd,
     entry_layout,
     ring_depth,

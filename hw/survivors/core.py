@@ -7,18 +7,18 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
-from golden.survivors import SurvivorConfig
-from hw.parts.repeated import Repeated
-from hw.shell.core import core_ports
-from hw.survivors.buffers import CodeBuffer
-from hw.survivors.collector import RowCollector
-from hw.survivors.layouts import FrontEnd, slot_of
-from hw.survivors.loader import PlaneLoader, beat_dims, tag_layout
-from hw.survivors.result_writer import ResultWriter
-from hw.survivors.row_output import RowOutput
-from hw.survivors.scheduler import Scheduler
-from hw.survivors.value_unit import ValueUnit
-from hw.survivors.weights import RowWeights
+from prunus.golden.survivors import SurvivorConfig
+from prunus.hw.parts.repeated import Repeated
+from prunus.hw.shell.core import core_ports
+from prunus.hw.survivors.buffers import CodeBuffer
+from prunus.hw.survivors.collector import RowCollector
+from prunus.hw.survivors.layouts import FrontEnd, slot_of
+from prunus.hw.survivors.loader import PlaneLoader, beat_dims, tag_layout
+from prunus.hw.survivors.result_writer import ResultWriter
+from prunus.hw.survivors.row_output import RowOutput
+from prunus.hw.survivors.scheduler import Scheduler
+from prunus.hw.survivors.value_unit import ValueUnit
+from prunus.hw.survivors.weights import RowWeights
 
 __all__ = ["SurvivorCore"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from amaranth.hdl import C, Mux, ShapeLike, signed
 from amaranth.lib import data
 
-from golden.records import Record
-from golden.softmax import MANT_BITS, RECIP_BITS
-from golden.survivors import SurvivorConfig
-from hw.softmax.quantise import SHIFT_INDEX_BITS
+from prunus.golden.records import Record
+from prunus.golden.softmax import MANT_BITS, RECIP_BITS
+from prunus.golden.survivors import SurvivorConfig
+from prunus.hw.softmax.quantise import SHIFT_INDEX_BITS
 
 __all__ = ["PIECE", "SLOTS", "TAG", "FrontEnd", "chunk_count", "entry_layout", "head_layout",
            "ring_depth", "row_result_layout", "scored_row_layout", "slot_of", "survivor_layout",
@@ -118,7 +118,8 @@ def weight_layout(config: SurvivorConfig) -> data.StructLayout:
 
 
 def row_result_layout() -> data.StructLayout:
-    """The reciprocal of a row's denominator, see :class:`hw.softmax.reciprocal.Reciprocal`."""
+    """The reciprocal of a row's denominator, see
+    :class:`prunus.hw.softmax.reciprocal.Reciprocal`."""
     return data.StructLayout({"r": RECIP_BITS + 1, "p": 5, "empty": 1, "tag": TAG})
 
 

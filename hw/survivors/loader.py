@@ -5,11 +5,11 @@ from amaranth.hdl import C, Module, Signal, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.layout import Layout
-from golden.survivors import SurvivorConfig
-from hw.shell.bursts import request_layout
-from hw.shell.reader import read_beat_layout
-from hw.survivors.layouts import PIECE, SLOTS
+from prunus.golden.layout import Layout
+from prunus.golden.survivors import SurvivorConfig
+from prunus.hw.shell.bursts import request_layout
+from prunus.hw.shell.reader import read_beat_layout
+from prunus.hw.survivors.layouts import PIECE, SLOTS
 
 __all__ = ["Plane", "PlaneLoader", "beat_dims", "command_layout", "tag_layout"]
 

@@ -5,11 +5,11 @@ from amaranth.hdl import C, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.records import STATUS_BYTES
-from golden.survivors import SurvivorConfig
-from hw.shell.bursts import request_layout
-from hw.shell.records import record_layout
-from hw.survivors.layouts import FrontEnd
+from prunus.golden.records import STATUS_BYTES
+from prunus.golden.survivors import SurvivorConfig
+from prunus.hw.shell.bursts import request_layout
+from prunus.hw.shell.records import record_layout
+from prunus.hw.survivors.layouts import FrontEnd
 
 __all__ = ["ResultWriter", "result_job_layout", "status_layout"]
 

@@ -5,9 +5,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.survivors import SurvivorConfig
-from hw.softmax.normalise import NormaliseLane
-from hw.survivors.layouts import row_result_layout, values_layout
+from prunus.golden.survivors import SurvivorConfig
+from prunus.hw.softmax.normalise import NormaliseLane
+from prunus.hw.survivors.layouts import row_result_layout, values_layout
 
 __all__ = ["RowOutput"]
 

@@ -5,12 +5,12 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.records import DESCRIPTOR_BYTES, Error
-from golden.survivors import SurvivorConfig
-from hw.shell.descriptor import descriptor_layout
-from hw.survivors.layouts import SLOTS, FrontEnd, head_layout
-from hw.survivors.loader import Plane, command_layout, tag_layout
-from hw.survivors.result_writer import result_job_layout, status_layout
+from prunus.golden.records import DESCRIPTOR_BYTES, Error
+from prunus.golden.survivors import SurvivorConfig
+from prunus.hw.shell.descriptor import descriptor_layout
+from prunus.hw.survivors.layouts import SLOTS, FrontEnd, head_layout
+from prunus.hw.survivors.loader import Plane, command_layout, tag_layout
+from prunus.hw.survivors.result_writer import result_job_layout, status_layout
 
 __all__ = ["Scheduler"]
 

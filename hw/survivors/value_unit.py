@@ -5,13 +5,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.softmax import EXP_FRAC, MANT_BITS, SHIFT_STEP
-from golden.survivors import SurvivorConfig
-from hw.parts.copies import kept_copy
-from hw.parts.pipeline import delayed
-from hw.softmax.quantise import STEPS
-from hw.survivors.buffers import CodeBuffer
-from hw.survivors.layouts import chunk_count, values_layout, weight_layout
+from prunus.golden.softmax import EXP_FRAC, MANT_BITS, SHIFT_STEP
+from prunus.golden.survivors import SurvivorConfig
+from prunus.hw.parts.copies import kept_copy
+from prunus.hw.parts.pipeline import delayed
+from prunus.hw.softmax.quantise import STEPS
+from prunus.hw.survivors.buffers import CodeBuffer
+from prunus.hw.survivors.layouts import chunk_count, values_layout, weight_layout
 
 __all__ = ["VALUES", "ValueUnit"]
 

@@ -5,10 +5,10 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.softmax import EXP_FRAC, MANT_BITS
-from hw.arith.rounding import halved
-from hw.parts.pipeline import delayed
-from hw.softmax.quantise import SHIFT_INDEX_BITS, STEPS, is_over, mantissa
+from prunus.golden.softmax import EXP_FRAC, MANT_BITS
+from prunus.hw.arith.rounding import halved
+from prunus.hw.parts.pipeline import delayed
+from prunus.hw.softmax.quantise import SHIFT_INDEX_BITS, STEPS, is_over, mantissa
 
 __all__ = ["Quantiser"]
 

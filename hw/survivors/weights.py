@@ -5,13 +5,13 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.softmax import EXP_FRAC, SCALE_BITS
-from golden.survivors import SurvivorConfig
-from hw.parts.pipeline import delayed
-from hw.softmax.exp2 import Exp2
-from hw.softmax.exponent import Exponent
-from hw.softmax.reciprocal import Reciprocal
-from hw.survivors.layouts import (
+from prunus.golden.softmax import EXP_FRAC, SCALE_BITS
+from prunus.golden.survivors import SurvivorConfig
+from prunus.hw.parts.pipeline import delayed
+from prunus.hw.softmax.exp2 import Exp2
+from prunus.hw.softmax.exponent import Exponent
+from prunus.hw.softmax.reciprocal import Reciprocal
+from prunus.hw.survivors.layouts import (
     TAG,
     entry_layout,
     ring_depth,
@@ -19,7 +19,7 @@ from hw.survivors.layouts import (
     scored_row_layout,
     weight_layout,
 )
-from hw.survivors.weight import Quantiser
+from prunus.hw.survivors.weight import Quantiser
 
 __all__ = ["ROWS_UNDER_WAY", "WEIGHTS", "RowWeights"]
 
@@ -48,7 +48,7 @@ class RowWeights(wiring.Component):
     mant, shift : In
         The encoded scale of the head of ``row``.
     address, entry, freed
-        See :class:`hw.survivors.collector.RowCollector`.
+        See :class:`prunus.hw.survivors.collector.RowCollector`.
     o : Out(stream of weight_layout)
     result : Out(stream of row_result_layout)
         Of each row, in order.

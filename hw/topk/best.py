@@ -5,9 +5,9 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.topk.config import TopkConfig
-from hw.survivors.layouts import TAG, survivor_layout
-from hw.topk.layouts import front_end, scored_layout
+from prunus.golden.topk.config import TopkConfig
+from prunus.hw.survivors.layouts import TAG, survivor_layout
+from prunus.hw.topk.layouts import front_end, scored_layout
 
 __all__ = ["BestFilter"]
 

@@ -3,20 +3,20 @@
 
 from amaranth.lib import data, wiring
 
-from golden.topk import EVENTS
-from golden.topk.config import TopkConfig
-from hw.survivors.core import SurvivorCore
-from hw.survivors.layouts import slot_of
-from hw.survivors.loader import PlaneLoader
-from hw.topk.best import BestFilter
-from hw.topk.layouts import front_end
-from hw.topk.scores import ScoreUnit
+from prunus.golden.topk import EVENTS
+from prunus.golden.topk.config import TopkConfig
+from prunus.hw.survivors.core import SurvivorCore
+from prunus.hw.survivors.layouts import slot_of
+from prunus.hw.survivors.loader import PlaneLoader
+from prunus.hw.topk.best import BestFilter
+from prunus.hw.topk.layouts import front_end
+from prunus.hw.topk.scores import ScoreUnit
 
 __all__ = ["TopkCore", "events_layout"]
 
 
 def events_layout(config: TopkConfig) -> data.StructLayout:
-    """What each counter of ``golden.topk.EVENTS`` grows by in a cycle."""
+    """What each counter of ``prunus.golden.topk.EVENTS`` grows by in a cycle."""
     return data.StructLayout({
         name: config.length_width if name == "survivors" else 1 for name in EVENTS})
 
@@ -35,7 +35,7 @@ class TopkCore(SurvivorCore):
     -------
     events : Out(events_layout)
     job, read_req, read, write_req, write, done, failed
-        See :class:`hw.survivors.core.SurvivorCore`.
+        See :class:`prunus.hw.survivors.core.SurvivorCore`.
     """
 
     def __init__(self, *, config: TopkConfig):

@@ -5,11 +5,11 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from golden.topk.config import TopkConfig
-from hw.arith.tree import add_levels, levels_latency
-from hw.parts.pipeline import delayed
-from hw.parts.repeated import Repeated
-from hw.topk.layouts import scored_layout, step_layout
+from prunus.golden.topk.config import TopkConfig
+from prunus.hw.arith.tree import add_levels, levels_latency
+from prunus.hw.parts.pipeline import delayed
+from prunus.hw.parts.repeated import Repeated
+from prunus.hw.topk.layouts import scored_layout, step_layout
 
 __all__ = ["DotProduct"]
 

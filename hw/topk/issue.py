@@ -5,9 +5,9 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.topk.config import TopkConfig
-from hw.survivors.layouts import PIECE, chunk_count, head_layout, visible_keys
-from hw.topk.layouts import front_end, step_layout
+from prunus.golden.topk.config import TopkConfig
+from prunus.hw.survivors.layouts import PIECE, chunk_count, head_layout, visible_keys
+from prunus.hw.topk.layouts import front_end, step_layout
 
 __all__ = ["SCORES", "KeyIssue", "address_members"]
 

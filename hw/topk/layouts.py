@@ -4,9 +4,9 @@
 from amaranth.hdl import signed
 from amaranth.lib import data
 
-from golden.topk.config import TopkConfig
-from golden.topk.kind import TopkKind
-from hw.survivors.layouts import TAG, FrontEnd
+from prunus.golden.topk.config import TopkConfig
+from prunus.golden.topk.kind import TopkKind
+from prunus.hw.survivors.layouts import TAG, FrontEnd
 
 __all__ = ["front_end", "item_layout", "scored_layout", "step_layout"]
 

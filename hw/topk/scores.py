@@ -5,13 +5,13 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.topk.config import TopkConfig
-from hw.parts.pipeline import delayed
-from hw.survivors.buffers import CodeBuffer
-from hw.survivors.layouts import head_layout
-from hw.topk.dot_product import DotProduct
-from hw.topk.issue import SCORES, KeyIssue, address_members
-from hw.topk.layouts import front_end, scored_layout
+from prunus.golden.topk.config import TopkConfig
+from prunus.hw.parts.pipeline import delayed
+from prunus.hw.survivors.buffers import CodeBuffer
+from prunus.hw.survivors.layouts import head_layout
+from prunus.hw.topk.dot_product import DotProduct
+from prunus.hw.topk.issue import SCORES, KeyIssue, address_members
+from prunus.hw.topk.layouts import front_end, scored_layout
 
 __all__ = ["ScoreUnit"]
 

@@ -13,12 +13,12 @@ from importlib.metadata import version
 from amaranth.hdl import Elaboratable, Fragment, Module
 from amaranth.lib import wiring
 
-from golden import registers
-from golden.engine import EngineConfig
-from golden.engines import engine_of
-from golden.records import VERSION
-from hw import __version__
-from hw.parts.repeated import OneOfEach
+from prunus import __version__
+from prunus.golden import registers
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import engine_of
+from prunus.golden.records import VERSION
+from prunus.hw.parts.repeated import OneOfEach
 
 from .hierarchy import convert
 from .netlist import Port, tidy
@@ -238,7 +238,7 @@ def _metadata(config: EngineConfig, ports: list[Port]) -> dict:
 
 def emit(config: EngineConfig) -> Emission:
     """The coprocessor of a configuration as Verilog; the same text for the same configuration."""
-    from hw.top import Top  # not above: to_verilog serves single blocks too
+    from prunus.hw.top import Top  # not above: to_verilog serves single blocks too
 
     verilog, ports = to_verilog(Top(config=config), config.name)
     return Emission(verilog=f"{_header(config)}\n{verilog}", metadata=_metadata(config, ports))

@@ -16,7 +16,7 @@ from amaranth.hdl._ir import PortDirection
 from amaranth.hdl._mem import MemoryInstance
 from amaranth.lib import fifo, memory, wiring
 
-from hw.parts.repeated import Repeated
+from prunus.hw.parts.repeated import Repeated
 
 __all__ = ["convert", "signature_ports"]
 

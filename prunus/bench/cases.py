@@ -10,17 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.hdp.compute import HdpJob, block_mask, encode_rho, head
-from golden.hdp.config import HdpConfig
-from golden.softmax import encode_scale
+from prunus.golden.hdp.compute import HdpJob, block_mask, encode_rho, head
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.softmax import encode_scale
 
 from ..engines.hdp import DEFAULT_RHO, Options, load_jobs
 from ..errors import InputError
+from ..heads import EXAMPLES
 
-__all__ = ["EXAMPLES", "KEPT", "LENGTHS", "Case", "Suite", "choose", "data_files", "dense",
+__all__ = ["KEPT", "LENGTHS", "Case", "Suite", "choose", "data_files", "dense",
            "suite"]
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 KEPT = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 LENGTHS = (8, 16, 25, 50, 65, 100)
 HEADS, LENGTH = 8, 128

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from golden.engine import EngineConfig
-from golden.engines import load_config
-from sim.campaigns.campaign import Options, Task, TaskError, run
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import load_config
+from prunus.sim.campaigns.campaign import Options, Task, TaskError, run
 
 from ..errors import InputError, RunError
 from ..files import check_output, make_directory, write_files

@@ -4,7 +4,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from golden.hdp.config import HdpConfig
+from prunus.golden.hdp.config import HdpConfig
 
 from . import plot, report
 from .cases import Case, Suite, suite

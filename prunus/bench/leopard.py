@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from golden.engines import load_config_of
-from golden.leopard import compute as leopard
-from golden.leopard.compute import LeopardJob, LeopardResult
-from golden.leopard.config import LeopardConfig
-from golden.leopard.order import balanced
-from golden.leopard.planes import LeopardLayout
+from prunus.golden.engines import load_config_of
+from prunus.golden.leopard import compute as leopard
+from prunus.golden.leopard.compute import LeopardJob, LeopardResult
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.leopard.order import balanced
+from prunus.golden.leopard.planes import LeopardLayout
 
 from ..commands.digits import spare_bits, threshold_for
 from ..engines.leopard import load_jobs
 from ..errors import InputError
-from ..heads import read_arrays, real_scale
-from .cases import EXAMPLES, choose, data_files
+from ..heads import EXAMPLES, read_arrays, real_scale
+from .cases import choose, data_files
 from .columns import Column
 from .measure import simulated, totals
 from .suite import BenchSuite, Progress, Rate
 
 if TYPE_CHECKING:
-    from sim.simulate import Simulation  # not there without a simulator's packages
+    from prunus.sim.simulate import Simulation  # not there without a simulator's packages
 
 __all__ = ["NOTES", "SHARES", "SUITE", "LeopardCase", "LeopardSuite", "brief", "cases", "columns",
            "document", "figures", "markdown", "measure", "summary"]

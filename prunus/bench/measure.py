@@ -5,18 +5,18 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from golden.engine import EngineConfig
-from golden.hdp.bounds import bound_cycles, bus_cycles
-from golden.hdp.compute import HdpResult
-from golden.hdp.config import HdpConfig
-from golden.hdp.timing.cycles import predict_cycles
-from golden.registers import constants
+from prunus.golden.engine import EngineConfig
+from prunus.golden.hdp.bounds import bound_cycles, bus_cycles
+from prunus.golden.hdp.compute import HdpResult
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.timing.cycles import predict_cycles
+from prunus.golden.registers import constants
 
 from ..errors import InputError, RunError
 from .cases import Case, dense
 
 if TYPE_CHECKING:
-    from sim.simulate import Simulation  # not there without a simulator's packages
+    from prunus.sim.simulate import Simulation  # not there without a simulator's packages
 
 __all__ = ["figures", "measure", "simulated", "totals"]
 
@@ -88,8 +88,8 @@ def simulated(tables: Sequence[tuple[str, Sequence[Any]]], config: EngineConfig,
         When it fails, or RTL and specification differ; names the table.
     """
     try:
-        from sim.compare import MismatchError, check
-        from sim.simulate import SimulationError, simulate_batches
+        from prunus.sim.compare import MismatchError, check
+        from prunus.sim.simulate import SimulationError, simulate_batches
     except ModuleNotFoundError as err:
         raise InputError(f"bench needs the Python package {str(err.name).partition('.')[0]!r}: "
                          f"pip install -e '.[sim]'") from None

@@ -3,9 +3,9 @@
 
 from collections.abc import Sequence
 
-from golden.hdp import OCCUPANCY
-from golden.hdp.config import HdpConfig
-from golden.registers import constants
+from prunus.golden.hdp import OCCUPANCY
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.registers import constants
 
 from .cases import Suite
 from .columns import Column

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The registry of benches of engines."""
 
-from golden.engine import EngineConfig
+from prunus.golden.engine import EngineConfig
 
 from . import hdp, leopard, topk
 from .suite import BenchSuite

@@ -5,14 +5,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from golden.survivors import SurvivorLayout
-from golden.topk.compute import TopkJob, TopkResult, bound_cycles
-from golden.topk.config import TopkConfig
-from golden.topk.kind import TopkKind
+from prunus.golden.survivors import SurvivorLayout
+from prunus.golden.topk.compute import TopkJob, TopkResult, bound_cycles
+from prunus.golden.topk.config import TopkConfig
+from prunus.golden.topk.kind import TopkKind
 
 from ..engines.topk import load_jobs
 from ..errors import InputError
-from .cases import EXAMPLES, choose, data_files
+from ..heads import EXAMPLES
+from .cases import choose, data_files
 from .columns import Column
 from .measure import simulated, totals
 from .suite import BenchSuite, Progress, Rate

@@ -10,20 +10,19 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from golden.engines import load_config_of
-from golden.jobs import visible_limits
-from golden.leopard import compute as leopard
-from golden.leopard.compute import LeopardJob
-from golden.leopard.config import LeopardConfig
+from prunus.golden.engines import load_config_of
+from prunus.golden.jobs import visible_limits
+from prunus.golden.leopard import compute as leopard
+from prunus.golden.leopard.compute import LeopardJob
+from prunus.golden.leopard.config import LeopardConfig
 
 from ..engines.leopard import load_jobs
 from ..errors import InputError
-from ..heads import read_arrays, real_scale
+from ..heads import EXAMPLES, read_arrays, real_scale
 from ..report import print_json, print_table
 
 __all__ = ["digits", "measure"]
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 def spare_bits(jobs: Sequence[LeopardJob], config: LeopardConfig) -> int:

@@ -8,23 +8,23 @@ from typing import Annotated
 
 import typer
 
-from golden.energy import GROUPS, Costs, Event, picojoules
-from golden.engine import EngineConfig
-from golden.engines import engine_of, load_config_of
-from golden.hdp.config import HdpConfig
-from golden.jobs import Job
-from golden.leopard.config import LeopardConfig
+from prunus.golden.energy import GROUPS, Costs, Event, picojoules
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import engine_of, load_config_of
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.jobs import Job
+from prunus.golden.leopard.config import LeopardConfig
 
 from ..engines import hdp as hdp_files
 from ..engines import leopard as leopard_files
 from ..errors import InputError
+from ..heads import EXAMPLES
 from ..report import print_json, print_table
 from ..run import compute
 from .digits import spare_bits, threshold_for
 
 __all__ = ["energy"]
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NOTE = ("an estimate: published energies of operations in 45 nm times counts of them; no clock, "
         "control, wires or leakage")
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from golden.engines import ENGINES, load_config, preset_names
+from prunus.golden.engines import ENGINES, load_config, preset_names
 
 from .. import report
 

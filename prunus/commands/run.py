@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from golden.engines import load_config
+from prunus.golden.engines import load_config
 
 from .. import report
 from ..engines import chosen_options, front_of, with_engine_options

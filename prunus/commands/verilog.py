@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from golden.engines import load_config
+from prunus.golden.engines import load_config
 
 from ..files import check_output, make_directory, write_files
 
@@ -25,7 +25,7 @@ def verilog(
     make_directory(directory)
     source, description = (check_output(directory / f"{chosen.name}.{kind}")
                            for kind in ("v", "json"))
-    from hw.verilog.emit import emit  # slow to import, and only this command needs it
+    from prunus.hw.verilog.emit import emit  # slow to import, and only this command needs it
 
     emission = emit(chosen)
     text = json.dumps(emission.metadata, indent=2) + "\n"

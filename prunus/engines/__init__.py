@@ -5,8 +5,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from golden.engine import EngineConfig
-from golden.engines import engine_of
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import engine_of
 
 from ..errors import InputError
 from . import hdp, leopard, topk

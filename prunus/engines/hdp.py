@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from golden.hdp.compute import HdpJob, encode_rho
-from golden.hdp.config import HdpConfig
-from golden.hdp.order import table_order
-from golden.hdp.timing.cycles import predict_cycles
+from prunus.golden.hdp.compute import HdpJob, encode_rho
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.order import table_order
+from prunus.golden.hdp.timing.cycles import predict_cycles
 
 from ..errors import InputError
 from ..heads import attention_fields, integers_per_head, read_arrays, real_per_head

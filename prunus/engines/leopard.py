@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from golden.leopard.compute import LeopardJob, baseline_cycles, encode_threshold
-from golden.leopard.config import LeopardConfig
+from prunus.golden.leopard.compute import LeopardJob, baseline_cycles, encode_threshold
+from prunus.golden.leopard.config import LeopardConfig
 
 from ..errors import InputError
 from ..heads import attention_fields, read_arrays, real_per_head, real_scale

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from golden.topk.compute import TopkJob
-from golden.topk.config import TopkConfig
+from prunus.golden.topk.compute import TopkJob
+from prunus.golden.topk.config import TopkConfig
 
 from ..errors import InputError
 from ..heads import attention_fields, integers_per_head, read_arrays

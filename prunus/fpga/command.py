@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from golden.engines import load_config
-from sim.campaigns.campaign import Options
+from prunus.golden.engines import load_config
+from prunus.sim.campaigns.campaign import Options
 
 from ..errors import InputError
 from ..files import check_output, make_directory, write_files
@@ -22,7 +22,7 @@ TITLES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram": "block RAM"}
 
 
 def _list_boards(as_json: bool) -> None:
-    from hw.boards.catalog import BOARDS
+    from prunus.hw.boards.catalog import BOARDS
 
     rows = [{"board": b.name, "config": config, "mhz": fit.mhz, "memory_kib": fit.memory_kib,
              "baud": b.baud} for b in BOARDS.values() for config, fit in b.presets.items()]
@@ -85,7 +85,7 @@ def fpga(
     if board is None:
         _list_boards(as_json)
         return
-    from hw.boards.catalog import BOARDS
+    from prunus.hw.boards.catalog import BOARDS
 
     if board not in BOARDS:
         raise InputError(f"board must be one of {', '.join(BOARDS)}, not {board!r}")

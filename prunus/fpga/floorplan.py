@@ -11,9 +11,9 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from golden.engine import EngineConfig
-from golden.hdp.config import HdpConfig
-from hw.hdp.loader import beat_dims
+from prunus.golden.engine import EngineConfig
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.loader import beat_dims
 
 __all__ = ["SOURCE", "place"]
 

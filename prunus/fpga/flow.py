@@ -14,12 +14,12 @@ from functools import partial
 from importlib import util
 from pathlib import Path
 
-from golden.engine import EngineConfig
-from hw.boards.catalog import Board
-from hw.boards.pll import Ecp5Pll
-from hw.boards.top import BoardTop, divisor_for, source_mhz
-from sim.board import emitted_system
-from sim.campaigns.campaign import Options, Task, TaskError, run
+from prunus.golden.engine import EngineConfig
+from prunus.hw.boards.catalog import Board
+from prunus.hw.boards.pll import Ecp5Pll
+from prunus.hw.boards.top import BoardTop, divisor_for, source_mhz
+from prunus.sim.board import emitted_system
+from prunus.sim.campaigns.campaign import Options, Task, TaskError, run
 
 from ..engines import front_of
 from ..errors import InputError, RunError
@@ -182,7 +182,7 @@ def build(made: Design, *, options: Options, seeds: Sequence[int] = (1,)) -> tup
     RunError
         A tool fails, as when the design does not fit, or no seed routes or reaches the clock.
     CampaignError
-        As :func:`sim.campaigns.campaign.run` does.
+        As :func:`prunus.sim.campaigns.campaign.run` does.
     """
     name, rows, found, failure = made.name, [], {}, ""
     tasks = [Task(f"seed {seed}", try_seed, (made, seed)) for seed in seeds]

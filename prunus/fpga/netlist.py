@@ -17,11 +17,11 @@ import sys
 from importlib import util
 from pathlib import Path
 
-from golden.engines import ConfigError, load_config_of
-from golden.hdp.config import HdpConfig
-from sim.compare import MismatchError, check
-from sim.simulate import SimulationError, emitted, simulate_batches
-from sim.simulators.cache import ROOT
+from prunus.golden.engines import ConfigError, load_config_of
+from prunus.golden.hdp.config import HdpConfig
+from prunus.sim.compare import MismatchError, check
+from prunus.sim.simulate import SimulationError, emitted, simulate_batches
+from prunus.sim.simulators.cache import ROOT
 
 from ..engines.hdp import Options, load_jobs
 from ..errors import InputError, RunError

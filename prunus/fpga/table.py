@@ -20,10 +20,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from golden.engine import EngineConfig
-from golden.engines import ConfigError, load_config
-from golden.jobs import AttentionJob
-from host.tables import image_bytes
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import ConfigError, load_config
+from prunus.golden.jobs import AttentionJob
+from prunus.host.tables import image_bytes
 
 from ..bench.suites import suite_of
 from ..errors import InputError, RunError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from golden.engine import EngineConfig
+from prunus.golden.engine import EngineConfig
 
 from ..errors import InputError, RunError
 from .netlist import (
@@ -219,7 +219,7 @@ def _termination(blocks: list[dict], accumulator: dict[str, float], loader: dict
 
 def _alone(block, name: str, target: Ecp5 | Liberty, progress: Progress | None) -> dict:
     """Resources of a block that is synthesised by itself."""
-    from hw.verilog.emit import to_verilog
+    from prunus.hw.verilog.emit import to_verilog
 
     mapped = target.synthesise(to_verilog(block, name)[0], name, [], progress)
     bits = sum(memory.bits for memory in mapped.memories)
@@ -263,7 +263,7 @@ def _hdp_share(sized: _Sized) -> dict:
 
 
 def _leopard_share(sized: _Sized) -> dict:
-    from hw.survivors.layouts import TAG
+    from prunus.hw.survivors.layouts import TAG
 
     from .plain import PlainAccumulator, PlainRowLoader
 
@@ -289,7 +289,7 @@ def area(config: EngineConfig, target: Ecp5 | Liberty, progress: Progress | None
     RunError
         When Yosys fails.
     """
-    from hw.verilog.emit import emit  # slow to import, and only this command needs it
+    from prunus.hw.verilog.emit import emit  # slow to import, and only this command needs it
 
     if isinstance(target, Liberty):
         target.content()       # a bad file need not wait for the emission

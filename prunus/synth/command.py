@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from golden.engines import load_config, load_config_of
-from golden.hdp.config import HdpConfig
+from prunus.golden.engines import load_config, load_config_of
+from prunus.golden.hdp.config import HdpConfig
 
 from ..errors import InputError
 from ..report import print_json, print_table, status_line

@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from golden.hdp.config import HdpConfig
-from hw.verilog.emit import to_verilog
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.verilog.emit import to_verilog
 
 from . import pack
 from .area import Ecp5

@@ -7,8 +7,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from hw.hdp import (
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp import (
     array,
     column_sum,
     core,
@@ -24,9 +24,9 @@ from hw.hdp import (
     sparsity,
     value_pass,
 )
-from hw.hdp import softmax as unit
-from hw.shell import csr, dispatch, reader, writer
-from hw.top import Top
+from prunus.hw.hdp import softmax as unit
+from prunus.hw.shell import csr, dispatch, reader, writer
+from prunus.hw.top import Top
 
 __all__ = ["BLOCKS", "Harness"]
 

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from golden.engines import ENGINES
+from prunus.golden.engines import ENGINES
 
 __all__ = ["CORE", "DPU", "LOADER", "MULTIPLIER", "PRUNING", "QUERIES", "REORDER", "Mapped",
            "Memory", "block_name", "hierarchy", "read_mapped", "separate"]

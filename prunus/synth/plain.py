@@ -5,12 +5,12 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hdp.config import HdpConfig
-from golden.leopard.config import LeopardConfig
-from golden.leopard.digits import unread
-from hw.arith.multiplier import digit_layout, multiply
-from hw.leopard.dot_product import sum_width
-from hw.leopard.query import RowLoader
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.leopard.digits import unread
+from prunus.hw.arith.multiplier import digit_layout, multiply
+from prunus.hw.leopard.dot_product import sum_width
+from prunus.hw.leopard.query import RowLoader
 
 __all__ = ["PlainAccumulator", "PlainMultiplier", "PlainRowLoader"]
 
@@ -111,8 +111,8 @@ class PlainAccumulator(wiring.Component):
 class PlainRowLoader(RowLoader):
     """Takes rows and their queries without a threshold and without anything summed.
 
-    Parameters and members are those of :class:`hw.leopard.query.RowLoader`, of which ``thresholds``
-    and the ``start`` of slots mean nothing.
+    Parameters and members are those of :class:`prunus.hw.leopard.query.RowLoader`, of which
+    ``thresholds`` and the ``start`` of slots mean nothing.
     """
 
     latency = 1

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from importlib import metadata, util
 from pathlib import Path
 
-from sim.simulators.cache import build_root, cached, digest
+from prunus.sim.simulators.cache import build_root, cached, digest
 
 from ..errors import InputError, RunError
 

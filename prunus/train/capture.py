@@ -8,8 +8,8 @@ from typing import Annotated, Any, BinaryIO
 import numpy as np
 import typer
 
-from golden.engines import load_config_of
-from golden.leopard.config import LeopardConfig
+from prunus.golden.engines import load_config_of
+from prunus.golden.leopard.config import LeopardConfig
 
 from ..errors import InputError
 from ..files import check_output, make_directory, write_files

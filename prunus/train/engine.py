@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden.leopard import compute as leopard
-from golden.leopard.compute import LeopardResult
-from golden.leopard.config import LeopardConfig
+from prunus.golden.leopard import compute as leopard
+from prunus.golden.leopard.compute import LeopardResult
+from prunus.golden.leopard.config import LeopardConfig
 
 from .attention import Heads, Rule
 from .quantise import Quantised, quantise

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.leopard import compute as leopard
-from golden.leopard.compute import LeopardJob, LeopardResult, encode_threshold
-from golden.leopard.config import LeopardConfig
-from golden.softmax import encode_scale
+from prunus.golden.leopard import compute as leopard
+from prunus.golden.leopard.compute import LeopardJob, LeopardResult, encode_threshold
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.softmax import encode_scale
 
 __all__ = ["Quantised", "quantise"]
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every size of coprocessor against golden, some random jobs each: ``python -m
-sim.campaigns.matrix``."""
+prunus.sim.campaigns.matrix``."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 
-from golden.engine import EngineConfig
+from prunus.golden.engine import EngineConfig
 
 from ..compare import MismatchError, check
 from ..engines import BENCHES, random_jobs
@@ -88,7 +88,8 @@ def _outcome(result: campaign.Result) -> Outcome:
 
 
 def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[EngineConfig]]:
-    parser = argparse.ArgumentParser(prog="python -m sim.campaigns.matrix", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m prunus.sim.campaigns.matrix",
+                                     description=__doc__)
     parser.add_argument("--only", metavar="PATTERNS",
                         help="configurations in whose name one of these comma-separated patterns "
                              "occurs (w12, d64_m8); default: all")
@@ -129,7 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{len(outcomes) - len(failed)} of {len(outcomes)} configurations equal golden, "
               f"{JOBS} jobs each without and with stalls, in {seconds:.0f} s")
     if failed:
-        print(f"to repeat: python -m sim.campaigns.matrix --only {','.join(failed)} "
+        print(f"to repeat: python -m prunus.sim.campaigns.matrix --only {','.join(failed)} "
               f"--seed {options.seed}",
               file=sys.stderr)
     return 1 if failed else 0
@@ -137,6 +138,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     # Under its own name, by which workers find what they are to do.
-    from sim.campaigns.matrix import main
+    from prunus.sim.campaigns.matrix import main
 
     sys.exit(main())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Are the tests worth anything? Breaks the RTL in known ways and looks who notices.
 
-``python -m sim.campaigns.mutate`` applies the mutations of :mod:`sim.campaigns.mutations` one at a
-time to a copy of
+``python -m prunus.sim.campaigns.mutate`` applies the mutations of
+:mod:`prunus.sim.campaigns.mutations` one at a time to a copy of
 the sources, runs a short regression of random jobs of its engine on each, and reports which were
 caught.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from golden.engines import load_config
+from prunus.golden.engines import load_config
 
 from ..compare import MismatchError
 from ..simulate import SimulationError, emitted
@@ -34,7 +34,7 @@ from .soak import Chunk, run_chunk
 
 __all__ = ["Outcome", "attempt", "check_table", "main", "mutated_tree", "try_mutation"]
 
-ROOMS = ("configs", "golden", "host", "hw", "sim")
+ROOMS = ("configs", "golden", "host", "hw", "prunus", "sim")
 CHUNKS = (Chunk(30, 101, 0.0), Chunk(30, 102, 0.3))
 CAUGHT, SURVIVED, BROKEN = 3, 0, 4          # exit codes of the regression
 TIMEOUT_S = 900
@@ -66,7 +66,8 @@ def check_table(mutations: Sequence[Mutation], root: Path = ROOT) -> None:
 def mutated_tree(mutation: Mutation | None, target: Path) -> None:
     """A copy of the sources in ``target``, with a mutation or none."""
     for room in ROOMS:
-        shutil.copytree(ROOT / room, target / room, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / room, target / room, symlinks=True,
+                        ignore=shutil.ignore_patterns("__pycache__"))
     if mutation:
         path = target / mutation.file
         text = path.read_text(encoding="utf-8")
@@ -103,7 +104,7 @@ def try_mutation(mutation: Mutation | None, config_name: str) -> Outcome:
                "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "sim.campaigns.mutate", "--regression", config_name],
+                [sys.executable, "-m", "prunus.sim.campaigns.mutate", "--regression", config_name],
                 cwd=scratch, env=env, text=True, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, timeout=TIMEOUT_S, check=False)
             code, said = done.returncode, done.stdout
@@ -136,10 +137,10 @@ def _markdown(outcomes: Sequence[tuple[Mutation, Outcome]]) -> str:
     jobs = sum(chunk.count for chunk in CHUNKS)
     configs = sorted({mutation.config for mutation, _ in outcomes})
     lines = ["# Mutations", "",
-             f"`python -m sim.campaigns.mutate` breaks the RTL in {len(outcomes)} ways, one at a "
-             f"time, and runs {jobs} random jobs",
-             f"of its engine (`{'`, `'.join(configs)}`) on each, half of them with random stalls. "
-             f"{caught} of {len(outcomes)} are caught.", "",
+             f"`python -m prunus.sim.campaigns.mutate` breaks the RTL in {len(outcomes)} ways, one "
+             f"at a time, and runs {jobs}",
+             f"random jobs of its engine (`{'`, `'.join(configs)}`) on each, half of them with "
+             f"random stalls. {caught} of {len(outcomes)} are caught.", "",
              "| file | instead of | stands | why | verdict |", "|---|---|---|---|---|"]
     for mutation, outcome in outcomes:
         cells = (mutation.file, f"`{mutation.old}`", f"`{mutation.new}`", mutation.why,
@@ -168,7 +169,8 @@ def _report(outcomes: Sequence[tuple[Mutation, Outcome]], options: argparse.Name
 
 @campaign.command
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m sim.campaigns.mutate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m prunus.sim.campaigns.mutate",
+                                     description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--markdown", metavar="FILE", help="also write FILE, docs/mutations.md")
     parser.add_argument("--only", metavar="TEXT", help="mutations whose file or reason has TEXT")
@@ -203,6 +205,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     # Under its own name, by which workers find what they are to do.
-    from sim.campaigns.mutate import main
+    from prunus.sim.campaigns.mutate import main
 
     sys.exit(main())

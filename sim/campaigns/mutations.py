@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of mutations that :mod:`sim.campaigns.mutate` tries."""
+"""The table of mutations that :mod:`prunus.sim.campaigns.mutate` tries."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much faster several cores are: ``python -m sim.campaigns.scaling --config hdp_tiny --l-max
-64``."""
+"""How much faster several cores are: ``python -m prunus.sim.campaigns.scaling --config hdp_tiny
+--l-max 64``."""
 
 import argparse
 import json
@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from golden.engines import ConfigError, load_config_of
-from golden.hdp.bounds import Work, bus_cycles
-from golden.hdp.compute import HdpJob, HdpResult
-from golden.hdp.config import HdpConfig
-from golden.hdp.order import longest_first
+from prunus.golden.engines import ConfigError, load_config_of
+from prunus.golden.hdp.bounds import Work, bus_cycles
+from prunus.golden.hdp.compute import HdpJob, HdpResult
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.order import longest_first
 
 from ..compare import MismatchError, check
 from ..engines.hdp import Recipe, build
@@ -104,7 +104,8 @@ def measure(tables: Sequence[Sequence[HdpJob]], config: HdpConfig,
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m sim.campaigns.scaling", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m prunus.sim.campaigns.scaling",
+                                     description=__doc__)
     parser.add_argument("--config", default="hdp_tiny", help="a preset or a TOML file: one core")
     parser.add_argument("--axi", type=int, default=128, choices=(64, 128, 256, 512),
                         help="bits of the bus")

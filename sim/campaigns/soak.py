@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random jobs without end: ``python -m sim.campaigns.soak --jobs 10000 --config hdp_edge --seed
-1``."""
+"""Random jobs without end: ``python -m prunus.sim.campaigns.soak --jobs 10000 --config hdp_edge
+--seed 1``."""
 
 import argparse
 import json
@@ -8,8 +8,8 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass
 
-from golden.engine import EngineConfig
-from golden.engines import ConfigError, load_config
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import ConfigError, load_config
 
 from ..compare import MismatchError, check
 from ..engines import random_jobs
@@ -58,7 +58,8 @@ def try_chunk(chunk: Chunk, config: EngineConfig) -> int:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m sim.campaigns.soak", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m prunus.sim.campaigns.soak",
+                                     description=__doc__)
     parser.add_argument("--config", default="hdp_edge", help="a preset or a TOML file")
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1, help="of the first chunk; each adds one")
@@ -97,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     if result.failure:
         chunk = result.task.arguments[0]
         print(f"seed {chunk.seed}, stall {chunk.stall}: {result.failure}\n"
-              f"to repeat: python -m sim.campaigns.soak --config {config.name} "
+              f"to repeat: python -m prunus.sim.campaigns.soak --config {config.name} "
               f"--seed {chunk.seed} --jobs {chunk.count} --chunk {chunk.count} "
               f"--stall {options.stall}",
               file=sys.stderr)
@@ -113,6 +114,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     # Under its own name, by which workers find what they are to do.
-    from sim.campaigns.soak import main
+    from prunus.sim.campaigns.soak import main
 
     sys.exit(main())

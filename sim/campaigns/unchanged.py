@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is the Verilog of all presets what it was? ``python -m sim.campaigns.unchanged REVISION`` emits
-the presets of another commit from its sources and from those here, and compares the files."""
+"""Is the Verilog of all presets what it was? ``python -m prunus.sim.campaigns.unchanged REVISION``
+emits the presets of another commit from its sources and from those here, and compares the files."""
 
 import argparse
 import os
@@ -36,7 +36,8 @@ def _git(*arguments: str) -> str:
 
 @command
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m sim.campaigns.unchanged", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m prunus.sim.campaigns.unchanged",
+                                     description=__doc__)
     parser.add_argument("revision", help="a commit or tag")
     parser.add_argument("--only-verilog", action="store_true", help="do not compare the .json")
     add_options(parser)

@@ -92,7 +92,7 @@ _at_first = cache(_sources)
 
 
 def _room(task: Task) -> str:
-    return task.function.__module__.partition(".")[0]
+    return next((part for part in task.function.__module__.split(".") if part in ROOMS), "prunus")
 
 
 def sources(task: Task) -> str:

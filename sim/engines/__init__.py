@@ -3,8 +3,8 @@
 
 from collections.abc import Sequence
 
-from golden.engine import EngineConfig
-from golden.jobs import Job
+from prunus.golden.engine import EngineConfig
+from prunus.golden.jobs import Job
 
 from . import hdp, leopard, topk
 from .bench import EngineBench

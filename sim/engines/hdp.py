@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from golden.hdp import OCCUPANCY
-from golden.hdp.bounds import Work
-from golden.hdp.compute import HdpJob, HdpResult, head
-from golden.hdp.config import HdpConfig
-from golden.hdp.kind import HdpStatus
-from golden.hdp.planes import HdpLayout
+from prunus.golden.hdp import OCCUPANCY
+from prunus.golden.hdp.bounds import Work
+from prunus.golden.hdp.compute import HdpJob, HdpResult, head
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.kind import HdpStatus
+from prunus.golden.hdp.planes import HdpLayout
 
 from .bench import EngineBench, MismatchError
 from .hdp_sizes import sizes

@@ -3,7 +3,7 @@
 
 from itertools import product
 
-from golden.hdp.config import HdpConfig
+from prunus.golden.hdp.config import HdpConfig
 
 from .recipes import L_MAX
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.leopard.compute import LeopardJob, LeopardResult, threshold_limits
-from golden.leopard.config import LeopardConfig
-from golden.leopard.digits import terminate
-from golden.leopard.kind import LeopardStatus
-from golden.leopard.planes import LeopardLayout
+from prunus.golden.leopard.compute import LeopardJob, LeopardResult, threshold_limits
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.leopard.digits import terminate
+from prunus.golden.leopard.kind import LeopardStatus
+from prunus.golden.leopard.planes import LeopardLayout
 
 from .bench import EngineBench, MismatchError
 from .recipes import (

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from golden.engine import EngineConfig
-from golden.jobs import AttentionJob
-from golden.softmax import encode_scale
+from prunus.golden.engine import EngineConfig
+from prunus.golden.jobs import AttentionJob
+from prunus.golden.softmax import encode_scale
 
 __all__ = ["L_MAX", "PATTERNS", "SCALES", "codes", "draw_length", "draw_scale", "draw_table",
            "draw_valid", "grouped", "shape_strategy"]

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.survivors import SurvivorLayout
-from golden.topk.compute import TopkJob, TopkResult
-from golden.topk.config import TopkConfig
-from golden.topk.kind import TopkKind, TopkStatus
+from prunus.golden.survivors import SurvivorLayout
+from prunus.golden.topk.compute import TopkJob, TopkResult
+from prunus.golden.topk.config import TopkConfig
+from prunus.golden.topk.kind import TopkKind, TopkStatus
 
 from .bench import EngineBench, MismatchError
 from .recipes import (

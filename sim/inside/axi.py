@@ -8,7 +8,7 @@ import cocotb
 from cocotb.triggers import First, RisingEdge, Timer
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRamRead, AxiRamWrite, AxiResp
 
-from host.driver import BusError
+from prunus.host.driver import BusError
 
 __all__ = ["PERIOD_NS", "AxiTransport"]
 

@@ -10,8 +10,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, Timer
 from cocotb.utils import get_sim_time
 
-from golden.image import Image
-from host.driver import Driver, DriverError
+from prunus.golden.image import Image
+from prunus.host.driver import Driver, DriverError
 
 from ..exchange import PROGRESS, REPLY, REQUEST, Access, BatchReply, BatchRequest, Reply, Request
 from .axi import PERIOD_NS, AxiTransport

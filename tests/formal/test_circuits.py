@@ -7,13 +7,13 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from formal import __main__ as command
-from formal import circuits
-from formal.proofs import Proof, check
-from formal.query import Query, Verdict, decide
-from formal.rtl import Step, bounded, system
-from formal.variants import Change, changed
-from hw.leopard import dpu, reorder
+from prunus.formal import __main__ as command
+from prunus.formal import circuits
+from prunus.formal.proofs import Proof, check
+from prunus.formal.query import Query, Verdict, decide
+from prunus.formal.rtl import Step, bounded, system
+from prunus.formal.variants import Change, changed
+from prunus.hw.leopard import dpu, reorder
 
 CONTROL = circuits.CONTROL[0]
 

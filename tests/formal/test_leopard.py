@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import z3
 
-from formal import __main__ as command
-from formal import leopard, proofs
-from formal.accumulator import UPDATES, accumulator_width
-from formal.leopard import MARGINS, RIGHT, STATEMENTS, Size, Sums
-from formal.proofs import BROKEN, Proof, check
-from formal.query import Query, Verdict, decide
-from formal.start import DIGITS
-from golden.leopard import digits
-from golden.leopard.config import LeopardConfig
+from prunus.formal import __main__ as command
+from prunus.formal import leopard, proofs
+from prunus.formal.accumulator import UPDATES, accumulator_width
+from prunus.formal.leopard import MARGINS, RIGHT, STATEMENTS, Size, Sums
+from prunus.formal.proofs import BROKEN, Proof, check
+from prunus.formal.query import Query, Verdict, decide
+from prunus.formal.start import DIGITS
+from prunus.golden.leopard import digits
+from prunus.golden.leopard.config import LeopardConfig
 from tests.golden.leopard.test_digits import codes
 
 SIZES = [Size(12, 2), Size(8, 3), Size(5, 4), Size(4, 1)]
@@ -80,7 +80,7 @@ def test_what_the_solver_says():
 
 
 def test_a_claim_it_cannot_decide_is_not_proved(monkeypatch):
-    monkeypatch.setattr("formal.query.TIMEOUT_MS", 50)
+    monkeypatch.setattr("prunus.formal.query.TIMEOUT_MS", 50)
     assert decide(HARD).verdict is Verdict.UNKNOWN
     for holds in (True, False):
         assert not check(Proof("t", "n", lambda: [HARD], holds=holds)).passed

@@ -6,16 +6,16 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from golden.energy import GROUPS, Costs, Event, picojoules
-from golden.engines import load_config
-from golden.hdp import compute as hdp
-from golden.hdp.energy import events as hdp_events
-from golden.hdp.planes import HdpLayout
-from golden.leopard import compute as leopard
-from golden.leopard.compute import LeopardJob
-from golden.leopard.energy import events as leopard_events
-from golden.records import STATUS_BYTES
-from golden.softmax import encode_scale
+from prunus.golden.energy import GROUPS, Costs, Event, picojoules
+from prunus.golden.engines import load_config
+from prunus.golden.hdp import compute as hdp
+from prunus.golden.hdp.energy import events as hdp_events
+from prunus.golden.hdp.planes import HdpLayout
+from prunus.golden.leopard import compute as leopard
+from prunus.golden.leopard.compute import LeopardJob
+from prunus.golden.leopard.energy import events as leopard_events
+from prunus.golden.records import STATUS_BYTES
+from prunus.golden.softmax import encode_scale
 from tests.golden.hdp.test_compute import random_job
 
 EDGE, TILE, BASE = (load_config(name) for name in ("hdp_edge", "leopard_ae", "leopard_base"))

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.engine import Engine, EngineConfig, JobKind
-from golden.engines import ENGINES, engine_of, load_config, preset_names
-from golden.image import build_image, failed, read_status
-from golden.jobs import Job
-from golden.records import DESCRIPTOR_BYTES, WORDS, Error
-from golden.registers import SHARED, constants, counter_names, register_map
-from sim.engines import random_jobs
+from prunus.golden.engine import Engine, EngineConfig, JobKind
+from prunus.golden.engines import ENGINES, engine_of, load_config, preset_names
+from prunus.golden.image import build_image, failed, read_status
+from prunus.golden.jobs import Job
+from prunus.golden.records import DESCRIPTOR_BYTES, WORDS, Error
+from prunus.golden.registers import SHARED, constants, counter_names, register_map
+from prunus.sim.engines import random_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = {"out", "status"}

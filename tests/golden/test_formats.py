@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from golden.formats import Format
+from prunus.golden.formats import Format
 
 FORMATS = [Format(width=8, frac=4), Format(width=12, frac=8), Format(width=8, frac=1),
            Format(width=8, frac=7), Format(width=12, frac=4)]

@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from golden.link import (
+from prunus.golden.link import (
     END,
     ESC,
     ESC_END,

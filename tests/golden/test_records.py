@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.records import STATUS_BYTES, WORDS, Field, Record
+from prunus.golden.records import STATUS_BYTES, WORDS, Field, Record
 
 MIXED = Record([
     Field(5, 16, 16, "threshold", "its high half-word", signed=True),

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.engines import load_config
-from golden.hdp import compute as hdp
-from golden.hdp.compute import HdpJob
-from golden.hdp.reference import relative_rms_error, softmax_attention
-from golden.softmax import encode_scale
+from prunus.golden.engines import load_config
+from prunus.golden.hdp import compute as hdp
+from prunus.golden.hdp.compute import HdpJob
+from prunus.golden.hdp.reference import relative_rms_error, softmax_attention
+from prunus.golden.softmax import encode_scale
 from tests.golden.hdp.slow import sees
 from tests.golden.hdp.test_compute import random_job
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from golden import registers
-from golden.engines import ENGINES, load_config, preset_names
-from golden.hdp import OCCUPANCY
-from golden.leopard import EVENTS
-from golden.records import VERSION
-from golden.registers import ADDRESS_BITS, ID, SHARED, constants, counter_names, register_map
+from prunus.golden import registers
+from prunus.golden.engines import ENGINES, load_config, preset_names
+from prunus.golden.hdp import OCCUPANCY
+from prunus.golden.leopard import EVENTS
+from prunus.golden.records import VERSION
+from prunus.golden.registers import ADDRESS_BITS, ID, SHARED, constants, counter_names, register_map
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "registers.md"
 ENGINE = pytest.mark.parametrize("engine", ENGINES)

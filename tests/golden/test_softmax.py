@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from golden import softmax
-from golden.softmax import EXP_FRAC, MANT_BITS, RECIP_BITS, SHIFT_STEP, T_FRAC, T_INT
+from prunus.golden import softmax
+from prunus.golden.softmax import EXP_FRAC, MANT_BITS, RECIP_BITS, SHIFT_STEP, T_FRAC, T_INT
 
 EVERY_T = np.arange(1 << (T_INT + T_FRAC))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board in Python: the link by golden.link, the coprocessor by the specification."""
+"""A board in Python: the link by prunus.golden.link, the coprocessor by the specification."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from random import Random
 
 import numpy as np
 
-from golden import registers
-from golden.engine import EngineConfig
-from golden.engines import engine_of, load_config
-from golden.jobs import AttentionJob
-from golden.link import (
+from prunus.golden import registers
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import engine_of, load_config
+from prunus.golden.jobs import AttentionJob
+from prunus.golden.link import (
     PAYLOAD_BYTES,
     VERSION,
     FrameDecoder,

@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from golden.engines import engine_of, load_config
-from golden.hdp.tiles import is_tiled
-from golden.image import build_image
-from host import Coprocessor, Link, coprocessor
-from host.driver import DriverError
-from host.tables import folded_image, image_bytes, plan
-from sim.compare import check
-from sim.engines import hdp as hdp_jobs
-from sim.engines import leopard as leopard_jobs
-from sim.simulate import Batch, simulate_batches
+from prunus.golden.engines import engine_of, load_config
+from prunus.golden.hdp.tiles import is_tiled
+from prunus.golden.image import build_image
+from prunus.host import Coprocessor, Link, coprocessor
+from prunus.host.driver import DriverError
+from prunus.host.tables import folded_image, image_bytes, plan
+from prunus.sim.compare import check
+from prunus.sim.engines import hdp as hdp_jobs
+from prunus.sim.engines import leopard as leopard_jobs
+from prunus.sim.simulate import Batch, simulate_batches
 from tests.host.board import FakeBoard, head_of, spoiler
 
 CONFIG = load_config("hdp_tiny")
@@ -42,7 +42,7 @@ def _open(board, monkeypatch, config=CONFIG, **options):
 
 
 def _transport(link, board):
-    from host.transport import LinkTransport
+    from prunus.host.transport import LinkTransport
     return LinkTransport(link, sleep=board.sleep, clock=board.clock)
 
 

@@ -5,14 +5,14 @@ import asyncio
 
 import pytest
 
-from golden.engines import load_config
-from golden.hdp.compute import head
-from golden.hdp.kind import HdpKind
-from golden.hdp.planes import HdpLayout
-from golden.image import Image, build_image
-from golden.registers import constants, counter_names, register_map
-from host.driver import Driver, DriverError, writable_ranges
-from sim.engines.hdp import random_jobs
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.compute import head
+from prunus.golden.hdp.kind import HdpKind
+from prunus.golden.hdp.planes import HdpLayout
+from prunus.golden.image import Image, build_image
+from prunus.golden.registers import constants, counter_names, register_map
+from prunus.host.driver import Driver, DriverError, writable_ranges
+from prunus.sim.engines.hdp import random_jobs
 
 CONFIG = load_config("hdp_tiny")
 AT = {register.name: register.address for register in register_map(CONFIG)}

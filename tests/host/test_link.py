@@ -3,10 +3,10 @@ from random import Random
 
 import pytest
 
-from golden.engines import load_config
-from golden.link import Opcode, Reply, Status, frame
-from host import Link, LinkError
-from host.driver import BusError, DriverError
+from prunus.golden.engines import load_config
+from prunus.golden.link import Opcode, Reply, Status, frame
+from prunus.host import Link, LinkError
+from prunus.host.driver import BusError, DriverError
 from tests.host.board import ADDRESS, FakeBoard, spoiler
 
 CONFIG = load_config("hdp_tiny")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from golden.engines import load_config
-from host import LinkError, open_serial
 from prunus import cli
 from prunus.engines import leopard
 from prunus.engines.hdp import Options, load_jobs
-from sim.board import BoardSimulation, Faults
+from prunus.golden.engines import load_config
+from prunus.host import LinkError, open_serial
+from prunus.sim.board import BoardSimulation, Faults
 from tests.host.board import head_of
 
 HDP, LEOPARD = load_config("hdp_tiny"), load_config("leopard_tiny")
@@ -47,7 +47,7 @@ def test_command(capfd, tmp_path, heads, monkeypatch, config):
     """After garbage on the line, and after a session that somebody left in the middle."""
     import serial
 
-    import host as driver
+    import prunus.host as driver
 
     path, jobs = heads
     fields = {"hdp": ["theta_head"], "leopard": ["survivors", "digits_total"]}[config.engine]

@@ -7,11 +7,11 @@ from functools import cache
 
 import pytest
 
-from golden.engines import load_config
-from golden.hdp.config import HdpConfig
-from golden.hdp.memories import memory_bits
-from hw.hdp.core import HdpCore
-from hw.verilog.emit import to_verilog
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.memories import memory_bits
+from prunus.hw.hdp.core import HdpCore
+from prunus.hw.verilog.emit import to_verilog
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from golden.engines import load_config
-from hw.verilog.emit import emit
-from sim.simulators.cache import ROOT
+from prunus.golden.engines import load_config
+from prunus.hw.verilog.emit import emit
+from prunus.sim.simulators.cache import ROOT
 from tests.hw.lint import lint
 
 pytestmark = pytest.mark.large

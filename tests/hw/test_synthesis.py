@@ -9,8 +9,8 @@ from collections import Counter
 
 import pytest
 
-from golden.engines import load_config
-from sim.simulate import emitted
+from prunus.golden.engines import load_config
+from prunus.sim.simulate import emitted
 
 pytestmark = pytest.mark.large
 

@@ -14,19 +14,19 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In
 from amaranth.sim import Simulator
 
-from golden.engines import load_config
-from golden.hdp import OCCUPANCY
-from golden.hdp.compute import HdpJob, head
-from golden.hdp.config import HdpConfig
-from golden.hdp.kind import HdpKind
-from golden.image import build_image, read_results
-from golden.records import DESCRIPTOR_BYTES, Error
-from golden.registers import counter_names, register_map
-from golden.softmax import encode_scale
-from hw.hdp.loader import tag_layout
-from hw.shell.bursts import request_layout
-from hw.shell.reader import read_beat_layout
-from hw.top import Top
+from prunus.golden.engines import load_config
+from prunus.golden.hdp import OCCUPANCY
+from prunus.golden.hdp.compute import HdpJob, head
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.kind import HdpKind
+from prunus.golden.image import build_image, read_results
+from prunus.golden.records import DESCRIPTOR_BYTES, Error
+from prunus.golden.registers import counter_names, register_map
+from prunus.golden.softmax import encode_scale
+from prunus.hw.hdp.loader import tag_layout
+from prunus.hw.shell.bursts import request_layout
+from prunus.hw.shell.reader import read_beat_layout
+from prunus.hw.top import Top
 from tests.hw.helpers import AxiMemory, LiteHost, simulate
 
 PORTS = Path(__file__).with_name("hdp_edge_ports.json")

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from golden.engines import load_config, preset_names
-from golden.hdp import compute as hdp
-from golden.hdp.bounds import bound_cycles
-from golden.hdp.kind import HdpKind, HdpStatus
-from golden.hdp.timing.cycles import predict_cycles
-from golden.records import Error
-from hw.verilog.emit import Emission
 from prunus import cli
 from prunus.engines.hdp import Options, load_jobs
+from prunus.golden.engines import load_config, preset_names
+from prunus.golden.hdp import compute as hdp
+from prunus.golden.hdp.bounds import bound_cycles
+from prunus.golden.hdp.kind import HdpKind, HdpStatus
+from prunus.golden.hdp.timing.cycles import predict_cycles
+from prunus.golden.records import Error
+from prunus.hw.verilog.emit import Emission
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "minilm_sentence.npz"
@@ -177,11 +177,10 @@ def test_bad_outputs(capfd, tmp_path, target):
 
 
 def fake_simulator(monkeypatch, simulate):
-    module = types.ModuleType("sim.simulate")
+    module = types.ModuleType("prunus.sim.simulate")
     module.SimulationError = type("SimulationError", (RuntimeError,), {})
     module.simulate = simulate
-    monkeypatch.setitem(sys.modules, "sim", types.ModuleType("sim"))
-    monkeypatch.setitem(sys.modules, "sim.simulate", module)
+    monkeypatch.setitem(sys.modules, "prunus.sim.simulate", module)
     return module
 
 
@@ -241,7 +240,7 @@ def test_a_failed_simulation_is_one_line(capfd, tmp_path, monkeypatch):
 
 def test_a_missing_simulator_is_named(capfd, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "cocotb", None)
-    for name in [n for n in sys.modules if n == "sim" or n.startswith("sim.")]:
+    for name in [n for n in sys.modules if n.startswith("prunus.sim.sim")]:
         monkeypatch.delitem(sys.modules, name)
     code, _, err = prunus(capfd, "run", EXAMPLE, tmp_path / "o", "--backend", "verilator")
     assert code == 2
@@ -250,7 +249,7 @@ def test_a_missing_simulator_is_named(capfd, tmp_path, monkeypatch):
 
 
 def test_verilog(capfd, tmp_path, monkeypatch):
-    monkeypatch.setattr("hw.verilog.emit.emit", lambda config: Emission(
+    monkeypatch.setattr("prunus.hw.verilog.emit.emit", lambda config: Emission(
         verilog=f"// {config.name}\n", metadata={"name": config.name}))
     code, out, _ = prunus(capfd, "verilog", "hdp_tiny", "-o", tmp_path / "a" / "b")
     assert code == 0

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from golden.engines import load_config
-from golden.hdp import compute as hdp
-from golden.softmax import encode_scale
 from prunus.commands.run import save
 from prunus.engines.hdp import Options, load_jobs
 from prunus.errors import InputError
+from prunus.golden.engines import load_config
+from prunus.golden.hdp import compute as hdp
+from prunus.golden.softmax import encode_scale
 from prunus.run import run_golden
 
 TINY = load_config("hdp_tiny")

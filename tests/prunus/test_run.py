@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-import host as driver
-from golden.engines import ENGINES, engine_of, load_config, preset_names
-from golden.records import Error
-from host import Coprocessor, Link, LinkTransport, coprocessor
+import prunus.host as driver
 from prunus.engines import FRONTS, front_of
 from prunus.errors import InputError, RunError
+from prunus.golden.engines import ENGINES, engine_of, load_config, preset_names
+from prunus.golden.records import Error
+from prunus.host import Coprocessor, Link, LinkTransport, coprocessor
 from prunus.run import run_golden, run_serial, run_verilator
-from sim.engines import BENCHES, random_jobs
-from sim.simulate import SimulationError
+from prunus.sim.engines import BENCHES, random_jobs
+from prunus.sim.simulate import SimulationError
 from tests.host.board import FakeBoard
 from tests.prunus.test_cli import EXAMPLE, prunus
 
@@ -106,7 +106,7 @@ def _simulated(monkeypatch, spoil=lambda results: None):
         return SimpleNamespace(results=[tuple(of) for of in results], build_s=1.0, sim_s=2.0,
                                registers={"cycles": 7, "read_bytes": 8, "write_bytes": 9})
 
-    monkeypatch.setattr("sim.simulate.simulate", simulate)
+    monkeypatch.setattr("prunus.sim.simulate.simulate", simulate)
     return tables
 
 

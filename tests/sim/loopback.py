@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from golden.registers import constants
+from prunus.golden.registers import constants
 
 __all__ = ["loopback"]
 

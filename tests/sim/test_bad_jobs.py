@@ -4,13 +4,13 @@
 import numpy as np
 import pytest
 
-from golden.engines import load_config
-from golden.hdp.planes import HdpLayout
-from golden.image import build_image
-from golden.records import DESCRIPTOR_BYTES, Error
-from sim.compare import check
-from sim.engines.hdp import Recipe, build
-from sim.simulate import Batch, simulate_batches
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.planes import HdpLayout
+from prunus.golden.image import build_image
+from prunus.golden.records import DESCRIPTOR_BYTES, Error
+from prunus.sim.compare import check
+from prunus.sim.engines.hdp import Recipe, build
+from prunus.sim.simulate import Batch, simulate_batches
 
 PRESETS = ("hdp_tiny", "hdp_w12")
 PLANES = ("q_i", "q_f", "k_i", "k_f", "v")

@@ -4,15 +4,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.engines import load_config
-from golden.hdp import OCCUPANCY
-from golden.hdp.compute import head
-from golden.hdp.kind import HdpKind, HdpStatus
-from golden.hdp.planes import HdpLayout, held_planes
-from golden.records import Error
-from sim.compare import MismatchError, check
-from sim.engines.hdp import random_jobs
-from sim.simulate import Simulation
+from prunus.golden.engines import load_config
+from prunus.golden.hdp import OCCUPANCY
+from prunus.golden.hdp.compute import head
+from prunus.golden.hdp.kind import HdpKind, HdpStatus
+from prunus.golden.hdp.planes import HdpLayout, held_planes
+from prunus.golden.records import Error
+from prunus.sim.compare import MismatchError, check
+from prunus.sim.engines.hdp import random_jobs
+from prunus.sim.simulate import Simulation
 
 CONFIG = load_config("hdp_tiny")
 JOBS = random_jobs(CONFIG, 4, 11)

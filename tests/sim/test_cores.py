@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.engines import load_config
-from golden.hdp.config import HdpConfig
-from golden.image import build_image
-from golden.records import DESCRIPTOR_BYTES, Error
-from golden.registers import register_map
-from sim.campaigns.scaling import measure, uneven_jobs, with_cores
-from sim.compare import check
-from sim.engines.hdp import Recipe, build, random_jobs
-from sim.simulate import Access, Batch, simulate_batches
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.image import build_image
+from prunus.golden.records import DESCRIPTOR_BYTES, Error
+from prunus.golden.registers import register_map
+from prunus.sim.campaigns.scaling import measure, uneven_jobs, with_cores
+from prunus.sim.compare import check
+from prunus.sim.engines.hdp import Recipe, build, random_jobs
+from prunus.sim.simulate import Access, Batch, simulate_batches
 
 SINGLE = load_config("hdp_tiny")       # whose simulator is there anyway
 PAIR = with_cores(SINGLE, 2)

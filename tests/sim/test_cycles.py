@@ -3,13 +3,13 @@
 
 import pytest
 
-from golden.engines import load_config
-from golden.hdp.bounds import bound_cycles
-from golden.hdp.timing.cycles import predict_cycles
 from prunus.bench.cases import dense, suite
-from sim.compare import check
-from sim.engines.hdp import Recipe, build, random_jobs
-from sim.simulate import simulate_batches
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.bounds import bound_cycles
+from prunus.golden.hdp.timing.cycles import predict_cycles
+from prunus.sim.compare import check
+from prunus.sim.engines.hdp import Recipe, build, random_jobs
+from prunus.sim.simulate import simulate_batches
 
 TINY = load_config("hdp_tiny")
 ERROR = 0.05

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules of the doorbell, the interrupt and the table."""
 
-from golden.engines import load_config
-from golden.image import build_image
-from golden.records import DESCRIPTOR_BYTES
-from golden.registers import counter_names, register_map
-from sim.compare import check
-from sim.engines.hdp import random_jobs
-from sim.simulate import Access, Batch, simulate_batches
+from prunus.golden.engines import load_config
+from prunus.golden.image import build_image
+from prunus.golden.records import DESCRIPTOR_BYTES
+from prunus.golden.registers import counter_names, register_map
+from prunus.sim.compare import check
+from prunus.sim.engines.hdp import random_jobs
+from prunus.sim.simulate import Access, Batch, simulate_batches
 
 CONFIG = load_config("hdp_tiny")
 AT = {register.name: register.address for register in register_map(CONFIG)}

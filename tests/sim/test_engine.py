@@ -9,14 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.engines import engine_of, load_config
-from golden.image import build_image
-from golden.jobs import AttentionJob
-from golden.records import DESCRIPTOR_BYTES, WORD_BITS, WORDS, Error
-from golden.softmax import SCALE_SHIFT_MAX, SCALE_SHIFT_MIN
-from sim.compare import check
-from sim.engines import BENCHES, random_jobs
-from sim.simulate import Batch, simulate, simulate_batches
+from prunus.golden.engines import engine_of, load_config
+from prunus.golden.image import build_image
+from prunus.golden.jobs import AttentionJob
+from prunus.golden.records import DESCRIPTOR_BYTES, WORD_BITS, WORDS, Error
+from prunus.golden.softmax import SCALE_SHIFT_MAX, SCALE_SHIFT_MIN
+from prunus.sim.compare import check
+from prunus.sim.engines import BENCHES, random_jobs
+from prunus.sim.simulate import Batch, simulate, simulate_batches
 
 STALLS = pytest.mark.parametrize("stall", [0.0, 0.3])
 

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from golden.engines import load_config
-from golden.image import build_image
-from golden.leopard.banks import copies, copy_counts, most_keys
-from golden.leopard.compute import bound_cycles, head, threshold_limits
-from golden.leopard.planes import LeopardLayout
-from golden.records import DESCRIPTOR_BYTES, Error
 from prunus.engines.leopard import load_jobs
-from sim.campaigns.soak import Chunk, run_chunk
-from sim.compare import MismatchError, check
-from sim.engines.leopard import Recipe, build, job_strategy
-from sim.simulate import Batch, simulate_batches
-from sim.simulators.cache import ROOT
+from prunus.golden.engines import load_config
+from prunus.golden.image import build_image
+from prunus.golden.leopard.banks import copies, copy_counts, most_keys
+from prunus.golden.leopard.compute import bound_cycles, head, threshold_limits
+from prunus.golden.leopard.planes import LeopardLayout
+from prunus.golden.records import DESCRIPTOR_BYTES, Error
+from prunus.sim.campaigns.soak import Chunk, run_chunk
+from prunus.sim.compare import MismatchError, check
+from prunus.sim.engines.leopard import Recipe, build, job_strategy
+from prunus.sim.simulate import Batch, simulate_batches
+from prunus.sim.simulators.cache import ROOT
 
 TINY, AE, EDGE = (load_config(f"leopard_{name}") for name in ("tiny", "ae", "edge"))
 LOW, HIGH = threshold_limits(TINY)

@@ -6,10 +6,10 @@ from random import Random
 
 import pytest
 
-from golden.engines import load_config
-from sim.compare import check
-from sim.engines import hdp, leopard
-from sim.simulate import Access, Batch, SimulationError, simulate_batches
+from prunus.golden.engines import load_config
+from prunus.sim.compare import check
+from prunus.sim.engines import hdp, leopard
+from prunus.sim.simulate import Access, Batch, SimulationError, simulate_batches
 
 from .loopback import loopback
 

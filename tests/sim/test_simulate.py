@@ -9,13 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from golden.engines import load_config
-from golden.records import Error
-from golden.registers import register_map
-from sim import simulate as module
-from sim.compare import check
-from sim.engines.hdp import random_jobs
-from sim.simulate import Access, Batch, SimulationError, cycle_limit, simulate_batches
+from prunus.golden.engines import load_config
+from prunus.golden.records import Error
+from prunus.golden.registers import register_map
+from prunus.sim import simulate as module
+from prunus.sim.compare import check
+from prunus.sim.engines.hdp import random_jobs
+from prunus.sim.simulate import Access, Batch, SimulationError, cycle_limit, simulate_batches
 
 from .loopback import loopback
 
@@ -148,7 +148,7 @@ def test_emitted_text_is_kept_until_a_source_changes(monkeypatch, tmp_path):
     (tmp_path / "hw" / "top.py").write_text("1")
     monkeypatch.setenv("PRUNUS_BUILD", str(tmp_path / "build"))
     monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setitem(sys.modules, "hw.verilog.emit", SimpleNamespace(emit=emit))
+    monkeypatch.setitem(sys.modules, "prunus.hw.verilog.emit", SimpleNamespace(emit=emit))
     assert module.emitted(CONFIG) == module.emitted(CONFIG) == "text 1"
     assert module.emitted(CONFIG.model_copy(update={"l_max": 16})) == "text 2"
     (tmp_path / "hw" / "top.py").write_text("2")

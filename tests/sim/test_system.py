@@ -8,14 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from golden.engines import load_config
-from golden.hdp.config import HdpConfig
 from prunus.engines.hdp import Options, load_jobs
-from sim.campaigns.soak import Chunk, run_chunk
-from sim.compare import check
-from sim.engines.hdp import build, job_strategy
-from sim.simulate import simulate_batches
-from sim.simulators.cache import ROOT
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.config import HdpConfig
+from prunus.sim.campaigns.soak import Chunk, run_chunk
+from prunus.sim.compare import check
+from prunus.sim.engines.hdp import build, job_strategy
+from prunus.sim.simulate import simulate_batches
+from prunus.sim.simulators.cache import ROOT
 
 TINY = load_config("hdp_tiny")
 # Integer operations on groups of two blocks; those of four are in sim/campaigns/matrix.py.

@@ -60,7 +60,7 @@ class Core:
     clock : Clock
     config : HdpConfig
     reads, writes
-        The two DMAs, see :mod:`golden.hdp.timing.cycles`.
+        The two DMAs, see :mod:`prunus.golden.hdp.timing.cycles`.
     """
 
     def __init__(self, clock: Clock, config: HdpConfig, reads, writes):

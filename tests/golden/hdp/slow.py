@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """HDP once more, element by element in Python's integers and fractions, as the papers put it.
 
-Shares nothing with golden.hdp.compute but the reciprocal, so that each checks the other.
+Shares nothing with prunus.golden.hdp.compute but the reciprocal, so that each checks the other.
 """
 
 from fractions import Fraction
@@ -9,7 +9,7 @@ from math import floor, trunc
 
 import numpy as np
 
-from golden import softmax
+from prunus.golden import softmax
 
 __all__ = ["dot", "exponential", "keeps", "normalised", "quantise_pair", "sees", "slow_head"]
 
@@ -99,7 +99,7 @@ def normalised(num, den, config):
 
 def slow_head(job, config):
     """out, head_kept, theta_head, blocks_kept, blocks_total, theta, mask as
-    golden.hdp.compute.head."""
+    prunus.golden.hdp.compute.head."""
     frac = config.frac
     q, k = [split(row, frac) for row in job.q], [split(row, frac) for row in job.k]
     rows, columns = (job.l_q + 1) // 2, (job.l_kv + 1) // 2

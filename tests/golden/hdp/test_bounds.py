@@ -7,9 +7,9 @@ from math import ceil
 
 import pytest
 
-from golden.engines import load_config
-from golden.hdp import compute as hdp
-from golden.hdp.bounds import Work, bound_cycles, bus_cycles
+from prunus.golden.engines import load_config
+from prunus.golden.hdp import compute as hdp
+from prunus.golden.hdp.bounds import Work, bound_cycles, bus_cycles
 from tests.golden.hdp.slow import sees
 from tests.golden.hdp.test_compute import random_job
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 
-from golden.engines import load_config
-from golden.hdp import compute as hdp
-from golden.hdp.compute import HdpJob
-from golden.hdp.config import HdpConfig
-from golden.softmax import encode_scale
+from prunus.golden.engines import load_config
+from prunus.golden.hdp import compute as hdp
+from prunus.golden.hdp.compute import HdpJob
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.softmax import encode_scale
 from tests.golden.hdp.slow import keeps, slow_head
 
 TINY = load_config("hdp_tiny")

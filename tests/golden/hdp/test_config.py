@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from golden.engines import ENGINES, ConfigError, load_config, preset_names
-from golden.hdp.config import HdpConfig
-from golden.leopard.config import LeopardConfig
-from golden.softmax import EXP_FRAC
+from prunus.golden.engines import ENGINES, ConfigError, load_config, preset_names
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.softmax import EXP_FRAC
 
 PRESETS = [load_config(name) for name in preset_names("hdp")]
 LEOPARD = [load_config(name) for name in preset_names("leopard")]

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import replace
 
-from golden.engines import load_config
-from golden.hdp.order import longest_first, table_order
-from sim.campaigns.scaling import with_cores
-from sim.engines.hdp import Recipe, build
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.order import longest_first, table_order
+from prunus.sim.campaigns.scaling import with_cores
+from prunus.sim.engines.hdp import Recipe, build
 
 TINY = load_config("hdp_tiny")
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from golden.engines import load_config, preset_names
-from golden.hdp import compute as hdp
-from golden.hdp.config import HdpConfig
-from golden.hdp.kind import HdpKind, HdpStatus
-from golden.hdp.planes import HdpLayout, held_planes
-from golden.image import build_image, read_results, read_status
-from golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, VERSION, Error
+from prunus.golden.engines import load_config, preset_names
+from prunus.golden.hdp import compute as hdp
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.kind import HdpKind, HdpStatus
+from prunus.golden.hdp.planes import HdpLayout, held_planes
+from prunus.golden.image import build_image, read_results, read_status
+from prunus.golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, VERSION, Error
 from tests.golden.hdp.test_compute import random_job
 
 ADDRESSES = ("q_i", "q_f", "k_i", "k_f", "v", "out", "status")

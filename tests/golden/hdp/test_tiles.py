@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.engines import load_config
-from golden.hdp.bounds import Work
-from golden.hdp.compute import head
-from golden.hdp.kind import HdpKind
-from golden.hdp.planes import HdpLayout, held_planes
-from golden.hdp.tiles import Phase, is_tiled, passes, planes_of, tiles
-from golden.jobs import visible_limits
-from sim.engines.hdp import Recipe, build, random_jobs
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.bounds import Work
+from prunus.golden.hdp.compute import head
+from prunus.golden.hdp.kind import HdpKind
+from prunus.golden.hdp.planes import HdpLayout, held_planes
+from prunus.golden.hdp.tiles import Phase, is_tiled, passes, planes_of, tiles
+from prunus.golden.jobs import visible_limits
+from prunus.sim.engines.hdp import Recipe, build, random_jobs
 
 CONFIG = load_config("hdp_tiles")
 ROWS = CONFIG.tile

@@ -2,7 +2,7 @@
 """LeOPArd once more, pair by pair in Python's integers and fractions.
 
 Knows nothing of margins: a bound is the largest product that the unread bits of a key allow, found
-by writing them all as zeros and all as ones. Shares with golden.leopard.compute only the
+by writing them all as zeros and all as ones. Shares with prunus.golden.leopard.compute only the
 reciprocal.
 """
 

@@ -3,8 +3,8 @@
 
 import pytest
 
-from golden.engines import load_config
-from golden.leopard.banks import (
+from prunus.golden.engines import load_config
+from prunus.golden.leopard.banks import (
     abreast,
     bank_words,
     copies,
@@ -15,7 +15,7 @@ from golden.leopard.banks import (
     turn,
     unit_of,
 )
-from golden.leopard.config import LeopardConfig
+from prunus.golden.leopard.config import LeopardConfig
 
 TINY, AE, HP, BASE, ECP5 = (load_config(f"leopard_{name}")
                             for name in ("tiny", "ae", "hp", "base", "ecp5"))

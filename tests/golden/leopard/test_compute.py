@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from golden.engines import load_config
-from golden.hdp import compute as hdp
-from golden.hdp.compute import HdpJob
-from golden.hdp.config import HdpConfig
-from golden.leopard import compute as leopard
-from golden.leopard.compute import LeopardJob, encode_threshold, threshold_limits
-from golden.leopard.config import LeopardConfig
-from golden.reference import relative_rms, survivor_attention
-from golden.softmax import encode_scale
+from prunus.golden.engines import load_config
+from prunus.golden.hdp import compute as hdp
+from prunus.golden.hdp.compute import HdpJob
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.leopard import compute as leopard
+from prunus.golden.leopard.compute import LeopardJob, encode_threshold, threshold_limits
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.reference import relative_rms, survivor_attention
+from prunus.golden.softmax import encode_scale
 from tests.golden.leopard.slow import slow_head
 from tests.golden.leopard.test_digits import codes
 from tests.golden.test_reference import EXAMPLES, MORE

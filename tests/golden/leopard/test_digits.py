@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from golden.leopard import digits
+from prunus.golden.leopard import digits
 from tests.golden.leopard.slow import bits, slow_bounds
 
 SIZES = [(width, digit) for width in range(1, 17) for digit in (1, 2, 3, 4)] + [(12, 12), (8, 8)]

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.engines import load_config
-from golden.leopard.compute import head
-from golden.leopard.order import balanced, key_order
 from prunus.engines.leopard import load_jobs
-from sim.engines.leopard import random_jobs
-from sim.simulators.cache import ROOT
+from prunus.golden.engines import load_config
+from prunus.golden.leopard.compute import head
+from prunus.golden.leopard.order import balanced, key_order
+from prunus.sim.engines.leopard import random_jobs
+from prunus.sim.simulators.cache import ROOT
 
 TINY, AE, HP = (load_config(f"leopard_{name}") for name in ("tiny", "ae", "hp"))
 

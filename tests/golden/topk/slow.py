@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Top-K once more, pair by pair in Python's integers and fractions.
 
-Shares with golden.topk.compute only the reciprocal.
+Shares with prunus.golden.topk.compute only the reciprocal.
 """
 
 import numpy as np

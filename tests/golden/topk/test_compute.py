@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from golden.jobs import visible_limits
-from golden.leopard import compute as leopard
-from golden.leopard.compute import LeopardJob, threshold_limits
-from golden.leopard.config import LeopardConfig
-from golden.reference import relative_rms, survivor_attention
-from golden.softmax import encode_scale
-from golden.topk import compute as topk
-from golden.topk.compute import TopkJob
-from golden.topk.config import TopkConfig
+from prunus.golden.jobs import visible_limits
+from prunus.golden.leopard import compute as leopard
+from prunus.golden.leopard.compute import LeopardJob, threshold_limits
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.reference import relative_rms, survivor_attention
+from prunus.golden.softmax import encode_scale
+from prunus.golden.topk import compute as topk
+from prunus.golden.topk.compute import TopkJob
+from prunus.golden.topk.config import TopkConfig
 from tests.golden.topk.slow import slow_head
 
 CONFIGS = [TopkConfig(name="tiny", d_max=16, l_max=32, taps=8, k_max=8),

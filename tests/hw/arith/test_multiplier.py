@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from amaranth.hdl import Signal, signed
 
-from golden.engines import load_config
-from golden.hdp.config import HdpConfig
-from hw.arith.multiplier import ComposableMultiplier, add_sub, multiply
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.arith.multiplier import ComposableMultiplier, add_sub, multiply
 from tests.hw.helpers import evaluate, simulate
 
 # Digits as wide as each other, a wide fraction, a wide integer part, and the ends of both.

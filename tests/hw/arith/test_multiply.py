@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import signed, unsigned
 
-from hw.arith.multiply import SplitMultiplier
+from prunus.hw.arith.multiply import SplitMultiplier
 from tests.hw.softmax.bench import run_pipeline
 
 SHAPES = [(unsigned(5), 3), (unsigned(17), 17), (unsigned(18), 16), (unsigned(31), 16),

@@ -5,8 +5,8 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
-from golden.link import END, ESC, PAYLOAD_BYTES, Opcode, Request, frame
-from hw.boards.frames import FrameReceiver, FrameSender, SlipDecoder, SlipEncoder
+from prunus.golden.link import END, ESC, PAYLOAD_BYTES, Opcode, Request, frame
+from prunus.hw.boards.frames import FrameReceiver, FrameSender, SlipDecoder, SlipEncoder
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 
@@ -22,7 +22,8 @@ async def speak(ctx, strobed, values, rng, error=0):
 
 @pytest.mark.parametrize("stall_in, stall_out", stall_cases)
 def test_sender(stall_in, stall_out):
-    """Bodies become what golden.link says, escapes in the data and, by chance, in the CRC."""
+    """Bodies become what prunus.golden.link says, escapes in the data and, by chance, in the
+    CRC."""
     rng = Random(3)
     m = Module()
     m.submodules.sender = sender = FrameSender()

@@ -7,9 +7,9 @@ import pytest
 from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
 
-from golden import registers
-from golden.engines import load_config
-from golden.link import (
+from prunus.golden import registers
+from prunus.golden.engines import load_config
+from prunus.golden.link import (
     END,
     PAYLOAD_BYTES,
     VERSION,
@@ -21,10 +21,10 @@ from golden.link import (
     Status,
     frame,
 )
-from hw.boards.frames import SlipDecoder, SlipEncoder
-from hw.boards.link import Link
-from hw.boards.ram import BlockMemory
-from hw.shell.csr import Csr
+from prunus.hw.boards.frames import SlipDecoder, SlipEncoder
+from prunus.hw.boards.link import Link
+from prunus.hw.boards.ram import BlockMemory
+from prunus.hw.shell.csr import Csr
 from tests.hw.helpers import receive, simulate
 
 CONFIG = load_config("hdp_tiny")

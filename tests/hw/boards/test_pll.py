@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from hw.boards.pll import Ecp5Pll
+from prunus.hw.boards.pll import Ecp5Pll
 from tests.hw.helpers import refusal
 
 

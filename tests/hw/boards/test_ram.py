@@ -3,8 +3,8 @@ from random import Random
 
 import pytest
 
-from golden.engines import load_config
-from hw.boards.ram import BlockMemory
+from prunus.golden.engines import load_config
+from prunus.hw.boards.ram import BlockMemory
 from tests.hw.helpers import channel, receive, refusal, send, simulate, stall_cases
 
 CONFIG = load_config("hdp_tiny")
@@ -14,7 +14,7 @@ OKAY, DECERR = 0b00, 0b11
 
 @pytest.fixture(autouse=True, params=[2048, 32], ids=["one_bank", "four_banks"])
 def bank(request, monkeypatch):
-    monkeypatch.setattr("hw.boards.ram.BANK", request.param)
+    monkeypatch.setattr("prunus.hw.boards.ram.BANK", request.param)
 
 
 class _Master:

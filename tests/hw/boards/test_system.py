@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from golden.engines import load_config
-from hw.boards.top import divisor_for
-from sim.board import emitted_system
-from sim.simulators.cache import ROOT
+from prunus.golden.engines import load_config
+from prunus.hw.boards.top import divisor_for
+from prunus.sim.board import emitted_system
+from prunus.sim.simulators.cache import ROOT
 from tests.hw.helpers import refusal
 from tests.hw.lint import lint
 

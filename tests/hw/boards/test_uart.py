@@ -4,7 +4,7 @@ from random import Random
 import pytest
 from amaranth.hdl import Module
 
-from hw.boards.uart import UartReceiver, UartTransmitter
+from prunus.hw.boards.uart import UartReceiver, UartTransmitter
 from tests.hw.helpers import PERIOD, refusal, send, simulate
 
 

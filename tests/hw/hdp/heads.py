@@ -6,8 +6,8 @@ from random import Random
 
 import numpy as np
 
-from golden.hdp.compute import HdpJob, visible_limits
-from golden.hdp.config import HdpConfig
+from prunus.golden.hdp.compute import HdpJob, visible_limits
+from prunus.golden.hdp.config import HdpConfig
 
 __all__ = ["BlockRow", "block_rows", "random_shape", "small_config"]
 

@@ -4,9 +4,9 @@
 import numpy as np
 import pytest
 
-from hw.hdp.array import Array
-from hw.hdp.groups import LOOKAHEAD
-from hw.hdp.layouts import Mode, fraction_word, integer_dims, integer_word
+from prunus.hw.hdp.array import Array
+from prunus.hw.hdp.groups import LOOKAHEAD
+from prunus.hw.hdp.layouts import Mode, fraction_word, integer_dims, integer_word
 from tests.hw.hdp.heads import small_config
 from tests.hw.helpers import simulate
 

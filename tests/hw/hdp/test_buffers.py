@@ -4,8 +4,8 @@ from random import Random
 import pytest
 from amaranth.hdl import Value, unsigned
 
-from hw.arith.multiplier import digit_layout
-from hw.hdp.buffers import PlaneBuffer
+from prunus.hw.arith.multiplier import digit_layout
+from prunus.hw.hdp.buffers import PlaneBuffer
 from tests.hw.helpers import simulate
 
 BITS = 3

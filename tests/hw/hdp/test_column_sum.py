@@ -4,10 +4,10 @@
 import numpy as np
 import pytest
 
-from golden.engines import load_config
-from golden.hdp.config import HdpConfig
-from hw.hdp.column_sum import ColumnSum
-from hw.hdp.loader import beat_dims
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.column_sum import ColumnSum
+from prunus.hw.hdp.loader import beat_dims
 from tests.hw.helpers import simulate
 
 CONFIGS = [load_config("hdp_tiny"),

@@ -8,15 +8,15 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden.hdp import OCCUPANCY
-from golden.hdp.compute import head
-from golden.hdp.config import HdpConfig
-from golden.hdp.kind import HdpKind
-from golden.hdp.planes import HdpLayout, held_planes
-from golden.image import build_image, read_results
-from golden.records import Error
-from hw.hdp.core import HdpCore
-from sim.engines.hdp import Recipe, build
+from prunus.golden.hdp import OCCUPANCY
+from prunus.golden.hdp.compute import head
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.kind import HdpKind
+from prunus.golden.hdp.planes import HdpLayout, held_planes
+from prunus.golden.image import build_image, read_results
+from prunus.golden.records import Error
+from prunus.hw.hdp.core import HdpCore
+from prunus.sim.engines.hdp import Recipe, build
 from tests.hw.helpers import send, simulate
 
 TINY = HdpConfig(name="tiny", width=8, frac=4, d_max=16, l_max=8, multipliers=8, softmax_lanes=1,

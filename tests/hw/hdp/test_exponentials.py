@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from golden.softmax import encode_scale, exp2_neg, exponent
-from hw.hdp.exponentials import RowExponentials
+from prunus.golden.softmax import encode_scale, exp2_neg, exponent
+from prunus.hw.hdp.exponentials import RowExponentials
 from tests.hw.softmax.bench import config_like
 from tests.hw.softmax.rows import Row
 

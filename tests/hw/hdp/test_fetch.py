@@ -4,9 +4,9 @@ from random import Random
 
 import pytest
 
-from hw.hdp.fetch import FetchUponMask, MaskScanner
-from hw.hdp.layouts import Mode
-from hw.hdp.ring import entry_width
+from prunus.hw.hdp.fetch import FetchUponMask, MaskScanner
+from prunus.hw.hdp.layouts import Mode
+from prunus.hw.hdp.ring import entry_width
 from tests.hw.hdp.heads import BlockRow, block_rows, random_shape, small_config
 from tests.hw.helpers import simulate
 

@@ -2,9 +2,9 @@
 from collections import Counter
 from random import Random
 
-from golden.hdp.config import HdpConfig
-from hw.hdp.head_totals import HeadTotals, tile_counts_layout
-from hw.hdp.tiler import Phase
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.head_totals import HeadTotals, tile_counts_layout
+from prunus.hw.hdp.tiler import Phase
 from tests.hw.helpers import simulate
 
 CONFIG = HdpConfig(name="tiles", d_max=8, l_max=40, tile=8, multipliers=8)

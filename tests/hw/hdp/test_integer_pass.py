@@ -6,9 +6,9 @@ import pytest
 from amaranth.hdl import Signal
 from amaranth.lib import data
 
-from hw.hdp.integer_pass import IntegerPass, chunks, visibility
-from hw.hdp.layouts import Mode
-from hw.hdp.ring import ROWS, entry_width
+from prunus.hw.hdp.integer_pass import IntegerPass, chunks, visibility
+from prunus.hw.hdp.layouts import Mode
+from prunus.hw.hdp.ring import ROWS, entry_width
 from tests.hw.hdp.heads import block_rows, random_shape, small_config
 from tests.hw.helpers import evaluate, simulate
 

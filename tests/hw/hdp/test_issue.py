@@ -3,9 +3,9 @@ from random import Random
 
 import pytest
 
-from golden.engines import load_config
-from hw.hdp.issue import Issue
-from hw.hdp.layouts import Mode
+from prunus.golden.engines import load_config
+from prunus.hw.hdp.issue import Issue
+from prunus.hw.hdp.layouts import Mode
 from tests.hw.helpers import simulate
 
 CONFIG = load_config("hdp_tiny")

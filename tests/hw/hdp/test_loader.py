@@ -7,10 +7,10 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden.engines import load_config
-from golden.hdp.config import HdpConfig
-from golden.hdp.planes import HdpLayout
-from hw.hdp.loader import Loader, Plane, tag_layout
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.planes import HdpLayout
+from prunus.hw.hdp.loader import Loader, Plane, tag_layout
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIGS = [load_config("hdp_tiny"),

@@ -3,9 +3,9 @@
 
 from random import Random
 
-from golden.hdp import OCCUPANCY
-from hw.hdp.layouts import Mode
-from hw.hdp.occupancy import Occupancy
+from prunus.golden.hdp import OCCUPANCY
+from prunus.hw.hdp.layouts import Mode
+from prunus.hw.hdp.occupancy import Occupancy
 from tests.hw.helpers import simulate
 
 BUSY = {"values_busy": "idle_softmax", "fetch_busy": "idle_operand", "loading": "idle_dma",

@@ -6,12 +6,12 @@ from random import Random
 
 import pytest
 
-from golden.engines import load_config
-from golden.hdp.config import HdpConfig
-from golden.hdp.kind import HdpKind, HdpStatus
-from golden.hdp.planes import HdpLayout
-from golden.records import STATUS_BYTES, Error
-from hw.hdp.result_writer import ResultWriter
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.kind import HdpKind, HdpStatus
+from prunus.golden.hdp.planes import HdpLayout
+from prunus.golden.records import STATUS_BYTES, Error
+from prunus.hw.hdp.result_writer import ResultWriter
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIGS = [load_config("hdp_tiny"),

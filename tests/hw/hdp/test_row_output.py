@@ -9,10 +9,10 @@ import pytest
 from amaranth.hdl import Cat, Elaboratable, Module
 from amaranth.lib import memory
 
-from golden.hdp.compute import HdpJob, visible_limits
-from golden.hdp.config import HdpConfig
-from golden.softmax import EXP_FRAC, normalise, reciprocal
-from hw.hdp.row_output import CHUNKS, RowOutput
+from prunus.golden.hdp.compute import HdpJob, visible_limits
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.softmax import EXP_FRAC, normalise, reciprocal
+from prunus.hw.hdp.row_output import CHUNKS, RowOutput
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIGS = [HdpConfig(name="tiny", width=8, frac=4, d_max=16, l_max=8, multipliers=8,

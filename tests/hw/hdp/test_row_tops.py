@@ -7,10 +7,10 @@ import pytest
 from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import data
 
-from golden.hdp.config import HdpConfig
-from hw.hdp.layouts import row_tag_layout
-from hw.hdp.row_tops import RowTops
-from hw.hdp.tiler import Phase
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.layouts import row_tag_layout
+from prunus.hw.hdp.row_tops import RowTops
+from prunus.hw.hdp.tiler import Phase
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIG = HdpConfig(name="tiles", d_max=8, l_max=40, tile=16, multipliers=8)

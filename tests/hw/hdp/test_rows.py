@@ -3,8 +3,8 @@ from random import Random
 
 import pytest
 
-from golden.engines import load_config
-from hw.hdp.rows import RowWalker
+from prunus.golden.engines import load_config
+from prunus.hw.hdp.rows import RowWalker
 from tests.hw.hdp.heads import block_rows, random_shape, small_config
 from tests.hw.helpers import receive, simulate
 

@@ -6,10 +6,10 @@ from random import Random
 
 import pytest
 
-from golden.hdp.config import HdpConfig
-from golden.records import DESCRIPTOR_BYTES, Error
-from hw.hdp.loader import Plane
-from hw.hdp.scheduler import Scheduler
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.records import DESCRIPTOR_BYTES, Error
+from prunus.hw.hdp.loader import Plane
+from prunus.hw.hdp.scheduler import Scheduler
 from tests.hw.helpers import send, simulate
 
 CONFIG = HdpConfig(name="tiny", width=8, frac=4, d_max=16, l_max=16, multipliers=8, softmax_lanes=1,

@@ -7,13 +7,13 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden.engines import load_config
-from golden.hdp import compute as hdp
-from golden.hdp.config import HdpConfig
-from hw.hdp.groups import LOOKAHEAD
-from hw.hdp.ring import entry_width
-from hw.hdp.score_adder import ScoreAdder
-from sim.engines.hdp import Recipe, build
+from prunus.golden.engines import load_config
+from prunus.golden.hdp import compute as hdp
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.groups import LOOKAHEAD
+from prunus.hw.hdp.ring import entry_width
+from prunus.hw.hdp.score_adder import ScoreAdder
+from prunus.sim.engines.hdp import Recipe, build
 from tests.hw.helpers import receive, simulate, stall_cases
 
 TINY = load_config("hdp_tiny")

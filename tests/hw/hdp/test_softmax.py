@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from hw.hdp.softmax import SoftmaxUnit
+from prunus.hw.hdp.softmax import SoftmaxUnit
 from tests.hw.softmax.bench import PRESETS, config_like
 from tests.hw.softmax.rows import Row, UnitBench, random_row, special_rows
 

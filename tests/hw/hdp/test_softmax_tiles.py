@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.jobs import exponentials
-from golden.softmax import reciprocal
-from hw.hdp.softmax import SoftmaxUnit
+from prunus.golden.jobs import exponentials
+from prunus.golden.softmax import reciprocal
+from prunus.hw.hdp.softmax import SoftmaxUnit
 from tests.hw.softmax.bench import config_like
 from tests.hw.softmax.rows import Row, UnitBench
 

@@ -6,10 +6,10 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden.engines import load_config
-from golden.hdp.compute import block_mask
-from hw.hdp.ring import ROWS
-from hw.hdp.sparsity import SparsityEngine
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.compute import block_mask
+from prunus.hw.hdp.ring import ROWS
+from prunus.hw.hdp.sparsity import SparsityEngine
 from tests.hw.hdp.heads import BlockRow, block_rows, random_shape, small_config
 from tests.hw.helpers import simulate
 

@@ -4,9 +4,9 @@
 import numpy as np
 import pytest
 
-from golden.hdp.compute import block_mask
-from hw.hdp.sparsity import SparsityEngine
-from hw.hdp.tiler import Phase
+from prunus.golden.hdp.compute import block_mask
+from prunus.hw.hdp.sparsity import SparsityEngine
+from prunus.hw.hdp.tiler import Phase
 from tests.hw.hdp.heads import small_config
 from tests.hw.helpers import simulate
 

@@ -6,14 +6,14 @@ from random import Random
 import pytest
 from amaranth.sim import Simulator
 
-from golden.engines import load_config
-from golden.hdp.compute import head
-from golden.hdp.config import HdpConfig
-from golden.hdp.planes import HdpLayout
-from golden.hdp.tiles import Phase, is_tiled, tiles
-from hw.hdp import tiler
-from hw.hdp.tiler import JOBS, Tiler
-from sim.engines.hdp import Recipe, build
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.compute import head
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.planes import HdpLayout
+from prunus.golden.hdp.tiles import Phase, is_tiled, tiles
+from prunus.hw.hdp import tiler
+from prunus.hw.hdp.tiler import JOBS, Tiler
+from prunus.sim.engines.hdp import Recipe, build
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIG = HdpConfig(name="tiles", d_max=40, l_max=40, tile=8, multipliers=8)

@@ -9,11 +9,11 @@ import pytest
 from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import data
 
-from golden.hdp.compute import HdpJob, visible_limits
-from golden.hdp.config import HdpConfig
-from hw.hdp.layouts import row_tag_layout
-from hw.hdp.row_output import CHUNKS
-from hw.hdp.value_pass import ValuePass
+from prunus.golden.hdp.compute import HdpJob, visible_limits
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.hdp.layouts import row_tag_layout
+from prunus.hw.hdp.row_output import CHUNKS
+from prunus.hw.hdp.value_pass import ValuePass
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIGS = [HdpConfig(name="tiny", width=8, frac=4, d_max=16, l_max=16, multipliers=8),

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.leopard import digits
-from golden.leopard.banks import copies, copy_counts, unit_of
-from golden.leopard.compute import threshold_limits
-from golden.leopard.config import LeopardConfig
-from hw.leopard.keys import beat_words, part_width, word_beats, word_width
+from prunus.golden.leopard import digits
+from prunus.golden.leopard.banks import copies, copy_counts, unit_of
+from prunus.golden.leopard.compute import threshold_limits
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.keys import beat_words, part_width, word_beats, word_width
 
 __all__ = ["Row", "busiest", "codes", "copies_number", "key_beats", "key_words", "pieces",
            "row_bound"]
@@ -35,7 +35,7 @@ def key_words(key, config: LeopardConfig) -> list[int]:
 
 
 def key_beats(keys, config: LeopardConfig) -> list[int]:
-    """The beats of keys as :class:`hw.leopard.keys.KeyWriter` takes them."""
+    """The beats of keys as :class:`prunus.hw.leopard.keys.KeyWriter` takes them."""
     beats = []
     for key in keys:
         words = key_words(key, config)

@@ -4,9 +4,9 @@ from collections import deque
 import numpy as np
 import pytest
 
-from golden.leopard import digits
-from golden.leopard.config import LeopardConfig
-from hw.leopard.dot_product import DotProduct, sum_width
+from prunus.golden.leopard import digits
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.dot_product import DotProduct, sum_width
 from tests.hw.helpers import simulate
 from tests.hw.leopard.heads import codes
 

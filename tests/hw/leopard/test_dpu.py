@@ -6,11 +6,11 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden.leopard import digits
-from golden.leopard.banks import key_stride, region_words, turn, unit_of
-from golden.leopard.config import LeopardConfig
-from hw.leopard.dpu import DotProductUnit
-from hw.leopard.keys import KeyBank
+from prunus.golden.leopard import digits
+from prunus.golden.leopard.banks import key_stride, region_words, turn, unit_of
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.dpu import DotProductUnit
+from prunus.hw.leopard.keys import KeyBank
 from tests.hw.helpers import simulate
 from tests.hw.leopard.heads import Row, codes, key_words
 from tests.hw.leopard.test_query import expected_slot

@@ -10,7 +10,7 @@ from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.leopard.banks import (
+from prunus.golden.leopard.banks import (
     abreast,
     bank_words,
     copies,
@@ -19,9 +19,9 @@ from golden.leopard.banks import (
     region_words,
     turn,
 )
-from golden.leopard.config import LeopardConfig
-from hw.leopard.keys import KeyBank, KeyWriter, beat_words, word_beats, word_width
-from hw.leopard.layouts import address_width, copies_range
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.keys import KeyBank, KeyWriter, beat_words, word_beats, word_width
+from prunus.hw.leopard.layouts import address_width, copies_range
 from tests.hw.helpers import send, simulate
 from tests.hw.leopard.heads import codes, copies_number, key_beats, key_words
 

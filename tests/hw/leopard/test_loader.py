@@ -6,7 +6,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden.leopard.banks import (
+from prunus.golden.leopard.banks import (
     abreast,
     bank_words,
     copies,
@@ -15,11 +15,11 @@ from golden.leopard.banks import (
     region_words,
     turn,
 )
-from golden.leopard.config import LeopardConfig
-from golden.leopard.planes import LeopardLayout
-from hw.leopard.keys import word_width
-from hw.leopard.loader import Loader
-from hw.survivors.loader import Plane, beat_dims, tag_layout
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.leopard.planes import LeopardLayout
+from prunus.hw.leopard.keys import word_width
+from prunus.hw.leopard.loader import Loader
+from prunus.hw.survivors.loader import Plane, beat_dims, tag_layout
 from tests.hw.helpers import receive, send, simulate, stall_cases
 from tests.hw.leopard.heads import codes, key_words
 

@@ -3,8 +3,8 @@ from random import Random
 
 import pytest
 
-from golden.leopard.config import LeopardConfig
-from hw.leopard.merge import Merger
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.merge import Merger
 from tests.hw.helpers import receive, simulate, stall_cases
 
 TAG = 6

@@ -12,15 +12,15 @@ from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.engines import load_config
-from golden.leopard.banks import copies, most_keys, unit_of
-from golden.leopard.compute import threshold_limits
-from golden.leopard.config import LeopardConfig
-from hw.leopard.keys import KeyWriter
-from hw.leopard.layouts import PENDING, copies_range, front_end, query_layout, row_layout
-from hw.leopard.qk import QKUnit
-from hw.survivors.layouts import survivor_layout
-from hw.verilog.emit import to_verilog
+from prunus.golden.engines import load_config
+from prunus.golden.leopard.banks import copies, most_keys, unit_of
+from prunus.golden.leopard.compute import threshold_limits
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.keys import KeyWriter
+from prunus.hw.leopard.layouts import PENDING, copies_range, front_end, query_layout, row_layout
+from prunus.hw.leopard.qk import QKUnit
+from prunus.hw.survivors.layouts import survivor_layout
+from prunus.hw.verilog.emit import to_verilog
 from tests.hw.helpers import receive, send, simulate, stall_cases
 from tests.hw.leopard.heads import Row, busiest, codes, copies_number, key_beats, pieces, row_bound
 

@@ -5,10 +5,10 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden.leopard.banks import bank_words, key_stride, region_words, turn
-from golden.leopard.compute import threshold_limits
-from golden.leopard.config import LeopardConfig
-from hw.leopard.query import QueryStore, RowLoader
+from prunus.golden.leopard.banks import bank_words, key_stride, region_words, turn
+from prunus.golden.leopard.compute import threshold_limits
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.query import QueryStore, RowLoader
 from tests.hw.helpers import send, simulate
 from tests.hw.leopard.heads import Row, codes, pieces
 

@@ -3,9 +3,9 @@ from random import Random
 
 import pytest
 
-from golden.leopard.config import LeopardConfig
-from hw.leopard.layouts import PENDING
-from hw.leopard.reorder import Reorder
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.layouts import PENDING
+from prunus.hw.leopard.reorder import Reorder
 from tests.hw.helpers import simulate
 
 CONFIG = LeopardConfig(name="r", width=8, dpus=3, d_max=16, l_max=128)

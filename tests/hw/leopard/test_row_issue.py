@@ -9,12 +9,12 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.jobs import AttentionJob, visible_limits
-from golden.leopard.config import LeopardConfig
-from hw.leopard.layouts import front_end, query_layout, row_layout
-from hw.leopard.row_issue import RowIssue
-from hw.survivors.buffers import CodeBuffer
-from hw.survivors.layouts import TAG, head_layout
+from prunus.golden.jobs import AttentionJob, visible_limits
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.layouts import front_end, query_layout, row_layout
+from prunus.hw.leopard.row_issue import RowIssue
+from prunus.hw.survivors.buffers import CodeBuffer
+from prunus.hw.survivors.layouts import TAG, head_layout
 from tests.hw.helpers import receive, send, simulate, stall_cases
 from tests.hw.leopard.heads import codes, copies_number, pieces
 

@@ -6,14 +6,14 @@ from collections import Counter
 
 import pytest
 
-from golden.engines import load_config
-from golden.leopard.config import LeopardConfig
-from golden.leopard.memories import memory_bits
-from golden.registers import constants, register_map
-from hw.leopard.core import LeopardCore
-from hw.verilog.emit import emit, to_verilog
-from sim.simulate import emitted
-from sim.simulators.cache import ROOT
+from prunus.golden.engines import load_config
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.leopard.memories import memory_bits
+from prunus.golden.registers import constants, register_map
+from prunus.hw.leopard.core import LeopardCore
+from prunus.hw.verilog.emit import emit, to_verilog
+from prunus.sim.simulate import emitted
+from prunus.sim.simulators.cache import ROOT
 from tests.hw.lint import lint
 
 pytestmark = pytest.mark.slow

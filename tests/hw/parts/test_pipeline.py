@@ -4,8 +4,8 @@ import pytest
 from amaranth.hdl import Module, Signal, signed
 from amaranth.sim import Simulator
 
-from hw.arith.rounding import clamped, halved
-from hw.parts.pipeline import delayed
+from prunus.hw.arith.rounding import clamped, halved
+from prunus.hw.parts.pipeline import delayed
 
 
 @pytest.mark.parametrize("width", [1, 2, 4, 6, 7])

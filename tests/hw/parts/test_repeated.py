@@ -10,9 +10,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from golden.hdp.config import HdpConfig
-from hw.parts.repeated import Repeated
-from hw.verilog.emit import to_verilog
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.parts.repeated import Repeated
+from prunus.hw.verilog.emit import to_verilog
 
 NARROW, WIDE = HdpConfig(name="narrow", width=8), HdpConfig(name="wide", width=12)
 

@@ -5,29 +5,29 @@ import gc
 
 import pytest
 
-from golden.hdp.config import HdpConfig
-from golden.hdp.timing import cycles, stages
-from golden.hdp.timing.latency import Latency
-from hw.hdp import fetch, ring, row_output
-from hw.hdp.array import Array
-from hw.hdp.buffers import PlaneBuffer
-from hw.hdp.exponentials import RowExponentials
-from hw.hdp.fetch import FetchUponMask, MaskScanner
-from hw.hdp.integer_pass import IntegerPass
-from hw.hdp.issue import Issue
-from hw.hdp.loader import Loader
-from hw.hdp.result_writer import ResultWriter
-from hw.hdp.row_output import RowOutput
-from hw.hdp.rows import RowWalker
-from hw.hdp.score_adder import ScoreAdder
-from hw.hdp.softmax import SoftmaxUnit
-from hw.hdp.sparsity import SparsityEngine
-from hw.hdp.value_pass import ValuePass
-from hw.shell.arbiter import ReadArbiter
-from hw.shell.descriptor import DescriptorDecoder
-from hw.shell.reader import Reader
-from hw.shell.writer import Writer
-from sim.engines.hdp_sizes import sizes
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.timing import cycles, stages
+from prunus.golden.hdp.timing.latency import Latency
+from prunus.hw.hdp import fetch, ring, row_output
+from prunus.hw.hdp.array import Array
+from prunus.hw.hdp.buffers import PlaneBuffer
+from prunus.hw.hdp.exponentials import RowExponentials
+from prunus.hw.hdp.fetch import FetchUponMask, MaskScanner
+from prunus.hw.hdp.integer_pass import IntegerPass
+from prunus.hw.hdp.issue import Issue
+from prunus.hw.hdp.loader import Loader
+from prunus.hw.hdp.result_writer import ResultWriter
+from prunus.hw.hdp.row_output import RowOutput
+from prunus.hw.hdp.rows import RowWalker
+from prunus.hw.hdp.score_adder import ScoreAdder
+from prunus.hw.hdp.softmax import SoftmaxUnit
+from prunus.hw.hdp.sparsity import SparsityEngine
+from prunus.hw.hdp.value_pass import ValuePass
+from prunus.hw.shell.arbiter import ReadArbiter
+from prunus.hw.shell.descriptor import DescriptorDecoder
+from prunus.hw.shell.reader import Reader
+from prunus.hw.shell.writer import Writer
+from prunus.sim.engines.hdp_sizes import sizes
 
 # Blocks are asked for their latency only and never elaborated; they are dropped here and now.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")

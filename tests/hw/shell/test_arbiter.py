@@ -7,8 +7,8 @@ from random import Random
 import pytest
 from amaranth.hdl import Signal
 
-from golden.engines import load_config
-from hw.shell.arbiter import ReadArbiter, RoundRobin, WriteArbiter, lowest, selected
+from prunus.golden.engines import load_config
+from prunus.hw.shell.arbiter import ReadArbiter, RoundRobin, WriteArbiter, lowest, selected
 from tests.hw.helpers import evaluate, receive, refusal, send, simulate, stall_cases
 
 CONFIG = load_config("hdp_tiny")

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from hw.shell.axi import AXI4, AXI4Lite, AXI4Read, AXI4Write, connect_flat, flat_members
+from prunus.hw.shell.axi import AXI4, AXI4Lite, AXI4Read, AXI4Write, connect_flat, flat_members
 from tests.hw.helpers import refusal
 
 AXI4_NAMES = """awid awaddr awlen awsize awburst awlock awcache awprot awvalid awready

@@ -3,8 +3,8 @@ from random import Random
 
 import pytest
 
-from golden.engines import load_config
-from hw.shell.bursts import BurstSplitter
+from prunus.golden.engines import load_config
+from prunus.hw.shell.bursts import BurstSplitter
 from tests.hw.helpers import receive, refusal, send, simulate, stall_cases
 
 

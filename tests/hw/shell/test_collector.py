@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
-from golden.engines import load_config
-from golden.hdp.config import HdpConfig
-from hw.shell.collector import WriteCollector
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.shell.collector import WriteCollector
 from tests.hw.helpers import receive, refusal, send, simulate, stall_cases
 
 CONFIGS = [load_config("hdp_tiny"), HdpConfig(name="wide", axi_data_width=512)]

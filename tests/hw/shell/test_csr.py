@@ -3,10 +3,10 @@ from random import Random
 
 import pytest
 
-from golden import registers
-from golden.engines import load_config
-from golden.registers import register_map
-from hw.shell.csr import Csr, counter_layout
+from prunus.golden import registers
+from prunus.golden.engines import load_config
+from prunus.golden.registers import register_map
+from prunus.hw.shell.csr import Csr, counter_layout
 from tests.hw.helpers import LiteHost, receive, send, simulate, stall_cases
 
 OKAY, SLVERR = 0b00, 0b10

@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 from amaranth.hdl import Shape, signed, unsigned
 
-from golden.engines import ENGINES, load_config
-from golden.hdp import HdpEngine
-from golden.hdp.compute import HdpJob
-from golden.hdp.config import HdpConfig
-from golden.hdp.kind import HdpKind
-from golden.jobs import HEAD_FIELDS
-from golden.layout import Plane
-from golden.leopard.compute import LeopardJob
-from golden.leopard.config import LeopardConfig
-from golden.leopard.kind import LeopardKind
-from golden.records import Error, Field, Record
-from hw.shell.descriptor import DescriptorDecoder, descriptor_layout
+from prunus.golden.engines import ENGINES, load_config
+from prunus.golden.hdp import HdpEngine
+from prunus.golden.hdp.compute import HdpJob
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.kind import HdpKind
+from prunus.golden.jobs import HEAD_FIELDS
+from prunus.golden.layout import Plane
+from prunus.golden.leopard.compute import LeopardJob
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.leopard.kind import LeopardKind
+from prunus.golden.records import Error, Field, Record
+from prunus.hw.shell.descriptor import DescriptorDecoder, descriptor_layout
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIGS = [load_config("hdp_tiny"), load_config("hdp_w12"),

@@ -6,12 +6,12 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden.engines import load_config
-from golden.hdp.compute import HdpJob
-from golden.hdp.config import HdpConfig
-from golden.hdp.kind import HdpKind
-from golden.records import DESCRIPTOR_BYTES, Error
-from hw.shell.dispatch import Dispatcher
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.compute import HdpJob
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.kind import HdpKind
+from prunus.golden.records import DESCRIPTOR_BYTES, Error
+from prunus.hw.shell.dispatch import Dispatcher
 from tests.hw.helpers import receive, refusal, send, simulate, stall_cases
 
 CONFIGS = [load_config("hdp_tiny"),

@@ -3,8 +3,8 @@ from random import Random
 
 import pytest
 
-from golden.engines import load_config
-from hw.shell.reader import Reader
+from prunus.golden.engines import load_config
+from prunus.hw.shell.reader import Reader
 from tests.hw.helpers import AxiMemory, receive, refusal, send, simulate, stall_cases
 
 SIZE = 1 << 16

@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from golden.hdp.config import HdpConfig
-from hw.shell.router import JobRouter
+from prunus.golden.hdp.config import HdpConfig
+from prunus.hw.shell.router import JobRouter
 from tests.hw.helpers import simulate
 
 

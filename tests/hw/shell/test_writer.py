@@ -4,8 +4,8 @@ from random import Random
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
-from golden.engines import load_config
-from hw.shell.writer import Writer
+from prunus.golden.engines import load_config
+from prunus.hw.shell.writer import Writer
 from tests.hw.helpers import AxiMemory, refusal, send, simulate, stall_cases
 
 SIZE = 1 << 16

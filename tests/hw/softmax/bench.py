@@ -4,7 +4,7 @@
 import numpy as np
 from amaranth.sim import Simulator
 
-from golden.engines import load_config
+from prunus.golden.engines import load_config
 
 __all__ = ["PRESETS", "config_like", "run_pipeline"]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth.sim import Simulator
 
-from golden.hdp.compute import HdpJob, _weights
-from golden.softmax import SHIFT_STEP, encode_scale, reciprocal
-from hw.hdp.softmax_layouts import score_index_width, weight_entry_layout
+from prunus.golden.hdp.compute import HdpJob, _weights
+from prunus.golden.softmax import SHIFT_STEP, encode_scale, reciprocal
+from prunus.hw.hdp.softmax_layouts import score_index_width, weight_entry_layout
 
 __all__ = ["Row", "UnitBench", "random_row", "special_rows"]
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 
-from golden.softmax import T_FRAC, T_INT, exp2_neg
-from hw.softmax.exp2 import Exp2
+from prunus.golden.softmax import T_FRAC, T_INT, exp2_neg
+from prunus.hw.softmax.exp2 import Exp2
 from tests.hw.softmax.bench import run_pipeline
 
 

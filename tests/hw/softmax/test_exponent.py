@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from golden.softmax import SCALE_SHIFT_MAX, SCALE_SHIFT_MIN, exponent
-from hw.softmax.exponent import Exponent
+from prunus.golden.softmax import SCALE_SHIFT_MAX, SCALE_SHIFT_MIN, exponent
+from prunus.hw.softmax.exponent import Exponent
 from tests.hw.softmax.bench import PRESETS, config_like, run_pipeline
 
 NARROWEST = {"width": 8, "d_max": 8}

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from golden.softmax import EXP_FRAC, normalise, reciprocal
-from hw.softmax.normalise import NormaliseLane
+from prunus.golden.softmax import EXP_FRAC, normalise, reciprocal
+from prunus.hw.softmax.normalise import NormaliseLane
 from tests.hw.softmax.bench import PRESETS, config_like
 
 CONFIGS = [*map(config_like, PRESETS), config_like("hdp_edge", l_max=1024),

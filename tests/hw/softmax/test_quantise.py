@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 
-from golden.softmax import EXP_FRAC, SHIFT_STEP, quantise_pair
-from hw.hdp.weight import PairQuantiser
+from prunus.golden.softmax import EXP_FRAC, SHIFT_STEP, quantise_pair
+from prunus.hw.hdp.weight import PairQuantiser
 from tests.hw.softmax.bench import run_pipeline
 
 

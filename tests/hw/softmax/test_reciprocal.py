@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from golden.softmax import EXP_FRAC, reciprocal
-from hw.softmax.reciprocal import Reciprocal
+from prunus.golden.softmax import EXP_FRAC, reciprocal
+from prunus.hw.softmax.reciprocal import Reciprocal
 from tests.hw.softmax.bench import config_like, run_pipeline
 
 

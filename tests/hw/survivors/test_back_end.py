@@ -9,16 +9,16 @@ from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden import softmax
-from golden.jobs import exponentials, matmul, row_tops
-from golden.leopard.config import LeopardConfig
-from hw.leopard.layouts import front_end
-from hw.survivors.buffers import CodeBuffer
-from hw.survivors.collector import RowCollector
-from hw.survivors.layouts import survivor_layout
-from hw.survivors.row_output import RowOutput
-from hw.survivors.value_unit import ValueUnit
-from hw.survivors.weights import RowWeights
+from prunus.golden import softmax
+from prunus.golden.jobs import exponentials, matmul, row_tops
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.layouts import front_end
+from prunus.hw.survivors.buffers import CodeBuffer
+from prunus.hw.survivors.collector import RowCollector
+from prunus.hw.survivors.layouts import survivor_layout
+from prunus.hw.survivors.row_output import RowOutput
+from prunus.hw.survivors.value_unit import ValueUnit
+from prunus.hw.survivors.weights import RowWeights
 from tests.hw.helpers import receive, send, simulate, stall_cases
 from tests.hw.leopard.heads import codes
 

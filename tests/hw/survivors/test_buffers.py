@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from hw.survivors.buffers import CodeBuffer
+from prunus.hw.survivors.buffers import CodeBuffer
 from tests.hw.helpers import simulate
 
 SIZES = [(8, 8, 64), (4, 8, 24), (16, 8, 64), (8, 64, 64), (8, 24, 48), (32, 24, 48), (32, 8, 8),

@@ -5,10 +5,10 @@ from random import Random
 
 import pytest
 
-from golden.leopard.config import LeopardConfig
-from hw.leopard.layouts import front_end
-from hw.survivors.collector import WAITING, RowCollector
-from hw.survivors.layouts import ring_depth
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.leopard.layouts import front_end
+from prunus.hw.survivors.collector import WAITING, RowCollector
+from prunus.hw.survivors.layouts import ring_depth
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIG = LeopardConfig(name="ring", width=8, dpus=2, d_max=8, l_max=8)

@@ -5,12 +5,12 @@ from random import Random
 
 import pytest
 
-from golden.leopard.config import LeopardConfig
-from golden.leopard.kind import LeopardKind, LeopardStatus
-from golden.leopard.planes import LeopardLayout
-from golden.records import STATUS_BYTES, Error
-from hw.leopard.layouts import front_end
-from hw.survivors.result_writer import ResultWriter
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.leopard.kind import LeopardKind, LeopardStatus
+from prunus.golden.leopard.planes import LeopardLayout
+from prunus.golden.records import STATUS_BYTES, Error
+from prunus.hw.leopard.layouts import front_end
+from prunus.hw.survivors.result_writer import ResultWriter
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIGS = [LeopardConfig(name="tiny", width=8, dpus=2, d_max=32, l_max=32),

@@ -6,9 +6,9 @@ from random import Random
 import numpy as np
 import pytest
 
-from golden import softmax
-from golden.leopard.config import LeopardConfig
-from hw.survivors.row_output import BEATS, RowOutput
+from prunus.golden import softmax
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.survivors.row_output import BEATS, RowOutput
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIGS = [LeopardConfig(name=name, l_max=16, **fields) for name, fields in {

@@ -7,12 +7,12 @@ from random import Random
 
 import pytest
 
-from golden.leopard.config import LeopardConfig
-from golden.records import DESCRIPTOR_BYTES, Error
-from hw.leopard.layouts import front_end
-from hw.survivors.layouts import SLOTS
-from hw.survivors.loader import Plane
-from hw.survivors.scheduler import Scheduler
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.records import DESCRIPTOR_BYTES, Error
+from prunus.hw.leopard.layouts import front_end
+from prunus.hw.survivors.layouts import SLOTS
+from prunus.hw.survivors.loader import Plane
+from prunus.hw.survivors.scheduler import Scheduler
 from tests.hw.helpers import send, simulate
 
 CONFIG = LeopardConfig(name="tiny", width=8, dpus=2, d_max=16, l_max=16, axi_data_width=64)

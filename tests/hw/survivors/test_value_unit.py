@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
-from golden.leopard.config import LeopardConfig
-from golden.softmax import EXP_FRAC, SHIFT_STEP
-from hw.softmax.quantise import STEPS
-from hw.survivors.value_unit import VALUES, ValueUnit
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.softmax import EXP_FRAC, SHIFT_STEP
+from prunus.hw.softmax.quantise import STEPS
+from prunus.hw.survivors.value_unit import VALUES, ValueUnit
 from tests.hw.helpers import receive, send, simulate, stall_cases
 from tests.hw.leopard.heads import codes
 

@@ -9,17 +9,17 @@ from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden import softmax
-from golden.jobs import exponentials
-from golden.leopard.config import LeopardConfig
-from hw.survivors.layouts import (
+from prunus.golden import softmax
+from prunus.golden.jobs import exponentials
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.hw.survivors.layouts import (
     entry_layout,
     ring_depth,
     row_result_layout,
     scored_row_layout,
     weight_layout,
 )
-from hw.survivors.weights import ROWS_UNDER_WAY, WEIGHTS, RowWeights
+from prunus.hw.survivors.weights import ROWS_UNDER_WAY, WEIGHTS, RowWeights
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIG = LeopardConfig(name="weights", width=8, dpus=2, d_max=8, l_max=32)

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from golden.topk.config import TopkConfig
+from prunus.golden.topk.config import TopkConfig
 
 __all__ = ["codes"]
 

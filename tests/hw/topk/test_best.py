@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from golden.topk.config import TopkConfig
-from hw.topk.best import BestFilter
+from prunus.golden.topk.config import TopkConfig
+from prunus.hw.topk.best import BestFilter
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 

@@ -4,8 +4,8 @@ from collections import deque
 import numpy as np
 import pytest
 
-from golden.topk.config import TopkConfig
-from hw.topk.dot_product import DotProduct
+from prunus.golden.topk.config import TopkConfig
+from prunus.hw.topk.dot_product import DotProduct
 from tests.hw.helpers import simulate
 from tests.hw.topk.heads import codes
 

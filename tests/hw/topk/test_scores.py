@@ -10,12 +10,12 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.jobs import AttentionJob, visible_limits
-from golden.topk.config import TopkConfig
-from hw.survivors.buffers import CodeBuffer
-from hw.survivors.layouts import head_layout
-from hw.topk.layouts import front_end, scored_layout
-from hw.topk.scores import ScoreUnit
+from prunus.golden.jobs import AttentionJob, visible_limits
+from prunus.golden.topk.config import TopkConfig
+from prunus.hw.survivors.buffers import CodeBuffer
+from prunus.hw.survivors.layouts import head_layout
+from prunus.hw.topk.layouts import front_end, scored_layout
+from prunus.hw.topk.scores import ScoreUnit
 from tests.hw.helpers import receive, send, simulate, stall_cases
 from tests.hw.topk.heads import codes
 

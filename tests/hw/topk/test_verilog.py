@@ -6,14 +6,14 @@ from collections import Counter
 
 import pytest
 
-from golden.engines import load_config
-from golden.registers import constants
-from golden.topk.config import TopkConfig
-from golden.topk.memories import memory_bits
-from hw.topk.core import TopkCore
-from hw.verilog.emit import emit, to_verilog
-from sim.simulate import emitted
-from sim.simulators.cache import ROOT
+from prunus.golden.engines import load_config
+from prunus.golden.registers import constants
+from prunus.golden.topk.config import TopkConfig
+from prunus.golden.topk.memories import memory_bits
+from prunus.hw.topk.core import TopkCore
+from prunus.hw.verilog.emit import emit, to_verilog
+from prunus.sim.simulate import emitted
+from prunus.sim.simulators.cache import ROOT
 from tests.hw.lint import lint
 
 pytestmark = pytest.mark.slow

@@ -15,12 +15,12 @@ from amaranth.lib import enum, memory, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from golden import registers
-from golden.hdp.config import HdpConfig
-from golden.hdp.memories import memory_bits
-from golden.records import VERSION
-from hw.verilog import emit as emitter
-from hw.verilog.netlist import Port
+from prunus.golden import registers
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.memories import memory_bits
+from prunus.golden.records import VERSION
+from prunus.hw.verilog import emit as emitter
+from prunus.hw.verilog.netlist import Port
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -221,7 +221,7 @@ def test_top_port_must_be_an_identifier():
 
 def test_same_text_in_every_process(everything):
     script = ("from tests.hw.verilog.test_emit import Everything; "
-              "from hw.verilog.emit import to_verilog; "
+              "from prunus.hw.verilog.emit import to_verilog; "
               "print(to_verilog(Everything(), 'hdp_test')[0], end='')")
     again = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True,
                            text=True, check=True, env={**os.environ, "PYTHONHASHSEED": "77"})
@@ -280,8 +280,8 @@ def test_emission_of_a_configuration(monkeypatch):
         def __init__(self, config):
             super().__init__()
 
-    monkeypatch.setitem(sys.modules, "hw.top", type(sys)("hw.top"))
-    monkeypatch.setattr(sys.modules["hw.top"], "Top", Top, raising=False)
+    monkeypatch.setitem(sys.modules, "prunus.hw.top", type(sys)("prunus.hw.top"))
+    monkeypatch.setattr(sys.modules["prunus.hw.top"], "Top", Top, raising=False)
     config = HdpConfig(name="hdp_small", d_max=32, multipliers=8)
     emission = emitter.emit(config)
     assert emission == emitter.emit(config)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wires that go and wires that stay."""
 
-from hw.verilog.unread import drop_unread
+from prunus.hw.verilog.unread import drop_unread
 
 BEFORE = """module m(clk, x, y);
   input clk;

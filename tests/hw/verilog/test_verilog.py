@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from golden.engines import load_config
-from sim.compare import check
-from sim.engines.hdp import random_jobs
-from sim.simulate import emitted, simulate_batches
-from sim.simulators.cache import ROOT
+from prunus.golden.engines import load_config
+from prunus.sim.compare import check
+from prunus.sim.engines.hdp import random_jobs
+from prunus.sim.simulate import emitted, simulate_batches
+from prunus.sim.simulators.cache import ROOT
 from tests.hw.lint import lint
 
 WAIVERS = ROOT / "sim" / "simulators" / "waivers.vlt"

@@ -8,17 +8,17 @@ import types
 
 import pytest
 
-from golden.engines import load_config
-from golden.hdp import compute as hdp
-from golden.hdp.bounds import bound_cycles
-from golden.hdp.timing.cycles import predict_cycles
-from golden.registers import counter_names
 from prunus import cli
 from prunus.bench import plot, report
 from prunus.bench.cases import dense, suite
 from prunus.bench.measure import figures, measure
 from prunus.errors import RunError
-from sim.campaigns import campaign
+from prunus.golden.engines import load_config
+from prunus.golden.hdp import compute as hdp
+from prunus.golden.hdp.bounds import bound_cycles
+from prunus.golden.hdp.timing.cycles import predict_cycles
+from prunus.golden.registers import counter_names
+from prunus.sim.campaigns import campaign
 
 TINY = load_config("hdp_tiny")
 CASES = "kept/d32/0.1,length/8,mode/heads"
@@ -235,7 +235,7 @@ def test_bad_options(capfd, monkeypatch, tmp_path, args, message):
 
 def test_a_missing_simulator_is_named(capfd, monkeypatch):
     monkeypatch.setitem(sys.modules, "cocotb", None)
-    for name in [n for n in sys.modules if n == "sim" or n.startswith("sim.")]:
+    for name in [n for n in sys.modules if n.startswith("prunus.sim.sim")]:
         monkeypatch.delitem(sys.modules, name)
     code, _, err = prunus(capfd, "bench", *TINY_BENCH, "--workers", 0)
     assert code == 2
@@ -244,7 +244,7 @@ def test_a_missing_simulator_is_named(capfd, monkeypatch):
 
 def test_failures_name_the_case(monkeypatch):
     """Of the simulator, which counts doorbells, and of the comparison."""
-    from sim import compare, simulate
+    from prunus.sim import compare, simulate
 
     cases = suite(TINY, quick=True, wanted=CASES).cases
 

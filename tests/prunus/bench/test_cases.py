@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from golden.engines import load_config
-from golden.hdp.compute import head
-from golden.hdp.config import HdpConfig
 from prunus.bench.cases import EXAMPLES, KEPT, LENGTHS, dense, suite
 from prunus.errors import InputError
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.compute import head
+from prunus.golden.hdp.config import HdpConfig
 
 EDGE, TINY = load_config("hdp_edge"), load_config("hdp_tiny")
 EXAMPLE = EXAMPLES / "minilm_sentence.npz"

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from golden.engines import load_config
-from golden.leopard import compute as leopard
-from golden.leopard.kind import LeopardKind
 from prunus.bench.leopard import SHARES, brief, cases, columns, document, figures, markdown, measure
 from prunus.errors import InputError, RunError
+from prunus.golden.engines import load_config
+from prunus.golden.leopard import compute as leopard
+from prunus.golden.leopard.kind import LeopardKind
 from tests.prunus.test_cli import EXAMPLE, prunus
 
 TINY, AE, HP, BASE = (load_config(f"leopard_{name}") for name in ("tiny", "ae", "hp", "base"))
@@ -110,7 +110,7 @@ def test_figures_and_text():
 
 
 def test_failures_name_the_case(monkeypatch):
-    from sim import simulate
+    from prunus.sim import simulate
 
     found = cases(TINY, quick=True)
 

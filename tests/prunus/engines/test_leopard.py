@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from golden.engines import load_config
-from golden.leopard import compute as leopard
-from golden.leopard.compute import encode_threshold
 from prunus.engines.leopard import load_jobs
 from prunus.errors import InputError
+from prunus.golden.engines import load_config
+from prunus.golden.leopard import compute as leopard
+from prunus.golden.leopard.compute import encode_threshold
 from tests.prunus.test_cli import EXAMPLE, prunus, run
 from tests.prunus.test_heads import arrays
 

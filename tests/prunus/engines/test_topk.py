@@ -6,12 +6,12 @@ import json
 import numpy as np
 import pytest
 
-from golden.engines import load_config
-from golden.topk import compute as topk
 from prunus import cli
 from prunus.bench.suites import suite_of
 from prunus.engines.topk import load_jobs
 from prunus.errors import InputError
+from prunus.golden.engines import load_config
+from prunus.golden.topk import compute as topk
 from tests.prunus.test_heads import arrays
 
 TINY = load_config("topk_tiny")

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from golden.engines import load_config
 from prunus import cli
+from prunus.golden.engines import load_config
 
 pytest.importorskip("amaranth_boards")
 CONFIG = """

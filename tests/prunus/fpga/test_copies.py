@@ -9,8 +9,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.parts.copies import kept_copy
 from prunus.fpga import flow
+from prunus.hw.parts.copies import kept_copy
 from prunus.synth.tools import yosys
 
 WIDTH = 5

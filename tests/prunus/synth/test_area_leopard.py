@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from golden.engines import load_config
-from golden.leopard.memories import memory_bits
+from prunus.golden.engines import load_config
+from prunus.golden.leopard.memories import memory_bits
 from prunus.synth import area as sizes
 from prunus.synth.netlist import Mapped
 from tests.prunus.synth.test_area import library, prunus

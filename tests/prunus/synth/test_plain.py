@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from golden.engines import load_config
-from golden.leopard import digits
+from prunus.golden.engines import load_config
+from prunus.golden.leopard import digits
 from prunus.synth.plain import PlainAccumulator, PlainMultiplier, PlainRowLoader
 from tests.hw.helpers import send, simulate
 from tests.hw.leopard.heads import codes, pieces

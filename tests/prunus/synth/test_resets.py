@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
-from golden.engines import load_config
+from prunus.golden.engines import load_config
+from prunus.sim.board import emitted_system
 from prunus.synth import resets
-from sim.board import emitted_system
 
 CLOCK, RESET, SOURCE = 2, 3, 4
 OUT = {"Q", "Z"}

@@ -8,7 +8,7 @@ from tests.prunus.train import tiny
 
 torch = tiny.need_torch()
 
-from golden.engines import load_config  # noqa: E402
+from prunus.golden.engines import load_config  # noqa: E402
 from prunus.train.attention import Hard  # noqa: E402
 from prunus.train.engine import Golden, Recorder, codes, survivors  # noqa: E402
 from tests.prunus.train.test_attention import make  # noqa: E402

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from golden.engines import load_config
 from prunus.engines.leopard import FRONT, load_jobs
+from prunus.golden.engines import load_config
 from prunus.run import run_golden
 from prunus.train.thresholds import load_thresholds
 from tests.prunus.test_cli import ROOT, prunus

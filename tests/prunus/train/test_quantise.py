@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from golden.engines import load_config
 from prunus.engines import leopard
+from prunus.golden.engines import load_config
 from prunus.run import run_golden
 from prunus.train.quantise import quantise
 

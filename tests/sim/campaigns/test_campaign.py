@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.engines import load_config
-from sim.campaigns import campaign, workers
-from sim.campaigns.campaign import CampaignError, Options, Task, TaskError, run
-from sim.simulators.cache import ROOT
+from prunus.golden.engines import load_config
+from prunus.sim.campaigns import campaign, workers
+from prunus.sim.campaigns.campaign import CampaignError, Options, Task, TaskError, run
+from prunus.sim.simulators.cache import ROOT
 
 HERE, ONE, TWO = (Options(workers=count) for count in (0, 1, 2))
 
@@ -221,7 +221,7 @@ def test_commands_end_in_a_line(capsys):
 INTERRUPTED = """
 import sys
 from pathlib import Path
-from sim.campaigns.campaign import Options, Task, command, run
+from prunus.sim.campaigns.campaign import Options, Task, command, run
 from tests.sim.campaigns.test_campaign import Draw, draw, wait_for
 
 @command

@@ -6,14 +6,14 @@ from itertools import product
 
 import pytest
 
-from golden.engines import load_config
-from sim.campaigns import matrix
-from sim.campaigns.campaign import Result
-from sim.campaigns.matrix import Outcome, choose, main
-from sim.compare import MismatchError
-from sim.engines import hdp_sizes
-from sim.engines.recipes import L_MAX
-from sim.simulate import SimulationError
+from prunus.golden.engines import load_config
+from prunus.sim.campaigns import matrix
+from prunus.sim.campaigns.campaign import Result
+from prunus.sim.campaigns.matrix import Outcome, choose, main
+from prunus.sim.compare import MismatchError
+from prunus.sim.engines import hdp_sizes
+from prunus.sim.engines.recipes import L_MAX
+from prunus.sim.simulate import SimulationError
 
 CONFIGS = matrix.matrix()
 NAMES = [config.name for config in CONFIGS]
@@ -124,7 +124,8 @@ def test_failures_are_named_and_the_rest_is_run(monkeypatch, capsys, elsewhere):
     assert len(json.loads(out)) == len(choose(CONFIGS, "d32"))
     assert f"{failed[0]}: width 12, d_max 32, " in err and "multipliers 8, " in err
     assert "stall 0.0: job 3 differs" in err
-    assert f"to repeat: python -m sim.campaigns.matrix --only {','.join(failed)} --seed 7" in err
+    assert (f"to repeat: python -m prunus.sim.campaigns.matrix --only {','.join(failed)} --seed 7"
+            in err)
 
 
 def test_a_worker_that_dies_is_a_failure(monkeypatch, capsys):

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from sim.campaigns import mutate
-from sim.campaigns.mutate import CAUGHT, SURVIVED, Outcome, check_table, mutated_tree
-from sim.campaigns.mutations import MUTATIONS, Mutation
-from sim.engines import BENCHES
-from sim.simulators.cache import ROOT
+from prunus.sim.campaigns import mutate
+from prunus.sim.campaigns.mutate import CAUGHT, SURVIVED, Outcome, check_table, mutated_tree
+from prunus.sim.campaigns.mutations import MUTATIONS, Mutation
+from prunus.sim.engines import BENCHES
+from prunus.sim.simulators.cache import ROOT
 
 FINE = Mutation("golden/hdp/planes.py", "return 1 if self.signs_beside",
                 "return 4 if self.signs_beside", "another version")

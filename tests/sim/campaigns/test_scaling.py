@@ -3,11 +3,11 @@ import json
 
 import pytest
 
-from golden.engines import load_config
-from golden.hdp.bounds import Work
-from sim.campaigns import scaling
-from sim.campaigns.scaling import Scaling, main, measure, uneven_jobs, with_cores
-from sim.compare import MismatchError
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.bounds import Work
+from prunus.sim.campaigns import scaling
+from prunus.sim.campaigns.scaling import Scaling, main, measure, uneven_jobs, with_cores
+from prunus.sim.compare import MismatchError
 
 TINY = load_config("hdp_tiny")
 

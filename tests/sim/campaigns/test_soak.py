@@ -3,9 +3,9 @@ import json
 
 import pytest
 
-from sim.campaigns import soak
-from sim.campaigns.soak import Chunk, chunks, main
-from sim.compare import MismatchError
+from prunus.sim.campaigns import soak
+from prunus.sim.campaigns.soak import Chunk, chunks, main
+from prunus.sim.compare import MismatchError
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def test_a_mismatch_ends_it_with_the_command_to_repeat(monkeypatch, capsys):
     assert main_here("--config", "hdp_tiny", "--jobs", "500") == 1
     said = capsys.readouterr().err
     assert "seed 2, stall 0.3: batch 0 of 8 jobs: job 3 differs" in said
-    command = said.split("python -m sim.campaigns.soak ")[1].split()
+    command = said.split("python -m prunus.sim.campaigns.soak ")[1].split()
     monkeypatch.setattr(soak, "run_chunk", lambda chunk, config: repeated.append(chunk) or 1)
     repeated = []
     assert main_here(*command) == 0

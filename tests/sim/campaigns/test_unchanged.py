@@ -3,11 +3,11 @@
 
 import pytest
 
-from golden.engines import load_config
-from hw.verilog.emit import emit
-from sim.campaigns import unchanged
-from sim.campaigns.campaign import Result, TaskError
-from sim.simulators.cache import ROOT
+from prunus.golden.engines import load_config
+from prunus.hw.verilog.emit import emit
+from prunus.sim.campaigns import unchanged
+from prunus.sim.campaigns.campaign import Result, TaskError
+from prunus.sim.simulators.cache import ROOT
 
 
 def test_what_the_sources_here_give():

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from golden.engines import load_config
-from golden.hdp.compute import head
-from golden.hdp.planes import HdpLayout, held_planes
-from golden.image import build_image
-from sim.engines.hdp import PATTERNS, Recipe, build, job_strategy, random_jobs
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.compute import head
+from prunus.golden.hdp.planes import HdpLayout, held_planes
+from prunus.golden.image import build_image
+from prunus.sim.engines.hdp import PATTERNS, Recipe, build, job_strategy, random_jobs
 
 CONFIG = load_config("hdp_tiny")
 PRESETS = ("hdp_tiny", "hdp_edge", "hdp_w12")

@@ -4,7 +4,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from sim.simulators.cache import ROOT, build_root, cached, digest
+from prunus.sim.simulators.cache import ROOT, build_root, cached, digest
 
 
 def test_digest_tells_parts_apart():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Icarus Verilog gets to read; tests/hw/verilog/test_verilog.py runs it."""
 
-from sim.simulators.icarus import without_always_comb
+from prunus.sim.simulators.icarus import without_always_comb
 
 
 def test_without_always_comb():

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from sim.simulators.icarus import IcarusRunner
-from sim.simulators.runner import SimulationError, tail
-from sim.simulators.verilator import VerilatorRunner
+from prunus.sim.simulators.icarus import IcarusRunner
+from prunus.sim.simulators.runner import SimulationError, tail
+from prunus.sim.simulators.verilator import VerilatorRunner
 
 
 def test_a_build_failure_shows_what_the_tool_said(monkeypatch, tmp_path):

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.engines import load_config
-from golden.hdp import compute as hdp
-from golden.hdp.bounds import bound_cycles
-from golden.hdp.timing.cycles import predict_cycles
-from sim.engines.hdp import random_jobs
+from prunus.golden.engines import load_config
+from prunus.golden.hdp import compute as hdp
+from prunus.golden.hdp.bounds import bound_cycles
+from prunus.golden.hdp.timing.cycles import predict_cycles
+from prunus.sim.engines.hdp import random_jobs
 from tests.golden.hdp.test_compute import random_job
 
 TINY, EDGE, W12 = (load_config(name) for name in ("hdp_tiny", "hdp_edge", "hdp_w12"))

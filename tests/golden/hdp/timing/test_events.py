@@ -3,7 +3,7 @@
 
 import pytest
 
-from golden.hdp.timing.events import Clock, Room, Shared
+from prunus.golden.hdp.timing.events import Clock, Room, Shared
 
 
 def test_delays_and_conditions():
