@@ -5,7 +5,8 @@
 with its sign bit inverted, takes ``|q| * e_1 << r_1`` from it, where e_1 is the digit, or its
 inverse if q > 0, and bits above the sign bit are 0 in both. What is left is U_1; from there on
 the digits are those of :mod:`prunus.formal.accumulator`. The accumulator holds the bound less
-T_int. """
+T_int.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 

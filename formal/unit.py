@@ -3,8 +3,7 @@
 
 The unit with its own pipeline, query store and places. Queries, keys and threshold are constants
 of which nothing is known; the circuit works out what :mod:`prunus.golden.leopard.digits` says of
-them and compares
-what comes out, and which words were asked for.
+them and compares what comes out, and which words were asked for.
 """
 
 from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, signed

@@ -3,7 +3,8 @@
 
 What belongs to an engine follows from its name in the registry: ``prunus.golden.hdp``,
 ``prunus.sim.engines.hdp`` and ``prunus.sim.engines.hdp_sizes`` are rooms of hdp. Imports within
-functions count as all others. """
+functions count as all others.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -28,7 +28,8 @@ class HdpConfig(EngineConfig):
     tile : int, optional
         Rows of Q, K and V of a head that a core holds, a power of two below ``l_max``. Longer
         heads are worked off in tiles of as many queries and keys; see
-    :mod:`prunus.golden.hdp.tiles`. multipliers : int
+        :mod:`prunus.golden.hdp.tiles`.
+    multipliers : int
         Full-width multipliers of a core (M): 2 queries x 2 keys x ``taps`` dimensions.
     softmax_lanes : int
         Exponentials per cycle in a core.

@@ -6,8 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.engine import EngineConfig
-from prunus.hw.shell.axi import AXI4
-from prunus.hw.shell.bursts import ADDRESS_WIDTH
+from prunus.hw.instance import bus_pins
 from prunus.hw.verilog.emit import emit, to_verilog
 
 from .frames import SlipDecoder, SlipEncoder
@@ -31,8 +30,7 @@ class System(wiring.Component):
                         coprocessor <- s_axil+  +-> BlockMemory <- m_axi coprocessor
 
     The coprocessor is an instance of the module that ``prunus.hw.verilog.emit`` writes, so what is
-    simulated,
-    synthesised and given away is the same text.
+    simulated, synthesised and given away is the same text.
 
     Parameters
     ----------
@@ -80,18 +78,11 @@ class System(wiring.Component):
         return m
 
     def _connect(self, m, link, memory, reset):
-        """The coprocessor by its ports, of which the buses' are called ``{prefix}_{name}``."""
-        config = self._config
-        ports = [("o", "irq", self.irq)]
-        for name, member in link.lite.signature.members.items():
-            pin = getattr(link.lite, name)
-            ports.append(("i" if member.flow == Out else "o", f"s_axil_{name}", pin))
-        for name, member in AXI4(ADDRESS_WIDTH, config.axi_data_width).members.items():
-            bus = memory.write if name in memory.write.signature.members else memory.read
-            ports.append(("o" if member.flow == Out else "i", f"m_axi_{name}",
-                          getattr(bus, name)))
+        """The coprocessor by its ports."""
         m.submodules.coprocessor = Instance(
-            config.name, ("i", "clk", ClockSignal()), ("i", "rst", reset), *ports)
+            self._config.name, ("i", "clk", ClockSignal()), ("i", "rst", reset),
+            ("o", "irq", self.irq), *bus_pins("s_axil", link.lite),
+            *bus_pins("m_axi", memory.write), *bus_pins("m_axi", memory.read))
 
 
 def emit_system(config: EngineConfig, *, divisor: int, memory_bytes: int) -> str:

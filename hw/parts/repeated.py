@@ -16,7 +16,8 @@ class OneOfEach:
 
     With 2,048 multipliers that is most of the work of an emission. The others are left without for
     :func:`prunus.hw.verilog.hierarchy.convert`, which puts an instance of the first one's module
-    there. """
+    there.
+    """
 
     def __init__(self):
         self._seen = set()
