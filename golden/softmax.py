@@ -2,8 +2,10 @@
 """The softmax pieces in exact integers (spec: HDP section 5).
 
 A row of scores becomes a row of *weights* ``w = e - e0`` in units of ``2**-EXP_FRAC``, each pair of
-keys sharing one shift so that a weight is an ``MANT_BITS``-bit magnitude with a sign; the row is
-normalised at its end by a reciprocal of the sum of its exponentials, which is never below 1.
+keys sharing one shift so that a weight is an ``MANT_BITS``-bit magnitude with a sign. The row is
+normalised at its end by a reciprocal of the sum of its weights as they are after rounding, so that
+they sum to 1. The largest exponential of a row is ``2**-(T_OFFSET / 2**T_FRAC)``, just below 1,
+because that fits ``MANT_BITS`` bits.
 """
 
 import math
@@ -11,14 +13,17 @@ import math
 import numpy as np
 
 __all__ = [
-    "EXP_FRAC", "MANT_BITS", "RECIP_BITS", "RECIP_SEGMENTS", "SHIFT_STEP", "T_FRAC", "T_INT",
+    "DEN_BITS", "EXP_FRAC", "MANT_BITS", "RECIP_BITS", "RECIP_SEGMENTS", "SHIFT_STEP", "T_FRAC",
+    "T_INT", "T_OFFSET",
     "encode_scale", "exp2_neg", "exponent", "normalise", "quantise_pair", "reciprocal",
     "reciprocal_table",
 ]
 
 T_FRAC = 12        # fraction bits of t = (m - s) * scale * log2(e)
 T_INT = 5          # integer bits of t; beyond them exp2 is zero anyway
+T_OFFSET = 24      # added to each t: the largest exponential is 65,279 and fits 255 << 8
 EXP_FRAC = 16      # fraction bits of an exponential: 1.0 is 2**16
+DEN_BITS = 15      # a denominator that is not 0 is at least 2**DEN_BITS
 MANT_BITS = 8      # magnitude bits of a weight, what a W = 8 multiplier takes
 SHIFT_STEP = 2     # a weight's shift is a multiple of this
 SCALE_BITS = 16    # mantissa bits of the encoded scale
@@ -46,11 +51,12 @@ def encode_scale(scale: float) -> tuple[int, int]:
 
 
 def exponent(diff, mant: int, shift: int) -> np.ndarray:
-    """t = diff * scale * log2(e), ``T_FRAC`` fraction bits, saturated to ``T_INT`` integer bits.
+    """t = diff * scale * log2(e) + T_OFFSET, ``T_FRAC`` fraction bits, saturated to ``T_INT``
+    integer bits.
 
     ``diff = m - s >= 0`` in score units, any shape.
     """
-    t = (np.asarray(diff, np.int64) * mant) >> (shift - T_FRAC)
+    t = ((np.asarray(diff, np.int64) * mant) >> (shift - T_FRAC)) + T_OFFSET
     return np.minimum(t, (1 << (T_INT + T_FRAC)) - 1)
 
 
@@ -66,8 +72,11 @@ def exp2_neg(t) -> np.ndarray:
     return (y + ((1 << z) >> 1)) >> z
 
 
-def quantise_pair(w) -> tuple[np.ndarray, np.ndarray]:
+def quantise_pair(w, e0=0) -> tuple[np.ndarray, np.ndarray]:
     """``(mant, shift)`` of weights (..., 2): signed mantissas and the shift the pair shares.
+
+    ``w >= -e0``, with the background ``e0`` (...,) of the pair, and so it is after rounding: where
+    the magnitude of a negative weight would be rounded up beyond ``e0``, it is rounded down.
 
     A weight that comes alone, (..., 1), has a shift of its own. ``shift`` is the smallest multiple
     of ``SHIFT_STEP`` at which the rounded magnitude of either weight fits ``MANT_BITS`` bits, so
@@ -79,7 +88,9 @@ def quantise_pair(w) -> tuple[np.ndarray, np.ndarray]:
     shift = np.zeros_like(largest)
     while (over := _rounded_shift(largest, shift) >= (1 << MANT_BITS)).any():
         shift = shift + SHIFT_STEP * over
-    return np.sign(w) * _rounded_shift(mag, shift[..., None]), shift
+    mant = _rounded_shift(mag, shift[..., None])
+    most = (np.asarray(e0, np.int64) >> shift)[..., None]
+    return np.where(w < 0, -np.minimum(mant, most), mant), shift
 
 
 def _rounded_shift(x, n) -> np.ndarray:
@@ -107,12 +118,12 @@ def reciprocal(den) -> tuple[np.ndarray, np.ndarray]:
 
     The lowered chord takes r below one half near the end: it lies in 65529..131014.
 
-    ``den >= 2**EXP_FRAC``. Below the leading one the next 4 bits choose the segment and the
+    ``den >= 2**DEN_BITS``. Below the leading one the next 4 bits choose the segment and the
     following 12 interpolate in it.
     """
     den = np.asarray(den, np.int64)
     p = np.frexp(den.astype(np.float64))[1].astype(np.int64) - 1
-    f = (den >> (p - 16)) & 0xFFFF
+    f = ((den << 1) >> (p - DEN_BITS)) & 0xFFFF
     value, drop = np.array(reciprocal_table(), np.int64).T
     return value[f >> 12] - ((drop[f >> 12] * (f & 0xFFF)) >> 12), p
 

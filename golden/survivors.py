@@ -70,8 +70,9 @@ def attend(job: AttentionJob, scores, mask, config: SurvivorConfig) -> np.ndarra
     e = exponentials(scores, mask, row_tops(scores, mask), job.scale)
     # Survivors come one by one and in any order, so each weight has a shift of its own.
     mant, shift = softmax.quantise_pair(e[..., None])
-    num = matmul(mant[..., 0] << shift, job.v)
-    return softmax.normalise(num, e.sum(axis=1), width=config.width, out_frac=config.out_frac)
+    weights = mant[..., 0] << shift
+    return softmax.normalise(matmul(weights, job.v), weights.sum(axis=1), width=config.width,
+                             out_frac=config.out_frac)
 
 
 # -- planes ---------------------------------------------------------------------------------------

@@ -81,6 +81,11 @@ def _blocks(x) -> np.ndarray:
     return x.reshape((rows + 1) // 2, 2, (cols + 1) // 2, 2)
 
 
+def _rows_of_two(x) -> np.ndarray:
+    """(l_q,) padded to an even number, as (block rows, 2)."""
+    return np.pad(x, (0, len(x) % 2)).reshape(-1, 2)
+
+
 def _expand(mask, shape) -> np.ndarray:
     """A mask of blocks as one of elements."""
     return mask.repeat(2, axis=0).repeat(2, axis=1)[: shape[0], : shape[1]]
@@ -108,20 +113,20 @@ def block_mask(theta, visible, rho: int) -> np.ndarray:
 def _weights(job: HdpJob, scores, keep, visible):
     """Weights (l_q, l_kv), the background e0 (l_q,) and the denominators (l_q,).
 
-    Unless ``drop``, a row is split into a background e0 = exp(0 - m) that every visible key has
-    and weights e - e0 of the kept keys. A row without pruned keys does not need it, but has
-    smaller weights, hence smaller rounding errors, where its largest score is not negative.
+    Unless ``drop``, a row with pruned keys is split into a background e0 = exp(0 - m) that every
+    visible key has and weights e - e0 of the kept keys. The denominator is the sum of all that is
+    multiplied by a row of V, after rounding; so no output lies outside the range of V, but for the
+    error of the reciprocal.
     """
-    pruned = (visible & ~keep).sum(axis=1)
     top = row_tops(scores, keep)
-    zero = (pruned > 0) | (top >= 0) if not job.drop else np.zeros(job.l_q, bool)
+    zero = (visible & ~keep).any(axis=1) & (not job.drop)
     top = np.where(zero, np.maximum(top, 0), top)
     e = exponentials(scores, keep, top, job.scale)
     e0 = np.where(zero, softmax.exp2_neg(softmax.exponent(np.where(zero, top, 0), *job.scale)), 0)
-    den = e.sum(axis=1) + e0 * pruned
-    mant, shift = softmax.quantise_pair(_blocks(np.where(keep, e - e0[:, None], 0)))
+    pairs = _blocks(np.where(keep, e - e0[:, None], 0))
+    mant, shift = softmax.quantise_pair(pairs, _rows_of_two(e0)[..., None])
     w = (mant << shift[..., None]).reshape(2 * mant.shape[0], -1)[: job.l_q, : job.l_kv]
-    return w, e0, den
+    return w, e0, w.sum(axis=1) + e0 * visible.sum(axis=1)
 
 
 def head(job: HdpJob, config: HdpConfig) -> HdpResult:

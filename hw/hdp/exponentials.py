@@ -98,10 +98,10 @@ class RowExponentials(wiring.Component):
                 m.d.sync += self.row.row.eq(token.row), self.row.resumes.eq(token.resumes)
             for n in range(2):
                 is_low = ~token.some[n] | (token.top[n] < 0)
-                has_zero = ~token.drop & (token.hides[n] | ~is_low)
+                has_zero = ~token.drop & token.hides[n]
                 m.d.sync += zero[n].eq(has_zero)
                 m.d.sync += top[n].eq(Mux(has_zero & is_low, 0, token.top[n]))
-                m.d.sync += self.row.hidden[n].eq(token.limit[n] - token.kept[n])
+                m.d.sync += self.row.limit[n].eq(token.limit[n])
 
         pick, scores = self._scores(m, self._fetch(m, taken))
         item, diffs = self._differences(m, pick, scores, top, zero, limit)

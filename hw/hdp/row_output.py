@@ -35,7 +35,7 @@ def output_row_layout(config: HdpConfig) -> data.StructLayout:
         "running": 1,
         "last": 1,
         "d8": 5,
-        "e0": data.ArrayLayout(EXP_FRAC + 1, 2),
+        "e0": data.ArrayLayout(EXP_FRAC, 2),
         "r": data.ArrayLayout(RECIP_BITS + 1, 2),
         "p": data.ArrayLayout(5, 2),
         "empty": data.ArrayLayout(1, 2),

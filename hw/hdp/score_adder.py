@@ -96,7 +96,7 @@ class ScoreAdder(wiring.Component):
         for q in range(2):
             own = Signal(config.held_width, name=f"own_{q}")
             m.d.comb += [
-                own.eq(Mux(complete, kept[q], 0)), token.kept[q].eq(own),
+                own.eq(Mux(complete, kept[q], 0)),
                 token.some[q].eq(own != 0), token.hides[q].eq(own < row.tag.limit[q]),
             ]
         if config.tile:

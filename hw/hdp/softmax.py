@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The softmax unit."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.hdp.config import HdpConfig
-from prunus.golden.softmax import EXP_FRAC
+from prunus.golden.softmax import EXP_FRAC, SHIFT_STEP
 from prunus.hw.hdp.weight import PairQuantiser
 from prunus.hw.parts.pipeline import delayed
+from prunus.hw.softmax.quantise import STEPS
 from prunus.hw.softmax.reciprocal import Reciprocal
 
 from .exponentials import RowExponentials
@@ -32,13 +33,13 @@ class SoftmaxUnit(wiring.Component):
     Bit for bit what golden's HDP head does with a row between its scores and its output. A row of
     n entries gives its result ``latency + (n + 1) * 4/softmax_lanes`` cycles after its token. The
     exponentials of the next row are worked out meanwhile, up to the first one, so that rows follow
-    each other every ``(n + 1) * 4/softmax_lanes + 11`` cycles, or 14 if that is more, where
-    results are taken at once.
+    each other every ``(n + 1) * 4/softmax_lanes + 14`` cycles where results are taken at once.
 
     ::
 
-        i -> RowExponentials -> - e0 -> PairQuantiser -> weight port
-                             -> sum -> + e0 * hidden -> Reciprocal -> o
+        i -> RowExponentials -> - e0 -> PairQuantiser -+-> weight port
+                     |                                 +-> sum -> Reciprocal -> o
+                     +-> e0 * limit -----------------------^
 
     With ``HdpConfig.tile`` the denominators of a row's tiles are added up; the result of a tile
     has the reciprocal of those so far.
@@ -82,7 +83,7 @@ class SoftmaxUnit(wiring.Component):
 
     @property
     def latency(self) -> int:
-        return self._front.latency + self._reciprocal.latency + 5
+        return self._front.latency + self._reciprocal.latency + 8
 
     def elaborate(self, platform):
         m = Module()
@@ -103,25 +104,26 @@ class SoftmaxUnit(wiring.Component):
             m.d.sync += occupied.eq(0)
 
         slot = Signal(init=1)
-        hidden = Signal(front.row.hidden.shape(), reset_less=True)
+        limit = Signal(front.row.limit.shape(), reset_less=True)
         with m.If(start):
             m.d.sync += [
                 slot.eq(~slot),
-                hidden.eq(front.row.hidden),
+                limit.eq(front.row.limit),
                 self.o.payload.count.eq(front.row.count),
                 self.o.payload.tag.eq(front.row.tag),
             ]
         m.d.comb += self.o.payload.slot.eq(slot)
 
-        e0, part, weights, exponentials = self._background(m)
+        e0, part, weights = self._background(m)
         m.d.comb += self.o.payload.e0.eq(e0)
-        self._write(m, start, slot, part, weights)
-        sums = self._sums(m, start, part, exponentials)
+        written, rows = self._quantise(m, e0, part, weights)
+        self._write(m, start, slot, written, rows)
+        sums, last = self._sums(m, start, e0, limit, part, written, rows)
         row = Signal(self._config.block_width)
         if self._config.tile:
             with m.If(start):
                 m.d.sync += row.eq(front.row.row)
-        self._finish(m, part, e0, hidden, sums, row)
+        self._finish(m, last, sums, row)
         with m.If(released):
             m.d.sync += self.o.valid.eq(0)
         return m
@@ -133,35 +135,34 @@ class SoftmaxUnit(wiring.Component):
     def _background(self, m):
         """Captures e0 and subtracts it from the entries' exponentials."""
         item, e, is_moving = self._front.item, self._front.e, self._front.en
-        e0 = Signal(ArrayLayout(EXP_FRAC + 1, 2), reset_less=True)
+        e0 = Signal(ArrayLayout(EXP_FRAC, 2), reset_less=True)
         part = Signal(StructLayout({
             "valid": 1,
+            "background": 1,
             "last": 1,
             "phase": range(self._phases),
             "column": self._config.block_width,
         }))
         m.d.sync += [
             part.valid.eq(item.valid & ~item.background & is_moving),
+            part.background.eq(item.valid & item.background & is_moving
+                               & (item.phase == self._phases - 1)),
             part.last.eq(item.last & is_moving),
             part.phase.eq(item.phase),
             part.column.eq(item.column),
         ]
-        weights, exponentials = [], []
+        weights = []
         for lane in range(self._lanes):
-            weight = Signal(signed(EXP_FRAC + 2), name=f"weight_{lane}", reset_less=True)
-            exponential = Signal(EXP_FRAC + 1, name=f"exponential_{lane}", reset_less=True)
+            weight = Signal(signed(EXP_FRAC + 1), name=f"weight_{lane}", reset_less=True)
             row = self._row(lane, item.phase)
-            seen = Mux(item.seen[lane], e[lane], 0)
-            m.d.sync += exponential.eq(seen)
             m.d.sync += weight.eq(Mux(item.seen[lane], e[lane] - e0[row], 0))
             with m.If(item.valid & item.background & is_moving):
-                m.d.sync += e0[row].eq(seen)
+                m.d.sync += e0[row].eq(Mux(item.seen[lane], e[lane], 0))
             weights.append(weight)
-            exponentials.append(exponential)
-        return e0, part, weights, exponentials
+        return e0, part, weights
 
-    def _write(self, m, start, slot, part, weights):
-        """Quantises pairs of weights, puts blocks together and writes them."""
+    def _quantise(self, m, e0, part, weights):
+        """Pairs of weights as mantissas, of one query or of both, and what goes along with them."""
         if self._lanes == 1:
             key_0 = Signal(weights[0].shape(), reset_less=True)
             with m.If(part.valid):
@@ -169,13 +170,18 @@ class SoftmaxUnit(wiring.Component):
             pairs = [(key_0, weights[0])]
         else:
             pairs = [weights[n:n + 2] for n in range(0, self._lanes, 2)]
+        parts = delayed(m, part, PairQuantiser.latency, name="part", reset_less=False)
         rows = []
         for n, pair in enumerate(pairs):
             m.submodules[f"quantiser_{n}"] = quantiser = PairQuantiser()
             m.d.comb += [quantiser.w[key].eq(weight) for key, weight in enumerate(pair)]
+            query = self._row(2 * n, parts[PairQuantiser.background_latency].phase)
+            m.d.comb += quantiser.e0.eq(e0[query])
             rows.append(quantiser.o)
+        return parts[-1], rows
 
-        written = delayed(m, part, PairQuantiser.latency, name="part", reset_less=False)[-1]
+    def _write(self, m, start, slot, written, rows):
+        """Puts blocks together and writes them."""
         if self._phases > 1:
             row_0 = Signal(weight_pair_layout(), reset_less=True)
             with m.If(written.valid & (written.phase == self._phases // 2 - 1)):
@@ -195,24 +201,42 @@ class SoftmaxUnit(wiring.Component):
             *(self.weight_data.row[n].eq(row) for n, row in enumerate(rows)),
         ]
 
-    def _sums(self, m, start, part, exponentials):
-        """Adds up the exponentials of each query's entries."""
-        sums = Signal(ArrayLayout(self._config.denominator_width, 2), reset_less=True)
-        step = min(self._lanes, 2)
+    def _sums(self, m, start, e0, limit, part, written, rows):
+        """Adds up the background of each query, for every key that it sees, and its weights.
+
+        The background is there before the first weight has left the quantiser. Returns the sums,
+        and a strobe: those of a row are complete in the next cycle.
+        """
+        config = self._config
+        sums = Signal(ArrayLayout(signed(config.denominator_width + 1), 2), reset_less=True)
+        turns = delayed(m, part.background, 3, name="background", reset_less=False)
+        factor = Signal(EXP_FRAC, reset_less=True)
+        times = Signal(config.held_width, reset_less=True)
+        background = Signal(len(factor) + len(times), reset_less=True)
+        m.d.sync += [factor.eq(e0[turns[1]]), times.eq(limit[turns[1]]),
+                     background.eq(factor * times)]
+
+        added = delayed(m, written, 1, name="added", reset_less=False)[-1]
+        is_pair = added.phase[0] if self._lanes == 1 else 1
         so_far = self._sums_so_far(m)
-        with m.If(start):
-            m.d.sync += sums.eq(so_far)
-        with m.Elif(part.valid):
-            for lane in range(0, self._lanes, step):
-                row = self._row(lane, part.phase)
-                m.d.sync += sums[row].eq(sums[row] + sum(exponentials[lane:lane + step]))
-        return sums
+        for query in range(2):
+            pair = rows[query if self._lanes == 4 else 0]
+            total = Signal(signed(EXP_FRAC + 2), name=f"total_{query}", reset_less=True)
+            m.d.sync += total.eq(_pair_sum(pair))
+            is_mine = self._row(2 * query if self._lanes == 4 else 0, added.phase) == query
+            with m.If(start):
+                m.d.sync += sums[query].eq(so_far[query])
+            with m.Elif(turns[2 + query]):
+                m.d.sync += sums[query].eq(sums[query] + background)
+            with m.Elif(added.valid & is_pair & is_mine):
+                m.d.sync += sums[query].eq(sums[query] + total)
+        return sums, added.last
 
     def _sums_so_far(self, m):
         """Denominators of the earlier tiles of the row that starts."""
         config, row = self._config, self._front.row
         if not config.tile:
-            return 0
+            return 0, 0
         sums = []
         for n in range(2):
             mem = memory.Memory(shape=config.denominator_width, depth=config.blocks, init=[])
@@ -221,31 +245,21 @@ class SoftmaxUnit(wiring.Component):
             read = mem.read_port()
             m.d.comb += read.addr.eq(row.row)
             sums.append(Mux(row.resumes, read.data, 0))
-        return Cat(sums)
+        return sums
 
-    def _finish(self, m, part, e0, hidden, sums, row):
-        """Denominators and their reciprocals, query 0 and then query 1; then the result is there.
+    def _finish(self, m, last, sums, row):
+        """Reciprocals of query 0 and then query 1; then the result is there.
 
         This takes longer than what is left of the weights' way, so that they are written before.
         """
-        turn = Signal(2)
-        m.d.sync += turn.eq(Cat(part.last, turn[0]))
-        # What is multiplied is known, and chosen, a cycle before the last sum.
-        factor = Signal(EXP_FRAC + 1, reset_less=True)
-        times = Signal(self._config.held_width, reset_less=True)
-        background = Signal(len(factor) + len(times), reset_less=True)
-        entries = Signal(self._config.denominator_width, reset_less=True)
-        den = Signal(self._config.denominator_width, reset_less=True)
-        m.d.sync += factor.eq(e0[turn[0]]), times.eq(hidden[turn[0]])
-        m.d.sync += background.eq(factor * times), entries.eq(sums[turn[1]])
-        m.d.sync += den.eq(entries + background)
-
         m.submodules.reciprocal = reciprocal = self._reciprocal
-        m.d.comb += reciprocal.den.eq(den)
-        turns = delayed(m, turn, 2 + reciprocal.latency, name="turn", reset_less=False)
-        done = turns[-1]
+        turn = Signal(2)
+        m.d.sync += turn.eq(Cat(last, turn[0]))
+        den = Signal(self._config.denominator_width)
+        m.d.comb += den.eq(sums[turn[1]]), reciprocal.den.eq(den)
         for n, write in enumerate(self._denominators):
-            m.d.comb += [write.en.eq(turns[2][n]), write.addr.eq(row), write.data.eq(den)]
+            m.d.comb += [write.en.eq(turn[n]), write.addr.eq(row), write.data.eq(den)]
+        done = delayed(m, turn, reciprocal.latency, name="turn", reset_less=False)[-1]
         result = self.o.payload
         for n in range(2):
             with m.If(done[n]):
@@ -256,3 +270,10 @@ class SoftmaxUnit(wiring.Component):
                 ]
         with m.If(done[1]):
             m.d.sync += self.o.valid.eq(1)
+
+
+def _pair_sum(pair):
+    """The two weights of a pair together."""
+    mants = [Mux(mant.sign, -mant.mag, mant.mag) for mant in pair.mant]
+    total = mants[0] + mants[1]
+    return Array(total << SHIFT_STEP * k for k in range(STEPS + 1))[pair.shift]

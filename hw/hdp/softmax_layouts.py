@@ -51,10 +51,9 @@ def weight_entry_layout(config: HdpConfig) -> StructLayout:
 def row_token_layout(config: HdpConfig, tag_width: int) -> StructLayout:
     """A block row whose scores are complete.
 
-    ``limit`` is the number of keys each query sees, ``kept`` how many of them lie in kept blocks.
-    ``some`` and ``hides``: there are kept keys, and pruned ones; ``top`` the largest kept score
-    (anything where there is none). ``count`` entries lie in the score buffer from ``base`` on.
-    ``mant`` and ``shift`` encode the scale.
+    ``limit`` is the number of keys each query sees. ``some`` and ``hides``: there are kept keys,
+    and pruned ones; ``top`` the largest kept score (anything where there is none). ``count``
+    entries lie in the score buffer from ``base`` on. ``mant`` and ``shift`` encode the scale.
 
     Of a row in tiles, ``some``, ``hides`` and ``top`` are those of all its tiles, the rest those
     of this one, which is ``row`` of its strip and ``resumes`` what an earlier tile has begun.
@@ -64,7 +63,6 @@ def row_token_layout(config: HdpConfig, tag_width: int) -> StructLayout:
         "base": score_index_width(config),
         "count": range(config.blocks + 1),
         "limit": ArrayLayout(config.held_width, 2),
-        "kept": ArrayLayout(config.held_width, 2),
         "some": ArrayLayout(1, 2),
         "hides": ArrayLayout(1, 2),
         "top": ArrayLayout(signed(config.score_width), 2),
@@ -96,11 +94,11 @@ def item_layout(config: HdpConfig) -> StructLayout:
 
 
 def row_background_layout(config: HdpConfig, tag_width: int) -> StructLayout:
-    """What the end of a row needs of its token; ``hidden`` keys of each query are background."""
+    """What the end of a row needs of its token; each query sees ``limit`` keys."""
     tiled = {"row": config.block_width, "resumes": 1} if config.tile else {}
     return StructLayout({
         "count": range(config.blocks + 1),
-        "hidden": ArrayLayout(config.held_width, 2),
+        "limit": ArrayLayout(config.held_width, 2),
         "tag": tag_width,
         **tiled,
     })
@@ -115,7 +113,7 @@ def row_result_layout(config: HdpConfig, tag_width: int) -> StructLayout:
     return StructLayout({
         "slot": 1,
         "count": range(config.blocks + 1),
-        "e0": ArrayLayout(EXP_FRAC + 1, 2),
+        "e0": ArrayLayout(EXP_FRAC, 2),
         "r": ArrayLayout(RECIP_BITS + 1, 2),
         "p": ArrayLayout(5, 2),
         "empty": ArrayLayout(1, 2),

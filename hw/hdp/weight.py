@@ -7,7 +7,6 @@ from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.softmax import EXP_FRAC, MANT_BITS
-from prunus.hw.arith.rounding import halved
 from prunus.hw.hdp.softmax_layouts import weight_pair_layout
 from prunus.hw.parts.pipeline import delayed
 from prunus.hw.softmax.quantise import STEPS, is_over, mantissa
@@ -19,20 +18,24 @@ class PairQuantiser(wiring.Component):
     """Two weights of one query as 8-bit magnitudes; bit for bit
     ``prunus.golden.softmax.quantise_pair``.
 
-    ``latency`` cycles, one pair per cycle: magnitudes, the shift, the rounded mantissas.
+    ``latency`` cycles, one pair per cycle: magnitudes, the shift, the mantissas, their rounding.
 
     Members
     -------
     w : In
-        Two signed weights, -2**16 to 2**16.
+        Two signed weights, each at least ``-e0``.
+    e0 : In
+        The background of their query, ``background_latency`` cycles later.
     o : Out
         The pair's shift, in steps of ``SHIFT_STEP``, and two signs with magnitudes; magnitude 0
         has sign 0.
     """
 
-    latency = 3
+    latency = 4
+    background_latency = 2
 
-    w: In(ArrayLayout(signed(EXP_FRAC + 2), 2))
+    w: In(ArrayLayout(signed(EXP_FRAC + 1), 2))
+    e0: In(EXP_FRAC)
     o: Out(weight_pair_layout())
 
     def elaborate(self, platform):
@@ -40,10 +43,10 @@ class PairQuantiser(wiring.Component):
         mags, signs, over = [], [], []
         for n in range(2):
             w = self.w[n]
-            mag = Signal(EXP_FRAC + 1, name=f"mag_{n}", reset_less=True)
+            mag = Signal(EXP_FRAC, name=f"mag_{n}", reset_less=True)
             m.d.sync += mag.eq(Mux(w < 0, -w, w))
             mags.append(delayed(m, mag, 1, name=f"mag_{n}"))
-            signs.append(delayed(m, w[-1], 2, name=f"sign_{n}"))
+            signs.append(delayed(m, w[-1], 3, name=f"sign_{n}"))
         # over[k]: after a shift by k steps the rounded magnitude would not fit. It rounds up to
         # 2**MANT_BITS where the bits that stay and the first that goes are all ones.
         for k in range(STEPS):
@@ -56,10 +59,17 @@ class PairQuantiser(wiring.Component):
         for k, flag in enumerate(over):
             with m.If(flag):
                 m.d.comb += index.eq(k + 1)
-        m.d.sync += self.o.shift.eq(index)
+        m.d.sync += self.o.shift.eq(delayed(m, index, 1, name="index")[-1])
+        # A negative weight is rounded down where it would else be rounded beyond -e0: its
+        # magnitude is at most e0, so that happens only where the bits that stay are those of e0.
+        most = Signal(MANT_BITS, reset_less=True)
+        m.d.sync += most.eq(mantissa(self.e0, index) >> 1)
         for n in range(2):
-            picked = Signal(MANT_BITS + 1, name=f"picked_{n}")
-            m.d.comb += picked.eq(mantissa(mags[n][1], index))
-            m.d.sync += self.o.mant[n].mag.eq(halved(picked))
-            m.d.sync += self.o.mant[n].sign.eq(signs[n][2] & picked.any())
+            picked = Signal(MANT_BITS + 1, name=f"picked_{n}", reset_less=True)
+            m.d.sync += picked.eq(mantissa(mags[n][1], index))
+            is_most = signs[n][3] & (picked[1:] == most)
+            mag = Signal(MANT_BITS, name=f"rounded_{n}")
+            m.d.comb += mag.eq(picked[1:] + (picked[0] & ~is_most))
+            m.d.sync += self.o.mant[n].mag.eq(mag)
+            m.d.sync += self.o.mant[n].sign.eq(signs[n][3] & mag.any())
         return m

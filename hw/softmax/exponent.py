@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.engine import EngineConfig
-from prunus.golden.softmax import SCALE_BITS, SCALE_SHIFT_MIN, T_FRAC, T_INT
+from prunus.golden.softmax import SCALE_BITS, SCALE_SHIFT_MIN, T_FRAC, T_INT, T_OFFSET
 from prunus.hw.arith.multiply import SplitMultiplier
 from prunus.hw.parts.pipeline import delayed
 
@@ -16,7 +16,8 @@ T_WIDTH = T_INT + T_FRAC
 
 
 class Exponent(wiring.Component):
-    """``t = diff * mant * 2**-shift``, saturated; bit for bit ``prunus.golden.softmax.exponent``.
+    """``t = diff * mant * 2**-shift`` and an offset, saturated; bit for bit
+    ``prunus.golden.softmax.exponent``.
 
     ``latency`` cycles, one exponent per cycle: the multiplier's, then a shift by a multiple of 8,
     then the rest of the shift and the saturation.
@@ -60,10 +61,13 @@ class Exponent(wiring.Component):
 
         by_eights = Signal.like(multiplier.o)
         m.d.comb += by_eights.eq(multiplier.o >> Cat(Const(0, 3), amount[-2][3:]))
-        # The second shift is by at most 7, so that bits further up overflow whatever it is.
+        # The second shift is by at most 7, so that bits further up overflow whatever it is. The
+        # offset is added in front of it, shifted as far to the left.
         coarse = Signal(T_WIDTH + 7, reset_less=True)
         over = Signal(reset_less=True)
-        m.d.sync += coarse.eq(by_eights), over.eq(by_eights[len(coarse):].any())
+        sum_ = Signal(len(coarse) + 1)
+        m.d.comb += sum_.eq(by_eights[:len(coarse)] + (Const(T_OFFSET) << amount[-2][:3]))
+        m.d.sync += coarse.eq(sum_), over.eq(by_eights[len(coarse):].any() | sum_[-1])
 
         fine = Signal.like(coarse)
         m.d.comb += fine.eq(coarse >> amount[-1][:3])

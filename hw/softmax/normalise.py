@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.engine import EngineConfig
-from prunus.golden.softmax import EXP_FRAC, RECIP_BITS
+from prunus.golden.softmax import DEN_BITS, EXP_FRAC, RECIP_BITS
 from prunus.hw.arith.multiply import SplitMultiplier
 from prunus.hw.arith.rounding import clamped, halved
 from prunus.hw.parts.pipeline import delayed
@@ -51,13 +51,13 @@ class NormaliseLane(wiring.Component):
     def __init__(self, *, config: EngineConfig, background: bool = True):
         self._config = config
         self._background = SplitMultiplier(a_shape=signed(config.column_sum_width),
-                                           b_width=EXP_FRAC + 1) if background else None
+                                           b_width=EXP_FRAC) if background else None
         self._scaled_width = config.width + config.out_frac + 3
         self._scale = SplitMultiplier(a_shape=signed(self._scaled_width), b_width=RECIP_BITS)
         super().__init__({
             "valid": In(1),
             "acc": In(signed(config.accumulator_width)),
-            **({"e0": In(EXP_FRAC + 1),
+            **({"e0": In(EXP_FRAC),
                 "column_sum": In(signed(config.column_sum_width))} if background else {}),
             "p": In(5),
             "r": In(RECIP_BITS + 1),
@@ -88,10 +88,10 @@ class NormaliseLane(wiring.Component):
         empty = delayed(m, self.empty, self.latency - 1, name="empty")
 
         num = self._numerator(m)
-        # p is 16 to 31, so its low bits are the part of the shift that varies. The constant part
-        # leaves one fraction bit, for the rounding.
-        p = delayed(m, self.p[:4], before + 1, name="p")[-1]
-        aligned = num >> (EXP_FRAC - self._config.out_frac - 1 - 1)
+        # How far p is above the least that it can be is the part of the shift that varies. The
+        # constant part leaves one fraction bit, for the rounding.
+        p = delayed(m, (self.p - DEN_BITS)[:4], before + 1, name="p")[-1]
+        aligned = num >> (DEN_BITS - self._config.out_frac - 1 - 1)
         shifted = Signal(signed(len(aligned)), reset_less=True)
         m.d.sync += shifted.eq(aligned >> p)
         rounded = Signal(signed(len(shifted)), reset_less=True)

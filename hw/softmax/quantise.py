@@ -7,8 +7,8 @@ from prunus.golden.softmax import MANT_BITS, SHIFT_STEP
 
 __all__ = ["SHIFT_INDEX_BITS", "STEPS", "is_over", "mantissa"]
 
-SHIFT_INDEX_BITS = 3       # a pair's shift is SHIFT_STEP times 0 to 5
-STEPS = 5          # the largest weight, 2**16, takes a shift of 5 * SHIFT_STEP
+SHIFT_INDEX_BITS = 3       # a pair's shift is SHIFT_STEP times 0 to 4
+STEPS = 4          # the largest weight, 255 << 8 when rounded, takes a shift of 4 * SHIFT_STEP
 
 
 def is_over(mag, k: int):

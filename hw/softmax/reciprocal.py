@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.engine import EngineConfig
-from prunus.golden.softmax import EXP_FRAC, RECIP_BITS, reciprocal_table
+from prunus.golden.softmax import DEN_BITS, RECIP_BITS, reciprocal_table
 from prunus.hw.parts.pipeline import delayed
 
 __all__ = ["Reciprocal"]
@@ -25,11 +25,11 @@ class Reciprocal(wiring.Component):
     Members
     -------
     den : In
-        0, or at least ``2**EXP_FRAC``: a row's exponentials include one of 1.0.
+        0, or at least ``2**DEN_BITS``: a row's weights include one of nearly 1.0.
     r : Out
         Below ``2**RECIP_BITS``, so that its top bit is always 0.
     p : Out
-        Place of the leading one, 16 or more.
+        Place of the leading one, ``DEN_BITS`` or more.
     empty : Out
         ``den`` was 0; ``r`` and ``p`` mean nothing.
     """
@@ -46,20 +46,20 @@ class Reciprocal(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        places = len(self.den) - EXP_FRAC          # where the leading one can be
+        places = len(self.den) - DEN_BITS          # where the leading one can be
         octave = Signal(range(places), reset_less=True)
         empty = Signal(reset_less=True)
         den = Signal.like(self.den, reset_less=True)
-        m.d.sync += den.eq(self.den), empty.eq(~self.den[EXP_FRAC:].any())
+        m.d.sync += den.eq(self.den), empty.eq(~self.den[DEN_BITS:].any())
         for n in range(places):
-            with m.If(self.den[EXP_FRAC + n]):
+            with m.If(self.den[DEN_BITS + n]):
                 m.d.sync += octave.eq(n)           # the last one wins
         octaves = delayed(m, octave, 3, name="octave")
         empties = delayed(m, empty, 3, name="empty")
 
         # The 16 bits below the leading one: 4 choose the segment, 12 interpolate in it.
         f = Signal(16, reset_less=True)
-        m.d.sync += f.eq(den >> octave)
+        m.d.sync += f.eq((den << 1) >> octave)
 
         table = reciprocal_table()
         value_width = max(value for value, _ in table).bit_length()
@@ -78,7 +78,7 @@ class Reciprocal(wiring.Component):
         m.d.sync += product.eq(drop * rest)
         m.d.sync += [
             self.r.eq(values[1] - (product >> 12)),
-            self.p.eq(EXP_FRAC + octaves[3]),
+            self.p.eq(DEN_BITS + octaves[3]),
             self.empty.eq(empties[3]),
         ]
         return m

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the scores of a row to weights and the reciprocal of their sum."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from prunus.golden.softmax import EXP_FRAC, SCALE_BITS
+from prunus.golden.softmax import EXP_FRAC, SCALE_BITS, SHIFT_STEP
 from prunus.golden.survivors import SurvivorConfig
 from prunus.hw.parts.pipeline import delayed
 from prunus.hw.softmax.exp2 import Exp2
 from prunus.hw.softmax.exponent import Exponent
+from prunus.hw.softmax.quantise import STEPS
 from prunus.hw.softmax.reciprocal import Reciprocal
 from prunus.hw.survivors.layouts import (
     TAG,
@@ -31,12 +32,12 @@ class RowWeights(wiring.Component):
     """Exponentials of ``score - largest score``, one per cycle, from row to row without a pause.
 
     A weight is at ``o`` ``latency`` cycles after its address, a row's result as many after its
-    last address and 4. What is begun always has a place to go to, so nothing in between ever
+    last address and 7. What is begun always has a place to go to, so nothing in between ever
     stops::
 
-        row -> address -> ring -> top - score -> Exponent -> Exp2 -+-> Quantiser -> FIFO -> o
-                                                                   +-> sum -> Reciprocal
-                                                                           -> FIFO -> result
+        row -> address -> ring -> top - score -> Exponent -> Exp2 -> Quantiser -+-> FIFO -> o
+                                                                                +-> sum
+                                                           result <- FIFO <- Reciprocal
 
     Parameters
     ----------
@@ -159,16 +160,20 @@ class RowWeights(wiring.Component):
             self.o.valid.eq(weights.r_rdy), self.o.payload.eq(weights.r_data),
             weights.r_en.eq(self.o.ready),
         ]
-        self._sum(m, done, e)
+        self._sum(m, out, quantiser)
 
-    def _sum(self, m, done, e):
+    def _sum(self, m, out, quantiser):
         """The denominator of a row, and its reciprocal into a place that is kept for it."""
         m.submodules.reciprocal = reciprocal = self._reciprocal
         m.submodules.results = results = fifo.SyncFIFO(
             width=row_result_layout().size, depth=ROWS_UNDER_WAY)
+        steps = Array(quantiser.mag << SHIFT_STEP * k for k in range(STEPS + 1))
+        weight = Signal(EXP_FRAC, reset_less=True)
+        m.d.sync += weight.eq(steps[quantiser.shift])
+        done = delayed(m, out, 1, name="done", reset_less=False)[-1]
         total = Signal(self._config.denominator_width, reset_less=True)
         with m.If(done.valid):
-            m.d.sync += total.eq(Mux(done.first, 0, total) + e)
+            m.d.sync += total.eq(Mux(done.first, 0, total) + weight)
         end = Signal(data.StructLayout({"valid": 1, "tag": TAG}))
         m.d.sync += [end.valid.eq(done.valid & done.last), end.tag.eq(done.tag)]
         end = delayed(m, end, reciprocal.latency, name="end", reset_less=False)[-1]

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from prunus.golden import softmax
-from prunus.golden.softmax import EXP_FRAC, MANT_BITS, RECIP_BITS, SHIFT_STEP, T_FRAC, T_INT
+from prunus.golden.softmax import (
+    DEN_BITS,
+    EXP_FRAC,
+    MANT_BITS,
+    RECIP_BITS,
+    SHIFT_STEP,
+    T_FRAC,
+    T_INT,
+    T_OFFSET,
+)
 
 EVERY_T = np.arange(1 << (T_INT + T_FRAC))
 
@@ -64,34 +73,49 @@ def test_scale_must_be_finite_and_positive(scale):
         softmax.encode_scale(scale)
 
 
-def test_exponent_floors_and_saturates():
+def test_exponent_floors_offsets_and_saturates():
     mant, shift = 40_000, 20
     diff = np.array([0, 1, 17, 12_345, 1 << 22])
-    want = [min(int(Fraction(int(x) * mant * 2**T_FRAC, 2**shift)), 2**(T_INT + T_FRAC) - 1)
-            for x in diff]
+    want = [min(int(Fraction(int(x) * mant * 2**T_FRAC, 2**shift)) + T_OFFSET,
+                2**(T_INT + T_FRAC) - 1) for x in diff]
     assert_array_equal(softmax.exponent(diff, mant, shift), want)
     assert want[-1] == 2**(T_INT + T_FRAC) - 1
 
 
-weights = st.integers(-(1 << EXP_FRAC), 1 << EXP_FRAC)
+def test_the_largest_exponential_is_the_largest_that_fits_a_mantissa():
+    """With an offset of one step less it would take another shift."""
+    largest = softmax.exp2_neg(T_OFFSET)
+    mant, shift = softmax.quantise_pair(np.array([largest, 502]))
+    assert (int(largest), shift) == (65_279, MANT_BITS) and abs(mant[1]) << shift == 512
+    assert softmax.quantise_pair(np.array([softmax.exp2_neg(0), 502]))[1] > MANT_BITS
 
 
-@given(weights, weights)
-def test_quantised_pair_shares_the_smallest_shift(a, b):
-    mant, shift = softmax.quantise_pair(np.array([a, b]))
+LARGEST = int(softmax.exp2_neg(T_OFFSET))
+exponentials = st.integers(0, LARGEST)
+
+
+@given(exponentials, exponentials, exponentials)
+def test_quantised_pair_shares_the_smallest_shift(a, b, e0):
+    pair = (a - e0, b - e0)
+    mant, shift = softmax.quantise_pair(np.array(pair), np.array(e0))
     assert shift % SHIFT_STEP == 0
     assert (np.abs(mant) < 1 << MANT_BITS).all()
-    for m, w in zip(mant, (a, b), strict=True):
-        assert abs(abs(int(m)) * 2**int(shift) - abs(w)) <= Fraction(2**int(shift), 2)
+    for m, w in zip(mant.tolist(), pair, strict=True):
+        step = 2**int(shift)
+        assert e0 + m * step >= 0       # what a row of V is multiplied by, in the end
+        off = m * step - w
+        assert abs(off) <= Fraction(step, 2) or (w < 0 and 0 < off < step
+                                                 and e0 + (m - 1) * step < 0)
         assert m == 0 or (m > 0) == (w > 0)
     if shift:
         before = 2**(int(shift) - SHIFT_STEP)
-        assert math.floor(Fraction(max(abs(a), abs(b)), before) + Fraction(1, 2)) >= 1 << MANT_BITS
+        largest = max(abs(w) for w in pair)
+        assert math.floor(Fraction(largest, before) + Fraction(1, 2)) >= 1 << MANT_BITS
 
 
 def test_small_weights_are_exact():
     w = np.array([[255, -255], [0, 1]])
-    mant, shift = softmax.quantise_pair(w)
+    mant, shift = softmax.quantise_pair(w, np.array([255, 0]))
     assert_array_equal(mant, w)
     assert_array_equal(shift, [0, 0])
 
@@ -99,7 +123,7 @@ def test_small_weights_are_exact():
 @pytest.mark.parametrize(("width", "out_frac"), [(8, 7), (12, 12)])
 def test_normalise_divides(width, out_frac):
     rng = np.random.default_rng(5)
-    den = rng.integers(1 << EXP_FRAC, 1 << 25, 400)
+    den = rng.integers(1 << DEN_BITS, 1 << 25, 400)
     mean = rng.uniform(-(2.0**(width - 1)), 2.0**(width - 1), (400, 8))
     num = np.rint(mean * den[:, None]).astype(np.int64)
     got = softmax.normalise(num, den, width=width, out_frac=out_frac) / 2.0**out_frac

@@ -49,43 +49,44 @@ def keeps(theta, rho):
 
 def exponential(diff, scale):
     mant, shift = scale
-    t = min(floor(Fraction(diff * mant, 2**(shift - 12))), 2**17 - 1)
+    t = min(floor(Fraction(diff * mant, 2**(shift - 12))) + 24, 2**17 - 1)
     z, f = divmod(t, 2**12)
     y = 2**16 - floor(Fraction(f * (43 * 2**12 - 11 * f), 2**14))
     return round_half_up(Fraction(y, 2**z))
 
 
-def quantise_pair(a, b):
+def quantise_pair(a, b, e0=0):
+    """What two weights become, neither below -e0."""
     shift = 0
     while round_half_up(Fraction(max(abs(a), abs(b)), 2**shift)) > 255:
         shift += 2
-    return [(1 if w >= 0 else -1) * round_half_up(Fraction(abs(w), 2**shift)) * 2**shift
-            for w in (a, b)]
+    mags = [round_half_up(Fraction(abs(w), 2**shift)) * 2**shift for w in (a, b)]
+    return [mag if w >= 0 else -mag if mag <= e0 else -(mag - 2**shift)
+            for w, mag in zip((a, b), mags, strict=True)]
 
 
 def output_row(job, config, i, scores, mask):
     """Row i from its scores and its row of the mask."""
     d, seen = job.d, [j for j in range(job.l_kv) if sees(job, i, j)]
     kept = [j for j in seen if mask[j // 2]]
-    pruned = len(kept) < len(seen)
-    zeros = not job.drop and (pruned or any(scores[j] >= 0 for j in kept))
+    zeros = not job.drop and len(kept) < len(seen)
     if not seen:
         return [0] * d
     top = max([scores[j] for j in kept] + ([0] if zeros else []))
     e0 = exponential(top, job.scale) if zeros else 0
     e = {j: exponential(top - scores[j], job.scale) for j in kept}
-    den = sum(e.values()) + e0 * (len(seen) - len(kept))
-    num = [e0 * sum(int(job.v[j, x]) for j in seen) for x in range(d)]
+    weights = dict.fromkeys(seen, e0)
     for c in range(0, job.l_kv, 2):
-        pair = quantise_pair(*(e[j] - e0 if j in e else 0 for j in (c, c + 1)))
+        pair = quantise_pair(*(e[j] - e0 if j in e else 0 for j in (c, c + 1)), e0)
         for j, w in zip((c, c + 1), pair, strict=True):
             if w:
-                num = [n + w * int(job.v[j, x]) for x, n in enumerate(num)]
-    return normalised(num, den, config)
+                weights[j] += w
+    num = [sum(w * int(job.v[j, x]) for j, w in weights.items()) for x in range(d)]
+    return normalised(num, sum(weights.values()), config)
 
 
 def normalised(num, den, config):
-    """A row of sums over the sum of its exponentials, in output words."""
+    """A row of sums over the sum of its weights, in output words."""
     r, p = (int(x) for x in softmax.reciprocal(np.int64(den)))
     limit, out = 2**(config.width + config.out_frac + 2), []
     for n in num:

@@ -58,10 +58,8 @@ def slow_head(job, config, threshold, scale):
         mask[i, list(scores)] = 1
         cycles += max(Fraction(int(digits[i].sum()), config.dpus), len(scores))
         if scores:
-            e = {j: exponential(max(scores.values()) - s, job.scale) for j, s in scores.items()}
-            num = [0] * job.d
-            for j, x in e.items():
-                w, _ = quantise_pair(x, 0)
-                num = [n + w * int(v) for n, v in zip(num, job.v[j], strict=True)]
-            out[i] = normalised(num, sum(e.values()), config)
+            weights = {j: quantise_pair(exponential(max(scores.values()) - s, job.scale), 0)[0]
+                       for j, s in scores.items()}
+            num = [sum(w * int(job.v[j, x]) for j, w in weights.items()) for x in range(job.d)]
+            out[i] = normalised(num, sum(weights.values()), config)
     return {"out": out, "mask": mask.astype(bool), "digits": digits, "cycles": cycles}

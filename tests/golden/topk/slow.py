@@ -24,10 +24,8 @@ def slow_head(job, config):
         best = sorted(scores, key=lambda j: (-scores[j], j))[: job.top_k]
         mask[i, best] = True
         if best:
-            e = {j: exponential(scores[best[0]] - scores[j], job.scale) for j in best}
-            num = [0] * job.d
-            for j, x in e.items():
-                w, _ = quantise_pair(x, 0)
-                num = [n + w * int(v) for n, v in zip(num, job.v[j], strict=True)]
-            out[i] = normalised(num, sum(e.values()), config)
+            weights = {j: quantise_pair(exponential(scores[best[0]] - scores[j], job.scale), 0)[0]
+                       for j in best}
+            num = [sum(w * int(job.v[j, x]) for j, w in weights.items()) for x in range(job.d)]
+            out[i] = normalised(num, sum(weights.values()), config)
     return {"out": out, "mask": mask, "cycles": cycles}

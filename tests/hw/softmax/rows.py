@@ -42,7 +42,6 @@ class Row:
         top = np.where(has_kept, top, self.scores.max() if tag % 2 else self.scores.min())
         return {
             "base": base, "count": len(self.columns), "limit": [int(x) for x in self.limits],
-            "kept": self.keep.sum(axis=1).tolist(),
             "some": [int(x) for x in has_kept],
             "hides": [int(x) for x in self.keep.sum(axis=1) < self.limits],
             "top": top.tolist(), "drop": int(self.drop),

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from prunus.golden.softmax import EXP_FRAC, reciprocal
+from prunus.golden.softmax import DEN_BITS, EXP_FRAC, reciprocal
 from prunus.hw.softmax.reciprocal import Reciprocal
 from tests.hw.softmax.bench import config_like, run_pipeline
 
@@ -11,10 +11,10 @@ from tests.hw.softmax.bench import config_like, run_pipeline
 def test_random_and_corners(l_max):
     config = config_like(l_max=l_max)
     rng = np.random.default_rng(6)
-    one, top = 1 << EXP_FRAC, l_max << EXP_FRAC
-    powers = [one << n for n in range(l_max.bit_length())]
+    one, top = 1 << DEN_BITS, l_max << EXP_FRAC
+    powers = [one << n for n in range(l_max.bit_length() + 1)]
     corners = [x for power in powers for x in (power - 1, power, power + 1, power + power // 16)]
-    spread = rng.integers(one, 2 * one, 4000) << rng.integers(0, l_max.bit_length(), 4000)
+    spread = rng.integers(one, 2 * one, 4000) << rng.integers(0, l_max.bit_length() + 1, 4000)
     den = np.array([x for x in [*corners, *range(one, 2 * one, 37), *spread, top]
                     if one <= x <= top])
     den[:: 11] = 0
