@@ -79,8 +79,7 @@ def test_items(lanes, chance):
     assert starts == [len(rows)]
     for n, (row, first) in enumerate(zip(rows, firsts, strict=True)):
         assert (first.count, first.tag) == (len(row.columns), n)
-        hidden = np.asarray(row.limits) - row.keep.sum(axis=1)
-        assert [first.hidden[0], first.hidden[1]] == hidden.tolist()
+        assert [first.limit[0], first.limit[1]] == list(row.limits)
     expected = [item for row in rows for item in expected_items(row, lanes)]
     simulated = [
         (bool(item.first), bool(item.last), bool(item.background), item.phase,

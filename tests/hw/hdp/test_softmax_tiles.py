@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prunus.golden.jobs import exponentials
-from prunus.golden.softmax import reciprocal
+from prunus.golden.softmax import DEN_BITS, reciprocal
 from prunus.hw.hdp.softmax import SoftmaxUnit
 from tests.hw.softmax.bench import config_like
 from tests.hw.softmax.rows import Row, UnitBench
@@ -34,13 +33,7 @@ class _Part:
     def den(self):
         """Denominators of this tile and those before."""
         row, end = self.row, (self.n + 1) * TILE
-        hidden = (row.limits > 0) & (row.keep.sum(axis=1) < row.limits)
-        top = np.where(row.keep, row.scores, -(1 << 40)).max(axis=1)
-        zero = (hidden | (top >= 0)) & (not row.drop)
-        top = np.where(zero, np.maximum(top, 0), top)
-        e = exponentials(row.scores, row.keep, top, row.scale)[:, :end].sum(axis=1)
-        seen = np.minimum(row.limits, end) - row.keep[:, :end].sum(axis=1)
-        return e + row.e0 * seen
+        return row.weights[:, :end].sum(axis=1) + row.e0 * np.minimum(row.limits, end)
 
     def token(self, base, tag):
         whole, own = self.row.token(base, tag), self.tile.token(base, tag)
@@ -51,9 +44,9 @@ class _Part:
         fields = [("slot", slot), ("count", len(self.columns)), ("tag", tag)]
         for q, den in enumerate(self.den):
             fields.append((f"e0[{q}]", int(self.row.e0[q])))
-            if den == 0 or den >= 1 << 16:      # below 1 it is not that of all tiles
+            if den == 0 or den >= 1 << DEN_BITS:      # below 1 it is not that of all tiles
                 fields.append((f"empty[{q}]", int(den == 0)))
-            if den >= 1 << 16:
+            if den >= 1 << DEN_BITS:
                 r, p = reciprocal(den)
                 fields += [(f"r[{q}]", int(r)), (f"p[{q}]", int(p))]
         return fields

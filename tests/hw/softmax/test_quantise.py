@@ -51,6 +51,8 @@ def test_random_magnitudes():
     ends = (0, 1, LARGEST - 1, LARGEST)
     corners = np.array([(a, b, c) for a in ends for b in ends for c in ends])
     e, e0 = np.concatenate([corners[:, :2], e]), np.concatenate([corners[:, 2], e0])
-    mant, shift = quantise_pair(e - e0[:, None])
-    assert ((e0[:, None] + (mant << shift[:, None])) < 0).sum() > 100
+    mant, shift = quantise_pair(e - e0[:, None], e0)
+    e0_at = e0[:, None]
+    plain = np.abs(e - e0_at) + (1 << shift[:, None] >> 1) >> shift[:, None]
+    assert ((mant < 0) & (-mant < plain)).sum() > 100
     run(e, e0)
