@@ -124,7 +124,7 @@ def test_files(page):
 
 
 def test_a_missing_file_is_seen():
-    text = "`golden/nothing.py` `hw/NAME/core.py` `tests/hw/<room>/none_<x>.py` `hw/top.py` `build/x`"
+    text = "`golden/nothing.py` `hw/NAME/core.py` `tests/hw/<room>/none_<x>.py` `hw/top.py`"
     assert missing_files(_tokens(text)) == ["golden/nothing.py", "tests/hw/<room>/none_<x>.py"]
 
 
