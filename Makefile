@@ -74,7 +74,7 @@ lint: $(DEV)  ## check style, types and layers of the Python code, and the style
 	$(BIN)/lint-imports
 
 docs: $(DEV)  ## build the site of docs/ into build/site; a broken link or anchor is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # In an environment of its own, which has nothing but what pyproject.toml asks for.
 constraints:  ## renew constraints.txt after pyproject.toml was changed

@@ -10,6 +10,7 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 import warnings
@@ -319,10 +320,28 @@ def test_drawings_are_those_of_their_texts():
         assert draw(source.read_text("utf-8")) == source.with_suffix(".svg").read_text("utf-8")
 
 
+def _built(folder: Path, *more: str) -> subprocess.CompletedProcess:
+    """mkdocs with all its warnings as errors. It must not be quiet, for then it counts none."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder), *more]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
+                          env=os.environ | {"NO_MKDOCS_2_WARNING": "1"})
+
+
 def test_the_site_builds(tmp_path):
     pytest.importorskip("mkdocs")
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "-d", tmp_path / "site"],
-        cwd=ROOT, capture_output=True, text=True, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"})
-    assert (done.returncode, done.stderr) == (0, "")
+    done = _built(tmp_path / "site")
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "site" / "index.html").is_file()
+
+
+def test_the_site_does_not_build_with_a_broken_link(tmp_path):
+    pytest.importorskip("mkdocs")
+    pages = tmp_path / "docs"
+    shutil.copytree(ROOT / "docs", pages)
+    with (pages / "theory.md").open("a", encoding="utf-8") as file:
+        file.write("\n[x](nowhere.md) [y](hdp.md#nothing)\n")
+    settings = (ROOT / "mkdocs.yml").read_text("utf-8")
+    (tmp_path / "mkdocs.yml").write_text(
+        settings.replace("docs/hooks.py", str(ROOT / "docs" / "hooks.py")), "utf-8")
+    done = _built(tmp_path / "site", "-f", str(tmp_path / "mkdocs.yml"))
+    assert done.returncode == 1 and done.stderr.count("WARNING") == 2, done.stderr
