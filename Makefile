@@ -16,7 +16,7 @@ QUIET  := --quiet --disable-pip-version-check
 WHERE   = $(WORKERS:%=--workers %) $(SCHEDULER:%=--scheduler %)
 
 .PHONY: help verilog sim large quick sim-matrix formal bench soak mutate models fpga netlist dev lint
-.PHONY: constraints clean
+.PHONY: docs constraints clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -72,6 +72,9 @@ lint: $(DEV)  ## check style, types and layers of the Python code, and the style
 	$(BIN)/python -m tests.hygiene
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(DEV)  ## build the site of docs/ into build/site; a broken link or anchor is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # In an environment of its own, which has nothing but what pyproject.toml asks for.
 constraints:  ## renew constraints.txt after pyproject.toml was changed
