@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from prunus.console import Parser, guarded
 from prunus.golden.engines import ConfigError, load_config_of
 from prunus.golden.hdp.bounds import Work, bus_cycles
 from prunus.golden.hdp.compute import HdpJob, HdpResult
@@ -104,8 +105,7 @@ def measure(tables: Sequence[Sequence[HdpJob]], config: HdpConfig,
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m prunus.sim.campaigns.scaling",
-                                     description=__doc__)
+    parser = Parser(prog="python -m prunus.sim.campaigns.scaling", description=__doc__)
     parser.add_argument("--config", default="hdp_tiny", help="a preset or a TOML file: one core")
     parser.add_argument("--axi", type=int, default=128, choices=(64, 128, 256, 512),
                         help="bits of the bus")
@@ -139,6 +139,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
+@guarded()
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     tables = [uneven_jobs(options.config, heads, options.seed, options.shortest)
@@ -148,7 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         rows = measure(tables, options.config, options.cores)
     except (MismatchError, SimulationError) as err:
-        print(err, file=sys.stderr)
+        print(f"error: {err}", file=sys.stderr)
         return 1
     rows = sorted(rows, key=lambda row: (row.heads, row.cores))
     if options.json:

@@ -148,4 +148,5 @@ def test_list(capsys):
 def test_a_filter_that_fits_nothing(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["--only", "w17"])
-    assert "--only must occur in one of w8_d32_m8" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--only must occur in the name of a configuration, such as w8_d32_m8" in said
