@@ -97,6 +97,13 @@ class Result(Protocol):
         """Output codes, (rows, dims) int64."""
         ...
 
+    def summary(self) -> Any:
+        """What bounds, counts and models need: all but arrays of the size of the scores.
+
+        Whatever takes results takes summaries, too.
+        """
+        ...
+
 
 class Status(Protocol):
     """A status record, read; what the engine counts beside it."""

@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from prunus.golden.engines import load_config_of
 from prunus.golden.leopard import compute as leopard
-from prunus.golden.leopard.compute import LeopardJob, LeopardResult
+from prunus.golden.leopard.compute import LeopardJob, LeopardSummary
 from prunus.golden.leopard.config import LeopardConfig
 from prunus.golden.leopard.order import balanced
 from prunus.golden.leopard.planes import LeopardLayout
@@ -118,7 +116,7 @@ def cases(config: LeopardConfig, *, data: Sequence[Path] = (), quick: bool = Fal
 
 
 def figures(case: LeopardCase, config: LeopardConfig, once: "Simulation", twice: "Simulation",
-            results: Sequence[LeopardResult], baseline: int | None) -> dict:
+            results: Sequence[LeopardSummary], baseline: int | None) -> dict:
     """The figures of a case, ready for JSON.
 
     Parameters
@@ -132,8 +130,7 @@ def figures(case: LeopardCase, config: LeopardConfig, once: "Simulation", twice:
     keys, bound = sum(r.keys for r in results), leopard.bound_cycles(results, config)
     layout = LeopardLayout(config)
     full = sum(r.keys * layout.key_words(job.d) for job, r in zip(jobs, results, strict=True))
-    spent = np.concatenate([r.digits[(r.digits > 0) & ~r.mask] for r in results])
-    dropped = np.bincount(spent, minlength=config.digits + 1)[1:]
+    dropped = leopard.dropped_at(results, config)
     steady = twice.registers["cycles"] - counters["cycles"]
     moved = max(counters["read_bytes"], counters["write_bytes"])
     return {
@@ -141,7 +138,7 @@ def figures(case: LeopardCase, config: LeopardConfig, once: "Simulation", twice:
         "d": jobs[0].d, "pruned": case.share, "threshold": case.threshold,
         "survive": sum(r.survivors for r in results) / keys,
         "digits_per_key": sum(r.digits_total for r in results) / keys,
-        "dropped": [int(n) / keys for n in dropped],
+        "dropped": [n / keys for n in dropped],
         "cycles": counters["cycles"], "steady_cycles": steady, "bound": bound,
         "bus_bound": moved // layout.beat_bytes, "over_bound": steady / bound,
         "baseline_bound": leopard.baseline_cycles(results), "baseline_steady_cycles": baseline,
@@ -153,7 +150,7 @@ def figures(case: LeopardCase, config: LeopardConfig, once: "Simulation", twice:
     }
 
 
-Runs = tuple["Simulation", "Simulation", Sequence[LeopardResult]]
+Runs = tuple["Simulation", "Simulation", Sequence[LeopardSummary]]
 
 
 def _simulate(tables: Mapping[str, Sequence[LeopardJob]], config: LeopardConfig,

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from prunus.golden.engine import EngineConfig
 from prunus.golden.hdp.bounds import bound_cycles, bus_cycles
-from prunus.golden.hdp.compute import HdpResult
+from prunus.golden.hdp.compute import HdpSummary
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.timing.cycles import predict_cycles
 from prunus.golden.registers import constants
 
+from ..console import install_hint
 from ..errors import InputError, RunError
 from .cases import Case, dense
 
@@ -28,7 +29,7 @@ def _ratio(a, b) -> float | None:
 
 
 def figures(case: Case, config: HdpConfig, runs: Sequence["Simulation"],
-            golden: Sequence[Sequence[HdpResult]]) -> dict:
+            golden: Sequence[Sequence[HdpSummary]]) -> dict:
     """The figures of a case, ready for JSON.
 
     Parameters
@@ -37,7 +38,7 @@ def figures(case: Case, config: HdpConfig, runs: Sequence["Simulation"],
     config : HdpConfig
     runs : (Simulation, Simulation)
         With pruning, and dense.
-    golden : (list of HeadResult, list of HeadResult)
+    golden : (list of HdpSummary, list of HdpSummary)
         What the specification gives for both.
     """
     jobs, first = case.jobs, case.jobs[0]
@@ -92,7 +93,7 @@ def simulated(tables: Sequence[tuple[str, Sequence[Any]]], config: EngineConfig,
         from prunus.sim.simulate import SimulationError, simulate_batches
     except ModuleNotFoundError as err:
         raise InputError(f"bench needs the Python package {str(err.name).partition('.')[0]!r}: "
-                         f"pip install -e '.[sim]'") from None
+                         f"{install_hint('sim')}") from None
     try:
         runs = simulate_batches([jobs for _, jobs in tables], config, progress=progress)
     except SimulationError as err:
@@ -101,7 +102,7 @@ def simulated(tables: Sequence[tuple[str, Sequence[Any]]], config: EngineConfig,
     golden = []
     for (name, jobs), run in zip(tables, runs, strict=True):
         try:
-            golden.append(check(run, jobs, config))
+            golden.append(check(run, jobs, config, whole=False))
         except MismatchError as err:
             raise RunError(f"{name}: {err}") from None
     return runs, golden

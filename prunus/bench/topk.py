@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prunus.golden.survivors import SurvivorLayout
-from prunus.golden.topk.compute import TopkJob, TopkResult, bound_cycles
+from prunus.golden.topk.compute import TopkJob, TopkSummary, bound_cycles
 from prunus.golden.topk.config import TopkConfig
 from prunus.golden.topk.kind import TopkKind
 
@@ -53,7 +53,7 @@ def _heads(path: Path, config: TopkConfig, quick: bool) -> list[TopkJob]:
 
 
 def _figures(case: TopkCase, config: TopkConfig, once, twice,
-             results: Sequence[TopkResult]) -> dict:
+             results: Sequence[TopkSummary]) -> dict:
     """The figures of a case, ready for JSON; ``twice`` is the simulation of its heads two times."""
     jobs, counters = case.jobs, once.registers
     layout: SurvivorLayout = TopkKind().layout(config)
