@@ -17,8 +17,8 @@ from ..commands.digits import spare_bits, threshold_for
 from ..engines.leopard import load_jobs
 from ..errors import InputError
 from ..heads import EXAMPLES, read_arrays, real_scale
-from .cases import choose, data_files
-from .columns import Column
+from .cases import choose, data_files, nothing_fits
+from .columns import Column, length_column, plain, ratio, shown
 from .measure import simulated, totals
 from .suite import BenchSuite, Progress, Rate
 
@@ -111,7 +111,7 @@ def cases(config: LeopardConfig, *, data: Sequence[Path] = (), quick: bool = Fal
         found.append(LeopardCase(name=name, share=share, threshold=t_int * scale,
                                  jobs=[replace(job, threshold=t_int) for job in jobs]))
     if not found:
-        raise InputError(f"cases must be some that {config.name} can run")
+        raise nothing_fits(config)
     return found
 
 
@@ -136,11 +136,11 @@ def figures(case: LeopardCase, config: LeopardConfig, once: "Simulation", twice:
     return {
         "case": case.name, "heads": len(jobs), "l_q": jobs[0].l_q, "l_kv": jobs[0].l_kv,
         "d": jobs[0].d, "pruned": case.share, "threshold": case.threshold,
-        "survive": sum(r.survivors for r in results) / keys,
-        "digits_per_key": sum(r.digits_total for r in results) / keys,
-        "dropped": [n / keys for n in dropped],
+        "survive": ratio(sum(r.survivors for r in results), keys),
+        "digits_per_key": ratio(sum(r.digits_total for r in results), keys),
+        "dropped": [ratio(n, keys) for n in dropped],
         "cycles": counters["cycles"], "steady_cycles": steady, "bound": bound,
-        "bus_bound": moved // layout.beat_bytes, "over_bound": steady / bound,
+        "bus_bound": moved // layout.beat_bytes, "over_bound": ratio(steady, bound),
         "baseline_bound": leopard.baseline_cycles(results), "baseline_steady_cycles": baseline,
         "speedup": baseline / steady if baseline else None,
         "key_words": counters["key_words"], "key_words_full": full,
@@ -178,35 +178,28 @@ def measure(found: Sequence[LeopardCase], config: LeopardConfig, quick: bool,
     return rows, totals([run for once, twice, _ in runs.values() for run in (once, twice)])
 
 
-def _plain(title: str, key: str, pattern: str = ",") -> Column:
-    return Column(title, lambda row: "-" if row[key] is None else format(row[key], pattern))
-
-
-def _length(row: dict) -> str:
-    return f"{row['l_q']}" if row["l_q"] == row["l_kv"] else f"{row['l_q']} x {row['l_kv']}"
-
-
 def brief() -> list[Column]:
     """What fits on a terminal."""
     return [
-        _plain("case", "case", ""), _plain("heads", "heads"), Column("l", _length),
-        _plain("d", "d"), _plain("survive", "survive", ".1%"),
-        _plain("digits per key", "digits_per_key", ".2f"), _plain("cycles", "cycles"),
-        _plain("steady", "steady_cycles"), _plain("bound", "bound"),
-        _plain("steady / bound", "over_bound", ".3f"), _plain("bus", "bus_bound"),
-        _plain("speed-up", "speedup", ".2f"),
-        Column("K read", lambda row: f"{row['key_words'] / row['key_words_full']:.1%}"),
+        plain("case", "case", ""), plain("heads", "heads"), length_column(),
+        plain("d", "d"), plain("survive", "survive", ".1%"),
+        plain("digits per key", "digits_per_key", ".2f"), plain("cycles", "cycles"),
+        plain("steady", "steady_cycles"), plain("bound", "bound"),
+        plain("steady / bound", "over_bound", ".3f"), plain("bus", "bus_bound"),
+        plain("speed-up", "speedup", ".2f"),
+        Column("K read", lambda row: shown(
+            ratio(row["key_words"], row["key_words_full"]), ".1%")),
     ]
 
 
 def columns(config: LeopardConfig) -> list[Column]:
     """All columns."""
     def dropped(digit: int) -> Column:
-        return Column(f"at {digit + 1}", lambda row: f"{row['dropped'][digit]:.1%}")
+        return Column(f"at {digit + 1}", lambda row: shown(row["dropped"][digit], ".1%"))
 
-    return [*brief()[:5], _plain("threshold", "threshold", ".2f"), *brief()[5:],
-            _plain("baseline steady", "baseline_steady_cycles"),
-            _plain("wasted", "digits_wasted"), *map(dropped, range(config.digits))]
+    return [*brief()[:5], plain("threshold", "threshold", ".2f"), *brief()[5:],
+            plain("baseline steady", "baseline_steady_cycles"),
+            plain("wasted", "digits_wasted"), *map(dropped, range(config.digits))]
 
 
 def document(rows: Sequence[dict], simulation: dict, config: LeopardConfig,

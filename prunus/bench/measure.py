@@ -15,6 +15,7 @@ from prunus.golden.registers import constants
 from ..console import install_hint
 from ..errors import InputError, RunError
 from .cases import Case, dense
+from .columns import ratio
 
 if TYPE_CHECKING:
     from prunus.sim.simulate import Simulation  # not there without a simulator's packages
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["figures", "measure", "simulated", "totals"]
 
 Progress = Callable[[int, int], None]
-
-
-def _ratio(a, b) -> float | None:
-    return a / b if b else None
 
 
 def figures(case: Case, config: HdpConfig, runs: Sequence["Simulation"],
@@ -49,13 +46,13 @@ def figures(case: Case, config: HdpConfig, runs: Sequence["Simulation"],
     model = predict_cycles(jobs, golden[0], config)
     dense_model = predict_cycles(dense_jobs, golden[1], config)
     cycles, dense_cycles = pruned["cycles"], plain["cycles"]
-    work_ratio, speedup = _ratio(dense_bound, bound), dense_cycles / cycles
+    work_ratio, speedup = ratio(dense_bound, bound), dense_cycles / cycles
     multipliers = constants(config)["multipliers"]
     products = sum(2 * job.l_q * job.l_kv * job.d for job in jobs)
     return {
         "case": case.name, "heads": len(jobs), "l_q": first.l_q, "l_kv": first.l_kv,
         "d": first.d,
-        "kappa": _ratio(sum(r.blocks_kept for r in golden[0]),
+        "kappa": ratio(sum(r.blocks_kept for r in golden[0]),
                         sum(r.blocks_total for r in golden[0])),
         "heads_pruned": sum(not r.head_kept for r in golden[0]),
         "cycles": cycles, "bound": bound, "utilisation": bound / cycles,
@@ -67,7 +64,7 @@ def figures(case: Case, config: HdpConfig, runs: Sequence["Simulation"],
         "dense_utilisation": dense_bound / dense_cycles,
         "dense_model_cycles": dense_model, "dense_model_error": dense_model / dense_cycles - 1,
         "speedup": speedup, "work_ratio": work_ratio,
-        "share_of_work_ratio": _ratio(speedup, work_ratio),
+        "share_of_work_ratio": ratio(speedup, work_ratio),
         "read_bytes": pruned["read_bytes"], "dense_read_bytes": plain["read_bytes"],
         "normalised_cost": cycles * multipliers / products,
         "dense_normalised_cost": dense_cycles * multipliers / products,

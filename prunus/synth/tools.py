@@ -13,6 +13,7 @@ from pathlib import Path
 
 from prunus.sim.simulators.cache import build_root, cached, digest
 
+from ..console import install_hint
 from ..errors import InputError, RunError
 
 __all__ = ["KEEP_COPIES", "Progress", "RoutingError", "ecppack", "kept", "nextpnr", "yosys"]
@@ -39,7 +40,7 @@ class RoutingError(RunError):
 def _check_installed(module: str) -> None:
     if util.find_spec(module) is None:
         raise InputError(f"area needs the Python package {PACKAGES[module]!r}: "
-                         "pip install -e '.[synth]'")
+                         f"{install_hint('synth')}")
 
 
 def _step(log: Path) -> str:

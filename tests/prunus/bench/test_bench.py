@@ -12,6 +12,7 @@ from prunus import cli
 from prunus.bench import plot, report
 from prunus.bench.cases import dense, suite
 from prunus.bench.measure import figures, measure
+from prunus.console import install_hint
 from prunus.errors import RunError
 from prunus.golden.engines import load_config
 from prunus.golden.hdp import compute as hdp
@@ -209,7 +210,7 @@ def test_without_matplotlib(capfd, monkeypatch, tmp_path):
     code, _, err = prunus(capfd, "bench", *TINY_BENCH, "--workers", 0, "-o", tmp_path)
     assert code == 0
     assert err == ("no plot: it needs the Python package 'matplotlib': "
-                   "pip install -e '.[plot]'\n")
+                   f"{install_hint('plot')}\n")
     assert sorted(os.listdir(tmp_path)) == ["bench.json", "bench.md"]
     assert "![" not in (tmp_path / "bench.md").read_text()
 
@@ -239,7 +240,7 @@ def test_a_missing_simulator_is_named(capfd, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     code, _, err = prunus(capfd, "bench", *TINY_BENCH, "--workers", 0)
     assert code == 2
-    assert err == "error: bench needs the Python package 'cocotb': pip install -e '.[sim]'\n"
+    assert err == f"error: bench needs the Python package 'cocotb': {install_hint('sim')}\n"
 
 
 def test_failures_name_the_case(monkeypatch):
@@ -255,7 +256,7 @@ def test_failures_name_the_case(monkeypatch):
     with pytest.raises(RunError, match=r"hdp_tiny, length/8, dense: no interrupt after 9 cycles"):
         measure(cases, TINY)
 
-    def differ(run, jobs, config):
+    def differ(run, jobs, config, whole):
         if jobs is cases[2].jobs:
             raise compare.MismatchError("job 1: out[0, 0] must be 1, not 2")
         return [hdp.head(job, config) for job in jobs]
