@@ -11,6 +11,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+from rich import box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -133,8 +134,9 @@ def _is_number(value: str) -> bool:
     return value[:1].isdigit() or value in ("-", "")
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], shown: Sequence[int]) -> Table:
-    table = Table()
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], shown: Sequence[int],
+           tight: bool = False) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False) if tight else Table()
     for n in shown:
         numbers = all(_is_number(row[n]) for row in rows)
         table.add_column(Text(columns[n]), justify="right" if numbers else "left", no_wrap=True)
@@ -156,7 +158,7 @@ def _split(columns: Sequence[str], rows: Sequence[Sequence[str]], keys: int,
     while rest or not tables:
         fit = None
         for count in range(1, len(rest) + 1):
-            table = _table(columns, rows, [*first, *rest[:count]])
+            table = _table(columns, rows, [*first, *rest[:count]], tight=True)
             if not _fits(table, console):
                 break
             fit = count, table
@@ -193,7 +195,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: st
         console.print(Text(title, style="italic"), soft_wrap=True)
     whole = _table(names, texts, range(len(names)))
     tables = [whole] if _fits(whole, console) else _split(names, texts, keys, console)
-    for table in tables or ():
+    for n, table in enumerate(tables or ()):
+        if n:
+            console.print()
         console.print(table)
     for n, row in enumerate(texts if tables is None else ()):
         if n:

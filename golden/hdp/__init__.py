@@ -35,6 +35,7 @@ class HdpEngine(Engine):
 
     name = "hdp"
     title = "HDP"
+    about = "an integer-only first pass finds which blocks and heads matter"
     Config = HdpConfig
     kinds = (HdpKind(),)
     counters = COUNTERS

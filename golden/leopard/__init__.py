@@ -31,6 +31,7 @@ class LeopardEngine(Engine):
 
     name = "leopard"
     title = "LeOPArd"
+    about = "learned thresholds, keys end as soon as they cannot reach them"
     Config = LeopardConfig
     kinds = (LeopardKind(),)
     counters = COUNTERS

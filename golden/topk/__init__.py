@@ -28,6 +28,7 @@ class TopkEngine(Engine):
 
     name = "topk"
     title = "Top-K"
+    about = "the K best keys of each row, exactly"
     Config = TopkConfig
     kinds = (TopkKind(),)
     counters = COUNTERS

@@ -44,6 +44,7 @@ class TopkFront(EngineFront):
     """Keys that are kept."""
 
     trace = ("mask", "scores")
+    sizes = ("k_max", "taps", "width", "d_max", "l_max", "axi_data_width")
 
     @staticmethod
     def options(

@@ -2,6 +2,7 @@
 """How commands end, and what terminals of any width and encoding show."""
 
 import errno
+import json
 import os
 import re
 import signal
@@ -12,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from prunus import console
+from prunus.bench.suites import suite_of
 from prunus.console import Parser, guarded, install_hint, print_lines, print_table
+from prunus.engines import FRONTS
+from prunus.golden.engines import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -222,3 +226,77 @@ def test_a_terminal_that_knows_ascii_only(terminal):
     assert done.returncode == 0, done.stderr
     assert done.stdout.isascii() and b"q\\xb7k" in done.stdout and b"+-" in done.stdout
     assert b"working" in done.stderr and b"\\u" not in done.stderr
+
+
+# -- every command that prints a table ------------------------------------------------------------
+def on_a_terminal(columns, *arguments, encoding="utf-8"):
+    """What a command says on a terminal of so many columns."""
+    env = {**os.environ, "TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1", "TERM": "xterm",
+           "NO_COLOR": "1", "COLUMNS": str(columns), "PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-m", "prunus", *arguments], cwd=ROOT, env=env,
+                          capture_output=True, check=False, encoding=encoding)
+    assert done.returncode == 0, done.stderr
+    return re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+
+
+def in_a_pipe(*arguments):
+    done = subprocess.run([sys.executable, "-m", "prunus", *arguments], cwd=ROOT,
+                          capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+VIT = "examples/vit_patches.npz"
+TABLES = [["energy", VIT], ["digits", VIT], ["fpga"]]
+
+
+@pytest.mark.parametrize("columns", [200, 80, 40])
+@pytest.mark.parametrize("arguments", TABLES, ids=lambda words: words[0])
+def test_a_terminal_shows_all_that_a_pipe_gets(arguments, columns):
+    shown, lines = on_a_terminal(columns, *arguments), in_a_pipe(*arguments).splitlines()
+    table = [line.split("\t") for line in lines if "\t" in line]
+    assert len(table) > 2 and "…" not in shown
+    for row in table:
+        for text in row:
+            assert text in shown, text
+    if columns == 80:
+        assert max(len(line) for line in shown.splitlines() if "an estimate" not in line) <= 80
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("columns", [80, 40])
+def test_presets_on_a_terminal(columns, encoding):
+    shown = on_a_terminal(columns, "presets", encoding=encoding)
+    assert max(map(len, shown.splitlines())) <= columns
+    words = " ".join(shown.split())
+    configs = json.loads(in_a_pipe("presets", "--json"))
+    places = [words.index(f" {config['name']} {config['description'][:8]}") for config in configs]
+    assert places == sorted(places)         # one after the other, by engine
+    for config, begin, end in zip(configs, places, [*places[1:], None], strict=True):
+        said = words[begin:end]
+        assert config["description"] in said
+        sizes = FRONTS[config["engine"]].sizes
+        for name in sizes:
+            assert config[name] is None or re.search(rf"\b{name} {config[name]}(,|$| )", said)
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+@pytest.mark.parametrize("config", ["hdp_tiny", "leopard_tiny", "topk_tiny"])
+def test_tables_of_benches(capsys, terminal, config, columns):
+    """Of figures that are as long as they come."""
+    suite = suite_of(load_config(config))
+    titles = [column.title for column in suite.brief()]
+    rows = [[f"example/a_long_name_of_a_file/{n}", *("1,234,567" for _ in titles[1:])]
+            for n in range(3)]
+    terminal(columns)
+    print_table(titles, rows)
+    out = shown(capsys)
+    assert "…" not in out
+    assert out.count("1,234,567") == 3 * (len(titles) - 1)
+    assert all(row[0] in out for row in rows) and all(title in out for title in titles)
+
+
+def test_presets_json_has_all_fields():
+    for config in json.loads(in_a_pipe("presets", "--json")):
+        fields = load_config(config["name"]).model_dump()
+        assert config == fields | {"description": config["description"]}
+        assert config["description"] and "description" not in fields
