@@ -59,9 +59,11 @@ def _measured(work: Any, config: EngineConfig, quick: bool,
         options = replace(options, workers=0)
     task = Task("all cases", try_suite, (work, config, quick))
     with heads_progress() as progress:
-        _progress.set(progress)
-        result, = run(f"bench-{config.name}", [task], options, bar=options.workers != 0)
-        _progress.set(None)
+        token = _progress.set(progress)
+        try:
+            result, = run(f"bench-{config.name}", [task], options, bar=options.workers != 0)
+        finally:
+            _progress.reset(token)
     if result.failure:
         raise RunError(result.failure)
     rows, simulation = result.value

@@ -98,6 +98,8 @@ def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[Engine
     parser.add_argument("--json", action="store_true", help="print JSON")
     campaign.add_options(parser)
     options = parser.parse_args(arguments)
+    if options.seed < 0:
+        parser.error(f"--seed must be at least 0, not {options.seed}")
     try:
         return options, choose(matrix(), options.only)
     except ValueError as err:

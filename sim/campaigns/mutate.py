@@ -175,6 +175,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.regression:
         return regression(options.regression)
     chosen = [m for m in MUTATIONS if not options.only or options.only in f"{m.file} {m.why}"]
+    if not chosen:
+        parser.error("--only must occur in the file or the reason of a mutation, not "
+                     f"{options.only!r}")
     check_table(chosen)
     tasks = [campaign.Task(f"{name} as it is", attempt, (None, name))
              for name in sorted({mutation.config for mutation in chosen})]

@@ -127,6 +127,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     l_max = options.l_max or config.l_max
     if not 2 <= l_max <= 1024 or l_max % 2:
         parser.error(f"--l-max must be an even number in 2..1024, not {l_max}")
+    if options.seed < 0:
+        parser.error(f"--seed must be at least 0, not {options.seed}")
     if min(options.heads) < 1:
         parser.error("--heads must be at least 1")
     if not 1 <= options.shortest <= l_max:

@@ -21,6 +21,7 @@ from . import campaign
 __all__ = ["Chunk", "chunks", "main", "run_chunk", "try_chunk"]
 
 BATCH = 8                  # jobs per doorbell
+MOST_CHUNKS = 1_000_000    # simulations, which take months
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.jobs < 1 or options.chunk < 1:
         parser.error("--jobs and --chunk must be at least 1")
+    if options.jobs > MOST_CHUNKS * options.chunk:
+        parser.error(f"--jobs must be at most {MOST_CHUNKS:,} times --chunk, not {options.jobs}")
     if options.seed < 0:
         parser.error(f"--seed must be at least 0, not {options.seed}")
     if not 0 <= options.stall < 1:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``prunus bench`` as a user runs it, on the simulated RTL."""
 
+import contextlib
 import json
 import os
 import sys
@@ -202,6 +203,34 @@ def test_what_is_measured_is_kept(capfd, monkeypatch, tmp_path):
     first = prunus(capfd, "bench", *TINY_BENCH, "--json", "--workers", 0)
     monkeypatch.setattr("prunus.bench.hdp.measure", None)
     assert prunus(capfd, "bench", *TINY_BENCH, "--json", "--workers", 0) == first
+
+
+def test_heads_are_counted_on_a_terminal(capfd, monkeypatch):
+    """In this process, unless workers are asked for."""
+    told = []
+
+    @contextlib.contextmanager
+    def progress():
+        yield lambda done, total: told.append((done, total))
+
+    def measured(cases, config, progress):
+        progress(1, 2)
+        return made()["cases"], made()["simulation"]
+
+    fake(monkeypatch, made())
+    monkeypatch.setattr("prunus.bench.command.heads_progress", progress)
+    monkeypatch.setattr("prunus.bench.hdp.measure", measured)
+    code, _, err = prunus(capfd, "bench", *TINY_BENCH, "--json")
+    assert (code, err, told) == (0, "", [(1, 2)])
+
+
+def test_the_command_in_the_document_can_be_given_again(capfd, monkeypatch, tmp_path):
+    fake(monkeypatch, made())
+    (tmp_path / "my own.toml").write_text('name = "mine"\nmultipliers = 8\n')
+    code, out, _ = prunus(capfd, "bench", "--config", tmp_path / "my own.toml", "--quick",
+                          "--workers", 0, "--json")
+    assert code == 0
+    assert json.loads(out)["command"] == "prunus bench --config 'my own.toml' --quick"
 
 
 def test_without_matplotlib(capfd, monkeypatch, tmp_path):

@@ -72,6 +72,7 @@ def test_a_file_is_named_as_it_was_given(monkeypatch, capsys, tmp_path):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--jobs", "0"], "--jobs and --chunk must be at least 1"),
+    (["--jobs", "9" * 30], "--jobs must be at most 1,000,000 times --chunk, not 999"),
     (["--stall", "1"], r"--stall must lie in [0, 1)"),
     (["--config", "no"], "config must be a TOML file or one of"),
 ])
