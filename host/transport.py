@@ -37,8 +37,10 @@ class SerialLine:
         try:
             import serial
         except ModuleNotFoundError:
+            from prunus.console import install_hint  # a driver needs nothing else of it
+
             raise InputError("backend serial needs the Python package 'pyserial': "
-                             "pip install -e '.[fpga]'") from None
+                             f"{install_hint('fpga')}") from None
         self._error = serial.SerialException
         try:
             self._port = serial.Serial(port, baud, timeout=0, exclusive=True)

@@ -4,7 +4,6 @@
     python -m prunus.sim.board hdp_tiny
 """
 
-import argparse
 import json
 import shutil
 import sys
@@ -14,6 +13,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from prunus.console import Parser, guarded
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import ConfigError, load_config
 
@@ -140,9 +140,10 @@ class BoardSimulation:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
+@guarded()
 def main(args: list[str] | None = None) -> int:
     """Print the port of a simulated board and run it until Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m prunus.sim.board", description=__doc__)
+    parser = Parser(prog="python -m prunus.sim.board", description=__doc__)
     parser.add_argument("config", nargs="?", default="hdp_tiny", help="preset or TOML file")
     parser.add_argument("--memory-kib", type=int, default=32, help="block RAM of the board")
     chosen = parser.parse_args(args)

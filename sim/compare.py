@@ -70,7 +70,7 @@ def _check_counters(simulation: Simulation, jobs: Sequence[Job], results: Sequen
 
 
 def check(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
-          errors: Mapping[int, Error] | None = None) -> list[Any]:
+          errors: Mapping[int, Error] | None = None, whole: bool = True) -> list[Any]:
     """Raise MismatchError unless the RTL did with ``jobs`` exactly what golden does.
 
     Parameters
@@ -80,6 +80,8 @@ def check(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
     config : EngineConfig
     errors : mapping of int to Error
         Jobs that must fail, and how; their outputs must be untouched.
+    whole : bool
+        Whether to give whole results, which take a lot of memory, or their summaries.
 
     Returns
     -------
@@ -91,7 +93,10 @@ def check(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
         raise MismatchError(f"{len(jobs)} jobs must give as many results, "
                             f"not {len(simulation.results)}")
     engine = engine_of(config)
-    results = [None if n in errors else engine.compute(job, config) for n, job in enumerate(jobs)]
+    results: list[Any] = []
+    for n, job in enumerate(jobs):
+        result = None if n in errors else engine.compute(job, config)
+        results.append(result if whole or result is None else result.summary())
     held = engine.held(jobs, results, config)
     good = {n: result for n, result in enumerate(results) if result is not None}
     records = {n: engine.kind(jobs[n]).record(jobs[n], result, config, held[n])

@@ -27,7 +27,7 @@ ALLOWED = {
     "prunus.bench.measure": ({"hdp"}, "figures of the bench of HDP"),
     "prunus.bench.report": ({"hdp"}, "tables of the bench of HDP"),
     "prunus.commands.digits": ({"leopard"}, "a command about the digits of LeOPArd"),
-    "prunus.commands.energy": ({"hdp", "leopard"}, "a command that compares these two"),
+    "prunus.commands.energy": (set(ENGINES), "a command that compares engines"),
     "prunus.fpga.floorplan": ({"hdp"}, "plans name block RAMs of HDP"),
     "prunus.fpga.netlist": ({"hdp"}, "cells of the netlist of HDP"),
     "prunus.synth.command": ({"hdp"}, "places and routes blocks of HDP"),

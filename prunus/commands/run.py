@@ -46,13 +46,15 @@ def run(
     """Run heads of attention through the coprocessor."""
     if trace and backend is not Backend.GOLDEN:
         raise InputError("--trace needs --backend golden: the RTL has no such outputs")
-    line = check_port(port, baud, backend is Backend.SERIAL)
+    more = check_port(port, baud, backend is Backend.SERIAL)
+    if trace:
+        more["whole"] = True
     chosen = load_config(config)
     front = front_of(chosen)
     jobs = front.load_jobs(source, chosen, chosen_options(chosen, options))
     path = check_output(target, source)
     with report.heads_progress() as progress:
-        done = BACKENDS[backend](jobs, chosen, progress, **line)
+        done = BACKENDS[backend](jobs, chosen, progress, **more)
     save(path, done, trace)
     summary = done.summary(front.figures(done))
     if as_json:

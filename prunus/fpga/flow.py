@@ -21,6 +21,7 @@ from prunus.hw.boards.top import BoardTop, divisor_for, source_mhz
 from prunus.sim.board import emitted_system
 from prunus.sim.campaigns.campaign import Options, Task, TaskError, run
 
+from ..console import install_hint
 from ..engines import front_of
 from ..errors import InputError, RunError
 from ..synth import pack
@@ -77,7 +78,7 @@ def _check_packages() -> None:
                             *((module, module.replace("_", "-")) for module in PACKAGES)):
         if util.find_spec(module) is None:
             raise InputError(f"fpga needs the Python package {package!r}: "
-                             "pip install -e '.[fpga]'")
+                             f"{install_hint('fpga')}")
 
 
 def design(board: Board, config: EngineConfig, *, mhz: float | None = None,

@@ -23,6 +23,7 @@ from prunus.sim.compare import MismatchError, check
 from prunus.sim.simulate import SimulationError, emitted, simulate_batches
 from prunus.sim.simulators.cache import ROOT
 
+from ..console import Parser, guarded
 from ..engines.hdp import Options, load_jobs
 from ..errors import InputError, RunError
 from ..report import status_line
@@ -94,10 +95,11 @@ def netlist(config: HdpConfig, progress: Progress | None = None) -> tuple[str, d
     return f"{cell_models()}\n{gates}", cells
 
 
+@guarded()
 def main(arguments: list[str] | None = None) -> int:
     """Simulate, compare, say so."""
-    parser = argparse.ArgumentParser(prog="python -m prunus.fpga.netlist", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog="python -m prunus.fpga.netlist", description=__doc__,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", nargs="?", type=Path, default=EXAMPLE, metavar="IN.npz")
     parser.add_argument("--config", default="hdp_tiny", help="a preset or a TOML file")
     parser.add_argument("--heads", type=int, default=1, help="how many of the file, from the first")

