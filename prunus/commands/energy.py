@@ -23,7 +23,7 @@ from ..report import print_json, print_table
 from ..run import compute
 from .digits import spare_bits, threshold_for
 
-__all__ = ["energy"]
+__all__ = ["Machine", "energy", "measure"]
 
 NOTE = ("an estimate: published energies of operations in 45 nm times counts of them; no clock, "
         "control, wires or leakage")
@@ -58,7 +58,7 @@ def _pair(name: str, pruned: list[Event], plain_name: str, plain: list[Event],
             for machine in machines]
 
 
-def _measure(path: Path, names: Sequence[str], share: float, fill: bool,
+def measure(path: Path, names: Sequence[str], share: float, fill: bool,
              costs: Costs) -> list[Machine]:
     """All machines on the heads of a file."""
     edge = load_config_of(HdpConfig, names[0])
@@ -109,7 +109,7 @@ def energy(
         raise InputError(f"share must lie in [0, 1), not {share}")
     costs = Costs.load()
     rows = [(path, machine) for path in files or sorted(EXAMPLES.glob("*.npz"))
-            for machine in _measure(path, (config, tile, base), share, fill, costs)]
+            for machine in measure(path, (config, tile, base), share, fill, costs)]
     if as_json:
         print_json({"note": NOTE, "sources": costs.sources, "machines": [
             {"heads": path.stem, "machine": m.machine, "picojoules": m.picojoules,
