@@ -22,6 +22,7 @@ LIKE_A_MARK = re.compile(r"<!--\s*(end\s+)?figures?\b", re.IGNORECASE)
 # What a measured number looks like: 12,345, 12.3%, 2.58x, 0.24, with or without bold.
 FIGURE = re.compile(r"(\*\*)?[-+]?(\d{1,3}(,\d{3})+|\d+(\.\d+)?%|\d+\.\d+x?|\d+x)(\*\*)?"
                     r"( (\(|of |/ ).*)?")
+NOTES = re.compile(r"docs/notes/\d{4}-\d\d-\d\d-")     # with figures of their day
 ENOUGH = 2                                  # such cells make a table one of figures
 
 
@@ -81,8 +82,10 @@ def rendered(text: str, where: str, tables: Mapping[str, str]) -> str:
 
 
 def unmarked(text: str, where: str) -> Iterator[str]:
-    """Tables of figures that are in no place, one line each."""
+    """Tables of figures that are in no place, one line each; dated notes have such."""
     inside = {n for place in places(text, where) for n in range(place.first, place.last)}
+    if NOTES.match(where):
+        return
     lines = text.splitlines()
     n = 0
     while n < len(lines):

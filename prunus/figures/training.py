@@ -144,9 +144,9 @@ def _measure_teacher(heads: Heads) -> dict:
 FIGURES = [
     Figure(name="train_runs", about="what was learned without a teacher, of docs/train/*.toml",
            measure=_measure_runs, table=_runs_table),
-    Figure(name="train_teacher_steps", about="checkpoints of the run with a teacher",
+    Figure(name="train_checkpoints", about="checkpoints of the run with a teacher",
            measure=_measure_teacher, table=_steps_table),
-    Figure(name="train_teacher", about="what was learned with a teacher", of="train_teacher_steps",
+    Figure(name="train_teacher", about="what was learned with a teacher", of="train_checkpoints",
            table=_teacher_table, compared=Compared.DERIVED),
     Figure(name="train_engine", about="thresholds of docs/train in the specification",
            table=_engine_table, compared=Compared.COMMAND, configs=("leopard_ae",),

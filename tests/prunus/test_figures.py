@@ -132,6 +132,7 @@ FOUND = "| case | cycles |\n|---|---|\n| a | 1,234 |\n| b | **2.5x** |\n"
 def test_a_table_of_figures_needs_marks(text, found):
     lines = [*unmarked(text, "p.md")]
     assert len(lines) == len(found)
+    assert [*unmarked(text, "docs/notes/2026-11-23-boards.md")] == []
     assert all(line.startswith(start) for line, start in zip(lines, found, strict=True))
 
 
