@@ -53,8 +53,8 @@ LONGEST_D = 64
 
 def _too_long(job: AttentionJob, config: EngineConfig, memory_bytes: int, rows: int) -> bool:
     """Whether a head like ``job`` with so many queries and keys has no room on a board."""
-    job = replace(job, **{name: np.resize(getattr(job, name), (rows, LONGEST_D)) for name in "qkv"},
-                  valid_q=rows, valid_kv=rows)
+    q, k, v = (np.resize(codes, (rows, LONGEST_D)) for codes in (job.q, job.k, job.v))
+    job = replace(job, q=q, k=k, v=v, valid_q=rows, valid_kv=rows)
     try:
         plan([job], config, memory_bytes)
     except ValueError:
