@@ -19,6 +19,8 @@ from .registry import FIGURES
 
 __all__ = ["faults", "main", "texts", "unused"]
 
+TOLD = 20                   # changes that are said of a figure
+
 
 def texts(root: Path) -> dict[Path, str]:
     """All pages with figures in them, as they must be. Raises InputError."""
@@ -69,9 +71,12 @@ def _measure(figure: Figure, heads: Heads, root: Path) -> None:
     print(f"{figure.name}: {document['seconds']} s, {where}")
     if missing:
         print(f"{figure.name}: {', '.join(missing)} are not there, their rows are those of before")
-    for line in changes(*(compared(figure, one["data"]) for one in (kept, document))) \
-            if kept else ():
-        print(f"{figure.name}: {line}")
+    if kept:
+        found = [*changes(*(compared(figure, one["data"]) for one in (kept, document)))]
+        for line in found[:TOLD]:
+            print(f"{figure.name}: {line}")
+        if found[TOLD:]:
+            print(f"{figure.name}: ... and {len(found) - TOLD} more")
 
 
 def _write(text: str, file: BinaryIO) -> None:

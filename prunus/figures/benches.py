@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The benches of docs/bench: pages that ``prunus bench`` writes, and their data."""
 
+from collections.abc import Callable
 from functools import partial
 
 from prunus.golden.engines import load_config
 
+from ..bench import plot
 from ..bench.suites import suite_of
 from .figure import RTL, Compared, Figure, Heads
 
@@ -35,13 +37,19 @@ def command(name: str) -> str:
 def _page(name: str, bench: dict) -> str:
     config = load_config(name)
     suite = suite_of(config)
-    return suite.markdown(bench, config, [plot for plot in suite.plot_names() if plot == PLOT])
+    return suite.markdown(bench, config, [PLOT] if PLOT in suite.plot_names() else [])
+
+
+def _plots(name: str, bench: dict) -> dict[str, Callable]:
+    """What writes the pictures in the page, where matplotlib is there."""
+    return suite_of(load_config(name)).plots(bench) if plot.available() else {}
 
 
 FIGURES = [
     Figure(name=f"bench_{name}", about=f"the bench of {name}", measure=partial(_measure, name),
            table=partial(_page, name), files=CAPTURED[name], tools=RTL, configs=(name,),
            compared=Compared.COMMAND if CAPTURED[name] else Compared.LARGE,
-           page=f"docs/bench/{page}.md", bench=f"docs/bench/{page}.json")
+           page=f"docs/bench/{page}.md", plots=partial(_plots, name),
+           bench=f"docs/bench/{page}.json")
     for name, page in (("hdp_edge", "bench"), ("leopard_ae", "leopard_ae"),
                        ("leopard_hp", "leopard_hp"), ("topk_edge", "topk_edge"))]

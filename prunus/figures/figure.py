@@ -93,6 +93,8 @@ class Figure:
         Another command that measures it, if not this one.
     bench : str or None
         The file with the data, if it is one that ``prunus bench`` writes.
+    plots : callable or None
+        From the data to what writes pictures beside them, by file name.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Figure:
     page: str | None = None
     also: str = ""
     bench: str | None = None
+    plots: Callable[[Any], dict[str, Callable]] | None = None
 
     def path(self, root: Path) -> Path:
         """Of the data."""
@@ -153,7 +156,9 @@ def save(figure: Figure, document: dict, root: Path = ROOT) -> None:
         document = document["data"] | {
             key: document[key] for key in ABOUT_BENCH if key in document}
     text = json.dumps(document, indent=1) + "\n"
-    write_files({path: lambda file: file.write(text.encode())})
+    pictures = figure.plots(document) if figure.plots is not None else {}
+    write_files({path: lambda file: file.write(text.encode())} | {
+        path.parent / name: write for name, write in pictures.items()})
 
 
 def _plain(value: Any) -> Any:
@@ -225,8 +230,8 @@ def measured(figure: Figure, heads: Heads, kept: dict | None) -> tuple[dict, lis
 
 def compared(figure: Figure, data: Any) -> Any:
     """Of the data of a figure what must come out again: no seconds."""
-    return data if figure.bench is None else {
-        key: value for key, value in data.items() if key != "simulation"}
+    return _plain(data if figure.bench is None else {
+        key: value for key, value in data.items() if key != "simulation"})
 
 
 def changes(before: Any, after: Any, where: str = "") -> Iterator[str]:

@@ -22,6 +22,7 @@ from prunus.figures.figure import (
     header,
     load,
     measured,
+    save,
     table,
 )
 from prunus.figures.pages import places, rendered, unmarked
@@ -226,6 +227,24 @@ def test_bad_input(root, capsys, arguments, message):
 def test_a_first_measurement_needs_all_heads():
     with pytest.raises(InputError, match="figure hdp_error needs the heads minilm_l128_layer1, "):
         measured(FIGURES["hdp_error"], Heads.under(None), None)
+
+
+def test_data_of_a_bench_have_their_pictures_beside_them(tmp_path):
+    figure = FIGURES["bench_hdp_edge"]
+    save(figure, load(figure), tmp_path)
+    assert sorted(path.name for path in (tmp_path / "docs" / "bench").iterdir()) == [
+        "bench.json", "speedup.png", "speedup.svg"]
+    assert load(figure, tmp_path) == load(figure)
+
+
+def test_many_changes_are_told_in_short(root, capsys):
+    path = root / "docs" / "figures" / "train_runs.json"
+    path.write_text(path.read_text().replace("0.9577", "0.9578"))
+    capsys.readouterr()
+    assert main(["--measure", "train_runs"], root) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1] == "train_runs: [0].held_out.before: 0.9578 -> 0.9577"
+    assert len(said) <= 22
 
 
 def test_damaged_data(root, capsys):
