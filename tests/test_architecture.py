@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = tuple(f"prunus.hw.{room}" for room in ("shell", "survivors", "softmax", "arith", "parts"))
 # These name the engines, for all others.
 REGISTRIES = {"prunus.golden.engines", "prunus.hw.cores", "prunus.sim.engines", "prunus.engines",
-              "prunus.bench.suites"}
+              "prunus.bench.suites", "prunus.figures.registry"}
 # Further modules that may import rooms of engines, and why.
 ALLOWED = {
     "prunus.bench.cases": ({"hdp"}, "cases of the bench of HDP"),

@@ -19,7 +19,7 @@ from ..engines.hdp import DEFAULT_RHO, Options, load_jobs
 from ..errors import InputError
 from ..heads import EXAMPLES
 
-__all__ = ["KEPT", "LENGTHS", "Case", "Suite", "choose", "data_files", "dense",
+__all__ = ["KEPT", "LENGTHS", "Case", "Suite", "choose", "data_files", "dense", "made_head",
            "nothing_fits", "suite"]
 
 KEPT = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
@@ -83,6 +83,11 @@ def _job(rng, config: HdpConfig, l_q: int, l_kv: int, d: int, **fields) -> HdpJo
                for rows in (l_q, l_kv, l_kv))
     return HdpJob(**{"q": q, "k": k, "v": v, "rho": encode_rho(DEFAULT_RHO),
                   "scale": encode_scale(1 / (d**0.5 * one**2)), **fields})
+
+
+def made_head(name: str, config: HdpConfig, l_q: int, l_kv: int, d: int) -> HdpJob:
+    """The head that a case of this name would have in another shape."""
+    return _job(_generator(name), config, l_q, l_kv, d)
 
 
 def _with_kept(job: HdpJob, kept: float, rng, config: HdpConfig) -> HdpJob:

@@ -25,7 +25,7 @@ from ..report import print_json, print_table
 from ..run import compute
 from .digits import spare_bits, threshold_for
 
-__all__ = ["energy"]
+__all__ = ["Machine", "Settings", "energy", "measure"]
 
 NOTE = ("an estimate: published energies of operations in 45 nm times counts of them; no clock, "
         "control, wires or leakage")
@@ -123,7 +123,7 @@ def _configs(given: Sequence[str], leopard: str | None) -> list[EngineConfig]:
     return sorted(chosen, key=lambda config: list(PAIRS).index(config.engine))
 
 
-def _measure(path: Path, configs: Sequence[EngineConfig], settings: Settings,
+def measure(path: Path, configs: Sequence[EngineConfig], settings: Settings,
              costs: Costs) -> list[Machine]:
     """All machines on the heads of a file, each followed by itself without pruning."""
     machines: list[Machine] = []
@@ -175,7 +175,7 @@ def energy(
     settings = Settings(base=load_config_of(LeopardConfig, base), share=share, fill=fill)
     configs, costs = _configs(config or [], leopard), Costs.load()
     rows = [(path, machine) for path in files or sorted(EXAMPLES.glob("*.npz"))
-            for machine in _measure(path, configs, settings, costs)]
+            for machine in measure(path, configs, settings, costs)]
     if as_json:
         print_json({"note": NOTE, "sources": costs.sources, "machines": [
             {"heads": path.stem, "machine": m.machine, "picojoules": m.picojoules,
