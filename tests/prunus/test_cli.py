@@ -251,14 +251,15 @@ def test_a_missing_simulator_is_named(capfd, tmp_path, monkeypatch):
 
 def test_verilog(capfd, tmp_path, monkeypatch):
     monkeypatch.setattr("prunus.hw.verilog.emit.emit", lambda config: Emission(
-        verilog=f"// {config.name}\n", metadata={"name": config.name}))
+        verilog=f"// {config.name}\n", metadata={"name": config.name}, waivers="lint_off\n"))
     code, out, _ = prunus(capfd, "verilog", "hdp_tiny", "-o", tmp_path / "a" / "b")
     assert code == 0
-    paths = [tmp_path / "a" / "b" / f"hdp_tiny.{kind}" for kind in ("v", "json")]
+    paths = [tmp_path / "a" / "b" / f"hdp_tiny.{kind}" for kind in ("v", "json", "vlt")]
     assert out.split() == [str(path) for path in paths]
     assert paths[0].read_text() == "// hdp_tiny\n"
     assert json.loads(paths[1].read_text()) == {"name": "hdp_tiny"}
-    assert sorted(os.listdir(tmp_path / "a" / "b")) == ["hdp_tiny.json", "hdp_tiny.v"]
+    assert paths[2].read_text() == "lint_off\n"
+    assert sorted(os.listdir(tmp_path / "a" / "b")) == sorted(path.name for path in paths)
 
 
 def test_verilog_refuses(capfd, tmp_path):

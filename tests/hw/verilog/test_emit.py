@@ -136,14 +136,14 @@ def test_equal_modules_are_one(everything):
 def test_every_name_is_a_plain_identifier(everything):
     verilog, _ = everything
     assert "\\" not in verilog and "$" not in re.sub(r"\$signed", "", verilog)
-    assert re.search(r"^  reg \[7:0\] reg_ = ", verilog, re.M)
+    assert re.search(r"^  reg \[7:0\] reg_;\n  initial reg_ = 8'h00;$", verilog, re.M)
     assert re.search(r"^  wire \[7:0\] wire_;", verilog, re.M)
     assert not re.search(r"\b_\d+_\b", verilog)
 
 
 def test_registers_and_read_ports_have_names(everything):
     verilog, _ = everything
-    assert "total <= total_next;" in verilog
+    assert re.search(r"^    total <= \{ add_\d+\[13\], ", verilog, re.M)
     assert "read__data_reg <= table_[" in verilog
 
 
@@ -241,7 +241,7 @@ def test_verilator_reads_it(everything, tmp_path):
 EQUIVALENCE = """
 read_rtlil gold.il
 setattr -mod -unset top gold
-read_verilog -sv gate.v
+read_verilog gate.v
 proc
 flatten
 memory -nomap
