@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from prunus.golden.jobs import Job
 from prunus.golden.records import Error
 
 from .errors import InputError, RunError
+from .files import check_output
 
-__all__ = ["BACKENDS", "Progress", "Run", "check_port", "compute", "run_golden", "run_serial",
-           "run_verilator"]
+__all__ = ["BACKENDS", "Progress", "Run", "check_port", "check_trace_file", "compute",
+           "run_golden", "run_serial", "run_verilator"]
 
 Progress = Callable[[int, int], None]
 
@@ -111,27 +113,52 @@ def _compared(outputs: Sequence[Any], golden: Sequence[Any], blame: str) -> None
             raise RunError(f"head {n}: {blame}")
 
 
+def _not_installed(err: ModuleNotFoundError) -> InputError:
+    return InputError(f"backend verilator needs the Python package {err.name!r}: "
+                      f"pip install -e '.[sim]'")
+
+
 def run_verilator(jobs: Sequence[Job], config: EngineConfig,
-                  progress: Progress | None = None) -> Run:
-    """The RTL on Verilator, driven over AXI; what it gives is compared with the specification."""
+                  progress: Progress | None = None, **options: Any) -> Run:
+    """The RTL on Verilator, driven over AXI; what it gives is compared with the specification.
+
+    ``options`` are those of :func:`prunus.sim.simulate.simulate_batches`.
+    """
     try:
         from prunus.sim.simulate import SimulationError, simulate
     except ModuleNotFoundError as err:
-        raise InputError(f"backend verilator needs the Python package {err.name!r}: "
-                         f"pip install -e '.[sim]'") from None
+        raise _not_installed(err) from None
     order, table = engine_of(config).arrange(jobs, config)
     try:
-        simulation = simulate(table, config, progress=progress)
+        simulation = simulate(table, config, progress=progress, **options)
     except SimulationError as err:
         raise RunError(str(err)) from None
     outputs, results = _in_order(simulation.results, order), compute(jobs, config)
+    seen = f"; the waveform is in {str(options['trace'])!r}" if options.get("trace") else ""
     _compared(outputs, results, "the RTL's output is not that of the specification; please report "
-              "this with the input file")
+              f"this with the input file{seen}")
     registers = simulation.registers
     return Run(backend="verilator", config=config, jobs=jobs, outputs=outputs, golden=results,
                cycles=registers["cycles"], read_bytes=registers["read_bytes"],
                write_bytes=registers["write_bytes"], build_s=simulation.build_s,
                sim_s=simulation.sim_s)
+
+
+def check_trace_file(path: Path | None, backend: str, *others: Path) -> dict[str, Any]:
+    """The option of backend ``verilator`` for a waveform, checked; ``others`` are other files."""
+    if path is None:
+        return {}
+    if backend != "verilator":
+        raise InputError(f"--trace-file needs --backend verilator, not {backend}")
+    try:
+        from prunus.sim.waveforms import check_waveform
+    except ModuleNotFoundError as err:
+        raise _not_installed(err) from None
+    check_waveform(path)
+    for other in others:
+        if path.absolute() == other.absolute():
+            raise InputError(f"--trace-file must not be {str(other)!r}, another file of the run")
+    return {"trace": check_output(path)}
 
 
 def check_port(port: str | None, baud: int | None, serial: bool) -> dict[str, Any]:

@@ -4,11 +4,12 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from cocotb_tools.runner import Icarus
 
-from .runner import CachedRunner, SimulationError
+from .runner import BuildError, CachedRunner
 
 __all__ = ["IcarusRunner", "without_always_comb"]
 
@@ -31,10 +32,10 @@ class IcarusRunner(CachedRunner, Icarus):
 
     timescale_args = ("1ns", "1ps")
 
-    def __init__(self) -> None:
+    def __init__(self, trace: str | None = None) -> None:
         if shutil.which("iverilog") is None:
-            raise SimulationError("Icarus Verilog is missing: no iverilog in PATH")
-        super().__init__()
+            raise BuildError("Icarus Verilog is missing: no iverilog in PATH")
+        super().__init__(trace)
 
     def identity(self) -> str:
         shown = subprocess.run(["iverilog", "-V"], capture_output=True, text=True, check=False)
@@ -43,5 +44,6 @@ class IcarusRunner(CachedRunner, Icarus):
     def product(self, top: str) -> str:
         return "sim.vvp"
 
-    def compile(self, verilog: str, top: str) -> Path:
-        return super().compile(without_always_comb(verilog), top)
+    def compile(self, verilog: str, top: str,
+                stage: Callable[[str], None] | None = None) -> Path:
+        return super().compile(without_always_comb(verilog), top, stage)

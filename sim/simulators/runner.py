@@ -5,24 +5,36 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import cocotb
 import cocotb_tools.config
 from cocotb_tools.runner import Runner
 
-from .cache import ROOT, build_root, cached, digest
+import prunus
 
-__all__ = ["CachedRunner", "SimulationError", "tail"]
+from .cache import build_root, cached, digest
+from .folders import room_is_missing
+from .processes import child, end
+
+__all__ = ["BuildError", "CachedRunner", "SimulationError", "tail"]
 
 LOG_LINES = 25
+PACKAGES = Path(prunus.__file__).parents[1]     # where `import prunus` finds it
 
 
 class SimulationError(RuntimeError):
     """A simulator that does not build or a simulation that fails; the text is for the user."""
+
+
+class BuildError(SimulationError):
+    """A simulator that does not build."""
 
 
 def tail(path: Path, lines: int = LOG_LINES) -> str:
@@ -40,16 +52,27 @@ class CachedRunner(Runner):
 
     A class that uses it names the ``flags`` of its build, an ``identity()`` of its tools, and the
     ``product``, the only file of the build that a run needs.
+
+    Parameters
+    ----------
+    trace : str or None
+        What waveform a run can write, one of ``traces``.
     """
 
     flags: tuple[str, ...] = ()
     timescale_args: tuple[str, str] | None = None
+    traces: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self) -> None:
+    def __init__(self, trace: str | None = None) -> None:
+        if trace is not None and trace not in self.traces:
+            raise ValueError(f"{type(self).__name__} writes waveforms of the kinds "
+                             f"{self.traces}, not {trace!r}")
         super().__init__()
+        self.trace = trace
         self.log.setLevel(logging.CRITICAL)
         self.run_env: dict[str, str] = {}
         self.limit_s: float | None = None
+        self._process: subprocess.Popen | None = None
 
     @abstractmethod
     def identity(self) -> str:
@@ -67,29 +90,54 @@ class CachedRunner(Runner):
         """Called with the filled directory before it is thrown away."""
         return
 
+    def stop(self) -> None:
+        """End the program that a ``launch`` in another thread runs."""
+        if process := self._process:
+            end(process)
+
     def _execute_cmds(self, cmds, cwd, stdout=None) -> None:
-        """As the base class, but with an end for a simulator that hangs within a time step."""
+        """As the base class, but what is started ends with this process, or as it hangs."""
         for command in cmds:
-            try:
-                done = subprocess.run(command, cwd=cwd, env=self.env, stdout=stdout, check=False,
-                                      stderr=stdout and subprocess.STDOUT, timeout=self.limit_s)
-            except subprocess.TimeoutExpired:
-                raise RuntimeError(f"no end after {self.limit_s:g} s") from None
-            if done.returncode:
-                raise RuntimeError(f"{Path(command[0]).name} ended with code {done.returncode}")
+            with child(command, cwd=cwd, env=self.env, stdout=stdout,
+                       stderr=stdout and subprocess.STDOUT) as self._process:
+                try:
+                    code = self._process.wait(self.limit_s)
+                except subprocess.TimeoutExpired:
+                    raise RuntimeError(f"no end after {self.limit_s:g} s") from None
+            if code:
+                how = (f"was ended: {signal.strsignal(-code)}" if code < 0
+                       else f"ended with code {code}")
+                raise RuntimeError(f"{Path(command[0]).name} {how}")
 
     def _set_env_test(self) -> None:
         super()._set_env_test()
-        path = os.pathsep.join([str(ROOT), self.env["PYTHONPATH"]])
+        path = os.pathsep.join([str(PACKAGES), self.env["PYTHONPATH"]])
         self.env.update(self.run_env, PYTHONPATH=path)
 
-    def compile(self, verilog: str, top: str) -> Path:
-        """The directory of the simulator of a Verilog text; raises SimulationError."""
+    def _set_env_build(self) -> None:
+        super()._set_env_build()
+        self.env["TMPDIR"] = "."        # of the compiler, beside what it makes
+
+    def compile(self, verilog: str, top: str,
+                stage: Callable[[str], None] | None = None) -> Path:
+        """The directory of the simulator of a Verilog text.
+
+        ``stage`` is called with a few words if it must be built.
+
+        Raises
+        ------
+        BuildError
+            It does not build.
+        InputError
+            The build folder cannot be written, or its disk is full.
+        """
         key = digest(verilog, top, self.identity(), repr(self.flags), cocotb.__version__,
                      str(cocotb_tools.config.libs_dir))
         directory = build_root() / "sim" / f"{top}-{key}"
 
         def make(work: Path) -> None:
+            if stage:
+                stage("compiling the simulator (about a minute, once)")
             source, log, objects = work / f"{top}.v", work / "build.log", work / "objects"
             source.write_text(verilog, encoding="utf-8")
             objects.mkdir()
@@ -97,10 +145,12 @@ class CachedRunner(Runner):
             try:
                 self.build(sources=[source], hdl_toplevel=top, build_dir=objects, always=True,
                            build_args=list(self.flags), timescale=self.timescale_args,
-                           log_file=log)
-            except (RuntimeError, OSError, SystemExit) as err:
-                raise SimulationError(f"{type(self).__name__} cannot build {top}: {err}\n"
-                                      f"{tail(log)}") from None
+                           waves=self.trace is not None, log_file=log)
+            except (RuntimeError, SystemExit) as err:
+                said = tail(log)
+                room_is_missing(f"{err}\n{said}", work)
+                raise BuildError(f"{type(self).__name__} cannot build {top}: {err}\n"
+                                 f"{said}") from None
             self.after_build(objects)
             shutil.copy2(objects / self.product(top), work / self.product(top))
             shutil.rmtree(objects)
@@ -109,10 +159,11 @@ class CachedRunner(Runner):
         return directory
 
     def launch(self, directory: Path, top: str, module: str, *, env: dict[str, str],
-               scratch: Path, limit_s: float | None = None) -> None:
+               scratch: Path, limit_s: float | None = None, trace: Path | None = None) -> None:
         """Run the cocotb tests of ``module``; raises SimulationError with the log's end.
 
-        ``limit_s`` is how many seconds it may take.
+        ``limit_s`` is how many seconds it may take, ``trace`` where the waveform goes. Raises
+        OSError if ``scratch`` is full.
         """
         log, results = scratch / "run.log", scratch / "results.xml"
         self.run_env = {"COCOTB_LOG_LEVEL": "WARNING", "GPI_LOG_LEVEL": "WARNING",
@@ -123,12 +174,15 @@ class CachedRunner(Runner):
         try:
             self.test(test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog",
                       build_dir=directory, test_dir=scratch, results_xml=str(results),
-                      log_file=log)
+                      waves=trace is not None, log_file=log,
+                      test_args=["--trace-file", str(trace)] if trace else [])
         except (RuntimeError, SystemExit) as err:
             ended = str(err)
         problem = _problem(results, ended)
         if problem:
-            raise SimulationError(f"simulation of {top} failed: {problem}\n{tail(log)}")
+            said = tail(log)
+            room_is_missing(f"{problem}\n{said}", scratch)
+            raise SimulationError(f"simulation of {top} failed: {problem}\n{said}")
 
 
 def _problem(results: Path, ended: str) -> str:
