@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -20,12 +21,13 @@ from cocotb_tools.runner import Runner
 import prunus
 
 from .cache import build_root, cached, digest
-from .folders import room_is_missing
+from .folders import check_room, room_is_missing
 from .processes import child, end
 
 __all__ = ["BuildError", "CachedRunner", "SimulationError", "tail"]
 
 LOG_LINES = 25
+WATCH_S = 1.0           # between two looks at a simulation
 PACKAGES = Path(prunus.__file__).parents[1]     # where `import prunus` finds it
 
 
@@ -72,6 +74,7 @@ class CachedRunner(Runner):
         self.log.setLevel(logging.CRITICAL)
         self.run_env: dict[str, str] = {}
         self.limit_s: float | None = None
+        self.watched: Path | None = None
         self._process: subprocess.Popen | None = None
 
     @abstractmethod
@@ -95,15 +98,24 @@ class CachedRunner(Runner):
         if process := self._process:
             end(process)
 
+    def _end_of(self, process: subprocess.Popen) -> int:
+        """The code that it ends with."""
+        deadline = time.monotonic() + (self.limit_s or float("inf"))
+        while True:
+            try:
+                return process.wait(min(WATCH_S, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                if time.monotonic() >= deadline:
+                    raise RuntimeError(f"no end after {self.limit_s:g} s") from None
+            if self.watched:        # Verilator hangs when it cannot write a waveform
+                check_room(self.watched)
+
     def _execute_cmds(self, cmds, cwd, stdout=None) -> None:
         """As the base class, but what is started ends with this process, or as it hangs."""
         for command in cmds:
             with child(command, cwd=cwd, env=self.env, stdout=stdout,
                        stderr=stdout and subprocess.STDOUT) as self._process:
-                try:
-                    code = self._process.wait(self.limit_s)
-                except subprocess.TimeoutExpired:
-                    raise RuntimeError(f"no end after {self.limit_s:g} s") from None
+                code = self._end_of(self._process)
             if code:
                 how = (f"was ended: {signal.strsignal(-code)}" if code < 0
                        else f"ended with code {code}")
@@ -169,7 +181,7 @@ class CachedRunner(Runner):
         self.run_env = {"COCOTB_LOG_LEVEL": "WARNING", "GPI_LOG_LEVEL": "WARNING",
                         "COCOTB_ANSI_OUTPUT": "0",
                         "PYTHONWARNINGS": "ignore", "COCOTB_REWRITE_ASSERTION_FILES": "", **env}
-        self.limit_s = limit_s
+        self.limit_s, self.watched = limit_s, trace and trace.parent
         ended = ""
         try:
             self.test(test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog",
