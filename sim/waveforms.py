@@ -45,21 +45,22 @@ def waveform(target: Path | None) -> Iterator[Path | None]:
     if target is None:
         yield None
         return
+    real = target.resolve()         # the simulator runs elsewhere
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".{real.name}.", dir=real.parent))
         try:
-            part = folder / target.name
+            part = folder / real.name
             try:
                 yield part
             except SimulationError as err:
                 check_room(folder)
                 if not part.exists():
                     raise
-                os.replace(part, target)
+                os.replace(part, real)
                 raise SimulationError(f"{err}\nthe waveform until then is in {str(target)!r}"
                                       ) from None
             check_room(folder)
-            os.replace(part, target)
+            os.replace(part, real)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as err:

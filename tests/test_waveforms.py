@@ -8,8 +8,9 @@ from tests.waveforms import name_of, record
 
 
 def test_the_file_of_a_test():
-    assert name_of("tests/hw/test_top.py::test_reader[2-a b]") == "hw-test_top.py-test_reader-2-a-b.vcd"
-    assert name_of("tests/hw/test_top.py::test_x[0.5]") != name_of("tests/hw/test_top.py::test_x[05]")
+    name = "tests/hw/test_top.py::test_reader"
+    assert name_of(f"{name}[2-a b]") == "hw-test_top.py-test_reader-2-a-b.vcd"
+    assert name_of(f"{name}[0.5]") != name_of(f"{name}[05]")
 
 
 def test_a_simulation_is_recorded(monkeypatch, tmp_path):

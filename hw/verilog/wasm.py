@@ -5,17 +5,20 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import platformdirs
 
 __all__ = ["cache_environment"]
 
 
-def _writable(folder: Path) -> bool:
-    """Whether a folder can be written, or made."""
-    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
-    return folder.is_absolute() and os.access(there, os.W_OK | os.X_OK)
+def _home_is_writable() -> bool:
+    """Whether the user's folder for caches can be written, or made."""
+    try:
+        folder = platformdirs.user_cache_path()
+    except RuntimeError:        # there is no home folder
+        return False
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return os.access(there, os.W_OK | os.X_OK)
 
 
 @contextmanager
@@ -25,7 +28,7 @@ def cache_environment() -> Iterator[dict[str, str]]:
     Both fail if they cannot write their cache, as where the home folder is read-only. A temporary
     folder stands in then.
     """
-    if _writable(platformdirs.user_cache_path()):
+    if _home_is_writable():
         yield dict(os.environ)
         return
     with tempfile.TemporaryDirectory(prefix="prunus-cache-") as folder:

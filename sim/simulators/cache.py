@@ -37,11 +37,11 @@ def build_root() -> Path:
     if ((ROOT / "pyproject.toml").is_file()
             and os.access(folder if folder.exists() else ROOT, os.W_OK | os.X_OK)):
         return folder
-    folder = platformdirs.user_cache_path("prunus", appauthor=False)
-    if not folder.is_absolute():        # a user without a home folder
+    try:
+        return platformdirs.user_cache_path("prunus", appauthor=False)
+    except RuntimeError:
         raise InputError("build folder: there is no home folder for it; PRUNUS_BUILD in the "
-                         "environment names another folder")
-    return folder
+                         "environment names another folder") from None
 
 
 def in_build(errors: Callable[[OSError], bool] = full):
