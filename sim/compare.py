@@ -2,7 +2,7 @@
 """RTL against golden: every output, every field of every status record, the counters."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from prunus.golden.image import FILL, failed, out_bytes
 from prunus.golden.jobs import Job
 from prunus.golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
 
+from .cases import advice
 from .engines import bench_of
 from .engines.bench import MismatchError
 from .simulate import Simulation
@@ -73,6 +74,8 @@ def check(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
           errors: Mapping[int, Error] | None = None, whole: bool = True) -> list[Any]:
     """Raise MismatchError unless the RTL did with ``jobs`` exactly what golden does.
 
+    Its text ends with the command that repeats the simulation.
+
     Parameters
     ----------
     simulation : Simulation
@@ -89,6 +92,15 @@ def check(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
         What golden gives, None for jobs that must fail.
     """
     errors = errors or {}
+    try:
+        return _checked(simulation, jobs, config, errors)
+    except MismatchError as err:
+        case = simulation.case and replace(simulation.case, errors=errors)
+        raise MismatchError(f"{err}{advice(case)}") from None
+
+
+def _checked(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
+             errors: Mapping[int, Error]) -> list[Any]:
     if len(simulation.results) != len(jobs):
         raise MismatchError(f"{len(jobs)} jobs must give as many results, "
                             f"not {len(simulation.results)}")

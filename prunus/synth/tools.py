@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping
 from importlib import metadata, util
 from pathlib import Path
 
+from prunus.hw.verilog.wasm import cache_environment
 from prunus.sim.simulators.cache import build_root, cached, digest
+from prunus.sim.simulators.folders import room_is_missing
+from prunus.sim.simulators.processes import child
 
 from ..console import install_hint
 from ..errors import InputError, RunError
@@ -83,24 +86,21 @@ def _run(module: str, function: str, args: list[str], work: Path, label: str,
     _check_installed(module)
     log, errors = work / f"{label}.log", work / f"{label}.err"
     call = f"import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))"
-    with open(errors, "wb") as stderr:
-        process = subprocess.Popen([sys.executable, "-c", call, *args], cwd=work, stderr=stderr,
-                                   stdout=subprocess.DEVNULL)
-        try:
-            while process.poll() is None:
-                try:
-                    process.wait(POLL_S)
-                except subprocess.TimeoutExpired:
-                    if progress:
-                        progress(f"{label} {_step(log)}")
-                    if check:
-                        check(log)
-        finally:
-            process.kill()      # on the way out of an interrupt or a check; else it has ended
-            process.wait()
+    with (open(errors, "wb") as stderr, cache_environment() as env,
+          child([sys.executable, "-c", call, *args], cwd=work, env=env, stderr=stderr,
+                stdout=subprocess.DEVNULL) as process):
+        while process.poll() is None:
+            try:
+                process.wait(POLL_S)
+            except subprocess.TimeoutExpired:
+                if progress:
+                    progress(f"{label} {_step(log)}")
+                if check:
+                    check(log)
     if process.returncode:
-        raise RunError(f"{PACKAGES[module]} failed ({process.returncode}): "
-                       f"{_complaint(log, errors)}")
+        said = _complaint(log, errors)
+        room_is_missing(said, work)
+        raise RunError(f"{PACKAGES[module]} failed ({process.returncode}): {said}")
 
 
 def yosys(script: str, work: Path, progress: Progress | None = None) -> None:

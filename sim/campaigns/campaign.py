@@ -22,8 +22,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from prunus.console import Command, guarded
+from prunus.golden.errors import InputError
 
-from ..simulators.cache import build_root, digest
+from ..simulators.cache import build_root, digest, in_build
 from .workers import CampaignError, Task, TaskError, answers, cluster, here, local, sources
 
 __all__ = ["HELP", "CampaignError", "Options", "Result", "Task", "TaskError", "add_options",
@@ -94,7 +95,7 @@ def command(main: Callable[[list[str] | None], int]) -> Command:
     def campaign(arguments: list[str] | None = None) -> int:
         try:
             return main(arguments)
-        except CampaignError as err:
+        except (CampaignError, InputError) as err:
             print(f"error: {err}", file=sys.stderr)
             return 2
 
@@ -136,16 +137,17 @@ def _load(path: Path, task: Task) -> Result | None:
 
 def _save(path: Path, result: Result) -> None:
     """Write a file whole, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({"task": result.task.name, "value": result.value,
-                       "seconds": result.seconds}, file)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    with in_build(lambda _: True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump({"task": result.task.name, "value": result.value,
+                           "seconds": result.seconds}, file)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
 
 
 def run(name: str, tasks: Sequence[Task], options: Options = Options(),

@@ -84,7 +84,9 @@ def _version(package: str) -> str:
 
 def _sources(room: str) -> str:
     """A digest of all that a result may depend on: PACKAGES, and files of ROOMS and ``room``."""
-    paths = sorted(path for name in {*ROOMS, room} for path in (ROOT / name).rglob("*")
+    folders = (ROOT / name for name in {*ROOMS, room})      # a wheel has all in one, prunus
+    paths = sorted(path for folder in folders
+                   for path in (folder if folder.is_dir() else ROOT).rglob("*")
                    if path.is_file() and "__pycache__" not in path.parts)
     return digest(*map(_version, PACKAGES), *(
         part for path in paths for part in (str(path.relative_to(ROOT)), path.read_bytes())))

@@ -6,7 +6,7 @@ import subprocess
 
 from cocotb_tools.runner import Icarus
 
-from .runner import CachedRunner, SimulationError
+from .runner import BuildError, CachedRunner
 
 __all__ = ["IcarusRunner"]
 
@@ -16,10 +16,10 @@ class IcarusRunner(CachedRunner, Icarus):
 
     timescale_args = ("1ns", "1ps")
 
-    def __init__(self) -> None:
+    def __init__(self, trace: str | None = None) -> None:
         if shutil.which("iverilog") is None:
-            raise SimulationError("Icarus Verilog is missing: no iverilog in PATH")
-        super().__init__()
+            raise BuildError("Icarus Verilog is missing: no iverilog in PATH")
+        super().__init__(trace)
 
     def identity(self) -> str:
         shown = subprocess.run(["iverilog", "-V"], capture_output=True, text=True, check=False)
