@@ -93,14 +93,14 @@ def check(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
     """
     errors = errors or {}
     try:
-        return _checked(simulation, jobs, config, errors)
+        return _checked(simulation, jobs, config, errors, whole)
     except MismatchError as err:
         case = simulation.case and replace(simulation.case, errors=errors)
         raise MismatchError(f"{err}{advice(case)}") from None
 
 
 def _checked(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
-             errors: Mapping[int, Error]) -> list[Any]:
+             errors: Mapping[int, Error], whole: bool) -> list[Any]:
     if len(simulation.results) != len(jobs):
         raise MismatchError(f"{len(jobs)} jobs must give as many results, "
                             f"not {len(simulation.results)}")

@@ -37,6 +37,7 @@ ALLOWED = {
     "prunus.train.capture": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
     "prunus.train.engine": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
     "prunus.train.quantise": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
+    "prunus.figures.energy": ({"leopard"}, "the baseline of the estimates"),
     "prunus.sim.campaigns.scaling": ({"hdp"}, "the only engine that has several cores"),
     **dict.fromkeys(
         (f"prunus.formal.{name}" for name in (

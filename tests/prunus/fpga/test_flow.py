@@ -2,10 +2,12 @@
 """What the flow asks of the tools and what it makes of their reports; the tools are stand-ins."""
 
 import json
+import re
 
 import pytest
 
 from prunus import cli
+from prunus.console import install_hint
 from prunus.errors import InputError, RunError
 from prunus.fpga import command, flow
 from prunus.golden.engines import load_config
@@ -254,6 +256,6 @@ def test_bad_options(capfd, tmp_path, args, message):
 
 def test_a_package_is_missing(monkeypatch):
     monkeypatch.setattr(flow.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match="fpga needs the Python package 'amaranth-boards': pip "
-                                         r"install -e '\.\[fpga\]'"):
+    expected = f"fpga needs the Python package 'amaranth-boards': {install_hint('fpga')}"
+    with pytest.raises(InputError, match=f"^{re.escape(expected)}$"):
         flow.design(BOARDS["ulx3s_85f"], TINY)

@@ -160,7 +160,7 @@ endmodule
 def fake_emit(config):
     from prunus.hw.verilog.emit import Emission
 
-    return Emission(verilog=VERILOG, metadata={})
+    return Emission(verilog=VERILOG, metadata={}, waivers="")
 
 
 def test_a_library_without_a_plain_register(tmp_path):
