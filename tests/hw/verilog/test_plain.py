@@ -192,7 +192,8 @@ def test_a_next_value_that_another_reads_stays():
 
 def test_what_stays_after_all():
     """A last word that the register stays is no default."""
-    text = BEFORE.replace("    if (rst) begin\n      q_next = 4'h5;\n    end\n", "    q_next = q;\n")
+    reset = "    if (rst) begin\n      q_next = 4'h5;\n    end\n"
+    text = BEFORE.replace(reset, "    q_next = q;\n")
     assert "    endcase\n    q <= q;\n  end\n" in plain(text)
 
 
