@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every engine is to the rest of the project: its configuration, its kinds of job, itself."""
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Protocol
@@ -14,6 +13,7 @@ from .energy import Event
 from .formats import CodeRange
 from .jobs import Job
 from .layout import Layout, Plane
+from .names import check_name
 from .records import Record
 
 __all__ = ["Engine", "EngineConfig", "JobKind", "Result", "Status"]
@@ -24,7 +24,7 @@ class EngineConfig(CodeRange, BaseModel):
     Parameters
     ----------
     name : str
-        Name of the emitted top module and files.
+        Name of the emitted top module and files, see :func:`.names.check_name`.
     engine : str
         What makes the scores; tells the configurations apart.
     width : int
@@ -49,8 +49,7 @@ class EngineConfig(CodeRange, BaseModel):
 
     @model_validator(mode="after")
     def _named(self):
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", self.name):
-            raise ValueError(f"name must be a lower-case identifier, not {self.name!r}")
+        check_name(self.name)
         return self
 
     @property

@@ -90,16 +90,16 @@ class RowWeights(wiring.Component):
         active, step, last, begin = (Signal(name=name)
                                      for name in ("active", "step", "last", "begin"))
         left = Signal(config.length_width)
-        weights = Signal(range(WEIGHTS + 1))
+        ahead = Signal(range(WEIGHTS + 1))      # weights under way
         rows = Signal(range(ROWS_UNDER_WAY + 1))
         m.d.comb += [
-            step.eq(active & (weights != WEIGHTS)), last.eq(left <= 1),
+            step.eq(active & (ahead != WEIGHTS)), last.eq(left <= 1),
             self.row.ready.eq((~active | (step & last)) & (rows != ROWS_UNDER_WAY)),
             begin.eq(self.row.valid & self.row.ready),
             self.freed.eq(step & ~now.none),
         ]
         m.d.sync += [
-            weights.eq(weights + step - (self.o.valid & self.o.ready)),
+            ahead.eq(ahead + step - (self.o.valid & self.o.ready)),
             rows.eq(rows + begin - (self.result.valid & self.result.ready)),
         ]
         with m.If(self.freed):

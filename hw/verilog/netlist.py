@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from prunus.golden.names import KEYWORDS
+
 __all__ = ["Port", "tidy"]
 
 _MODULE = re.compile(r"^((?:attribute [^\n]*\n)*)module (\S+)\n(.*?)^end\n", re.S | re.M)
@@ -22,27 +24,6 @@ _MEMORY = re.compile(r"^  memory (.*) (\S+)\n", re.M)
 _CELL = re.compile(r"^  cell (\S+) (\S+)\n", re.M)
 _CONNECT = re.compile(r"    connect (\S+) (.*)\n")
 _SUFFIX = re.compile(r"\$\d+$")
-
-# Reserved in SystemVerilog (IEEE 1800-2017, annex B), where a block might use them as a name.
-_KEYWORDS = frozenset("""
-    accept_on alias always and assert assign assume automatic before begin bind bins binsof bit
-    break buf bufif0 bufif1 byte case casex casez cell chandle checker class clocking cmos config
-    const constraint context continue cover covergroup coverpoint cross deassign default defparam
-    design disable dist do edge else end enum event eventually expect export extends extern final
-    first_match for force foreach forever fork forkjoin function generate genvar global highz0
-    highz1 if iff ifnone implements implies import incdir include initial inout input inside
-    instance int integer interconnect interface intersect join large let liblist library local
-    localparam logic longint macromodule matches medium modport module nand negedge nettype new
-    nexttime nmos nor noshowcancelled not notif0 notif1 null or output package packed parameter
-    pmos posedge primitive priority program property protected pull0 pull1 pulldown pullup pure
-    rand randc randcase randsequence rcmos real realtime ref reg reject_on release repeat restrict
-    return rnmos rpmos rtran scalared sequence shortint shortreal signed small soft solve specify
-    specparam static string strong strong0 strong1 struct super supply0 supply1 table tagged task
-    this throughout time timeprecision timescale timeunit tran tri tri0 tri1 triand trior trireg
-    type typedef union unique unique0 unsigned until untyped use uwire var vectored virtual void
-    wait wand weak weak0 weak1 while wildcard wire with within wor xnor xor
-    """.split())
-
 
 @dataclass(frozen=True)
 class Port:
@@ -72,7 +53,7 @@ def _plain_path(path: str) -> str:
 def _identifier(text: str) -> str:
     """``text`` as a plain Verilog identifier."""
     name = re.sub(r"\W", "_", text, flags=re.ASCII).strip("_") or "n"
-    return f"n_{name}" if name[0].isdigit() else f"{name}_" if name in _KEYWORDS else name
+    return f"n_{name}" if name[0].isdigit() else f"{name}_" if name in KEYWORDS else name
 
 
 def _unique(name: str, taken: set[str]) -> str:
@@ -238,7 +219,7 @@ def _name_modules(bodies: list[tuple[str, str]], top: str) -> dict[str, str]:
             names[path] = top
             continue
         instance = _identifier(path.rsplit(".", 1)[-1])
-        name = f"{top}_{kind}"
+        name = f"{top}__{kind}"      # no configuration has __ in its name
         if count[kind] > 1 and instance != kind:
             name += f"_{instance}"
         names[path] = _unique(name, taken)

@@ -90,7 +90,7 @@ class CachedRunner(Runner):
         directory = build_root() / "sim" / f"{top}-{key}"
 
         def make(work: Path) -> None:
-            source, log, objects = work / f"{top}.v", work / "build.log", work / "objects"
+            source, log, objects = work / f"{top}.v", work / "build.log", work / "build.objects"
             source.write_text(verilog, encoding="utf-8")
             objects.mkdir()
             self.before_build(objects)
