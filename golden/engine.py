@@ -184,8 +184,12 @@ class Engine(ABC):
         Name and meaning of the counter registers that it has beside those of all engines.
     format : str
         What bits 15:8 of the register ``format`` hold, beside W.
+    format_part : tuple of (str, str)
+        Name and meaning of these bits, if they mean anything.
     size : (str, str)
         Name and meaning of the register that says how large the hardware is.
+    size_parts : tuple of (str, str)
+        Name and meaning of its halves, the low one first, if these are two numbers.
     derived : tuple of str
         Properties of a configuration that belong into the description of the hardware.
     """
@@ -196,7 +200,9 @@ class Engine(ABC):
     kinds: ClassVar[tuple[JobKind, ...]]
     counters: ClassVar[tuple[tuple[str, str], ...]]
     format: ClassVar[str]
+    format_part: ClassVar[tuple[tuple[str, str], ...]] = ()
     size: ClassVar[tuple[str, str]]
+    size_parts: ClassVar[tuple[tuple[str, str], ...]] = ()
     derived: ClassVar[tuple[str, ...]]
 
     def kind(self, job: Job) -> JobKind:

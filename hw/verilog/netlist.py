@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from prunus.golden.names import KEYWORDS
 
-__all__ = ["Port", "tidy"]
+__all__ = ["Named", "Port", "tidy"]
 
 _MODULE = re.compile(r"^((?:attribute [^\n]*\n)*)module (\S+)\n(.*?)^end\n", re.S | re.M)
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\\$]\S+')
@@ -32,6 +32,14 @@ class Port:
     name: str
     direction: str
     width: int
+
+
+@dataclass(frozen=True)
+class Named:
+    """The name of a module, and the names of its ports by those that the source has."""
+
+    module: str
+    ports: dict[str, str]
 
 
 @dataclass
@@ -226,7 +234,8 @@ def _name_modules(bodies: list[tuple[str, str]], top: str) -> dict[str, str]:
     return names
 
 
-def tidy(rtlil: str, top: str, classes: Mapping[str, str]) -> tuple[str, list[Port]]:
+def tidy(rtlil: str, top: str, classes: Mapping[str, str]) \
+        -> tuple[str, list[Port], dict[str, Named]]:
     """De-duplicate and rename the modules of ``rtlil``.
 
     Parameters
@@ -245,11 +254,14 @@ def tidy(rtlil: str, top: str, classes: Mapping[str, str]) -> tuple[str, list[Po
         RTLIL whose names are all plain Verilog identifiers.
     ports : list of Port
         Ports of the top, clock and reset first.
+    named : dict of str to Named
+        What became of the modules, by the instance path of the first of equal ones.
     """
     modules = _parse(rtlil)
     canonical: dict[str, str] = {}      # module -> token that stands for its body
     first: dict[tuple[str, str], str] = {}
     distinct: list[tuple[str, str, str]] = []
+    ports_of: dict[str, dict[str, str]] = {}
 
     def visit(path):
         if path in canonical:
@@ -264,6 +276,8 @@ def tidy(rtlil: str, top: str, classes: Mapping[str, str]) -> tuple[str, list[Po
         if (kind, body) not in first:
             first[kind, body] = f"\\<{len(distinct)}>"
             distinct.append((plain, kind, body))
+            ports_of[plain] = {wire[5]: module.names[wire[5]] for item in module.items
+                               if (wire := _WIRE.search(item)) and wire[2]}
         canonical[path] = first[kind, body]
 
     visit("\\" + top)
@@ -272,4 +286,6 @@ def tidy(rtlil: str, top: str, classes: Mapping[str, str]) -> tuple[str, list[Po
     text = "\n".join(f"module \\{names[path]}\n{body}end\n" for path, _, body in distinct)
     text = re.sub(r"\\<\d+>", lambda m: tokens[m[0]], text)
     ports = [Port(w[5][1:], w[2], int(w[1])) for w in _WIRE.finditer(distinct[-1][2]) if w[2]]
-    return text, ports
+    named = {path: Named(names[path], {old[1:]: new[1:] for old, new in ports_of[path].items()})
+             for path, _, _ in distinct}
+    return text, ports, named

@@ -299,7 +299,9 @@ def test_emission_of_a_configuration(monkeypatch):
     by_name = {r["name"]: r for r in data["registers"]}
     assert set(by_name) == {r.name for r in registers.register_map(config)}
     assert by_name["id"] == {"name": "id", "address": 0, "access": "ro",
-                             "description": 'the text "PRUN"', "value": registers.ID}
+                             "description": 'the text "PRUN"', "value": registers.ID,
+                             "fields": [{"name": "id", "low": 0, "width": 32, "access": "ro",
+                                         "description": 'the text "PRUN"'}]}
     assert "value" not in by_name["doorbell"]
 
 
