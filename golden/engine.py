@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every engine is to the rest of the project: its configuration, its kinds of job, itself."""
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Protocol
@@ -14,6 +13,7 @@ from .energy import Event
 from .formats import CodeRange
 from .jobs import Job
 from .layout import Layout, Plane
+from .names import check_name
 from .records import Record
 
 __all__ = ["Engine", "EngineConfig", "JobKind", "Result", "Status"]
@@ -24,7 +24,7 @@ class EngineConfig(CodeRange, BaseModel):
     Parameters
     ----------
     name : str
-        Name of the emitted top module and files.
+        Name of the emitted top module and files, see :func:`.names.check_name`.
     engine : str
         What makes the scores; tells the configurations apart.
     width : int
@@ -52,8 +52,7 @@ class EngineConfig(CodeRange, BaseModel):
 
     @model_validator(mode="after")
     def _named(self):
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", self.name):
-            raise ValueError(f"name must be a lower-case identifier, not {self.name!r}")
+        check_name(self.name)
         return self
 
     @model_validator(mode="after")
@@ -210,8 +209,12 @@ class Engine(ABC):
         Name and meaning of the counter registers that it has beside those of all engines.
     format : str
         What bits 15:8 of the register ``format`` hold, beside W.
+    format_part : tuple of (str, str)
+        Name and meaning of these bits, if they mean anything.
     size : (str, str)
         Name and meaning of the register that says how large the hardware is.
+    size_parts : tuple of (str, str)
+        Name and meaning of its halves, the low one first, if these are two numbers.
     derived : tuple of str
         Properties of a configuration that belong into the description of the hardware.
     """
@@ -223,7 +226,9 @@ class Engine(ABC):
     kinds: ClassVar[tuple[JobKind, ...]]
     counters: ClassVar[tuple[tuple[str, str], ...]]
     format: ClassVar[str]
+    format_part: ClassVar[tuple[tuple[str, str], ...]] = ()
     size: ClassVar[tuple[str, str]]
+    size_parts: ClassVar[tuple[tuple[str, str], ...]] = ()
     derived: ClassVar[tuple[str, ...]]
 
     def kind(self, job: Job) -> JobKind:

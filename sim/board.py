@@ -53,7 +53,7 @@ def emitted_system(config: EngineConfig, memory_bytes: int, divisor: int = DIVIS
     key = digest(config.model_dump_json(), str(memory_bytes), str(divisor),
                  *(part for path in sources
                    for part in (str(path.relative_to(ROOT)), path.read_bytes())))
-    directory = build_root() / "emitted" / f"{config.name}_system-{key}"
+    directory = build_root() / "emitted" / f"{config.name}__system-{key}"
 
     def make(work: Path) -> None:
         from prunus.hw.boards.system import emit_system  # slow to import

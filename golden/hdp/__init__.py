@@ -40,6 +40,7 @@ class HdpEngine(Engine):
     kinds = (HdpKind(),)
     counters = COUNTERS
     format = "FW"
+    format_part = (("frac", "FW, fraction bits of a code"),)
     size = ("multipliers", "full-width multipliers in all cores")
     derived = ("int_width", "taps", "int_score_width", "score_width", "theta_width",
                "theta_head_width", "denominator_width", "column_sum_width", "accumulator_width",

@@ -36,7 +36,9 @@ class LeopardEngine(Engine):
     kinds = (LeopardKind(),)
     counters = COUNTERS
     format = "B"
+    format_part = (("digit", "B, bits of a digit"),)
     size = ("units", "dot-product units N_QK (15:0), dimensions of each (31:16)")
+    size_parts = (("dpus", "dot-product units N_QK"), ("taps", "dimensions of each"))
     derived = ("digits", "padded_width", "chunks", "score_width", "threshold_width",
                "denominator_width", "accumulator_width", "output_lanes", "out_frac", "out_width")
 

@@ -34,6 +34,8 @@ class TopkEngine(Engine):
     counters = COUNTERS
     format = "zero"
     size = ("places", "places of the filter, the largest K (15:0), dimensions per cycle (31:16)")
+    size_parts = (("k_max", "places of the filter, the largest K"),
+                  ("taps", "dimensions per cycle"))
     derived = ("chunks", "score_width", "denominator_width", "accumulator_width", "output_lanes",
                "out_frac", "out_width")
 

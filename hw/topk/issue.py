@@ -55,8 +55,10 @@ class KeyIssue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, head, step = self._config, self.head.payload, self.step
-        row, key = Signal(range(config.l_max)), Signal(range(config.l_max))
-        chunk, left = Signal.like(self.query.chunk), Signal(range(SCORES + 1), init=SCORES)
+        row = Signal(range(config.l_max))
+        key = Signal(range(config.l_max))
+        chunk = Signal.like(self.query.chunk)
+        left = Signal(range(SCORES + 1), init=SCORES)
         keys = Signal(config.length_width)          # that this row sees
         limit = Signal(signed(config.length_width + 2))     # of the next row
         begun, known, none, one_chunk, row_last = (

@@ -18,9 +18,10 @@ from prunus import __version__
 from prunus.golden import registers
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
-from prunus.golden.records import VERSION
+from prunus.golden.records import VERSION, Error, Record
 from prunus.hw.parts.repeated import OneOfEach
 
+from .fields import structures
 from .hierarchy import convert
 from .netlist import Port, tidy
 from .plain import plain
@@ -51,7 +52,8 @@ class Emission:
     verilog : str
         One file with every module, the top (named after the configuration) first.
     metadata : dict
-        Parameters, ports and register map, ready for JSON.
+        Parameters, ports, register map, records of jobs, and the fields of structures in the
+        modules, ready for JSON.
     waivers : str
         A control file for Verilator's lint.
     """
@@ -198,15 +200,25 @@ def _no_collection():
             gc.enable()
 
 
-@_no_collection()
 def to_verilog(top: wiring.Component, name: str) -> tuple[str, list[Port]]:
     """Verilog-2005 of a component and the ports of its top module, which is called ``name``."""
+    verilog, ports, _ = _convert(top, name)
+    return verilog, ports
+
+
+@_no_collection()
+def _convert(top: wiring.Component, name: str) -> tuple[str, list[Port], dict]:
+    """Verilog, ports of the top, and by module and port the fields of structures."""
     fragment = Fragment.get(top, OneOfEach())
-    classes = _class_names(fragment, name)
-    text, ports = tidy(convert(fragment, top, name), name, classes)
+    classes, inside = _class_names(fragment, name), structures(fragment, name)
+    text, ports, named = tidy(convert(fragment, top, name), name, classes)
+    fields = {names.module: {names.ports[port]: layout for port, layout in inside[path].items()
+                             if port in names.ports}
+              for path, names in named.items() if inside.get(path)}
     verilog = _INTERNAL.sub("", _YOSYS_HEADER.sub("", _run_yosys(text)))
     _check_self_reads(verilog)
-    return _MODULE.sub(lambda module: _polish(module[0]), verilog), ports
+    verilog = _MODULE.sub(lambda module: _polish(module[0]), verilog)
+    return verilog, ports, {module: fields[module] for module in sorted(fields) if fields[module]}
 
 
 def _parameters(config: EngineConfig) -> dict:
@@ -222,7 +234,12 @@ def _header(config: EngineConfig) -> str:
     return "".join(f"// {line}".rstrip() + "\n" for line in lines)
 
 
-def _metadata(config: EngineConfig, ports: list[Port]) -> dict:
+def _record(record: Record) -> list[dict]:
+    return [{"name": field.name, "word": field.word, "low": field.low, "width": field.width,
+             "signed": field.signed, "description": field.text} for field in record]
+
+
+def _metadata(config: EngineConfig, ports: list[Port], modules: dict) -> dict:
     engine, constants = engine_of(config), registers.constants(config)
     return {
         "name": config.name,
@@ -234,8 +251,15 @@ def _metadata(config: EngineConfig, ports: list[Port]) -> dict:
         "ports": [asdict(port) for port in ports],
         "registers": [
             {"name": r.name, "address": r.address, "access": r.access, "description": r.text,
-             **({"value": constants[r.name]} if r.name in constants else {})}
+             **({"value": constants[r.name]} if r.name in constants else {}),
+             "fields": [{"name": bits.name, "low": bits.low, "width": bits.width,
+                         "access": bits.access or r.access, "description": bits.text}
+                        for bits in r.fields]}
             for r in registers.register_map(config)],
+        "jobs": [{"opcode": kind.opcode, "descriptor": _record(kind.descriptor),
+                  "status": _record(kind.status)} for kind in engine.kinds],
+        "errors": {error.name: error.value for error in Error},
+        "modules": modules,
     }
 
 
@@ -249,6 +273,6 @@ def emit(config: EngineConfig) -> Emission:
     """The coprocessor of a configuration as Verilog; the same text for the same configuration."""
     from prunus.hw.top import Top  # not above: to_verilog serves single blocks too
 
-    verilog, ports = to_verilog(Top(config=config), config.name)
-    return Emission(verilog=f"{_header(config)}\n{verilog}", metadata=_metadata(config, ports),
-                    waivers=waivers(config.name))
+    verilog, ports, modules = _convert(Top(config=config), config.name)
+    return Emission(verilog=f"{_header(config)}\n{verilog}",
+                    metadata=_metadata(config, ports, modules), waivers=waivers(config.name))

@@ -246,7 +246,7 @@ class _Sized:
 
     def alone(self, block, name: str) -> dict:
         """The size of a block that stands for one without pruning."""
-        return _alone(block, f"{self.config.name}_plain_{name}", self.target, self.progress)
+        return _alone(block, f"{self.config.name}__plain_{name}", self.target, self.progress)
 
     @property
     def resources(self) -> tuple[str, ...]:

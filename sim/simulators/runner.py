@@ -152,7 +152,7 @@ class CachedRunner(Runner):
         def make(work: Path) -> None:
             if stage:
                 stage("compiling the simulator (about a minute, once)")
-            source, log, objects = work / f"{top}.v", work / "build.log", work / "objects"
+            source, log, objects = work / f"{top}.v", work / "build.log", work / "build.objects"
             source.write_text(verilog, encoding="utf-8")
             objects.mkdir()
             self.before_build(objects)

@@ -16,10 +16,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("name", ["hdp_tiny", "leopard_tiny"])
 def test_lint_and_ports(tmp_path, name):
-    source = tmp_path / f"{name}_system.v"
+    source = tmp_path / f"{name}__system.v"
     text = emitted_system(load_config(name), 8192)
     source.write_text(text, encoding="utf-8")
-    head = re.search(rf"^module {name}_system\((.*?)\);", text, re.M | re.S)[1]
+    head = re.search(rf"^module {name}__system\((.*?)\);", text, re.M | re.S)[1]
     assert head.replace(" ", "").split(",") == ["clk", "rst", "rx", "tx", "irq", "error"]
     assert len(re.findall(rf"^module {name}\(", text, re.M)) == 1
     done = lint(source)

@@ -113,3 +113,32 @@ def test_icarus_gets_the_same_bits_with_poor_memories():
     simulation, = simulate_batches([jobs], config, simulator="icarus",
                                    verilog=_with_poor_memories(emitted(config)))
     check(simulation, jobs, config)
+
+
+PAIR = """module pair(input clk, input rst, input [31:0] address, output irq_a, output irq_b);
+  hdp_tiny a (.clk(clk), .rst(rst), .s_axil_araddr(address[7:0]), .irq(irq_a));
+  topk_tiny b (.clk(clk), .rst(rst), .s_axil_araddr(address[7:0]), .irq(irq_b));
+endmodule
+"""
+
+
+@pytest.mark.slow
+def test_two_coprocessors_are_one_design(tmp_path):
+    """No module of one has the name of a module of the other."""
+    pair = tmp_path / "pair.v"
+    pair.write_text(PAIR, encoding="utf-8")
+    others, control = [], "`verilator_config\nlint_off -rule PINMISSING -file \"*pair.v\"\n"
+    for name in ("hdp_tiny", "topk_tiny"):
+        others.append(tmp_path / f"{name}.v")
+        others[-1].write_text(emitted(load_config(name)), encoding="utf-8")
+        control += waivers(name).partition("`verilator_config\n")[2]
+    done = lint(pair, control + 'lint_off -rule UNUSEDSIGNAL -file "*pair.v"\n', *others)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_module_can_be_of_another_configuration(source):
+    """A name has no ``__`` in it, so a module of ``x`` is none of ``x_csr``."""
+    top, *blocks = re.findall(r"^module (\w+)", source.read_text(encoding="utf-8"), re.M)
+    assert top == source.stem
+    assert [name for name in blocks if not name.startswith(f"{source.stem}__")] == []
+    assert len(blocks) > 20

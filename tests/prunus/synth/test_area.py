@@ -186,11 +186,11 @@ def test_shares_of_nothing(monkeypatch):
 def test_masks_of_all_cores():
     """Each core has one; a memory of that name elsewhere is another thing."""
     mapped = Mapped(
-        cells={}, area={}, instances={"x_hdp_core": 3, "x_other": 1},
-        memories=[Memory("x_hdp_core", "mask", 100), Memory("x_other", "mask", 7),
-                  Memory("x_hdp_core", "scores", 9)],
-        ram_cells={("x_hdp_core", "mask"): Counter(DP16KD=2, TRELLIS_DPR16X4=1),
-                   ("x_other", "mask"): Counter(DP16KD=5)})
+        cells={}, area={}, instances={"x__hdp_core": 3, "x__other": 1},
+        memories=[Memory("x__hdp_core", "mask", 100), Memory("x__other", "mask", 7),
+                  Memory("x__hdp_core", "scores", 9)],
+        ram_cells={("x__hdp_core", "mask"): Counter(DP16KD=2, TRELLIS_DPR16X4=1),
+                   ("x__other", "mask"): Counter(DP16KD=5)})
     assert sizes._mask(mapped, "x", sizes.Ecp5()) == {
         "lut": 18, "ff": 0, "dsp": 0, "bram": 6, "memory_bits": 300}
 
