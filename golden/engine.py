@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every engine is to the rest of the project: its configuration, its kinds of job, itself."""
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Protocol
@@ -14,6 +13,7 @@ from .energy import Event
 from .formats import CodeRange
 from .jobs import Job
 from .layout import Layout, Plane
+from .names import check_name
 from .records import Record
 
 __all__ = ["Engine", "EngineConfig", "JobKind", "Result", "Status"]
@@ -24,7 +24,7 @@ class EngineConfig(CodeRange, BaseModel):
     Parameters
     ----------
     name : str
-        Name of the emitted top module and files.
+        Name of the emitted top module and files, see :func:`.names.check_name`.
     engine : str
         What makes the scores; tells the configurations apart.
     width : int
@@ -35,6 +35,8 @@ class EngineConfig(CodeRange, BaseModel):
         Largest l_q and l_kv of a job.
     axi_data_width : int
         Bits of an AXI4 beat.
+    description : str
+        One line for people. No hardware depends on it, so it is in no dump of the parameters.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -45,13 +47,28 @@ class EngineConfig(CodeRange, BaseModel):
     d_max: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = 64
     l_max: Annotated[int, Field(ge=2, le=1024, multiple_of=2)] = 512
     axi_data_width: Literal[64, 128, 256, 512] = 64
+    description: str = Field(default="", exclude=True, repr=False)
     tile: int | None = None     # None of an engine that does not work off heads in tiles
 
     @model_validator(mode="after")
     def _named(self):
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", self.name):
-            raise ValueError(f"name must be a lower-case identifier, not {self.name!r}")
+        check_name(self.name)
         return self
+
+    @model_validator(mode="after")
+    def _described(self):
+        if not self.description.isprintable():
+            raise ValueError("description must be one line of printable text, not "
+                             f"{self.description!r}")
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same hardware."""
+        return (isinstance(other, EngineConfig) and type(self) is type(other)
+                and self.model_dump() == other.model_dump())
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.model_dump().items()))
 
     @property
     def score_width(self) -> int:
@@ -95,6 +112,13 @@ class Result(Protocol):
     @property
     def out(self) -> np.ndarray:
         """Output codes, (rows, dims) int64."""
+        ...
+
+    def summary(self) -> Any:
+        """What bounds, counts and models need: all but arrays of the size of the scores.
+
+        Whatever takes results takes summaries, too.
+        """
         ...
 
 
@@ -177,27 +201,34 @@ class Engine(ABC):
 
     Members
     -------
-    name, title : str
-        In configurations, and as people write it.
+    name, title, about : str
+        In configurations, as people write it, and what it does in a few words.
     Config : type of EngineConfig
     kinds : tuple of JobKind
     counters : tuple of (str, str)
         Name and meaning of the counter registers that it has beside those of all engines.
     format : str
         What bits 15:8 of the register ``format`` hold, beside W.
+    format_part : tuple of (str, str)
+        Name and meaning of these bits, if they mean anything.
     size : (str, str)
         Name and meaning of the register that says how large the hardware is.
+    size_parts : tuple of (str, str)
+        Name and meaning of its halves, the low one first, if these are two numbers.
     derived : tuple of str
         Properties of a configuration that belong into the description of the hardware.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
+    about: ClassVar[str]
     Config: ClassVar[type[EngineConfig]]
     kinds: ClassVar[tuple[JobKind, ...]]
     counters: ClassVar[tuple[tuple[str, str], ...]]
     format: ClassVar[str]
+    format_part: ClassVar[tuple[tuple[str, str], ...]] = ()
     size: ClassVar[tuple[str, str]]
+    size_parts: ClassVar[tuple[tuple[str, str], ...]] = ()
     derived: ClassVar[tuple[str, ...]]
 
     def kind(self, job: Job) -> JobKind:

@@ -8,9 +8,8 @@ from .engine import EngineConfig
 from .engines import ENGINES, engine_of
 from .records import VERSION
 
-__all__ = ["ADDRESS_BITS", "COUNTERS_AT", "ID", "SHARED", "Register", "Status", "constants",
-           "counter_names",
-           "register_map"]
+__all__ = ["ADDRESS_BITS", "COUNTERS_AT", "ID", "SHARED", "Bits", "Register", "Status",
+           "constants", "counter_names", "register_map"]
 
 ID = 0x4E555250    # "PRUN"
 ADDRESS_BITS = 8
@@ -26,6 +25,17 @@ class Status(IntEnum):
 
 
 @dataclass(frozen=True)
+class Bits:
+    """Bits of a register that mean something by themselves."""
+
+    name: str
+    low: int
+    width: int
+    text: str
+    access: str = ""        # where it is not the register's
+
+
+@dataclass(frozen=True)
 class Register:
     """One 32-bit register.
 
@@ -34,12 +44,19 @@ class Register:
     access : str
         ``ro``, ``rw``, or ``w1c`` (writing 1 clears). Writes to ``ro`` are ignored; an address
         without a register reads 0 and answers SLVERR.
+    fields : tuple of Bits
+        By rising bits; what lies between reads as zero.
     """
 
     name: str
     address: int
     access: str
     text: str
+    parts: tuple[Bits, ...] = ()
+
+    @property
+    def fields(self) -> tuple[Bits, ...]:
+        return self.parts or (Bits(self.name, 0, 32, self.text),)
 
 
 _COUNTERS = [
@@ -55,10 +72,17 @@ _COUNTERS = [
 SHARED = [
     Register("id", 0x00, "ro", 'the text "PRUN"'),
     Register("version", 0x04, "ro", "version of the memory image"),
-    Register("limits", 0x0C, "ro", "l_max (15:0), d_max (31:16)"),
-    Register("irq_enable", 0x14, "rw", "bit 0 lets the interrupt out"),
+    Register("limits", 0x0C, "ro", "l_max (15:0), d_max (31:16)", (
+        Bits("l_max", 0, 16, "largest l_q and l_kv of a job"),
+        Bits("d_max", 16, 16, "largest head dimension"))),
+    Register("irq_enable", 0x14, "rw", "bit 0 lets the interrupt out", (
+        Bits("enable", 0, 1, "lets the interrupt out"),)),
     Register("status", 0x18, "w1c", "bit 0 busy (ro), bit 1 interrupt pending, bit 2 a "
-             "write was answered with an error since the doorbell (ro)"),
+             "write was answered with an error since the doorbell (ro)", (
+        Bits("busy", Status.BUSY, 1, "a doorbell is being worked off", "ro"),
+        Bits("irq", Status.IRQ, 1, "the interrupt is pending"),
+        Bits("write_error", Status.WRITE_ERROR, 1,
+             "a write was answered with an error since the doorbell", "ro"))),
     Register("table", 0x1C, "rw", "address of the descriptor table, a multiple of 64"),
     Register("doorbell", 0x20, "rw", "writing n starts on the first n descriptors of the "
              "table; while busy, with n = 0 or with a misaligned table the write answers "
@@ -75,8 +99,12 @@ def register_map(config: EngineConfig) -> list[Register]:
     size, meaning = engine.size
     return sorted([
         *SHARED,
-        Register("format", 0x08, "ro", f"W (7:0), {engine.format} (15:8), AXI4 data bits (31:16)"),
-        Register(size, 0x10, "ro", meaning),
+        Register("format", 0x08, "ro", f"W (7:0), {engine.format} (15:8), AXI4 data bits (31:16)", (
+            Bits("width", 0, 8, "W, bits of a code"),
+            *(Bits(name, 8, 8, text) for name, text in engine.format_part),
+            Bits("axi_data_width", 16, 16, "bits of an AXI4 beat"))),
+        Register(size, 0x10, "ro", meaning, tuple(
+            Bits(name, 16 * n, 16, text) for n, (name, text) in enumerate(engine.size_parts))),
         *(Register(name, COUNTERS_AT + 4 * n, "ro", text)
           for n, (name, text) in enumerate(engine.counters, len(_COUNTERS))),
     ], key=lambda register: register.address)

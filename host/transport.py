@@ -15,6 +15,7 @@ __all__ = ["LinkTransport", "SerialLine", "line_seconds"]
 
 POLL_S = 0.002
 LEAST_WAIT_S = 0.05
+WRITE_S = 5.0               # that a port may take no bytes, beside the time of a frame on the line
 CLOCK_HZ = 25e6             # the slowest clock of a board; a wait of so many cycles is no shorter
 _STATUS = next(r.address for r in registers.SHARED if r.name == "status")
 
@@ -27,21 +28,31 @@ def line_seconds(baud: int) -> float:
 class SerialLine:
     """A serial port by pyserial.
 
+    Parameters
+    ----------
+    port : str
+    baud : int
+    write_s : float
+        How long the port may take no bytes.
+
     Raises
     ------
     InputError
         When pyserial is not installed or the port cannot be opened.
     """
 
-    def __init__(self, port: str, baud: int):
+    def __init__(self, port: str, baud: int, write_s: float = WRITE_S):
         try:
             import serial
         except ModuleNotFoundError:
+            from prunus.console import install_hint  # a driver needs nothing else of it
+
             raise InputError("backend serial needs the Python package 'pyserial': "
-                             "pip install -e '.[fpga]'") from None
-        self._error = serial.SerialException
+                             f"{install_hint('fpga')}") from None
+        self._error, self._stalled = serial.SerialException, serial.SerialTimeoutException
         try:
-            self._port = serial.Serial(port, baud, timeout=0, exclusive=True)
+            self._port = serial.Serial(port, baud, timeout=0, exclusive=True,
+                                       write_timeout=write_s + line_seconds(baud))
         except (serial.SerialException, OSError, ValueError) as err:
             reason = getattr(err, "strerror", None) or err
             raise InputError(f"port {port!r} cannot be opened at {baud} baud: {reason}") from None
@@ -55,13 +66,17 @@ class SerialLine:
     def _reported(self):
         try:
             yield
+        except self._stalled:
+            with contextlib.suppress(self._error, OSError):
+                self._port.reset_output_buffer()        # closing it would wait for these bytes
+            raise LinkError(f"port {self._name!r} takes no more bytes: is the board connected, "
+                            "powered and not halted?") from None
         except (self._error, OSError) as err:
             raise LinkError(f"port {self._name!r} is gone: {err}") from None
 
     def write(self, data: bytes) -> None:
         with self._reported():
-            self._port.write(data)
-            self._port.flush()
+            self._port.write(data)      # no flush: it has no time limit
 
     def read(self, timeout_s: float) -> bytes:
         with self._reported():

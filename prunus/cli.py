@@ -1,42 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``prunus``."""
+"""The command ``prunus``: what it has to say of errors, whatever they are."""
 
 import sys
 
-import typer
+from .console import guarded
 
-from prunus.golden.engines import ConfigError
-from prunus.sim.campaigns.campaign import CampaignError
-
-from .bench.command import bench
-from .commands.digits import digits
-from .commands.energy import energy
-from .commands.presets import presets
-from .commands.run import run
-from .commands.verilog import verilog
-from .errors import InputError, RunError
-from .fpga.command import fpga
-from .synth.command import area
-from .train.capture import accuracy, capture
-from .train.command import train_thresholds
-
-__all__ = ["app", "main"]
-
-app = typer.Typer(name="prunus", no_args_is_help=True, add_completion=False,
-                  pretty_exceptions_enable=False,
-                  help="Coprocessors for pruned attention: generate them, run heads through them.")
-for command in (presets, verilog, run, bench, area, fpga, digits, energy, train_thresholds, capture,
-                accuracy):
-    app.command()(command)
+__all__ = ["main"]
 
 
-def main(args: list[str] | None = None) -> None:
+@guarded()
+def _run(arguments: list[str] | None = None) -> int:
+    from .app import run  # slow to import, and Ctrl-C may come meanwhile
+
+    return run(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Run the command; errors a user can mend are one line on stderr and exit code 2."""
-    try:
-        app(args, prog_name="prunus")
-    except (InputError, ConfigError, CampaignError, RunError) as err:
-        typer.echo(f"error: {err}", err=True)
-        sys.exit(1 if isinstance(err, RunError) else 2)
+    sys.exit(_run(arguments))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def missing(need):
         try:
             from find_libpython import find_libpython
         except ImportError:
-            texts.append("cocotb is not installed (pip install -e '.[sim]')")
+            texts.append("cocotb is not installed (make dev)")
         else:
             if find_libpython() is None:
                 texts.append("the shared library of Python " + version + " is missing, cocotb "

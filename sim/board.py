@@ -4,20 +4,21 @@
     python -m prunus.sim.board hdp_tiny
 """
 
-import argparse
 import json
-import shutil
 import sys
-import tempfile
 import threading
 import time
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from prunus.console import Parser, guarded
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import ConfigError, load_config
+from prunus.golden.errors import InputError
 
 from .simulators.cache import ROOT, build_root, cached, digest
+from .simulators.folders import scratch
 from .simulators.runner import SimulationError
 from .simulators.verilator import VerilatorRunner
 
@@ -52,7 +53,7 @@ def emitted_system(config: EngineConfig, memory_bytes: int, divisor: int = DIVIS
     key = digest(config.model_dump_json(), str(memory_bytes), str(divisor),
                  *(part for path in sources
                    for part in (str(path.relative_to(ROOT)), path.read_bytes())))
-    directory = build_root() / "emitted" / f"{config.name}_system-{key}"
+    directory = build_root() / "emitted" / f"{config.name}__system-{key}"
 
     def make(work: Path) -> None:
         from prunus.hw.boards.system import emit_system  # slow to import
@@ -93,27 +94,27 @@ class BoardSimulation:
     def __enter__(self) -> "BoardSimulation":
         from prunus.hw.boards.system import system_name
 
-        runner, top = VerilatorRunner(), system_name(self._config)
-        directory = runner.compile(emitted_system(self._config, self._memory_bytes), top)
-        self._scratch = Path(tempfile.mkdtemp(prefix="prunus-board-"))
-        plan = {"divisor": DIVISOR, "name": str(self._scratch / "name"),
-                "stop": str(self._scratch / "stop"), "faults": asdict(self._faults)}
-        (self._scratch / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+        self._runner, top = VerilatorRunner(), system_name(self._config)
+        directory = self._runner.compile(emitted_system(self._config, self._memory_bytes), top)
+        with ExitStack() as stack:
+            self._scratch = stack.enter_context(scratch("prunus-board-"))
+            plan = {"divisor": DIVISOR, "name": str(self._scratch / "name"),
+                    "stop": str(self._scratch / "stop"), "faults": asdict(self._faults)}
+            (self._scratch / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
 
-        def work() -> None:
-            try:
-                runner.launch(directory, top, "prunus.sim.inside.board_bench",
-                              scratch=self._scratch, env={BENCH: str(self._scratch / "plan.json")})
-            except BaseException as err:
-                self._error = err
+            def work() -> None:
+                try:
+                    self._runner.launch(
+                        directory, top, "prunus.sim.inside.board_bench", scratch=self._scratch,
+                        env={BENCH: str(self._scratch / "plan.json")})
+                except BaseException as err:
+                    self._error = err
 
-        self._thread = threading.Thread(target=work, daemon=True)
-        self._thread.start()
-        try:
+            self._thread = threading.Thread(target=work, daemon=True)
+            self._thread.start()
+            stack.push(self._leave)
             self.port = self._await_name()
-        except BaseException:
-            self._end()
-            raise
+            self._stack = stack.pop_all()
         return self
 
     def _await_name(self) -> str:
@@ -125,24 +126,28 @@ class BoardSimulation:
         raise self._error or SimulationError(f"the simulated board did not start in {START_S:g} s")
 
     def __exit__(self, *error) -> None:
-        self._end()
-        if self._error and not any(error):
-            raise self._error
+        self._stack.__exit__(*error)
 
     def wait(self) -> None:
         """Until the simulation ends."""
         while self._thread.is_alive():
             self._thread.join(POLL_S)
 
-    def _end(self) -> None:
-        (self._scratch / "stop").touch()
-        self._thread.join(STOP_S)
-        shutil.rmtree(self._scratch, ignore_errors=True)
+    def _leave(self, kind, *_) -> None:
+        """Ask the bench to stop, and see that it does."""
+        with suppress(OSError):
+            (self._scratch / "stop").touch()
+            self._thread.join(STOP_S)
+        self._runner.stop()
+        self._thread.join()
+        if self._error and kind is None:
+            raise self._error
 
 
+@guarded()
 def main(args: list[str] | None = None) -> int:
     """Print the port of a simulated board and run it until Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m prunus.sim.board", description=__doc__)
+    parser = Parser(prog="python -m prunus.sim.board", description=__doc__)
     parser.add_argument("config", nargs="?", default="hdp_tiny", help="preset or TOML file")
     parser.add_argument("--memory-kib", type=int, default=32, help="block RAM of the board")
     chosen = parser.parse_args(args)
@@ -153,9 +158,9 @@ def main(args: list[str] | None = None) -> int:
         with BoardSimulation(config, memory_bytes=chosen.memory_kib << 10) as board:
             print(board.port, flush=True)
             board.wait()
-    except (ConfigError, SimulationError) as err:
+    except (ConfigError, InputError, SimulationError) as err:
         print(f"error: {err}", file=sys.stderr)
-        return 2 if isinstance(err, ConfigError) else 1
+        return 1 if isinstance(err, SimulationError) else 2
     except KeyboardInterrupt:
         pass
     return 0

@@ -2,7 +2,7 @@
 """RTL against golden: every output, every field of every status record, the counters."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from prunus.golden.image import FILL, failed, out_bytes
 from prunus.golden.jobs import Job
 from prunus.golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
 
+from .cases import advice
 from .engines import bench_of
 from .engines.bench import MismatchError
 from .simulate import Simulation
@@ -70,8 +71,10 @@ def _check_counters(simulation: Simulation, jobs: Sequence[Job], results: Sequen
 
 
 def check(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
-          errors: Mapping[int, Error] | None = None) -> list[Any]:
+          errors: Mapping[int, Error] | None = None, whole: bool = True) -> list[Any]:
     """Raise MismatchError unless the RTL did with ``jobs`` exactly what golden does.
+
+    Its text ends with the command that repeats the simulation.
 
     Parameters
     ----------
@@ -80,6 +83,8 @@ def check(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
     config : EngineConfig
     errors : mapping of int to Error
         Jobs that must fail, and how; their outputs must be untouched.
+    whole : bool
+        Whether to give whole results, which take a lot of memory, or their summaries.
 
     Returns
     -------
@@ -87,11 +92,23 @@ def check(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
         What golden gives, None for jobs that must fail.
     """
     errors = errors or {}
+    try:
+        return _checked(simulation, jobs, config, errors, whole)
+    except MismatchError as err:
+        case = simulation.case and replace(simulation.case, errors=errors)
+        raise MismatchError(f"{err}{advice(case)}") from None
+
+
+def _checked(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
+             errors: Mapping[int, Error], whole: bool) -> list[Any]:
     if len(simulation.results) != len(jobs):
         raise MismatchError(f"{len(jobs)} jobs must give as many results, "
                             f"not {len(simulation.results)}")
     engine = engine_of(config)
-    results = [None if n in errors else engine.compute(job, config) for n, job in enumerate(jobs)]
+    results: list[Any] = []
+    for n, job in enumerate(jobs):
+        result = None if n in errors else engine.compute(job, config)
+        results.append(result if whole or result is None else result.summary())
     held = engine.held(jobs, results, config)
     good = {n: result for n, result in enumerate(results) if result is not None}
     records = {n: engine.kind(jobs[n]).record(jobs[n], result, config, held[n])

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs through the RTL: emit, build, run, read back. What tests and ``prunus run`` call."""
 
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,51 +17,25 @@ from prunus.golden.jobs import Job
 from prunus.golden.records import STATUS_BYTES
 from prunus.host.driver import writable_ranges
 
+from .cases import Batch, Case, advice
 from .engines import bench_of
 from .exchange import PROGRESS, REPLY, REQUEST, Access, BatchReply, BatchRequest, Reply, Request
 from .simulators.cache import ROOT, build_root, cached, digest
+from .simulators.folders import scratch
 from .simulators.icarus import IcarusRunner
-from .simulators.runner import CachedRunner, SimulationError
+from .simulators.runner import BuildError, CachedRunner, SimulationError
 from .simulators.verilator import VerilatorRunner
+from .waveforms import check_waveform, waveform
 
 __all__ = ["SIMULATORS", "Access", "Batch", "Simulation", "SimulationError", "cycle_limit",
-           "emitted", "simulate", "simulate_batches"]
+           "emitted", "repeat", "simulate", "simulate_batches"]
 
-SIMULATORS: dict[str, Callable[[], CachedRunner]] = {
+SIMULATORS: dict[str, Callable[..., CachedRunner]] = {
     "verilator": VerilatorRunner, "icarus": IcarusRunner}
+Stage = Callable[[str], None]
 POLL_S = 0.2
 JOB_CYCLES = 20_000        # of the watchdog, beside the work
 ROW_CYCLES = 200
-
-
-@dataclass(eq=False)
-class Batch:
-    """Jobs for one doorbell.
-
-    Parameters
-    ----------
-    jobs : sequence of Job
-    image : Image or None
-        Memory for them, if it is not to be what ``prunus.golden.image`` builds.
-    read_errors : sequence of (int, int)
-        ``(first, end)`` of addresses whose reads are answered with SLVERR.
-    before, during, after : sequence of Access
-        Register accesses before the doorbell, right after it, and after the run.
-    cycles : int or None
-        The watchdog, :func:`cycle_limit` by default.
-    reset : (int, int) or None
-        Clock cycles from the doorbell to a reset of the coprocessor and both buses, and how many
-        it lasts. It must come before the table is worked off.
-    """
-
-    jobs: Sequence[Job]
-    image: Image | None = None
-    read_errors: Sequence[tuple[int, int]] = ()
-    before: Sequence[Access] = ()
-    during: Sequence[Access] = ()
-    after: Sequence[Access] = ()
-    cycles: int | None = None
-    reset: tuple[int, int] | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -87,6 +59,8 @@ class Simulation:
         A reset ended the run, so there are no ``results``.
     build_s, sim_s : float
         Seconds to emit and build, and to simulate all batches of the call.
+    case : Case or None
+        What is kept should the results be wrong.
     """
 
     results: list[tuple[np.ndarray, Any]]
@@ -98,9 +72,10 @@ class Simulation:
     aborted: bool = False
     build_s: float = 0.0
     sim_s: float = 0.0
+    case: Case | None = None
 
 
-def emitted(config: EngineConfig) -> str:
+def emitted(config: EngineConfig, stage: Stage | None = None) -> str:
     """The Verilog of a configuration, kept as long as no source of it changes."""
     sources = sorted(path for room in ("golden", "hw") for path in (ROOT / room).rglob("*.py"))
     key = digest(config.model_dump_json(), metadata.version("amaranth"),
@@ -109,6 +84,8 @@ def emitted(config: EngineConfig) -> str:
     directory = build_root() / "emitted" / f"{config.name}-{key}"
 
     def make(work: Path) -> None:
+        if stage:
+            stage("emitting Verilog")
         from prunus.hw.verilog.emit import (
             emit,  # slow to import, and not needed when the text is kept
         )
@@ -152,7 +129,7 @@ def _results(image: Image, contents: bytes, jobs: Sequence[Job],
 
 
 def _simulation(batch: Batch, image: Image, reply: BatchReply, config: EngineConfig,
-                **seconds: float) -> Simulation:
+                **more: Any) -> Simulation:
     return Simulation(
         results=[] if reply.aborted else _results(image, reply.image.tobytes(), batch.jobs,
                                                   config),
@@ -160,12 +137,11 @@ def _simulation(batch: Batch, image: Image, reply: BatchReply, config: EngineCon
         bus_write_bytes=reply.bus_write_bytes, cycles=reply.cycles,
         accesses={when: [tuple(answer) for answer in answers]
                   for when, answers in reply.accesses.items()},
-        aborted=reply.aborted,
-        **seconds)
+        aborted=reply.aborted, **more)
 
 
-def _watched(work: Callable[[], None], progress: Callable[[int, int], None], path: Path,
-             total: int) -> None:
+def _watched(work: Callable[[], None], stop: Callable[[], None],
+             progress: Callable[[int, int], None], path: Path, total: int) -> None:
     """Do ``work`` in a thread while telling ``progress`` what the bench writes to ``path``."""
     raised: list[BaseException] = []
 
@@ -178,24 +154,68 @@ def _watched(work: Callable[[], None], progress: Callable[[int, int], None], pat
     thread = threading.Thread(target=guarded, daemon=True)
     thread.start()
     shown = 0
-    progress(0, total)
-    while thread.is_alive():
-        thread.join(POLL_S)
-        text = path.read_text(encoding="ascii") if path.exists() else ""
-        if text and int(text) != shown:
-            shown = int(text)
-            progress(shown, total)
+    try:
+        progress(0, total)
+        while thread.is_alive():
+            thread.join(POLL_S)
+            text = path.read_text(encoding="ascii") if path.exists() else ""
+            if text and int(text) != shown:
+                shown = int(text)
+                progress(shown, total)
+    except BaseException:
+        stop()
+        thread.join()
+        raise
     if raised:
         raise raised[0]
     if shown != total:
         progress(total, total)
 
 
+def repeat(case: Case, *, progress: Callable[[int, int], None] | None = None,
+           stage: Stage | None = None, limit_s: float | None = None,
+           trace: Path | None = None) -> list[Simulation]:
+    """Simulate a case; see :func:`simulate_batches`."""
+    config, tables = case.config, case.batches
+    kind = check_waveform(trace) if trace else None
+    images = [table.image or build_image(table.jobs, config) for table in tables]
+    begin = time.perf_counter()
+    runner = SIMULATORS[case.simulator](kind)
+    verilog = case.verilog or emitted(config, stage)
+    directory = runner.compile(verilog, config.name, stage)
+    built = time.perf_counter()
+    with scratch("prunus-sim-") as folder, waveform(trace) as part:
+        files = {REQUEST: folder / "request.npz", REPLY: folder / "reply.npz",
+                 PROGRESS: folder / "progress"}
+        requests = [_request(b, i, config, case.stall)
+                    for b, i in zip(tables, images, strict=True)]
+        Request(config=config, batches=requests, stall=case.stall, seed=case.seed,
+                progress=progress is not None).save(files[REQUEST])
+
+        def work() -> None:
+            runner.launch(directory, config.name, "prunus.sim.inside.bench", scratch=folder,
+                          limit_s=limit_s, trace=part,
+                          env={name: str(path) for name, path in files.items()})
+
+        if progress:
+            _watched(work, runner.stop, progress, files[PROGRESS],
+                     sum(len(b.jobs) for b in tables))
+        else:
+            work()
+        reply = Reply.load(files[REPLY])
+        if reply.error:
+            raise SimulationError(f"{config.name}, {reply.error}")
+    seconds = {"build_s": built - begin, "sim_s": time.perf_counter() - built}
+    return [_simulation(b, i, r, config, **seconds)
+            for b, i, r in zip(tables, images, reply.batches, strict=True)]
+
+
 def simulate_batches(
     batches: Sequence[Batch | Sequence[Job]], config: EngineConfig, *,
     stall: float = 0.0, seed: int = 0,
     progress: Callable[[int, int], None] | None = None, simulator: str = "verilator",
-    verilog: str | None = None, limit_s: float | None = None,
+    verilog: str | None = None, limit_s: float | None = None, stage: Stage | None = None,
+    trace: Path | None = None,
 ) -> list[Simulation]:
     """Ring one doorbell per batch, all in one simulation.
 
@@ -215,60 +235,45 @@ def simulate_batches(
         Verilog text to run instead of what prunus.hw.verilog.emit gives for the configuration.
     limit_s : float or None
         Seconds that the simulation may take.
+    stage : callable or None
+        Called with a few words when something begins that takes long, before the simulation.
+    trace : Path or None
+        Where a waveform of all signals goes, .fst or .vcd; Verilator only.
 
     Raises
     ------
     SimulationError
         When the simulator does not build, the coprocessor breaks a rule of AXI, writes where it
-        should not, or does not answer in time.
+        should not, or does not answer in time. Of a failed simulation the text ends with the
+        command that repeats it.
+    InputError
+        When the build folder, the temporary one or that of ``trace`` cannot be written.
     """
     if not 0 <= stall < 1:
         raise ValueError(f"stall must lie in [0, 1), not {stall!r}")
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
-    tables = [b if isinstance(b, Batch) else Batch(b) for b in batches]
-    images = [table.image or build_image(table.jobs, config) for table in tables]
-    begin = time.perf_counter()
-    runner = SIMULATORS[simulator]()
-    directory = runner.compile(verilog or emitted(config), config.name)
-    built = time.perf_counter()
-    scratch = Path(tempfile.mkdtemp(prefix="prunus-sim-"))
+    case = Case(batches=[b if isinstance(b, Batch) else Batch(b) for b in batches], config=config,
+                stall=stall, seed=seed, simulator=simulator, verilog=verilog)
     try:
-        files = {REQUEST: scratch / "request.npz", REPLY: scratch / "reply.npz",
-                 PROGRESS: scratch / "progress"}
-        requests = [_request(b, i, config, stall) for b, i in zip(tables, images, strict=True)]
-        Request(config=config, batches=requests, stall=stall, seed=seed,
-                progress=progress is not None).save(files[REQUEST])
-
-        def work() -> None:
-            runner.launch(directory, config.name, "prunus.sim.inside.bench", scratch=scratch,
-                          limit_s=limit_s,
-                          env={name: str(path) for name, path in files.items()})
-
-        if progress:
-            _watched(work, progress, files[PROGRESS], sum(len(b.jobs) for b in tables))
-        else:
-            work()
-        reply = Reply.load(files[REPLY])
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    if reply.error:
-        raise SimulationError(f"{config.name}, {reply.error}")
-    seconds = {"build_s": built - begin, "sim_s": time.perf_counter() - built}
-    return [_simulation(b, i, r, config, **seconds)
-            for b, i, r in zip(tables, images, reply.batches, strict=True)]
+        simulations = repeat(case, progress=progress, stage=stage, limit_s=limit_s, trace=trace)
+    except BuildError:
+        raise
+    except SimulationError as err:
+        raise SimulationError(f"{err}{advice(case)}") from None
+    for n, simulation in enumerate(simulations):
+        simulation.case = replace(case, batch=n)
+    return simulations
 
 
-def simulate(jobs: Sequence[Job], config: EngineConfig, *, stall: float = 0.0,
-             seed: int = 0, progress: Callable[[int, int], None] | None = None,
-             simulator: str = "verilator") -> Simulation:
-    """Ring one doorbell for ``jobs``; see :func:`simulate_batches`.
+def simulate(jobs: Sequence[Job], config: EngineConfig, **options: Any) -> Simulation:
+    """Ring one doorbell for ``jobs``, with the options of :func:`simulate_batches`.
 
     Here a job without a status record raises SimulationError, so every result has one.
     """
-    simulation = simulate_batches([jobs], config, stall=stall, seed=seed, progress=progress,
-                                  simulator=simulator)[0]
+    simulation = simulate_batches([jobs], config, **options)[0]
     for n, (_, status) in enumerate(simulation.results):
         if status is None:
-            raise SimulationError(f"{config.name}, job {n}: no status record was written")
+            raise SimulationError(f"{config.name}, job {n}: no status record was written"
+                                  f"{advice(simulation.case)}")
     return simulation

@@ -20,14 +20,14 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = tuple(f"prunus.hw.{room}" for room in ("shell", "survivors", "softmax", "arith", "parts"))
 # These name the engines, for all others.
 REGISTRIES = {"prunus.golden.engines", "prunus.hw.cores", "prunus.sim.engines", "prunus.engines",
-              "prunus.bench.suites"}
+              "prunus.bench.suites", "prunus.figures.registry"}
 # Further modules that may import rooms of engines, and why.
 ALLOWED = {
     "prunus.bench.cases": ({"hdp"}, "cases of the bench of HDP"),
     "prunus.bench.measure": ({"hdp"}, "figures of the bench of HDP"),
     "prunus.bench.report": ({"hdp"}, "tables of the bench of HDP"),
     "prunus.commands.digits": ({"leopard"}, "a command about the digits of LeOPArd"),
-    "prunus.commands.energy": ({"hdp", "leopard"}, "a command that compares these two"),
+    "prunus.commands.energy": (set(ENGINES), "a command that compares engines"),
     "prunus.fpga.floorplan": ({"hdp"}, "plans name block RAMs of HDP"),
     "prunus.fpga.netlist": ({"hdp"}, "cells of the netlist of HDP"),
     "prunus.synth.command": ({"hdp"}, "places and routes blocks of HDP"),
@@ -37,6 +37,7 @@ ALLOWED = {
     "prunus.train.capture": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
     "prunus.train.engine": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
     "prunus.train.quantise": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
+    "prunus.figures.energy": ({"leopard"}, "the baseline of the estimates"),
     "prunus.sim.campaigns.scaling": ({"hdp"}, "the only engine that has several cores"),
     **dict.fromkeys(
         (f"prunus.formal.{name}" for name in (

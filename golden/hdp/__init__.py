@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ..energy import Event
 from ..engine import Engine
 from .bounds import bound_cycles
-from .compute import HdpJob, HdpResult
+from .compute import HdpJob, HdpOutcome
 from .config import HdpConfig
 from .energy import events
 from .kind import HdpKind
@@ -35,10 +35,12 @@ class HdpEngine(Engine):
 
     name = "hdp"
     title = "HDP"
+    about = "an integer-only first pass finds which blocks and heads matter"
     Config = HdpConfig
     kinds = (HdpKind(),)
     counters = COUNTERS
     format = "FW"
+    format_part = (("frac", "FW, fraction bits of a code"),)
     size = ("multipliers", "full-width multipliers in all cores")
     derived = ("int_width", "taps", "int_score_width", "score_width", "theta_width",
                "theta_head_width", "denominator_width", "column_sum_width", "accumulator_width",
@@ -47,7 +49,7 @@ class HdpEngine(Engine):
     def identity(self, config: HdpConfig) -> tuple[int, int]:
         return config.frac, config.all_multipliers
 
-    def held(self, jobs: Sequence[HdpJob], results: Sequence[HdpResult | None],
+    def held(self, jobs: Sequence[HdpJob], results: Sequence[HdpOutcome | None],
              config: HdpConfig) -> list[set[str]]:
         return held_planes(jobs, results, config)
 
@@ -56,14 +58,14 @@ class HdpEngine(Engine):
         order = table_order(jobs, config)
         return order, [jobs[n] for n in order]
 
-    def bound_cycles(self, jobs: Sequence[HdpJob], results: Sequence[HdpResult],
+    def bound_cycles(self, jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
                      config: HdpConfig) -> int:
         return bound_cycles(jobs, results, config)
 
     def memory_bits(self, config: HdpConfig) -> dict[str, int]:
         return memory_bits(config)
 
-    def events(self, jobs: Sequence[HdpJob], results: Sequence[HdpResult],
+    def events(self, jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
                config: HdpConfig) -> list[Event]:
         return events(jobs, results, config)
 

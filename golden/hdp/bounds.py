@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
-import numpy as np
-
 from ..records import STATUS_BYTES
-from .compute import HdpJob, HdpResult, visible_limits
+from .compute import HdpJob, HdpOutcome, visible_limits
 from .config import HdpConfig
 from .planes import HdpLayout, held_planes
 from .tiles import passes
@@ -30,17 +28,14 @@ class Work:
     value: int
 
     @classmethod
-    def of(cls, job: HdpJob, result: HdpResult, config: HdpConfig) -> "Work":
+    def of(cls, job: HdpJob, result: HdpOutcome, config: HdpConfig) -> "Work":
         """Products over visible elements; a block counts what is visible of it.
 
         Those of a head in tiles are made as often as :mod:`prunus.golden.hdp.tiles` says.
         """
-        limits = visible_limits(job)
-        visible = np.arange(job.l_kv) < limits[:, None]
-        keep = result.mask.repeat(2, 0).repeat(2, 1)[: job.l_q, : job.l_kv]
         integer, scores = passes(job, config, result.head_kept)
-        seen = int(visible.sum()) * job.d
-        kept = int((visible & keep).sum()) * job.d if result.head_kept else 0
+        seen = int(visible_limits(job).sum()) * job.d
+        kept = result.pairs_kept * job.d if result.head_kept else 0
         full = job.exact or job.dense
         return cls(integer=integer * seen, fraction=0 if full else scores * kept,
                    full=scores * kept if full else 0, value=kept)

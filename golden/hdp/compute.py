@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hybrid dynamic pruning of one attention head, exact in integers (spec: HDP sections 2 to 5)."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,8 @@ from .. import softmax
 from ..jobs import AttentionJob, exponentials, matmul, row_tops, visible_limits
 from .config import HdpConfig
 
-__all__ = ["RHO_FRAC", "HdpJob", "HdpResult", "encode_rho", "head", "visible_limits"]
+__all__ = ["RHO_FRAC", "HdpJob", "HdpOutcome", "HdpResult", "HdpSummary", "encode_rho",
+           "head", "visible_limits"]
 
 RHO_FRAC = 7       # rho is P / 2**RHO_FRAC
 
@@ -47,6 +49,36 @@ class HdpJob(AttentionJob):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class HdpSummary:
+    """What a head gives, but for arrays of the size of its scores.
+
+    Members
+    -------
+    pairs_kept : int
+        Visible pairs in blocks that the mask keeps.
+    row_thetas : ndarray, (block rows,)
+        Sum of theta of each row of blocks.
+    others : as those of HdpResult
+    """
+
+    out: np.ndarray
+    head_kept: bool
+    theta_head: int
+    blocks_kept: int
+    blocks_total: int
+    pairs_kept: int
+    row_thetas: np.ndarray
+    mask_bits: np.ndarray
+    mask_shape: tuple[int, ...]
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Made of a bit per block, so a caller should ask once."""
+        bits = np.unpackbits(self.mask_bits, count=math.prod(self.mask_shape))
+        return bits.reshape(self.mask_shape).astype(bool)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class HdpResult:
     """What a head gives.
 
@@ -59,6 +91,8 @@ class HdpResult:
         Sum of theta; 0 in dense mode, which has no integer pass.
     blocks_kept, blocks_total : int
         Blocks the mask keeps (whether or not the head is then pruned) and visible blocks.
+    pairs_kept : int
+        Visible pairs in blocks that the mask keeps.
     theta, mask : ndarray, (block rows, block columns)
     scores : ndarray of int64, (l_q, l_kv)
         With 2*FW fraction bits, valid on kept blocks.
@@ -69,9 +103,26 @@ class HdpResult:
     theta_head: int
     blocks_kept: int
     blocks_total: int
+    pairs_kept: int
     theta: np.ndarray
     mask: np.ndarray
     scores: np.ndarray
+
+    @property
+    def row_thetas(self) -> np.ndarray:
+        """Sum of theta of each row of blocks."""
+        return self.theta.sum(axis=1)
+
+    def summary(self) -> HdpSummary:
+        """The same without what grows with the square of the length, but a bit per block."""
+        return HdpSummary(
+            out=self.out, head_kept=self.head_kept, theta_head=self.theta_head,
+            blocks_kept=self.blocks_kept, blocks_total=self.blocks_total,
+            pairs_kept=self.pairs_kept, row_thetas=self.row_thetas,
+            mask_bits=np.packbits(self.mask), mask_shape=self.mask.shape)
+
+
+HdpOutcome = HdpResult | HdpSummary      # either will do for whatever needs no scores
 
 
 def _blocks(x) -> np.ndarray:
@@ -152,11 +203,12 @@ def head(job: HdpJob, config: HdpConfig) -> HdpResult:
         scores = scores - matmul(fq, fk.T)
 
     out = np.zeros((job.l_q, job.d), np.int64)
+    keep = visible & _expand(mask, visible.shape)
     if head_kept:
-        w, e0, den = _weights(job, scores, visible & _expand(mask, visible.shape), visible)
+        w, e0, den = _weights(job, scores, keep, visible)
         prefix = np.concatenate([np.zeros((1, job.d), np.int64), np.cumsum(job.v, axis=0)])
         num = matmul(w, job.v) + e0[:, None] * prefix[limits]
         out = softmax.normalise(num, den, width=config.width, out_frac=config.out_frac)
     return HdpResult(out=out, head_kept=bool(head_kept), theta_head=theta_head,
-                      blocks_kept=int(mask.sum()), blocks_total=int(visible_blocks.sum()),
-                      theta=theta, mask=mask, scores=scores)
+                     blocks_kept=int(mask.sum()), blocks_total=int(visible_blocks.sum()),
+                     pairs_kept=int(keep.sum()), theta=theta, mask=mask, scores=scores)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from ..energy import Event, dot, products, softmax_events, values
 from ..records import STATUS_BYTES
 from ..softmax import EXP_FRAC
-from .compute import HdpJob, HdpResult
+from .compute import HdpJob, HdpOutcome
 from .config import HdpConfig
 from .planes import HdpLayout, held_planes
 from .tiles import passes
@@ -16,7 +16,7 @@ __all__ = ["events"]
 MASK = 1        # bits of a block
 
 
-def events(jobs: Sequence[HdpJob], results: Sequence[HdpResult],
+def events(jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
            config: HdpConfig) -> list[Event]:
     """Of heads on HDP; a block is two queries and two keys, and reads each once."""
     layout = HdpLayout(config)

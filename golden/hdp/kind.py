@@ -8,7 +8,7 @@ from typing import ClassVar
 from ..engine import JobKind
 from ..jobs import HEAD_FIELDS, head_values
 from ..records import STATUS_BYTES, Error, Field, Record
-from .compute import HdpJob, HdpResult, head
+from .compute import HdpJob, HdpOutcome, HdpResult, head
 from .config import HdpConfig
 from .planes import PLANES, HdpLayout
 from .tiles import is_tiled
@@ -78,7 +78,7 @@ class HdpKind(JobKind):
     def compute(self, job: HdpJob, config: HdpConfig) -> HdpResult:
         return head(job, config)
 
-    def record(self, job: HdpJob, result: HdpResult, config: HdpConfig,
+    def record(self, job: HdpJob, result: HdpOutcome, config: HdpConfig,
                held: Collection[str] = ()) -> HdpStatus:
         layout = HdpLayout(config)
         unmasked = is_tiled(job, config) and not result.head_kept

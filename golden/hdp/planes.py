@@ -20,7 +20,7 @@ import numpy as np
 
 from ..layout import Layout, Plane, container
 from ..records import DESCRIPTOR_BYTES
-from .compute import HdpJob, HdpResult
+from .compute import HdpJob, HdpOutcome
 from .config import HdpConfig
 from .tiles import is_tiled, planes_of, tiles
 
@@ -103,7 +103,7 @@ def planes_read(job: HdpJob, kept: bool) -> tuple[str, ...]:
     return ("q_i", "k_i", "q_f", "k_f", "v") if kept else ("q_i", "k_i")
 
 
-def held_planes(jobs: Sequence[HdpJob], results: Sequence[HdpResult | None],
+def held_planes(jobs: Sequence[HdpJob], results: Sequence[HdpOutcome | None],
                 config: HdpConfig) -> list[set[str]]:
     """Planes of K and V that each job finds on the chip, read for the jobs before it.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..energy import Event
 from ..engine import Engine
 from ..survivors import held_planes
-from .compute import LeopardJob, LeopardResult, bound_cycles
+from .compute import LeopardJob, LeopardOutcome, bound_cycles
 from .config import LeopardConfig
 from .energy import events
 from .kind import LeopardKind
@@ -31,18 +31,21 @@ class LeopardEngine(Engine):
 
     name = "leopard"
     title = "LeOPArd"
+    about = "learned thresholds, keys end as soon as they cannot reach them"
     Config = LeopardConfig
     kinds = (LeopardKind(),)
     counters = COUNTERS
     format = "B"
+    format_part = (("digit", "B, bits of a digit"),)
     size = ("units", "dot-product units N_QK (15:0), dimensions of each (31:16)")
+    size_parts = (("dpus", "dot-product units N_QK"), ("taps", "dimensions of each"))
     derived = ("digits", "padded_width", "chunks", "score_width", "threshold_width",
                "denominator_width", "accumulator_width", "output_lanes", "out_frac", "out_width")
 
     def identity(self, config: LeopardConfig) -> tuple[int, int]:
         return config.digit, config.dpus | config.taps << 16
 
-    def held(self, jobs: Sequence[LeopardJob], results: Sequence[LeopardResult | None],
+    def held(self, jobs: Sequence[LeopardJob], results: Sequence[LeopardOutcome | None],
              config: LeopardConfig) -> list[set[str]]:
         return held_planes(jobs, results)
 
@@ -51,14 +54,14 @@ class LeopardEngine(Engine):
         """Keys in the order that shares them out evenly."""
         return list(range(len(jobs))), balanced(jobs, config)
 
-    def bound_cycles(self, jobs: Sequence[LeopardJob], results: Sequence[LeopardResult],
+    def bound_cycles(self, jobs: Sequence[LeopardJob], results: Sequence[LeopardOutcome],
                      config: LeopardConfig) -> int:
         return bound_cycles(results, config)
 
     def memory_bits(self, config: LeopardConfig) -> dict[str, int]:
         return memory_bits(config)
 
-    def events(self, jobs: Sequence[LeopardJob], results: Sequence[LeopardResult],
+    def events(self, jobs: Sequence[LeopardJob], results: Sequence[LeopardOutcome],
                config: LeopardConfig) -> list[Event]:
         return events(jobs, results, config)
 

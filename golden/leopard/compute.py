@@ -17,8 +17,8 @@ from ..survivors import attend
 from .config import LeopardConfig
 from .digits import terminate
 
-__all__ = ["LeopardJob", "LeopardResult", "baseline_cycles", "bound_cycles", "encode_threshold",
-           "head", "threshold_limits"]
+__all__ = ["LeopardJob", "LeopardOutcome", "LeopardResult", "LeopardSummary", "baseline_cycles",
+           "bound_cycles", "dropped_at", "encode_threshold", "head", "threshold_limits"]
 
 
 def threshold_limits(config: LeopardConfig) -> tuple[int, int]:
@@ -59,6 +59,36 @@ class LeopardJob(AttentionJob):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class LeopardSummary:
+    """What a head gives, but for arrays of the size of its scores.
+
+    Members
+    -------
+    out : ndarray of int64, (l_q, d)
+    row_digits, row_survivors : ndarray of int64, (l_q,)
+        Sums of digits and of survivors.
+    dropped : ndarray of int64
+        Keys that are dropped at the first digit, the second, ..., as far as there are any.
+    keys : int
+        Visible pairs.
+    """
+
+    out: np.ndarray
+    row_digits: np.ndarray
+    row_survivors: np.ndarray
+    dropped: np.ndarray
+    keys: int
+
+    @property
+    def survivors(self) -> int:
+        return int(self.row_survivors.sum())
+
+    @property
+    def digits_total(self) -> int:
+        return int(self.row_digits.sum())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class LeopardResult:
     """What a head gives.
 
@@ -91,6 +121,28 @@ class LeopardResult:
     def digits_total(self) -> int:
         return int(self.digits.sum())
 
+    @property
+    def row_digits(self) -> np.ndarray:
+        return self.digits.sum(axis=1)
+
+    @property
+    def row_survivors(self) -> np.ndarray:
+        return self.mask.sum(axis=1)
+
+    @property
+    def dropped(self) -> np.ndarray:
+        """Keys that are dropped at the first digit, the second, ..., as far as there are any."""
+        return np.bincount(self.digits[(self.digits > 0) & ~self.mask], minlength=1)[1:]
+
+    def summary(self) -> LeopardSummary:
+        """The same without what grows with the square of the length."""
+        return LeopardSummary(out=self.out, row_digits=self.row_digits,
+                              row_survivors=self.row_survivors, dropped=self.dropped,
+                              keys=self.keys)
+
+
+LeopardOutcome = LeopardResult | LeopardSummary     # either will do where no scores are needed
+
 
 def head(job: LeopardJob, config: LeopardConfig) -> LeopardResult:
     """Attention of one head as the hardware computes it, bit for bit."""
@@ -103,7 +155,7 @@ def head(job: LeopardJob, config: LeopardConfig) -> LeopardResult:
                          keys=int(visible.sum()))
 
 
-def bound_cycles(results: Sequence[LeopardResult], config: LeopardConfig) -> int:
+def bound_cycles(results: Sequence[LeopardOutcome], config: LeopardConfig) -> int:
     """``sum of chunks * max(digits / N_QK, survivors)`` over all rows, rounded up once for all.
 
     A row keeps its dot-product units busy for its digits and the value path for its survivors, each
@@ -112,12 +164,21 @@ def bound_cycles(results: Sequence[LeopardResult], config: LeopardConfig) -> int
     slots = 0
     for result in results:
         chunks = -(-result.out.shape[1] // config.taps)
-        slots += chunks * int(np.maximum(result.digits.sum(axis=1),
-                                         config.dpus * result.mask.sum(axis=1)).sum())
+        slots += chunks * int(np.maximum(result.row_digits,
+                                         config.dpus * result.row_survivors).sum())
     return -(-slots // config.dpus)
 
 
-def baseline_cycles(results: Sequence[LeopardResult]) -> int:
+def baseline_cycles(results: Sequence[LeopardOutcome]) -> int:
     """Cycles of one full-width dot-product unit with the same value path and no pruning: one per
     visible key."""
     return sum(result.keys for result in results)
+
+
+def dropped_at(results: Sequence[LeopardOutcome],
+               config: LeopardConfig) -> list[int]:
+    """Keys of all heads that are dropped at the first digit, the second, ..., the last."""
+    counts = np.zeros(config.digits, np.int64)
+    for result in results:
+        counts[: len(result.dropped)] += result.dropped
+    return counts.tolist()

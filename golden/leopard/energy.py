@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from ..energy import Event, dot, softmax_events, values
 from .banks import copies
-from .compute import LeopardJob, LeopardResult
+from .compute import LeopardJob, LeopardOutcome
 from .config import LeopardConfig
 
 __all__ = ["events"]
 
 
-def events(jobs: Sequence[LeopardJob], results: Sequence[LeopardResult],
+def events(jobs: Sequence[LeopardJob], results: Sequence[LeopardOutcome],
            config: LeopardConfig) -> list[Event]:
     """Of heads on LeOPArd, or its baseline: a digit of a key is a word, a query stays in registers.
 
@@ -21,7 +21,7 @@ def events(jobs: Sequence[LeopardJob], results: Sequence[LeopardResult],
     found: list[Event] = []
     for job, result in zip(jobs, results, strict=True):
         digits, survivors = result.digits_total, result.survivors
-        rows = int(result.mask.any(axis=1).sum())
+        rows = int((result.row_survivors > 0).sum())
         further = 0 if job.same_kv else copies(config, job.valid_kv, job.d) - 1
         planes = (job.valid_q + 2 * job.valid_kv) * job.d
         found += dot("digit of K times Q", digits * job.d, config.width, config.digit, config)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..engine import JobKind
 from ..jobs import HEAD_FIELDS, head_values
 from ..records import STATUS_BYTES, Error, Field, Record
-from .compute import LeopardJob, LeopardResult, head, threshold_limits
+from .compute import LeopardJob, LeopardOutcome, LeopardResult, head, threshold_limits
 from .config import LeopardConfig
 from .planes import PLANES, LeopardLayout
 
@@ -68,7 +68,7 @@ class LeopardKind(JobKind):
     def compute(self, job: LeopardJob, config: LeopardConfig) -> LeopardResult:
         return head(job, config)
 
-    def record(self, job: LeopardJob, result: LeopardResult, config: LeopardConfig,
+    def record(self, job: LeopardJob, result: LeopardOutcome, config: LeopardConfig,
                held: Collection[str] = ()) -> LeopardStatus:
         layout = LeopardLayout(config)
         chunks = -(-job.d // config.taps)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ..energy import Event
 from ..engine import Engine
 from ..survivors import held_planes
-from .compute import TopkJob, TopkResult, bound_cycles
+from .compute import TopkJob, TopkOutcome, bound_cycles
 from .config import TopkConfig
 from .energy import events
 from .kind import TopkKind
@@ -28,18 +28,21 @@ class TopkEngine(Engine):
 
     name = "topk"
     title = "Top-K"
+    about = "the K best keys of each row, exactly"
     Config = TopkConfig
     kinds = (TopkKind(),)
     counters = COUNTERS
     format = "zero"
     size = ("places", "places of the filter, the largest K (15:0), dimensions per cycle (31:16)")
+    size_parts = (("k_max", "places of the filter, the largest K"),
+                  ("taps", "dimensions per cycle"))
     derived = ("chunks", "score_width", "denominator_width", "accumulator_width", "output_lanes",
                "out_frac", "out_width")
 
     def identity(self, config: TopkConfig) -> tuple[int, int]:
         return 0, config.k_max | config.taps << 16
 
-    def held(self, jobs: Sequence[TopkJob], results: Sequence[TopkResult | None],
+    def held(self, jobs: Sequence[TopkJob], results: Sequence[TopkOutcome | None],
              config: TopkConfig) -> list[set[str]]:
         return held_planes(jobs, results)
 
@@ -48,14 +51,14 @@ class TopkEngine(Engine):
         """As they come: of equal scores the lower index counts."""
         return list(range(len(jobs))), list(jobs)
 
-    def bound_cycles(self, jobs: Sequence[TopkJob], results: Sequence[TopkResult],
+    def bound_cycles(self, jobs: Sequence[TopkJob], results: Sequence[TopkOutcome],
                      config: TopkConfig) -> int:
         return bound_cycles(results, config)
 
     def memory_bits(self, config: TopkConfig) -> dict[str, int]:
         return memory_bits(config)
 
-    def events(self, jobs: Sequence[TopkJob], results: Sequence[TopkResult],
+    def events(self, jobs: Sequence[TopkJob], results: Sequence[TopkOutcome],
                config: TopkConfig) -> list[Event]:
         return events(jobs, results, config)
 

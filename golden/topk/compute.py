@@ -15,7 +15,7 @@ from ..jobs import LOWEST, AttentionJob, matmul, visible_limits
 from ..survivors import attend
 from .config import TopkConfig
 
-__all__ = ["TopkJob", "TopkResult", "bound_cycles", "head"]
+__all__ = ["TopkJob", "TopkOutcome", "TopkResult", "TopkSummary", "bound_cycles", "head"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,6 +29,27 @@ class TopkJob(AttentionJob):
     """
 
     top_k: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TopkSummary:
+    """What a head gives, but for arrays of the size of its scores.
+
+    Members
+    -------
+    out : ndarray of int64, (l_q, d)
+    row_survivors : ndarray of int64, (l_q,)
+    keys : int
+        Visible pairs.
+    """
+
+    out: np.ndarray
+    row_survivors: np.ndarray
+    keys: int
+
+    @property
+    def survivors(self) -> int:
+        return int(self.row_survivors.sum())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,6 +78,17 @@ class TopkResult:
     def survivors(self) -> int:
         return int(self.mask.sum())
 
+    @property
+    def row_survivors(self) -> np.ndarray:
+        return self.mask.sum(axis=1)
+
+    def summary(self) -> TopkSummary:
+        """The same without what grows with the square of the length."""
+        return TopkSummary(out=self.out, row_survivors=self.row_survivors, keys=self.keys)
+
+
+TopkOutcome = TopkResult | TopkSummary      # either will do where no scores are needed
+
 
 def head(job: TopkJob, config: TopkConfig) -> TopkResult:
     """Attention of one head as the hardware computes it, bit for bit.
@@ -75,7 +107,7 @@ def head(job: TopkJob, config: TopkConfig) -> TopkResult:
                       keys=int(visible.sum()))
 
 
-def bound_cycles(results: Sequence[TopkResult], config: TopkConfig) -> int:
+def bound_cycles(results: Sequence[TopkOutcome], config: TopkConfig) -> int:
     """``chunks * visible keys`` of all rows.
 
     The one dot-product unit takes a chunk of ``taps`` dimensions of a key per cycle. The value path

@@ -4,13 +4,13 @@
 from collections.abc import Sequence
 
 from ..energy import Event, dot, softmax_events, values
-from .compute import TopkJob, TopkResult
+from .compute import TopkJob, TopkOutcome
 from .config import TopkConfig
 
 __all__ = ["events"]
 
 
-def events(jobs: Sequence[TopkJob], results: Sequence[TopkResult],
+def events(jobs: Sequence[TopkJob], results: Sequence[TopkOutcome],
            config: TopkConfig) -> list[Event]:
     """Of heads on Top-K: every visible key is read and scored at full width, its score compared
     with all places of the filter; a query stays in registers.
@@ -20,7 +20,7 @@ def events(jobs: Sequence[TopkJob], results: Sequence[TopkResult],
     found: list[Event] = []
     for job, result in zip(jobs, results, strict=True):
         keys, survivors = result.keys, result.survivors
-        rows = int(result.mask.any(axis=1).sum())
+        rows = int((result.row_survivors > 0).sum())
         planes = (job.valid_q + 2 * job.valid_kv) * job.d
         found += dot("K times Q", keys * job.d, config.width, config.width, config)
         found += [

@@ -9,7 +9,7 @@ from ..jobs import HEAD_FIELDS, head_values
 from ..layout import Plane
 from ..records import STATUS_BYTES, Error, Field, Record
 from ..survivors import SurvivorLayout
-from .compute import TopkJob, TopkResult, head
+from .compute import TopkJob, TopkOutcome, TopkResult, head
 from .config import TopkConfig
 
 __all__ = ["TopkKind", "TopkLayout", "TopkStatus"]
@@ -69,7 +69,7 @@ class TopkKind(JobKind):
     def compute(self, job: TopkJob, config: TopkConfig) -> TopkResult:
         return head(job, config)
 
-    def record(self, job: TopkJob, result: TopkResult, config: TopkConfig,
+    def record(self, job: TopkJob, result: TopkOutcome, config: TopkConfig,
                held: Collection[str] = ()) -> TopkStatus:
         layout = TopkLayout(config)
         return TopkStatus(

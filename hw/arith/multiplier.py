@@ -115,7 +115,8 @@ class ComposableMultiplier(Repeated):
             products.append(product)
             signs.append(sign)
 
-        full, full_sum = Signal(reset_less=True), Signal(reset_less=True)
+        full = Signal(reset_less=True)
+        full_sum = Signal(reset_less=True)
         m.d.sync += [full.eq(self.full), full_sum.eq(full)]
 
         # Every sum s0*a + s1*b is formed as s0*(a +- b), the sign s0 going on beside it.
@@ -123,7 +124,8 @@ class ComposableMultiplier(Repeated):
         joined = Cat(products[3][: 2 * self._frac], products[0])
         outer = Signal(signed(max(len(joined), len(products[3])) + 2), reset_less=True)
         inner = Signal(signed(max(len(products[1]), len(products[2])) + 2), reset_less=True)
-        outer_sign, inner_sign = Signal(reset_less=True), Signal(reset_less=True)
+        outer_sign = Signal(reset_less=True)
+        inner_sign = Signal(reset_less=True)
         m.d.sync += [
             inner.eq(add_sub(products[1], products[2], signs[1] ^ signs[2])),
             inner_sign.eq(signs[1]),

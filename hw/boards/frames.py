@@ -47,7 +47,9 @@ class SlipDecoder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        byte, escape, escaped = self.i.payload, Signal(), Signal()
+        byte = self.i.payload
+        escape = Signal()
+        escaped = Signal()
         m.d.comb += [
             escape.eq(~escaped & ~byte.error & (byte.data == ESC)),
             self.o.valid.eq(self.i.valid & ~escape),
@@ -82,7 +84,9 @@ class SlipEncoder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        item, second, special = self.i.payload, Signal(), Signal()
+        item = self.i.payload
+        second = Signal()
+        special = Signal()
         m.d.comb += [
             special.eq(~item.end & ((item.data == END) | (item.data == ESC))),
             self.o.valid.eq(self.i.valid),
@@ -131,11 +135,16 @@ class FrameReceiver(wiring.Component):
         depth = PAYLOAD_BYTES + CRC_BYTES
         m.submodules.buffer = buffer = memory.Memory(shape=8, depth=depth, init=[])
         m.submodules.crc = crc = Processor(CRC32_ETHERNET(8))
-        write, read = buffer.write_port(), buffer.read_port()
-        count, bad, ended = Signal(range(LONGEST + 1)), Signal(), Signal()
+        write = buffer.write_port()
+        read = buffer.read_port()
+        count = Signal(range(LONGEST + 1))
+        bad = Signal()
+        ended = Signal()
         header = Signal(8 * HEADER_BYTES)
         item, frame = self.i.payload, self.frame.payload
-        busy, take, in_header = Signal(), Signal(), Signal()
+        busy = Signal()
+        take = Signal()
+        in_header = Signal()
         m.d.comb += [
             busy.eq(ended | self.frame.valid),
             take.eq(self.i.valid & ~item.end & ~busy),
@@ -194,7 +203,9 @@ class FrameSender(wiring.Component):
         m.submodules.crc = crc = Processor(CRC32_ETHERNET(8))
         part = Signal(range(CRC_BYTES))
         item = self.o.payload
-        byte, full, take = Signal.like(self.i.payload), Signal(), Signal()
+        byte = Signal.like(self.i.payload)
+        full = Signal()
+        take = Signal()
         m.d.comb += [self.i.ready.eq(~full), crc.data.eq(byte.data), crc.valid.eq(take)]
         with m.If(take):
             m.d.sync += full.eq(0)

@@ -75,10 +75,14 @@ class Link(wiring.Component):
         wiring.connect(m, sender.o, wiring.flipped(self.o))
         # The request stays at the receiver until its reply has been handed over.
         self._request = request = receiver.frame.payload
-        self._refusal, self._status = Signal(Status), Signal(Status)
-        self._session, self._in_session = Signal(8), Signal()
+        self._refusal = Signal(Status)
+        self._status = Signal(Status)
+        self._session = Signal(8)
+        self._in_session = Signal()
         # The request before this one, which this one may repeat.
-        self._last, self._last_status, self._has_last = Signal(8), Signal(Status), Signal()
+        self._last = Signal(8)
+        self._last_status = Signal(Status)
+        self._has_last = Signal()
         self._shift = Signal(self._config.axi_data_width)   # bytes of a word, lowest first
         self._index = Signal(range(self._memory_bytes // self._beat + 1))
         self._count = Signal(range(PAYLOAD_BYTES + 1))      # bytes of a request's data so far
@@ -116,7 +120,9 @@ class Link(wiring.Component):
         of_register = code[Opcode.READ_REGISTER] | code[Opcode.WRITE_REGISTER]
         of_memory = code[Opcode.READ_MEMORY] | code[Opcode.WRITE_MEMORY]
         writes = code[Opcode.WRITE_REGISTER] | code[Opcode.WRITE_MEMORY]
-        session, length, address = Signal(), Signal(), Signal()
+        session = Signal()
+        length = Signal()
+        address = Signal()
         end = Signal(33)
         m.d.comb += [
             end.eq(request.address + request.length),
@@ -182,7 +188,8 @@ class Link(wiring.Component):
 
     def _access_register(self, m):
         lite = self.lite
-        sent, address = Signal(2), self._request.address
+        sent = Signal(2)
+        address = self._request.address
         m.d.comb += [lite.araddr.eq(address), lite.awaddr.eq(address),
                      lite.wdata.eq(self._shift[-32:]), lite.wstrb.eq(~0)]
         with m.State("REGISTER_READ"):

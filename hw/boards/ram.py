@@ -47,9 +47,13 @@ class _ReadBursts(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         axi, unit = self.axi, (self._config.axi_data_width // 8).bit_length() - 1
-        active, left, identity = Signal(), Signal(8), Signal()
-        at, issue = Signal(ADDRESS_WIDTH - unit), Signal()
-        room, taken = Signal(range(BEATS + 1), init=BEATS), Signal()
+        active = Signal()
+        left = Signal(8)
+        identity = Signal()
+        at = Signal(ADDRESS_WIDTH - unit)
+        issue = Signal()
+        room = Signal(range(BEATS + 1), init=BEATS)
+        taken = Signal()
         m.d.comb += [
             issue.eq(active & ~self.host_en & (room != 0)),
             axi.arready.eq(~active | (issue & (left == 0))),
@@ -78,7 +82,8 @@ class _ReadBursts(wiring.Component):
         axi = self.axi
         beat = data.StructLayout({"word": len(self.word), "stage": stage})
         m.submodules.beats = beats = fifo.SyncFIFOBuffered(width=beat.size, depth=BEATS)
-        came, leaves = Signal(beat), data.View(beat, beats.r_data)
+        came = Signal(beat)
+        leaves = data.View(beat, beats.r_data)
         m.d.comb += [
             came.word.eq(Mux(there.outside, 0, self.word)), came.stage.eq(there),
             beats.w_data.eq(came), beats.w_en.eq(there.beat),
@@ -107,9 +112,11 @@ class _WriteBursts(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         axi, unit = self.axi, (self._config.axi_data_width // 8).bit_length() - 1
-        active, failed = Signal(), Signal()
+        active = Signal()
+        failed = Signal()
         at = Signal(ADDRESS_WIDTH - unit)
-        taken, outside = Signal(), Signal()
+        taken = Signal()
+        outside = Signal()
         m.d.comb += [
             axi.awready.eq(~active & ~axi.bvalid),
             axi.wready.eq(active & ~self.stop),
@@ -156,14 +163,16 @@ class _Banks(wiring.Component):
         width, bank_bits = len(self.read_word), (BANK - 1).bit_length()
         ports = data.StructLayout({"read": range(self._words), "write": range(self._words),
                                    "en": width // 8})
-        at, written = Signal(ports), delayed(m, self.write_word, 2, name="write_word")[-1]
+        at = Signal(ports)
+        written = delayed(m, self.write_word, 2, name="write_word")[-1]
         m.d.sync += [at.read.eq(self.read_index), at.write.eq(self.write_index),
                      at.en.eq(self.write_en)]
         words = []
         for n, first in enumerate(range(0, self._words, BANK)):
             m.submodules[f"bank_{n}"] = ram = memory.Memory(
                 shape=width, depth=min(BANK, self._words - first), init=[])
-            write, read = ram.write_port(granularity=8), ram.read_port()
+            write = ram.write_port(granularity=8)
+            read = ram.read_port()
             en = Mux(at.write >> bank_bits == n, at.en, 0)
             mine = data.View(ports, kept_copy(m, Cat(at.read, at.write, en), f"bank_{n}_at"))
             word = Signal(width, name=f"bank_{n}_word", reset_less=True)

@@ -19,7 +19,7 @@ __all__ = ["System", "emit_system", "system_name"]
 
 def system_name(config: EngineConfig) -> str:
     """Of the module."""
-    return f"{config.name}_system"
+    return f"{config.name}__system"
 
 
 class System(wiring.Component):

@@ -68,12 +68,14 @@ class BoardTop(Elaboratable):
         uart = platform.request("uart", 0, dir="-")
         m.submodules.rx = rx = Buffer("i", uart.rx)
         m.submodules.tx = tx = Buffer("o", uart.tx)
-        irq, error = Signal(), Signal()
+        irq = Signal()
+        error = Signal()
         m.submodules.system = Instance(
             system_name(self._config), i_clk=ClockSignal(), i_rst=ResetSignal(),
             i_rx=rx.i, o_tx=tx.o, o_irq=irq, o_error=error)
         half = round(self._pll.mhz * 1e6 / HEARTBEAT_HZ / 2)
-        count, beat = Signal(range(half)), Signal()
+        count = Signal(range(half))
+        beat = Signal()
         with m.If(count == half - 1):
             m.d.sync += [count.eq(0), beat.eq(~beat)]
         with m.Else():

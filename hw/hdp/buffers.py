@@ -108,7 +108,8 @@ class PlaneBuffer(wiring.Component):
                                f"row_{place}_slice_{n}_en")
                 mem = memory.Memory(shape=len(Cat(self.write_data)), depth=depth, init=[])
                 m.submodules[f"row_{place}_slice_{n}"] = mem
-                write, read = mem.write_port(), mem.read_port()
+                write = mem.write_port()
+                read = mem.read_port()
                 m.d.comb += [
                     write.addr.eq(write_address), write.data.eq(written[n]), write.en.eq(en),
                     read.addr.eq(read_address),

@@ -72,7 +72,9 @@ class ColumnSum(wiring.Component):
             return Cat(Cat(word, C(0, word_bits))[:word_bits], bank)
 
         # The beat waits a cycle while the sums so far are read.
-        en, row0, counts = Signal(), Signal(), Signal()
+        en = Signal()
+        row0 = Signal()
+        counts = Signal()
         where = Signal(word_bits + 1)
         beat = Signal.like(self.load_data)
         m.d.sync += [
@@ -88,9 +90,11 @@ class ColumnSum(wiring.Component):
                 shape=signed(width), depth=2 << word_bits, init=[])
             m.submodules[f"running_{n}"] = running = memory.Memory(
                 shape=signed(width), depth=2 << word_bits, init=[])
-            load, add = loaded.write_port(), running.write_port()
+            load = loaded.write_port()
+            add = running.write_port()
             old = loaded.read_port(domain="comb")
-            reads = [loaded.read_port(domain="comb"), running.read_port(domain="comb")]
+            read_loaded = loaded.read_port(domain="comb")
+            read_running = running.read_port(domain="comb")
             m.d.comb += [
                 old.addr.eq(where), load.addr.eq(where), load.en.eq(en),
                 load.data.eq(Mux(row0, 0, old.data) + Mux(counts, beat[n], 0)),
@@ -98,9 +102,10 @@ class ColumnSum(wiring.Component):
                 add.data.eq(self.add_sum[n % group]),
                 add.en.eq(self.add_en
                           & (self.add_dimension[group_bits:lane_bits] == n // group)),
-                *(read.addr.eq(address(self.bank, self.dimension[lane_bits:])) for read in reads),
+                *(read.addr.eq(address(self.bank, self.dimension[lane_bits:]))
+                  for read in (read_loaded, read_running)),
             ]
-            sums.append(Mux(self.running, reads[1].data, reads[0].data))
+            sums.append(Mux(self.running, read_running.data, read_loaded.data))
         which = self.dimension[group_bits:lane_bits]
         m.d.comb += [self.sum[i].eq(Array(sums[i::group])[which]) for i in range(group)]
         return m

@@ -290,7 +290,8 @@ class HdpCore(Repeated):
         config = self._config
         m.submodules.mask = mask = memory.Memory(
             shape=config.group, depth=2 << config.block_width + group_width(config), init=[])
-        write, read = mask.write_port(), mask.read_port()
+        write = mask.write_port()
+        read = mask.read_port()
         sparsity, fetch = self.sparsity, self.fetch
         m.d.comb += [
             write.addr.eq(Cat(sparsity.mask_group, sparsity.mask_row, sparsity.bank)),
@@ -301,7 +302,8 @@ class HdpCore(Repeated):
         if config.tile:
             m.submodules.mask_some = some = memory.Memory(
                 shape=1, depth=2 << config.block_width, init=[])
-            write, read = some.write_port(), some.read_port(domain="comb")
+            write = some.write_port()
+            read = some.read_port(domain="comb")
             m.d.comb += [
                 write.addr.eq(Cat(sparsity.mask_row, sparsity.bank)),
                 write.data.eq(sparsity.masked_some), write.en.eq(sparsity.masked),
@@ -362,7 +364,8 @@ class HdpCore(Repeated):
         whole, ended = C(1), C(0)
         if self._config.tile:       # a head in tiles leaves nothing to be done at its end
             whole, ended = job.phase == Phase.WHOLE, job.phase == Phase.CLOSE
-        last, of_head = Signal(), Signal()
+        last = Signal()
+        of_head = Signal()
         half = Signal(self._config.block_width)
         # No integer pass begins before its operands are loaded, long after this is known.
         m.d.sync += half.eq((scheduler.jobs[last].valid_q + 1) >> 2)

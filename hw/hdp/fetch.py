@@ -88,7 +88,9 @@ class MaskScanner(wiring.Component):
         room = Signal()
         m.d.comb += room.eq(found.level <= COLUMNS - UNDER_WAY - 1)
         hit, column, end = self._bits(m, room)
-        held, held_column, flush = Signal(), Signal(width), Signal()
+        held = Signal()
+        held_column = Signal(width)
+        flush = Signal()
         m.d.sync += flush.eq(end)
         with m.If(hit):
             m.d.sync += [held.eq(1), held_column.eq(column)]
@@ -105,7 +107,9 @@ class MaskScanner(wiring.Component):
         is the row's last."""
         config = self._config
         bits = group_bits(config)
-        scanning, step, last_group = Signal(), Signal(), Signal()
+        scanning = Signal()
+        step = Signal()
+        last_group = Signal()
         group = Signal(range(group_count(config, config.blocks) + 1))
         m.d.comb += [
             step.eq(scanning & room), self.mask_group.eq(group), self.busy.eq(scanning),
@@ -118,7 +122,8 @@ class MaskScanner(wiring.Component):
             with m.If(last_group):
                 m.d.sync += scanning.eq(0)
         word = data.StructLayout({"valid": 1, "group": group_width(config), "last": 1})
-        asked, there = Signal(word), Signal(word)
+        asked = Signal(word)
+        there = Signal(word)
         exist = Signal(config.group, init=1)        # the first block of a group always does
         kept = Signal(config.group)                 # what leaves a block RAM is late in its cycle
         m.d.sync += [
@@ -144,7 +149,8 @@ class MaskScanner(wiring.Component):
                      words.w_data.eq(Cat(bits, group, last))]
         served, left, after = (Signal(config.group, name=name)
                                for name in ("served", "left", "after"))
-        take, place = Signal(), Signal(group_bits(config))
+        take = Signal()
+        place = Signal(group_bits(config))
         kept, last = words.r_data[: config.group], words.r_data[-1]
         column = Cat(place, words.r_data[config.group : -1])[: config.block_width]
         m.d.comb += [
@@ -249,7 +255,8 @@ class FetchUponMask(wiring.Component):
     def _scan(self, m, walk, scanner, rows):
         """Takes masked rows, queues them and has their masks read."""
         row = Signal(row_layout(self._config))
-        take, start = Signal(), Signal()
+        take = Signal()
+        start = Signal()
         next_row = walk.payload
         masked = self.dense | (self.masked_rows > next_row.row) | (next_row.columns == 0)
         kept = self._kept_row(m, next_row)
@@ -274,7 +281,8 @@ class FetchUponMask(wiring.Component):
         config = self._config
         kept = Signal(kept_row_layout(config))
         score = kept.score
-        full, fraction = Signal(), Signal()
+        full = Signal()
+        fraction = Signal()
         m.d.comb += [
             full.eq(self.exact | self.dense),
             fraction.eq(~full & self.integer_rows & (next_row.row >= self.integer_from)),
@@ -298,7 +306,8 @@ class FetchUponMask(wiring.Component):
     def _issue(self, m, found, rows):
         """Announces the rows and issues their blocks."""
         layout = kept_row_layout(self._config)
-        waiting, row = data.View(layout, rows.r_data), Signal(layout)
+        waiting = data.View(layout, rows.r_data)
+        row = Signal(layout)
         base = Signal(ring_width(self._config))          # of the row's integer scores, in groups
         op = self.op.payload
         column, tag = found.payload.column, row.score.tag

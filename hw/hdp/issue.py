@@ -52,7 +52,8 @@ class Issue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # Which of the two is inside a block.
-        in_score, in_integer = Signal(), Signal()
+        in_score = Signal()
+        in_integer = Signal()
         take_score = self.score.valid & self.score.ready
         take_integer = self.integer.valid & self.integer.ready
         m.d.comb += [

@@ -132,7 +132,8 @@ class Loader(wiring.Component):
     def _request(self, m, d8):
         """A request for each command."""
         command = self.command.payload
-        row_beats, rows = Signal(6), Signal.like(command.rows)
+        row_beats = Signal(6)
+        rows = Signal.like(command.rows)
         tag = data.View(tag_layout(), self.req.payload.tag)
         with m.FSM():
             with m.State("IDLE"):
@@ -159,7 +160,8 @@ class Loader(wiring.Component):
         write = self.write
         beat = self.beats.payload
         tag = data.View(tag_layout(), beat.tag)
-        row, index = Signal(range(self._config.held_rows)), Signal(write.beat.shape())
+        row = Signal(range(self._config.held_rows))
+        index = Signal(write.beat.shape())
         signs, last_index = self._row_counts(m, d8, tag, index)
         is_sign = C(0, 1) if HdpLayout(self._config).signs_beside else index < signs
         take = self.beats.valid

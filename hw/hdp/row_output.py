@@ -122,7 +122,9 @@ class RowOutput(wiring.Component):
 
         tap = Signal(range(max(2, config.taps)))
         dimension = Signal(range(config.d_max))
-        ready, last_dimension, last_tap = Signal(), Signal(), Signal()
+        ready = Signal()
+        last_dimension = Signal()
+        last_tap = Signal()
         row, has_row, end = self._turn(m, rows, ready & last_dimension)
         waits = Signal()
         # Chunks not taken; their queues hear of it a cycle late.
@@ -168,7 +170,8 @@ class RowOutput(wiring.Component):
         In registers, as most of what the block does depends on them.
         """
         row = Signal(output_row_layout(self._config), reset_less=True)
-        valid, end = Signal(), Signal(range(self._config.d_max), reset_less=True)
+        valid = Signal()
+        end = Signal(range(self._config.d_max), reset_less=True)
         coming = data.View(output_row_layout(self._config), rows.r_data)
         m.d.comb += rows.r_en.eq(~valid | done)
         with m.If(rows.r_en):
@@ -230,8 +233,9 @@ class RowOutput(wiring.Component):
                                     depth=config.blocks << (places - 1).bit_length(), init=[])
                 m.submodules[f"sums_{q}_{i}"] = mem
                 read = mem.read_port()
+                write = mem.write_port()
                 m.d.comb += [read.addr.eq(self._place(taken.row, taken.dimension)), read.en.eq(1)]
-                self._sums.append(mem.write_port())
+                self._sums.append(write)
                 self._old.append(read.data)
 
     def _place(self, row, dimension):
@@ -352,7 +356,9 @@ class RowOutput(wiring.Component):
         words = min(SPAN, config.axi_data_width // config.out_width)
         group = config.output_lanes
         word = Signal(range(max(2, words)))
-        valid, full, beat_full = Signal(), Signal(), Signal()
+        valid = Signal()
+        full = Signal()
+        beat_full = Signal()
         last = Signal()
         m.d.comb += [
             valid.eq(self._lanes[0][0].out_valid), last.eq(word == words - group),

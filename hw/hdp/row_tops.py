@@ -51,12 +51,14 @@ class RowTops(wiring.Component):
             "top": data.ArrayLayout(top_shape, 2),
             "some": data.ArrayLayout(1, 2), "hides": data.ArrayLayout(1, 2),
         })
-        m.submodules.tops = rows = memory.Memory(shape=row, depth=config.blocks, init=[])
-        write, read = rows.write_port(), rows.read_port()
+        m.submodules.rows = rows = memory.Memory(shape=row, depth=config.blocks, init=[])
+        write = rows.write_port()
+        read = rows.read_port()
         token, out = self.i.payload, self.o.payload
         tag = data.View(row_tag_layout(config), token.tag)
         old = read.data
-        gathers, known = Signal(), Signal()
+        gathers = Signal()
+        known = Signal()
         m.d.comb += [
             self.bank.eq(tag.bank),
             read.addr.eq(tag.row), write.addr.eq(tag.row),

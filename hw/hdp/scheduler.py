@@ -149,7 +149,8 @@ class Scheduler(wiring.Component):
             "dense_blocks": 2 * config.block_width + 1,
             "read_beats": READ_BEATS,
         })
-        self._banks = banks = Signal(data.ArrayLayout(self._state, 2))
+        banks = Signal(data.ArrayLayout(self._state, 2))
+        self._banks = banks
         # Planes of K and V that are on the chip or under way, per bank of them.
         self._fails = Signal(2)         # in this cycle, by an error of the bus
         self._asked = Signal(data.ArrayLayout(
@@ -218,7 +219,8 @@ class Scheduler(wiring.Component):
         with m.If(self.end_head):
             m.d.sync += masked.decided.eq(1)
         # A cycle late, as it takes most of one to find out; nobody asks before the head is done.
-        count, columns = Signal(), Signal.like(self.columns)
+        count = Signal()
+        columns = Signal.like(self.columns)
         count_bank = Signal.like(self.fetch_bank)
         m.d.sync += [count.eq(self.columns_en), columns.eq(self.columns),
                      count_bank.eq(self.fetch_bank)]
@@ -261,13 +263,15 @@ class Scheduler(wiring.Component):
 
     def _load(self, m):
         """Integer planes of one head, or the other planes of an earlier one that is kept."""
-        front, back = Signal(), Signal()
+        front = Signal()
+        back = Signal()
         front_state, front_job, front_idle = self._pick(front)
         back_state, back_job, back_idle = self._pick(back)
         command = self.command.payload
         bank = Signal()
         job = self.jobs[bank]
-        plane, queries = Signal(Plane), Signal()
+        plane = Signal(Plane)
+        queries = Signal()
         addresses = {Plane.K_I: job.k_i, Plane.Q_I: job.q_i, Plane.K_F: job.k_f,
                      Plane.Q_F: job.q_f, Plane.V: job.v}
         m.d.comb += [
@@ -359,7 +363,10 @@ class Scheduler(wiring.Component):
         bank = Signal()
         state, job, _ = self._pick(bank)
         result, head = self.result.payload, self.heads[bank]
-        error, over, writes, bus_error = Signal(8), Signal(), Signal(), Signal()
+        error = Signal(8)
+        over = Signal()
+        writes = Signal()
+        bus_error = Signal()
         m.d.comb += [
             error.eq(Mux(job.error != 0, job.error, Mux(bus_error, Error.BUS, 0))),
             self.result.valid.eq(state.busy & state.fetched & writes),

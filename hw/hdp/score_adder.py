@@ -81,7 +81,8 @@ class ScoreAdder(wiring.Component):
         kept, top, complete, integer = self._statistics(m, added, tag, valid)
 
         row = data.View(score_row_layout(config), rows.r_data)
-        done, none = Signal(), Signal()
+        done = Signal()
+        none = Signal()
         token = Signal(row_token_layout(config, self._tag.size))
         m.d.comb += [
             # Announcements take a cycle each, so that an empty row is through before the next
@@ -119,7 +120,8 @@ class ScoreAdder(wiring.Component):
             self.token.valid.eq(tokens.r_rdy), tokens.r_en.eq(self.token.ready),
             Cat(self.token.payload, columns).eq(tokens.r_data),
         ]
-        announced, taken = Signal(), Signal()
+        announced = Signal()
+        taken = Signal()
         in_work = Signal(range(ROWS + 1))
         held = Signal.like(columns)             # by the row whose token was taken last
         free = free_entries(m, 2 * config.blocks, taken=announced,
@@ -156,7 +158,8 @@ class ScoreAdder(wiring.Component):
             m.d.sync += first.eq(tag.last)
         top = Signal(data.ArrayLayout(signed(config.score_width), 2))
         kept = Signal(data.ArrayLayout(config.held_width, 2))
-        complete, integer = Signal(), Signal()
+        complete = Signal()
+        integer = Signal()
         for q in range(2):
             before = Mux(best_first, 0, kept[q])
             with m.If(best_valid):
@@ -170,7 +173,8 @@ class ScoreAdder(wiring.Component):
         """Scores of a block, their tag and their valid bit, registered."""
         config = self._config
         added = Signal(scores_layout(config))
-        tag, valid = Signal(tag_layout(config)), Signal()
+        tag = Signal(tag_layout(config))
+        valid = Signal()
         m.d.sync += [tag.eq(self.tag), valid.eq(self.score_valid)]
         if not config.keep_integer_scores:      # all come as full products
             m.d.sync += added.eq(self.score)
@@ -187,7 +191,8 @@ class ScoreAdder(wiring.Component):
         config = self._config
         m.submodules.integer = integer = memory.Memory(
             shape=integer_scores_layout(config), depth=1 << ring_width(config), init=[])
-        write, read = integer.write_port(), integer.read_port()
+        write = integer.write_port()
+        read = integer.read_port()
         bits = group_bits(config)
         m.d.comb += [
             write.en.eq(self.integer_valid & self.tag.integer), write.data.eq(self.integer),
@@ -206,8 +211,10 @@ class ScoreAdder(wiring.Component):
         config = self._config
         m.submodules.scores = scores = memory.Memory(
             shape=score_entry_layout(config), depth=1 << score_index_width(config), init=[])
-        write, read = scores.write_port(), scores.read_port()
-        tail, base = Signal.like(self.score_addr), Signal.like(self.score_addr)
+        write = scores.write_port()
+        read = scores.read_port()
+        tail = Signal.like(self.score_addr)
+        base = Signal.like(self.score_addr)
         count = Signal(range(config.blocks + 1))
         m.d.comb += [
             write.en.eq(valid),

@@ -93,7 +93,9 @@ class SoftmaxUnit(wiring.Component):
 
         # The registers after the exponentials serve one row, from its first item until its result
         # is taken. The next row's first item waits for that; a register knows a cycle ahead.
-        occupied, stall, start = Signal(), Signal(), Signal()
+        occupied = Signal()
+        stall = Signal()
+        start = Signal()
         released = self.o.valid & self.o.ready
         m.d.comb += front.en.eq(~stall), start.eq(front.item.first & front.en)
         m.d.sync += stall.eq(occupied & ~released
@@ -241,8 +243,9 @@ class SoftmaxUnit(wiring.Component):
         for n in range(2):
             mem = memory.Memory(shape=config.denominator_width, depth=config.blocks, init=[])
             m.submodules[f"denominators_{n}"] = mem
-            self._denominators.append(mem.write_port())
+            write = mem.write_port()
             read = mem.read_port()
+            self._denominators.append(write)
             m.d.comb += read.addr.eq(row.row)
             sums.append(Mux(row.resumes, read.data, 0))
         return sums

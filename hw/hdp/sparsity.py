@@ -129,8 +129,10 @@ class SparsityEngine(wiring.Component):
                      self.busy.eq(rows.r_rdy)]
         with m.If(self.clear):
             m.d.sync += self.heads[self.clear_bank].eq(0)
-        self._collect(m, theta.write_port(), stats)
-        self._prune(m, theta.read_port(), rows, stats)
+        write = theta.write_port()
+        read = theta.read_port()
+        self._collect(m, write, stats)
+        self._prune(m, read, rows, stats)
         return m
 
     def _collect(self, m, write, stats):
@@ -202,12 +204,14 @@ class SparsityEngine(wiring.Component):
         bound = Signal(len(n_ext) + 1)
         group = Signal(range(group_count(config, config.blocks) + 1))
         last_group = (row.columns - 1) >> group_bits(config)
-        scan, skip = Signal(), Signal()
+        scan = Signal()
+        skip = Signal()
         head = self.heads[self.bank]
         m.d.comb += [self.bank.eq(row.bank), self.mask_row.eq(row.row),
                      self.masked_columns.eq(row.columns),
                      rows.r_en.eq(self.masked), stats.r_en.eq(self.masked)]
-        n, load = Signal(range(config.l_max // 2 + 1)), Signal()
+        n = Signal(range(config.l_max // 2 + 1))
+        load = Signal()
         self._compare(m, read, row, n, bound, group, last_group, scan, skip)
         s = Signal(self._all_stats)
         gathers = self._statistics(m, row, data.View(self._stats, stats.r_data), s, load)
@@ -267,7 +271,8 @@ class SparsityEngine(wiring.Component):
             return C(0)
         m.submodules.gathered = gathered = memory.Memory(
             shape=self._all_stats, depth=1 << strip_width(config) + config.block_width, init=[])
-        write, read = gathered.write_port(), gathered.read_port()
+        write = gathered.write_port()
+        read = gathered.read_port()
         old, gathers = read.data, self.phase == Phase.STATS
         m.d.comb += [
             read.addr.eq(Cat(row.row, self.strip)), write.addr.eq(read.addr),

@@ -144,7 +144,8 @@ class Tiler(wiring.Component):
         }))
         seen = Signal(at.offset.shape())        # keys that the last query sees from here on
         m.d.comb += seen.eq(at.offset + Mux(at.queries > rows, rows, at.queries))
-        after, pruned = Signal(), Signal()      # the head before this one was in tiles
+        after = Signal()        # the head before this one was in tiles
+        pruned = Signal()
         tile, step = self.o.payload, self._step
         self._hand_on(m, job)
         m.d.comb += [tile.first.eq(1), tile.last.eq(1), tile.same_kv.eq(job.same_kv & ~after)]

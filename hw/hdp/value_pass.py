@@ -87,7 +87,8 @@ class ValuePass(wiring.Component):
         m.d.comb += self.bank.eq(tag.bank)
 
         # The pair of keys in which the limits of a causal row lie: row + floor((off + 1) / 2).
-        offset, edge = Signal.like(self.offset), Signal.like(self.offset)
+        offset = Signal.like(self.offset)
+        edge = Signal.like(self.offset)
         m.d.sync += [offset.eq(self.offset), edge.eq(tag.row + ((offset + 1) >> 1))]
         fetches = Signal()
         m.d.comb += fetches.eq(self.causal & self.background & (edge >= 0)
@@ -147,7 +148,8 @@ class ValuePass(wiring.Component):
         config = self._config
         m.submodules.weights = weights = memory.Memory(
             shape=weight_entry_layout(config), depth=2 << config.block_width, init=[])
-        write, read = weights.write_port(), weights.read_port()
+        write = weights.write_port()
+        read = weights.read_port()
         index = Signal(config.block_width)
         m.d.comb += [
             write.en.eq(self.weight_en),
@@ -163,7 +165,8 @@ class ValuePass(wiring.Component):
         fetch = now.fetches & ~fetched
         at_start = Mux(now.fetches, fetch, index == 0)
         at_end = ~fetch & (index == now.last_index)
-        step, done = Signal(), Signal()
+        step = Signal()
+        done = Signal()
         m.d.comb += [
             step.eq(running & (queue.level <= 2) & ~(at_start & (pending == CHUNKS))),
             done.eq(step & at_end & (chunk == now.chunks - 1)),
@@ -176,8 +179,10 @@ class ValuePass(wiring.Component):
         with m.If(done):
             m.d.sync += chunk.eq(0)
 
-        asked, queued = Signal(value_op_layout(config)), Signal(value_op_layout(config))
-        asked_valid, asked_zero = Signal(), Signal()
+        asked = Signal(value_op_layout(config))
+        queued = Signal(value_op_layout(config))
+        asked_valid = Signal()
+        asked_zero = Signal()
         m.d.sync += [
             asked_valid.eq(step), asked_zero.eq(now.zero),
             asked.bank.eq(now.bank), asked.column.eq(now.pair), asked.chunk.eq(chunk),

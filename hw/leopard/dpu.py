@@ -106,7 +106,9 @@ class DotProductUnit(Repeated):
         stages = self._contexts(m, slots)
         excess = self._accumulate(m, stages, slots)
         op, back = stages[0], stages[-1]
-        decided, again, negative = Signal(), Signal(), Signal()
+        decided = Signal()
+        again = Signal()
+        negative = Signal()
         m.d.comb += [
             negative.eq(excess[-1]),
             decided.eq(back.last & (negative | (back.digit == config.digits - 1))),
@@ -208,8 +210,10 @@ class DotProductUnit(Repeated):
         excess = Signal(signed(config.score_width + 1), reset_less=True)
         # It goes round with its key, in distributed RAM.
         m.submodules.delay = delay = memory.Memory(shape=excess.shape(), depth=depth, init=[])
-        write, read = delay.write_port(), delay.read_port(domain="comb")
-        at, held = Signal(range(depth)), Signal.like(excess, reset_less=True)
+        write = delay.write_port()
+        read = delay.read_port(domain="comb")
+        at = Signal(range(depth))
+        held = Signal.like(excess, reset_less=True)
         m.d.comb += [write.en.eq(1), write.addr.eq(at), write.data.eq(excess), read.addr.eq(at)]
         m.d.sync += at.eq(Mux(at == depth - 1, 0, at + 1))
         early, now = stages[-3], stages[-2]

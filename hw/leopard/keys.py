@@ -84,7 +84,9 @@ class KeyBank(Repeated):
 
     def build(self):
         m = Module()
-        config, asked, odd = self._config, Signal(), Signal()
+        config = self._config
+        asked = Signal()
+        odd = Signal()
         side = abreast(config).bit_length() - 1         # low bits of an address that tell which
         left, words = word_width(config), []
         for n in range(word_beats(config) << side):
@@ -92,7 +94,8 @@ class KeyBank(Repeated):
             left -= 0 if side else width
             mem = memory.Memory(shape=width, depth=2 * bank_words(config) >> side, init=[])
             m.submodules[f"part_{n}"] = mem
-            write, read = mem.write_port(), mem.read_port()
+            write = mem.write_port()
+            read = mem.read_port()
             m.d.comb += [
                 write.en.eq(self.write_en & (side or self.write_part == n)),
                 write.addr.eq(self.write_address[side:]),
@@ -152,12 +155,15 @@ class KeyWriter(wiring.Component):
         config, beat = self._config, self.beats.payload
         step, per_word, width = abreast(config), word_beats(config), part_width(config)
         per_beat = beat_words(config) // step
-        place, part = Signal(range(max(2, per_beat))), Signal(range(max(2, per_word)))
+        place = Signal(range(max(2, per_beat)))
+        part = Signal(range(max(2, per_word)))
         word = Signal(stride_range(config))
         last_word = Signal.like(word)
         unit = Signal(config.dpus, init=1)
         base, address = (Signal(address_width(config), name=name) for name in ("base", "address"))
-        word_done, key_done, round_done = Signal(), Signal(), Signal()
+        word_done = Signal()
+        key_done = Signal()
+        round_done = Signal()
         stride = Signal(stride_range(config))
         first = Signal(address_width(config))
         m.d.comb += [

@@ -58,7 +58,9 @@ class Loader(PlaneLoader):
     def _taken(self, m, tag, d8):
         beat = self.beats.payload
         m.submodules.keys = keys = KeyWriter(config=self._config)
-        of_key, begun, take = Signal(), Signal(), Signal()
+        of_key = Signal()
+        begun = Signal()
+        take = Signal()
         m.d.comb += [
             of_key.eq(tag.plane == Plane.K),
             keys.start.eq(self.beats.valid & of_key & ~begun),

@@ -63,8 +63,10 @@ class Merger(wiring.Component):
         wants, turn = self._turn(m)
         # What was chosen waits here for its threshold to be added.
         full, end, move, load = (Signal(name=name) for name in ("full", "end", "move", "load"))
-        key, excess = Signal(range(config.l_max)), Signal(config.score_width)
-        survivors, digits = Signal(config.length_width), Signal(digits_width(config))
+        key = Signal(range(config.l_max))
+        excess = Signal(config.score_width)
+        survivors = Signal(config.length_width)
+        digits = Signal(digits_width(config))
         count = Signal.like(survivors)
         added = self._added(m)
         m.d.comb += [

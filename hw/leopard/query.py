@@ -71,7 +71,8 @@ class QueryStore(Repeated):
             # which takes no gates, while zeros to be written would take some for every bit.
             mem = memory.Memory(shape=len(taps) + 1, depth=depth, init=[])
             m.submodules[f"lane_{lane}"] = mem
-            write, read = mem.write_port(), mem.read_port(domain="comb")
+            write = mem.write_port()
+            read = mem.read_port(domain="comb")
             mine = self.write.lane == lane
             beyond = self.write.last & (self.write.lane < lane) if lane else 0
             m.d.comb += [
@@ -141,7 +142,8 @@ class RowLoader(wiring.Component):
         lanes = config.taps // PIECE
         taken = Signal(row_numbers(config))     # rows whose pieces have come
         count = Signal(range(lanes * config.chunks))
-        lane, chunk = Signal(range(max(2, lanes))), Signal(range(max(2, config.chunks)))
+        lane = Signal(range(max(2, lanes)))
+        chunk = Signal(range(max(2, config.chunks)))
         step, last, lane_last, room = (
             Signal(name=name) for name in ("step", "last", "lane_last", "room"))
         slot = taken[:-1]

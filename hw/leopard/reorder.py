@@ -98,7 +98,8 @@ class Reorder(Repeated):
         config, offer = self._config, self.offer
         m.submodules.decisions = decisions = memory.Memory(
             shape=self.decision.shape(), depth=PENDING, init=[])
-        write, read = decisions.write_port(), decisions.read_port(domain="comb")
+        write = decisions.write_port()
+        read = decisions.read_port(domain="comb")
         known = Signal(PENDING)                 # places whose decision is there
         head = Signal(range(PENDING))
         pop, at_end, end, free, waiting = (

@@ -59,9 +59,10 @@ class RowIssue(wiring.Component):
         m = Module()
         self._queries(m)
         head, out = self.head.payload, self.rows.payload
-        row, limit = Signal(range(self._config.l_max)), Signal(
-            signed(self._config.length_width + 2))
-        known, last = Signal(), Signal()
+        row = Signal(range(self._config.l_max))
+        limit = Signal(signed(self._config.length_width + 2))
+        known = Signal()
+        last = Signal()
         copies = Signal(copies_range(self._config))
         m.d.comb += [
             last.eq(row == head.valid_q - 1),
@@ -83,8 +84,11 @@ class RowIssue(wiring.Component):
         config, head = self._config, self.head.payload
         m.submodules.pieces = pieces = fifo.SyncFIFO(
             width=query_layout(config).size, depth=PIECES)
-        left, done = Signal(range(PIECES + 1), init=PIECES), Signal()
-        step, chunk_last, row_last = Signal(), Signal(), Signal()
+        left = Signal(range(PIECES + 1), init=PIECES)
+        done = Signal()
+        step = Signal()
+        chunk_last = Signal()
+        row_last = Signal()
         m.d.comb += [
             step.eq(self.head.valid & ~done & (left != 0)), self.en.eq(step),
             self.bank.eq(head.bank),

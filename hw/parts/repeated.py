@@ -54,7 +54,8 @@ class Repeated(wiring.Component):
     def elaborate(self, platform):
         if isinstance(platform, OneOfEach) and not platform.first(self):
             m = Module()
-            m.d.sync += Signal().eq(1)      # never emitted; without it no inserter would show
+            # Never emitted; without it no inserter would show.
+            m.d.sync += Signal(name="marker").eq(1)
             return m
         return self.build()
 

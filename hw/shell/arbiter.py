@@ -179,7 +179,8 @@ class WriteArbiter(wiring.Component):
                                    "beats": self.req.payload.beats.shape()})
         # Whose beats follow each other to the DMA.
         m.submodules.order = order = fifo.SyncFIFO(width=share.size, depth=4)
-        holds, held = Signal(), Signal(request_layout())
+        holds = Signal()
+        held = Signal(request_layout())
         owner = Signal(self._clients)
         room = Signal()
         m.d.comb += [
@@ -202,8 +203,10 @@ class WriteArbiter(wiring.Component):
 
     def _move(self, m, order, share):
         """The beats of one share after the other."""
-        moving, current = Signal(), Signal(share)
-        move, over = Signal(), Signal()
+        moving = Signal()
+        current = Signal(share)
+        move = Signal()
+        over = Signal()
         m.d.comb += [
             self.o.valid.eq(moving & selected(current.owner, [i.valid for i in self.i])),
             self.o.payload.data.eq(selected(current.owner, [i.payload.data for i in self.i])),

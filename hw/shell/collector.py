@@ -61,7 +61,9 @@ class WriteCollector(wiring.Component):
         m.submodules.fifo = beats = fifo.SyncFIFOBuffered(
             width=len(self.i.payload.data), depth=self.depth)
         inside = Signal(range(self.depth + 2))
-        accepted, moved, claimed = Signal(), Signal(), Signal()
+        accepted = Signal()
+        moved = Signal()
+        claimed = Signal()
         unclaimed = unclaimed_beats(m, self.depth, accepted=accepted, claimed=claimed,
                                     beats=bursts.o.payload.beats)
         m.d.comb += [

@@ -75,7 +75,10 @@ class Csr(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        enable, pending, busy, write_error = Signal(), Signal(), Signal(), Signal()
+        enable = Signal()
+        pending = Signal()
+        busy = Signal()
+        write_error = Signal()
         status = Signal(len(Status))
         m.d.comb += [status[Status.BUSY].eq(busy), status[Status.IRQ].eq(pending),
                      status[Status.WRITE_ERROR].eq(write_error)]
@@ -126,9 +129,11 @@ class Csr(wiring.Component):
     def _write(self, m, enable, pending, busy):
         """Address and data are held as they come; once both are there, the write is done."""
         bus = self.bus
-        have_address, have_data = Signal(), Signal()
+        have_address = Signal()
+        have_data = Signal()
         word = Signal(registers.ADDRESS_BITS - 2)
-        value, strobe = Signal(32), Signal(4)
+        value = Signal(32)
+        strobe = Signal(4)
         commit = Signal()
         m.d.comb += [
             bus.awready.eq(~have_address),

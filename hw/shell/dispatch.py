@@ -68,8 +68,12 @@ class Dispatcher(wiring.Component):
         m = Module()
         m.submodules.decoder = decoder = DescriptorDecoder(config=self._config)
         job = decoder.o.payload
-        address, left = Signal(32), Signal(32)
-        unreachable, follows, known, handed_on = Signal(), Signal(), Signal(), Signal()
+        address = Signal(32)
+        left = Signal(32)
+        unreachable = Signal()
+        follows = Signal()
+        known = Signal()
+        handed_on = Signal()
         m.d.comb += [
             self.req.payload.address.eq(address),
             self.req.payload.beats.eq(DESCRIPTOR_BYTES * 8 // self._config.axi_data_width),
@@ -118,7 +122,8 @@ class Dispatcher(wiring.Component):
             width=len(payload.as_value()),
             depth=self._ahead * beats + 1)      # one is the FIFO's output register
         room = Signal(range(self._ahead + 1), init=self._ahead)
-        asked, taken = Signal(), Signal()
+        asked = Signal()
+        taken = Signal()
         m.d.comb += [
             queue.w_en.eq(self.beats.valid), queue.w_data.eq(payload),
             self.beats.ready.eq(1),

@@ -69,14 +69,16 @@ class CodeBuffer(wiring.Component):
         for n in range(slices):
             mem = memory.Memory(shape=len(self.write_data.as_value()), depth=depth, init=[])
             m.submodules[f"slice_{n}"] = mem
-            write, read = mem.write_port(), mem.read_port()
+            write = mem.write_port()
+            read = mem.read_port()
             m.d.comb += [
                 write.en.eq(self.write_en & (place == n)), write.data.eq(self.write_data),
                 write.addr.eq(self._address(self.write_bank, self.write_row, beat_word)),
                 read.en.eq(self.en), read.addr.eq(self._address(self.bank, self.row, read_word)),
             ]
             words.append(read.data)
-        asked, which = Signal(), Signal(range(max(2, parts)))
+        asked = Signal()
+        which = Signal(range(max(2, parts)))
         m.d.sync += [asked.eq(self.en), which.eq(part)]
         with m.If(asked):
             width = len(self.data.as_value())

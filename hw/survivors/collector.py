@@ -62,9 +62,13 @@ class RowCollector(wiring.Component):
             shape=entry_layout(config), depth=depth, init=[])
         m.submodules.rows = rows = fifo.SyncFIFO(
             width=scored_row_layout(config).size, depth=WAITING)
-        write, read = ring.write_port(), ring.read_port()
-        level, at = Signal(range(depth + 1)), Signal(range(depth))
-        top, first, room = Signal.like(survivor.score), Signal(init=1), Signal()
+        write = ring.write_port()
+        read = ring.read_port()
+        level = Signal(range(depth + 1))
+        at = Signal(range(depth))
+        top = Signal.like(survivor.score)
+        first = Signal(init=1)
+        room = Signal()
         m.d.comb += [
             room.eq(level != depth),
             self.i.ready.eq(Mux(survivor.end, rows.w_rdy, room)),

@@ -166,7 +166,8 @@ class SurvivorCore(Repeated):
 
     def _events(self, m):
         """From registers: counters are far away."""
-        events, scheduler = Signal(self._events_layout), self.scheduler
+        events = Signal(self._events_layout)
+        scheduler = self.scheduler
         m.d.comb += self.events.eq(events)
         of_rows = (*self._front.counts, "survivors")
         with m.If(scheduler.ended):

@@ -154,7 +154,8 @@ class PlaneLoader(wiring.Component):
         tag = data.View(tag_layout(), beat.tag)
         take, take_codes = self._taken(m, tag, d8)
 
-        row, index = Signal(range(config.l_max)), Signal(write.beat.shape())
+        row = Signal(range(config.l_max))
+        index = Signal(write.beat.shape())
         with m.If(take_codes):
             m.d.sync += index.eq(index + 1)
             with m.If(index == self._code_beats(d8[tag.slot]) - 1):

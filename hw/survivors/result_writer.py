@@ -74,7 +74,9 @@ class ResultWriter(wiring.Component):
         m = Module()
         config, job = self._config, self.job.payload
         row_beats = Signal(range(config.d_max * config.out_width // 64 + 1))
-        beats, computed, left = Signal(20), Signal(20), Signal(20)
+        beats = Signal(20)
+        computed = Signal(20)
+        left = Signal(20)
         record = Signal(record_layout(self._front.record, whole=True))
         self._fill(m, record, beats)
         with m.FSM():

@@ -58,7 +58,8 @@ class RowOutput(wiring.Component):
         ready, row_last, chunk_last = (
             Signal(name=name) for name in ("ready", "row_last", "chunk_last"))
         steps = config.taps // lanes
-        step, left = Signal(range(max(2, steps))), Signal(range(config.d_max // lanes + 1))
+        step = Signal(range(max(2, steps)))
+        left = Signal(range(config.d_max // lanes + 1))
         first = Signal(init=1)
         of_row = Signal.like(left)
         m.d.comb += [
@@ -94,7 +95,8 @@ class RowOutput(wiring.Component):
 
     def _room(self, m, ready, row_last):
         """Whether these dimensions begin no beat, or one that the queue has a place for."""
-        place, credit = Signal(range(max(2, self._groups))), Signal(range(BEATS + 1), init=BEATS)
+        place = Signal(range(max(2, self._groups)))
+        credit = Signal(range(BEATS + 1), init=BEATS)
         begins = place == 0
         with m.If(ready):
             m.d.sync += place.eq(Mux(row_last | (place == self._groups - 1), 0, place + 1))
@@ -108,12 +110,15 @@ class RowOutput(wiring.Component):
                     for n, lane in enumerate(self._lanes))
         groups = self._groups
         m.submodules.beats = beats = fifo.SyncFIFO(width=config.axi_data_width, depth=BEATS)
-        beat, full, valid = Signal(config.axi_data_width), Signal(), Signal()
+        beat = Signal(config.axi_data_width)
+        full = Signal()
+        valid = Signal()
         m.d.comb += valid.eq(self._lanes[0].out_valid)
         if groups == 1:
             m.d.comb += [beat.eq(words), full.eq(valid)]
         else:
-            place, held = Signal(range(groups)), Signal((groups - 1) * len(words))
+            place = Signal(range(groups))
+            held = Signal((groups - 1) * len(words))
             m.d.comb += full.eq(valid & (row_end | (place == groups - 1)))
             for n in range(groups):
                 with m.If(place == n):

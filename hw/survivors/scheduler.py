@@ -159,9 +159,12 @@ class Scheduler(wiring.Component):
                     m.d.sync += [rows.eq(0), self._slots[slot][end].eq(1)]
 
     def _accept(self, m):
-        slot, last_slot, job = Signal(range(SLOTS)), Signal(range(SLOTS)), self.job.payload
+        slot = Signal(range(SLOTS))
+        last_slot = Signal(range(SLOTS))
+        job = self.job.payload
         state, before, last = self._slots[slot], self._slots[last_slot], self.jobs[last_slot]
-        same, kv = Signal(), Signal()
+        same = Signal()
+        kv = Signal()
         m.d.comb += [
             same.eq(job.same_kv & (last.error == 0) & ~before.bus_error
                     & ~self._fails.bit_select(last_slot, 1) & (last.d8 == job.d8)
@@ -182,7 +185,9 @@ class Scheduler(wiring.Component):
 
     def _load(self, m):
         """Q, then K and V, unless they are there; into banks that the job two before has left."""
-        front, slot, command = Signal(range(SLOTS)), Signal(range(SLOTS)), self.command.payload
+        front = Signal(range(SLOTS))
+        slot = Signal(range(SLOTS))
+        command = self.command.payload
         state, job, kv = self._slots[front], self.jobs[slot], self._slots[slot].kv
         # In its slot there may be the job after this one by now, which has not asked for anything.
         older = self._slots[following(slot)]
@@ -222,7 +227,9 @@ class Scheduler(wiring.Component):
 
     def _start(self, m):
         """Heads whose operands are there, one after the other."""
-        slot, head_slot, running = Signal(range(SLOTS)), Signal(range(SLOTS)), Signal()
+        slot = Signal(range(SLOTS))
+        head_slot = Signal(range(SLOTS))
+        running = Signal()
         state, job, head = self._slots[slot], self.jobs[head_slot], self.head.payload
         # In its slot there may be the job after this one by now, which does not start before it.
         older = self._slots[following(slot)]
@@ -245,7 +252,8 @@ class Scheduler(wiring.Component):
                 m.d.sync += [state.issued.eq(1), state.scored.eq(1), state.valued.eq(1)]
 
     def _finish(self, m):
-        slot, result = Signal(range(SLOTS)), self.result.payload
+        slot = Signal(range(SLOTS))
+        result = self.result.payload
         state, job = self._slots[slot], self.jobs[slot]
         error = Signal(8)
         m.d.comb += [

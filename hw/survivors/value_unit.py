@@ -67,7 +67,9 @@ class ValueUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, weight = self._config, self.i.payload
-        step, last, left = Signal(), Signal(), Signal(range(VALUES + 1), init=VALUES)
+        step = Signal()
+        last = Signal()
+        left = Signal(range(VALUES + 1), init=VALUES)
         m.d.comb += [
             step.eq(self.i.valid & (~weight.last | (left != 0))),
             last.eq(self.chunk == chunk_count(config, self.d8) - 1),
@@ -90,7 +92,9 @@ class ValueUnit(wiring.Component):
     def _accumulate(self, m, ops):
         config = self._config
         layout = values_layout(config)
-        held, sums, total = Signal(layout), Signal(layout), Signal(layout)
+        held = Signal(layout)
+        sums = Signal(layout)
+        total = Signal(layout)
         # Flags as they are registered: those of a group of taps are copies.
         early, there, multiplied, now = ops[CodeBuffer.latency - 1 :]
         for first in range(0, config.taps, NEAR):
@@ -105,7 +109,8 @@ class ValueUnit(wiring.Component):
         else:
             m.submodules.sums = mem = memory.Memory(
                 shape=layout.size, depth=config.chunks, init=[])
-            write, read = mem.write_port(), mem.read_port(domain="comb")
+            write = mem.write_port()
+            read = mem.read_port(domain="comb")
             m.d.comb += [write.en.eq(now.valid), write.addr.eq(now.chunk), write.data.eq(sums),
                          read.addr.eq(now.chunk), held.eq(read.data)]
             m.d.sync += total.eq(sums)

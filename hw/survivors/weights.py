@@ -91,15 +91,16 @@ class RowWeights(wiring.Component):
         active, step, last, begin = (Signal(name=name)
                                      for name in ("active", "step", "last", "begin"))
         left = Signal(config.length_width)
-        weights, rows = Signal(range(WEIGHTS + 1)), Signal(range(ROWS_UNDER_WAY + 1))
+        ahead = Signal(range(WEIGHTS + 1))      # weights under way
+        rows = Signal(range(ROWS_UNDER_WAY + 1))
         m.d.comb += [
-            step.eq(active & (weights != WEIGHTS)), last.eq(left <= 1),
+            step.eq(active & (ahead != WEIGHTS)), last.eq(left <= 1),
             self.row.ready.eq((~active | (step & last)) & (rows != ROWS_UNDER_WAY)),
             begin.eq(self.row.valid & self.row.ready),
             self.freed.eq(step & ~now.none),
         ]
         m.d.sync += [
-            weights.eq(weights + step - (self.o.valid & self.o.ready)),
+            ahead.eq(ahead + step - (self.o.valid & self.o.ready)),
             rows.eq(rows + begin - (self.result.valid & self.result.ready)),
         ]
         with m.If(self.freed):
@@ -125,7 +126,8 @@ class RowWeights(wiring.Component):
         config = self._config
         m.submodules.exponent = exponent = self._exponent
         # What leaves a block RAM is late in its cycle and gets a register.
-        shown, entry = Signal.like(asked), Signal(entry_layout(config))
+        shown = Signal.like(asked)
+        entry = Signal(entry_layout(config))
         m.d.sync += [shown.eq(asked), entry.eq(self.entry)]
         item = Signal(data.StructLayout({
             "valid": 1, "first": 1, "last": 1, "none": 1, "tag": TAG, "key": range(config.l_max)}))
@@ -147,12 +149,13 @@ class RowWeights(wiring.Component):
             width=weight_layout(self._config).size, depth=WEIGHTS)
         items = delayed(m, item, self._exponent.latency + exp2.latency + 1, name="item",
                         reset_less=False)
-        e, done = Signal(EXP_FRAC + 1, reset_less=True), items[-1]
+        e = Signal(EXP_FRAC + 1, reset_less=True)
+        done = items[-1]
         m.d.sync += e.eq(Mux(items[-2].none, 0, exp2.e))
         m.d.comb += [exp2.t.eq(self._exponent.t), quantiser.e.eq(e)]
 
-        out, weight = delayed(m, done, Quantiser.latency, name="out", reset_less=False)[-1], \
-            Signal(weight_layout(self._config))
+        out = delayed(m, done, Quantiser.latency, name="out", reset_less=False)[-1]
+        weight = Signal(weight_layout(self._config))
         m.d.comb += [
             weight.mag.eq(quantiser.mag), weight.shift.eq(quantiser.shift),
             *(weight[name].eq(out[name]) for name in ("key", "first", "last", "none", "tag")),

@@ -55,7 +55,8 @@ class BestFilter(wiring.Component):
                                    "key": range(config.l_max)})
         places = Signal(data.ArrayLayout(entry, config.k_max), reset_less=True)
         used = Signal(config.k_max)             # places that hold something, the first ones
-        come, there = Signal(scored_layout(config)), Signal()       # the register
+        come = Signal(scored_layout(config))        # the register
+        there = Signal()
         take, complete, move = (Signal(name=name) for name in ("take", "complete", "move"))
         count = Signal(range(config.k_max + 1))                     # places used
         m.d.comb += [take.eq(there & (~complete | move)), self.i.ready.eq(~there | take)]
@@ -93,8 +94,10 @@ class BestFilter(wiring.Component):
         """A row on its way out: its entries, then its end."""
         config, out = self._config, self.o.payload
         leaving = Signal(places.shape(), reset_less=True)
-        busy, tag = Signal(), Signal(TAG)
-        left, survivors = Signal.like(count), Signal.like(count)
+        busy = Signal()
+        tag = Signal(TAG)
+        left = Signal.like(count)
+        survivors = Signal.like(count)
         kept = Signal.like(count)
         m.d.comb += [
             kept.eq(Mux(count > self.top_k, self.top_k, count)),

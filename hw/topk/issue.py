@@ -55,19 +55,22 @@ class KeyIssue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, head, step = self._config, self.head.payload, self.step
-        row, key = Signal(range(config.l_max)), Signal(range(config.l_max))
-        chunk, left = Signal.like(self.query.chunk), Signal(range(SCORES + 1), init=SCORES)
+        row = Signal(range(config.l_max))
+        key = Signal(range(config.l_max))
+        chunk = Signal.like(self.query.chunk)
+        left = Signal(range(SCORES + 1), init=SCORES)
         keys = Signal(config.length_width)          # that this row sees
         limit = Signal(signed(config.length_width + 2))     # of the next row
-        begun, known, one_chunk, row_last = (
-            Signal(name=name) for name in ("begun", "known", "one_chunk", "row_last"))
+        begun, known, none, one_chunk, row_last = (
+            Signal(name=name) for name in ("begun", "known", "none", "one_chunk", "row_last"))
         m.d.comb += [
             step.valid.eq(known & (left != 0)),
             step.first.eq(chunk == 0),
-            step.done.eq(step.item.none | (chunk == chunk_count(config, head.d8) - 1)),
+            none.eq(keys == 0),
+            step.done.eq(none | (chunk == chunk_count(config, head.d8) - 1)),
             step.pieces.eq(self._pieces(head.d8, chunk)),
-            step.item.key.eq(key), step.item.none.eq(keys == 0),
-            step.item.last.eq(step.item.none | (key == keys - 1)),
+            step.item.key.eq(key), step.item.none.eq(none),
+            step.item.last.eq(none | (key == keys - 1)),
             step.item.tag.eq(Cat(head.bank, head.slot)),
             row_last.eq(row == head.valid_q - 1),
             self.head.ready.eq(step.valid & step.done & step.item.last & row_last),

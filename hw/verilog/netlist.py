@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Port", "tidy"]
+from prunus.golden.names import KEYWORDS
+
+__all__ = ["Named", "Port", "tidy"]
 
 _MODULE = re.compile(r"^((?:attribute [^\n]*\n)*)module (\S+)\n(.*?)^end\n", re.S | re.M)
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\\$]\S+')
@@ -23,27 +25,6 @@ _CELL = re.compile(r"^  cell (\S+) (\S+)\n", re.M)
 _CONNECT = re.compile(r"    connect (\S+) (.*)\n")
 _SUFFIX = re.compile(r"\$\d+$")
 
-# Reserved in SystemVerilog (IEEE 1800-2017, annex B), where a block might use them as a name.
-_KEYWORDS = frozenset("""
-    accept_on alias always and assert assign assume automatic before begin bind bins binsof bit
-    break buf bufif0 bufif1 byte case casex casez cell chandle checker class clocking cmos config
-    const constraint context continue cover covergroup coverpoint cross deassign default defparam
-    design disable dist do edge else end enum event eventually expect export extends extern final
-    first_match for force foreach forever fork forkjoin function generate genvar global highz0
-    highz1 if iff ifnone implements implies import incdir include initial inout input inside
-    instance int integer interconnect interface intersect join large let liblist library local
-    localparam logic longint macromodule matches medium modport module nand negedge nettype new
-    nexttime nmos nor noshowcancelled not notif0 notif1 null or output package packed parameter
-    pmos posedge primitive priority program property protected pull0 pull1 pulldown pullup pure
-    rand randc randcase randsequence rcmos real realtime ref reg reject_on release repeat restrict
-    return rnmos rpmos rtran scalared sequence shortint shortreal signed small soft solve specify
-    specparam static string strong strong0 strong1 struct super supply0 supply1 table tagged task
-    this throughout time timeprecision timescale timeunit tran tri tri0 tri1 triand trior trireg
-    type typedef union unique unique0 unsigned until untyped use uwire var vectored virtual void
-    wait wand weak weak0 weak1 while wildcard wire with within wor xnor xor
-    """.split())
-
-
 @dataclass(frozen=True)
 class Port:
     """A port of the top module."""
@@ -51,6 +32,14 @@ class Port:
     name: str
     direction: str
     width: int
+
+
+@dataclass(frozen=True)
+class Named:
+    """The name of a module, and the names of its ports by those that the source has."""
+
+    module: str
+    ports: dict[str, str]
 
 
 @dataclass
@@ -72,7 +61,7 @@ def _plain_path(path: str) -> str:
 def _identifier(text: str) -> str:
     """``text`` as a plain Verilog identifier."""
     name = re.sub(r"\W", "_", text, flags=re.ASCII).strip("_") or "n"
-    return f"n_{name}" if name[0].isdigit() else f"{name}_" if name in _KEYWORDS else name
+    return f"n_{name}" if name[0].isdigit() else f"{name}_" if name in KEYWORDS else name
 
 
 def _unique(name: str, taken: set[str]) -> str:
@@ -238,14 +227,15 @@ def _name_modules(bodies: list[tuple[str, str]], top: str) -> dict[str, str]:
             names[path] = top
             continue
         instance = _identifier(path.rsplit(".", 1)[-1])
-        name = f"{top}_{kind}"
+        name = f"{top}__{kind}"      # no configuration has __ in its name
         if count[kind] > 1 and instance != kind:
             name += f"_{instance}"
         names[path] = _unique(name, taken)
     return names
 
 
-def tidy(rtlil: str, top: str, classes: Mapping[str, str]) -> tuple[str, list[Port]]:
+def tidy(rtlil: str, top: str, classes: Mapping[str, str]) \
+        -> tuple[str, list[Port], dict[str, Named]]:
     """De-duplicate and rename the modules of ``rtlil``.
 
     Parameters
@@ -264,11 +254,14 @@ def tidy(rtlil: str, top: str, classes: Mapping[str, str]) -> tuple[str, list[Po
         RTLIL whose names are all plain Verilog identifiers.
     ports : list of Port
         Ports of the top, clock and reset first.
+    named : dict of str to Named
+        What became of the modules, by the instance path of the first of equal ones.
     """
     modules = _parse(rtlil)
     canonical: dict[str, str] = {}      # module -> token that stands for its body
     first: dict[tuple[str, str], str] = {}
     distinct: list[tuple[str, str, str]] = []
+    ports_of: dict[str, dict[str, str]] = {}
 
     def visit(path):
         if path in canonical:
@@ -283,6 +276,8 @@ def tidy(rtlil: str, top: str, classes: Mapping[str, str]) -> tuple[str, list[Po
         if (kind, body) not in first:
             first[kind, body] = f"\\<{len(distinct)}>"
             distinct.append((plain, kind, body))
+            ports_of[plain] = {wire[5]: module.names[wire[5]] for item in module.items
+                               if (wire := _WIRE.search(item)) and wire[2]}
         canonical[path] = first[kind, body]
 
     visit("\\" + top)
@@ -291,4 +286,6 @@ def tidy(rtlil: str, top: str, classes: Mapping[str, str]) -> tuple[str, list[Po
     text = "\n".join(f"module \\{names[path]}\n{body}end\n" for path, _, body in distinct)
     text = re.sub(r"\\<\d+>", lambda m: tokens[m[0]], text)
     ports = [Port(w[5][1:], w[2], int(w[1])) for w in _WIRE.finditer(distinct[-1][2]) if w[2]]
-    return text, ports
+    named = {path: Named(names[path], {old[1:]: new[1:] for old, new in ports_of[path].items()})
+             for path, _, _ in distinct}
+    return text, ports, named

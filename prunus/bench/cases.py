@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from prunus.golden.engine import EngineConfig
 from prunus.golden.hdp.compute import HdpJob, block_mask, encode_rho, head
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.softmax import encode_scale
@@ -18,8 +19,8 @@ from ..engines.hdp import DEFAULT_RHO, Options, load_jobs
 from ..errors import InputError
 from ..heads import EXAMPLES
 
-__all__ = ["KEPT", "LENGTHS", "Case", "Suite", "choose", "data_files", "dense",
-           "suite"]
+__all__ = ["KEPT", "LENGTHS", "Case", "Suite", "choose", "data_files", "dense", "made_head",
+           "nothing_fits", "suite"]
 
 KEPT = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 LENGTHS = (8, 16, 25, 50, 65, 100)
@@ -82,6 +83,11 @@ def _job(rng, config: HdpConfig, l_q: int, l_kv: int, d: int, **fields) -> HdpJo
                for rows in (l_q, l_kv, l_kv))
     return HdpJob(**{"q": q, "k": k, "v": v, "rho": encode_rho(DEFAULT_RHO),
                   "scale": encode_scale(1 / (d**0.5 * one**2)), **fields})
+
+
+def made_head(name: str, config: HdpConfig, l_q: int, l_kv: int, d: int) -> HdpJob:
+    """The head that a case of this name would have in another shape."""
+    return _job(_generator(name), config, l_q, l_kv, d)
 
 
 def _with_kept(job: HdpJob, kept: float, rng, config: HdpConfig) -> HdpJob:
@@ -210,6 +216,12 @@ def choose(names: Sequence[str], wanted: str | None) -> list[str]:
     return chosen
 
 
+def nothing_fits(config: EngineConfig, why: str = "") -> InputError:
+    """The error when no case is left for a configuration."""
+    return InputError(f"{config.name} has no room for any of the cases{why}: give heads of d up to "
+                      f"{config.d_max} and l up to {config.l_max} with --data")
+
+
 def suite(config: HdpConfig, *, data: Sequence[Path] = (), quick: bool = False,
           wanted: str | None = None) -> Suite:
     """The cases of a bench.
@@ -251,6 +263,6 @@ def suite(config: HdpConfig, *, data: Sequence[Path] = (), quick: bool = False,
             except InputError as err:
                 left_out.append((name, str(err)))
     if not cases:
-        raise InputError(f"cases must be some that {config.name} can run, not "
-                         + ", ".join(f"{name} ({why})" for name, why in left_out))
+        raise nothing_fits(config, " ({})".format(
+            ", ".join(f"{name}: {why}" for name, why in left_out)))
     return Suite(cases=cases, left_out=left_out)

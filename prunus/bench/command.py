@@ -4,6 +4,8 @@
 import json
 import shlex
 from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,30 +15,34 @@ from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import load_config
 from prunus.sim.campaigns.campaign import Options, Task, TaskError, run
 
+from ..console import install_hint
 from ..errors import InputError, RunError
 from ..files import check_output, make_directory, write_files
-from ..options import Fresh, Scheduler, Workers
-from ..report import print_json, print_table
+from ..options import Fresh, Scheduler, WorkersOfOne
+from ..report import heads_progress, print_json, print_table
 from . import plot
-from .suite import BenchSuite
+from .suite import BenchSuite, Progress
 from .suites import suite_of
 
 __all__ = ["bench", "try_suite"]
 
 
-def _command(config: EngineConfig, data: Sequence[Path], quick: bool, wanted: str | None) -> str:
+def _command(config: str, data: Sequence[Path], quick: bool, wanted: str | None) -> str:
     """The command as somebody else would give it: of paths only their names."""
-    words = ["prunus", "bench", "--config", config.name]
+    words = ["prunus", "bench", "--config", Path(config).name]
     words += [word for path in data for word in ("--data", path.resolve().name)]
     words += ["--quick"] if quick else []
     words += ["--cases", wanted] if wanted is not None else []
     return shlex.join(words)
 
 
+_progress: ContextVar[Progress | None] = ContextVar("progress", default=None)
+
+
 def try_suite(work: Any, config: EngineConfig, quick: bool) -> tuple[list[dict], dict]:
     """The cases of a suite as a task."""
     try:
-        return suite_of(config).measure(work, config, quick, None)
+        return suite_of(config).measure(work, config, quick, _progress.get())
     except RunError as err:
         raise TaskError(str(err)) from None
 
@@ -46,10 +52,18 @@ def _measured(work: Any, config: EngineConfig, quick: bool,
     """The rows, and what was simulated for them; raises RunError.
 
     All cases are one task, as cycles depend a little on the doorbell before (up to 13 of 3,256 in
-    a quick bench of hdp_tiny): apart, they would not be those of one simulation.
+    a quick bench of hdp_tiny): apart, they would not be those of one simulation. It is done in this
+    process unless somebody else is asked for, so that heads can be counted meanwhile.
     """
+    if options.workers is None and not options.scheduler:
+        options = replace(options, workers=0)
     task = Task("all cases", try_suite, (work, config, quick))
-    result, = run(f"bench-{config.name}", [task], options)
+    with heads_progress() as progress:
+        token = _progress.set(progress)
+        try:
+            result, = run(f"bench-{config.name}", [task], options, bar=options.workers != 0)
+        finally:
+            _progress.reset(token)
     if result.failure:
         raise RunError(result.failure)
     rows, simulation = result.value
@@ -61,8 +75,8 @@ def _targets(directory: Path, plots: Sequence[str]) -> dict[str, Path]:
     make_directory(directory)
     names = ["bench.json", "bench.md"]
     if plots and not plot.available():
-        typer.echo("no plot: it needs the Python package 'matplotlib': pip install -e '.[plot]'",
-                   err=True)
+        typer.echo("no plot: it needs the Python package 'matplotlib': "
+                   f"{install_hint('plot')}", err=True)
         plots = ()
     return {name: check_output(directory / name) for name in (*names, *plots)}
 
@@ -79,7 +93,7 @@ def bench(
     directory: Annotated[Path | None, typer.Option(
         "--output", "-o", help="Also write bench.json, bench.md and the plot speedup.svg, .png "
         "there; made if missing.", show_default=False)] = None,
-    workers: Workers = None,
+    workers: WorkersOfOne = None,
     scheduler: Scheduler = None,
     fresh: Fresh = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -95,7 +109,7 @@ def bench(
     work = suite.choose(chosen, data=data, quick=quick, wanted=cases)
     targets = _targets(directory, suite.plot_names()) if directory is not None else {}
     rows, simulation = _measured(work, chosen, quick, options)
-    result = suite.document(work, rows, simulation, chosen, _command(chosen, data, quick, cases))
+    result = suite.document(work, rows, simulation, chosen, _command(config, data, quick, cases))
     _write(suite, result, chosen, targets)
     if as_json:
         print_json(result)

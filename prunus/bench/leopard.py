@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from prunus.golden.engines import load_config_of
 from prunus.golden.leopard import compute as leopard
-from prunus.golden.leopard.compute import LeopardJob, LeopardResult
+from prunus.golden.leopard.compute import LeopardJob, LeopardSummary
 from prunus.golden.leopard.config import LeopardConfig
 from prunus.golden.leopard.order import balanced
 from prunus.golden.leopard.planes import LeopardLayout
@@ -19,8 +17,8 @@ from ..commands.digits import spare_bits, threshold_for
 from ..engines.leopard import load_jobs
 from ..errors import InputError
 from ..heads import EXAMPLES, read_arrays, real_scale
-from .cases import choose, data_files
-from .columns import Column
+from .cases import choose, data_files, nothing_fits
+from .columns import Column, length_column, plain, ratio, shown
 from .measure import simulated, totals
 from .suite import BenchSuite, Progress, Rate
 
@@ -113,12 +111,12 @@ def cases(config: LeopardConfig, *, data: Sequence[Path] = (), quick: bool = Fal
         found.append(LeopardCase(name=name, share=share, threshold=t_int * scale,
                                  jobs=[replace(job, threshold=t_int) for job in jobs]))
     if not found:
-        raise InputError(f"cases must be some that {config.name} can run")
+        raise nothing_fits(config)
     return found
 
 
 def figures(case: LeopardCase, config: LeopardConfig, once: "Simulation", twice: "Simulation",
-            results: Sequence[LeopardResult], baseline: int | None) -> dict:
+            results: Sequence[LeopardSummary], baseline: int | None) -> dict:
     """The figures of a case, ready for JSON.
 
     Parameters
@@ -132,18 +130,17 @@ def figures(case: LeopardCase, config: LeopardConfig, once: "Simulation", twice:
     keys, bound = sum(r.keys for r in results), leopard.bound_cycles(results, config)
     layout = LeopardLayout(config)
     full = sum(r.keys * layout.key_words(job.d) for job, r in zip(jobs, results, strict=True))
-    spent = np.concatenate([r.digits[(r.digits > 0) & ~r.mask] for r in results])
-    dropped = np.bincount(spent, minlength=config.digits + 1)[1:]
+    dropped = leopard.dropped_at(results, config)
     steady = twice.registers["cycles"] - counters["cycles"]
     moved = max(counters["read_bytes"], counters["write_bytes"])
     return {
         "case": case.name, "heads": len(jobs), "l_q": jobs[0].l_q, "l_kv": jobs[0].l_kv,
         "d": jobs[0].d, "pruned": case.share, "threshold": case.threshold,
-        "survive": sum(r.survivors for r in results) / keys,
-        "digits_per_key": sum(r.digits_total for r in results) / keys,
-        "dropped": [int(n) / keys for n in dropped],
+        "survive": ratio(sum(r.survivors for r in results), keys),
+        "digits_per_key": ratio(sum(r.digits_total for r in results), keys),
+        "dropped": [ratio(n, keys) for n in dropped],
         "cycles": counters["cycles"], "steady_cycles": steady, "bound": bound,
-        "bus_bound": moved // layout.beat_bytes, "over_bound": steady / bound,
+        "bus_bound": moved // layout.beat_bytes, "over_bound": ratio(steady, bound),
         "baseline_bound": leopard.baseline_cycles(results), "baseline_steady_cycles": baseline,
         "speedup": baseline / steady if baseline else None,
         "key_words": counters["key_words"], "key_words_full": full,
@@ -153,7 +150,7 @@ def figures(case: LeopardCase, config: LeopardConfig, once: "Simulation", twice:
     }
 
 
-Runs = tuple["Simulation", "Simulation", Sequence[LeopardResult]]
+Runs = tuple["Simulation", "Simulation", Sequence[LeopardSummary]]
 
 
 def _simulate(tables: Mapping[str, Sequence[LeopardJob]], config: LeopardConfig,
@@ -181,35 +178,28 @@ def measure(found: Sequence[LeopardCase], config: LeopardConfig, quick: bool,
     return rows, totals([run for once, twice, _ in runs.values() for run in (once, twice)])
 
 
-def _plain(title: str, key: str, pattern: str = ",") -> Column:
-    return Column(title, lambda row: "-" if row[key] is None else format(row[key], pattern))
-
-
-def _length(row: dict) -> str:
-    return f"{row['l_q']}" if row["l_q"] == row["l_kv"] else f"{row['l_q']} x {row['l_kv']}"
-
-
 def brief() -> list[Column]:
     """What fits on a terminal."""
     return [
-        _plain("case", "case", ""), _plain("heads", "heads"), Column("l", _length),
-        _plain("d", "d"), _plain("survive", "survive", ".1%"),
-        _plain("digits per key", "digits_per_key", ".2f"), _plain("cycles", "cycles"),
-        _plain("steady", "steady_cycles"), _plain("bound", "bound"),
-        _plain("steady / bound", "over_bound", ".3f"), _plain("bus", "bus_bound"),
-        _plain("speed-up", "speedup", ".2f"),
-        Column("K read", lambda row: f"{row['key_words'] / row['key_words_full']:.1%}"),
+        plain("case", "case", ""), plain("heads", "heads"), length_column(),
+        plain("d", "d"), plain("survive", "survive", ".1%"),
+        plain("digits per key", "digits_per_key", ".2f"), plain("cycles", "cycles"),
+        plain("steady", "steady_cycles"), plain("bound", "bound"),
+        plain("steady / bound", "over_bound", ".3f"), plain("bus", "bus_bound"),
+        plain("speed-up", "speedup", ".2f"),
+        Column("K read", lambda row: shown(
+            ratio(row["key_words"], row["key_words_full"]), ".1%")),
     ]
 
 
 def columns(config: LeopardConfig) -> list[Column]:
     """All columns."""
     def dropped(digit: int) -> Column:
-        return Column(f"at {digit + 1}", lambda row: f"{row['dropped'][digit]:.1%}")
+        return Column(f"at {digit + 1}", lambda row: shown(row["dropped"][digit], ".1%"))
 
-    return [*brief()[:5], _plain("threshold", "threshold", ".2f"), *brief()[5:],
-            _plain("baseline steady", "baseline_steady_cycles"),
-            _plain("wasted", "digits_wasted"), *map(dropped, range(config.digits))]
+    return [*brief()[:5], plain("threshold", "threshold", ".2f"), *brief()[5:],
+            plain("baseline steady", "baseline_steady_cycles"),
+            plain("wasted", "digits_wasted"), *map(dropped, range(config.digits))]
 
 
 def document(rows: Sequence[dict], simulation: dict, config: LeopardConfig,

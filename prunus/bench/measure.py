@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from prunus.golden.engine import EngineConfig
 from prunus.golden.hdp.bounds import bound_cycles, bus_cycles
-from prunus.golden.hdp.compute import HdpResult
+from prunus.golden.hdp.compute import HdpSummary
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.timing.cycles import predict_cycles
 from prunus.golden.registers import constants
 
+from ..console import install_hint
 from ..errors import InputError, RunError
 from .cases import Case, dense
+from .columns import ratio
 
 if TYPE_CHECKING:
     from prunus.sim.simulate import Simulation  # not there without a simulator's packages
@@ -23,12 +25,8 @@ __all__ = ["figures", "measure", "simulated", "totals"]
 Progress = Callable[[int, int], None]
 
 
-def _ratio(a, b) -> float | None:
-    return a / b if b else None
-
-
 def figures(case: Case, config: HdpConfig, runs: Sequence["Simulation"],
-            golden: Sequence[Sequence[HdpResult]]) -> dict:
+            golden: Sequence[Sequence[HdpSummary]]) -> dict:
     """The figures of a case, ready for JSON.
 
     Parameters
@@ -37,7 +35,7 @@ def figures(case: Case, config: HdpConfig, runs: Sequence["Simulation"],
     config : HdpConfig
     runs : (Simulation, Simulation)
         With pruning, and dense.
-    golden : (list of HeadResult, list of HeadResult)
+    golden : (list of HdpSummary, list of HdpSummary)
         What the specification gives for both.
     """
     jobs, first = case.jobs, case.jobs[0]
@@ -48,13 +46,13 @@ def figures(case: Case, config: HdpConfig, runs: Sequence["Simulation"],
     model = predict_cycles(jobs, golden[0], config)
     dense_model = predict_cycles(dense_jobs, golden[1], config)
     cycles, dense_cycles = pruned["cycles"], plain["cycles"]
-    work_ratio, speedup = _ratio(dense_bound, bound), dense_cycles / cycles
+    work_ratio, speedup = ratio(dense_bound, bound), dense_cycles / cycles
     multipliers = constants(config)["multipliers"]
     products = sum(2 * job.l_q * job.l_kv * job.d for job in jobs)
     return {
         "case": case.name, "heads": len(jobs), "l_q": first.l_q, "l_kv": first.l_kv,
         "d": first.d,
-        "kappa": _ratio(sum(r.blocks_kept for r in golden[0]),
+        "kappa": ratio(sum(r.blocks_kept for r in golden[0]),
                         sum(r.blocks_total for r in golden[0])),
         "heads_pruned": sum(not r.head_kept for r in golden[0]),
         "cycles": cycles, "bound": bound, "utilisation": bound / cycles,
@@ -66,7 +64,7 @@ def figures(case: Case, config: HdpConfig, runs: Sequence["Simulation"],
         "dense_utilisation": dense_bound / dense_cycles,
         "dense_model_cycles": dense_model, "dense_model_error": dense_model / dense_cycles - 1,
         "speedup": speedup, "work_ratio": work_ratio,
-        "share_of_work_ratio": _ratio(speedup, work_ratio),
+        "share_of_work_ratio": ratio(speedup, work_ratio),
         "read_bytes": pruned["read_bytes"], "dense_read_bytes": plain["read_bytes"],
         "normalised_cost": cycles * multipliers / products,
         "dense_normalised_cost": dense_cycles * multipliers / products,
@@ -92,7 +90,7 @@ def simulated(tables: Sequence[tuple[str, Sequence[Any]]], config: EngineConfig,
         from prunus.sim.simulate import SimulationError, simulate_batches
     except ModuleNotFoundError as err:
         raise InputError(f"bench needs the Python package {str(err.name).partition('.')[0]!r}: "
-                         f"pip install -e '.[sim]'") from None
+                         f"{install_hint('sim')}") from None
     try:
         runs = simulate_batches([jobs for _, jobs in tables], config, progress=progress)
     except SimulationError as err:
@@ -101,7 +99,7 @@ def simulated(tables: Sequence[tuple[str, Sequence[Any]]], config: EngineConfig,
     golden = []
     for (name, jobs), run in zip(tables, runs, strict=True):
         try:
-            golden.append(check(run, jobs, config))
+            golden.append(check(run, jobs, config, whole=False))
         except MismatchError as err:
             raise RunError(f"{name}: {err}") from None
     return runs, golden

@@ -8,7 +8,7 @@ from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.registers import constants
 
 from .cases import Suite
-from .columns import Column
+from .columns import Column, length_column, plain, shown
 
 __all__ = ["MODEL_ERROR", "Column", "brief", "columns", "document", "markdown", "summary"]
 
@@ -38,29 +38,16 @@ specification's.
 """
 
 
-def _format(value: float | str | None, pattern: str) -> str:
-    return "-" if value is None else format(value, pattern)
-
-
-def _plain(title: str, key: str, pattern: str = ",") -> Column:
-    return Column(title, lambda row: _format(row[key], pattern))
-
-
 def _error(title: str, key: str) -> Column:
     """A column of the model's errors."""
     return Column(title, lambda row: f"{row[key]:+.1%}" + (
         " !" if abs(row[key]) > MODEL_ERROR else ""))
 
 
-def _length(row: dict) -> str:
-    l_q, l_kv = row["l_q"], row["l_kv"]
-    return f"{l_q}" if l_q == l_kv else f"{l_q} x {l_kv}"
-
-
 def _counters() -> list[Column]:
     """A column for each counter of what the array does and does not."""
     def counter(name: str) -> Column:
-        return Column(name, lambda row: _format(row["counters"][name], ","))
+        return Column(name, lambda row: shown(row["counters"][name], ","))
 
     return [counter(name) for name in OCCUPANCY]
 
@@ -68,11 +55,11 @@ def _counters() -> list[Column]:
 def brief() -> list[Column]:
     """What fits on a terminal."""
     return [
-        _plain("case", "case", ""), _plain("heads", "heads"), Column("l", _length),
-        _plain("d", "d"), _plain("kappa", "kappa", ".3f"), _plain("cycles", "cycles"),
-        _plain("bound", "bound"), _plain("use", "utilisation", ".1%"),
-        _plain("speed-up", "speedup", ".2f"), _plain("work ratio", "work_ratio", ".2f"),
-        _plain("share", "share_of_work_ratio", ".1%"), _plain("cost", "normalised_cost", ".3f"),
+        plain("case", "case", ""), plain("heads", "heads"), length_column(),
+        plain("d", "d"), plain("kappa", "kappa", ".3f"), plain("cycles", "cycles"),
+        plain("bound", "bound"), plain("use", "utilisation", ".1%"),
+        plain("speed-up", "speedup", ".2f"), plain("work ratio", "work_ratio", ".2f"),
+        plain("share", "share_of_work_ratio", ".1%"), plain("cost", "normalised_cost", ".3f"),
     ]
 
 
@@ -80,16 +67,16 @@ def columns() -> list[Column]:
     """All columns."""
     shape, kappa, clock = brief()[:4], brief()[4], brief()[5:8]
     return [
-        *shape, kappa, _plain("pruned", "heads_pruned"), *clock, _plain("bus", "bus_bound"),
-        _plain("cycles / head", "cycles_per_head", ",.0f"),
-        _plain("over / head", "over_bound_per_head", ",.0f"),
-        _plain("model", "model_cycles"), _error("model error", "model_error"), *_counters(),
-        _plain("dense cycles", "dense_cycles"), _plain("dense use", "dense_utilisation", ".1%"),
-        _plain("dense model", "dense_model_cycles"),
+        *shape, kappa, plain("pruned", "heads_pruned"), *clock, plain("bus", "bus_bound"),
+        plain("cycles / head", "cycles_per_head", ",.0f"),
+        plain("over / head", "over_bound_per_head", ",.0f"),
+        plain("model", "model_cycles"), _error("model error", "model_error"), *_counters(),
+        plain("dense cycles", "dense_cycles"), plain("dense use", "dense_utilisation", ".1%"),
+        plain("dense model", "dense_model_cycles"),
         _error("dense model error", "dense_model_error"),
-        *brief()[8:11], _plain("bytes read", "read_bytes"),
-        _plain("dense bytes read", "dense_read_bytes"), brief()[11],
-        _plain("dense cost", "dense_normalised_cost", ".3f"),
+        *brief()[8:11], plain("bytes read", "read_bytes"),
+        plain("dense bytes read", "dense_read_bytes"), brief()[11],
+        plain("dense cost", "dense_normalised_cost", ".3f"),
     ]
 
 

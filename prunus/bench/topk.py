@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prunus.golden.survivors import SurvivorLayout
-from prunus.golden.topk.compute import TopkJob, TopkResult, bound_cycles
+from prunus.golden.topk.compute import TopkJob, TopkSummary, bound_cycles
 from prunus.golden.topk.config import TopkConfig
 from prunus.golden.topk.kind import TopkKind
 
 from ..engines.topk import load_jobs
 from ..errors import InputError
 from ..heads import EXAMPLES
-from .cases import choose, data_files
-from .columns import Column
+from .cases import choose, data_files, nothing_fits
+from .columns import Column, length_column, plain, ratio
 from .measure import simulated, totals
 from .suite import BenchSuite, Progress, Rate
 
@@ -53,7 +53,7 @@ def _heads(path: Path, config: TopkConfig, quick: bool) -> list[TopkJob]:
 
 
 def _figures(case: TopkCase, config: TopkConfig, once, twice,
-             results: Sequence[TopkResult]) -> dict:
+             results: Sequence[TopkSummary]) -> dict:
     """The figures of a case, ready for JSON; ``twice`` is the simulation of its heads two times."""
     jobs, counters = case.jobs, once.registers
     layout: SurvivorLayout = TopkKind().layout(config)
@@ -61,16 +61,12 @@ def _figures(case: TopkCase, config: TopkConfig, once, twice,
     return {
         "case": case.name, "heads": len(jobs), "l_q": jobs[0].l_q, "l_kv": jobs[0].l_kv,
         "d": jobs[0].d, "top_k": jobs[0].top_k,
-        "survive": sum(r.survivors for r in results) / sum(r.keys for r in results),
+        "survive": ratio(sum(r.survivors for r in results), sum(r.keys for r in results)),
         "cycles": counters["cycles"], "steady_cycles": steady, "bound": bound,
-        "over_bound": steady / bound,
+        "over_bound": ratio(steady, bound),
         "bus_bound": max(counters["read_bytes"], counters["write_bytes"]) // layout.beat_bytes,
         "counters": counters,
     }
-
-
-def _plain(title: str, key: str, pattern: str = ",") -> Column:
-    return Column(title, lambda row: format(row[key], pattern))
 
 
 class TopkSuite(BenchSuite):
@@ -95,7 +91,7 @@ class TopkSuite(BenchSuite):
                     continue        # an example that the configuration has no room for
             found.append(TopkCase(name=name, jobs=[replace(job, top_k=k) for job in heads[stem]]))
         if not found:
-            raise InputError(f"cases must be some that {config.name} can run")
+            raise nothing_fits(config)
         return found
 
     def measure(self, work: list[TopkCase], config: TopkConfig, quick: bool,
@@ -117,13 +113,12 @@ class TopkSuite(BenchSuite):
 
     def brief(self) -> list[Column]:
         return [
-            _plain("case", "case", ""), _plain("heads", "heads"),
-            Column("l", lambda row: f"{row['l_q']}" if row["l_q"] == row["l_kv"]
-                   else f"{row['l_q']} x {row['l_kv']}"),
-            _plain("d", "d"), _plain("K", "top_k"), _plain("survive", "survive", ".1%"),
-            _plain("cycles", "cycles"), _plain("steady", "steady_cycles"),
-            _plain("bound", "bound"), _plain("steady / bound", "over_bound", ".3f"),
-            _plain("bus", "bus_bound"),
+            plain("case", "case", ""), plain("heads", "heads"),
+            length_column(),
+            plain("d", "d"), plain("K", "top_k"), plain("survive", "survive", ".1%"),
+            plain("cycles", "cycles"), plain("steady", "steady_cycles"),
+            plain("bound", "bound"), plain("steady / bound", "over_bound", ".3f"),
+            plain("bus", "bus_bound"),
         ]
 
     def summary(self, result: dict) -> list[str]:

@@ -2,7 +2,7 @@
 """The command ``prunus digits``: digits that keys take at thresholds that prune a given share."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from prunus.golden.engines import load_config_of
-from prunus.golden.jobs import visible_limits
+from prunus.golden.jobs import matmul, visible_limits
 from prunus.golden.leopard import compute as leopard
 from prunus.golden.leopard.compute import LeopardJob
 from prunus.golden.leopard.config import LeopardConfig
@@ -20,10 +20,11 @@ from ..engines.leopard import load_jobs
 from ..errors import InputError
 from ..heads import EXAMPLES, read_arrays, real_scale
 from ..report import print_json, print_table
+from ..run import compute
 
-__all__ = ["digits", "measure"]
+__all__ = ["digits", "measure", "spare_bits", "threshold_for"]
 
-
+BINS = 1 << 14      # of a histogram of scores
 
 def spare_bits(jobs: Sequence[LeopardJob], config: LeopardConfig) -> int:
     """Bits by which all codes of Q and K can be shifted left."""
@@ -33,13 +34,36 @@ def spare_bits(jobs: Sequence[LeopardJob], config: LeopardConfig) -> int:
     return config.width - used
 
 
+def _scores(jobs: Sequence[LeopardJob]) -> Iterator[np.ndarray]:
+    """Those of visible pairs, head by head."""
+    for job in jobs:
+        yield matmul(job.q, job.k.T)[np.arange(job.l_kv) < visible_limits(job)[:, None]]
+
+
 def threshold_for(jobs: Sequence[LeopardJob], share: float) -> int:
-    """The T_int that prunes this share of all visible pairs, or less where scores are equal."""
-    scores = [(job.q @ job.k.T)[np.arange(job.l_kv) < visible_limits(job)[:, None]]
-              for job in jobs]
-    ordered = np.sort(np.concatenate(scores))
-    return int(ordered[min(math.floor(share * len(ordered)), len(ordered) - 1)]) \
-        if len(ordered) else 0
+    """The T_int that prunes this share of all visible pairs, or less where scores are equal.
+
+    Scores are made again for every step of a search by histograms, as those of many heads would
+    take more memory than there is.
+    """
+    count = sum(int(visible_limits(job).sum()) for job in jobs)
+    if not count:
+        return 0
+    rank = min(math.floor(share * count), count - 1)
+    ends = [(int(scores.min()), int(scores.max())) for scores in _scores(jobs) if scores.size]
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    while low < high:
+        size = -(-(high - low + 1) // BINS)
+        bins = np.zeros(BINS, np.int64)
+        for scores in _scores(jobs):
+            within = scores[(scores >= low) & (scores <= high)]
+            bins += np.bincount((within - low) // size, minlength=BINS)
+        before = np.cumsum(bins) - bins
+        found = int(np.flatnonzero(before + bins > rank)[0])
+        rank -= int(before[found])
+        low += found * size
+        high = min(high, low + size - 1)
+    return low
 
 
 def measure(jobs: Sequence[LeopardJob], config: LeopardConfig, share: float,
@@ -50,14 +74,13 @@ def measure(jobs: Sequence[LeopardJob], config: LeopardConfig, share: float,
     together with ``survive`` it adds up to 1.
     """
     t_int = threshold_for(jobs, share)
-    results = [leopard.head(replace(job, threshold=t_int), config) for job in jobs]
+    results = compute([replace(job, threshold=t_int) for job in jobs], config)
     keys = sum(result.keys for result in results)
-    spent = [result.digits[(result.digits > 0) & ~result.mask] for result in results]
-    counts = np.bincount(np.concatenate(spent), minlength=config.digits + 1)[1:]
+    counts = leopard.dropped_at(results, config)
     survivors = sum(result.survivors for result in results)
     bound, baseline = leopard.bound_cycles(results, config), leopard.baseline_cycles(results)
     return {"threshold": t_int * scale,
-            "survive": survivors / keys, "dropped": [int(n) / keys for n in counts],
+            "survive": survivors / keys, "dropped": [n / keys for n in counts],
             "digits_per_key": sum(result.digits_total for result in results) / keys,
             "bound_cycles": bound, "baseline_cycles": baseline, "speed_up": baseline / bound}
 

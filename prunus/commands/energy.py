@@ -1,29 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``prunus energy``: what heads cost on both engines, an estimate."""
+"""The command ``prunus energy``: what heads cost on every engine, an estimate."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from prunus.golden.energy import GROUPS, Costs, Event, picojoules
 from prunus.golden.engine import EngineConfig
-from prunus.golden.engines import engine_of, load_config_of
+from prunus.golden.engines import engine_of, load_config, load_config_of
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.jobs import Job
 from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.topk.config import TopkConfig
 
 from ..engines import hdp as hdp_files
 from ..engines import leopard as leopard_files
+from ..engines import topk as topk_files
 from ..errors import InputError
 from ..heads import EXAMPLES
 from ..report import print_json, print_table
 from ..run import compute
 from .digits import spare_bits, threshold_for
 
-__all__ = ["energy"]
+__all__ = ["Machine", "Settings", "energy", "measure"]
 
 NOTE = ("an estimate: published energies of operations in 45 nm times counts of them; no clock, "
         "control, wires or leakage")
@@ -33,13 +35,13 @@ NOTE = ("an estimate: published energies of operations in 45 nm times counts of 
 class Machine:
     """What heads cost on one machine.
 
-    ``against`` is the energy of its machine without pruning over its own.
+    ``against`` is the energy of its machine without pruning over its own; None if it takes none.
     """
 
     machine: str
     picojoules: dict[str, float]
     events: list[Event]
-    against: float = 1.0
+    against: float | None = None
 
     @property
     def total(self) -> float:
@@ -50,30 +52,90 @@ class Machine:
         return self.total - self.picojoules["dram"]
 
 
-def _pair(name: str, pruned: list[Event], plain_name: str, plain: list[Event],
-          costs: Costs) -> list[Machine]:
-    machines = [Machine(name, picojoules(pruned, costs), pruned),
-                Machine(plain_name, picojoules(plain, costs), plain)]
-    return [replace(machine, against=machines[1].on_chip / machine.on_chip)
-            for machine in machines]
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the command line says beside the machines.
+
+    Members
+    -------
+    base : LeopardConfig
+        A machine without pruning, for engines that have no mode without it.
+    share : float
+        Of the keys, to be pruned.
+    fill : bool
+        Shift codes until they fill LeOPArd's width.
+    """
+
+    base: LeopardConfig
+    share: float
+    fill: bool
 
 
-def _measure(path: Path, names: Sequence[str], share: float, fill: bool,
-             costs: Costs) -> list[Machine]:
-    """All machines on the heads of a file."""
-    edge = load_config_of(HdpConfig, names[0])
-    tile, base = (load_config_of(LeopardConfig, name) for name in names[1:])
-    jobs = hdp_files.load_jobs(path, edge, hdp_files.Options())
-    plain = hdp_files.load_jobs(path, edge, hdp_files.Options(dense=True))
-    machines = _pair(edge.name, _events(jobs, edge), f"{edge.name}, dense", _events(plain, edge),
-                     costs)
-    heads = leopard_files.load_jobs(path, tile, None)
-    shift = spare_bits(heads, tile) if fill else 0
+Work = tuple[str, Sequence[Job], EngineConfig]      # name of a machine, what it does, and it itself
+Pair = tuple[Work, Work]                            # with pruning and without
+
+
+def _hdp(path: Path, config: HdpConfig, settings: Settings) -> Pair:
+    """As the file or the default says; rho knows no share."""
+    pruned, dense = (hdp_files.load_jobs(path, config, hdp_files.Options(dense=dense))
+                     for dense in (False, True))
+    return (config.name, pruned, config), (f"{config.name}, dense", dense, config)
+
+
+def _leopard(path: Path, config: LeopardConfig, settings: Settings) -> Pair:
+    heads = leopard_files.load_jobs(path, config, None)
+    shift = spare_bits(heads, config) if settings.fill else 0
     heads = [replace(job, q=job.q << shift, k=job.k << shift) for job in heads]
-    t_int = threshold_for(heads, share)
-    heads = [replace(job, threshold=t_int) for job in heads]
-    whole = leopard_files.load_jobs(path, base, None)
-    return machines + _pair(tile.name, _events(heads, tile), base.name, _events(whole, base), costs)
+    t_int = threshold_for(heads, settings.share)
+    return ((config.name, [replace(job, threshold=t_int) for job in heads], config),
+            (settings.base.name, leopard_files.load_jobs(path, settings.base, None), settings.base))
+
+
+def _topk(path: Path, config: TopkConfig, settings: Settings) -> Pair:
+    """Each query keeps its share of the longest head's keys, as far as there are places.
+
+    Without pruning it is one full-width unit of the same size and no filter.
+    """
+    heads = topk_files.load_jobs(path, config, 1)
+    most = max(job.valid_kv for job in heads)
+    kept = min(max(1, round((1 - settings.share) * most)), config.k_max)
+    plain = LeopardConfig(
+        name="plain", digit=config.width, dpus=1, pruning=False, **{
+            name: getattr(config, name)
+            for name in ("width", "taps", "d_max", "l_max", "axi_data_width")})
+    return ((config.name, [replace(job, top_k=kept) for job in heads], config),
+            (f"{config.name}, all keys", leopard_files.load_jobs(path, plain, None), plain))
+
+
+PAIRS: dict[str, Callable[[Path, Any, Settings], Pair]] = {
+    "hdp": _hdp, "leopard": _leopard, "topk": _topk}
+DEFAULTS = {"hdp": "hdp_edge", "leopard": "leopard_ae", "topk": "topk_edge"}
+
+
+def _configs(given: Sequence[str], leopard: str | None) -> list[EngineConfig]:
+    """Those that are given, and the default of every engine of which none is, by engine."""
+    chosen = [load_config(name) for name in given]
+    if leopard is not None:
+        chosen.append(load_config_of(LeopardConfig, leopard))
+    for engine, name in DEFAULTS.items():
+        if not any(config.engine == engine for config in chosen):
+            chosen.append(load_config(name))
+    return sorted(chosen, key=lambda config: list(PAIRS).index(config.engine))
+
+
+def measure(path: Path, configs: Sequence[EngineConfig], settings: Settings,
+             costs: Costs) -> list[Machine]:
+    """All machines on the heads of a file, each followed by itself without pruning."""
+    machines: list[Machine] = []
+    for config in configs:
+        pair = []
+        for name, jobs, machine in PAIRS[config.engine](path, config, settings):
+            events = _events(jobs, machine)
+            pair.append(Machine(name, picojoules(events, costs), events))
+        plain = pair[1].on_chip
+        machines += [replace(machine, against=plain / machine.on_chip if machine.on_chip else None)
+                     for machine in pair]
+    return machines
 
 
 def _events(jobs: Sequence[Job], config: EngineConfig) -> list[Event]:
@@ -93,23 +155,27 @@ def energy(
     files: Annotated[list[Path] | None, typer.Argument(
         metavar="IN.npz", help="Heads as prunus run takes them. Default: those of examples/.",
         show_default=False)] = None,
-    config: Annotated[str, typer.Option(help="An HDP preset or a TOML file.")] = "hdp_edge",
-    tile: Annotated[str, typer.Option(
-        "--leopard", help="A LeOPArd preset or a TOML file.")] = "leopard_ae",
+    config: Annotated[list[str] | None, typer.Option(
+        help="A preset or a TOML file, of any engine; may be repeated. Default: one of each engine "
+        f"of which none is given, {', '.join(DEFAULTS.values())}.", show_default=False)] = None,
+    leopard: Annotated[str | None, typer.Option(
+        "--leopard", help="The same, for a preset or a TOML file of LeOPArd.",
+        show_default=False)] = None,
     base: Annotated[str, typer.Option(
         "--baseline", help="LeOPArd's baseline.")] = "leopard_base",
     share: Annotated[float, typer.Option(
-        help="Of the keys, that LeOPArd's threshold prunes, in [0, 1).")] = 0.75,
+        help="Of the keys, that LeOPArd's threshold and Top-K prune, in [0, 1).")] = 0.75,
     fill: Annotated[bool, typer.Option(
         "--fill", help="Shift Q and K left until their codes fill LeOPArd's width.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all counts.")] = False,
 ) -> None:
-    """Estimate the energy of heads on HDP and LeOPArd, with pruning and without."""
+    """Estimate the energy of heads on every engine, with pruning and without."""
     if not 0 <= share < 1:
         raise InputError(f"share must lie in [0, 1), not {share}")
-    costs = Costs.load()
+    settings = Settings(base=load_config_of(LeopardConfig, base), share=share, fill=fill)
+    configs, costs = _configs(config or [], leopard), Costs.load()
     rows = [(path, machine) for path in files or sorted(EXAMPLES.glob("*.npz"))
-            for machine in _measure(path, (config, tile, base), share, fill, costs)]
+            for machine in measure(path, configs, settings, costs)]
     if as_json:
         print_json({"note": NOTE, "sources": costs.sources, "machines": [
             {"heads": path.stem, "machine": m.machine, "picojoules": m.picojoules,
@@ -119,6 +185,7 @@ def energy(
     print_table(
         ["heads", "machine", *(f"{group}, nJ" for group in GROUPS), "on chip, nJ", "unpruned / it"],
         [[path.stem, m.machine, *(f"{m.picojoules[group] / 1000:,.0f}" for group in GROUPS),
-          f"{m.on_chip / 1000:,.0f}", f"{m.against:.2f}"] for path, m in rows],
-        title="energy")
+          f"{m.on_chip / 1000:,.0f}", "-" if m.against is None else f"{m.against:.2f}"]
+         for path, m in rows],
+        title="energy", keys=2)
     typer.echo(NOTE)

@@ -14,7 +14,7 @@ from .. import report
 from ..engines import chosen_options, front_of, with_engine_options
 from ..errors import InputError
 from ..files import check_output, write_files
-from ..run import BACKENDS, Run, check_port
+from ..run import BACKENDS, Run, check_port, not_installed
 
 __all__ = ["run", "save"]
 
@@ -40,25 +40,50 @@ def run(
                                              show_default=False)] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Also write mask, scores and what else the "
                                         "engine has of them (golden only).")] = False,
+    trace_file: Annotated[Path | None, typer.Option(
+        metavar="WAVE", help="Also write the waveform of all signals, .fst or .vcd (verilator "
+        "only).", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     **options: Any,
 ) -> None:
     """Run heads of attention through the coprocessor."""
     if trace and backend is not Backend.GOLDEN:
         raise InputError("--trace needs --backend golden: the RTL has no such outputs")
-    line = check_port(port, baud, backend is Backend.SERIAL)
+    more = check_port(port, baud, backend is Backend.SERIAL)
+    if trace:
+        more["whole"] = True
+    more |= _trace(trace_file, backend, source, target)
     chosen = load_config(config)
     front = front_of(chosen)
     jobs = front.load_jobs(source, chosen, chosen_options(chosen, options))
     path = check_output(target, source)
     with report.heads_progress() as progress:
-        done = BACKENDS[backend](jobs, chosen, progress, **line)
+        if progress and backend is Backend.VERILATOR:
+            more["stage"] = progress.stage
+        done = BACKENDS[backend](jobs, chosen, progress, **more)
     save(path, done, trace)
     summary = done.summary(front.figures(done))
     if as_json:
         report.print_json(summary)
     else:
-        report.print_lines([*front.lines(summary), *_lines(summary)])
+        wave = [("waveform", str(trace_file))] if trace_file else []
+        report.print_lines([*front.lines(summary), *_lines(summary), *wave])
+
+
+def _trace(path: Path | None, backend: Backend, *others: Path) -> dict[str, Any]:
+    """The option of backend ``verilator`` for a waveform; ``others`` are other files of the run."""
+    if path is None:
+        return {}
+    if backend is not Backend.VERILATOR:
+        raise InputError(f"--trace-file needs --backend verilator, not {backend}")
+    try:
+        from prunus.sim.waveforms import check_waveform
+    except ModuleNotFoundError as err:
+        raise not_installed(err) from None
+    check_waveform(path)
+    if path.resolve() in [other.resolve() for other in others]:
+        raise InputError(f"--trace-file must not be {str(path)!r}, the input or the output")
+    return {"trace": check_output(path)}
 
 
 def save(path: Path, done: Run, trace: bool) -> None:

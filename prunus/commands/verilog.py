@@ -20,16 +20,18 @@ def verilog(
     directory: Annotated[Path, typer.Option("--output", "-o", help="Where to write, made if "
                                             "missing.")] = Path("build/verilog"),
 ) -> None:
-    """Write NAME.v, and NAME.json with its parameters, ports and registers."""
+    """Write NAME.v, NAME.json with its parameters, ports and registers, and NAME.vlt for
+    Verilator's lint."""
     chosen = load_config(config)
     make_directory(directory)
-    source, description = (check_output(directory / f"{chosen.name}.{kind}")
-                           for kind in ("v", "json"))
+    source, description, control = (check_output(directory / f"{chosen.name}.{kind}")
+                                    for kind in ("v", "json", "vlt"))
     from prunus.hw.verilog.emit import emit  # slow to import, and only this command needs it
 
     emission = emit(chosen)
     text = json.dumps(emission.metadata, indent=2) + "\n"
     write_files({source: lambda file: file.write(emission.verilog.encode()),
-                 description: lambda file: file.write(text.encode())})
-    for path in (source, description):
+                 description: lambda file: file.write(text.encode()),
+                 control: lambda file: file.write(emission.waivers.encode())})
+    for path in (source, description, control):
         typer.echo(directory / path.name)

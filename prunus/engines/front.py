@@ -20,9 +20,12 @@ class EngineFront(ABC):
     -------
     trace : tuple of str
         Members of golden's results that ``--trace`` writes.
+    sizes : tuple of str
+        Parameters of a configuration that matter most to whoever chooses one.
     """
 
     trace: ClassVar[tuple[str, ...]]
+    sizes: ClassVar[tuple[str, ...]]
 
     @staticmethod
     @abstractmethod

@@ -75,6 +75,7 @@ class HdpFront(EngineFront):
     """Blocks and heads that are kept."""
 
     trace = ("theta", "mask", "scores")
+    sizes = ("multipliers", "cores", "width", "d_max", "l_max", "tile", "axi_data_width")
 
     @staticmethod
     def options(

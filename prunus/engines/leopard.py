@@ -54,6 +54,7 @@ class LeopardFront(EngineFront):
     """Keys that survive, and the digits that they take."""
 
     trace = ("mask", "digits", "scores")
+    sizes = ("dpus", "taps", "digit", "width", "d_max", "l_max", "axi_data_width")
 
     @staticmethod
     def options(

@@ -29,6 +29,8 @@ def load_jobs(path: Path, config: TopkConfig, top_k: int | None) -> list[TopkJob
     """
     arrays = read_arrays(path, "top_k")
     if top_k is not None:
+        if not 1 <= top_k <= config.k_max:
+            raise InputError(f"--top-k must lie in 1..{config.k_max} ({config.name}), not {top_k}")
         arrays["top_k"] = np.array(top_k)
     if "top_k" not in arrays:
         raise InputError(f"top_k is missing: give --top-k, 1..{config.k_max} ({config.name}), or "
@@ -42,6 +44,7 @@ class TopkFront(EngineFront):
     """Keys that are kept."""
 
     trace = ("mask", "scores")
+    sizes = ("k_max", "taps", "width", "d_max", "l_max", "axi_data_width")
 
     @staticmethod
     def options(

@@ -15,9 +15,11 @@ from ..errors import InputError
 from ..files import check_output, make_directory, write_files
 from ..options import Fresh, Scheduler, Workers
 from ..report import print_json, print_table, status_line
+from ..synth.tools import MAX_SEED
 
 __all__ = ["by_seed", "fpga"]
 
+MOST_SEEDS = 64
 TITLES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram": "block RAM"}
 
 
@@ -36,13 +38,16 @@ def _seeds(text: str) -> list[int]:
     """``3,5`` or ``1-4``."""
     first, dash, last = text.partition("-")
     try:
-        seeds = (list(range(int(first), int(last) + 1)) if dash
+        seeds = (range(int(first), min(int(last), int(first) + MOST_SEEDS) + 1) if dash
                  else [int(part) for part in text.split(",")])
-    except ValueError:
-        seeds = []
-    if not seeds or min(seeds) < 1 or len(seeds) > 64:
-        raise InputError(f"seeds must be numbers from 1 on, such as 1-4 or 3,5, not {text!r}")
-    return seeds
+        good = bool(seeds) and 1 <= min(seeds) and max(seeds) <= MAX_SEED \
+            and len(seeds) <= MOST_SEEDS
+    except (ValueError, OverflowError):
+        good = False
+    if not good:
+        raise InputError(f"seeds must be 1 to {MOST_SEEDS} numbers of 1..{MAX_SEED}, such as 1-4 "
+                         f"or 3,5, not {text!r}")
+    return list(seeds)
 
 
 def by_seed(figures: dict) -> str:

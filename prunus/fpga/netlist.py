@@ -23,6 +23,7 @@ from prunus.sim.compare import MismatchError, check
 from prunus.sim.simulate import SimulationError, emitted, simulate_batches
 from prunus.sim.simulators.cache import ROOT
 
+from ..console import Parser, guarded
 from ..engines.hdp import Options, load_jobs
 from ..errors import InputError, RunError
 from ..report import status_line
@@ -35,7 +36,7 @@ EXAMPLE = ROOT / "examples" / "minilm_sentence.npz"
 CELLS = ("CCU2C", "L6MUX21", "LUT4", "PFUMX", "TRELLIS_DPR16X4", "TRELLIS_FF")
 INSIDE = ("LUT2",)          # of the model of CCU2C
 _SCRIPT = """
-read_verilog -sv {top}.v
+read_verilog {top}.v
 hierarchy -top {top}
 {copies}
 synth_ecp5 -top {top} -nobram -nodsp
@@ -94,10 +95,11 @@ def netlist(config: HdpConfig, progress: Progress | None = None) -> tuple[str, d
     return f"{cell_models()}\n{gates}", cells
 
 
+@guarded()
 def main(arguments: list[str] | None = None) -> int:
     """Simulate, compare, say so."""
-    parser = argparse.ArgumentParser(prog="python -m prunus.fpga.netlist", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog="python -m prunus.fpga.netlist", description=__doc__,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", nargs="?", type=Path, default=EXAMPLE, metavar="IN.npz")
     parser.add_argument("--config", default="hdp_tiny", help="a preset or a TOML file")
     parser.add_argument("--heads", type=int, default=1, help="how many of the file, from the first")

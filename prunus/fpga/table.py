@@ -26,6 +26,7 @@ from prunus.golden.jobs import AttentionJob
 from prunus.host.tables import image_bytes
 
 from ..bench.suites import suite_of
+from ..console import Parser, guarded
 from ..errors import InputError, RunError
 from ..files import check_output, write_files
 from ..report import status_line
@@ -145,10 +146,11 @@ def markdown(figures: Sequence[dict], speeds: dict[str, dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
+@guarded()
 def main(arguments: list[str] | None = None) -> int:
     """Measure, and write the table."""
-    parser = argparse.ArgumentParser(prog="python -m prunus.fpga.table", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog="python -m prunus.fpga.table", description=__doc__,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("figures", nargs="+", type=Path, metavar="BOARD-CONFIG.json")
     parser.add_argument("--bench", action="append", default=[], type=Path, metavar="FILE",
                         help="bench.json of prunus bench, instead of a simulation")

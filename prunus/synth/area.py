@@ -32,7 +32,7 @@ __all__ = ["Ecp5", "Liberty", "area"]
 MASK = "mask"
 
 _ECP5 = """
-read_verilog -sv {top}.v
+read_verilog {top}.v
 hierarchy -check -top {top}
 {keep}
 {copies}
@@ -46,7 +46,7 @@ select -write TRELLIS_DPR16X4.cells.txt t:TRELLIS_DPR16X4
 # ABC's usual script, but for fraig and scorr, which take five times as long as all the rest
 # and made HDP-Tiny 0.1% larger.
 _LIBERTY = """
-read_verilog -sv {top}.v
+read_verilog {top}.v
 hierarchy -check -top {top}
 {keep}
 proc -norom
@@ -246,7 +246,7 @@ class _Sized:
 
     def alone(self, block, name: str) -> dict:
         """The size of a block that stands for one without pruning."""
-        return _alone(block, f"{self.config.name}_plain_{name}", self.target, self.progress)
+        return _alone(block, f"{self.config.name}__plain_{name}", self.target, self.progress)
 
     @property
     def resources(self) -> tuple[str, ...]:

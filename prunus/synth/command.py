@@ -12,6 +12,7 @@ from prunus.golden.hdp.config import HdpConfig
 
 from ..errors import InputError
 from ..report import print_json, print_table, status_line
+from .tools import MAX_SEED
 
 __all__ = ["area"]
 
@@ -79,7 +80,7 @@ def area(
     fmax: Annotated[str | None, typer.Option(
         metavar="BLOCKS", help="Place and route these comma-separated blocks, or all, for their "
         "speed on an ECP5.", show_default=False)] = None,
-    seed: Annotated[int, typer.Option(min=1, help="Of the placement.")] = 1,
+    seed: Annotated[int, typer.Option(min=1, max=MAX_SEED, help="Of the placement.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Synthesise a coprocessor with Yosys: its size by block, and of HDP what pruning takes."""

@@ -19,7 +19,7 @@ __all__ = ["fmax", "longest_path"]
 TOP = "harness"
 TARGET_MHZ = 100
 _SCRIPT = """
-read_verilog -sv harness.v
+read_verilog harness.v
 setattr -mod -set keep_hierarchy 1 {block}
 hierarchy -top harness
 {copies}

@@ -35,10 +35,10 @@ def hierarchy(verilog: str) -> dict[str, Counter]:
 
 
 def block_name(module: str, top: str) -> str:
-    """The block a module is, or a kind of it: ``array`` of ``hdp_edge_array``."""
+    """The block a module is, or a kind of it: ``array`` of ``hdp_edge__array``."""
     if module == top:
         return "top"
-    name = module.removeprefix(f"{top}_")
+    name = module.removeprefix(f"{top}__")
     return next((kind for kind in _KINDS if name.startswith(kind)), name)
 
 

@@ -11,13 +11,19 @@ from collections.abc import Callable, Mapping
 from importlib import metadata, util
 from pathlib import Path
 
+from prunus.hw.verilog.wasm import cache_environment
 from prunus.sim.simulators.cache import build_root, cached, digest
+from prunus.sim.simulators.folders import room_is_missing
+from prunus.sim.simulators.processes import child
 
+from ..console import install_hint
 from ..errors import InputError, RunError
 
-__all__ = ["KEEP_COPIES", "Progress", "RoutingError", "ecppack", "kept", "nextpnr", "yosys"]
+__all__ = ["KEEP_COPIES", "MAX_SEED", "Progress", "RoutingError", "ecppack", "kept", "nextpnr",
+           "yosys"]
 
 Progress = Callable[[str], None]
+MAX_SEED = 2**31 - 1        # of nextpnr
 POLL_S = 0.3
 LOG_END = 4096
 # Rounds of routing with more conflicts than the fewest so far; what routed had ten at most.
@@ -39,7 +45,7 @@ class RoutingError(RunError):
 def _check_installed(module: str) -> None:
     if util.find_spec(module) is None:
         raise InputError(f"area needs the Python package {PACKAGES[module]!r}: "
-                         "pip install -e '.[synth]'")
+                         f"{install_hint('synth')}")
 
 
 def _step(log: Path) -> str:
@@ -80,24 +86,21 @@ def _run(module: str, function: str, args: list[str], work: Path, label: str,
     _check_installed(module)
     log, errors = work / f"{label}.log", work / f"{label}.err"
     call = f"import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))"
-    with open(errors, "wb") as stderr:
-        process = subprocess.Popen([sys.executable, "-c", call, *args], cwd=work, stderr=stderr,
-                                   stdout=subprocess.DEVNULL)
-        try:
-            while process.poll() is None:
-                try:
-                    process.wait(POLL_S)
-                except subprocess.TimeoutExpired:
-                    if progress:
-                        progress(f"{label} {_step(log)}")
-                    if check:
-                        check(log)
-        finally:
-            process.kill()      # on the way out of an interrupt or a check; else it has ended
-            process.wait()
+    with (open(errors, "wb") as stderr, cache_environment() as env,
+          child([sys.executable, "-c", call, *args], cwd=work, env=env, stderr=stderr,
+                stdout=subprocess.DEVNULL) as process):
+        while process.poll() is None:
+            try:
+                process.wait(POLL_S)
+            except subprocess.TimeoutExpired:
+                if progress:
+                    progress(f"{label} {_step(log)}")
+                if check:
+                    check(log)
     if process.returncode:
-        raise RunError(f"{PACKAGES[module]} failed ({process.returncode}): "
-                       f"{_complaint(log, errors)}")
+        said = _complaint(log, errors)
+        room_is_missing(said, work)
+        raise RunError(f"{PACKAGES[module]} failed ({process.returncode}): {said}")
 
 
 def yosys(script: str, work: Path, progress: Progress | None = None) -> None:

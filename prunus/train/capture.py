@@ -108,6 +108,10 @@ def _writer(arrays: dict[str, Any]) -> Callable[[BinaryIO], None]:
     return lambda file: np.savez_compressed(file, **arrays)
 
 
+def _share_pruned(kept: int, seen: int) -> float:
+    return 1 - kept / seen if seen else 0.0
+
+
 def _figures(right: dict[str, list[bool]], golden, learned: Learned) -> dict:
     """What accuracy prints."""
     n, keys = len(right["dense"]), sum(golden.keys)
@@ -119,13 +123,14 @@ def _figures(right: dict[str, list[bool]], golden, learned: Learned) -> dict:
         "points_lost": lost.lost, "points_lost_interval": lost.interval(),
         "agree": sum(a == b for a, b in zip(right["float"], right["golden"],
                                                  strict=True)) / n,
-        "keys": keys, "survivors": sum(golden.kept), "pruned": 1 - sum(golden.kept) / keys,
-        "pruned_by_layer": [1 - kept / seen for kept, seen in zip(
+        "keys": keys, "survivors": sum(golden.kept),
+        "pruned": _share_pruned(sum(golden.kept), keys),
+        "pruned_by_layer": [_share_pruned(kept, seen) for kept, seen in zip(
             golden.kept, golden.keys, strict=True)],
-        "differ": golden.differ, "differ_share": golden.differ / keys,
-        "digits_total": golden.leopard.digits, "digits_per_key": golden.leopard.digits / keys,
+        "differ": golden.differ, "differ_share": golden.differ / keys if keys else 0.0,
+        "digits_total": golden.digits, "digits_per_key": golden.digits / keys if keys else 0.0,
         "bound_cycles": golden.bound, "baseline_cycles": golden.baseline,
-        "speed_up": golden.baseline / golden.bound,
+        "speed_up": golden.baseline / golden.bound if golden.bound else None,
     }
 
 
@@ -176,5 +181,6 @@ def _print(figures: dict) -> None:
     typer.echo(f"pruned: {figures['pruned']:.1%} of {figures['keys']} pairs; {figures['differ']} "
                f"({figures['differ_share']:.3%}) otherwise than before they were quantised")
     typer.echo(f"digits: {figures['digits_per_key']:.2f} per key")
-    typer.echo(f"bound: {figures['bound_cycles']} cycles, {figures['speed_up']:.2f}x less than "
-               f"the baseline's {figures['baseline_cycles']}")
+    if figures["speed_up"] is not None:
+        typer.echo(f"bound: {figures['bound_cycles']} cycles, {figures['speed_up']:.2f}x less than "
+                   f"the baseline's {figures['baseline_cycles']}")

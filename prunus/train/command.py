@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..console import install_hint
 from ..errors import InputError
 from ..files import check_output
 from ..report import print_json, print_table
@@ -26,7 +27,7 @@ def check_installed(command: str) -> None:
     for package in ("torch", "transformers"):
         if util.find_spec(package) is None:
             raise InputError(f"{command} needs the Python package {package!r}: "
-                             "pip install -e '.[models]'")
+                             f"{install_hint('models')}")
 
 
 class Told(Protocol):

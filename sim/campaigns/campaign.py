@@ -16,13 +16,16 @@ from contextlib import closing
 from dataclasses import dataclass, fields, is_dataclass
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ..simulators.cache import build_root, digest
-from .workers import CampaignError, Task, TaskError, cluster, here, local, sources
+from prunus.console import Command, guarded
+from prunus.golden.errors import InputError
+
+from ..simulators.cache import build_root, digest, in_build
+from .workers import CampaignError, Task, TaskError, answers, cluster, here, local, sources
 
 __all__ = ["HELP", "CampaignError", "Options", "Result", "Task", "TaskError", "add_options",
            "command", "options_of", "run"]
@@ -30,6 +33,7 @@ __all__ = ["HELP", "CampaignError", "Options", "Result", "Task", "TaskError", "a
 HELP = {"workers": "Processes of this machine that do the tasks; 0: this one, for a debugger.",
         "scheduler": "Of a Dask cluster that does the tasks, such as tcp://host:8786.",
         "fresh": "Do all tasks again, those that are kept too."}
+STOPPED = "interrupted: what is finished is kept, and the same command goes on from there"
 
 
 @dataclass(frozen=True)
@@ -72,38 +76,30 @@ class Options:
             raise CampaignError(f"--workers must be at least 0, not {self.workers}")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """--workers, --scheduler and --fresh, which :func:`options_of` reads."""
+def add_options(parser: argparse.ArgumentParser, cluster: bool = True) -> None:
+    """--workers, --scheduler if a ``cluster`` can do the tasks, and --fresh, which
+    :func:`options_of` reads."""
     parser.add_argument("--workers", type=int, metavar="N", help=f"{HELP['workers']} Default: 1.")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help=HELP["scheduler"])
+    if cluster:
+        parser.add_argument("--scheduler", metavar="ADDRESS", help=HELP["scheduler"])
     parser.add_argument("--fresh", action="store_true", help=HELP["fresh"])
 
 
 def options_of(parsed: argparse.Namespace) -> Options:
-    return Options(workers=parsed.workers, scheduler=parsed.scheduler, fresh=parsed.fresh)
-
-
-class Command(Protocol):
-    """What begins a campaign, of the arguments of the command line; returns an exit code."""
-
-    def __call__(self, arguments: list[str] | None = None) -> int: ...
+    return Options(workers=parsed.workers, scheduler=getattr(parsed, "scheduler", None),
+                   fresh=parsed.fresh)
 
 
 def command(main: Callable[[list[str] | None], int]) -> Command:
     """A command's function that says in a line why its campaign is not run, or was stopped."""
-    def guarded(arguments: list[str] | None = None) -> int:
+    def campaign(arguments: list[str] | None = None) -> int:
         try:
             return main(arguments)
-        except CampaignError as err:
+        except (CampaignError, InputError) as err:
             print(f"error: {err}", file=sys.stderr)
             return 2
-        except KeyboardInterrupt:
-            print("stopped: what is finished is kept, and the same command goes on from there",
-                  file=sys.stderr)
-            return 130
 
-    update_wrapper(guarded, main)
-    return guarded
+    return guarded(STOPPED)(update_wrapper(campaign, main))
 
 
 # -- what is kept ---------------------------------------------------------------------------------
@@ -141,20 +137,21 @@ def _load(path: Path, task: Task) -> Result | None:
 
 def _save(path: Path, result: Result) -> None:
     """Write a file whole, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({"task": result.task.name, "value": result.value,
-                       "seconds": result.seconds}, file)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    with in_build(lambda _: True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump({"task": result.task.name, "value": result.value,
+                           "seconds": result.seconds}, file)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
 
 
-def run(name: str, tasks: Sequence[Task],
-        options: Options = Options()) -> Generator[Result, None, None]:
+def run(name: str, tasks: Sequence[Task], options: Options = Options(),
+        bar: bool = True) -> Generator[Result, None, None]:
     """The results of ``tasks``, in their order; closing it early stops what is being done.
 
     Parameters
@@ -163,6 +160,8 @@ def run(name: str, tasks: Sequence[Task],
         Of the campaign, and of the directory in build/campaigns that keeps its results.
     tasks : sequence of Task
     options : Options
+    bar : bool
+        Whether a terminal shows how many tasks are done.
 
     Raises
     ------
@@ -170,6 +169,8 @@ def run(name: str, tasks: Sequence[Task],
         When the scheduler does not answer, or a worker has other sources. What else a function
         raises comes out as it is.
     """
+    if options.scheduler:               # also if nothing is left to do
+        answers(options.scheduler)
     workers = 1 if options.workers is None else options.workers
     directory = build_root() / "campaigns" / name
     files = [_file(directory, task) for task in tasks]
@@ -184,13 +185,13 @@ def run(name: str, tasks: Sequence[Task],
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                TextColumn("{task.description}"))
     with closing(source), Progress(*columns, console=console, transient=True,
-                                   disable=not console.is_terminal) as bar:
-        shown = bar.add_task("", total=len(tasks), completed=len(there))
+                                   disable=not (bar and console.is_terminal)) as line:
+        shown = line.add_task("", total=len(tasks), completed=len(there))
         for following in range(len(tasks)):
             while following not in there:
                 n, (value, failure, seconds) = next(source)
                 there[n] = Result(tasks[n], value, failure, seconds)
                 if not failure:
                     _save(files[n], there[n])
-                bar.update(shown, advance=1, description=tasks[n].name)
+                line.update(shown, advance=1, description=tasks[n].name)
             yield there.pop(following)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 
+from prunus.console import Parser
 from prunus.golden.engine import EngineConfig
 
 from ..compare import MismatchError, check
@@ -48,8 +49,8 @@ def choose(configs: Sequence[EngineConfig], wanted: str | None) -> list[EngineCo
     chosen = [config for config in configs
               if any(fnmatchcase(config.name, pattern) for pattern in patterns)]
     if not chosen:
-        raise ValueError("--only must occur in one of "
-                         f"{', '.join(config.name for config in configs)}, not {wanted!r}")
+        raise ValueError("--only must occur in the name of a configuration, such as "
+                         f"{configs[0].name} (--list names all), not {wanted!r}")
     return chosen
 
 
@@ -88,8 +89,7 @@ def _outcome(result: campaign.Result) -> Outcome:
 
 
 def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[EngineConfig]]:
-    parser = argparse.ArgumentParser(prog="python -m prunus.sim.campaigns.matrix",
-                                     description=__doc__)
+    parser = Parser(prog="python -m prunus.sim.campaigns.matrix", description=__doc__)
     parser.add_argument("--only", metavar="PATTERNS",
                         help="configurations in whose name one of these comma-separated patterns "
                              "occurs (w12, d64_m8); default: all")
@@ -98,6 +98,8 @@ def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[Engine
     parser.add_argument("--json", action="store_true", help="print JSON")
     campaign.add_options(parser)
     options = parser.parse_args(arguments)
+    if options.seed < 0:
+        parser.error(f"--seed must be at least 0, not {options.seed}")
     try:
         return options, choose(matrix(), options.only)
     except ValueError as err:

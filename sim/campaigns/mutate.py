@@ -20,9 +20,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from prunus.console import Parser, print_table
 from prunus.golden.engines import load_config
 
 from ..compare import MismatchError
@@ -156,11 +154,9 @@ def _report(outcomes: Sequence[tuple[Mutation, Outcome]], options: argparse.Name
                  "seconds": round(o.seconds, 1), "message": o.message} for mutation, o in outcomes]
         print(json.dumps(rows, indent=2))
     else:
-        table = Table("file", "why", "verdict", "s", "what the regression said")
-        for mutation, o in outcomes:
-            table.add_row(mutation.file, mutation.why, o.verdict, f"{o.seconds:.0f}",
-                          o.message[:120])
-        Console().print(table)
+        print_table(["file", "why", "verdict", "s", "what the regression said"],
+                    [[mutation.file, mutation.why, o.verdict, f"{o.seconds:.0f}", o.message]
+                     for mutation, o in outcomes], keys=2)
     if options.markdown:
         path = Path(options.markdown)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,8 +165,7 @@ def _report(outcomes: Sequence[tuple[Mutation, Outcome]], options: argparse.Name
 
 @campaign.command
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m prunus.sim.campaigns.mutate",
-                                     description=__doc__)
+    parser = Parser(prog="python -m prunus.sim.campaigns.mutate", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--markdown", metavar="FILE", help="also write FILE, docs/mutations.md")
     parser.add_argument("--only", metavar="TEXT", help="mutations whose file or reason has TEXT")
@@ -180,24 +175,26 @@ def main(arguments: list[str] | None = None) -> int:
     if options.regression:
         return regression(options.regression)
     chosen = [m for m in MUTATIONS if not options.only or options.only in f"{m.file} {m.why}"]
+    if not chosen:
+        parser.error("--only must occur in the file or the reason of a mutation, not "
+                     f"{options.only!r}")
     check_table(chosen)
     tasks = [campaign.Task(f"{name} as it is", attempt, (None, name))
              for name in sorted({mutation.config for mutation in chosen})]
     tasks += [campaign.Task(mutation.why, attempt, (mutation, mutation.config))
               for mutation in chosen]
     outcomes: list[tuple[Mutation, Outcome]] = []
-    console = Console(stderr=True)
     with closing(campaign.run("mutate", tasks, campaign.options_of(options))) as done:
         for result in done:
             outcome, name = _outcome(result), result.task.arguments[1]
             if outcome.mutation:
                 outcomes.append((outcome.mutation, outcome))
-                if console.is_terminal:
-                    console.print(f"{len(outcomes)}/{len(chosen)} {outcome.verdict}: "
-                                  f"{outcome.mutation.file}, {outcome.mutation.why}")
+                if sys.stderr.isatty():
+                    print(f"{len(outcomes)}/{len(chosen)} {outcome.verdict}: "
+                          f"{outcome.mutation.file}, {outcome.mutation.why}", file=sys.stderr)
             elif outcome.verdict != "survived":
-                console.print(f"without a mutation the regression of {name} must pass: "
-                              f"{outcome.message}")
+                print(f"without a mutation the regression of {name} must pass: "
+                      f"{outcome.message}", file=sys.stderr)
                 return 1
     _report(outcomes, options)
     return 0 if all(outcome.verdict == "caught" for _, outcome in outcomes) else 1

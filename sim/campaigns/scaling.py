@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from prunus.console import Parser, guarded
 from prunus.golden.engines import ConfigError, load_config_of
 from prunus.golden.hdp.bounds import Work, bus_cycles
 from prunus.golden.hdp.compute import HdpJob, HdpResult
@@ -104,8 +105,7 @@ def measure(tables: Sequence[Sequence[HdpJob]], config: HdpConfig,
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m prunus.sim.campaigns.scaling",
-                                     description=__doc__)
+    parser = Parser(prog="python -m prunus.sim.campaigns.scaling", description=__doc__)
     parser.add_argument("--config", default="hdp_tiny", help="a preset or a TOML file: one core")
     parser.add_argument("--axi", type=int, default=128, choices=(64, 128, 256, 512),
                         help="bits of the bus")
@@ -127,6 +127,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     l_max = options.l_max or config.l_max
     if not 2 <= l_max <= 1024 or l_max % 2:
         parser.error(f"--l-max must be an even number in 2..1024, not {l_max}")
+    if options.seed < 0:
+        parser.error(f"--seed must be at least 0, not {options.seed}")
     if min(options.heads) < 1:
         parser.error("--heads must be at least 1")
     if not 1 <= options.shortest <= l_max:
@@ -139,6 +141,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
+@guarded()
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     tables = [uneven_jobs(options.config, heads, options.seed, options.shortest)
@@ -148,7 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         rows = measure(tables, options.config, options.cores)
     except (MismatchError, SimulationError) as err:
-        print(err, file=sys.stderr)
+        print(f"error: {err}", file=sys.stderr)
         return 1
     rows = sorted(rows, key=lambda row: (row.heads, row.cores))
     if options.json:

@@ -4,10 +4,12 @@
 
 import argparse
 import json
+import shlex
 import sys
 from contextlib import closing
 from dataclasses import dataclass
 
+from prunus.console import Parser
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import ConfigError, load_config
 
@@ -19,6 +21,7 @@ from . import campaign
 __all__ = ["Chunk", "chunks", "main", "run_chunk", "try_chunk"]
 
 BATCH = 8                  # jobs per doorbell
+MOST_CHUNKS = 1_000_000    # simulations, which take months
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,7 @@ def try_chunk(chunk: Chunk, config: EngineConfig) -> int:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m prunus.sim.campaigns.soak",
-                                     description=__doc__)
+    parser = Parser(prog="python -m prunus.sim.campaigns.soak", description=__doc__)
     parser.add_argument("--config", default="hdp_edge", help="a preset or a TOML file")
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1, help="of the first chunk; each adds one")
@@ -71,12 +73,14 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.jobs < 1 or options.chunk < 1:
         parser.error("--jobs and --chunk must be at least 1")
+    if options.jobs > MOST_CHUNKS * options.chunk:
+        parser.error(f"--jobs must be at most {MOST_CHUNKS:,} times --chunk, not {options.jobs}")
     if options.seed < 0:
         parser.error(f"--seed must be at least 0, not {options.seed}")
     if not 0 <= options.stall < 1:
         parser.error("--stall must lie in [0, 1)")
     try:
-        options.config = load_config(options.config)
+        options.chosen = load_config(options.config)
     except ConfigError as err:
         parser.error(str(err))
     return options
@@ -85,7 +89,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 @campaign.command
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
-    config = options.config
+    config = options.chosen
     cycles, seconds = 0, 0.0
     tasks = [campaign.Task(f"seed {chunk.seed}", try_chunk, (chunk, config))
              for chunk in chunks(options.jobs, options.chunk, options.seed, options.stall)]
@@ -98,7 +102,8 @@ def main(arguments: list[str] | None = None) -> int:
     if result.failure:
         chunk = result.task.arguments[0]
         print(f"seed {chunk.seed}, stall {chunk.stall}: {result.failure}\n"
-              f"to repeat: python -m prunus.sim.campaigns.soak --config {config.name} "
+              f"to repeat: python -m prunus.sim.campaigns.soak "
+              f"--config {shlex.quote(options.config)} "
               f"--seed {chunk.seed} --jobs {chunk.count} --chunk {chunk.count} "
               f"--stall {options.stall}",
               file=sys.stderr)
@@ -108,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
                           "seconds": seconds}))
         return 0
     print(f"{config.name}: {options.jobs} jobs equal golden, {cycles} cycles in {seconds:.0f} s "
-          f"({cycles / seconds / 1000:.0f} k/s)")
+          f"({cycles / seconds / 1000 if seconds else 0:.0f} k/s)")
     return 0
 
 

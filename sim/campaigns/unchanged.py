@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is the Verilog of all presets what it was? ``python -m prunus.sim.campaigns.unchanged REVISION``
-emits the presets of another commit from its sources and from those here, and compares the files."""
+emits the presets of another commit from its sources and from those here, and compares the files.
+The other sources lie in a temporary clone, so workers are those of this machine."""
 
-import argparse
 import os
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
+
+from prunus.console import Parser
 
 from ..simulators.cache import ROOT
 from .campaign import Task, TaskError, add_options, command, options_of, run
@@ -36,11 +39,10 @@ def _git(*arguments: str) -> str:
 
 @command
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m prunus.sim.campaigns.unchanged",
-                                     description=__doc__)
+    parser = Parser(prog="python -m prunus.sim.campaigns.unchanged", description=__doc__)
     parser.add_argument("revision", help="a commit or tag")
     parser.add_argument("--only-verilog", action="store_true", help="do not compare the .json")
-    add_options(parser)
+    add_options(parser, cluster=False)
     options = parser.parse_args(arguments)
     try:
         commit = _git("rev-parse", "--verify", f"{options.revision}^{{commit}}")
@@ -49,15 +51,15 @@ def main(arguments: list[str] | None = None) -> int:
     kinds = KINDS[:1] if options.only_verilog else KINDS
     with tempfile.TemporaryDirectory() as scratch:
         there = Path(scratch) / "there"
-        _git("worktree", "add", "--detach", str(there), commit)
-        try:
-            presets = sorted(path.stem for path in (there / "configs").glob("*.toml"))
-            tasks = [Task(f"{preset}, {name}", emitted_by, (str(root), name, preset))
-                     for preset in presets
-                     for root, name in ((there, commit[:10]), (ROOT, "here"))]
-            results = list(run("unchanged", tasks, options_of(options)))
-        finally:
-            _git("worktree", "remove", "--force", str(there))
+        # A clone of its own leaves no trace in the repository, however this ends.
+        _git("clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(there))
+        _git("-C", str(there), "checkout", "--quiet", "--detach", commit)
+        presets = sorted(path.stem for path in (there / "configs").glob("*.toml"))
+        tasks = [Task(f"{preset}, {name}", emitted_by, (str(root), name, preset))
+                 for preset in presets
+                 for root, name in ((there, commit[:10]), (ROOT, "here"))]
+        with closing(run("unchanged", tasks, options_of(options))) as done:
+            results = list(done)
     different = 0
     for preset, before, after in zip(presets, results[::2], results[1::2], strict=True):
         if failure := before.failure or after.failure:

@@ -24,10 +24,12 @@ from multiprocessing import get_context
 from threading import Timer
 from typing import Any
 
+from prunus.console import install_hint
+
 from ..simulators.cache import ROOT, digest
 
-__all__ = ["AGAIN", "CampaignError", "Done", "Task", "TaskError", "cluster", "here", "local",
-           "sources"]
+__all__ = ["AGAIN", "CampaignError", "Done", "Task", "TaskError", "answers", "cluster", "here",
+           "local", "sources"]
 
 # What results depend on: sources, beside the room of a task's function, and packages.
 ROOMS = ("configs", "golden", "host", "hw", "sim")
@@ -82,7 +84,9 @@ def _version(package: str) -> str:
 
 def _sources(room: str) -> str:
     """A digest of all that a result may depend on: PACKAGES, and files of ROOMS and ``room``."""
-    paths = sorted(path for name in {*ROOMS, room} for path in (ROOT / name).rglob("*")
+    folders = (ROOT / name for name in {*ROOMS, room})      # a wheel has all in one, prunus
+    paths = sorted(path for folder in folders
+                   for path in (folder if folder.is_dir() else ROOT).rglob("*")
                    if path.is_file() and "__pycache__" not in path.parts)
     return digest(*map(_version, PACKAGES), *(
         part for path in paths for part in (str(path.relative_to(ROOT)), path.read_bytes())))
@@ -201,14 +205,18 @@ def local(tasks: dict[int, Task], expected: dict[int, str],
             worker.stop()
 
 
-def cluster(tasks: dict[int, Task], expected: dict[int, str],
-             address: str) -> Steps:
-    """What tasks give, as it comes, on a Dask cluster, which begins those of dead workers again."""
+def _no_answer(address: str, err: Exception) -> CampaignError:
+    return CampaignError(f"scheduler {address!r} does not answer: "
+                         f"{' '.join(str(err).split()) or 'timed out'}")
+
+
+def answers(address: str) -> None:
+    """Raise CampaignError unless a Dask scheduler answers at this address."""
     try:
-        from distributed import Client, KilledWorker, as_completed, rpc
+        from distributed import rpc
     except ModuleNotFoundError:
         raise CampaignError("--scheduler needs the Python package 'distributed': "
-                            "pip install -e '.[cluster]'") from None
+                            f"{install_hint('cluster')}") from None
 
     async def ask() -> None:            # the client itself would wait for ever for some programs
         async with rpc(address) as scheduler:
@@ -216,10 +224,22 @@ def cluster(tasks: dict[int, Task], expected: dict[int, str],
 
     try:
         asyncio.run(ask())
+    except (OSError, ValueError) as err:
+        raise _no_answer(address, err) from None
+
+
+def cluster(tasks: dict[int, Task], expected: dict[int, str],
+             address: str) -> Steps:
+    """What tasks give, as it comes, on a Dask cluster, which begins those of dead workers again.
+
+    The scheduler has to answer (:func:`answers`).
+    """
+    from distributed import Client, KilledWorker, as_completed
+
+    try:
         client = Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as err:
-        raise CampaignError(f"scheduler {address!r} does not answer: "
-                            f"{' '.join(str(err).split()) or 'timed out'}") from None
+        raise _no_answer(address, err) from None
     with client:
         futures = {client.submit(_perform, task, expected[n], pure=False): n
                    for n, task in tasks.items()}

@@ -5,24 +5,38 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import cocotb
 import cocotb_tools.config
 from cocotb_tools.runner import Runner
 
-from .cache import ROOT, build_root, cached, digest
+import prunus
 
-__all__ = ["CachedRunner", "SimulationError", "tail"]
+from .cache import build_root, cached, digest
+from .folders import check_room, room_is_missing
+from .processes import child, end
+
+__all__ = ["BuildError", "CachedRunner", "SimulationError", "tail"]
 
 LOG_LINES = 25
+WATCH_S = 1.0           # between two looks at a simulation
+PACKAGES = Path(prunus.__file__).parents[1]     # where `import prunus` finds it
 
 
 class SimulationError(RuntimeError):
     """A simulator that does not build or a simulation that fails; the text is for the user."""
+
+
+class BuildError(SimulationError):
+    """A simulator that does not build."""
 
 
 def tail(path: Path, lines: int = LOG_LINES) -> str:
@@ -40,16 +54,28 @@ class CachedRunner(Runner):
 
     A class that uses it names the ``flags`` of its build, an ``identity()`` of its tools, and the
     ``product``, the only file of the build that a run needs.
+
+    Parameters
+    ----------
+    trace : str or None
+        What waveform a run can write, one of ``traces``.
     """
 
     flags: tuple[str, ...] = ()
     timescale_args: tuple[str, str] | None = None
+    traces: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self) -> None:
+    def __init__(self, trace: str | None = None) -> None:
+        if trace is not None and trace not in self.traces:
+            raise ValueError(f"{type(self).__name__} writes waveforms of the kinds "
+                             f"{self.traces}, not {trace!r}")
         super().__init__()
+        self.trace = trace
         self.log.setLevel(logging.CRITICAL)
         self.run_env: dict[str, str] = {}
         self.limit_s: float | None = None
+        self.watched: Path | None = None
+        self._process: subprocess.Popen | None = None
 
     @abstractmethod
     def identity(self) -> str:
@@ -67,40 +93,78 @@ class CachedRunner(Runner):
         """Called with the filled directory before it is thrown away."""
         return
 
-    def _execute_cmds(self, cmds, cwd, stdout=None) -> None:
-        """As the base class, but with an end for a simulator that hangs within a time step."""
-        for command in cmds:
+    def stop(self) -> None:
+        """End the program that a ``launch`` in another thread runs."""
+        if process := self._process:
+            end(process)
+
+    def _end_of(self, process: subprocess.Popen) -> int:
+        """The code that it ends with."""
+        if not (self.limit_s or self.watched):
+            return process.wait()       # with a time limit it looks again and again
+        deadline = time.monotonic() + (self.limit_s or float("inf"))
+        while True:
             try:
-                done = subprocess.run(command, cwd=cwd, env=self.env, stdout=stdout, check=False,
-                                      stderr=stdout and subprocess.STDOUT, timeout=self.limit_s)
+                return process.wait(min(WATCH_S, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                raise RuntimeError(f"no end after {self.limit_s:g} s") from None
-            if done.returncode:
-                raise RuntimeError(f"{Path(command[0]).name} ended with code {done.returncode}")
+                if time.monotonic() >= deadline:
+                    raise RuntimeError(f"no end after {self.limit_s:g} s") from None
+            if self.watched:        # Verilator hangs when it cannot write a waveform
+                check_room(self.watched)
+
+    def _execute_cmds(self, cmds, cwd, stdout=None) -> None:
+        """As the base class, but what is started ends with this process, or as it hangs."""
+        for command in cmds:
+            with child(command, cwd=cwd, env=self.env, stdout=stdout,
+                       stderr=stdout and subprocess.STDOUT) as self._process:
+                code = self._end_of(self._process)
+            if code:
+                how = (f"was ended: {signal.strsignal(-code)}" if code < 0
+                       else f"ended with code {code}")
+                raise RuntimeError(f"{Path(command[0]).name} {how}")
 
     def _set_env_test(self) -> None:
         super()._set_env_test()
-        path = os.pathsep.join([str(ROOT), self.env["PYTHONPATH"]])
+        path = os.pathsep.join([str(PACKAGES), self.env["PYTHONPATH"]])
         self.env.update(self.run_env, PYTHONPATH=path)
 
-    def compile(self, verilog: str, top: str) -> Path:
-        """The directory of the simulator of a Verilog text; raises SimulationError."""
+    def _set_env_build(self) -> None:
+        super()._set_env_build()
+        self.env["TMPDIR"] = "."        # of the compiler, beside what it makes
+
+    def compile(self, verilog: str, top: str,
+                stage: Callable[[str], None] | None = None) -> Path:
+        """The directory of the simulator of a Verilog text.
+
+        ``stage`` is called with a few words if it must be built.
+
+        Raises
+        ------
+        BuildError
+            It does not build.
+        InputError
+            The build folder cannot be written, or its disk is full.
+        """
         key = digest(verilog, top, self.identity(), repr(self.flags), cocotb.__version__,
                      str(cocotb_tools.config.libs_dir))
         directory = build_root() / "sim" / f"{top}-{key}"
 
         def make(work: Path) -> None:
-            source, log, objects = work / f"{top}.v", work / "build.log", work / "objects"
+            if stage:
+                stage("compiling the simulator (about a minute, once)")
+            source, log, objects = work / f"{top}.v", work / "build.log", work / "build.objects"
             source.write_text(verilog, encoding="utf-8")
             objects.mkdir()
             self.before_build(objects)
             try:
                 self.build(sources=[source], hdl_toplevel=top, build_dir=objects, always=True,
                            build_args=list(self.flags), timescale=self.timescale_args,
-                           log_file=log)
-            except (RuntimeError, OSError, SystemExit) as err:
-                raise SimulationError(f"{type(self).__name__} cannot build {top}: {err}\n"
-                                      f"{tail(log)}") from None
+                           waves=self.trace is not None, log_file=log)
+            except (RuntimeError, SystemExit) as err:
+                said = tail(log)
+                room_is_missing(f"{err}\n{said}", work)
+                raise BuildError(f"{type(self).__name__} cannot build {top}: {err}\n"
+                                 f"{said}") from None
             self.after_build(objects)
             shutil.copy2(objects / self.product(top), work / self.product(top))
             shutil.rmtree(objects)
@@ -109,26 +173,30 @@ class CachedRunner(Runner):
         return directory
 
     def launch(self, directory: Path, top: str, module: str, *, env: dict[str, str],
-               scratch: Path, limit_s: float | None = None) -> None:
+               scratch: Path, limit_s: float | None = None, trace: Path | None = None) -> None:
         """Run the cocotb tests of ``module``; raises SimulationError with the log's end.
 
-        ``limit_s`` is how many seconds it may take.
+        ``limit_s`` is how many seconds it may take, ``trace`` where the waveform goes. Raises
+        OSError if ``scratch`` is full.
         """
         log, results = scratch / "run.log", scratch / "results.xml"
         self.run_env = {"COCOTB_LOG_LEVEL": "WARNING", "GPI_LOG_LEVEL": "WARNING",
                         "COCOTB_ANSI_OUTPUT": "0",
                         "PYTHONWARNINGS": "ignore", "COCOTB_REWRITE_ASSERTION_FILES": "", **env}
-        self.limit_s = limit_s
+        self.limit_s, self.watched = limit_s, trace and trace.parent
         ended = ""
         try:
             self.test(test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog",
                       build_dir=directory, test_dir=scratch, results_xml=str(results),
-                      log_file=log)
+                      waves=trace is not None, log_file=log,
+                      test_args=["--trace-file", str(trace)] if trace else [])
         except (RuntimeError, SystemExit) as err:
             ended = str(err)
         problem = _problem(results, ended)
         if problem:
-            raise SimulationError(f"simulation of {top} failed: {problem}\n{tail(log)}")
+            said = tail(log)
+            room_is_missing(f"{problem}\n{said}", scratch)
+            raise SimulationError(f"simulation of {top} failed: {problem}\n{said}")
 
 
 def _problem(results: Path, ended: str) -> str:

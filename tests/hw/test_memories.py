@@ -28,7 +28,7 @@ CONFIGS = [
 PLACES = {"buffer_q_i": "q_i", "buffer_k_i": "k_i", "buffer_q_f": "q_f", "buffer_k_f": "k_f",
           "buffer_v": "v", "mask": "mask", "theta": "theta", "integer": "integer scores",
           "scores": "scores", "weights": "weights", "gathered": "row statistics",
-          "tops": "row tops", "denominators": "denominators", "sums": "row sums"}
+          "rows": "row tops", "denominators": "denominators", "sums": "row sums"}
 MODULE = re.compile(r"^module (\w+).*?$(.*?)^endmodule", re.M | re.S)
 MEMORY = re.compile(r"^  reg (?:\[(\d+):0\] )?(\w+) \[(\d+):0\];", re.M)
 INSTANCE = re.compile(r"^  (\w+) (\w+) \($", re.M)

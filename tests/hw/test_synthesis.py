@@ -24,7 +24,7 @@ BLOCK_RAMS = {
     "reader.fifo": 2, "writer.fifo": 2,
 }
 SCRIPT = """
-read_verilog -sv hdp_edge.v
+read_verilog hdp_edge.v
 hierarchy -check -top hdp_edge
 synth_ecp5 -top hdp_edge -run begin:map_gates
 tee -q -o cells.json stat -json

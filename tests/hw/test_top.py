@@ -9,6 +9,7 @@ from random import Random
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from amaranth.hdl import Elaboratable, Module, Shape, UnusedElaboratable
 from amaranth.lib import stream
 from amaranth.lib.wiring import In
@@ -20,6 +21,7 @@ from prunus.golden.hdp.compute import HdpJob, head
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.kind import HdpKind
 from prunus.golden.image import build_image, read_results
+from prunus.golden.names import check_name
 from prunus.golden.records import DESCRIPTOR_BYTES, Error
 from prunus.golden.registers import counter_names, register_map
 from prunus.golden.softmax import encode_scale
@@ -30,11 +32,17 @@ from prunus.hw.top import Top
 from tests.hw.helpers import AxiMemory, LiteHost, simulate
 
 PORTS = Path(__file__).with_name("hdp_edge_ports.json")
-CONFIG = HdpConfig(name="small", width=8, frac=4, d_max=16, l_max=8, multipliers=8,
+CONFIG = HdpConfig(name="little", width=8, frac=4, d_max=16, l_max=8, multipliers=8,
                 softmax_lanes=1, axi_data_width=64)
 ADDRESS = {register.name: register.address for register in register_map(CONFIG)}
 OKAY = 0
 STATUS_WORD, K_F_WORD, V_WORD, OUT_WORD = 12, 9, 10, 11
+
+
+def test_no_configuration_has_the_name_of_a_port():
+    for port in json.loads(PORTS.read_text(encoding="utf-8")):
+        with pytest.raises(ValueError, match="name must be none of a port"):
+            check_name(port["name"])
 
 
 def test_ports_are_those_that_users_rely_on():

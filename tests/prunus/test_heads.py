@@ -197,7 +197,7 @@ def test_damaged_files_never_raise_anything_else(tmp_path):
 def test_results_in_the_file(tmp_path):
     jobs = load(tmp_path, WIDE, options=Options(tau_head=0))
     results = [hdp.head(job, WIDE) for job in jobs]
-    done = replace(run_golden(jobs, WIDE), cycles=77)
+    done = replace(run_golden(jobs, WIDE, whole=True), cycles=77)
     path = tmp_path / "exactly.this"
     save(path, done, trace=True)
     with np.load(path) as got:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stands on a terminal, and what in a pipe."""
 
+import time
+
 import pytest
 
 from prunus import report
@@ -44,6 +46,11 @@ def test_progress_on_a_terminal(capsys, terminal):
     with report.heads_progress() as progress:
         progress(3, 8)
     assert "3/8" in capsys.readouterr().err
+    with report.heads_progress() as progress:
+        progress.stage("emitting Verilog")
+        time.sleep(0.3)         # the bar moves ten times a second
+    err = capsys.readouterr().err
+    assert "emitting Verilog" in err and "/?" not in err and "heads" not in err
     with report.status_line() as progress:
         progress("yosys abc")
     out, err = capsys.readouterr()

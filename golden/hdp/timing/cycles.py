@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cycles that a coprocessor takes for a table of jobs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from ...records import DESCRIPTOR_BYTES
-from ..compute import HdpJob, HdpResult
+from ..compute import HdpJob, HdpOutcome
 from ..config import HdpConfig
 from ..planes import held_planes
 from .events import Asking, Clock, Process, Room
@@ -74,9 +74,10 @@ class _Writes:
 class _Dispatcher:
     """Dispatcher and JobRouter: descriptors ahead of the cores, and which core gets a job."""
 
-    def __init__(self, clock: Clock, heads: Sequence[list[Head]], cores: Sequence[Core],
-                 reads: _Reads, config: HdpConfig):
+    def __init__(self, clock: Clock, heads: Iterable[list[Head]], count: int,
+                 cores: Sequence[Core], reads: _Reads, config: HdpConfig):
         self._clock, self._heads, self._cores, self._reads = clock, heads, cores, reads
+        self._count = count
         self._beats = DESCRIPTOR_BYTES * 8 // config.axi_data_width
         self._read: list[int] = []      # when the last beats came
         self._ahead = Room(1 if len(cores) == 1 else 2 * len(cores))
@@ -85,7 +86,7 @@ class _Dispatcher:
 
     def _ask(self) -> Process:
         yield 1
-        for _ in self._heads:
+        for _ in range(self._count):
             yield self._ahead.fits
             self._ahead.take()
             end = yield from self._reads.request(self._beats)
@@ -121,7 +122,7 @@ class _Dispatcher:
         return next(iter(idle + hungry), None)
 
 
-def predict_cycles(jobs: Sequence[HdpJob], results: Sequence[HdpResult], config: HdpConfig) -> int:
+def predict_cycles(jobs: Sequence[HdpJob], results: Sequence[HdpOutcome], config: HdpConfig) -> int:
     """Cycles from the doorbell to the last write response, as the register counts them.
 
     A simulation of the stages of the hardware in steps of rows of blocks: the array's cycles go
@@ -132,17 +133,18 @@ def predict_cycles(jobs: Sequence[HdpJob], results: Sequence[HdpResult], config:
     ----------
     jobs : sequence of HdpJob
         Without errors.
-    results : sequence of HdpResult
+    results : sequence of HdpResult or HdpSummary
         What golden gives for them.
     config : HdpConfig
     """
     held = held_planes(jobs, results, config)
-    heads = [parts_of(job, result, planes, config)
-             for job, result, planes in zip(jobs, results, held, strict=True)]
+    # One after the other: rows of all heads together would take a lot of memory.
+    heads = (parts_of(job, result, planes, config)
+             for job, result, planes in zip(jobs, results, held, strict=True))
     clock = Clock()
     reads, writes = _Reads(clock, config.cores), _Writes(clock, config.cores)
     cores = [Core(clock, config, reads, writes) for _ in range(config.cores)]
-    _Dispatcher(clock, heads, cores, reads, config)
+    _Dispatcher(clock, heads, len(jobs), cores, reads, config)
     clock.run()
     if any(core.jobs for core in cores):
         raise RuntimeError("the model of cycles stands still: a stage waits for what never comes")

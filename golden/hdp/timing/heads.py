@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from ..compute import HdpJob, HdpResult
+from ..compute import HdpJob, HdpOutcome
 from ..config import HdpConfig
 from ..planes import PLANES, HdpLayout
 from ..tiles import Phase, Tile, is_tiled, planes_of, tiles
@@ -25,19 +25,20 @@ class Row:
     fraction : bool
         Its integer scores are kept; the fraction products are all that is missing.
     theta : int
-        Of its blocks, together.
+        Of its blocks, together; counts only where they are all in one tile.
     time : int
         When the stage before was through with it.
     beats : (int, int) or None
         The first and last cycle in which beats of an output row come, once this is known.
     """
 
-    def __init__(self, head: "Head", number: int, columns: int, group: int, fetches: bool):
+    def __init__(self, head: "Head", number: int, columns: int, group: int, fetches: bool,
+                 mask: np.ndarray):
         self.head, self.number, self.columns, self.fetches = head, number, columns, fetches
         self.groups = -(-columns // group)
         row, first = head.tile.query // 2 + number, head.tile.key // 2
-        self.theta = int(head.result.theta[row, first : first + columns].sum())
-        self.kept = np.flatnonzero(head.result.mask[row, first : first + columns])
+        self.theta = int(head.result.row_thetas[row])
+        self.kept = np.flatnonzero(mask[row, first : first + columns])
         self.last = False
         self.fraction = False
         self.time = 0
@@ -82,7 +83,7 @@ class Head:
         The last row of a tile that writes nothing has.
     """
 
-    def __init__(self, job: HdpJob, result: HdpResult, held: set[str],
+    def __init__(self, job: HdpJob, result: HdpOutcome, mask: np.ndarray, held: set[str],
                  config: HdpConfig, tile: Tile, written: int, record: bool):
         self.job, self.result, self.held = job, result, held
         self.tile, self.written, self.record = tile, written, record
@@ -99,14 +100,14 @@ class Head:
         taps = config.taps
         self.integer, self.fraction, self.full = (
             -(-job.d // dims) for dims in (4 * taps // config.group, 2 * taps, taps))
-        self.rows = [] if self.idle else self._rows(config.group)
+        self.rows = [] if self.idle else self._rows(config.group, mask)
         self.seen = self.fetched = self.ended = False
         self.integer_loaded = self.fraction_loaded = self.v_loaded = False
         self.decided = self.known_kept = False
         self.past_half = record and (self.idle or job.dense)
         self.theta = self.masked_rows = 0
 
-    def _rows(self, group: int) -> list[Row]:
+    def _rows(self, group: int, mask: np.ndarray) -> list[Row]:
         job, tile = self.job, self.tile
         offset = job.valid_kv - job.valid_q + tile.query - tile.key
         limits = np.full(tile.queries, tile.keys)
@@ -116,20 +117,25 @@ class Head:
         columns = (limits.reshape(-1, 2).max(axis=1) + 1) // 2
         edge = np.arange(len(columns)) + (offset + 1) // 2
         fetches = (edge >= 0) & (2 * edge < tile.keys) & (job.causal and not job.drop)
-        rows = [Row(self, n, int(columns[n]), group, bool(fetches[n]))
+        rows = [Row(self, n, int(columns[n]), group, bool(fetches[n]), mask)
                 for n in range(len(columns))]
         rows[-1].last = True
         return rows
+
+    def end(self) -> None:
+        """Nothing is left to do: forget the rows."""
+        self.rows = []
 
     def decide(self, kept: bool) -> None:
         """It is known whether the head is kept."""
         self.decided, self.known_kept = True, kept
 
 
-def parts_of(job: HdpJob, result: HdpResult, held: set[str], config: HdpConfig) -> list[Head]:
+def parts_of(job: HdpJob, result: HdpOutcome, held: set[str], config: HdpConfig) -> list[Head]:
     """What the stages see of a job: itself, or its tiles and a last part that ends it."""
+    mask = result.mask
     if not is_tiled(job, config):
-        return [Head(job, result, held, config,
+        return [Head(job, result, mask, held, config,
                      Tile(Phase.WHOLE, 0, job.valid_q, 0, job.valid_kv, True, True),
                      written=job.l_q, record=True)]
     parts: list[Head] = []
@@ -139,8 +145,8 @@ def parts_of(job: HdpJob, result: HdpResult, held: set[str], config: HdpConfig) 
         writes = tile.phase == Phase.VALUE and tile.last
         once = job.valid_kv <= config.held_rows and not job.causal
         planes = {plane for part in parts for plane in part.planes if plane[0] != "q"}
-        parts.append(Head(job, result, planes if once else set(), config, tile,
+        parts.append(Head(job, result, mask, planes if once else set(), config, tile,
                           written=rows if writes else 0, record=False))
     end = Tile(Phase.WHOLE, 0, 0, 0, 0, True, True)
-    return [*parts, Head(job, result, set(), config, end,
+    return [*parts, Head(job, result, mask, set(), config, end,
                          written=0 if result.head_kept else job.l_q, record=True)]

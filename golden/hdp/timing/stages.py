@@ -393,6 +393,7 @@ class Core:
         yield lambda: head.fetched
         if not head.record and not head.written:
             yield lambda: head.v_loaded and (head.ended or not head.kept)
+            head.end()
             self._tiles -= 1
             return
         rows = head.rows if head.kept else []
@@ -410,6 +411,7 @@ class Core:
         if head.written:
             self._writes.beats(head.written * beats)
         yield RECORD[0]
+        head.end()
         if not head.record:
             self._tiles -= 1
             return

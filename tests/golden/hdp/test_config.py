@@ -169,3 +169,22 @@ def test_a_configuration_is_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         PRESETS[0].width = 12
     assert HdpConfig(name="a") == HdpConfig(name="a")
+
+
+def test_a_description_is_for_people(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('description = "for my board"\nmultipliers = 8\n')
+    mine = load_config(path)
+    path.write_text("multipliers = 8\n")
+    plain = load_config(path)
+    assert (mine.description, plain.description) == ("for my board", "")
+    assert mine == plain and hash(mine) == hash(plain)
+    assert mine.model_dump() == plain.model_dump() and "description" not in mine.model_dump_json()
+    assert mine != plain.model_copy(update={"multipliers": 16})
+
+
+def test_a_description_is_one_line(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('description = "two\\nlines"\n')
+    with pytest.raises(ConfigError, match=r"description must be one line of printable text, not "):
+        load_config(path)

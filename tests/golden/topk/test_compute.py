@@ -154,7 +154,7 @@ def test_defaults():
 
 @pytest.mark.parametrize("top_k", [-1, 0, 33])
 def test_a_k_that_hardware_refuses_is_an_error(top_k):
-    config = TopkConfig(name="small", l_max=64)
+    config = TopkConfig(name="smaller", l_max=64)
     job = TopkJob(q=np.ones((2, 8), int), k=np.ones((3, 8), int), v=np.ones((3, 8), int),
                   scale=(1, 20), top_k=top_k)
     with pytest.raises(ValueError, match=rf"top_k must lie in 1..32, not {top_k}"):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``prunus bench`` as a user runs it, on the simulated RTL."""
 
+import contextlib
 import json
 import os
 import sys
@@ -12,6 +13,7 @@ from prunus import cli
 from prunus.bench import plot, report
 from prunus.bench.cases import dense, suite
 from prunus.bench.measure import figures, measure
+from prunus.console import install_hint
 from prunus.errors import RunError
 from prunus.golden.engines import load_config
 from prunus.golden.hdp import compute as hdp
@@ -203,13 +205,41 @@ def test_what_is_measured_is_kept(capfd, monkeypatch, tmp_path):
     assert prunus(capfd, "bench", *TINY_BENCH, "--json", "--workers", 0) == first
 
 
+def test_heads_are_counted_on_a_terminal(capfd, monkeypatch):
+    """In this process, unless workers are asked for."""
+    told = []
+
+    @contextlib.contextmanager
+    def progress():
+        yield lambda done, total: told.append((done, total))
+
+    def measured(cases, config, progress):
+        progress(1, 2)
+        return made()["cases"], made()["simulation"]
+
+    fake(monkeypatch, made())
+    monkeypatch.setattr("prunus.bench.command.heads_progress", progress)
+    monkeypatch.setattr("prunus.bench.hdp.measure", measured)
+    code, _, err = prunus(capfd, "bench", *TINY_BENCH, "--json")
+    assert (code, err, told) == (0, "", [(1, 2)])
+
+
+def test_the_command_in_the_document_can_be_given_again(capfd, monkeypatch, tmp_path):
+    fake(monkeypatch, made())
+    (tmp_path / "my own.toml").write_text('name = "mine"\nmultipliers = 8\n')
+    code, out, _ = prunus(capfd, "bench", "--config", tmp_path / "my own.toml", "--quick",
+                          "--workers", 0, "--json")
+    assert code == 0
+    assert json.loads(out)["command"] == "prunus bench --config 'my own.toml' --quick"
+
+
 def test_without_matplotlib(capfd, monkeypatch, tmp_path):
     fake(monkeypatch, made())
     monkeypatch.setattr("prunus.bench.plot.available", lambda: False)
     code, _, err = prunus(capfd, "bench", *TINY_BENCH, "--workers", 0, "-o", tmp_path)
     assert code == 0
     assert err == ("no plot: it needs the Python package 'matplotlib': "
-                   "pip install -e '.[plot]'\n")
+                   f"{install_hint('plot')}\n")
     assert sorted(os.listdir(tmp_path)) == ["bench.json", "bench.md"]
     assert "![" not in (tmp_path / "bench.md").read_text()
 
@@ -239,7 +269,7 @@ def test_a_missing_simulator_is_named(capfd, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     code, _, err = prunus(capfd, "bench", *TINY_BENCH, "--workers", 0)
     assert code == 2
-    assert err == "error: bench needs the Python package 'cocotb': pip install -e '.[sim]'\n"
+    assert err == f"error: bench needs the Python package 'cocotb': {install_hint('sim')}\n"
 
 
 def test_failures_name_the_case(monkeypatch):
@@ -255,7 +285,7 @@ def test_failures_name_the_case(monkeypatch):
     with pytest.raises(RunError, match=r"hdp_tiny, length/8, dense: no interrupt after 9 cycles"):
         measure(cases, TINY)
 
-    def differ(run, jobs, config):
+    def differ(run, jobs, config, whole):
         if jobs is cases[2].jobs:
             raise compare.MismatchError("job 1: out[0, 0] must be 1, not 2")
         return [hdp.head(job, config) for job in jobs]

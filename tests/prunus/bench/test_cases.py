@@ -100,8 +100,9 @@ def test_a_small_coprocessor_leaves_out_what_does_not_fit():
     assert dict(work.left_out)["length/50"] == "l must be at most 32"
     assert {job.l_kv for case in work.cases if case.name.startswith("kept")
             for job in case.jobs} == {32}
-    with pytest.raises(InputError, match=r"cases must be some that hdp_tiny can run, not "
-                                         r"length/50 \(l must be at most 32\)"):
+    with pytest.raises(InputError, match=r"hdp_tiny has no room for any of the cases "
+                                         r"\(length/50: l must be at most 32\): give heads of d "
+                                         r"up to 32 and l up to 32 with --data"):
         suite(TINY, wanted="length/50")
 
 

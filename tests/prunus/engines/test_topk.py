@@ -42,8 +42,9 @@ def test_the_option_overrides_the_file(tmp_path):
 
 @pytest.mark.parametrize(("field", "option", "message"), [
     ({}, None, "top_k is missing: give --top-k, 1..8 (topk_tiny), or an array of that name"),
-    ({}, 0, "top_k must lie in 1..8, not 0"),
-    ({}, 9, "top_k must lie in 1..8, not 9"),
+    ({}, 0, "--top-k must lie in 1..8 (topk_tiny), not 0"),
+    ({}, 2**70, "--top-k must lie in 1..8 (topk_tiny), not 1180591620717411303424"),
+    ({}, 9, "--top-k must lie in 1..8 (topk_tiny), not 9"),
     ({"top_k": np.array([1, 9])}, None, "top_k must lie in 1..8, not 9"),
     ({"top_k": np.array(2.0)}, None, "top_k must have an integer dtype, not float64"),
     ({"top_k": np.array([1, 2, 3])}, None, "top_k must be a scalar or have shape (2,)"),

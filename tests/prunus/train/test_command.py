@@ -7,6 +7,7 @@ from importlib import util
 
 import pytest
 
+from prunus.console import install_hint
 from prunus.errors import InputError
 from prunus.train import command
 from prunus.train.settings import Settings
@@ -74,7 +75,7 @@ def test_without_torch(capfd, tmp_path, no_torch):
         code, out, err = prunus(capfd, *args)
         assert (code, out) == (2, "")
         assert err == (f"error: {args[0]} needs the Python package 'torch': "
-                       "pip install -e '.[models]'\n")
+                       f"{install_hint('models')}\n")
     assert [path.name for path in tmp_path.iterdir()] == ["t.toml"]
 
 

@@ -28,7 +28,7 @@ def test_it_is_the_hard_rule_but_for_its_codes(threshold):
     assert (~near).sum() <= golden.differ
     assert not got[1, :, 17:].any() and not got[2, :, 1:].any()
     assert golden.baseline == golden.keys[0]
-    assert golden.leopard.digits <= 6 * golden.keys[0] and golden.bound >= golden.leopard.digits / 6
+    assert golden.digits <= 6 * golden.keys[0] and golden.bound >= golden.digits / 6
 
 
 def test_sentences_have_units_of_their_own():

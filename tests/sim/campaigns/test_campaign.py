@@ -215,7 +215,7 @@ def test_commands_end_in_a_line(capsys):
     assert main([KeyboardInterrupt()]) == 130
     assert capsys.readouterr().err.splitlines() == [
         "error: no scheduler",
-        "stopped: what is finished is kept, and the same command goes on from there"]
+        "interrupted: what is finished is kept, and the same command goes on from there"]
 
 
 INTERRUPTED = """
@@ -246,15 +246,26 @@ def test_an_interrupt_ends_it_cleanly(tmp_path, build):
     os.killpg(process.pid, signal.SIGINT)       # as a terminal does
     _, said = process.communicate(timeout=90)
     assert process.returncode == 130
-    assert said == "stopped: what is finished is kept, and the same command goes on from there\n"
+    assert said == f"{campaign.STOPPED}\n"
     assert list(build.glob("interrupted/*.json"))
 
 
 # -- a cluster ------------------------------------------------------------------------------------
+def test_the_scheduler_is_asked_also_if_nothing_is_left_to_do(monkeypatch, build):
+    def no_answer(address):
+        raise CampaignError(f"scheduler {address!r} does not answer")
+
+    tasks = [Task("a", differ, (1,))]
+    list(run("all-kept", tasks, Options(workers=0)))
+    monkeypatch.setattr(campaign, "answers", no_answer)
+    with pytest.raises(CampaignError, match="'tcp://127.0.0.1:1' does not answer"):
+        list(run("all-kept", tasks, Options(scheduler="tcp://127.0.0.1:1")))
+
+
 def test_distributed_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(CampaignError, match=r"--scheduler needs the Python package 'distributed': "
-                                            r"pip install -e '\.\[cluster\]'"):
+                                            r"(make dev|pip install -e '\.\[cluster\]')$"):
         list(run("missing", [Task("a", differ, (1,))], Options(scheduler="tcp://127.0.0.1:1")))
 
 

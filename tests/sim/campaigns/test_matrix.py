@@ -145,7 +145,14 @@ def test_list(capsys):
     assert "axi_data_width" in lines[0]
 
 
+def test_a_seed_is_checked(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--seed", "-1"])
+    assert "--seed must be at least 0, not -1" in capsys.readouterr().err
+
+
 def test_a_filter_that_fits_nothing(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["--only", "w17"])
-    assert "--only must occur in one of w8_d32_m8" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--only must occur in the name of a configuration, such as w8_d32_m8" in said

@@ -69,6 +69,13 @@ def test_verdicts(monkeypatch, code, verdict, message):
     assert not seen["cwd"].exists()
 
 
+def test_a_filter_that_fits_nothing(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        mutate.main(["--only", "no such mutation"])
+    assert capsys.readouterr().err.startswith(
+        "error: --only must occur in the file or the reason of a mutation, not 'no such mutation'")
+
+
 def test_every_mutation_meets_jobs_of_its_engine():
     assert {mutation.config for mutation in MUTATIONS} == {
         bench.preset for bench in BENCHES.values()}

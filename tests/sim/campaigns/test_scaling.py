@@ -85,6 +85,7 @@ def test_a_mismatch_ends_it(monkeypatch, capsys):
     (["--cores", "2"], "--cores must begin with 1"),
     (["--cores", "3"], "invalid choice: 3"),
     (["--axi", "32"], "invalid choice: 32"),
+    (["--seed", "-1"], "--seed must be at least 0, not -1"),
     (["--config", "no"], "config must be a TOML file or one of"),
 ])
 def test_arguments_are_checked(arguments, message, capsys):

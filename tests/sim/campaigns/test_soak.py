@@ -58,8 +58,21 @@ def test_a_mismatch_ends_it_with_the_command_to_repeat(monkeypatch, capsys):
     assert [chunk.seed for chunk in repeated] == [2, 3, 4, 5], "others are kept"
 
 
+def test_a_file_is_named_as_it_was_given(monkeypatch, capsys, tmp_path):
+    def fail(chunk, config):
+        raise MismatchError("job 3 differs")
+
+    path = tmp_path / "my own.toml"
+    path.write_text('name = "mine"\nmultipliers = 8\n')
+    monkeypatch.setattr(soak, "run_chunk", fail)
+    assert main_here("--config", str(path)) == 1
+    assert f" soak --config '{path}' --seed 1 " in capsys.readouterr().err.replace(
+        "prunus.sim.campaigns.soak", " soak")
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--jobs", "0"], "--jobs and --chunk must be at least 1"),
+    (["--jobs", "9" * 30], "--jobs must be at most 1,000,000 times --chunk, not 999"),
     (["--stall", "1"], r"--stall must lie in [0, 1)"),
     (["--config", "no"], "config must be a TOML file or one of"),
 ])

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The comparison of the Verilog of two commits."""
 
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from prunus.golden.engines import load_config
@@ -28,12 +31,36 @@ def test_a_revision_that_does_not_exist(capsys):
     assert "must be a commit of this repository, not 'no-such-revision'" in capsys.readouterr().err
 
 
+def test_no_cluster_does_it(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        unchanged.main(["HEAD", "--scheduler", "tcp://host:1"])
+    assert "unrecognized arguments: --scheduler" in capsys.readouterr().err
+
+
+def test_nothing_is_left_behind(monkeypatch, tmp_path):
+    """However it ends: on SIGTERM a command unwinds as here."""
+    def stopped(name, tasks, options):
+        there = Path(tasks[0].arguments[0])
+        assert there.is_relative_to(tmp_path) and (there / "configs" / "hdp_tiny.toml").is_file()
+        raise SystemExit(143)
+        yield
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(unchanged, "run", stopped)
+    before = unchanged._git("worktree", "list")
+    with pytest.raises(SystemExit, match="143"):
+        unchanged.main(["HEAD"])
+    assert unchanged._git("worktree", "list") == before
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(("later", "code"), [("text", 0), ("another", 1)])
 def test_files_are_compared(monkeypatch, capsys, later, code):
     monkeypatch.setattr(unchanged, "_git", lambda *arguments: "0123456789abcdef")
     monkeypatch.setattr(unchanged.Path, "glob", lambda path, pattern: [unchanged.Path("one.toml")])
-    monkeypatch.setattr(unchanged, "run", lambda name, tasks, options: [
-        Result(tasks[0], ["text", "{}"], "", 0.0), Result(tasks[1], [later, "{}"], "", 0.0)])
+    monkeypatch.setattr(unchanged, "run", lambda name, tasks, options: (
+        Result(task, [text, "{}"], "", 0.0) for task, text in zip(
+            tasks, ("text", later), strict=True)))
     assert unchanged.main(["old"]) == code
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("one.v: " + ("the same" if code == 0 else "different"))
