@@ -2,15 +2,17 @@
 """Accuracy of the fixed-point head against float64, on real layers."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from prunus.golden.engines import load_config
+from prunus.golden.engines import engine_of, load_config
 from prunus.golden.hdp import compute as hdp
 from prunus.golden.hdp.compute import HdpJob
 from prunus.golden.hdp.reference import relative_rms_error, softmax_attention
+from prunus.golden.jobs import visible_limits
 from prunus.golden.softmax import encode_scale
 from tests.golden.hdp.slow import sees
 from tests.golden.hdp.test_compute import random_job
@@ -61,3 +63,77 @@ def test_the_reference_is_attention(fields):
 def test_a_pruned_head_has_no_error():
     job = random_job(EDGE, 3, tau_head=2**32 - 1)
     assert relative_rms_error(job, hdp.head(job, EDGE), 0.003, EDGE) == 0.0
+
+
+# -- the hull of V --------------------------------------------------------------------------------
+RECIPROCAL = 4.9e-4         # relative error of golden.softmax.reciprocal
+
+
+def assert_in_hull(job, out, config):
+    """Every word lies between the least and the largest visible code of its dimension, but for the
+    reciprocal's error and the rounding of the word."""
+    limits = visible_limits(job)
+    for i, limit in enumerate(limits):
+        if not limit:
+            assert not out[i].any()
+            continue
+        low, high = (f(job.v[:limit], axis=0) << config.out_frac for f in (np.min, np.max))
+        slack = RECIPROCAL * np.maximum(abs(low), abs(high)) + 1
+        assert (out[i] >= low - slack).all() and (out[i] <= high + slack).all(), i
+
+
+def far_below(config, rng, **fields):
+    """Queries that like one key and dislike all others, whose V lies at the other end."""
+    q = np.full((6, 8), config.max_code)
+    k = np.full((40, 8), -config.max_code)
+    k[7] = rng.integers(0, config.max_code + 1, 8)
+    v = np.full((40, 8), config.max_code)
+    v[7] = config.min_code
+    return HdpJob(q=q, k=k, v=v, scale=encode_scale(float(2.0 ** -rng.integers(2, 16))), **fields)
+
+
+@pytest.mark.parametrize("fields", [
+    {}, {"drop": True}, {"dense": True}, {"exact": True}, {"rho": -127}, {"rho": 90},
+    {"causal": True}, {"causal": True, "valid_q": 7, "valid_kv": 9}], ids=str)
+@pytest.mark.parametrize("name", ["hdp_edge", "hdp_w12"])
+def test_outputs_lie_in_the_hull_of_v(name, fields):
+    config, rng = load_config(name), np.random.default_rng(17)
+    for seed in range(60):
+        scale = encode_scale(float(2.0 ** -rng.integers(0, 16)))
+        job = random_job(config, seed, l_q=10, l_kv=14, d=8, scale=scale, **fields)
+        assert_in_hull(job, hdp.head(job, config).out, config)
+        job = far_below(config, rng, **{k: v for k, v in fields.items() if "valid" not in k})
+        assert_in_hull(job, hdp.head(job, config).out, config)
+
+
+@pytest.mark.parametrize("name", ["leopard_ae", "topk_edge"])
+def test_outputs_of_survivors_lie_in_the_hull_of_v(name):
+    config, engine = load_config(name), engine_of(load_config(name))
+    rng = np.random.default_rng(18)
+    kind, = engine.kinds
+    for _ in range(80):
+        q, k, v = (rng.integers(config.min_code, config.max_code + 1, (rows, 8))
+                   for rows in (6, 20, 20))
+        more = {"top_k": int(rng.integers(1, 9))} if name == "topk_edge" else {
+            "threshold": int(rng.normal(0, 2.0 ** (2 * config.width - 3)))}
+        job = kind.Job(q=q, k=k, v=v, scale=encode_scale(float(2.0 ** -rng.integers(4, 24))),
+                       **more)
+        result = engine.compute(job, config)
+        rows = result.mask.any(axis=1)
+        assert rows.any() and not result.out[~rows].any()
+        assert_in_hull(replace(job, q=job.q[rows]), result.out[rows], config)
+
+
+@pytest.mark.parametrize("name", ["hdp_edge", "leopard_ae", "topk_edge"])
+def test_a_constant_v_comes_out_constant(name):
+    """Within the reciprocal's error; with sums of exponentials before rounding it was 0.9% off."""
+    config = load_config(name)
+    kind, = engine_of(config).kinds
+    rng = np.random.default_rng(19)
+    q, k = (rng.integers(-100, 101, (rows, 16)) for rows in (8, 30))
+    fields = {"topk_edge": {"top_k": 5}, "leopard_ae": {"threshold": 0}}.get(name, {})
+    for value in (config.max_code, config.min_code):
+        job = kind.Job(q=q, k=k, v=np.full((30, 16), value), scale=encode_scale(1e-3), **fields)
+        out = engine_of(config).compute(job, config).out / 2.0**config.out_frac
+        rows = out.any(axis=1)
+        assert rows.any() and abs(out[rows] / value - 1).max() <= RECIPROCAL + 2.0**-14
