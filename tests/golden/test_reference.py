@@ -82,14 +82,17 @@ def assert_in_hull(job, out, config):
         assert (out[i] >= low - slack).all() and (out[i] <= high + slack).all(), i
 
 
-def far_below(config, rng, **fields):
-    """Queries that like one key and dislike all others, whose V lies at the other end."""
-    q = np.full((6, 8), config.max_code)
-    k = np.full((40, 8), -config.max_code)
-    k[7] = rng.integers(0, config.max_code + 1, 8)
+def far_below(config, scale):
+    """Queries that like two keys, keep many that they dislike, and prune two that they do not mind.
+
+    Weights of the disliked keys are -e0, and rounding must not take more than that from what all
+    keys have: their V lies at the other end.
+    """
+    q, k = np.full((2, 8), config.max_code), np.full((40, 8), -config.max_code)
     v = np.full((40, 8), config.max_code)
-    v[7] = config.min_code
-    return HdpJob(q=q, k=k, v=v, scale=encode_scale(float(2.0 ** -rng.integers(2, 16))), **fields)
+    k[:2], k[6:8] = 0, config.max_code // 3
+    v[:2], v[6:8] = config.min_code, config.min_code
+    return HdpJob(q=q, k=k, v=v, scale=encode_scale(scale), rho=-100)
 
 
 @pytest.mark.parametrize("fields", [
@@ -98,12 +101,21 @@ def far_below(config, rng, **fields):
 @pytest.mark.parametrize("name", ["hdp_edge", "hdp_w12"])
 def test_outputs_lie_in_the_hull_of_v(name, fields):
     config, rng = load_config(name), np.random.default_rng(17)
-    for seed in range(60):
+    for seed in range(80):
         scale = encode_scale(float(2.0 ** -rng.integers(0, 16)))
         job = random_job(config, seed, l_q=10, l_kv=14, d=8, scale=scale, **fields)
         assert_in_hull(job, hdp.head(job, config).out, config)
-        job = far_below(config, rng, **{k: v for k, v in fields.items() if "valid" not in k})
-        assert_in_hull(job, hdp.head(job, config).out, config)
+
+
+@pytest.mark.parametrize("name", ["hdp_edge", "hdp_w12"])
+def test_no_weight_is_rounded_below_zero(name):
+    config = load_config(name)
+    top = 8 * config.max_code * (config.max_code // 3)
+    for exponent in np.linspace(0.2, 4, 40):
+        job = far_below(config, float(exponent / top))
+        result = hdp.head(job, config)
+        assert (result.blocks_kept, result.blocks_total) == (19, 20)
+        assert_in_hull(job, result.out, config)
 
 
 @pytest.mark.parametrize("name", ["leopard_ae", "topk_edge"])
