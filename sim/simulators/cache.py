@@ -72,9 +72,11 @@ def generator() -> str:
 
 # -- manifests ------------------------------------------------------------------------------------
 def _mark(path: Path) -> list:
-    """Size and hash of a file."""
+    """Size of a file, whether it may be executed, and a hash of it."""
     with open(path, "rb") as file:
-        return [path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()]
+        said = path.stat()
+        return [said.st_size, bool(said.st_mode & 0o111),
+                hashlib.file_digest(file, "sha256").hexdigest()]
 
 
 def _seal(directory: Path) -> None:
