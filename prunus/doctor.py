@@ -4,6 +4,7 @@
 Runs before anything is installed and on any Python 3, so it uses nothing newer than both.
 """
 
+import os
 import shutil
 import sys
 
@@ -23,6 +24,9 @@ def missing(need):
     except ImportError:
         texts.append("Python's venv module is missing (Debian, Ubuntu: apt-get install "
                      "python3-venv)")
+    if not os.access(".", os.W_OK | os.X_OK):
+        texts.append("this folder cannot be written, and make puts .venv and build into it; copy "
+                     "it, or install it elsewhere: pip install " + os.getcwd())
     if need == "sim":
         if not shutil.which("g++"):
             texts.append("g++ is missing, Verilator's models are compiled with it "

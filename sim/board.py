@@ -17,7 +17,7 @@ from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import ConfigError, load_config
 from prunus.golden.errors import InputError
 
-from .simulators.cache import ROOT, build_root, cached, digest
+from .simulators.cache import build_root, cached, digest, generator
 from .simulators.folders import scratch
 from .simulators.runner import SimulationError
 from .simulators.verilator import VerilatorRunner
@@ -49,10 +49,7 @@ class Faults:
 
 def emitted_system(config: EngineConfig, memory_bytes: int, divisor: int = DIVISOR) -> str:
     """The Verilog of a system, kept as long as no source of it changes."""
-    sources = sorted(path for room in ("golden", "hw") for path in (ROOT / room).rglob("*.py"))
-    key = digest(config.model_dump_json(), str(memory_bytes), str(divisor),
-                 *(part for path in sources
-                   for part in (str(path.relative_to(ROOT)), path.read_bytes())))
+    key = digest(config.model_dump_json(), str(memory_bytes), str(divisor), generator())
     directory = build_root() / "emitted" / f"{config.name}__system-{key}"
 
     def make(work: Path) -> None:

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from prunus.host.driver import writable_ranges
 from .cases import Batch, Case, advice
 from .engines import bench_of
 from .exchange import PROGRESS, REPLY, REQUEST, Access, BatchReply, BatchRequest, Reply, Request
-from .simulators.cache import ROOT, build_root, cached, digest
+from .simulators.cache import build_root, cached, digest, generator
 from .simulators.folders import scratch
 from .simulators.icarus import IcarusRunner
 from .simulators.runner import BuildError, CachedRunner, SimulationError
@@ -77,10 +76,7 @@ class Simulation:
 
 def emitted(config: EngineConfig, stage: Stage | None = None) -> str:
     """The Verilog of a configuration, kept as long as no source of it changes."""
-    sources = sorted(path for room in ("golden", "hw") for path in (ROOT / room).rglob("*.py"))
-    key = digest(config.model_dump_json(), metadata.version("amaranth"),
-                 *(part for path in sources
-                   for part in (str(path.relative_to(ROOT)), path.read_bytes())))
+    key = digest(config.model_dump_json(), generator())
     directory = build_root() / "emitted" / f"{config.name}-{key}"
 
     def make(work: Path) -> None:

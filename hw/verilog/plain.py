@@ -21,6 +21,7 @@ _REGISTER = re.compile(r"^  always_ff @\((\w+ \w+)\)\n    (\w+) <= (\w+);\n", re
 _DECLARED = re.compile(r"^  (input|output|wire|reg) (signed )?(?:\[(\d+):0\] )?(\w+)(?: =.*)?;$",
                        re.M)
 _ASSIGNED = re.compile(r"^( +)(\{[^{}=]*\}|\w+(?:\[[\d:]+\])?) = (.*;)$", re.M)
+_MEMORY = re.compile(r"^  reg (?:signed )?(?:\[\d+:0\] )?(\w+) \[\d+:0\];$", re.M)
 _FIRST = re.compile(r"^(  reg .*?(\w+)) = (.*);$", re.M)
 _USE = re.compile(r"(?<![\w'])([A-Za-z_]\w*)(\[[\d:]+\])?")
 
@@ -74,6 +75,7 @@ class _Module:
         self.text = text
         self.signs = {name: sign for _, sign, _, name in _DECLARED.findall(text)}
         self.widths = {name: int(high or 0) + 1 for *_, high, name in _DECLARED.findall(text)}
+        self.memories = set(_MEMORY.findall(text))
         self.uses = Counter(re.findall(r"\b[A-Za-z_]\w*", text))
 
     def _free(self, name: str) -> str:
@@ -128,6 +130,9 @@ class _Module:
         """A function of all that the block reads."""
         read: dict[str, list[str]] = {}
         for name, part in _USE.findall(block.body):
+            if name in self.memories:       # an assignment would not wait for its words
+                raise RuntimeError(f"{block.target} is made of words of the memory {name}, which "
+                                   "needs a read port")
             if (name in self.widths and name != block.target
                     and part not in read.setdefault(name, [])):
                 read[name].append(part)

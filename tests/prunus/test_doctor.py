@@ -20,6 +20,14 @@ def test_no_compiler(monkeypatch):
     assert doctor.missing("base") == []
 
 
+def test_a_folder_that_cannot_be_written(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
+    for need in ("base", "sim"):
+        assert any(text.startswith("this folder cannot be written, ")
+                   and text.endswith(f"pip install {tmp_path}") for text in doctor.missing(need))
+
+
 def test_no_venv(monkeypatch):
     monkeypatch.setitem(sys.modules, "ensurepip", None)
     assert any("apt-get install python3-venv" in text for text in doctor.missing("base"))

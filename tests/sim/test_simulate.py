@@ -16,6 +16,7 @@ from prunus.sim import simulate as module
 from prunus.sim.compare import check
 from prunus.sim.engines.hdp import random_jobs
 from prunus.sim.simulate import Access, Batch, SimulationError, cycle_limit, simulate_batches
+from prunus.sim.simulators import cache
 
 from .loopback import loopback
 
@@ -147,9 +148,11 @@ def test_emitted_text_is_kept_until_a_source_changes(monkeypatch, tmp_path):
         (tmp_path / room).mkdir()
     (tmp_path / "hw" / "top.py").write_text("1")
     monkeypatch.setenv("PRUNUS_BUILD", str(tmp_path / "build"))
-    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(cache, "ROOT", tmp_path)
     monkeypatch.setitem(sys.modules, "prunus.hw.verilog.emit", SimpleNamespace(emit=emit))
     assert module.emitted(CONFIG) == module.emitted(CONFIG) == "text 1"
     assert module.emitted(CONFIG.model_copy(update={"l_max": 16})) == "text 2"
     (tmp_path / "hw" / "top.py").write_text("2")
     assert module.emitted(CONFIG) == "text 3"
+    monkeypatch.setattr(cache.metadata, "version", lambda name: f"another {name}")
+    assert module.emitted(CONFIG) == "text 4"

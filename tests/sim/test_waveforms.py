@@ -2,6 +2,7 @@
 """Waveforms that Verilator writes, and simulations that are done again."""
 
 import re
+import shlex
 import tempfile
 import time
 from collections import Counter
@@ -87,7 +88,7 @@ def test_a_failure_is_kept_with_its_waveform(monkeypatch, capsys, tmp_path, repl
     assert first[-1] == f"the waveform until then is in '{path}'"
     assert _signals(path)["clk"] > 100
     assert command.startswith("repeat it with: python -m prunus.sim.repeat ")
-    file = command.split()[6]
+    file = shlex.split(command)[6]
     assert main([file, "--trace-file", "again.vcd"]) == 1
     again = capsys.readouterr().err.splitlines()
     assert again[-1] == "the waveform until then is in 'again.vcd'"
@@ -104,7 +105,7 @@ def test_a_difference_is_kept(monkeypatch, capsys, tmp_path):
     out += 1
     with pytest.raises(MismatchError, match=r"job 1 .*\nrepeat it with: python -m") as failure:
         check(simulation, JOBS, CONFIG, ALL_UNKNOWN)
-    file = Path(str(failure.value).split()[-3])
+    file = Path(shlex.split(str(failure.value).splitlines()[-1])[6])
     case = Case.load(file)
     assert (case.stall, case.seed, case.batch, case.errors) == (0.2, 3, 1, ALL_UNKNOWN)
     assert main([str(file)]) == 0

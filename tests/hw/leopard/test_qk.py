@@ -282,7 +282,7 @@ def test_verilog():
     """The emission accepts the blocks, and has one module for all units and one for all banks."""
     verilog, _ = to_verilog(QKUnit(config=load_config("leopard_tiny"), tag_width=TAG), name="qk")
     modules = re.findall(r"^module (\w+)", verilog, re.M)
-    assert {"qk_dot_product_unit", "qk_key_bank", "qk_dot_product"} < set(modules)
+    assert {"qk__dot_product_unit", "qk__key_bank", "qk__dot_product"} < set(modules)
     assert len(modules) == len(set(modules)) == 9
 
 

@@ -58,8 +58,8 @@ def test_each_kind_is_built_once_and_has_one_module():
     verilog, _ = to_verilog(Bank(), "bank")
     assert Counter.built == 2
     modules = re.findall(r"^module (\S+?)\s*\(", verilog, re.M)
-    assert sorted(modules) == ["bank", "bank_counter_counter_0", "bank_counter_counter_2"]
-    instances = re.findall(r"^  bank_counter_(counter_\d) (counter_\d) \(", verilog, re.M)
+    assert sorted(modules) == ["bank", "bank__counter_counter_0", "bank__counter_counter_2"]
+    instances = re.findall(r"^  bank__counter_(counter_\d) (counter_\d) \(", verilog, re.M)
     assert instances == [
         ("counter_0", "counter_0"), ("counter_0", "counter_1"), ("counter_2", "counter_2"),
         ("counter_0", "counter_3")]

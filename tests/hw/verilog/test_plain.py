@@ -203,6 +203,13 @@ def test_a_block_drives_one_variable():
         plain(BEFORE.replace("    z[5:4] = 2'h2;", "    { z[5:4], w[1] } = 3'h2;"))
 
 
+def test_a_block_reads_no_words_of_memories():
+    """The assignment would not notice that one changes."""
+    text = BEFORE.replace("  reg [1:0] y_f;\n", "  reg [1:0] y_f;\n  reg [3:0] words [7:0];\n")
+    with pytest.raises(RuntimeError, match="^y is made of words of the memory words, which needs "):
+        plain(text.replace("    y = 4'h0;\n", "    y = words[0];\n"))
+
+
 @pytest.mark.parametrize("broken", [False, True])
 def test_equivalence(tmp_path, broken):
     """For 6 cycles of any input; a changed constant is seen."""

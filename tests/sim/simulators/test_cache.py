@@ -85,7 +85,9 @@ def _make(work):
     lambda path: (path / MANIFEST).write_text("{"),
     lambda path: (path / MANIFEST).write_text("[]"),
     lambda path: (path / "empty").unlink(),
-], ids=["deleted", "empty", "truncated", "changed", "manifest", "half", "list", "empty deleted"])
+    lambda path: (path / "some" / "product").chmod(0o755),
+], ids=["deleted", "empty", "truncated", "changed", "manifest", "half", "list", "empty deleted",
+        "mode"])
 def test_what_is_damaged_is_made_again(tmp_path, damage):
     directory = tmp_path / "d"
     assert cached(directory, _make)
