@@ -81,7 +81,8 @@ class Head:
         self.order = [rng.permutation(np.flatnonzero(row)) for row in self.mask]
         e = exponentials(self.scores, self.mask, row_tops(self.scores, self.mask), scale)
         mant, shift = softmax.quantise_pair(e[..., None])
-        self.out = softmax.normalise(matmul(mant[..., 0] << shift, self.v), e.sum(axis=1),
+        weights = mant[..., 0] << shift
+        self.out = softmax.normalise(matmul(weights, self.v), weights.sum(axis=1),
                                      width=config.width, out_frac=config.out_frac)
 
     def items(self, tag):
