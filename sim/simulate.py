@@ -82,9 +82,8 @@ def emitted(config: EngineConfig, stage: Stage | None = None) -> str:
     def make(work: Path) -> None:
         if stage:
             stage("emitting Verilog")
-        from prunus.hw.verilog.emit import (
-            emit,  # slow to import, and not needed when the text is kept
-        )
+        # Slow to import, and not needed when the text is kept.
+        from prunus.hw.verilog.emit import emit
 
         (work / f"{config.name}.v").write_text(emit(config).verilog, encoding="utf-8")
 

@@ -203,6 +203,13 @@ def test_a_block_drives_one_variable():
         plain(BEFORE.replace("    z[5:4] = 2'h2;", "    { z[5:4], w[1] } = 3'h2;"))
 
 
+def test_inputs_of_functions_have_names_of_their_own():
+    """A signal that is called like one keeps its name."""
+    after = plain(BEFORE.replace("  reg [1:0] y_f;\n", "  reg [1:0] y_f;\n  wire [3:0] a_i;\n"))
+    assert "  wire [3:0] a_i;\n" in after and "    input a_i_1;\n" in after
+    assert "    input a_i;\n" not in after
+
+
 def test_a_block_reads_no_words_of_memories():
     """The assignment would not notice that one changes."""
     text = BEFORE.replace("  reg [1:0] y_f;\n", "  reg [1:0] y_f;\n  reg [3:0] words [7:0];\n")

@@ -98,6 +98,7 @@ def test_what_is_damaged_is_made_again(tmp_path, damage):
     assert cached(directory, _make)
     assert (directory / "some" / "product").read_text() == "12345"
     assert not cached(directory, _make)
+    assert directory.stat().st_mode & 0o777 == 0o755       # temporary ones are private
 
 
 def test_what_killed_builds_left_is_removed(tmp_path):
