@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The weights of a query for the two keys of a block, with a shared shift."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from prunus.golden.softmax import EXP_FRAC, MANT_BITS
+from prunus.golden.softmax import EXP_FRAC, MANT_BITS, SHIFT_STEP
 from prunus.hw.hdp.softmax_layouts import weight_pair_layout
 from prunus.hw.parts.pipeline import delayed
 from prunus.hw.softmax.quantise import STEPS, is_over, mantissa
@@ -61,9 +61,9 @@ class PairQuantiser(wiring.Component):
                 m.d.comb += index.eq(k + 1)
         m.d.sync += self.o.shift.eq(delayed(m, index, 1, name="index")[-1])
         # A negative weight is rounded down where it would else be rounded beyond -e0: its
-        # magnitude is at most e0, so that happens only where the bits that stay are those of e0.
-        most = Signal(MANT_BITS, reset_less=True)
-        m.d.sync += most.eq(mantissa(self.e0, index) >> 1)
+        # magnitude is at most e0, so that happens only where what stays is all that stays of e0.
+        most = Signal(EXP_FRAC, reset_less=True)
+        m.d.sync += most.eq(Array(self.e0 >> SHIFT_STEP * k for k in range(STEPS + 1))[index])
         for n in range(2):
             picked = Signal(MANT_BITS + 1, name=f"picked_{n}", reset_less=True)
             m.d.sync += picked.eq(mantissa(mags[n][1], index))

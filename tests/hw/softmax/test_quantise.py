@@ -56,3 +56,12 @@ def test_random_magnitudes():
     plain = np.abs(e - e0_at) + (1 << shift[:, None] >> 1) >> shift[:, None]
     assert ((mant < 0) & (-mant < plain)).sum() > 100
     run(e, e0)
+
+
+def test_small_weights_beside_a_large_background():
+    """The background may have bits beyond those of a mantissa; they are not cut off."""
+    rng = np.random.default_rng(6)
+    e0 = rng.integers(1 << 12, LARGEST + 1, 6000)
+    e = np.clip(e0[:, None] - (rng.integers(0, 1 << 14, (6000, 2)) >> rng.integers(0, 9, (6000, 2))),
+                0, LARGEST)
+    run(e, e0)
