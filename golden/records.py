@@ -15,7 +15,7 @@ import numpy as np
 __all__ = ["DESCRIPTOR_BYTES", "STATUS_BYTES", "VERSION", "WORDS", "WORD_BITS", "Error", "Field",
            "Record"]
 
-VERSION = 3         # of the memory image
+VERSION = 4         # of the memory image
 DESCRIPTOR_BYTES = 64
 STATUS_BYTES = 64
 WORDS = 16

@@ -3,6 +3,7 @@
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
@@ -10,10 +11,19 @@ from .. import softmax
 from ..jobs import AttentionJob, exponentials, matmul, row_tops, visible_limits
 from .config import HdpConfig
 
-__all__ = ["RHO_FRAC", "HdpJob", "HdpOutcome", "HdpResult", "HdpSummary", "encode_rho",
-           "head", "visible_limits"]
+__all__ = ["DELTA_MAX", "RHO_FRAC", "HdpJob", "HdpOutcome", "HdpResult", "HdpSummary",
+           "Importance", "distance_mask", "encode_delta", "encode_rho", "head", "magnitude_mask",
+           "visible_limits"]
 
-RHO_FRAC = 7       # rho is P / 2**RHO_FRAC
+RHO_FRAC = 7                    # rho is P / 2**RHO_FRAC
+DELTA_MAX = (1 << 24) - 1       # above the difference of any two integer scores: it prunes nothing
+
+
+class Importance(StrEnum):
+    """What makes a block important enough to be kept."""
+
+    MAGNITUDE = "magnitude"     # of its integer scores, beside those of its row of blocks
+    DISTANCE = "distance"       # of an integer score from the largest one of its query
 
 
 def encode_rho(rho: float) -> int:
@@ -23,14 +33,31 @@ def encode_rho(rho: float) -> int:
     return int(np.clip(np.rint(rho * (1 << RHO_FRAC)), -127, 127))
 
 
+def encode_delta(distance: float, scale: float, config: HdpConfig) -> int:
+    """The delta of a distance in units of the logits, which are ``scale`` times the scores.
+
+    A pruned key has about ``exp(-distance)`` of the largest weight of its row at most. From
+    ``DELTA_MAX`` on delta saturates; there nothing is pruned.
+    """
+    if not distance >= 0:
+        raise ValueError(f"distance must be 0 or more, not {distance!r}")
+    delta = distance / (scale * (1 << 2 * config.frac))
+    return round(delta) if delta < DELTA_MAX else DELTA_MAX
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HdpJob(AttentionJob):
     """One head of attention with hybrid dynamic pruning.
 
     Parameters
     ----------
+    importance : Importance
+        How blocks are chosen: :func:`magnitude_mask` with ``rho``, or :func:`distance_mask` with
+        ``delta``. What belongs to the other one is not looked at.
     rho : int
         Numerator P of the pruning ratio P/128, -127..127.
+    delta : int
+        Largest distance of what is kept, in units of integer scores, 0..DELTA_MAX.
     tau_head : int
         A head whose theta_head is below it is pruned.
     drop : bool
@@ -41,7 +68,9 @@ class HdpJob(AttentionJob):
         No integer pass and no pruning; every visible block gets the full product.
     """
 
+    importance: Importance = Importance.MAGNITUDE
     rho: int = 0
+    delta: int = 0
     tau_head: int = 0
     drop: bool = False
     exact: bool = False
@@ -142,7 +171,17 @@ def _expand(mask, shape) -> np.ndarray:
     return mask.repeat(2, axis=0).repeat(2, axis=1)[: shape[0], : shape[1]]
 
 
-def block_mask(theta, visible, rho: int) -> np.ndarray:
+def distance_mask(int_score, visible, delta: int) -> np.ndarray:
+    """Blocks with an integer score at most ``delta`` below the largest one that its query sees.
+
+    ``int_score`` and ``visible`` (bool) are (l_q, l_kv); the mask is (block rows, block columns).
+    """
+    top = row_tops(int_score, visible)
+    near = visible & (np.where(visible, top[:, None] - int_score, 0) <= delta)
+    return np.any(_blocks(near), axis=(1, 3))
+
+
+def magnitude_mask(theta, visible, rho: int) -> np.ndarray:
     """Row-balanced block pruning without a divider.
 
     ``theta`` and ``visible`` (bool) are (block rows, block columns). A block is kept iff
@@ -194,7 +233,9 @@ def head(job: HdpJob, config: HdpConfig) -> HdpResult:
     else:
         int_score = matmul(iq, ik.T)
         theta = _blocks(np.where(visible, np.abs(int_score), 0)).sum(axis=(1, 3))
-        mask = block_mask(theta, visible_blocks, job.rho)
+        mask = (distance_mask(int_score, visible, job.delta)
+                if job.importance is Importance.DISTANCE
+                else magnitude_mask(theta, visible_blocks, job.rho))
     theta_head = int(theta.sum())
     head_kept = job.dense or theta_head >= job.tau_head
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from .. import softmax
 from ..engine import EngineConfig
-from ..formats import Format
+from ..formats import Digits, Format
 
 __all__ = ["HdpConfig"]
 
@@ -21,6 +21,8 @@ class HdpConfig(EngineConfig):
         Name of the emitted top module and files.
     width, frac : int
         W and FW: bits of a Q, K or V code and fraction bits of Q and K.
+    digits : "truncated" or "rounded"
+        How codes of Q and K are split, see :class:`prunus.golden.formats.Format`.
     d_max : int
         Largest head dimension; a job's d is any multiple of 8 up to it.
     l_max : int
@@ -47,6 +49,7 @@ class HdpConfig(EngineConfig):
     engine: Literal["hdp"] = "hdp"
     width: Literal[8, 12] = 8
     frac: Annotated[int, Field(ge=1, le=8)] = 4
+    digits: Digits = "truncated"
     l_max: Annotated[int, Field(ge=2, le=4096, multiple_of=2)] = 512
     tile: Literal[8, 16, 32, 64, 128, 256, 512, 1024] | None = None
     multipliers: Literal[8, 16, 32, 64, 128, 256] = 32
@@ -73,7 +76,7 @@ class HdpConfig(EngineConfig):
     # -- the array ---------------------------------------------------------------------------
     @property
     def format(self) -> Format:
-        return Format(width=self.width, frac=self.frac)
+        return Format(width=self.width, frac=self.frac, digits=self.digits)
 
     @property
     def int_width(self) -> int:

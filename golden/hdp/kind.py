@@ -8,7 +8,7 @@ from typing import ClassVar
 from ..engine import JobKind
 from ..jobs import HEAD_FIELDS, head_values
 from ..records import STATUS_BYTES, Error, Field, Record
-from .compute import HdpJob, HdpOutcome, HdpResult, head
+from .compute import DELTA_MAX, HdpJob, HdpOutcome, HdpResult, Importance, head
 from .config import HdpConfig
 from .planes import PLANES, HdpLayout
 from .tiles import is_tiled
@@ -48,10 +48,12 @@ class HdpKind(JobKind):
         Field(0, 9, 1, "exact", "kept blocks get the product of fractions, too"),
         Field(0, 10, 1, "dense", "prunes nothing and has no integer pass"),
         Field(0, 11, 1, "drop", "pruned blocks have probability 0 instead of score 0"),
+        Field(0, 13, 1, "distance", "importance: distance and delta decide about blocks, not rho"),
         Field(3, 8, 8, "rho", "P of the pruning ratio P / 128, two's complement", signed=True),
         Field(4, 0, 32, "tau_head", "a head with a smaller theta_head is pruned"),
         *(Field(6 + n, 0, 32, plane.name, f"address of plane {plane.name}")
           for n, plane in enumerate(PLANES)),
+        Field(13, 0, 32, "delta", "largest distance of what is kept, in units of integer scores"),
     ])
     status = Record([
         Field(0, 0, 8, "done", "1"),
@@ -63,17 +65,18 @@ class HdpKind(JobKind):
         Field(6, 0, 32, "read_bytes", "bytes read for the job, its descriptor included"),
         Field(7, 0, 32, "write_bytes", "bytes written for it, this record included"),
     ])
-    _choices: ClassVar[tuple[str, ...]] = ("exact", "dense", "drop", "rho", "tau_head")
+    _choices: ClassVar[tuple[str, ...]] = ("exact", "dense", "drop", "rho", "tau_head", "delta")
 
     def layout(self, config: HdpConfig) -> HdpLayout:
         return HdpLayout(config)
 
     def fields(self, job: HdpJob) -> dict[str, int]:
-        return head_values(job) | {name: getattr(job, name) for name in self._choices}
+        return head_values(job) | {name: getattr(job, name) for name in self._choices} | {
+            "distance": job.importance is Importance.DISTANCE}
 
     def limits(self, config: HdpConfig) -> dict[str, tuple[int, int]]:
-        return {"exact": (0, 1), "dense": (0, 1), "drop": (0, 1), "rho": (-127, 127),
-                "tau_head": (0, (1 << 32) - 1)}
+        return {"exact": (0, 1), "dense": (0, 1), "drop": (0, 1), "distance": (0, 1),
+                "rho": (-127, 127), "tau_head": (0, (1 << 32) - 1), "delta": (0, DELTA_MAX)}
 
     def compute(self, job: HdpJob, config: HdpConfig) -> HdpResult:
         return head(job, config)
@@ -95,4 +98,6 @@ class HdpKind(JobKind):
 
     def describe(self, job: HdpJob) -> str:
         modes = "".join(f", {name}" for name in ("drop", "exact", "dense") if getattr(job, name))
-        return f"rho {job.rho}, tau_head {job.tau_head}{modes}"
+        pruning = (f"distance, delta {job.delta}" if job.importance is Importance.DISTANCE
+                   else f"rho {job.rho}")
+        return f"{pruning}, tau_head {job.tau_head}{modes}"

@@ -27,7 +27,7 @@ class SparsityEngine(wiring.Component):
     threshold and the mask of a group per cycle. The mask of a row of n groups is complete
     n + ``latency`` cycles after its last group, or n + 6 after the previous row's, whichever is
     later.
-    ``prunus.golden.hdp.compute.block_mask``, without a divider::
+    ``prunus.golden.hdp.compute.magnitude_mask``, without a divider::
 
         (n*theta) << 7 >= A*n*ext + (128-A)*sum   with A = |rho|, ext = max or min
 

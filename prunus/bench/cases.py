@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from prunus.golden.engine import EngineConfig
-from prunus.golden.hdp.compute import HdpJob, block_mask, encode_rho, head
+from prunus.golden.hdp.compute import HdpJob, magnitude_mask, encode_rho, head
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.softmax import encode_scale
 
@@ -101,7 +101,7 @@ def _with_kept(job: HdpJob, kept: float, rng, config: HdpConfig) -> HdpJob:
         return replace(job, q=signs[0] * job.q[:1], k=signs[1] * job.k[:1])
     theta = head(job, config).theta
     visible = np.ones(theta.shape, bool)
-    misses = [abs(block_mask(theta, visible, rho).mean() - kept) for rho in RHOS]
+    misses = [abs(magnitude_mask(theta, visible, rho).mean() - kept) for rho in RHOS]
     return replace(job, rho=RHOS[int(np.argmin(misses))])
 
 

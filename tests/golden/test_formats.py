@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Codes, their quantiser and the truncating split."""
+"""Codes, their quantiser and their split into two digits."""
 
-from math import trunc
+from dataclasses import replace
+from fractions import Fraction
+from math import floor, trunc
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from prunus.golden.formats import Format
 
 FORMATS = [Format(width=8, frac=4), Format(width=12, frac=8), Format(width=8, frac=1),
            Format(width=8, frac=7), Format(width=12, frac=4)]
+ROUNDED = [replace(fmt, digits="rounded") for fmt in (*FORMATS, Format(width=8, frac=3))]
 
 
 def every_code(fmt):
@@ -44,11 +47,31 @@ def test_magnitude_is_a_bit_slice(fmt):
     assert_array_equal(np.abs(f), np.abs(codes) & ((1 << fmt.frac) - 1))
 
 
-@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("fmt", ROUNDED)
+def test_rounded_digits(fmt):
+    codes = every_code(fmt)
+    i, f = fmt.split(codes)
+    assert_array_equal((i << fmt.frac) + f, codes)
+    assert_array_equal(i, [floor(Fraction(int(x), 2**fmt.frac) + Fraction(1, 2)) for x in codes])
+    half = 1 << fmt.frac - 1
+    assert f.min() == -half or fmt.int_width == 1
+    assert f.max() == half - 1 and f.min() >= -half
+    assert np.abs(i).max() == (1 << fmt.int_width - 1) - 1
+
+
+@pytest.mark.parametrize("fmt", ROUNDED)
+def test_codes_of_rounded_digits_are_all_whose_integer_part_fits_both_ways(fmt):
+    assert fmt.min_code == -fmt.max_code
+    i, _ = fmt.split([fmt.max_code + 1])
+    assert i[0] == 1 << fmt.int_width - 1
+
+
+@pytest.mark.parametrize("fmt", [*FORMATS, *ROUNDED])
 def test_quantiser_is_symmetric(fmt):
     x = np.array([-1e9, -1.0, 0.0, 1.0, 1e9])
     codes = fmt.quantise(x, 1.0)
     assert_array_equal(codes, [-fmt.max_code, -1, 0, 1, fmt.max_code])
+    assert fmt.max_code >= 1
     assert_array_equal(fmt.quantise(-x, 1.0), -codes)
 
 

@@ -28,8 +28,9 @@ def dot(a, b):
     return sum(x * y for x, y in zip(a, b, strict=True))
 
 
-def split(row, frac):
-    whole = [trunc(Fraction(int(x), 2**frac)) for x in row]
+def split(row, config):
+    frac, cut = config.frac, {"truncated": trunc, "rounded": round_half_up}[config.digits]
+    whole = [cut(Fraction(int(x), 2**frac)) for x in row]
     return whole, [int(x) - w * 2**frac for x, w in zip(row, whole, strict=True)]
 
 
@@ -45,6 +46,14 @@ def keeps(theta, rho):
     threshold = rho * max(theta) + (1 - rho) * mean if rho >= 0 else \
         -rho * min(theta) + (1 + rho) * mean
     return [t >= threshold for t in theta]
+
+
+def near(job, b, c, q, k):
+    """Whether an element of the block is near the largest integer score of its query."""
+    def distance(i, j):
+        scores = [dot(q[i][0], k[n][0]) for n in range(job.l_kv) if sees(job, i, n)]
+        return max(scores) - dot(q[i][0], k[j][0])
+    return any(distance(i, j) <= job.delta for i, j in block(job, b, c))
 
 
 def exponential(diff, scale):
@@ -102,7 +111,7 @@ def slow_head(job, config):
     """out, head_kept, theta_head, blocks_kept, blocks_total, theta, mask as
     prunus.golden.hdp.compute.head."""
     frac = config.frac
-    q, k = [split(row, frac) for row in job.q], [split(row, frac) for row in job.k]
+    q, k = [split(row, config) for row in job.q], [split(row, config) for row in job.k]
     rows, columns = (job.l_q + 1) // 2, (job.l_kv + 1) // 2
     theta = np.zeros((rows, columns), np.int64)
     mask = np.zeros((rows, columns), bool)
@@ -115,7 +124,9 @@ def slow_head(job, config):
         elif visible:
             theta[b, visible] = [sum(abs(dot(q[i][0], k[j][0])) for i, j in block(job, b, c))
                                  for c in visible]
-            mask[b, visible] = keeps([int(t) for t in theta[b, visible]], Fraction(job.rho, 128))
+            mask[b, visible] = [near(job, b, c, q, k) for c in visible] \
+                if job.importance == "distance" else \
+                keeps([int(t) for t in theta[b, visible]], Fraction(job.rho, 128))
     head_kept = job.dense or int(theta.sum()) >= job.tau_head
     out = np.zeros((job.l_q, job.d), np.int64)
     for i in range(job.l_q if head_kept else 0):

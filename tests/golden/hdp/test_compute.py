@@ -15,7 +15,7 @@ from numpy.testing import assert_array_equal
 
 from prunus.golden.engines import load_config
 from prunus.golden.hdp import compute as hdp
-from prunus.golden.hdp.compute import HdpJob
+from prunus.golden.hdp.compute import DELTA_MAX, HdpJob, Importance
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.softmax import encode_scale
 from tests.golden.hdp.slow import keeps, slow_head
@@ -23,6 +23,10 @@ from tests.golden.hdp.slow import keeps, slow_head
 TINY = load_config("hdp_tiny")
 WIDE = load_config("hdp_w12")
 NARROW = HdpConfig(name="narrow", frac=6, d_max=32, l_max=32, multipliers=8, softmax_lanes=1)
+ROUNDED = HdpConfig(name="rounded", digits="rounded", d_max=32, l_max=32, multipliers=8,
+                    softmax_lanes=1)
+FINE = HdpConfig(name="fine", frac=3, digits="rounded", d_max=32, l_max=32, multipliers=8,
+                 softmax_lanes=1)
 
 
 def random_job(config, seed, *, l_q=8, l_kv=10, d=16, **fields):
@@ -43,13 +47,15 @@ def jobs(draw, config):
         config, draw(st.integers(0, 2**32)), l_q=l_q, l_kv=l_kv, d=draw(st.sampled_from([8, 16])),
         valid_q=draw(st.integers(0, l_q)), valid_kv=draw(st.integers(0, l_kv)),
         causal=draw(st.booleans()), rho=draw(st.integers(-127, 127)),
+        importance=draw(st.sampled_from(Importance)),
+        delta=draw(st.one_of(st.integers(0, 40), st.integers(0, 1000), st.just(DELTA_MAX))),
         tau_head=draw(st.sampled_from([0, 0, 0, 500, 2**32 - 1])), drop=draw(st.booleans()),
         exact=draw(st.booleans()), dense=draw(st.sampled_from([False, False, False, True])),
         spread=draw(st.sampled_from([None, 2.0**config.frac, 2.0**(config.frac - 1)])),
         scale=encode_scale(2.0**-draw(st.integers(0, 14))))
 
 
-@pytest.mark.parametrize("config", [TINY, WIDE, NARROW], ids=lambda c: c.name)
+@pytest.mark.parametrize("config", [TINY, WIDE, NARROW, ROUNDED, FINE], ids=lambda c: c.name)
 def test_equals_the_slow_model(config):
     @settings(max_examples=120)
     @given(jobs(config))
@@ -66,6 +72,9 @@ def test_equals_the_slow_model(config):
     {"valid_q": 13, "valid_kv": 9}, {"valid_q": 5, "valid_kv": 15, "causal": True},
     {"valid_q": 16, "valid_kv": 3, "causal": True}, {"valid_q": 0}, {"valid_kv": 0},
     {"l_q": 15, "l_kv": 17}, {"l_q": 1, "l_kv": 1}, {"tau_head": 2**32 - 1},
+    *({"importance": Importance.DISTANCE, "delta": 20, **more} for more in (
+        {}, {"drop": True}, {"causal": True, "valid_q": 13}, {"valid_kv": 9}, {"delta": 0},
+        {"l_q": 15, "l_kv": 17, "exact": True}, {"dense": True}, {"tau_head": 2**32 - 1})),
 ], ids=str)
 def test_named_cases_equal_the_slow_model(fields):
     job = random_job(TINY, 7, **{"l_q": 16, "l_kv": 16, "rho": 25, "spread": 16.0, **fields})
@@ -82,7 +91,7 @@ thetas = hnp.arrays(np.int64, st.tuples(st.integers(1, 4), st.integers(1, 12)),
 def test_mask_is_the_rational_rule(theta, rho, seed):
     visible = np.random.default_rng(seed).random(theta.shape) < 0.8
     theta = np.where(visible, theta, 0)
-    mask = hdp.block_mask(theta, visible, rho)
+    mask = hdp.magnitude_mask(theta, visible, rho)
     for row, seen, kept in zip(theta, visible, mask, strict=True):
         assert not kept[~seen].any()
         if seen.any():
@@ -92,12 +101,82 @@ def test_mask_is_the_rational_rule(theta, rho, seed):
 @given(thetas, st.integers(-127, 127), st.integers(0, 2**32))
 def test_every_visible_row_keeps_a_block(theta, rho, seed):
     visible = np.random.default_rng(seed).random(theta.shape) < 0.5
-    mask = hdp.block_mask(np.where(visible, theta, 0), visible, rho)
+    mask = hdp.magnitude_mask(np.where(visible, theta, 0), visible, rho)
     assert_array_equal(mask.any(axis=1), visible.any(axis=1))
 
 
+int_scores = hnp.arrays(np.int64, st.tuples(st.integers(1, 7), st.integers(1, 12)),
+                        elements=st.one_of(st.integers(-4, 4), st.integers(-(2**20), 2**20)))
+
+
+def random_mask(shape, seed):
+    """Queries that see some first keys, some of them none."""
+    limits = np.random.default_rng(seed).integers(0, shape[1] + 1, shape[0])
+    return np.arange(shape[1]) < limits[:, None]
+
+
+@given(int_scores, st.integers(0, 2**32))
+def test_a_distance_of_0_keeps_the_block_of_each_largest_score(int_score, seed):
+    """So every query that sees a key keeps a block, those with a tie for the top both."""
+    visible = random_mask(int_score.shape, seed)
+    mask = hdp.distance_mask(int_score, visible, 0)
+    want = np.zeros_like(mask)
+    for i in np.flatnonzero(visible.any(axis=1)):
+        seen = np.flatnonzero(visible[i])
+        top = max(int_score[i, seen])
+        want[i // 2, [j // 2 for j in seen if int_score[i, j] == top]] = True
+    assert_array_equal(mask, want)
+
+
+@given(int_scores, st.integers(0, 2**32), st.integers(0, 2**21), st.integers(0, 2**21))
+def test_a_larger_distance_keeps_more_and_the_largest_all(int_score, seed, a, b):
+    visible = random_mask(int_score.shape, seed)
+    less, more = (hdp.distance_mask(int_score, visible, x) for x in sorted((a, b)))
+    everything = hdp.distance_mask(int_score, visible, DELTA_MAX)
+    assert (less <= more).all() and (more <= everything).all()
+    assert_array_equal(everything, np.any(hdp._blocks(visible), axis=(1, 3)))
+
+
+@given(int_scores, st.integers(0, 2**32), st.integers(-1000, 1000))
+def test_a_distance_does_not_care_for_what_is_added_to_a_row(int_score, seed, shift):
+    """As centring the keys does."""
+    visible = random_mask(int_score.shape, seed)
+    shifts = np.arange(len(int_score))[:, None] * shift
+    assert_array_equal(hdp.distance_mask(int_score, visible, 9),
+                       hdp.distance_mask(int_score + shifts, visible, 9))
+
+
+def test_a_distance_is_that_of_the_logits():
+    """What is pruned has at most exp(-x) of its row's largest weight, by the integer scores."""
+    config, scale = FINE, 0.003
+    job = random_job(config, 4, l_q=24, l_kv=30, d=32, scale=encode_scale(scale), spread=20.0,
+                     importance=Importance.DISTANCE,
+                     delta=hdp.encode_delta(2.0, scale, config))
+    (iq, _), (ik, _) = config.format.split(job.q), config.format.split(job.k)
+    logits = (iq @ ik.T) * scale * 4.0**config.frac
+    result = hdp.head(job, config)
+    unit = scale * 4.0**config.frac
+    kept = result.mask.repeat(2, axis=0).repeat(2, axis=1)
+    behind = logits.max(axis=1, keepdims=True) - logits
+    assert 0 < result.blocks_kept < result.blocks_total
+    assert behind[~kept].min() > 2.0 - unit / 2 and (behind[kept] <= 2.0 + unit / 2).any()
+
+
+@pytest.mark.parametrize(("distance", "scale", "delta"), [
+    (0, 0.01, 0), (1.0, 1 / 256, 1), (1.4, 1 / 256, 1), (1.6, 1 / 256, 2), (5, 1e-12, DELTA_MAX),
+    (float("inf"), 1.0, DELTA_MAX)])
+def test_delta_of_a_distance(distance, scale, delta):
+    assert hdp.encode_delta(distance, scale, TINY) == delta
+
+
+@pytest.mark.parametrize("distance", [-0.1, float("nan"), float("-inf")])
+def test_a_distance_must_not_be_negative(distance):
+    with pytest.raises(ValueError, match="distance must be 0 or more, not"):
+        hdp.encode_delta(distance, 0.01, TINY)
+
+
 def test_ties_are_kept():
-    assert hdp.block_mask(np.full((1, 5), 9), np.ones((1, 5), bool), 127).all()
+    assert hdp.magnitude_mask(np.full((1, 5), 9), np.ones((1, 5), bool), 127).all()
 
 
 @pytest.mark.parametrize("config", [TINY, WIDE], ids=lambda c: c.name)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from prunus.golden.engines import load_config
-from prunus.golden.hdp.compute import block_mask
+from prunus.golden.hdp.compute import magnitude_mask
 from prunus.hw.hdp.ring import ROWS
 from prunus.hw.hdp.sparsity import SparsityEngine
 from tests.hw.hdp.heads import BlockRow, block_rows, random_shape, small_config
@@ -59,7 +59,7 @@ class Head:
         bits = np.array([row.visible + (0,) * (shape[1] - row.columns) for row in self.rows])
         seen = (bits[..., None] >> np.arange(4)) & 1
         theta = (np.abs(self.scores) * seen).sum(axis=2)
-        mask = block_mask(theta, bits != 0, self.rho)
+        mask = magnitude_mask(theta, bits != 0, self.rho)
         self.status = (int(theta.sum()), int(mask.sum()), int((bits != 0).sum()))
         self.expected = []
         so_far = 0

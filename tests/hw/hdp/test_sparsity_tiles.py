@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from prunus.golden.hdp.compute import block_mask
+from prunus.golden.hdp.compute import magnitude_mask
 from prunus.hw.hdp.sparsity import SparsityEngine
 from prunus.hw.hdp.tiler import Phase
 from tests.hw.hdp.heads import small_config
@@ -86,7 +86,7 @@ def test_the_threshold_is_that_of_the_whole_row(multipliers, rho, causal):
     visible = np.tri(*theta.shape, dtype=bool) if causal else np.ones(theta.shape, bool)
     visible[-1] = visible[:, -1] = False        # or the thetas of STATS would fill whole rings
     theta *= visible
-    mask = block_mask(theta, visible, rho)
+    mask = magnitude_mask(theta, visible, rho)
     engine = _Engine(config, theta)
     plan = list(_tiles(visible))
 
@@ -98,7 +98,7 @@ def test_the_threshold_is_that_of_the_whole_row(multipliers, rho, causal):
                 own = theta[strip * BLOCKS :, first : first + BLOCKS][:BLOCKS]
                 seen = visible[strip * BLOCKS :, first : first + BLOCKS][:BLOCKS]
                 want = {Phase.STATS: mask & False, Phase.WHOLE: None}.get(phase, mask)
-                want = (block_mask(own, seen, rho) if want is None
+                want = (magnitude_mask(own, seen, rho) if want is None
                         else want[strip * BLOCKS :, first : first + BLOCKS][:BLOCKS])
                 assert counted == (own.sum(), want.sum(), columns.sum())
                 assert bool(masks) == (phase != Phase.STATS)
