@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from ..energy import Event, dot, products, softmax_events, values
 from ..records import STATUS_BYTES
 from ..softmax import EXP_FRAC
-from .compute import HdpJob, HdpOutcome
+from .compute import HdpJob, HdpOutcome, Importance
 from .config import HdpConfig
 from .planes import HdpLayout, held_planes
 from .tiles import passes
@@ -33,7 +33,7 @@ def events(jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
         if visible:
             found += dot("I x I", 4 * visible * job.d, config.int_width, config.int_width,
                            config)
-            found += _pruning(visible, config)
+            found += _pruning(visible, job, config)
             found.append(Event("memory", "I of a dimension", 4 * visible * job.d, "sram",
                                 integer))
         if full:
@@ -55,13 +55,19 @@ def events(jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
     return found
 
 
-def _pruning(blocks: int, config: HdpConfig) -> Iterator[Event]:
-    """Sum of magnitudes, statistics, comparison and masks of blocks."""
+def _pruning(blocks: int, job: HdpJob, config: HdpConfig) -> Iterator[Event]:
+    """Sum of magnitudes, what else makes the importance of a block, comparison and masks."""
     yield Event("pruning", "theta of a block", 4 * blocks, "add", config.theta_width)
-    yield Event("pruning", "minimum, maximum, sum", 3 * blocks, "add", config.theta_width)
-    yield from products("pruning", "theta against threshold", blocks, config.theta_width,
-                         config.block_width, config.theta_width + config.block_width)
-    yield Event("memory", "thetas, there and back", 2 * blocks, "sram", config.theta_width)
+    if job.importance is Importance.DISTANCE:
+        score = config.int_score_width
+        yield Event("pruning", "best of two keys, of a row", 4 * blocks, "add", score)
+        yield Event("pruning", "best against bound", 2 * blocks, "add", score)
+        yield Event("memory", "best scores, there and back", 4 * blocks, "sram", score)
+    else:
+        yield Event("pruning", "minimum, maximum, sum", 3 * blocks, "add", config.theta_width)
+        yield from products("pruning", "theta against threshold", blocks, config.theta_width,
+                            config.block_width, config.theta_width + config.block_width)
+        yield Event("memory", "thetas, there and back", 2 * blocks, "sram", config.theta_width)
     yield Event("memory", "mask, there and back", 2 * blocks, "sram", MASK)
     if config.keep_integer_scores:
         yield Event("memory", "integer scores, there and back", 8 * blocks, "sram",

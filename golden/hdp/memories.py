@@ -47,7 +47,8 @@ def memory_bits(config: HdpConfig) -> dict[str, int]:
         "k_f": _plane(f, fraction, beat["f"], 1, config),
         "v": _plane(v, taps, beat["v"], 1, config),
         "mask": HEADS * (1 << column) * groups * group,
-        "theta": ROWS * groups * group * config.theta_width,
+        # Theta, or the best scores of both queries, each with a sign.
+        "importance": ROWS * groups * group * (2 * config.theta_width + 1),
     }
     if config.keep_integer_scores:
         bits["integer scores"] = ROWS * groups * group * 4 * config.int_score_width
@@ -55,7 +56,8 @@ def memory_bits(config: HdpConfig) -> dict[str, int]:
     if config.tile:
         rows = -(-config.l_max // config.tile)
         bits["row statistics"] = _power(rows) * config.blocks * (
-            (config.l_max // 2).bit_length() + 3 * config.theta_width + config.all_block_width)
+            (config.l_max // 2).bit_length() + config.theta_width + config.all_block_width
+            + 2 * (config.theta_width + 1))
         bits["row tops"] = config.blocks * 2 * (config.score_width + 2)
         bits["denominators"] = config.blocks * 2 * config.denominator_width
         places = _power(config.d_max // config.output_lanes)

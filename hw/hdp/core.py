@@ -323,7 +323,9 @@ class HdpCore(Repeated):
         def fields(stage, bank, names):
             m.d.comb += [getattr(stage, name).eq(jobs[bank][name]) for name in names]
 
-        fields(integer, scheduler.integer_bank, ("valid_q", "valid_kv", "offset", "causal", "d8"))
+        fields(integer, scheduler.integer_bank, ("valid_q", "valid_kv", "offset", "causal",
+                                                 "distance", "d8"))
+        fields(sparsity, sparsity.bank, ("distance", "rho", "delta"))
         fields(fetch, scheduler.fetch_bank, ("valid_q", "valid_kv", "offset", "causal", "d8",
                                              "exact", "dense", "drop", "mant", "shift"))
         fields(values, values.bank, ("valid_kv", "offset", "causal", "d8"))
@@ -331,7 +333,7 @@ class HdpCore(Repeated):
         m.d.comb += [
             sparsity.clear.eq(scheduler.accepted),
             sparsity.clear_bank.eq(scheduler.accepted_bank),
-            sparsity.rho.eq(jobs[sparsity.bank].rho), sparsity.tau.eq(jobs[sparsity.bank].tau_head),
+            sparsity.tau.eq(jobs[sparsity.bank].tau_head),
             self.sums.base.eq(scheduler.sum_base[self.loader.write.bank]),
             values.loaded.eq(scheduler.v_loaded.bit_select(values.bank, 1)),
             values.background.eq(~value_job.drop),

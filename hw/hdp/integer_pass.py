@@ -43,7 +43,7 @@ class IntegerPass(wiring.Component):
     -------
     start : In(1)
         Strobe while not busy; the job's fields are held from then on while busy.
-    bank, valid_q, valid_kv, offset, causal, d8 : In
+    bank, valid_q, valid_kv, offset, causal, distance, d8 : In
         The job; ``d8`` is d / 8.
     keep : In(1)
         The head is known to be kept and its scores are approximate.
@@ -70,6 +70,7 @@ class IntegerPass(wiring.Component):
             "valid_kv": In(config.held_width),
             "offset": In(signed(config.length_width + 2)),
             "causal": In(1),
+            "distance": In(1),
             "d8": In(5),
             "keep": In(1),
             "row_masked": In(1),
@@ -113,6 +114,7 @@ class IntegerPass(wiring.Component):
             op.tag.visible.eq(Cat(visibility(Cat(C(n, bits), group), row.limit)
                                   for n in range(config.group))),
             op.tag.last.eq(last_group),
+            op.tag.distance.eq(self.distance),
             op.tag.entry.eq(entry << bits),
         ]
         next_row = walker.o.payload

@@ -78,13 +78,14 @@ def tag_layout(config: HdpConfig) -> data.StructLayout:
 
     ``column`` is the (first) block. ``visible`` has a bit per element, index 2*query + key, of all
     blocks of a group, the first lowest, or in the other modes of the one block; a block without
-    a visible element does not exist. ``integer`` says that the integer scores are (or are to be)
-    kept, at ``entry`` of the integer score buffer.
+    a visible element does not exist. ``distance`` is the importance of the head. ``integer`` says
+    that the integer scores are (or are to be) kept, at ``entry`` of the integer score buffer.
     """
     return data.StructLayout({
         "column": config.block_width,
         "visible": 4 * config.group,
         "last": 1,
+        "distance": 1,
         "integer": 1,
         "entry": entry_width(config),
     })

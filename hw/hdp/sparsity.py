@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sparsity engine: theta, row-balanced threshold, mask and head decision."""
+"""The sparsity engine: what importance a block has, the row's bound, mask and head decision."""
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from prunus.golden.hdp.compute import RHO_FRAC
+from prunus.golden.hdp.compute import DELTA_MAX, RHO_FRAC
 from prunus.golden.hdp.config import HdpConfig
 from prunus.hw.hdp.groups import group_bits, group_count, group_width
 from prunus.hw.hdp.layouts import (
@@ -27,9 +27,18 @@ class SparsityEngine(wiring.Component):
     threshold and the mask of a group per cycle. The mask of a row of n groups is complete
     n + ``latency`` cycles after its last group, or n + 6 after the previous row's, whichever is
     later.
-    ``prunus.golden.hdp.compute.magnitude_mask``, without a divider::
+    A job's importance is that of ``prunus.golden.hdp.compute.magnitude_mask``, without a divider::
 
         (n*theta) << 7 >= A*n*ext + (128-A)*sum   with A = |rho|, ext = max or min
+
+    or that of ``distance_mask``, where ``best`` of a query is the largest integer score of a block
+    that it sees, and ``top`` that of the row::
+
+        best_0 >= top_0 - delta  or  best_1 >= top_1 - delta
+
+    Both take the same cycles and share what a block leaves behind, ``low`` and ``high``: theta
+    twice, or ``-best_0`` and ``best_1``. Of either the row needs the smallest and the largest. A
+    query that sees nothing of a block has a best below all scores there can be.
 
     With ``HdpConfig.tile`` a row's statistics may come in tiles. In the phase STATS they are
     gathered, and no mask is made; in TOP and VALUE they are what makes the threshold.
@@ -48,8 +57,9 @@ class SparsityEngine(wiring.Component):
     begin, row : In
         Strobe: the scores of this row follow. At most ``ROWS`` rows, of together as many blocks
         as a ring holds, may have begun and not been masked.
-    rho, tau : In
-        Of the head whose row is at END_R, that is of ``bank``.
+    distance, rho, delta, tau : In
+        Of the head whose row is at END_R, that is of ``bank``; ``tag.distance`` is that of the
+        scores.
     phase, strip, first : In
         The same, only with tiles.
     valid, score, tag : In
@@ -81,7 +91,9 @@ class SparsityEngine(wiring.Component):
             "clear_bank": In(1),
             "begin": In(1),
             "row": In(sparsity_row_layout(config)),
+            "distance": In(1),
             "rho": In(signed(8)),
+            "delta": In(DELTA_MAX.bit_length()),
             "tau": In(32),
             **({"phase": In(Phase), "strip": In(strip_width(config)), "first": In(1)}
                if config.tile else {}),
@@ -109,19 +121,18 @@ class SparsityEngine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
+        # Theta or a score with a sign; below all of those is what no query sees anything of.
+        self._extreme = signed(config.theta_width + 1)
+        self._lowest = -(1 << config.int_score_width - 1)
+        extremes = {"low": self._extreme, "high": self._extreme}
         self._stats = data.StructLayout({
-            "sum": config.theta_width + config.block_width,
-            "min": config.theta_width,
-            "max": config.theta_width,
-        })
+            "sum": config.theta_width + config.block_width, **extremes})
         self._all_stats = data.StructLayout({       # of a row of all tiles
             "n": range(config.l_max // 2 + 1),
-            "sum": config.theta_width + config.all_block_width,
-            "min": config.theta_width,
-            "max": config.theta_width,
-        })
-        m.submodules.theta = theta = memory.Memory(
-            shape=data.ArrayLayout(config.theta_width, config.group),
+            "sum": config.theta_width + config.all_block_width, **extremes})
+        m.submodules.blocks = blocks = memory.Memory(
+            shape=data.ArrayLayout(data.StructLayout(
+                {"low": signed(config.int_score_width + 1), "high": self._extreme}), config.group),
             depth=1 << ring_width(config), init=[])
         m.submodules.rows = rows = fifo.SyncFIFO(width=len(self.row.as_value()), depth=ROWS)
         m.submodules.stats = stats = fifo.SyncFIFO(width=self._stats.size, depth=ROWS)
@@ -129,16 +140,16 @@ class SparsityEngine(wiring.Component):
                      self.busy.eq(rows.r_rdy)]
         with m.If(self.clear):
             m.d.sync += self.heads[self.clear_bank].eq(0)
-        write = theta.write_port()
-        read = theta.read_port()
+        write = blocks.write_port()
+        read = blocks.read_port()
         self._collect(m, write, stats)
         self._prune(m, read, rows, stats)
         return m
 
     def _collect(self, m, write, stats):
-        """Theta of each block into the theta memory; statistics of finished rows."""
+        """What each block leaves behind into its memory; statistics of finished rows."""
         config = self._config
-        thetas = [self._theta(m, n) for n in range(config.group)]
+        blocks = [self._block(m, n) for n in range(config.group)]
         steps = [(self.valid, self.tag)]
         for n in range(2 if config.group == 1 else 3):
             valid, tag = Signal(name=f"valid_{n}"), Signal(tag_layout(config), name=f"tag_{n}")
@@ -146,49 +157,62 @@ class SparsityEngine(wiring.Component):
             steps.append((valid, tag))
         valid, tag = steps[2]
         tail = Signal(ring_width(config))
-        m.d.comb += [write.en.eq(valid), write.addr.eq(tail), write.data.eq(Cat(thetas))]
+        m.d.comb += [write.en.eq(valid), write.addr.eq(tail),
+                     *(place.low.eq(low) for place, (_, low, _) in
+                       zip(write.data, blocks, strict=True)),
+                     *(place.high.eq(high) for place, (_, _, high) in
+                       zip(write.data, blocks, strict=True))]
         with m.If(valid):
             m.d.sync += tail.eq(tail + 1)
-        theta = self._unite(m, thetas, tag)
+        group = self._unite(m, blocks, tag)
         valid, tag = steps[-1]
         running = Signal(self._stats)
         first = Signal(init=1)
         update = Signal(self._stats)
         m.d.comb += [
-            update.sum.eq(Mux(first, 0, running.sum) + theta.sum),
-            update.min.eq(Mux(first | (theta.min < running.min), theta.min, running.min)),
-            update.max.eq(Mux(first | (theta.max > running.max), theta.max, running.max)),
+            update.sum.eq(Mux(first, 0, running.sum) + group.sum),
+            update.low.eq(Mux(first | (group.low < running.low), group.low, running.low)),
+            update.high.eq(Mux(first | (group.high > running.high), group.high, running.high)),
         ]
         m.d.comb += [stats.w_en.eq(valid & tag.last), stats.w_data.eq(update)]
         with m.If(valid):
             m.d.sync += [running.eq(update), first.eq(tag.last)]
 
-    def _theta(self, m, block):
-        """Theta of a block of the group, two cycles after its scores; 0 if it does not exist."""
+    def _block(self, m, block):
+        """Theta, ``low`` and ``high`` of a block of the group, two cycles after its scores; theta
+        is 0 and nothing is best if it does not exist."""
         width = self._config.int_score_width
+        scores, visible = self.score[block], self.tag.visible[4 * block : 4 * block + 4]
         magnitudes = [Signal(width, name=f"magnitude_{block}_{n}") for n in range(4)]
-        for n in range(4):
-            score = self.score[block][n]
-            m.d.sync += magnitudes[n].eq(
-                Mux(self.tag.visible[4 * block + n], Mux(score < 0, -score, score), 0))
+        for n, score in enumerate(scores):
+            m.d.sync += magnitudes[n].eq(Mux(visible[n], Mux(score < 0, -score, score), 0))
+        best = [Signal(signed(width), name=f"best_{block}_{q}") for q in range(2)]
+        for q in range(2):      # who sees the second key sees the first as well
+            a, b = scores[2 * q], scores[2 * q + 1]
+            m.d.sync += best[q].eq(Mux(visible[2 * q],
+                                       Mux(visible[2 * q + 1] & (b > a), b, a), self._lowest))
+        distance = Signal(name=f"distance_{block}")
         theta = Signal(self._config.theta_width, name=f"theta_{block}")
-        m.d.sync += theta.eq((magnitudes[0] + magnitudes[1]) + (magnitudes[2] + magnitudes[3]))
-        return theta
+        low, high = (Signal(self._extreme, name=f"{name}_{block}") for name in ("low", "high"))
+        total = (magnitudes[0] + magnitudes[1]) + (magnitudes[2] + magnitudes[3])
+        m.d.sync += [distance.eq(self.tag.distance), theta.eq(total),
+                     low.eq(Mux(distance, -best[0], total)),
+                     high.eq(Mux(distance, best[1], total))]
+        return theta, low, high
 
-    def _unite(self, m, thetas, tag):
+    def _unite(self, m, blocks, tag):
         """Sum, smallest and largest of the group's blocks, with more than one a cycle later."""
         group = Signal(self._stats)
-        parts = [(theta, theta, theta, tag.visible[4 * n : 4 * n + 4].any())
-                 for n, theta in enumerate(thetas)]
+        parts = [(*block, tag.visible[4 * n : 4 * n + 4].any()) for n, block in enumerate(blocks)]
         # The first block exists, and none does after one that does not.
         while len(parts) > 1:
-            parts = [(a_sum + b_sum, Mux(exists & (b_min < a_min), b_min, a_min),
-                      Mux(b_max > a_max, b_max, a_max), a_exists)
-                     for (a_sum, a_min, a_max, a_exists), (b_sum, b_min, b_max, exists)
+            parts = [(a_sum + b_sum, Mux(exists & (b_low < a_low), b_low, a_low),
+                      Mux(exists & (b_high > a_high), b_high, a_high), a_exists)
+                     for (a_sum, a_low, a_high, a_exists), (b_sum, b_low, b_high, exists)
                      in zip(parts[::2], parts[1::2], strict=True)]
-        domain = m.d.comb if len(thetas) == 1 else m.d.sync
+        domain = m.d.comb if len(blocks) == 1 else m.d.sync
         domain += [target.eq(value) for target, value in
-                   zip((group.sum, group.min, group.max), parts[0][:3], strict=True)]
+                   zip((group.sum, group.low, group.high), parts[0][:3], strict=True)]
         return group
 
     def _prune(self, m, read, rows, stats):
@@ -202,6 +226,9 @@ class SparsityEngine(wiring.Component):
         weighted_ext = Signal(len(n_ext) + RHO_FRAC)
         weighted_sum = Signal(len(total) + RHO_FRAC + 1)
         bound = Signal(len(n_ext) + 1)
+        # A bound lies above what a query leaves that sees nothing.
+        reach = Signal(data.ArrayLayout(signed(len(self.delta) + 2), 2))
+        bounds = Signal(data.ArrayLayout(signed(config.int_score_width), 2))
         group = Signal(range(group_count(config, config.blocks) + 1))
         last_group = (row.columns - 1) >> group_bits(config)
         scan = Signal()
@@ -212,7 +239,7 @@ class SparsityEngine(wiring.Component):
                      rows.r_en.eq(self.masked), stats.r_en.eq(self.masked)]
         n = Signal(range(config.l_max // 2 + 1))
         load = Signal()
-        self._compare(m, read, row, n, bound, group, last_group, scan, skip)
+        self._compare(m, read, row, n, bound, bounds, group, last_group, scan, skip)
         s = Signal(self._all_stats)
         gathers = self._statistics(m, row, data.View(self._stats, stats.r_data), s, load)
 
@@ -227,8 +254,9 @@ class SparsityEngine(wiring.Component):
             with m.State("LOAD"):
                 m.d.comb += load.eq(1)
                 m.d.sync += [
-                    n.eq(s.n), total.eq(s.sum),
-                    ext.eq(Mux(self.rho < 0, s.min, s.max)),
+                    n.eq(Mux(self.distance, 0, s.n)), total.eq(s.sum),
+                    ext.eq(Mux(self.rho < 0, s.low, s.high)),
+                    reach[0].eq(-s.low - self.delta), reach[1].eq(s.high - self.delta),
                     a.eq(Mux(self.rho < 0, -self.rho, self.rho)),
                     head.theta.eq(head.theta + data.View(self._stats, stats.r_data).sum),
                     head.total.eq(head.total + row.columns),
@@ -250,6 +278,8 @@ class SparsityEngine(wiring.Component):
                 m.d.sync += [
                     weighted_ext.eq(n_ext * a),
                     weighted_sum.eq(total * ((1 << RHO_FRAC) - a)),
+                    *(bounds[q].eq(Mux(reach[q] > self._lowest, reach[q], self._lowest + 1))
+                      for q in range(2)),
                 ]
                 m.next = "BOUND"
             with m.State("BOUND"):
@@ -265,7 +295,7 @@ class SparsityEngine(wiring.Component):
     def _statistics(self, m, row, tile, s, load):
         """``s`` of the row of ``tile``'s statistics; whether they are only gathered."""
         config = self._config
-        own = [s.n.eq(row.columns), s.sum.eq(tile.sum), s.min.eq(tile.min), s.max.eq(tile.max)]
+        own = [s.n.eq(row.columns), s.sum.eq(tile.sum), s.low.eq(tile.low), s.high.eq(tile.high)]
         if not config.tile:
             m.d.comb += own
             return C(0)
@@ -279,8 +309,8 @@ class SparsityEngine(wiring.Component):
             write.en.eq(load & gathers),
             write.data.n.eq(Mux(self.first, 0, old.n) + row.columns),
             write.data.sum.eq(Mux(self.first, 0, old.sum) + tile.sum),
-            write.data.min.eq(Mux(self.first | (tile.min < old.min), tile.min, old.min)),
-            write.data.max.eq(Mux(self.first | (tile.max > old.max), tile.max, old.max)),
+            write.data.low.eq(Mux(self.first | (tile.low < old.low), tile.low, old.low)),
+            write.data.high.eq(Mux(self.first | (tile.high > old.high), tile.high, old.high)),
         ]
         with m.If(self.phase == Phase.WHOLE):
             m.d.comb += own
@@ -288,11 +318,12 @@ class SparsityEngine(wiring.Component):
             m.d.comb += s.eq(old)
         return gathers
 
-    def _compare(self, m, read, row, n, bound, group, last_group, scan, skip):
+    def _compare(self, m, read, row, n, bound, bounds, group, last_group, scan, skip):
         """Mask bits, four cycles after their groups.
 
-        Theta memory, a register as block RAMs are slow, n * theta, comparison: the first one comes
-        when the bound is just there.
+        Memory of the blocks, a register as block RAMs are slow, n * theta, comparison: the first
+        one comes when the bound is just there. With a distance n is 0, so that the multiplier
+        rests.
         """
         config = self._config
         head = Signal(ring_width(config))           # of the ring; rows are read as they came
@@ -315,10 +346,15 @@ class SparsityEngine(wiring.Component):
             m.d.sync += [enables[-1].eq(enables[-2]), groups[-1].eq(groups[-2])]
         m.d.comb += [self.mask_en.eq(enables[-1]), self.mask_group.eq(groups[-1])]
         for place in range(config.group):
-            theta = Signal(config.theta_width, name=f"stored_{place}")
+            stored = Signal(read.data[place].shape(), name=f"stored_{place}")
             product = Signal(bound.shape(), name=f"product_{place}")
-            m.d.sync += [theta.eq(read.data[place]), product.eq(n * theta)]
-            keeps = product >= bound
+            near = Signal(name=f"near_{place}")
+            m.d.sync += [
+                stored.eq(read.data[place]),
+                product.eq(n * stored.high[: config.theta_width]),
+                near.eq((-stored.low >= bounds[0]) | (stored.high >= bounds[1])),
+            ]
+            keeps = Mux(self.distance, near, product >= bound)
             if place:
                 keeps &= Cat(C(place, group_bits(config)), groups[-2]) < row.columns
             m.d.sync += self.mask_bits[place].eq(keeps)

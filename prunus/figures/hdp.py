@@ -84,7 +84,7 @@ def _examples_table(rows: Sequence[dict]) -> str:
 
 
 # -- memories -------------------------------------------------------------------------------------
-ROWS = ("integer scores", "scores", "weights", "theta")
+ROWS = ("integer scores", "scores", "weights", "importance")
 SUMS = ("row sums", "denominators", "row tops")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from prunus.golden.hdp import OCCUPANCY
 from prunus.golden.hdp.bounds import Work
-from prunus.golden.hdp.compute import HdpJob, HdpResult, head
+from prunus.golden.hdp.compute import DELTA_MAX, HdpJob, HdpResult, Importance, head
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.kind import HdpStatus
 from prunus.golden.hdp.planes import HdpLayout
@@ -32,7 +32,7 @@ class Recipe:
 
     Members
     -------
-    l_q, l_kv, valid_q, valid_kv, d, rho, causal, drop, exact, dense, scale
+    l_q, l_kv, valid_q, valid_kv, d, importance, rho, delta, causal, drop, exact, dense, scale
         As of the job.
     patterns : (str, str, str)
         Of the codes of q, k and v, each one of PATTERNS.
@@ -48,7 +48,9 @@ class Recipe:
     valid_kv: int
     d: int
     patterns: tuple[str, str, str] = ("normal",) * 3
+    importance: Importance = Importance.MAGNITUDE
     rho: int = 0
+    delta: int = 0
     scale: tuple[int, int] = (47274, 22)
     tau: str = "zero"
     causal: bool = False
@@ -90,8 +92,8 @@ def build(recipe: Recipe, config: HdpConfig) -> HdpJob:
                for pattern, shape in zip(recipe.patterns, shapes, strict=True))
     job = HdpJob(q=q, k=k, v=v, scale=recipe.scale, valid_q=recipe.valid_q,
                  valid_kv=recipe.valid_kv,
-              causal=recipe.causal, rho=recipe.rho, drop=recipe.drop, exact=recipe.exact,
-              dense=recipe.dense)
+                 causal=recipe.causal, importance=recipe.importance, rho=recipe.rho,
+                 delta=recipe.delta, drop=recipe.drop, exact=recipe.exact, dense=recipe.dense)
     if recipe.tau == "zero":
         return job
     theta = head(job, config).theta_head
@@ -111,11 +113,21 @@ def random_recipe(config: HdpConfig, rng) -> Recipe:
         l_q=l_q, l_kv=l_kv, valid_q=draw_valid(l_q, rng), valid_kv=draw_valid(l_kv, rng),
         d=8 * int(rng.integers(1, config.d_max // 8 + 1)),
         patterns=(q, k, v),
+        importance=Importance.DISTANCE if rng.random() < 0.5 else Importance.MAGNITUDE,
         rho=int(rng.choice(RHOS) if rng.random() < 0.6 else rng.integers(-127, 128)),
+        delta=_draw_delta(config, rng),
         scale=draw_scale(rng), tau=str(rng.choice(TAUS, p=[0.5, 0.25, 0.1, 0.1, 0.05])),
         causal=bool(rng.random() < 0.3), drop=bool(rng.random() < 0.3),
         exact=bool(rng.random() < 0.2), dense=bool(rng.random() < 0.12),
         seed=int(rng.integers(1 << 32)))
+
+
+def _draw_delta(config: HdpConfig, rng) -> int:
+    """Of any size up to the largest difference of two integer scores, the ends on purpose."""
+    kind = rng.random()
+    if kind < 0.2:
+        return int(rng.choice([0, 1, DELTA_MAX]))
+    return int(2 ** rng.uniform(0, config.int_score_width))
 
 
 def random_jobs(config: HdpConfig, count: int, seed: int) -> list[HdpJob]:
@@ -131,7 +143,8 @@ def job_strategy(config: HdpConfig, l_max: int | None = None):
     return st.builds(
         lambda shape, **choices: Recipe(**shape, **choices),
         shape_strategy(config, PATTERNS, 1e-4, l_max),
-        rho=st.integers(-127, 127), tau=st.sampled_from(TAUS), drop=st.booleans(),
+        importance=st.sampled_from(Importance), rho=st.integers(-127, 127),
+        delta=st.one_of(st.integers(0, 1 << config.int_score_width), st.just(DELTA_MAX)), tau=st.sampled_from(TAUS), drop=st.booleans(),
         exact=st.booleans(), dense=st.booleans())
 
 

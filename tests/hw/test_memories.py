@@ -26,7 +26,7 @@ CONFIGS = [
     HdpConfig(name="shortest", d_max=8, l_max=2, multipliers=8),
 ]
 PLACES = {"buffer_q_i": "q_i", "buffer_k_i": "k_i", "buffer_q_f": "q_f", "buffer_k_f": "k_f",
-          "buffer_v": "v", "mask": "mask", "theta": "theta", "integer": "integer scores",
+          "buffer_v": "v", "mask": "mask", "blocks": "importance", "integer": "integer scores",
           "scores": "scores", "weights": "weights", "gathered": "row statistics",
           "rows": "row tops", "denominators": "denominators", "sums": "row sums"}
 MODULE = re.compile(r"^module (\w+).*?$(.*?)^endmodule", re.M | re.S)

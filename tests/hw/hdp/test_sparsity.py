@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from prunus.golden.engines import load_config
-from prunus.golden.hdp.compute import magnitude_mask
+from prunus.golden.hdp.compute import DELTA_MAX, distance_mask, magnitude_mask
 from prunus.hw.hdp.ring import ROWS
 from prunus.hw.hdp.sparsity import SparsityEngine
 from tests.hw.hdp.heads import BlockRow, block_rows, random_shape, small_config
@@ -42,6 +42,12 @@ def scores_of(pattern, rng, config, shape):
 PATTERNS = ["uniform", "ties", "extreme", "largest", "zero"]
 
 
+def elements(blocks):
+    """(rows, columns, 2*query + key) of blocks as (2*rows, 2*columns) of queries and keys."""
+    rows, columns, _ = blocks.shape
+    return blocks.reshape(rows, columns, 2, 2).swapaxes(1, 2).reshape(2 * rows, 2 * columns)
+
+
 @dataclass(kw_only=True, eq=False)
 class Head:
     """A head's integer scores, (rows, columns, 4), and what golden makes of them."""
@@ -49,7 +55,8 @@ class Head:
     bank: int
     rows: list[BlockRow]
     scores: np.ndarray
-    rho: int
+    rho: int = 0
+    delta: int | None = None        # of a head whose importance is distance
     tau: int = 0
     expected: list = field(init=False)
     status: tuple[int, int, int] = field(init=False)
@@ -59,7 +66,8 @@ class Head:
         bits = np.array([row.visible + (0,) * (shape[1] - row.columns) for row in self.rows])
         seen = (bits[..., None] >> np.arange(4)) & 1
         theta = (np.abs(self.scores) * seen).sum(axis=2)
-        mask = magnitude_mask(theta, bits != 0, self.rho)
+        mask = (magnitude_mask(theta, bits != 0, self.rho) if self.delta is None
+                else distance_mask(elements(self.scores), elements(seen) != 0, self.delta))
         self.status = (int(theta.sum()), int(mask.sum()), int((bits != 0).sum()))
         self.expected = []
         so_far = 0
@@ -68,10 +76,10 @@ class Head:
             self.expected.append((so_far, [int(x) for x in mask[n, : row.columns]]))
 
 
-def make_head(config, rng, bank, shape, pattern, rho, tau="zero"):
+def make_head(config, rng, bank, shape, pattern, rho=0, tau="zero", delta=None):
     rows = [row for row in block_rows(*shape) if row.columns]
     scores = scores_of(pattern, rng, config, (len(rows), max(r.columns for r in rows), 4))
-    head = Head(bank=bank, rows=rows, scores=scores, rho=rho)
+    head = Head(bank=bank, rows=rows, scores=scores, rho=rho, delta=delta)
     theta = head.status[0]
     head.tau = min(TAU_MAX, {"zero": 0, "equal": theta, "above": theta + 1, "half": theta // 2,
                              "largest": TAU_MAX}[tau])
@@ -118,9 +126,10 @@ class Bench:
         group = self.groups and rng.random() >= self.stall
         ctx.set(dut.valid, bool(group))
         if group:
-            column, visible, last, scores = self.groups.popleft()
+            column, visible, last, scores, distance = self.groups.popleft()
             ctx.set(dut.score, scores)
-            ctx.set(dut.tag, {"column": column, "visible": visible, "last": last})
+            ctx.set(dut.tag, {"column": column, "visible": visible, "last": last,
+                              "distance": distance})
             if last:
                 self.at.append([self.cycle])
         # A row begins while the last scores of the previous one are still in the array.
@@ -149,7 +158,7 @@ class Bench:
             scores += [[self.rng.randrange(-limit, limit) for _ in range(4)]
                        for _ in range(self.group - len(visible))]
             self.groups.append((first, sum(bit << 4 * b for b, bit in enumerate(visible)),
-                                first == starts[-1], scores))
+                                first == starts[-1], scores, head.delta is not None))
         if so_far >= head.tau:
             self.events.append(("reached", head.bank))
         for index, first in enumerate(starts):
@@ -163,6 +172,8 @@ class Bench:
         job = self.cleared.get(bank)
         if job:
             ctx.set(dut.rho, job.rho)
+            ctx.set(dut.distance, job.delta is not None)
+            ctx.set(dut.delta, job.delta or 0)
             ctx.set(dut.tau, job.tau)
         if self.ended:
             o = ctx.get(dut.heads[self.ended.bank])
@@ -204,8 +215,15 @@ def random_heads(config, count, seed):
     rng, shapes = np.random.default_rng(seed), Random(seed)
     return [make_head(config, rng, n % 2, random_shape(shapes, config.l_max),
                       shapes.choice(PATTERNS[:3]), shapes.choice(RHOS),
-                      shapes.choice(["zero", "equal", "above", "half", "largest"]))
+                      shapes.choice(["zero", "equal", "above", "half", "largest"]),
+                      shapes.choice([None, random_delta(config, shapes)]))
             for n in range(count)]
+
+
+def random_delta(config, rng):
+    """Small ones, such as real scores have, and now and then the largest differences."""
+    most = 2 * limit_score(config)
+    return rng.choice([0, 1, 2, rng.randrange(most // 8), rng.randrange(most + 1), most, DELTA_MAX])
 
 
 @pytest.mark.parametrize("stall, ahead", [(0.0, ROWS), (0.0, 1), (0.6, ROWS), (0.9, 2)])
@@ -243,6 +261,47 @@ def test_blocks_at_the_threshold():
         Bench(config, [head]).run()
 
 
+@pytest.mark.parametrize("multipliers", [8, 128])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_delta(pattern, multipliers):
+    """Deltas that are special, and some more, on rows with half-visible blocks."""
+    config = small_config(d_max=8, multipliers=multipliers)
+    rng, chance = np.random.default_rng(4), Random(5)
+    deltas = [0, 1, 2 * limit_score(config), 2 * limit_score(config) - 1, DELTA_MAX,
+              *(random_delta(config, chance) for _ in range(8))]
+    Bench(config, [make_head(config, rng, n % 2, (5, 7, n % 3 == 1), pattern, delta=delta)
+                   for n, delta in enumerate(deltas)]).run()
+
+
+@pytest.mark.parametrize("query", [0, 1])
+def test_blocks_at_a_distance(query):
+    """Of one query or the other: delta itself is kept, one more is not; the other query is far."""
+    config = small_config(d_max=8)
+    rows = block_rows(2, 8, 0)
+    for top, delta, kept in ((40, 30, (1, 1, 0, 0)), (40, 31, (1, 1, 1, 0)), (40, 29, (1, 0, 0, 0)),
+                             (-10, 30, (1, 1, 0, 0)), (10, 0, (1, 0, 0, 0))):
+        scores = np.full((1, 4, 4), -200)
+        scores[0, 0] = (50, -200, 50, -200)         # the largest of both
+        scores[0, 1:, 2 * query + 1] = (top - 30, top - 31, top - 100)
+        scores[0, 0, 2 * query] = top
+        head = Head(bank=0, rows=rows, scores=scores, delta=delta)
+        assert head.expected[0][1] == list(kept)
+        Bench(config, [head]).run()
+
+
+def test_a_query_that_sees_nothing_keeps_nothing():
+    """Whatever the delta; scores of what it does not see are the largest."""
+    config = small_config()
+    rows = block_rows(1, 5, 0)
+    scores = np.full((1, 3, 4), 100)
+    scores[0, :, 0] = -90, -100, -80
+    for delta, mask in ((9, [0, 0, 1]), (10, [1, 0, 1]), (DELTA_MAX, [1, 1, 1])):
+        scores[0, 0, 1] = scores[0, 1, 1] = -100
+        head = Head(bank=1, rows=rows, scores=scores, delta=delta)
+        assert head.expected[0][1] == mask
+        Bench(config, [head]).run()
+
+
 def test_scores_that_are_not_visible_do_not_count():
     config = small_config()
     # The second query is padding, and of the last block only one key exists.
@@ -271,6 +330,9 @@ def test_widths(changes):
     shapes = [(length, length, 0), (length - 1, length, 1), (2, length - 1, 0), (1, 1, 0)]
     heads = [make_head(config, rng, n % 2, shapes[n % 4], PATTERNS[n % 4], rho, "equal")
              for n, rho in enumerate((127, -127, 0, 127, 64))]
+    top = limit_score(config)
+    heads += [make_head(config, rng, (n + 1) % 2, shapes[n % 4], PATTERNS[n % 4], delta=delta)
+              for n, delta in enumerate((0, 2 * top, top, DELTA_MAX, 2 * top - 1))]
     Bench(config, heads).run()
 
 
@@ -281,20 +343,23 @@ def test_presets(preset):
     length = config.l_max
     Bench(config, [make_head(config, rng, 0, (3, length, 0), "uniform", 25, "half"),
                    make_head(config, rng, 1, (2, length - 1, 0), "largest", 127, "above"),
-                   make_head(config, rng, 0, (2, length, 0), "largest", -127, "equal")]).run()
+                   make_head(config, rng, 0, (2, length, 0), "largest", -127, "equal"),
+                   make_head(config, rng, 1, (3, length, 0), "uniform", delta=900)]).run()
 
 
 @pytest.mark.parametrize("multipliers", [64, 128, 256])
 def test_timing(multipliers):
     """A row's mask is complete n + latency cycles after its last group, a waiting row's n + 6
-    later."""
+    later, whatever the importance."""
     config = small_config(l_max=32, multipliers=multipliers)
     rng = np.random.default_rng(8)
-    heads = [make_head(config, rng, 0, (16, 2 * n, 0), "uniform", 25) for n in (16, 5, 1)]
+    heads = [make_head(config, rng, 0, (16, 2 * n, 0), "uniform", 25, delta=delta)
+             for n in (16, 5, 1) for delta in (None, 99)]
     single = Bench(config, heads, ahead=1).run()
     assert single.dut.latency == (8 if multipliers == 64 else 9)
     assert [masked - sent for sent, masked in single.at] == [
         -(-head.rows[n].columns // config.group) + single.dut.latency for head, n in single.rows]
-    double = Bench(config, heads[:1]).run()
-    masked = [cycle for _, cycle in double.at]
-    assert np.diff(masked).tolist() == [16 // config.group + 6] * 7
+    for head in heads[:2]:
+        double = Bench(config, [head]).run()
+        masked = [cycle for _, cycle in double.at]
+        assert np.diff(masked).tolist() == [16 // config.group + 6] * 7
