@@ -6,6 +6,7 @@ The contract of the files stands in docs/cli.md.
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,8 @@ from prunus.golden.engine import EngineConfig
 
 from .errors import InputError
 
-__all__ = ["EXAMPLES", "attention_fields", "integers_per_head", "read_arrays", "real_per_head",
-           "real_scale"]
+__all__ = ["EXAMPLES", "attention_fields", "integers_per_head", "names_per_head", "read_arrays",
+           "real_per_head", "real_scale"]
 
 EXAMPLES = Path(__file__).parent / "examples"      # heads that come with the project
 KNOWN = ("q", "k", "v", "scale", "valid_q", "valid_kv", "causal")
@@ -145,6 +146,18 @@ def real_per_head(name: str, array: np.ndarray, heads: int) -> np.ndarray:
     if array.dtype.kind not in "fiu":
         raise InputError(f"{name} must have a real dtype, not {array.dtype}")
     return _per_head(name, array, heads).astype(np.float64)
+
+
+def names_per_head(arrays: dict, name: str, heads: int, default: str,
+                   allowed: Sequence[str]) -> list[str]:
+    """One of the allowed names for each head, of the file or the default."""
+    array = arrays.get(name, np.array(default))
+    if array.dtype.kind != "U":
+        raise InputError(f"{name} must have a text dtype, not {array.dtype}")
+    for value in (array := _per_head(name, array, heads)):
+        if value not in allowed:
+            raise InputError(f"{name} must be {' or '.join(allowed)}, not {str(value)!r}")
+    return [str(value) for value in array]
 
 
 def attention_fields(arrays: dict, config: EngineConfig) -> list[dict]:

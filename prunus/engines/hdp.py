@@ -10,13 +10,20 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from prunus.golden.hdp.compute import HdpJob, encode_rho
+from prunus.golden.hdp.compute import HdpJob, Importance, encode_delta, encode_rho
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.order import table_order
 from prunus.golden.hdp.timing.cycles import predict_cycles
 
 from ..errors import InputError
-from ..heads import attention_fields, integers_per_head, read_arrays, real_per_head
+from ..heads import (
+    attention_fields,
+    integers_per_head,
+    names_per_head,
+    read_arrays,
+    real_per_head,
+    real_scale,
+)
 from ..run import Run
 from .front import EngineFront, share
 
@@ -35,7 +42,9 @@ class Pruned(StrEnum):
 class Options:
     """What the command line says about pruning; None leaves it to the file or the default."""
 
+    importance: Importance | None = None
     rho: float | None = None
+    distance: float | None = None
     tau_head: int | None = None
     drop: bool = False
     exact: bool = False
@@ -51,6 +60,33 @@ def _rho(arrays: dict, heads: int, option: float | None) -> list[int]:
     return [encode_rho(float(value)) for value in array]
 
 
+def _importance(arrays: dict, heads: int, option: Importance | None) -> list[Importance]:
+    if option is not None:
+        return [option] * heads
+    return [Importance(name) for name in
+            names_per_head(arrays, "importance", heads, Importance.MAGNITUDE, list(Importance))]
+
+
+def _deltas(arrays: dict, importance: list[Importance], option: float | None,
+            config: HdpConfig) -> list[int]:
+    """Of heads with a distance; 0 of the others, whatever the file says of them."""
+    wanted = [kind is Importance.DISTANCE for kind in importance]
+    if not any(wanted):
+        if option is not None:
+            raise InputError("--distance belongs to --importance distance, and no head has that")
+        return [0] * len(wanted)
+    if option is None and "distance" not in arrays:
+        raise InputError("distance is missing: importance distance needs --distance, or an array "
+                         "distance in IN.npz")
+    array = arrays["distance"] if option is None else np.array(option)
+    scale, deltas = real_scale(arrays), []
+    for used, value in zip(wanted, real_per_head("distance", array, len(wanted)), strict=True):
+        if used and not value >= 0:
+            raise InputError(f"distance must be 0 or more, not {value}")
+        deltas.append(encode_delta(float(value), scale, config) if used else 0)
+    return deltas
+
+
 def load_jobs(path: Path, config: HdpConfig, options: Options) -> list[HdpJob]:
     """The heads of a file, one job each.
 
@@ -59,16 +95,21 @@ def load_jobs(path: Path, config: HdpConfig, options: Options) -> list[HdpJob]:
     InputError
         With the field, its value and what is allowed.
     """
-    arrays = read_arrays(path, "rho", "tau_head")
+    arrays = read_arrays(path, "importance", "rho", "distance", "tau_head")
     if options.tau_head is not None:
         if not 0 <= options.tau_head <= TAU_MAX:
             raise InputError(f"tau_head must lie in 0..{TAU_MAX}, not {options.tau_head}")
         arrays["tau_head"] = np.array(options.tau_head)
     heads = attention_fields(arrays, config)
     tau_head = integers_per_head(arrays, "tau_head", len(heads), 0, 0, TAU_MAX)
+    importance = _importance(arrays, len(heads), options.importance)
+    if options.rho is not None and Importance.MAGNITUDE not in importance:
+        raise InputError("--rho belongs to --importance magnitude, and no head has that")
     rho = _rho(arrays, len(heads), options.rho)
-    return [HdpJob(**fields, rho=rho[h], tau_head=tau_head[h], drop=options.drop,
-                   exact=options.exact, dense=options.dense) for h, fields in enumerate(heads)]
+    delta = _deltas(arrays, importance, options.distance, config)
+    return [HdpJob(**fields, importance=importance[h], rho=rho[h], delta=delta[h],
+                   tau_head=tau_head[h], drop=options.drop, exact=options.exact,
+                   dense=options.dense) for h, fields in enumerate(heads)]
 
 
 class HdpFront(EngineFront):
@@ -79,9 +120,17 @@ class HdpFront(EngineFront):
 
     @staticmethod
     def options(
+        importance: Annotated[Importance | None, typer.Option(
+            help="HDP: what keeps a block, the magnitude of its scores or their distance from the "
+            "largest of the query. Default: that of IN.npz, or magnitude.",
+            show_default=False)] = None,
         rho: Annotated[float | None, typer.Option(
-            help="HDP: block pruning ratio in (-1, 1), rounded to 1/128: a larger one prunes more. "
+            help="HDP, magnitude: block pruning ratio in (-1, 1), rounded to 1/128: a larger one prunes more. "
             f"Default: that of IN.npz, or {DEFAULT_RHO}.", show_default=False)] = None,
+        distance: Annotated[float | None, typer.Option(
+            metavar="X", help="HDP, distance: largest distance of what is kept, 0 or more, in "
+            "units of the logits: what is pruned has about exp(-X) of its row's largest weight at "
+            "most. Default: that of IN.npz.", show_default=False)] = None,
         tau_head: Annotated[int | None, typer.Option(
             help=f"HDP: heads with a theta_head below it are pruned, 0..{TAU_MAX}. "
             "Default: that of IN.npz, or 0.", show_default=False)] = None,
@@ -93,12 +142,12 @@ class HdpFront(EngineFront):
         dense: Annotated[bool, typer.Option(
             "--dense", help="HDP: no pruning at all.")] = False,
     ) -> Options:
-        given = {"--rho": rho, "--tau-head": tau_head, "--pruned": pruned}
+        given = {"--importance": importance, "--rho": rho, "--distance": distance, "--tau-head": tau_head, "--pruned": pruned}
         for option, value in given.items():
             if dense and value is not None:
                 raise InputError(f"--dense and {option} contradict each other: dense attention "
                                  f"prunes nothing")
-        return Options(rho=rho, tau_head=tau_head, drop=pruned is Pruned.DROP, exact=exact,
+        return Options(importance=importance, rho=rho, distance=distance, tau_head=tau_head, drop=pruned is Pruned.DROP, exact=exact,
                        dense=dense)
 
     def load_jobs(self, path: Path, config: HdpConfig, options: Options) -> Sequence[HdpJob]:

@@ -18,6 +18,7 @@ from prunus.engines.hdp import Options, load_jobs
 from prunus.golden.engines import load_config, preset_names
 from prunus.golden.hdp import compute as hdp
 from prunus.golden.hdp.bounds import bound_cycles
+from prunus.golden.hdp.compute import Importance
 from prunus.golden.hdp.kind import HdpKind, HdpStatus
 from prunus.golden.hdp.timing.cycles import predict_cycles
 from prunus.golden.records import Error
@@ -86,7 +87,10 @@ def test_run_equals_the_specification(capfd, tmp_path):
 @pytest.mark.parametrize(("args", "options"), [
     (["--rho", "-0.5"], Options(rho=-0.5)), (["--pruned", "drop"], Options(drop=True)),
     (["--exact"], Options(exact=True)), (["--dense"], Options(dense=True)),
-    (["--tau-head", "4000"], Options(tau_head=4000))], ids=str)
+    (["--tau-head", "4000"], Options(tau_head=4000)),
+    (["--importance", "magnitude", "--rho", "0.5"], Options(rho=0.5)),
+    (["--importance", "distance", "--distance", "1.5"],
+     Options(importance=Importance.DISTANCE, distance=1.5))], ids=str)
 def test_modes(capfd, tmp_path, args, options):
     summary, arrays = run(capfd, tmp_path, *args)
     _, results = golden(options)
@@ -120,6 +124,15 @@ def test_a_configuration_of_ones_own(capfd, tmp_path):
                                "not 'hdp_huge'"),
     (["--rho", "1"], "rho must lie in (-1, 1), not 1.0"),
     (["--rho", "nan"], "rho must lie in (-1, 1), not nan"),
+    (["--importance", "size"], "'size' is not one of 'magnitude', 'distance'"),
+    (["--importance", "distance"], "distance is missing: importance distance needs --distance"),
+    (["--importance", "distance", "--distance", "-1"], "distance must be 0 or more, not -1.0"),
+    (["--importance", "distance", "--distance", "nan"], "distance must be 0 or more, not nan"),
+    (["--importance", "distance", "--distance", "1", "--rho", "0.1"],
+     "--rho belongs to --importance magnitude, and no head has that"),
+    (["--distance", "1"], "--distance belongs to --importance distance, and no head has that"),
+    (["--dense", "--distance", "1"], "--dense and --distance contradict each other"),
+    (["--dense", "--importance", "magnitude"], "--dense and --importance contradict each other"),
     (["--tau-head", "-1"], "tau_head must lie in 0..4294967295, not -1"),
     (["--tau-head", "1.5"], "Invalid value for '--tau-head'"),
     (["--pruned", "half"], "'half' is not one of 'zero', 'drop'"),
@@ -146,7 +159,7 @@ def test_a_configuration_of_ones_own(capfd, tmp_path):
     *((["--config", "leopard_ae", *option],
        f"{option[0]} is an option of engine hdp, and config leopard_ae is of engine leopard")
       for option in (["--rho", "0.1"], ["--tau-head", "0"], ["--pruned", "zero"], ["--exact"],
-                     ["--dense"])),
+                     ["--dense"], ["--importance", "distance"], ["--distance", "1"])),
     (["--config", "leopard_ae", "--threshold", "nan"], "threshold must be a real number, not nan"),
     (["--config", "leopard_ae", "--threshold", "low"], "Invalid value for '--threshold'"),
     (["--config", "leopard_base", "--threshold", "0"],

@@ -14,6 +14,7 @@ from prunus.engines.hdp import Options, load_jobs
 from prunus.errors import InputError
 from prunus.golden.engines import load_config
 from prunus.golden.hdp import compute as hdp
+from prunus.golden.hdp.compute import DELTA_MAX, Importance
 from prunus.golden.softmax import encode_scale
 from prunus.run import run_golden
 
@@ -66,6 +67,30 @@ def test_grouped_queries(tmp_path):
         assert_array_equal(job.k, arrays()["k"][h // 3])
         assert_array_equal(job.v, arrays()["v"][h // 3])
         assert job.same_kv == (h not in (0, 3))
+
+
+def test_importance_by_head(tmp_path):
+    """Heads of both kinds in a file; what belongs to the other kind is not looked at."""
+    unit = 0.001 * 4**TINY.frac
+    jobs = load(tmp_path, importance=np.array(["distance", "magnitude"]),
+                rho=np.array([0.5, 0.25]), distance=np.array([3.2 * unit, np.nan]))
+    assert [(job.importance, job.rho, job.delta) for job in jobs] == [
+        (Importance.DISTANCE, 64, 3), (Importance.MAGNITUDE, 32, 0)]
+    jobs = load(tmp_path, importance="distance", distance=np.inf)
+    assert {(job.importance, job.delta) for job in jobs} == {(Importance.DISTANCE, DELTA_MAX)}
+
+
+@pytest.mark.parametrize(("given", "options", "want"), [
+    ({"importance": "distance", "distance": 1.0}, Options(importance=Importance.MAGNITUDE),
+     (Importance.MAGNITUDE, 0)),
+    ({"importance": "distance", "distance": 1.0}, Options(distance=2.56),
+     (Importance.DISTANCE, 10)),
+    ({"distance": 0.512}, Options(importance=Importance.DISTANCE), (Importance.DISTANCE, 2)),
+    ({"distance": 0.512}, Options(), (Importance.MAGNITUDE, 0)),
+])
+def test_importance_of_file_and_options(tmp_path, given, options, want):
+    for job in load(tmp_path, options=options, **given):
+        assert (job.importance, job.delta) == want
 
 
 def test_options_override_the_file(tmp_path):
@@ -137,6 +162,14 @@ def ones(*shape, dtype=np.int8):
     ({"rho": [0.0, np.nan]}, "rho must lie in (-1, 1), not nan"),
     ({"rho": [0.1] * 3}, "rho must be a scalar or have shape (2,), one for each head, not (3,)"),
     ({"rho": "0.5"}, "rho must have a real dtype, not <U3"),
+    ({"importance": "size"}, "importance must be magnitude or distance, not 'size'"),
+    ({"importance": 1}, "importance must have a text dtype, not int64"),
+    ({"importance": ["distance"] * 3},
+     "importance must be a scalar or have shape (2,), one for each head, not (3,)"),
+    ({"importance": "distance"}, "distance is missing: importance distance needs --distance"),
+    ({"importance": "distance", "distance": -0.5}, "distance must be 0 or more, not -0.5"),
+    ({"importance": "distance", "distance": [1.0, np.nan]}, "distance must be 0 or more, not nan"),
+    ({"importance": "distance", "distance": "1"}, "distance must have a real dtype, not <U1"),
     ({"tau_head": [0, -1]}, "tau_head must lie in 0..4294967295, not -1"),
     ({"tau_head": [0, 2**32]}, "tau_head must lie in 0..4294967295, not 4294967296"),
     ({"tau_head": 0.5}, "tau_head must have an integer dtype, not float64"),
