@@ -12,11 +12,12 @@ from ..jobs import AttentionJob, exponentials, matmul, row_tops, visible_limits
 from .config import HdpConfig
 
 __all__ = ["DELTA_MAX", "RHO_FRAC", "HdpJob", "HdpOutcome", "HdpResult", "HdpSummary",
-           "Importance", "distance_mask", "encode_delta", "encode_rho", "head", "magnitude_mask",
-           "visible_limits"]
+           "Importance", "distance_mask", "encode_delta", "encode_rho", "head", "least_deltas",
+           "magnitude_mask", "visible_limits"]
 
 RHO_FRAC = 7                    # rho is P / 2**RHO_FRAC
 DELTA_MAX = (1 << 24) - 1       # above the difference of any two integer scores: it prunes nothing
+FAR = DELTA_MAX + 1             # further than anything that is kept
 
 
 class Importance(StrEnum):
@@ -171,14 +172,29 @@ def _expand(mask, shape) -> np.ndarray:
     return mask.repeat(2, axis=0).repeat(2, axis=1)[: shape[0], : shape[1]]
 
 
+def _behind(int_score, visible) -> np.ndarray:
+    """(block rows, block columns): how far the score of a block that is nearest to the largest one
+    of its query lies below that; FAR of a block that nobody sees."""
+    top = row_tops(int_score, visible)
+    behind = np.where(visible, top[:, None] - np.where(visible, int_score, 0), FAR)
+    rows, cols = behind.shape
+    behind = np.pad(behind, ((0, rows % 2), (0, cols % 2)), constant_values=FAR)
+    return _blocks(behind).min(axis=(1, 3))
+
+
 def distance_mask(int_score, visible, delta: int) -> np.ndarray:
     """Blocks with an integer score at most ``delta`` below the largest one that its query sees.
 
     ``int_score`` and ``visible`` (bool) are (l_q, l_kv); the mask is (block rows, block columns).
     """
-    top = row_tops(int_score, visible)
-    near = visible & (np.where(visible, top[:, None] - int_score, 0) <= delta)
-    return np.any(_blocks(near), axis=(1, 3))
+    return _behind(int_score, visible) <= delta
+
+
+def least_deltas(job: "HdpJob", config: HdpConfig) -> np.ndarray:
+    """(block rows, block columns): the least delta that keeps each block; more than ``DELTA_MAX``
+    of one that nobody sees."""
+    (iq, _), (ik, _) = config.format.split(job.q), config.format.split(job.k)
+    return _behind(matmul(iq, ik.T), np.arange(job.l_kv) < visible_limits(job)[:, None])
 
 
 def magnitude_mask(theta, visible, rho: int) -> np.ndarray:

@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from prunus.golden.engine import EngineConfig
-from prunus.golden.hdp.compute import HdpJob, magnitude_mask, encode_rho, head
+from prunus.golden.hdp.compute import (
+    HdpJob,
+    Importance,
+    encode_rho,
+    head,
+    least_deltas,
+    magnitude_mask,
+)
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.softmax import encode_scale
 
@@ -67,7 +74,8 @@ class Suite:
 
 def dense(job: HdpJob) -> HdpJob:
     """The same head without pruning."""
-    return replace(job, dense=True, exact=False, drop=False, rho=0, tau_head=0)
+    return replace(job, dense=True, exact=False, drop=False, rho=0, delta=0, tau_head=0,
+                   importance=Importance.MAGNITUDE)
 
 
 # -- made heads -----------------------------------------------------------------------------------
@@ -105,10 +113,23 @@ def _with_kept(job: HdpJob, kept: float, rng, config: HdpConfig) -> HdpJob:
     return replace(job, rho=RHOS[int(np.argmin(misses))])
 
 
-def _kept_case(name: str, config: HdpConfig, heads: int, length: int, d: int, kept: float) -> Case:
-    rng = _generator(name)
+def _within(job: HdpJob, kept: float, rng, config: HdpConfig) -> HdpJob:
+    """The job with the delta that keeps nearest to a fraction of its blocks."""
+    least = np.sort(least_deltas(job, config), axis=None)
+    deltas, counts = np.unique(least, return_counts=True)
+    near = int(np.argmin(abs(counts.cumsum() / least.size - kept)))
+    return replace(job, importance=Importance.DISTANCE, delta=int(deltas[near]))
+
+
+Chooser = Callable[[HdpJob, float, np.random.Generator, HdpConfig], HdpJob]
+CHOOSERS: dict[str, Chooser] = {"kept": _with_kept, "distance": _within}
+
+
+def _kept_case(name: str, config: HdpConfig, heads: int, length: int, d: int, kept: float,
+               chooser: Chooser) -> Case:
+    rng = _generator(f"kept/d{d}/{kept:g}")     # the same heads, whatever chooses their blocks
     jobs = [_job(rng, config, length, length, d) for _ in range(heads)]
-    return Case(name=name, jobs=[_with_kept(job, kept, rng, config) for job in jobs])
+    return Case(name=name, jobs=[chooser(job, kept, rng, config) for job in jobs])
 
 
 def _pruned_heads(name: str, config: HdpConfig, heads: int, length: int, d: int) -> Case:
@@ -139,9 +160,10 @@ def _made(config: HdpConfig, quick: bool) -> dict[str, Callable[[], Case] | str]
     dims = [d for d in (32, 64) if d <= config.d_max] or [config.d_max]
     made: dict[str, Callable[[], Case] | str] = {}
     for d in dims[:1] if quick else dims:
-        for kept in QUICK_KEPT if quick else KEPT:
-            name = f"kept/d{d}/{kept:g}"
-            made[name] = partial(_kept_case, name, config, heads, length, d, kept)
+        for group, chooser in CHOOSERS.items():
+            for kept in QUICK_KEPT if quick else KEPT:
+                name = f"{group}/d{d}/{kept:g}"
+                made[name] = partial(_kept_case, name, config, heads, length, d, kept, chooser)
     d = dims[-1]
 
     def alike(name: str, job: Callable[[np.random.Generator], HdpJob]) -> Callable[[], Case]:

@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from prunus.bench.cases import EXAMPLES, KEPT, LENGTHS, dense, suite
 from prunus.errors import InputError
 from prunus.golden.engines import load_config
-from prunus.golden.hdp.compute import head
+from prunus.golden.hdp.compute import Importance, head
 from prunus.golden.hdp.config import HdpConfig
 
 EDGE, TINY = load_config("hdp_edge"), load_config("hdp_tiny")
@@ -32,7 +32,8 @@ def test_all_cases_of_edge():
     assert work.left_out == []
     assert [case.name for case in work.cases] == [
         "example/minilm_sentence", "example/vit_patches",
-        *(f"kept/d{d}/{kept:g}" for d in (32, 64) for kept in KEPT),
+        *(f"{group}/d{d}/{kept:g}" for d in (32, 64) for group in ("kept", "distance")
+          for kept in KEPT),
         *(f"length/{length}" for length in LENGTHS),
         "mode/heads", "mode/causal", "mode/cross", "mode/decode", "mode/padded"]
     for case in work.cases:
@@ -46,13 +47,25 @@ def test_all_cases_of_edge():
     assert shapes["mode/decode"] == (8, 1, 128, 64)
 
 
+@pytest.mark.parametrize("group", ["kept", "distance"])
 @pytest.mark.parametrize("kept", KEPT)
-def test_kept_fraction_is_near(kept):
-    """Each head by itself; a row of 64 blocks cannot do better than its own steps."""
-    case, = suite(EDGE, wanted=f"kept/d32/{kept:g}").cases[:1]
-    assert max(abs(kappa - kept) for kappa in kappas(case.jobs, EDGE)) < 0.02
+def test_kept_fraction_is_near(kept, group):
+    """Each head by itself; a row of 64 blocks cannot do better than its own steps, nor a delta than
+    the few distances that there are between integer scores."""
+    case, = suite(EDGE, wanted=f"{group}/d32/{kept:g}").cases[:1]
+    assert {job.importance for job in case.jobs} == {
+        {"kept": Importance.MAGNITUDE, "distance": Importance.DISTANCE}[group]}
+    most = {"kept": 0.02, "distance": 0.05}[group]
+    assert max(abs(kappa - kept) for kappa in kappas(case.jobs, EDGE)) < most
     if kept == 1:
         assert kappas(case.jobs, EDGE) == [1.0] * 8
+
+
+def test_both_choose_among_the_same_heads():
+    a, b = (suite(EDGE, wanted=f"{group}/d64/0.25").cases[0].jobs for group in ("kept", "distance"))
+    for one, other in zip(a, b, strict=True):
+        assert_array_equal(one.q, other.q)
+        assert_array_equal(one.v, other.v)
 
 
 def test_modes():
@@ -84,7 +97,8 @@ def test_dense_twin():
 
 def test_filters():
     assert names(wanted="length/8") == ["length/8"]
-    assert names(wanted="d32/0.1, mode/c*") == ["kept/d32/0.1", "mode/causal", "mode/cross"]
+    assert names(wanted="d32/0.1, mode/c*") == ["kept/d32/0.1", "distance/d32/0.1",
+                                                      "mode/causal", "mode/cross"]
     assert len(names(quick=True)) < len(names())
     with pytest.raises(InputError, match=r"cases must occur in one of example/minilm_sentence, .*"
                                          r"not 'speed'"):
