@@ -125,8 +125,8 @@ class HdpFront(EngineFront):
             "largest of the query. Default: that of IN.npz, or magnitude.",
             show_default=False)] = None,
         rho: Annotated[float | None, typer.Option(
-            help="HDP, magnitude: block pruning ratio in (-1, 1), rounded to 1/128: a larger one prunes more. "
-            f"Default: that of IN.npz, or {DEFAULT_RHO}.", show_default=False)] = None,
+            help="HDP, magnitude: block pruning ratio in (-1, 1), rounded to 1/128: a larger one "
+            f"prunes more. Default: that of IN.npz, or {DEFAULT_RHO}.", show_default=False)] = None,
         distance: Annotated[float | None, typer.Option(
             metavar="X", help="HDP, distance: largest distance of what is kept, 0 or more, in "
             "units of the logits: what is pruned has about exp(-X) of its row's largest weight at "
@@ -142,13 +142,14 @@ class HdpFront(EngineFront):
         dense: Annotated[bool, typer.Option(
             "--dense", help="HDP: no pruning at all.")] = False,
     ) -> Options:
-        given = {"--importance": importance, "--rho": rho, "--distance": distance, "--tau-head": tau_head, "--pruned": pruned}
+        given = {"--importance": importance, "--rho": rho, "--distance": distance,
+                 "--tau-head": tau_head, "--pruned": pruned}
         for option, value in given.items():
             if dense and value is not None:
                 raise InputError(f"--dense and {option} contradict each other: dense attention "
                                  f"prunes nothing")
-        return Options(importance=importance, rho=rho, distance=distance, tau_head=tau_head, drop=pruned is Pruned.DROP, exact=exact,
-                       dense=dense)
+        return Options(importance=importance, rho=rho, distance=distance, tau_head=tau_head,
+                       drop=pruned is Pruned.DROP, exact=exact, dense=dense)
 
     def load_jobs(self, path: Path, config: HdpConfig, options: Options) -> Sequence[HdpJob]:
         return load_jobs(path, config, options)

@@ -41,13 +41,13 @@ class Mutation:
 MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "hw/hdp/sparsity.py",
-        "keeps = product >= bound",
-        "keeps = product > bound",
+        "near, product >= bound)",
+        "near, product > bound)",
         "comparison: ties at the threshold are pruned"),
     Mutation(
         "hw/hdp/sparsity.py",
-        "ext.eq(Mux(self.rho < 0, s.min, s.max))",
-        "ext.eq(Mux(self.rho < 0, s.max, s.max))",
+        "ext.eq(Mux(self.rho < 0, s.low, s.high))",
+        "ext.eq(Mux(self.rho < 0, s.high, s.high))",
         "a negative rho takes the maximum"),
     Mutation(
         "hw/hdp/sparsity.py",
@@ -59,6 +59,116 @@ MUTATIONS: tuple[Mutation, ...] = (
         "running.eq(update), first.eq(tag.last)",
         "running.eq(update), first.eq(0)",
         "missed reset: a row's statistics contain the rows before"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "near.eq((-stored.low >= bounds[0]) |",
+        "near.eq((-stored.low >= bounds[0]) &",
+        "a block needs both queries near"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "(-stored.low >= bounds[0])",
+        "(-stored.low > bounds[0])",
+        "comparison: the first query prunes at delta itself"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "(stored.high >= bounds[1])",
+        "(stored.high > bounds[1])",
+        "comparison: the second query prunes at delta itself"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "(stored.high >= bounds[1])",
+        "(stored.high >= bounds[0])",
+        "the second query has the bound of the first"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "reach[0].eq(-s.low - self.delta)",
+        "reach[0].eq(-s.low + self.delta)",
+        "sign: the first query's bound lies above its top"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "reach[1].eq(s.high - self.delta)",
+        "reach[1].eq(s.high + self.delta)",
+        "sign: the second query's bound lies above its top"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "reach[0].eq(-s.low - self.delta)",
+        "reach[0].eq(s.high - self.delta)",
+        "the first query has the top of the second"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "Mux(reach[q] > self._lowest, reach[q], self._lowest + 1)",
+        "Mux(reach[q] > self._lowest, reach[q], self._lowest)",
+        "a query that sees nothing keeps a block"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "Mux(reach[q] > self._lowest, reach[q], self._lowest + 1)",
+        "reach[q]",
+        "a large delta wraps around"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "Mux(visible[2 * q + 1] & (b > a), b, a)",
+        "Mux(b > a, b, a)",
+        "a key that is not seen counts"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "best[q].eq(Mux(visible[2 * q],\n",
+        "best[q].eq(Mux(visible[0],\n",
+        "a query that is not seen counts"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "& (b > a), b, a)",
+        "& (b < a), b, a)",
+        "comparison: the worse of two keys"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "low.eq(Mux(distance, -best[0], total))",
+        "low.eq(Mux(distance, -best[1], total))",
+        "both are the second query's"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "high.eq(Mux(distance, best[1], total))",
+        "high.eq(Mux(distance, best[0], total))",
+        "both are the first query's"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "distance.eq(self.tag.distance)",
+        "distance.eq(self.distance)",
+        "importance of the head at END_R for the scores of another"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "keeps = Mux(self.distance, near, product >= bound)",
+        "keeps = near",
+        "magnitude is forgotten"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "theta.eq(total),\n",
+        "theta.eq(Mux(distance, 0, total)),\n",
+        "no theta_head with a distance"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "update.low.eq(Mux(first | (group.low < running.low),",
+        "update.low.eq(Mux((group.low < running.low),",
+        "missed reset: the first query's top contains the rows before"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "update.high.eq(Mux(first | (group.high > running.high),",
+        "update.high.eq(Mux((group.high > running.high),",
+        "missed reset: the second query's top contains the rows before"),
+    Mutation(
+        "hw/hdp/sparsity.py",
+        "(group.low < running.low), group.low, running.low)",
+        "(group.low > running.low), group.low, running.low)",
+        "comparison: the first query's top is its least"),
+    Mutation(
+        "hw/hdp/integer_pass.py",
+        "op.tag.distance.eq(self.distance)",
+        "op.tag.distance.eq(0)",
+        "importance is lost on the way through the array"),
+    Mutation(
+        "hw/hdp/core.py",
+        "(\"distance\", \"rho\", \"delta\")",
+        "(\"distance\", \"rho\")",
+        "delta does not reach the filter"),
     Mutation(
         "hw/arith/multiplier.py",
         "signs[0] ^ signs[3])",

@@ -144,7 +144,8 @@ def job_strategy(config: HdpConfig, l_max: int | None = None):
         lambda shape, **choices: Recipe(**shape, **choices),
         shape_strategy(config, PATTERNS, 1e-4, l_max),
         importance=st.sampled_from(Importance), rho=st.integers(-127, 127),
-        delta=st.one_of(st.integers(0, 1 << config.int_score_width), st.just(DELTA_MAX)), tau=st.sampled_from(TAUS), drop=st.booleans(),
+        delta=st.one_of(st.integers(0, 1 << config.int_score_width), st.just(DELTA_MAX)),
+        tau=st.sampled_from(TAUS), drop=st.booleans(),
         exact=st.booleans(), dense=st.booleans())
 
 

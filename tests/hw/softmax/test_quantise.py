@@ -62,6 +62,6 @@ def test_small_weights_beside_a_large_background():
     """The background may have bits beyond those of a mantissa; they are not cut off."""
     rng = np.random.default_rng(6)
     e0 = rng.integers(1 << 12, LARGEST + 1, 6000)
-    e = np.clip(e0[:, None] - (rng.integers(0, 1 << 14, (6000, 2)) >> rng.integers(0, 9, (6000, 2))),
-                0, LARGEST)
+    below = rng.integers(0, 1 << 14, (6000, 2)) >> rng.integers(0, 9, (6000, 2))
+    e = np.clip(e0[:, None] - below, 0, LARGEST)
     run(e, e0)
