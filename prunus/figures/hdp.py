@@ -40,21 +40,27 @@ def _edge() -> HdpConfig:
 
 
 # -- errors ---------------------------------------------------------------------------------------
-def _errors(path: Path, config: HdpConfig) -> dict:
+MODES = {"zero": Options(), "drop": Options(drop=True), "dense": Options(dense=True)}
+
+
+def _errors(path: Path, config: HdpConfig, options: Options = MODES["zero"]) -> dict:
     """Of the fixed-point head against float64, over the heads of a file."""
     scale = real_scale(read_arrays(path))
     errors = [relative_rms_error(job, hdp.head(job, config), scale, config)
-              for job in load_jobs(path, config, Options())]
+              for job in load_jobs(path, config, options)]
     return {"mean": float(np.mean(errors)), "worst": max(errors)}
 
 
 def _measure_error(heads: Heads) -> list[dict]:
-    return [{"file": name, **_errors(path, _edge())} for name, path in heads.of(tuple(TITLES))]
+    return [{"file": name, **{mode: _errors(path, _edge(), options)
+                              for mode, options in MODES.items()}}
+            for name, path in heads.of(tuple(TITLES))]
 
 
 def _error_table(rows: Sequence[dict]) -> str:
-    return table(["heads", "mean", "worst head"], [
-        [TITLES[row["file"]], f"{row['mean']:.2%}", f"{row['worst']:.2%}"] for row in rows])
+    return table(["heads", *(name for mode in MODES for name in (f"{mode}, mean", "worst head"))], [
+        [TITLES[row["file"]], *(f"{row[mode][name]:.2%}" for mode in MODES
+                                for name in ("mean", "worst"))] for row in rows])
 
 
 # -- the examples on the RTL ----------------------------------------------------------------------

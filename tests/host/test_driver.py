@@ -95,7 +95,7 @@ def test_writable_ranges():
 def test_another_coprocessor_is_refused():
     fake = Fake()
     fake.registers[AT["version"]] = 7
-    with pytest.raises(DriverError, match="register version must read 0x00000003, not 0x00000007"):
+    with pytest.raises(DriverError, match="register version must read 0x00000004, not 0x00000007"):
         asyncio.run(Driver(fake, CONFIG).check())
 
 
