@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from prunus.golden.engines import load_config
+from prunus.golden.hdp.compute import DELTA_MAX
 from prunus.golden.hdp.planes import HdpLayout
 from prunus.golden.image import build_image
 from prunus.golden.records import DESCRIPTOR_BYTES, Error
@@ -14,7 +15,7 @@ from prunus.sim.simulate import Batch, simulate_batches
 
 PRESETS = ("hdp_tiny", "hdp_w12")
 PLANES = ("q_i", "q_f", "k_i", "k_f", "v")
-FLAGS, LENGTHS, VALIDS, FORMAT, ADDRESSES = 0, 1, 2, 3, 6       # descriptor words
+FLAGS, LENGTHS, VALIDS, FORMAT, ADDRESSES, DELTA = 0, 1, 2, 3, 6, 13       # descriptor words
 
 
 def _job(config, seed, l_q=5, l_kv=9, **choices):
@@ -34,7 +35,7 @@ def _bad_words(config):
     beat = config.axi_data_width // 8
     l_max, d_max = config.l_max, config.d_max
     yield from ((Error.OPCODE, FLAGS, 0xFF, opcode) for opcode in (0, 2, 0x81, 0xFF))
-    yield from ((Error.OPCODE, FLAGS, 0, 1 << bit) for bit in (13, 20, 31))
+    yield from ((Error.OPCODE, FLAGS, 0, 1 << bit) for bit in (14, 20, 31))
     yield from ((Error.DIMENSION, FORMAT, 0xFF, d) for d in (0, 4, 17, d_max + 8, 0xF8))
     yield from ((Error.LENGTH, LENGTHS, 0xFFFF, l_q) for l_q in (0, l_max + 1, 0xFFFF))
     yield from ((Error.LENGTH, LENGTHS, 0xFFFF0000, l_kv << 16)
@@ -43,6 +44,7 @@ def _bad_words(config):
     yield Error.VALID, VALIDS, 0xFFFF0000, 10 << 16
     yield Error.VALID, VALIDS, 0xFFFF, 0x8001
     yield Error.PRUNING, FORMAT, 0xFF00, 0x8000
+    yield Error.PRUNING, DELTA, 0, DELTA_MAX + 1
     yield from ((Error.PRUNING, FORMAT, 0xFFFF0000, shift << 16) for shift in (0, 11, 64, 0x10C))
     for plane in range(len(PLANES) + 1):
         yield Error.ALIGNMENT, ADDRESSES + plane, 0, beat // 2

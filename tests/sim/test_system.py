@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from prunus.engines.hdp import Options, load_jobs
 from prunus.golden.engines import load_config
+from prunus.golden.hdp.compute import Importance
 from prunus.golden.hdp.config import HdpConfig
 from prunus.sim.campaigns.soak import Chunk, run_chunk
 from prunus.sim.compare import check
@@ -70,9 +71,18 @@ def test_examples(path, stall):
     _heads(path, Options(rho=RHO), stall)
 
 
+DISTANCE = Options(importance=Importance.DISTANCE, distance=1.0)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.npz")), ids=lambda p: p.stem)
+def test_examples_by_distance(path):
+    _heads(path, DISTANCE)
+
+
+@pytest.mark.parametrize("options", [Options(rho=RHO), DISTANCE], ids=["magnitude", "distance"])
 @pytest.mark.parametrize("stall", [0.0, 0.3])
-def test_an_example_in_tiles(stall):
-    _heads(ROOT / "examples" / "minilm_sentence.npz", Options(rho=RHO), stall, "hdp_tiles")
+def test_an_example_in_tiles(stall, options):
+    _heads(ROOT / "examples" / "minilm_sentence.npz", options, stall, "hdp_tiles")
 
 
 @pytest.mark.parametrize("name", RECORDED)

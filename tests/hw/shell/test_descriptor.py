@@ -7,7 +7,7 @@ from amaranth.hdl import Shape, signed, unsigned
 
 from prunus.golden.engines import ENGINES, load_config
 from prunus.golden.hdp import HdpEngine
-from prunus.golden.hdp.compute import HdpJob
+from prunus.golden.hdp.compute import DELTA_MAX, HdpJob, Importance
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.kind import HdpKind
 from prunus.golden.jobs import HEAD_FIELDS
@@ -37,19 +37,21 @@ def _words(config, rng):
               rho=rng.choice([-127, 127, rng.randint(-127, 127)]),
               tau_head=rng.getrandbits(32), causal=rng.random() < 0.5,
               exact=rng.random() < 0.5, dense=rng.random() < 0.5, drop=rng.random() < 0.5,
-              same_kv=rng.random() < 0.5)
+              same_kv=rng.random() < 0.5, importance=rng.choice(list(Importance)),
+              delta=rng.choice([0, DELTA_MAX, rng.randint(0, DELTA_MAX)]))
     align = config.axi_data_width // 8
     addresses = [rng.randrange(1 << 32) // align * align for _ in ADDRESSES[:-1]]
     addresses.append(rng.randrange(1 << 32) // 64 * 64)
     words = [int(w) for w in HdpKind().encode(
         job, dict(zip(ADDRESSES, addresses, strict=True)))]
     words[5] |= rng.getrandbits(16) << 16
-    words[13:] = [rng.getrandbits(32) for _ in words[13:]]
+    words[14:] = [rng.getrandbits(32) for _ in words[14:]]
     fields = {
         "causal": job.causal, "exact": job.exact, "dense": job.dense, "drop": job.drop,
         "same_kv": job.same_kv,
         "l_q": l_q, "l_kv": l_kv, "valid_q": job.valid_q, "valid_kv": job.valid_kv,
         "d8": d // 8, "rho": job.rho, "shift": job.scale[1], "tau_head": job.tau_head,
+        "distance": job.importance is Importance.DISTANCE, "delta": job.delta,
         "mant": job.scale[0], **dict(zip(ADDRESSES, addresses, strict=True)), "error": 0,
     }
     return words, fields
@@ -59,7 +61,7 @@ def _error(words, config):
     """The first error that applies, from the words."""
     l_q, l_kv = words[1] & 0xFFFF, words[1] >> 16
     d, rho, shift = words[3] & 0xFF, words[3] >> 8 & 0xFF, words[3] >> 16
-    if words[0] & 0xFF != 1 or words[0] >> 13:
+    if words[0] & 0xFF != 1 or words[0] >> 14:
         return Error.OPCODE
     if d % 8 or not 8 <= d <= config.d_max:
         return Error.DIMENSION
@@ -67,7 +69,7 @@ def _error(words, config):
         return Error.LENGTH
     if words[2] & 0xFFFF > l_q or words[2] >> 16 > l_kv:
         return Error.VALID
-    if rho == 0x80 or not 12 <= shift <= 63:
+    if rho == 0x80 or not 12 <= shift <= 63 or words[13] > DELTA_MAX:
         return Error.PRUNING
     align = config.axi_data_width // 8
     if any(a % align for a in words[6:13]) or words[12] % 64:
@@ -122,8 +124,8 @@ def _changes(config):
     low, high = 0xFFFF, 0xFFFF0000
     changes = [
         (_set(0, 0xFF, 0), Error.OPCODE), (_set(0, 0xFF, 3), Error.OPCODE),
-        (_set(0, 0xFF, 0x81), Error.OPCODE), (_set(0, 0x1F00, 0x1F00), Error.NONE),
-        *((_set(0, 0, 1 << bit), Error.OPCODE) for bit in range(13, 32)),
+        (_set(0, 0xFF, 0x81), Error.OPCODE), (_set(0, 0x3F00, 0x3F00), Error.NONE),
+        *((_set(0, 0, 1 << bit), Error.OPCODE) for bit in range(14, 32)),
         *((_set(3, BYTES_D, d), Error.DIMENSION)
           for d in (0, 1, 4, 7, 9, 12, config.d_max - 4, config.d_max + 8, 0xF8, 0xFF)),
         (_set(3, BYTES_D, 8), Error.NONE), (_set(3, BYTES_D, config.d_max), Error.NONE),
@@ -135,6 +137,8 @@ def _changes(config):
         *((_set(3, high, shift << 16), Error.PRUNING)
           for shift in (0, 11, 64, 12 + 64, 255, 12 + 256, 0x8000 + 12)),
         (_set(3, high, 12 << 16), Error.NONE), (_set(3, high, 63 << 16), Error.NONE),
+        *((_set(13, 0, 1 << bit), Error.PRUNING) for bit in range(24, 32)),
+        (_set(13, 0, DELTA_MAX), Error.NONE),
     ]
     for word in range(6, 13):
         for bit in range(1, align.bit_length()):
@@ -314,7 +318,7 @@ def _common(config, rng, opcode):
         words[word] = rng.getrandbits(32)
     words[3] ^= rng.getrandbits(8) << 8
     words[0] = words[0] & 0x1100 | opcode
-    own = ("rho", "tau_head", "exact", "dense", "drop", *ADDRESSES[:5])
+    own = ("rho", "tau_head", "exact", "dense", "drop", "distance", "delta", *ADDRESSES[:5])
     return words, {name: value for name, value in fields.items() if name not in own}
 
 
@@ -376,7 +380,7 @@ def test_each_kind_has_its_own_errors(config, several):
         cases.append((_elsewhere(config, rng, **choices)[0], Error.NONE))
     for name in ("q_i", "keys"):
         cases.append((_elsewhere(config, rng, **{name: 0x1001})[0], Error.ALIGNMENT))
-    for make, reserved in ((_words, 0xFFFFE000), (_elsewhere, 0xFF0FEC00), (_bare, 0)):
+    for make, reserved in ((_words, 0xFFFFC000), (_elsewhere, 0xFF0FEC00), (_bare, 0)):
         for bit in range(9, 32):
             if bit != 12 and (reserved >> bit & 1 or make is _bare):
                 words = make(config, rng)[0]
