@@ -19,6 +19,7 @@ from prunus.sim.campaigns import campaign
 
 from ..errors import InputError
 from ..train.command import check_installed
+from ..train.hdp import Setting
 from ..train.sentences import Sentences, read_sentences
 from ..train.thresholds import digest
 from .figure import Compared, Figure, Heads, table
@@ -167,7 +168,7 @@ BENCHES = {
 # -- a task: texts under a rule -------------------------------------------------------------------
 def _rule(rule: str | dict):
     from ..train.attention import Dense, Double, Uniform
-    from ..train.hdp import Setting, Specified
+    from ..train.specified import Specified
 
     if isinstance(rule, dict):
         return Specified(Setting(**rule), load_config_of(HdpConfig, BASE))
