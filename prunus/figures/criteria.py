@@ -117,6 +117,8 @@ DECODER = [
     *_settings("distance", (6, 5, 4, 3), drop=True, exact=True, **ROUNDED),
     *_settings("distance", (6, 5, 4, 3.5, 3, 2.5), drop=True, **FINE),
     *_settings("distance", (5, 4, 3), **ROUNDED),
+    *_settings("distance", (4,), drop=True, centred=False, **ROUNDED),
+    *_settings("distance", (4,), drop=True, centred=False, **FINE),
 ]
 
 
@@ -245,7 +247,8 @@ def _criterion(rule: dict) -> str:
         return "dense, nothing pruned"
     return ", ".join(["magnitude" if "rho" in rule else "distance",
                       "`drop`" if rule.get("drop") else "`zero`",
-                      *(["`exact`"] if rule.get("exact") else [])])
+                      *(["`exact`"] if rule.get("exact") else []),
+                      *([] if rule.get("centred", True) else ["keys not centred"])])
 
 
 def _parameter(rule: dict) -> str:

@@ -85,7 +85,8 @@ def test_a_table():
     row = {"blocks_kept": 25, "blocks": 100, "value": 4.75, "difference": 0.012,
            "interval": [0.01, 0.0143]}
     rules = ["model", "uniform", {}, {"rho": 0, "drop": True},
-             {"distance": 3.5, "digits": "rounded", "frac": 3, "exact": True}]
+             {"distance": 3.5, "digits": "rounded", "frac": 3, "exact": True},
+             {"distance": 4, "centred": False}]
     lines = figure.table({"rows": [{"rule": rule, **row} for rule in rules]}).splitlines()
     difference = "+1.2% (+1.0% to +1.4%)"
     assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]] == [
@@ -93,7 +94,9 @@ def test_a_table():
         ["control: uniform attention", "", "", "", "4.750", difference],
         ["dense, nothing pruned", "truncated, FW = 4", "", "75.0%", "4.750", difference],
         ["magnitude, `drop`", "truncated, FW = 4", "rho = 0", "75.0%", "4.750", difference],
-        ["distance, `zero`, `exact`", "rounded, FW = 3", "x = 3.5", "75.0%", "4.750", difference]]
+        ["distance, `zero`, `exact`", "rounded, FW = 3", "x = 3.5", "75.0%", "4.750", difference],
+        ["distance, `zero`, keys not centred", "truncated, FW = 4", "x = 4", "75.0%", "4.750",
+         difference]]
     figure = next(figure for figure in FIGURES if figure.name == "criteria_cola")
     assert "| +0.012 (+0.010 to +0.014) |" in figure.table({"rows": [{"rule": {}, **row}]})
 

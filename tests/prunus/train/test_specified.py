@@ -82,7 +82,8 @@ def test_where_nothing_is_pruned_it_is_near(decoder, classifier, setting):
 
 def test_a_job_for_each_head(decoder, classifier, monkeypatch):
     jobs, head = [], specified.head
-    monkeypatch.setattr(specified, "head", lambda job, config: jobs.append(job) or head(job, config))
+    monkeypatch.setattr(specified, "head",
+                        lambda job, config: jobs.append(job) or head(job, config))
     story_logits(decoder[0], Specified(Setting(distance=2, drop=True), EDGE))
     assert [(job.l_q, job.l_kv, job.valid_q, job.valid_kv, job.d, job.causal, job.drop)
             for job in jobs] == 8 * [(31, 31, 31, 31, 8, True, True)]
