@@ -37,6 +37,9 @@ ALLOWED = {
     "prunus.train.capture": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
     "prunus.train.engine": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
     "prunus.train.quantise": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
+    "prunus.train.specified": ({"hdp"}, "models with the attention of HDP"),
+    "prunus.figures.criteria": ({"hdp"}, "the criteria of HDP in models"),
+    "prunus.figures.masks": ({"hdp", "leopard"}, "compares the criteria of engines"),
     "prunus.figures.energy": ({"leopard"}, "the baseline of the estimates"),
     "prunus.sim.campaigns.scaling": ({"hdp"}, "the only engine that has several cores"),
     **dict.fromkeys(

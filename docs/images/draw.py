@@ -8,15 +8,18 @@
     box NAME X Y WIDTH HEIGHT KIND | first line | second line ...
     arrow FROM SIDE TO SIDE [WHERE] | label
     note X Y | words
+    cells X Y SIZE | row row ...
 
 ``KIND`` is ``block``, ``memory``, ``bus``, or ``frame`` (around others, its label on top). ``SIDE``
 is ``l``, ``r``, ``t`` or ``b``, with a number of units along it from its middle, such as ``r-2``.
-An arrow from side to side bends in its middle, or at WHERE. The drawing has a background of its
-own, light or dark as the reader's system is.
+A row of cells has a digit for each square; the largest digit is the darkest. An arrow from side to
+side bends in its middle, or at WHERE. The drawing has a background of its own, light or dark as the
+reader's system is.
 """
 
 import sys
 from html import escape
+from itertools import groupby
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -25,10 +28,10 @@ STYLE = """
 .back{fill:#fff}.block{fill:#e8eaf6;stroke:#3949ab}.memory{fill:#fff3e0;stroke:#b26500}
 .bus{fill:#e0f2f1;stroke:#00695c}.frame{fill:none;stroke:#757575;stroke-dasharray:5 4}
 text{fill:#212121;font:13px system-ui,sans-serif;text-anchor:middle}.small{font-size:11px}
-.left{text-anchor:start}.line{fill:none;stroke:#424242;stroke-width:1.4}.tip{fill:#424242}
+.left{text-anchor:start}.cell{fill:#3949ab}.line{fill:none;stroke:#424242;stroke-width:1.4}.tip{fill:#424242}
 @media(prefers-color-scheme:dark){.back{fill:#1e1f29}.block{fill:#2b3060;stroke:#9fa8da}
 .memory{fill:#4a3310;stroke:#ffb74d}.bus{fill:#113f3b;stroke:#80cbc4}.frame{stroke:#9e9e9e}
-text{fill:#eee}.line{stroke:#ccc}.tip{fill:#ccc}}
+text{fill:#eee}.cell{fill:#9fa8da}.line{stroke:#ccc}.tip{fill:#ccc}}
 """
 
 
@@ -85,6 +88,25 @@ def _box(x, y, w, h, kind, lines):
         yield _text((x + w / 2) * UNIT, first + 16 * n, "small" if n else "name", line)
 
 
+def _cells(x, y, size, rows):
+    """Squares of shades, those of a shade in one path and neighbours in one piece."""
+    side, paths = size * UNIT, {}
+    for n, row in enumerate(rows):
+        column = 0
+        for digit, run in groupby(row):
+            count = len([*run])
+            if digit != "0":
+                paths.setdefault(digit, []).append(
+                    f"M{x * UNIT + column * side:g},{y * UNIT + n * side:g}"
+                    f"h{count * side:g}v{side:g}h{-count * side:g}z")
+            column += count
+    for digit, pieces in sorted(paths.items()):
+        yield (f'<path class="cell" fill-opacity="{int(digit) / int(max(paths)):.2g}" '
+               f'd="{"".join(pieces)}"/>')
+    yield (f'<rect class="frame" x="{x * UNIT:g}" y="{y * UNIT:g}" '
+           f'width="{len(rows[0]) * side:g}" height="{len(rows) * side:g}"/>')
+
+
 def draw(text: str) -> str:
     """The SVG of a text."""
     boxes, parts, arrows, size, title = {}, [], [], (0, 0), ""
@@ -106,8 +128,11 @@ def draw(text: str) -> str:
         elif what == "note":
             x, y = (float(word) * UNIT for word in words)
             parts.append(_text(x, y, "small left", labels[0]))
+        elif what == "cells":
+            parts += _cells(*map(float, words), labels[0].split())
         else:
-            raise ValueError(f"a line must be a size, title, box, arrow or note, not {what!r}")
+            raise ValueError(
+                f"a line must be a size, title, box, arrow, note or cells, not {what!r}")
     width, height = size
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from prunus.golden.engines import ConfigError
+from prunus.sim.campaigns.campaign import CampaignError
 
 from ..errors import InputError, RunError
 from ..files import write_files
@@ -101,6 +102,8 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
                       help="measure figures again and keep them in docs/figures")
     parser.add_argument("--data", type=Path, metavar="DIR",
                         help="further heads, a directory of .npz files; default: PRUNUS_DATA")
+    parser.add_argument("--models", type=Path, metavar="DIR", help="of models, for figures of them")
+    parser.add_argument("--texts", type=Path, metavar="DIR", help="of the texts that models read")
     chosen = parser.parse_args(arguments)
     try:
         if not (root / "docs").is_dir():
@@ -110,7 +113,8 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
         elif chosen.measure:
             figures = _chosen(chosen.measure)
             given = os.environ.get("PRUNUS_DATA")
-            heads = Heads.under(chosen.data or (Path(given) if given else None))
+            heads = Heads.under(chosen.data or (Path(given) if given else None),
+                                chosen.models, chosen.texts)
             for figure in figures:
                 _measure(figure, heads, root)
         elif chosen.check:
@@ -124,7 +128,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
             write_files({path: partial(_write, text) for path, text in changed.items()})
             for path in changed:
                 print(path.relative_to(root).as_posix())
-    except (InputError, ConfigError, RunError) as err:
+    except (InputError, ConfigError, CampaignError, RunError) as err:
         print(f"error: {err}", file=sys.stderr)
         return 1 if isinstance(err, RunError) else 2
     return 0

@@ -39,12 +39,18 @@ class Compared(StrEnum):
 
 @dataclass(frozen=True)
 class Heads:
-    """Files of real heads: the examples, and those of a folder that is not in the repository."""
+    """Files of real heads: the examples, and those of a folder that is not in the repository.
+
+    ``models`` and ``texts`` are folders of whole models and of what they read, if there are.
+    """
 
     found: Mapping[str, Path]
+    models: Path | None = None
+    texts: Path | None = None
 
     @classmethod
-    def under(cls, folder: Path | None) -> "Heads":
+    def under(cls, folder: Path | None, models: Path | None = None,
+              texts: Path | None = None) -> "Heads":
         """The examples and the .npz files of ``folder``, or of ``folder``/qkv."""
         paths = sorted(EXAMPLES.rglob("*.npz"))
         if folder is not None:
@@ -53,7 +59,7 @@ class Heads:
                 raise InputError(f"data must be a directory of .npz files, and {str(folder)!r} "
                                  "holds none")
             paths = given + paths
-        return cls({path.stem: path for path in paths})
+        return cls({path.stem: path for path in paths}, models, texts)
 
     def of(self, names: Sequence[str]) -> Iterator[tuple[str, Path]]:
         """Those of ``names`` that are there."""
@@ -87,6 +93,8 @@ class Figure:
     tools : tuple of str
         Packages whose versions may matter.
     compared : Compared
+    models : bool
+        It is measured with whole models and texts, whose folders are given.
     page : str or None
         A page that is this figure and nothing else.
     also : str
@@ -106,6 +114,7 @@ class Figure:
     configs: tuple[str, ...] = ()
     tools: tuple[str, ...] = ("numpy",)
     compared: Compared = Compared.SIM
+    models: bool = False
     page: str | None = None
     also: str = ""
     bench: str | None = None
@@ -124,7 +133,8 @@ class Figure:
             return self.also
         outside = set(self.files) - {path.stem for path in EXAMPLES.rglob("*.npz")}
         return f"python -m prunus.figures --measure {self.of or self.name}" + (
-            " --data DIR" if outside else "")
+            " --data DIR" if outside else "") + (
+            " --models DIR --texts DIR" if self.models else "")
 
 
 def table(titles: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:

@@ -3,15 +3,15 @@
 
 from dataclasses import replace
 
-from . import benches, boards, energy, hdp, leopard, training
+from . import benches, boards, criteria, energy, hdp, leopard, masks, training
 from .figure import Figure
 
 __all__ = ["FIGURES"]
 
 
 def _found() -> dict[str, Figure]:
-    found = {figure.name: figure for module in (hdp, leopard, energy, training, boards, benches)
-             for figure in module.FIGURES}
+    modules = (hdp, criteria, masks, leopard, energy, training, boards, benches)
+    found = {figure.name: figure for module in modules for figure in module.FIGURES}
     # What shows the data of another figure has its file and its command.
     return {name: figure if figure.of is None else replace(
         figure, bench=found[figure.of].bench, files=found[figure.of].files)

@@ -7,14 +7,15 @@ A rule says what becomes of the heads of a layer. The logit is ``x = q·k * scal
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
-__all__ = ["Counts", "Dense", "Hard", "Heads", "Random", "Rule", "Soft", "Switch", "Uniform"]
+__all__ = ["Counts", "Dense", "Double", "Hard", "Heads", "Random", "Rule", "Soft", "Switch",
+           "Uniform"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,8 @@ class Heads:
         False where the query or the key is padding.
     scaling : float
     dropout : float
+    causal : bool
+        The model hides what comes after a query; ``visible`` has it already.
     """
 
     layer: int
@@ -39,6 +42,7 @@ class Heads:
     visible: Tensor
     scaling: float
     dropout: float
+    causal: bool = False
 
     def logits(self) -> Tensor:
         return self.q @ self.k.transpose(-1, -2) * self.scaling
@@ -57,6 +61,14 @@ class Dense:
 
     def __call__(self, heads: Heads) -> Tensor:
         return heads.output(heads.logits(), heads.visible)
+
+
+class Double:
+    """Nothing is pruned, in float64: the control of whatever stands in a model's attention."""
+
+    def __call__(self, heads: Heads) -> Tensor:
+        q, k, v = (x.double() for x in (heads.q, heads.k, heads.v))
+        return Dense()(replace(heads, q=q, k=k, v=v)).to(heads.v.dtype)
 
 
 class Soft:
@@ -175,11 +187,15 @@ class Switch:
 
     def _attend(self, module, query, key, value, attention_mask, scaling=None, dropout=0.0, **_):
         layer = self._layer_of.setdefault(module, len(self._layer_of))
-        sentences, _, length, d = query.shape
-        if attention_mask is None:
+        sentences, count, length, d = query.shape
+        causal = bool(getattr(module, "is_causal", False))
+        if attention_mask is None:      # nothing is padding
             attention_mask = torch.ones(sentences, 1, length, length, dtype=torch.bool)
+            attention_mask = attention_mask.tril() if causal else attention_mask
+        # Several query heads may share a head of keys and values.
+        key, value = (x.repeat_interleave(count // x.shape[1], 1) for x in (key, value))
         # What a query is can be seen from whether it is visible to itself.
         own = attention_mask.diagonal(dim1=-2, dim2=-1)[..., None]
         heads = Heads(layer, query, key, value, attention_mask & own,
-                      d ** -0.5 if scaling is None else scaling, dropout)
+                      d ** -0.5 if scaling is None else scaling, dropout, causal)
         return self.rule(heads).transpose(1, 2).contiguous(), None

@@ -1,21 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sentence classifier with exchangeable attention, and what it says of sentences."""
+"""Models with exchangeable attention: of sentences, and of texts from left to right."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 from transformers.utils import logging
 
 from ..errors import InputError
 from .attention import Rule, Switch
 from .sentences import Sentences
 
-__all__ = ["Classifier", "Tokens"]
+__all__ = ["Classifier", "Decoder", "Tokens", "next_token_loss"]
 
 Tokens = list[list[int]]
 BATCH = 32
+
+
+def _load(path: Path, kind):
+    """Model and tokenizer of a directory. Raises InputError."""
+    if not (Path(path) / "config.json").is_file():
+        raise InputError(f"model {str(path)!r} must be a directory with a model in the layout "
+                         f"of Hugging Face, and has no config.json")
+    torch.set_num_threads(1)
+    logging.disable_progress_bar()
+    try:
+        model = kind.from_pretrained(path, dtype=torch.float32, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as err:
+        raise InputError(f"model {str(path)!r} cannot be loaded: "
+                         f"{str(err).strip().splitlines()[0]}") from None
+    return model.eval(), tokenizer
 
 
 class Classifier:
@@ -30,19 +50,7 @@ class Classifier:
     """
 
     def __init__(self, path: Path, length: int = 128):
-        if not (Path(path) / "config.json").is_file():
-            raise InputError(f"model {str(path)!r} must be a directory with a model in the layout "
-                             f"of Hugging Face, and has no config.json")
-        torch.set_num_threads(1)
-        logging.disable_progress_bar()
-        try:
-            self.model = AutoModelForSequenceClassification.from_pretrained(
-                path, dtype=torch.float32, local_files_only=True)
-            self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as err:
-            raise InputError(f"model {str(path)!r} cannot be loaded: "
-                             f"{str(err).strip().splitlines()[0]}") from None
-        self.model.eval()
+        self.model, self.tokenizer = _load(path, AutoModelForSequenceClassification)
         self.length = length
         self.switch = Switch(self.model)
         self.logits(self.tokenise(["x"]))
@@ -90,3 +98,40 @@ class Classifier:
         """Which sentences it gets right under a rule; ``how`` is of :meth:`all_logits`."""
         said = self.all_logits(self.tokenise(sentences.texts), rule, **how)
         return (said.argmax(-1) == torch.tensor(sentences.labels)).tolist()
+
+
+class Decoder:
+    """A Hugging Face model that says the next token, with its tokenizer.
+
+    Parameters
+    ----------
+    path : Path
+        As of a :class:`Classifier`.
+    length : int
+        Tokens of a text beyond this are cut off, with the one at its beginning counted.
+    """
+
+    def __init__(self, path: Path, length: int = 512):
+        self.model, self.tokenizer = _load(path, AutoModelForCausalLM)
+        self.length = length
+        self.switch = Switch(self.model)
+        self.logits([self.tokenizer.bos_token_id or 0, 0])
+        if not self.switch.layers:
+            raise InputError(f"model {str(path)!r} must let its attention be exchanged, and a "
+                             f"{type(self.model).__name__} does not")
+
+    def tokenise(self, texts: Sequence[str]) -> Tokens:
+        """Each with the token of a beginning in front, and none of an end."""
+        said = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        return [[self.tokenizer.bos_token_id, *tokens][:self.length] for tokens in said]
+
+    def logits(self, tokens: Sequence[int]) -> torch.Tensor:
+        """(tokens, vocabulary), of one text."""
+        with torch.no_grad():
+            return self.model(input_ids=torch.tensor([tokens]), use_cache=False).logits[0]
+
+
+def next_token_loss(logits: torch.Tensor, tokens: Sequence[int]) -> float:
+    """Summed over the tokens that have one in front of them."""
+    said = torch.log_softmax(logits[:-1].double(), -1)
+    return -said.gather(1, torch.tensor(tokens)[1:, None]).sum().item()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small classifier of random weights and sentences for it."""
+"""Small models of random weights and sentences for them."""
 
 import numpy as np
 import pytest
@@ -29,6 +29,28 @@ def make_model(path, seed=0, **fields):
                            "max_position_embeddings": 40, "initializer_range": 0.6, **fields})
     BertForSequenceClassification(config).save_pretrained(path)
     tokenizer.save_pretrained(path)
+    return path
+
+
+def make_decoder(path, seed=0, **fields):
+    """A Llama of two layers, four heads of 8 dimensions on two of keys, with its tokenizer."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    torch.manual_seed(seed)
+    names = ["<unk>", "<s>", "</s>", *WORDS]
+    words = Tokenizer(models.WordLevel({name: n for n, name in enumerate(names)}, "<unk>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    config = LlamaConfig(**{"vocab_size": len(names), "hidden_size": 32, "num_hidden_layers": 2,
+                            "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
+                            "intermediate_size": 32, "max_position_embeddings": 64,
+                            "initializer_range": 0.2, **fields})
+    LlamaForCausalLM(config).save_pretrained(path)
+    PreTrainedTokenizerFast(tokenizer_object=words, bos_token="<s>", eos_token="</s>",
+                            unk_token="<unk>").save_pretrained(path)
     return path
 
 

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real heads as jobs of HDP."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from prunus.golden.formats import Digits
+from prunus.golden.hdp.compute import HdpJob, Importance, encode_delta, encode_rho
+from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.softmax import encode_scale
+
+__all__ = ["Setting", "real_head"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """How blocks are chosen, and what becomes of them; one for all heads of a model.
+
+    Members
+    -------
+    rho : float or None
+        Blocks are chosen by the magnitude of their integer scores.
+    distance : float or None
+        Blocks are chosen by their distance from the largest integer score of a query, in units of
+        the logits. Without either nothing is pruned.
+    digits, frac
+        As of :class:`prunus.golden.hdp.config.HdpConfig`.
+    drop, exact : bool
+        As of :class:`prunus.golden.hdp.compute.HdpJob`.
+    centred : bool
+        The mean of the keys of a head is taken off each of them, which no softmax can tell.
+    """
+
+    rho: float | None = None
+    distance: float | None = None
+    digits: Digits = "truncated"
+    frac: int = 4
+    drop: bool = False
+    exact: bool = False
+    centred: bool = True
+
+    def config(self, base: HdpConfig) -> HdpConfig:
+        """``base`` with the digits of this setting."""
+        return HdpConfig.model_validate(
+            base.model_dump() | {"frac": self.frac, "digits": self.digits})
+
+
+def _codes(x: np.ndarray, most: int) -> tuple[np.ndarray, float]:
+    """Codes of which the largest is ``most``, and the real value of one."""
+    unit = float(np.abs(x).max(initial=0)) / most or 1.0
+    return np.rint(x / unit).astype(np.int64), unit
+
+
+def real_head(q: np.ndarray, k: np.ndarray, v: np.ndarray, scaling: float, setting: Setting,
+              config: HdpConfig, causal: bool = False) -> tuple[HdpJob, float]:
+    """The job of a head of real numbers (l, d), and the real value of a code of V.
+
+    Each of Q, K and V has a unit of its own, so that its largest is the largest code. ``config``
+    is that of :meth:`Setting.config`.
+    """
+    if setting.centred:
+        k = k - k.mean(axis=0)
+    most = config.format.max_code
+    (q, q_unit), (k, k_unit), (v, v_unit) = (
+        _codes(q, most), _codes(k, most), _codes(v, config.max_code))
+    scale = q_unit * k_unit * scaling
+    how: dict[str, Any]
+    if setting.distance is not None:
+        how = {"importance": Importance.DISTANCE,
+               "delta": encode_delta(setting.distance, scale, config)}
+    elif setting.rho is not None:
+        how = {"importance": Importance.MAGNITUDE, "rho": encode_rho(setting.rho)}
+    else:
+        how = {"dense": True}
+    return HdpJob(q=q, k=k, v=v, scale=encode_scale(scale), causal=causal, drop=setting.drop,
+                  exact=setting.exact, **how), v_unit

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real heads as jobs of HDP."""
+
+import numpy as np
+
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.compute import Importance, encode_delta, encode_rho
+from prunus.train.hdp import Setting, real_head
+
+EDGE = load_config("hdp_edge")
+DENSE = Setting()
+
+
+def test_codes_fill_their_range():
+    generator = np.random.default_rng(0)
+    q, k, v = generator.normal(size=(3, 20, 8))
+    v = v - 3 * v.min()
+    for setting, most in ((Setting(rho=0.25), 127), (Setting(distance=3, digits="rounded"), 119),
+                          (Setting(distance=3, digits="rounded", frac=3), 123)):
+        config = setting.config(EDGE)
+        job, unit = real_head(q, k, v, 0.5, setting, config)
+        assert [abs(x).max() for x in (job.q, job.k, job.v)] == [most, most, 127]
+        centred = k - k.mean(0)
+        np.testing.assert_allclose(job.v * unit, v, atol=unit / 2 + 1e-9)
+        scale = np.abs(q).max() * np.abs(centred).max() / most**2 * 0.5
+        np.testing.assert_allclose(job.scale[0] / 2.0**job.scale[1], scale * np.log2(np.e), 1e-4)
+        if setting.rho is None:
+            assert job.importance is Importance.DISTANCE
+            assert job.delta == encode_delta(3, scale, config)
+        else:
+            assert job.importance is Importance.MAGNITUDE and job.rho == encode_rho(0.25)
+    job, _ = real_head(q, k + 9, v, 0.5, Setting(centred=False), DENSE.config(EDGE))
+    assert job.k.min() > 0 and job.dense

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The specification of HDP in the place of a model's attention."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.prunus.train import tiny
+
+torch = tiny.need_torch()
+
+from transformers import (  # noqa: E402
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+)
+
+from prunus.errors import InputError  # noqa: E402
+from prunus.golden.engines import load_config  # noqa: E402
+from prunus.train import specified  # noqa: E402
+from prunus.train.attention import Double, Switch  # noqa: E402
+from prunus.train.hdp import Setting  # noqa: E402
+from prunus.train.model import Classifier, Decoder, next_token_loss  # noqa: E402
+from prunus.train.specified import Specified  # noqa: E402
+from tests.prunus.train.test_attention import make  # noqa: E402
+
+EDGE = load_config("hdp_edge")
+DENSE = Setting()
+TEXTS = ("w1 w2 w3 w4 w5 w6 w7", "w8", "w9 w10 w11")
+STORY = " ".join(f"w{n * 7 % 40}" for n in range(30))
+
+
+@pytest.fixture(scope="module")
+def decoder(tmp_path_factory):
+    path = tiny.make_decoder(tmp_path_factory.mktemp("decoder"))
+    return Decoder(path), AutoModelForCausalLM.from_pretrained(path, attn_implementation="eager")
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    path = tiny.make_model(tmp_path_factory.mktemp("classifier"))
+    return Classifier(path), AutoModelForSequenceClassification.from_pretrained(
+        path, attn_implementation="eager")
+
+
+def story_logits(decoder, rule):
+    decoder.switch.rule = rule
+    return decoder.logits(*decoder.tokenise([STORY]))
+
+
+def test_the_hook_is_what_a_decoder_does_by_itself(decoder):
+    decoder, own = decoder
+    tokens, = decoder.tokenise([STORY])
+    with torch.no_grad():
+        want = own(input_ids=torch.tensor([tokens])).logits[0]
+    torch.testing.assert_close(story_logits(decoder, Double()), want, atol=1e-4, rtol=1e-4)
+    assert (want[1:] - want[:-1]).abs().max() > 1e-2        # it says something of the text
+    loss = own(input_ids=torch.tensor([tokens]), labels=torch.tensor([tokens])).loss
+    assert next_token_loss(want, tokens) == pytest.approx(30 * loss.item(), rel=1e-5)
+    assert tokens[0] == decoder.tokenizer.bos_token_id and len(tokens) == 31
+
+
+def test_the_hook_is_what_an_encoder_does_by_itself(classifier):
+    classifier, own = classifier
+    tokens = classifier.tokenise(TEXTS)
+    batch = classifier.tokenizer.pad({"input_ids": tokens}, return_tensors="pt")
+    with torch.no_grad():
+        want = own(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    torch.testing.assert_close(classifier.all_logits(tokens, Double()), want)
+
+
+@pytest.mark.parametrize("setting", [DENSE, Setting(digits="rounded", frac=3),
+                                     Setting(distance=60, drop=True, exact=True)])
+def test_where_nothing_is_pruned_it_is_near(decoder, classifier, setting):
+    rule = Specified(setting, EDGE)
+    want, got = (story_logits(decoder[0], one) for one in (Double(), rule))
+    assert rule.kept == rule.total > 0
+    assert 0 < (got - want).abs().mean() < 0.02 * want.std()
+    tokens = classifier[0].tokenise(TEXTS)
+    want, got = (classifier[0].all_logits(tokens, one) for one in (Double(), rule))
+    assert 0 < (got - want).abs().max() < 0.05 * want.std()
+
+
+def test_a_job_for_each_head(decoder, classifier, monkeypatch):
+    jobs, head = [], specified.head
+    monkeypatch.setattr(specified, "head",
+                        lambda job, config: jobs.append(job) or head(job, config))
+    story_logits(decoder[0], Specified(Setting(distance=2, drop=True), EDGE))
+    assert [(job.l_q, job.l_kv, job.valid_q, job.valid_kv, job.d, job.causal, job.drop)
+            for job in jobs] == 8 * [(31, 31, 31, 31, 8, True, True)]
+    # Queries of a group have one head of keys and values, and the next group another.
+    assert all((jobs[n].k == jobs[n + 1].k).all() and (jobs[n].v == jobs[n + 1].v).all()
+               for n in range(0, 8, 2))
+    assert (jobs[1].k != jobs[2].k).any() and (jobs[0].q != jobs[1].q).any()
+    jobs.clear()
+    tokens = classifier[0].tokenise(TEXTS)
+    classifier[0].all_logits(tokens, Specified(Setting(rho=0.2), EDGE), by_length=False)
+    # Layer by layer, sentence by sentence, with the two marks around each.
+    assert [(job.valid_q, job.valid_kv, job.causal, job.drop) for job in jobs] == [
+        (n, n, False, False) for n in 2 * (9, 9, 3, 3, 5, 5)]
+
+
+def test_all_zero_heads_stay_zero():
+    heads = make(length=6, valid=(6,))
+    heads = replace(heads, q=0 * heads.q, k=0 * heads.k, v=0 * heads.v)
+    assert not Specified(Setting(distance=1), EDGE)(heads).any()
+
+
+def test_blocks_are_counted_of_all_heads():
+    rule = Specified(Setting(distance=0.5, drop=True), EDGE)
+    out = rule(make(length=6, valid=(6, 3)))
+    assert rule.total == 2 * (9 + 4) and 2 * (3 + 2) <= rule.kept < rule.total
+    assert not out[1, :, 3:].any() and out[1, :, :3].any()
+
+
+def test_another_mask_is_refused():
+    heads = make(length=6, valid=(6,))
+    with pytest.raises(InputError, match="model must hide padding on the right"):
+        Specified(DENSE, EDGE)(replace(heads, causal=True))
+    window = heads.visible & (torch.arange(6)[:, None] - torch.arange(6) < 3)
+    with pytest.raises(InputError, match="and no other keys"):
+        Specified(DENSE, EDGE)(replace(heads, visible=window))
+
+
+def test_what_is_no_decoder_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="has no config.json"):
+        Decoder(tmp_path)
+    path = tiny.make_decoder(tmp_path)
+    monkeypatch.setattr(Switch, "layers", 0)
+    with pytest.raises(InputError, match="must let its attention be exchanged, and a Llama"):
+        Decoder(path)
