@@ -70,6 +70,14 @@ class EngineConfig(CodeRange, BaseModel):
     def __hash__(self) -> int:
         return hash(tuple(self.model_dump().items()))
 
+    def codes_of(self, operand: str) -> CodeRange:
+        """What the codes of an operand of a job can be."""
+        return self
+
+    def limits_of(self, operand: str) -> str:
+        """Why, in a few words for messages."""
+        return f"codes of {self.width} bits"
+
     @property
     def score_width(self) -> int:
         """Signed bits of q·k over codes, with a bit to spare: |q·k| <= 2**(score_width - 2)."""

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from .. import softmax
 from ..engine import EngineConfig
-from ..formats import Digits, Format
+from ..formats import CodeRange, Digits, Format
 
 __all__ = ["HdpConfig"]
 
@@ -63,6 +63,9 @@ class HdpConfig(EngineConfig):
         if not 1 <= self.width - self.frac <= 8:
             raise ValueError(f"frac must leave an integer part of 1 to 8 bits of width "
                              f"{self.width}, not {self.frac!r}")
+        if self.digits == "rounded" and self.int_width == 1:
+            raise ValueError(f"frac must leave rounded digits an integer part of 2 bits or more "
+                             f"of width {self.width}, not {self.frac!r}")
         if self.l_max > 1024 and not self.tile:
             raise ValueError(f"l_max must be at most 1024 without tile, not {self.l_max!r}")
         if self.tile and self.tile >= self.l_max:
@@ -77,6 +80,15 @@ class HdpConfig(EngineConfig):
     @property
     def format(self) -> Format:
         return Format(width=self.width, frac=self.frac, digits=self.digits)
+
+    def codes_of(self, operand: str) -> CodeRange:
+        return self.format if operand in "qk" else self
+
+    def limits_of(self, operand: str) -> str:
+        if self.digits == "rounded" and operand in "qk":
+            return (f"codes of {self.width} bits whose rounded integer part fits "
+                    f"{self.int_width} bits")
+        return super().limits_of(operand)
 
     @property
     def int_width(self) -> int:
