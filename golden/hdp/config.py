@@ -95,6 +95,17 @@ class HdpConfig(EngineConfig):
         return self.width - self.frac
 
     @property
+    def low_width(self) -> int:
+        """Bits of the lower digit of a product of P.V, about half of W whatever FW is, so that
+        all digits are about as wide."""
+        return max(self.frac, self.width // 2)
+
+    @property
+    def lift(self) -> int:
+        """Zeros below F in a lower digit: products of scores have the weights of P.V."""
+        return self.low_width - self.frac
+
+    @property
     def all_multipliers(self) -> int:
         """Full-width multipliers in all cores."""
         return self.multipliers * self.cores

@@ -66,6 +66,11 @@ class HdpLayout(Layout):
         """Signs and magnitudes of a row share a beat; integer parts that could need no signs."""
         return self.signed_kind == "f" and self.row_dims * (1 + self.f_bits) <= self.beat_bits
 
+    @property
+    def signs_apart(self) -> bool:
+        """Signs of a row have beats of their own."""
+        return self.signed_kind != "" and not self.signs_beside
+
     def row_beats(self, kind: str, d: int) -> int:
         if kind not in ("i", "f"):
             return super().row_beats(kind, d)
