@@ -38,7 +38,7 @@ OTHERS = (
            softmax_lanes=2, output_lanes=2, keep_integer_scores=False),
     HdpConfig(name="w8_d64_m32_c1_rounded", digits="rounded", d_max=64, l_max=L_MAX,
            multipliers=32, softmax_lanes=2, output_lanes=4),
-    HdpConfig(name="w12_d32_m8_c2_rounded_tiles", digits="rounded", width=12, frac=8, d_max=32,
+    HdpConfig(name="w12_d32_m8_c2_rounded_tiles", digits="rounded", width=12, frac=7, d_max=32,
            l_max=L_MAX, tile=8, multipliers=8, softmax_lanes=1, output_lanes=1, cores=2),
     HdpConfig(name="w8_f3_d128_m128_c1_rounded_tiles", digits="rounded", frac=3, d_max=128,
            l_max=L_MAX, tile=16, multipliers=128, softmax_lanes=4, output_lanes=2,
