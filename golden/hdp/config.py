@@ -63,7 +63,7 @@ class HdpConfig(EngineConfig):
         if not 1 <= self.width - self.frac <= 8:
             raise ValueError(f"frac must leave an integer part of 1 to 8 bits of width "
                              f"{self.width}, not {self.frac!r}")
-        if self.digits == "rounded" and self.int_width == 1:
+        if self.rounded and self.int_width == 1:
             raise ValueError(f"frac must leave rounded digits an integer part of 2 bits or more "
                              f"of width {self.width}, not {self.frac!r}")
         if self.l_max > 1024 and not self.tile:
@@ -81,11 +81,16 @@ class HdpConfig(EngineConfig):
     def format(self) -> Format:
         return Format(width=self.width, frac=self.frac, digits=self.digits)
 
+    @property
+    def rounded(self) -> bool:
+        """Digits of Q and K are rounded and have signs of their own."""
+        return self.digits == "rounded"
+
     def codes_of(self, operand: str) -> CodeRange:
         return self.format if operand in "qk" else self
 
     def limits_of(self, operand: str) -> str:
-        if self.digits == "rounded" and operand in "qk":
+        if self.rounded and operand in "qk":
             return (f"codes of {self.width} bits whose rounded integer part fits "
                     f"{self.int_width} bits")
         return super().limits_of(operand)

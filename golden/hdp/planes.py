@@ -45,7 +45,7 @@ class HdpLayout(Layout):
     def signed_kind(self) -> str:
         """The kind that has signs and magnitudes, or none."""
         config, d = self.config, self.config.d_max
-        if config.digits == "truncated":
+        if not config.rounded:
             return "f"
         whole, mag = container(config.int_width), container(config.format.int_mag)
         return "i" if self.beats(d) + self.beats(d * mag) < self.beats(d * whole) else ""

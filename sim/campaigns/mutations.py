@@ -102,12 +102,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         "full products of short fractions count twice",
         FINE),
     Mutation(
-        "hw/hdp/layouts.py",
-        "return config.score_width + 2 * config.lift",
-        "return config.score_width",
-        "width: lifted products wrap",
-        FINE),
-    Mutation(
         "hw/hdp/loader.py",
         "Mux(is_i if layout.signed_kind == \"i\" else is_f, signs, 0)",
         "Mux(is_f, signs, 0)",

@@ -45,13 +45,13 @@ class Block:
     """A block of 2 queries x 2 keys x d dimensions, or a group of them, as the sequence of
     operations of a mode."""
 
-    def __init__(self, rng, config, mode, exact):
+    def __init__(self, rng, config, mode, exact, chunks=0):
         self.config, self.mode, self.exact = config, mode, exact
         step = {Mode.INTEGER: integer_dims(config), Mode.FRACTION: 2 * config.taps,
                 Mode.FULL: config.taps}[mode]
         # Whole integer words, so that every chunk lies in one; a word may be less than a chunk.
         word = integer_word(config)
-        self.chunks = int(rng.integers(1, max(2, min(4, 1 + config.d_max // step))))
+        self.chunks = chunks or int(rng.integers(1, max(2, min(4, 1 + config.d_max // step))))
         self.step = step
         d = -(-self.chunks * step // word) * word if step <= word else word
         # The keys of the whole group; only those at ``place`` belong to a block.
@@ -138,13 +138,37 @@ def test_groups(multipliers, width, frac, digits, d_max):
         6, 0.2)
 
 
+@pytest.mark.parametrize("frac, digits", [(4, "truncated"), (4, "rounded"), (3, "rounded"),
+                                          (1, "rounded")])
+def test_extremes(frac, digits):
+    """The largest scores there are, of either sign: all products of d_max dimensions are alike."""
+    config = small_config(multipliers=8, frac=frac, digits=digits, d_max=128)
+    rng = np.random.default_rng(1)
+    low, high = config.format.min_code, config.format.max_code
+    blocks = []
+    for mode, dims in ((Mode.INTEGER, integer_dims(config)), (Mode.FRACTION, 2 * config.taps),
+                       (Mode.FULL, config.taps)):
+        for exact in (False, True):
+            block = Block(rng, config, mode, exact, config.d_max // dims)
+            block.q[:] = [[low], [high]]
+            block.keys[:] = [[low], [high]]
+            # Of the lowest and highest fractions as well, where those are larger products.
+            block.q[0, ::2] += exact << frac - 1
+            blocks.append(block)
+    check(config, blocks, [], rng, 0.0)
+
+
 def run(config, count, bubbles):
     """So many blocks and half as many chunks of values."""
     rng = np.random.default_rng(7)
-    dut = Array(config=config)
     modes = [Mode.INTEGER, Mode.FRACTION, Mode.FULL]
     blocks = [Block(rng, config, modes[n % 3], bool(rng.integers(2))) for n in range(count)]
-    values = [Values(rng, config) for _ in range(count // 2)]
+    check(config, blocks, [Values(rng, config) for _ in range(count // 2)], rng, bubbles)
+
+
+def check(config, blocks, values, rng, bubbles):
+    """Blocks and values in an order of chance."""
+    dut = Array(config=config)
     early = []
     got = {"integer": [], "score": [], "value": []}
 
