@@ -21,6 +21,13 @@ from prunus.hw.hdp.softmax_layouts import row_token_layout, score_entry_layout, 
 __all__ = ["ScoreAdder"]
 
 
+def _shifted(value, bits: int):
+    """To the left, or to the right over zeros."""
+    if bits > 0:
+        return value << bits
+    return value >> -bits if bits else value
+
+
 class ScoreAdder(wiring.Component):
     """``score = integer score + fraction products``, and what softmax must know of a row.
 
@@ -179,13 +186,14 @@ class ScoreAdder(wiring.Component):
         m.d.sync += [tag.eq(self.tag), valid.eq(self.score_valid)]
         if not config.keep_integer_scores:      # all come as full products
             for n in range(4):
-                m.d.sync += added[n].eq(self.score[n] >> 2 * config.lift)
+                m.d.sync += added[n].eq(_shifted(self.score[n], -2 * config.lift))
             return added, tag, valid
         kept = self._integer_scores(m)
         for n in range(4):
             score = self.score[n]
-            whole = (kept[n] << 2 * config.frac) + (score << config.frac >> config.lift)
-            m.d.sync += added[n].eq(Mux(self.tag.integer, whole, score >> 2 * config.lift))
+            whole = (kept[n] << 2 * config.frac) + _shifted(score, config.frac - config.lift)
+            full = _shifted(score, -2 * config.lift)
+            m.d.sync += added[n].eq(Mux(self.tag.integer, whole, full))
         return added, tag, valid
 
     def _integer_scores(self, m):

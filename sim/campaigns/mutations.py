@@ -91,14 +91,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         FINE),
     Mutation(
         "hw/hdp/score_adder.py",
-        "score << config.frac >> config.lift",
-        "score << config.frac",
+        "_shifted(score, config.frac - config.lift)",
+        "_shifted(score, config.frac)",
         "fraction products of short fractions count twice",
         FINE),
     Mutation(
         "hw/hdp/score_adder.py",
-        "Mux(self.tag.integer, whole, score >> 2 * config.lift)",
-        "Mux(self.tag.integer, whole, score >> config.lift)",
+        "full = _shifted(score, -2 * config.lift)",
+        "full = _shifted(score, -config.lift)",
         "full products of short fractions count twice",
         FINE),
     Mutation(
