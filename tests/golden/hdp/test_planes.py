@@ -26,6 +26,7 @@ CONFIGS = [load_config(name) for name in preset_names("hdp")] + [
     HdpConfig(name="rounded_w12", digits="rounded", width=12, frac=7),
     HdpConfig(name="rounded_narrow_int", digits="rounded", frac=6),
     HdpConfig(name="rounded_wide_int", digits="rounded", frac=2),
+    HdpConfig(name="rounded_short", digits="rounded", frac=3, d_max=16),
     HdpConfig(name="rounded_wide_bus", digits="rounded", frac=3, axi_data_width=512),
     HdpConfig(name="widest_bus", axi_data_width=512)]
 by_name = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
@@ -84,12 +85,12 @@ def test_signs_stand_beside_truncated_fractions(config):
 
 
 def test_rounded_integer_parts_have_signs_where_that_is_shorter():
-    """Of five bits, but not on a beat that holds the row in containers of eight."""
+    """Of five bits, but not where as many beats hold the longest row in containers of eight."""
     kinds = {config.name: HdpLayout(config).signed_kind for config in CONFIGS
              if config.digits == "rounded"}
     assert kinds == {"hdp_fine": "i", "hdp_fine_tiny": "i", "rounded": "",
                      "rounded_w12": "i", "rounded_narrow_int": "", "rounded_wide_int": "",
-                     "rounded_wide_bus": ""}
+                     "rounded_short": "", "rounded_wide_bus": ""}
 
 
 @by_name
