@@ -58,8 +58,14 @@ class Format(CodeRange):
 
     @property
     def int_mag(self) -> int:
-        """Bits of |I|; those of |F| are ``frac`` either way."""
+        """Bits of |I|."""
         return self.int_width - (self.digits == "rounded")
+
+    @property
+    def frac_mag(self) -> int:
+        """Bits of |F| where it is held beside its sign: if rounded, the top bit is that of the
+        lowest F alone, which is held as minus zero."""
+        return self.frac - (self.digits == "rounded")
 
     @property
     def max_code(self) -> int:

@@ -23,7 +23,7 @@ def events(jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
     found: list[Event] = []
     held = held_planes(jobs, results, config)
     mag = config.format.int_mag
-    integer, fraction = mag + 1, config.frac + 1        # in sign-magnitude
+    integer, fraction = mag + 1, config.format.frac_mag + 1     # with signs
     for job, result, planes in zip(jobs, results, held, strict=True):
         full = job.dense or job.exact
         integers, scores = passes(job, config, result.head_kept)

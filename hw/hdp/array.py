@@ -177,18 +177,15 @@ class Array(wiring.Component):
             """Two digits of a sign-magnitude code."""
             return Cat(code.mag[split:], code.sign), Cat(code.mag[:split], code.sign)
 
-        def lifted(word):
-            return [Cat(C(0, config.lift), digit) if config.lift else digit for digit in word]
-
         group = self._config.group
         segment_taps = t // group
         values = [self._split(m, row, f"v_{k}") for k, row in enumerate(ops.v)]
         for r in range(2):
             q_word = self._split(m, ops.q_i[r], f"q_i_{r}")
             k_words = [self._split(m, ops.k_i[b], f"k_i_{b}") for b in range(r, 2 * group, 2)]
-            q_f_word = lifted(self._split(m, ops.q_f[r], f"q_f_{r}"))
+            q_f_word = self._fractions(m, ops.q_f[r], f"q_f_{r}")
             k_word, k_f_word = (self._own_keys(m, k_words, r),
-                                lifted(self._split(m, ops.k_f[r], f"k_f_{r}")))
+                                self._fractions(m, ops.k_f[r], f"k_f_{r}"))
             for n in range(t):
                 # Its dimensions of a word are the same ones in all modes.
                 pair = (n, n + t)
@@ -219,6 +216,18 @@ class Array(wiring.Component):
                     for n, value in enumerate(word)]
         m.d.comb += [element.eq(value) for element, value in zip(elements, word, strict=True)]
         return elements
+
+    def _fractions(self, m, word, name):
+        """The fractions of an array as digits with whole magnitudes, over zeros if there are few
+        bits."""
+        lift, fractions = self._config.lift, self._split(m, word, name)
+        if self._config.rounded:
+            held, fractions = fractions, []
+            for n, fraction in enumerate(held):
+                mag, sign = fraction[:-1], fraction[-1]
+                fractions.append(Signal(len(fraction) + 1, name=f"{name}_{n}_whole"))
+                m.d.comb += fractions[-1].eq(Cat(mag, sign & (mag == 0), sign))
+        return [Cat(C(0, lift), fraction) if lift else fraction for fraction in fractions]
 
     def _own_keys(self, m, words, r):
         """The word of K_I of the block of an operation that has only one."""

@@ -32,8 +32,9 @@ def integer_layout(config: HdpConfig) -> data.StructLayout:
 
 
 def fraction_layout(config: HdpConfig) -> data.StructLayout:
-    """F in sign-magnitude; the sign is that of the code if digits are truncated, also of 0."""
-    return digit_layout(config.frac)
+    """F in sign-magnitude. Truncated, the sign is that of the code, also of 0; rounded, minus zero
+    is the lowest F, the only one whose magnitude has another bit."""
+    return digit_layout(config.format.frac_mag)
 
 
 def value_layout(config: HdpConfig) -> data.StructLayout:

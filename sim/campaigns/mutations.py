@@ -85,8 +85,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         FINE),
     Mutation(
         "hw/hdp/array.py",
-        "Cat(C(0, config.lift), digit) if config.lift",
-        "digit if config.lift",
+        "Cat(C(0, lift), fraction) if lift",
+        "fraction if lift",
         "fractions shorter than a digit have half their weight",
         FINE),
     Mutation(
@@ -108,10 +108,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         "sign bits of integer parts are not asked for",
         FINE),
     Mutation(
-        "hw/hdp/loader.py",
-        "target.mag.eq(Mux(code[-1], -code.as_signed(), code))",
-        "target.mag.eq(Mux(code[-1], -code.as_signed(), code)[: len(code) - 1])",
-        "width: the lowest fraction loses its only bit",
+        "hw/hdp/array.py",
+        "Cat(mag, sign & (mag == 0), sign)",
+        "Cat(mag, sign & 0, sign)",
+        "minus zero, the lowest rounded fraction, is zero",
         FINE),
     Mutation(
         "hw/hdp/array.py",

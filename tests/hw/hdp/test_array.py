@@ -30,8 +30,9 @@ def codes(rng, allowed, shape):
 
 
 def word_of(mags, signs, width):
-    """Sign-magnitude elements as the bits of a word; a row after the other."""
-    bits = np.abs(mags) | (np.asarray(signs, np.int64) << width)
+    """Sign-magnitude elements as the bits of a word, without bits beyond ``width`` of magnitudes; a
+    row after the other."""
+    bits = np.abs(mags) & (1 << width) - 1 | (np.asarray(signs, np.int64) << width)
     return sum(int(x) << n * (width + 1) for n, x in enumerate(bits.ravel()))
 
 
@@ -80,9 +81,9 @@ class Block:
         for name, codes, size in (("q_i", self.q, i_word), ("k_i", self.keys, i_word),
                                   ("q_f", self.q, f_word), ("k_f", self.k, f_word)):
             integer, fraction = config.format.split(codes)
-            signs = fraction < 0 if config.digits == "rounded" else codes < 0
+            signs = fraction < 0 if config.rounded else codes < 0
             part, signs, width = ((integer, integer < 0, config.format.int_mag) if name[2] == "i"
-                                  else (fraction, signs, config.frac))
+                                  else (fraction, signs, config.format.frac_mag))
             # Words begin with what is asked for and end in what is not.
             word = np.arange(position, position + size)[None] % self.q.shape[1]
             word = np.where(np.arange(size) < self.step, word, self.noise[:, :size])

@@ -66,8 +66,10 @@ class _Load:
     def _row(self, codes, dims, bits):
         """Beats of a row as lists of (magnitude, sign), and of codes for V."""
         integer, fraction = self.config.format.split(codes)
-        mag = {"i": abs(integer), "f": abs(fraction), "v": abs(codes)}[self.kind]
-        rounded = self.config.digits == "rounded"
+        rounded = self.config.rounded
+        # Rounded, the lowest fraction is minus zero.
+        mag = {"i": abs(integer), "f": abs(fraction) & (1 << self.config.format.frac_mag) - 1,
+               "v": abs(codes)}[self.kind]
         sign = {"i": integer, "f": fraction if rounded else codes, "v": codes}[self.kind] < 0
         pad = (0, -len(codes) % dims)
         elements = np.stack([np.pad(mag, pad), np.pad(sign, pad)], axis=1).reshape(-1, dims, 2)

@@ -8,7 +8,6 @@ from amaranth.sim import Simulator
 
 from prunus.golden.engines import load_config
 from prunus.golden.hdp.compute import head
-from prunus.golden.engines import load_config
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.planes import HdpLayout
 from prunus.golden.hdp.tiles import Phase, is_tiled, tiles
