@@ -181,6 +181,15 @@ def test_image_holds_every_plane_at_its_address(config):
     assert spans[-1][0] + spans[-1][1] <= len(image.data)
 
 
+def test_an_image_of_wrong_codes_is_not_made():
+    config = load_config("hdp_fine_tiny")
+    job = random_job(config, 1, l_q=4, l_kv=9, d=16)
+    build_image([replace(job, v=np.full_like(job.v, -128))], config)
+    for name in ("q", "k"):
+        with pytest.raises(ValueError, match=r"codes must lie in -123\.\.123, not -128"):
+            build_image([replace(job, **{name: np.full_like(job.q, -128)})], config)
+
+
 def test_grouped_heads_share_their_keys():
     config = CONFIGS[0]
     first = random_job(config, 1, l_q=4, l_kv=9, d=16)
