@@ -70,6 +70,14 @@ class EngineConfig(CodeRange, BaseModel):
     def __hash__(self) -> int:
         return hash(tuple(self.model_dump().items()))
 
+    def codes_of(self, operand: str) -> CodeRange:
+        """What the codes of an operand of a job can be."""
+        return self
+
+    def limits_of(self, operand: str) -> str:
+        """Why, in a few words for messages."""
+        return f"codes of {self.width} bits"
+
     @property
     def score_width(self) -> int:
         """Signed bits of q·k over codes, with a bit to spare: |q·k| <= 2**(score_width - 2)."""
@@ -208,9 +216,9 @@ class Engine(ABC):
     counters : tuple of (str, str)
         Name and meaning of the counter registers that it has beside those of all engines.
     format : str
-        What bits 15:8 of the register ``format`` hold, beside W.
-    format_part : tuple of (str, str)
-        Name and meaning of these bits, if they mean anything.
+        What bits 15:8 of the register ``format`` hold, beside W, and where.
+    format_part : tuple of (str, int, str)
+        Name, bits and meaning of its parts, the low one first, if these bits mean anything.
     size : (str, str)
         Name and meaning of the register that says how large the hardware is.
     size_parts : tuple of (str, str)
@@ -226,7 +234,7 @@ class Engine(ABC):
     kinds: ClassVar[tuple[JobKind, ...]]
     counters: ClassVar[tuple[tuple[str, str], ...]]
     format: ClassVar[str]
-    format_part: ClassVar[tuple[tuple[str, str], ...]] = ()
+    format_part: ClassVar[tuple[tuple[str, int, str], ...]] = ()
     size: ClassVar[tuple[str, str]]
     size_parts: ClassVar[tuple[tuple[str, str], ...]] = ()
     derived: ClassVar[tuple[str, ...]]

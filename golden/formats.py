@@ -25,6 +25,11 @@ class CodeRange:
     def max_code(self) -> int:
         return (1 << (self.width - 1)) - 1
 
+    def quantise(self, x, scale: float) -> np.ndarray:
+        """Codes of real values: ``round(x / scale)``, clamped to ``max_code`` on both sides."""
+        codes = np.rint(np.asarray(x, np.float64) / scale)
+        return np.clip(codes, -self.max_code, self.max_code).astype(np.int64)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Format(CodeRange):
@@ -52,6 +57,17 @@ class Format(CodeRange):
         return self.width - self.frac
 
     @property
+    def int_mag(self) -> int:
+        """Bits of |I|."""
+        return self.int_width - (self.digits == "rounded")
+
+    @property
+    def frac_mag(self) -> int:
+        """Bits of |F| where it is held beside its sign: if rounded, the top bit is that of the
+        lowest F alone, which is held as minus zero."""
+        return self.frac - (self.digits == "rounded")
+
+    @property
     def max_code(self) -> int:
         """The largest code whose integer part fits ``int_width`` bits, and of which the negative
         one does as well."""
@@ -63,11 +79,6 @@ class Format(CodeRange):
         """The smallest code: of truncated digits ``-2**(W-1)``, which the quantiser never makes,
         of rounded ones ``-max_code``."""
         return -self.max_code if self.digits == "rounded" else super().min_code
-
-    def quantise(self, x, scale: float) -> np.ndarray:
-        """Codes of real values: ``round(x / scale)``, clamped to ``max_code`` on both sides."""
-        codes = np.rint(np.asarray(x, np.float64) / scale)
-        return np.clip(codes, -self.max_code, self.max_code).astype(np.int64)
 
     def split(self, codes) -> tuple[np.ndarray, np.ndarray]:
         """``(I, F)`` with ``codes == (I << frac) + F``.

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from .formats import CodeRange
+
 __all__ = ["Layout", "Plane", "container"]
 
 
@@ -91,10 +93,26 @@ class Layout:
         return np.pad(rows, ((0, 0), (0, -rows.shape[1] % (unit or self.beat_bytes))))
 
     def pack(self, kind: str, codes) -> np.ndarray:
-        """Rows of codes (rows, d) as (rows, bytes)."""
+        """Rows of codes (rows, d) as (rows, bytes).
+
+        Raises
+        ------
+        ValueError
+            A code is none, or there is no such kind of plane.
+        """
         if kind != "v":
             raise ValueError(f"kind of a plane must be one of this layout, not {kind!r}")
-        return self.pack_bits(codes, self.v_bits)
+        return self.pack_bits(self.checked(codes, self.config), self.v_bits)
+
+    @staticmethod
+    def checked(codes, allowed: CodeRange) -> np.ndarray:
+        """The codes, if all are allowed; others would become bits of something else."""
+        codes = np.asarray(codes, np.int64)
+        for code in (int(codes.min(initial=0)), int(codes.max(initial=0))):
+            if not allowed.min_code <= code <= allowed.max_code:
+                raise ValueError(f"codes must lie in {allowed.min_code}..{allowed.max_code}, "
+                                 f"not {code}")
+        return codes
 
     def unpack_out(self, raw, rows: int, d: int) -> np.ndarray:
         """(rows, d) int64 from the bytes of an out plane."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The AXI4-Lite register map, one table for the RTL, the drivers and the documentation."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -93,15 +94,22 @@ SHARED = [
 ]
 
 
+def _stacked(low: int, parts: Iterable[tuple[str, int, str]]) -> Iterator[Bits]:
+    """Fields one above the other, of names, widths and texts."""
+    for name, width, text in parts:
+        yield Bits(name, low, width, text)
+        low += width
+
+
 def register_map(config: EngineConfig) -> list[Register]:
     """The registers of a coprocessor, by rising address."""
     engine = engine_of(config)
     size, meaning = engine.size
     return sorted([
         *SHARED,
-        Register("format", 0x08, "ro", f"W (7:0), {engine.format} (15:8), AXI4 data bits (31:16)", (
+        Register("format", 0x08, "ro", f"W (7:0), {engine.format}, AXI4 data bits (31:16)", (
             Bits("width", 0, 8, "W, bits of a code"),
-            *(Bits(name, 8, 8, text) for name, text in engine.format_part),
+            *_stacked(8, engine.format_part),
             Bits("axi_data_width", 16, 16, "bits of an AXI4 beat"))),
         Register(size, 0x10, "ro", meaning, tuple(
             Bits(name, 16 * n, 16, text) for n, (name, text) in enumerate(engine.size_parts))),

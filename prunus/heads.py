@@ -84,8 +84,8 @@ def _operand(arrays: dict, name: str, config: EngineConfig) -> np.ndarray:
     if rows > config.l_max:
         raise InputError(f"{name} must have at most {config.l_max} rows ({config.name}), "
                          f"not {rows}")
-    _check_range(name, array, config.min_code, config.max_code,
-                 f" (codes of {config.width} bits)")
+    codes = config.codes_of(name)
+    _check_range(name, array, codes.min_code, codes.max_code, f" ({config.limits_of(name)})")
     return array.astype(np.int64)
 
 

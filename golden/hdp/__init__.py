@@ -39,15 +39,16 @@ class HdpEngine(Engine):
     Config = HdpConfig
     kinds = (HdpKind(),)
     counters = COUNTERS
-    format = "FW"
-    format_part = (("frac", "FW, fraction bits of a code"),)
+    format = "FW (14:8), digits are rounded (15)"
+    format_part = (("frac", 7, "FW, fraction bits of a code"),
+                   ("rounded", 1, "1 if digits are rounded"))
     size = ("multipliers", "full-width multipliers in all cores")
     derived = ("int_width", "taps", "int_score_width", "score_width", "theta_width",
                "theta_head_width", "denominator_width", "column_sum_width", "accumulator_width",
                "out_frac", "out_width")
 
     def identity(self, config: HdpConfig) -> tuple[int, int]:
-        return config.frac, config.all_multipliers
+        return config.frac | config.rounded << 7, config.all_multipliers
 
     def held(self, jobs: Sequence[HdpJob], results: Sequence[HdpOutcome | None],
              config: HdpConfig) -> list[set[str]]:

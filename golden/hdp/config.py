@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from .. import softmax
 from ..engine import EngineConfig
-from ..formats import Digits, Format
+from ..formats import CodeRange, Digits, Format
 
 __all__ = ["HdpConfig"]
 
@@ -63,6 +63,9 @@ class HdpConfig(EngineConfig):
         if not 1 <= self.width - self.frac <= 8:
             raise ValueError(f"frac must leave an integer part of 1 to 8 bits of width "
                              f"{self.width}, not {self.frac!r}")
+        if self.rounded and self.int_width == 1:
+            raise ValueError(f"frac must leave rounded digits an integer part of 2 bits or more "
+                             f"of width {self.width}, not {self.frac!r}")
         if self.l_max > 1024 and not self.tile:
             raise ValueError(f"l_max must be at most 1024 without tile, not {self.l_max!r}")
         if self.tile and self.tile >= self.l_max:
@@ -79,8 +82,33 @@ class HdpConfig(EngineConfig):
         return Format(width=self.width, frac=self.frac, digits=self.digits)
 
     @property
+    def rounded(self) -> bool:
+        """Digits of Q and K are rounded and have signs of their own."""
+        return self.digits == "rounded"
+
+    def codes_of(self, operand: str) -> CodeRange:
+        return self.format if operand in "qk" else self
+
+    def limits_of(self, operand: str) -> str:
+        if self.rounded and operand in "qk":
+            return (f"codes of {self.width} bits whose rounded integer part fits "
+                    f"{self.int_width} bits")
+        return super().limits_of(operand)
+
+    @property
     def int_width(self) -> int:
         return self.width - self.frac
+
+    @property
+    def low_width(self) -> int:
+        """Bits of the lower digit of a product of P.V, about half of W whatever FW is, so that
+        all digits are about as wide."""
+        return max(self.frac, self.width // 2)
+
+    @property
+    def lift(self) -> int:
+        """Zeros below F in a lower digit: products of scores have the weights of P.V."""
+        return self.low_width - self.frac
 
     @property
     def all_multipliers(self) -> int:

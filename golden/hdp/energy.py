@@ -22,7 +22,8 @@ def events(jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
     layout = HdpLayout(config)
     found: list[Event] = []
     held = held_planes(jobs, results, config)
-    integer, fraction = config.int_width + 1, config.frac + 1       # in sign-magnitude
+    mag = config.format.int_mag
+    integer, fraction = mag + 1, config.format.frac_mag + 1     # with signs
     for job, result, planes in zip(jobs, results, held, strict=True):
         full = job.dense or job.exact
         integers, scores = passes(job, config, result.head_kept)
@@ -31,16 +32,14 @@ def events(jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
         scored = scores * kept
         rows = job.valid_q if kept else 0
         if visible:
-            found += dot("I x I", 4 * visible * job.d, config.int_width, config.int_width,
-                           config)
+            found += dot("I x I", 4 * visible * job.d, mag, mag, config)
             found += _pruning(visible, job, config)
             found.append(Event("memory", "I of a dimension", 4 * visible * job.d, "sram",
                                 integer))
         if full:
             found += dot("W x W", 4 * scored * job.d, config.width, config.width, config)
         else:
-            found += dot("I x F and F x I", 8 * scored * job.d, config.int_width, config.frac,
-                           config)
+            found += dot("I x F and F x I", 8 * scored * job.d, mag, config.frac, config)
         found += [
             Event("memory", "I and F of a dimension", 4 * scored * job.d, "sram",
                   integer + fraction),

@@ -37,7 +37,7 @@ def memory_bits(config: HdpConfig) -> dict[str, int]:
     # Dimensions of a read: of a fraction operation, of an integer one where that is more.
     fraction = 2 * taps if group == 1 else min(2 * taps, 64 if config.d_max <= 64 else 128)
     integer = 4 * taps if group == 1 else fraction
-    i, f, v = config.int_width + 1, config.frac + 1, config.width + 1   # in sign-magnitude
+    i, f, v = (mag + 1 for mag in (config.format.int_mag, config.format.frac_mag, config.width))
     groups = max(2, _power(-(-config.blocks // group)))                 # of a row
     column = config.block_width
     bits = {

@@ -7,11 +7,16 @@ Beside the kinds of :mod:`prunus.golden.layout` there are:
 kind  a row holds                                                         container bits
 ===== =================================================================== =================
 i     integer parts, two's complement                                     4 or 8
-f     sign bits in whole beats, then fraction magnitudes in whole beats   1, then 4 or 8
+f     fractions, two's complement                                         4 or 8
 ===== =================================================================== =================
 
-Where a beat holds a row of both parts of f, the signs (of ``row_dims`` dimensions) lie below the
-magnitudes in the same beat.
+One of them may have signs and magnitudes instead: sign bits in whole beats, then magnitudes in
+whole beats, in containers of 4 or 8 bits. F has them if digits are truncated, as I alone does not
+tell the sign where it is 0; these are signs of the code. I has them if the longest row then takes
+fewer beats, as that of 5 bits with a sign, whose magnitudes fit 4 bits.
+
+Where a beat holds a row of both, the signs (of ``row_dims`` dimensions) lie below the magnitudes
+in the same beat.
 """
 
 from collections.abc import Collection, Sequence
@@ -37,38 +42,57 @@ class HdpLayout(Layout):
     config: HdpConfig
 
     @property
+    def signed_kind(self) -> str:
+        """The kind that has signs and magnitudes, or none."""
+        config, d = self.config, self.config.d_max
+        if not config.rounded:
+            return "f"
+        whole, mag = container(config.int_width), container(config.format.int_mag)
+        return "i" if self.beats(d) + self.beats(d * mag) < self.beats(d * whole) else ""
+
+    @property
     def i_bits(self) -> int:
-        """Container of an integer part."""
-        return container(self.config.int_width)
+        """Container of an integer part, or of its magnitude."""
+        return container(self.config.format.int_mag if self.signed_kind == "i"
+                         else self.config.int_width)
 
     @property
     def f_bits(self) -> int:
-        """Container of a fraction magnitude."""
+        """Container of a fraction, or of its magnitude."""
         return container(self.config.frac)
 
     @property
     def signs_beside(self) -> bool:
-        """Signs and |F| of a row share a beat."""
-        return self.row_dims * (1 + self.f_bits) <= self.beat_bits
+        """Signs and magnitudes of a row share a beat; integer parts that could need no signs."""
+        return self.signed_kind == "f" and self.row_dims * (1 + self.f_bits) <= self.beat_bits
+
+    @property
+    def signs_apart(self) -> bool:
+        """Signs of a row have beats of their own."""
+        return self.signed_kind != "" and not self.signs_beside
 
     def row_beats(self, kind: str, d: int) -> int:
-        if kind == "f":
-            return 1 if self.signs_beside else self.beats(d) + self.beats(d * self.f_bits)
-        return self.beats(d * self.i_bits) if kind == "i" else super().row_beats(kind, d)
+        if kind not in ("i", "f"):
+            return super().row_beats(kind, d)
+        if kind == self.signed_kind and self.signs_beside:
+            return 1
+        signs = self.beats(d) if kind == self.signed_kind else 0
+        return signs + self.beats(d * (self.i_bits if kind == "i" else self.f_bits))
 
     def pack(self, kind: str, codes) -> np.ndarray:
-        if kind == "i":
-            return self.pack_bits(self.config.format.split(codes)[0], self.i_bits)
-        if kind != "f":
+        if kind not in ("i", "f"):
             return super().pack(kind, codes)
-        fraction = np.abs(self.config.format.split(codes)[1])
-        negative = np.asarray(codes) < 0
+        codes = self.checked(codes, self.config.format)
+        digits = self.config.format.split(codes)[kind == "f"]
+        bits = self.i_bits if kind == "i" else self.f_bits
+        if kind != self.signed_kind:
+            return self.pack_bits(digits, bits)
+        negative, mags = (codes if kind == "f" else digits) < 0, np.abs(digits)
         if self.signs_beside:
             signs = self.pack_bits(negative, 1, self.row_dims // 8)
-            rest = self.pack_bits(fraction, self.f_bits, self.beat_bytes - signs.shape[1])
+            rest = self.pack_bits(mags, bits, self.beat_bytes - signs.shape[1])
             return np.concatenate([signs, rest], axis=1)
-        return np.concatenate([self.pack_bits(negative, 1),
-                               self.pack_bits(fraction, self.f_bits)], axis=1)
+        return np.concatenate([self.pack_bits(negative, 1), self.pack_bits(mags, bits)], axis=1)
 
     # -- what a job moves, in bytes ----------------------------------------------------------
     def read_bytes(self, job: HdpJob, kept: bool, held: Collection[str] = ()) -> int:

@@ -35,8 +35,8 @@ class LeopardEngine(Engine):
     Config = LeopardConfig
     kinds = (LeopardKind(),)
     counters = COUNTERS
-    format = "B"
-    format_part = (("digit", "B, bits of a digit"),)
+    format = "B (15:8)"
+    format_part = (("digit", 8, "B, bits of a digit"),)
     size = ("units", "dot-product units N_QK (15:0), dimensions of each (31:16)")
     size_parts = (("dpus", "dot-product units N_QK"), ("taps", "dimensions of each"))
     derived = ("digits", "padded_width", "chunks", "score_width", "threshold_width",

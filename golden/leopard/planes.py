@@ -60,7 +60,7 @@ class LeopardLayout(SurvivorLayout):
         """Rows of codes as bytes; of keys key by key, digit by digit, chunk by chunk."""
         if kind != "k":
             return super().pack(kind, codes)
-        config, codes = self.config, np.asarray(codes, np.int64)
+        config, codes = self.config, self.checked(codes, self.config)
         rows, d = codes.shape
         planes = digits.planes(codes, width=config.width, digit=config.digit)
         planes = np.pad(planes, ((0, 0), (0, 0), (0, -d % config.taps)))

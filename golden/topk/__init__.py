@@ -32,7 +32,7 @@ class TopkEngine(Engine):
     Config = TopkConfig
     kinds = (TopkKind(),)
     counters = COUNTERS
-    format = "zero"
+    format = "zero (15:8)"
     size = ("places", "places of the filter, the largest K (15:0), dimensions per cycle (31:16)")
     size_parts = (("k_max", "places of the filter, the largest K"),
                   ("taps", "dimensions per cycle"))

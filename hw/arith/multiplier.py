@@ -7,6 +7,7 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from prunus.golden.formats import Format
 from prunus.hw.parts.repeated import Repeated
 
 __all__ = ["ComposableMultiplier", "add_sub", "digit_layout", "multiply"]
@@ -40,16 +41,19 @@ def add_sub(a, b, subtract):
 
 
 class SplitCodes(Protocol):
-    """Whose codes have an integer part and a fraction."""
+    """Whose codes have an integer part and a fraction; see HdpConfig."""
 
     @property
     def width(self) -> int: ...
 
     @property
-    def int_width(self) -> int: ...
+    def format(self) -> Format: ...
 
     @property
-    def frac(self) -> int: ...
+    def low_width(self) -> int: ...
+
+    @property
+    def lift(self) -> int: ...
 
 
 class ComposableMultiplier(Repeated):
@@ -63,11 +67,15 @@ class ComposableMultiplier(Repeated):
         2        I[2] * I[2]      Iq[0] * Fk[0]      Iq * Fk          v.hi * w.lo
         3        I[3] * I[3]      Iq[1] * Fk[1]      Fq * Fk          v.lo * w.lo
 
-    With ``full`` the four are weighted 2**(2*FW), 2**FW, 2**FW and 1, and units 0 and 3 share the
-    sign of unit 3: if both integer digits are not zero they have the signs of their codes, and if
-    not the product is zero. Otherwise each unit has its own sign and weight 1. Digits are
-    sign-magnitude, so truncation toward zero is a bit slice and all four multipliers are unsigned.
-    Units 0 to 2 need only the integer width on one side.
+    With ``full`` the four are weighted 2**(2*S), 2**S, 2**S and 1, with S = ``config.low_width``. A
+    fraction digit is F * 2**(S - FW), so that I * 2**S plus it is a multiple of the code and four
+    digits of about W / 2 bits serve codes with a short fraction as well. Otherwise each unit has
+    weight 1. Digits are sign-magnitude, so all four multipliers are unsigned, and truncation toward
+    zero is a bit slice.
+
+    Of truncated digits units 0 and 3 of a full product share the sign of unit 3: if both integer
+    digits are not zero they have the signs of their codes, and if not the product is zero. Of
+    rounded ones, and otherwise, each unit has its own sign.
 
     Parameters
     ----------
@@ -76,10 +84,10 @@ class ComposableMultiplier(Repeated):
     Members
     -------
     x, y : In(4 digits)
-        Query (or value) and key (or weight) digits; fraction digits have FW bits.
+        Query (or value) and key (or weight) digits; lower ones have S bits.
     full : In(1)
         With the digits.
-    o, o_sign : Out(signed(2 * W + 1)), Out(1)
+    o, o_sign : Out(signed), Out(1)
         The result is ``-o`` if ``o_sign`` else ``o``, three cycles after the digits: the sign is
         left to the next adder, which subtracts at no cost.
     """
@@ -87,16 +95,21 @@ class ComposableMultiplier(Repeated):
     latency = 3
 
     def __init__(self, *, config: SplitCodes):
-        self._frac = config.frac
-        digit = max(config.int_width, config.frac)
-        self._x_widths = (digit, digit, config.int_width, digit)
-        self._y_widths = (config.int_width, config.int_width, digit, digit)
+        self._low = config.low_width
+        self._rounded = config.format.digits == "rounded"
+        upper = max(config.format.int_mag, config.width - config.low_width)
+        lower = max(config.format.int_mag, config.low_width)
+        digit = max(upper, lower)
+        self._x_widths = (digit, lower, upper, lower)
+        self._y_widths = (upper, upper, lower, lower)
         digits = data.ArrayLayout(digit_layout(digit), 4)
+        # A full product without that of the fractions may be larger than the one of the codes.
+        largest = (config.format.min_code << config.lift)**2 + (1 << 2 * config.low_width)
         super().__init__({
             "x": In(digits),
             "y": In(digits),
             "full": In(1),
-            "o": Out(signed(2 * config.width + 1)),
+            "o": Out(signed(max(2 * config.width, largest.bit_length()) + 1)),
             "o_sign": Out(1),
         }, config=config)
 
@@ -120,8 +133,12 @@ class ComposableMultiplier(Repeated):
         m.d.sync += [full.eq(self.full), full_sum.eq(full)]
 
         # Every sum s0*a + s1*b is formed as s0*(a +- b), the sign s0 going on beside it.
-        # lo*lo fits below hi*hi, so the outer pair of a full product is a concatenation.
-        joined = Cat(products[3][: 2 * self._frac], products[0])
+        # Truncated, lo*lo fits below hi*hi, so the outer pair of a full product is a concatenation.
+        if self._rounded:
+            joined, alone = products[0] << 2 * self._low, products[3]
+        else:
+            joined = Cat(products[3][: 2 * self._low], products[0])
+            alone = Mux(full, 0, products[3])
         outer = Signal(signed(max(len(joined), len(products[3])) + 2), reset_less=True)
         inner = Signal(signed(max(len(products[1]), len(products[2])) + 2), reset_less=True)
         outer_sign = Signal(reset_less=True)
@@ -129,12 +146,11 @@ class ComposableMultiplier(Repeated):
         m.d.sync += [
             inner.eq(add_sub(products[1], products[2], signs[1] ^ signs[2])),
             inner_sign.eq(signs[1]),
-            outer.eq(add_sub(Mux(full, joined, products[0]), Mux(full, 0, products[3]),
-                             signs[0] ^ signs[3])),
-            outer_sign.eq(Mux(full, signs[3], signs[0])),
+            outer.eq(add_sub(Mux(full, joined, products[0]), alone, signs[0] ^ signs[3])),
+            outer_sign.eq(signs[0] if self._rounded else Mux(full, signs[3], signs[0])),
         ]
-        weighted = Signal(signed(len(inner) + self._frac))
-        m.d.comb += weighted.eq(Mux(full_sum, inner << self._frac, inner))
+        weighted = Signal(signed(len(inner) + self._low))
+        m.d.comb += weighted.eq(Mux(full_sum, inner << self._low, inner))
         total = Signal.like(self.o, reset_less=True)
         total_sign = Signal(reset_less=True)
         m.d.sync += [total.eq(add_sub(outer, weighted, outer_sign ^ inner_sign)),

@@ -15,7 +15,8 @@ from prunus.hw.hdp.layouts import (
     integer_layout,
     integer_scores_layout,
     integer_word,
-    scores_layout,
+    product_width,
+    products_layout,
     tag_layout,
     value_layout,
 )
@@ -97,8 +98,8 @@ class Array(wiring.Component):
         Belonging to this cycle's operation.
     integer_valid, score_valid : Out(1)
         ``integer`` holds the integer scores of ``score_tag``'s group, ``score`` the fraction or
-        full products of its block. Integer scores are in units of 1, fraction products of 2**-FW,
-        full ones of 2**-2FW. What is not valid means nothing.
+        full products of its block. Integer scores are in units of 1, fraction products of
+        2**-low_width, full ones of 2**(-2 * low_width). What is not valid means nothing.
     score_early : Out
         ``score_tag`` ``LOOKAHEAD`` cycles ahead, to look up what is to be added.
     value_valid : Out(1)
@@ -120,7 +121,7 @@ class Array(wiring.Component):
             "integer_valid": Out(1),
             "score_valid": Out(1),
             "integer": Out(integer_scores_layout(config)),
-            "score": Out(scores_layout(config)),
+            "score": Out(products_layout(config)),
             "score_tag": Out(tag_layout(config)),
             "score_early": Out(tag_layout(config)),
             "value_valid": Out(1),
@@ -158,9 +159,10 @@ class Array(wiring.Component):
     def _digits(self, m):
         """Registered digits per row and tap: of queries (or values) and of keys (or weights)."""
         t, ops = self._config.taps, self.operands
+        config = self._config
+        split = config.low_width
         digits = data.ArrayLayout(
-            digit_layout(max(self._config.int_width, self._config.frac)), 4)
-        frac = self._config.frac
+            digit_layout(max(config.format.int_mag, split, config.width - split)), 4)
         x, y = ([[Signal(digits, name=f"{name}_{r}_{n}", reset_less=True) for n in range(t)]
                  for r in range(2)] for name in "xy")
 
@@ -173,7 +175,7 @@ class Array(wiring.Component):
 
         def halves(code):
             """Two digits of a sign-magnitude code."""
-            return Cat(code.mag[frac:], code.sign), Cat(code.mag[:frac], code.sign)
+            return Cat(code.mag[split:], code.sign), Cat(code.mag[:split], code.sign)
 
         group = self._config.group
         segment_taps = t // group
@@ -181,9 +183,9 @@ class Array(wiring.Component):
         for r in range(2):
             q_word = self._split(m, ops.q_i[r], f"q_i_{r}")
             k_words = [self._split(m, ops.k_i[b], f"k_i_{b}") for b in range(r, 2 * group, 2)]
-            q_f_word = self._split(m, ops.q_f[r], f"q_f_{r}")
+            q_f_word = self._fractions(m, ops.q_f[r], f"q_f_{r}")
             k_word, k_f_word = (self._own_keys(m, k_words, r),
-                                self._split(m, ops.k_f[r], f"k_f_{r}"))
+                                self._fractions(m, ops.k_f[r], f"k_f_{r}"))
             for n in range(t):
                 # Its dimensions of a word are the same ones in all modes.
                 pair = (n, n + t)
@@ -214,6 +216,18 @@ class Array(wiring.Component):
                     for n, value in enumerate(word)]
         m.d.comb += [element.eq(value) for element, value in zip(elements, word, strict=True)]
         return elements
+
+    def _fractions(self, m, word, name):
+        """The fractions of an array as digits with whole magnitudes, over zeros if there are few
+        bits."""
+        lift, fractions = self._config.lift, self._split(m, word, name)
+        if self._config.rounded:
+            held, fractions = fractions, []
+            for n, fraction in enumerate(held):
+                mag, sign = fraction[:-1], fraction[-1]
+                fractions.append(Signal(len(fraction) + 1, name=f"{name}_{n}_whole"))
+                m.d.comb += fractions[-1].eq(Cat(mag, sign & (mag == 0), sign))
+        return [Cat(C(0, lift), fraction) if lift else fraction for fraction in fractions]
 
     def _own_keys(self, m, words, r):
         """The word of K_I of the block of an operation that has only one."""
@@ -298,7 +312,7 @@ class Array(wiring.Component):
         """``(value, sign)`` of neighbours added: s0*a + s1*b = s0*(a +- b)."""
         if len(terms) == 1:
             return terms
-        width = self._config.score_width
+        width = product_width(self._config)
         return [(add_sub(a, b, sign_a ^ sign_b)[:width].as_signed(), sign_a)
                 for (a, sign_a), (b, sign_b) in zip(terms[::2], terms[1::2], strict=True)]
 

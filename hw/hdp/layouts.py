@@ -11,9 +11,9 @@ from prunus.hw.hdp.softmax_layouts import weight_entry_layout
 
 __all__ = [
     "Mode", "chunk_shape", "fraction_layout", "fraction_word", "head_layout", "integer_dims",
-    "integer_layout", "integer_scores_layout", "integer_word", "op_layout", "row_layout",
-    "row_tag_layout", "score_row_layout", "scores_layout", "smallest_read", "sparsity_row_layout",
-    "tag_layout", "value_layout", "value_op_layout",
+    "integer_layout", "integer_scores_layout", "integer_word", "op_layout", "product_width",
+    "products_layout", "row_layout", "row_tag_layout", "score_row_layout", "scores_layout",
+    "smallest_read", "sparsity_row_layout", "tag_layout", "value_layout", "value_op_layout",
 ]
 
 
@@ -27,13 +27,14 @@ class Mode(enum.Enum, shape=2):
 
 
 def integer_layout(config: HdpConfig) -> data.StructLayout:
-    """I in sign-magnitude; -2**(IW-1) makes the magnitude as wide as I."""
-    return digit_layout(config.int_width)
+    """I in sign-magnitude; -2**(IW-1), of truncated codes, makes the magnitude as wide as I."""
+    return digit_layout(config.format.int_mag)
 
 
 def fraction_layout(config: HdpConfig) -> data.StructLayout:
-    """|F| and the sign of the code."""
-    return digit_layout(config.frac)
+    """F in sign-magnitude. Truncated, the sign is that of the code, also of 0; rounded, minus zero
+    is the lowest F, the only one whose magnitude has another bit."""
+    return digit_layout(config.format.frac_mag)
 
 
 def value_layout(config: HdpConfig) -> data.StructLayout:
@@ -172,6 +173,16 @@ def row_tag_layout(config: HdpConfig) -> data.StructLayout:
 def chunk_shape(config: HdpConfig):
     """Index of a chunk of T dimensions (or more, then it is smaller)."""
     return range(max(2, -(-config.d_max // config.taps)))
+
+
+def product_width(config: HdpConfig) -> int:
+    """Signed bits of what the array makes of scores, in units of 2**(-2 * low_width)."""
+    return config.score_width + 2 * config.lift
+
+
+def products_layout(config: HdpConfig) -> data.ArrayLayout:
+    """Fraction or full products of a block as the array gives them, index 2*query + key."""
+    return data.ArrayLayout(signed(product_width(config)), 4)
 
 
 def scores_layout(config: HdpConfig) -> data.ArrayLayout:

@@ -50,7 +50,7 @@ def row_beats(config: HdpConfig, kind: str, d8):
     """Beats of sign bits and, after them, of elements in a row of plane ``i``, ``f`` or ``v``."""
     layout = HdpLayout(config)
     elements = chunks(d8, beat_dims(config)["ifv".index(kind)])
-    if kind != "f" or layout.signs_beside:
+    if kind != layout.signed_kind or layout.signs_beside:
         return C(0, 1), elements
     return chunks(d8, config.axi_data_width), elements
 
@@ -122,11 +122,13 @@ class Loader(wiring.Component):
 
     def _row_beats(self, plane, d8):
         """Beats of sign bits and, after them, of elements in a row of a plane."""
+        layout = HdpLayout(self._config)
         is_i = (plane == Plane.Q_I) | (plane == Plane.K_I)
         is_f = (plane == Plane.Q_F) | (plane == Plane.K_F)
-        (_, i), (signs, f), (_, v) = (row_beats(self._config, kind, d8) for kind in "ifv")
-        if not HdpLayout(self._config).signs_beside:
-            signs = Mux(is_f, signs, 0)
+        (i_signs, i), (f_signs, f), (_, v) = (row_beats(self._config, kind, d8) for kind in "ifv")
+        signs = i_signs if layout.signed_kind == "i" else f_signs
+        if layout.signs_apart:
+            signs = Mux(is_i if layout.signed_kind == "i" else is_f, signs, 0)
         return signs, Mux(is_i, i, Mux(is_f, f, v))
 
     def _request(self, m, d8):
@@ -163,7 +165,7 @@ class Loader(wiring.Component):
         row = Signal(range(self._config.held_rows))
         index = Signal(write.beat.shape())
         signs, last_index = self._row_counts(m, d8, tag, index)
-        is_sign = C(0, 1) if HdpLayout(self._config).signs_beside else index < signs
+        is_sign = index < signs if HdpLayout(self._config).signs_apart else C(0, 1)
         take = self.beats.valid
         with m.If(take):
             m.d.sync += index.eq(index + 1)
@@ -191,21 +193,23 @@ class Loader(wiring.Component):
 
         Those of both banks lie ready: d is known long before the first beat comes.
         """
+        signed_kind = HdpLayout(self._config).signed_kind
         signs = Signal(data.ArrayLayout(index.shape(), 2))
         last = Signal(data.ArrayLayout(data.ArrayLayout(index.shape(), 3), 2))
         for bank in range(2):
             for n, kind in enumerate("ifv"):
                 before, elements = row_beats(self._config, kind, d8[bank])
                 m.d.sync += last[bank][n].eq(before + elements - 1)
-                if kind == "f":
+                if kind == signed_kind:
                     m.d.sync += signs[bank].eq(before)
         of_i, of_f, of_v = last[tag.bank]
         is_i = (tag.plane == Plane.Q_I) | (tag.plane == Plane.K_I)
         is_f = (tag.plane == Plane.Q_F) | (tag.plane == Plane.K_F)
-        return Mux(is_f, signs[tag.bank], 0), Mux(is_i, of_i, Mux(is_f, of_f, of_v))
+        is_signed = {"i": is_i, "f": is_f, "": C(0, 1)}[signed_kind]
+        return (Mux(is_signed, signs[tag.bank], 0), Mux(is_i, of_i, Mux(is_f, of_f, of_v)))
 
-    def _signs(self, m, bits, take, is_sign, index):
-        """Sign bits of a row, those of the beat that comes now at the low end."""
+    def _signs(self, m, bits, take, is_sign, index, dims):
+        """Sign bits of a row, those of the ``dims`` elements that come now at the low end."""
         sign_beats = -(-self._config.d_max // self._config.axi_data_width)
         sign_bits = min(self._config.axi_data_width, HdpLayout(self._config).row_dims)
         signs = Signal(sign_beats * sign_bits)
@@ -214,17 +218,19 @@ class Loader(wiring.Component):
                 m.d.sync += signs.word_select(index[: max(1, (sign_beats - 1).bit_length())],
                                               sign_bits).eq(bits)
             with m.Else():
-                m.d.sync += signs.eq(signs >> self._f_dims)
+                m.d.sync += signs.eq(signs >> dims)
         return signs
 
     def _convert(self, m, bits, take, is_sign, index):
         config = self._config
         layout = HdpLayout(config)
+        kind = layout.signed_kind
         mags = bits
         if layout.signs_beside:
             signs, mags = bits[: layout.row_dims], bits[layout.row_dims :]
-        else:
-            signs = self._signs(m, bits, take, is_sign, index)
+        elif layout.signs_apart:
+            dims = self._i_dims if kind == "i" else self._f_dims
+            signs = self._signs(m, bits, take, is_sign, index, dims)
 
         def elements(dims, container, width, bits=bits):
             return [bits[n * container : n * container + width] for n in range(dims)]
@@ -233,10 +239,15 @@ class Loader(wiring.Component):
             m.d.sync += [target.sign.eq(code[-1]),
                          target.mag.eq(Mux(code[-1], -code.as_signed(), code))]
 
-        for n, code in enumerate(elements(self._i_dims, layout.i_bits, config.int_width)):
-            sign_magnitude(self.i[n], code)
-        for n, mag in enumerate(elements(self._f_dims, layout.f_bits, config.frac, mags)):
-            m.d.sync += [self.f[n].mag.eq(mag), self.f[n].sign.eq(signs[n])]
+        for name, target, dims, container, whole in (
+                ("i", self.i, self._i_dims, layout.i_bits, config.int_width),
+                ("f", self.f, self._f_dims, layout.f_bits, config.frac)):
+            if name == kind:
+                for n, mag in enumerate(elements(dims, container, len(target[0].mag), mags)):
+                    m.d.sync += [target[n].mag.eq(mag), target[n].sign.eq(signs[n])]
+            else:
+                for n, code in enumerate(elements(dims, container, whole)):
+                    sign_magnitude(target[n], code)
         for n, code in enumerate(elements(self._v_dims, layout.v_bits, config.width)):
             sign_magnitude(self.v[n], code)
             m.d.sync += self.v_codes[n].eq(code)

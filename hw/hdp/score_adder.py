@@ -9,6 +9,7 @@ from prunus.golden.hdp.config import HdpConfig
 from prunus.hw.hdp.groups import group_bits
 from prunus.hw.hdp.layouts import (
     integer_scores_layout,
+    products_layout,
     row_tag_layout,
     score_row_layout,
     scores_layout,
@@ -18,6 +19,13 @@ from prunus.hw.hdp.ring import ROWS, free_entries, ring_width
 from prunus.hw.hdp.softmax_layouts import row_token_layout, score_entry_layout, score_index_width
 
 __all__ = ["ScoreAdder"]
+
+
+def _shifted(value, bits: int):
+    """To the left, or to the right over zeros."""
+    if bits > 0:
+        return value << bits
+    return value >> -bits if bits else value
 
 
 class ScoreAdder(wiring.Component):
@@ -57,7 +65,7 @@ class ScoreAdder(wiring.Component):
             "integer_valid": In(1),
             "integer": In(integer_scores_layout(config)),
             "score_valid": In(1),
-            "score": In(scores_layout(config)),
+            "score": In(products_layout(config)),
             "tag": In(tag_layout(config)),
             "early": In(tag_layout(config)),
             "row": In(stream.Signature(score_row_layout(config))),
@@ -177,13 +185,15 @@ class ScoreAdder(wiring.Component):
         valid = Signal()
         m.d.sync += [tag.eq(self.tag), valid.eq(self.score_valid)]
         if not config.keep_integer_scores:      # all come as full products
-            m.d.sync += added.eq(self.score)
+            for n in range(4):
+                m.d.sync += added[n].eq(_shifted(self.score[n], -2 * config.lift))
             return added, tag, valid
         kept = self._integer_scores(m)
         for n in range(4):
             score = self.score[n]
-            whole = (kept[n] << 2 * config.frac) + (score << config.frac)
-            m.d.sync += added[n].eq(Mux(self.tag.integer, whole, score))
+            whole = (kept[n] << 2 * config.frac) + _shifted(score, config.frac - config.lift)
+            full = _shifted(score, -2 * config.lift)
+            m.d.sync += added[n].eq(Mux(self.tag.integer, whole, full))
         return added, tag, valid
 
     def _integer_scores(self, m):

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from prunus.golden.hdp import tiles
 from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.planes import HdpLayout
 from prunus.hw.hdp.integer_pass import chunks
 from prunus.hw.hdp.loader import row_beats
 from prunus.hw.shell.descriptor import descriptor_layout
@@ -224,10 +225,11 @@ class Tiler(wiring.Component):
     def _steps(self, m, job, addresses):
         """Bytes from a tile to the next one, by plane."""
         config = self._config
-        signs, f = row_beats(config, "f", job.d8)
-        beats = {"i": row_beats(config, "i", job.d8)[1], "f": signs + f,
-                 "v": row_beats(config, "v", job.d8)[1],
-                 "out": chunks(job.d8, config.axi_data_width // config.out_width)}
+        signed_kind = HdpLayout(config).signed_kind
+        beats = {"out": chunks(job.d8, config.axi_data_width // config.out_width)}
+        for kind in "ifv":
+            signs, elements = row_beats(config, kind, job.d8)
+            beats[kind] = signs + elements if kind == signed_kind else elements
         bits = (config.held_rows * config.axi_data_width // 8).bit_length() - 1
         self._step = Signal(data.StructLayout(dict.fromkeys(addresses, 32)), name="step")
         for name in addresses:

@@ -87,8 +87,8 @@ def _generator(name: str) -> np.random.Generator:
 def _job(rng, config: HdpConfig, l_q: int, l_kv: int, d: int, **fields) -> HdpJob:
     """A head of normally distributed codes."""
     one = 1 << config.frac
-    q, k, v = (config.format.quantise(rng.normal(0, SPREAD * one, (rows, d)), 1.0)
-               for rows in (l_q, l_kv, l_kv))
+    q, k, v = (config.codes_of(name).quantise(rng.normal(0, SPREAD * one, (rows, d)), 1.0)
+               for name, rows in (("q", l_q), ("k", l_kv), ("v", l_kv)))
     return HdpJob(**{"q": q, "k": k, "v": v, "rho": encode_rho(DEFAULT_RHO),
                   "scale": encode_scale(1 / (d**0.5 * one**2)), **fields})
 

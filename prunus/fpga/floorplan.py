@@ -67,7 +67,7 @@ def _tap(name: str, parts: int, config: EngineConfig) -> float:
         return 0.0
     kind = "ifv".index(buffer[1])
     dims = beat_dims(config)[kind]
-    width = dims * (1 + (config.int_width, config.frac, config.width)[kind])
+    width = dims * (1 + (config.format.int_mag, config.format.frac_mag, config.width)[kind])
     # Yosys gives each block RAM as many bits as it has at that depth, from the lowest on.
     bits = min(size for size in (1, 2, 4, 9, 18, 36) if size * parts >= width)
     part = int(name.rpartition(".")[2])

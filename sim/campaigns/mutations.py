@@ -9,6 +9,7 @@ __all__ = ["MUTATIONS", "Mutation"]
 
 # The engine whose jobs try what several share, by room.
 SHARED_BY, DEFAULT = {"survivors": "leopard"}, "hdp"
+FINE = "hdp_fine_tiny"          # rounded digits, of a fraction that is shorter than a digit
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,21 @@ class Mutation:
         Exact text, which occurs once in the file, and what takes its place.
     why : str
         What it breaks, in a line.
+    preset : str
+        Whose random jobs must notice it, if that of the engine does not have what it breaks.
     """
 
     file: str
     old: str
     new: str
     why: str
+    preset: str = ""
 
     @property
     def config(self) -> str:
         """The preset whose random jobs must notice it: that of the engine it is in."""
+        if self.preset:
+            return self.preset
         room = self.file.split("/")[1]
         engine = room if room in BENCHES else SHARED_BY.get(room, DEFAULT)
         return BENCHES[engine].preset
@@ -174,6 +180,49 @@ MUTATIONS: tuple[Mutation, ...] = (
         "signs[0] ^ signs[3])",
         "signs[0])",
         "sign: one is left out of the outer pair"),
+    Mutation(
+        "hw/arith/multiplier.py",
+        "signs[0] if self._rounded else ",
+        "",
+        "sign: that of rounded fractions is taken for that of integer parts",
+        FINE),
+    Mutation(
+        "hw/arith/multiplier.py",
+        "joined, alone = products[0] << 2 * self._low, products[3]",
+        "joined = Cat(products[3][: 2 * self._low], products[0])\n"
+        "            alone = Mux(full, 0, products[3])",
+        "sign: rounded fractions are multiplied as truncated ones",
+        FINE),
+    Mutation(
+        "hw/hdp/array.py",
+        "Cat(C(0, lift), fraction) if lift",
+        "fraction if lift",
+        "fractions shorter than a digit have half their weight",
+        FINE),
+    Mutation(
+        "hw/hdp/score_adder.py",
+        "_shifted(score, config.frac - config.lift)",
+        "_shifted(score, config.frac)",
+        "fraction products of short fractions count twice",
+        FINE),
+    Mutation(
+        "hw/hdp/score_adder.py",
+        "full = _shifted(score, -2 * config.lift)",
+        "full = _shifted(score, -config.lift)",
+        "full products of short fractions count twice",
+        FINE),
+    Mutation(
+        "hw/hdp/loader.py",
+        "Mux(is_i if layout.signed_kind == \"i\" else is_f, signs, 0)",
+        "Mux(is_f, signs, 0)",
+        "sign bits of integer parts are not asked for",
+        FINE),
+    Mutation(
+        "hw/hdp/array.py",
+        "Cat(mag, sign & (mag == 0), sign)",
+        "Cat(mag, sign & 0, sign)",
+        "minus zero, the lowest rounded fraction, is zero",
+        FINE),
     Mutation(
         "hw/hdp/array.py",
         "Cat(Mux(exact, q_f[:-1], 0), q_f[-1])",

@@ -60,13 +60,15 @@ class Recipe:
     seed: int = 0
 
 
-def _codes(pattern: str, shape: tuple[int, int], config: HdpConfig, rng) -> np.ndarray:
-    """Codes of a pattern."""
-    low, high = config.format.min_code, config.format.max_code
+def _codes(operand: str, pattern: str, shape: tuple[int, int], config: HdpConfig,
+           rng) -> np.ndarray:
+    """Codes of an operand, of a pattern."""
+    codes = config.codes_of(operand)
+    low, high = codes.min_code, codes.max_code
     one = 1 << config.frac
     match pattern:
         case "normal":
-            return config.format.quantise(rng.normal(0, 1.3 * one, shape), 1.0)
+            return codes.quantise(rng.normal(0, 1.3 * one, shape), 1.0)
         case "uniform":
             return rng.integers(low, high + 1, shape)
         case "extreme":
@@ -88,8 +90,8 @@ def build(recipe: Recipe, config: HdpConfig) -> HdpJob:
     """The job of a recipe, always the same."""
     rng = np.random.default_rng(recipe.seed)
     shapes = ((recipe.l_q, recipe.d), (recipe.l_kv, recipe.d), (recipe.l_kv, recipe.d))
-    q, k, v = (_codes(pattern, shape, config, rng).astype(np.int64)
-               for pattern, shape in zip(recipe.patterns, shapes, strict=True))
+    q, k, v = (_codes(operand, pattern, shape, config, rng).astype(np.int64)
+               for operand, pattern, shape in zip("qkv", recipe.patterns, shapes, strict=True))
     job = HdpJob(q=q, k=k, v=v, scale=recipe.scale, valid_q=recipe.valid_q,
                  valid_kv=recipe.valid_kv,
                  causal=recipe.causal, importance=recipe.importance, rho=recipe.rho,

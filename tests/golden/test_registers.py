@@ -52,7 +52,8 @@ def _check_constants(config):
 def test_constants_describe_the_hardware(name):
     config = load_config(name)
     values = _check_constants(config)
-    assert values["format"] >> 8 & 0xFF == config.frac
+    assert values["format"] >> 8 & 0x7F == config.frac
+    assert values["format"] >> 15 & 1 == (config.digits == "rounded")
     assert values["multipliers"] == config.multipliers * config.cores
     assert values["engine"] == 1
     assert counter_names(config)[5:] == OCCUPANCY

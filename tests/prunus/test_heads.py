@@ -20,6 +20,7 @@ from prunus.run import run_golden
 
 TINY = load_config("hdp_tiny")
 WIDE = load_config("hdp_w12")
+FINE = load_config("hdp_fine_tiny")
 
 
 def arrays(**fields):
@@ -56,6 +57,23 @@ def test_everything_in_the_file(tmp_path):
     assert [job.rho for job in jobs] == [64, -32]
     assert [job.tau_head for job in jobs] == [7, 2**32 - 1]
     assert all(job.causal for job in jobs)
+
+
+@pytest.mark.parametrize("name", ["q", "k"])
+@pytest.mark.parametrize("code", [-124, 124])
+def test_codes_whose_rounded_digits_do_not_fit(tmp_path, name, code):
+    """V is not split: its codes may be any."""
+    good = arrays()
+    fits = {"q": good["q"].clip(-123, 123), "k": good["k"].clip(-123, 123)}
+    v = good["v"].copy()
+    v[0, 0, :2] = -128, 127
+    assert_array_equal(load(tmp_path, FINE, **fits, v=v)[0].v, v[0])
+    fits[name][1, 2, 3] = code
+    text = (f"{name} must lie in -123..123 (codes of 8 bits whose rounded integer part fits "
+            f"5 bits), not {code}")
+    with pytest.raises(InputError, match=re.escape(text)):
+        load(tmp_path, FINE, **fits, v=v)
+    load(tmp_path, TINY, **fits, v=v)
 
 
 def test_grouped_queries(tmp_path):

@@ -22,15 +22,20 @@ def fits_signed(value, bits):
 
 
 def test_presets():
-    assert preset_names("hdp") == ["hdp_ecp5", "hdp_edge", "hdp_long", "hdp_mid", "hdp_quad",
-                                   "hdp_server", "hdp_small", "hdp_tiles", "hdp_tiny", "hdp_w12"]
+    assert preset_names("hdp") == ["hdp_ecp5", "hdp_edge", "hdp_fine", "hdp_fine_tiny",
+                                   "hdp_long", "hdp_mid", "hdp_quad", "hdp_server", "hdp_small",
+                                   "hdp_tiles", "hdp_tiny", "hdp_w12"]
     assert preset_names("leopard") == ["leopard_ae", "leopard_base", "leopard_ecp5", "leopard_edge",
                                        "leopard_hp", "leopard_tiny"]
     assert preset_names("topk") == ["topk_edge", "topk_tiny"]
     assert preset_names() == [name for engine in ENGINES for name in preset_names(engine)]
     assert [config.name for config in PRESETS] == preset_names("hdp")
     assert [config.name for config in LEOPARD] == preset_names("leopard")
-    ecp5, edge, long, mid, quad = PRESETS[:5]
+    ecp5, edge, fine, fine_tiny, long, mid, quad = PRESETS[:7]
+    tiny = load_config("hdp_tiny")
+    rounded = {"frac": 3, "digits": "rounded"}
+    assert fine == edge.model_copy(update={"name": "hdp_fine", **rounded})
+    assert fine_tiny == tiny.model_copy(update={"name": "hdp_fine_tiny", **rounded})
     assert (long.l_max, long.tile, long.held_rows, long.blocks) == (4096, 128, 128, 64)
     assert edge.held_rows == edge.l_max
     assert (edge.width, edge.frac, edge.taps, edge.d_max, edge.l_max) == (8, 4, 8, 64, 512)
@@ -123,6 +128,9 @@ def test_a_file_gives_its_name(tmp_path):
     ("widht = 8", "widht: Extra inputs are not permitted, not 8"),
     ('d_max = "64"', "d_max: Input should be a valid integer, not '64'"),
     ("width = 8\nfrac = 8", "frac must leave an integer part of 1 to 8 bits of width 8, not 8"),
+    ('width = 8\nfrac = 7\ndigits = "rounded"', "frac must leave rounded digits an integer part of "
+     "2 bits or more of width 8, not 7"),
+    ('digits = "floored"', "digits: Input should be 'truncated' or 'rounded', not 'floored'"),
     ("width = 12\nfrac = 3", "frac must leave an integer part of 1 to 8 bits of width 12, not 3"),
     ('name = "Bad Name"', "name must be a lower-case identifier, not 'Bad Name'"),
     ("multipliers = 8\noutput_lanes = 4", "output_lanes must be at most 2, the dimensions that"),

@@ -22,7 +22,13 @@ HDP, CAUSAL, EXACT, DENSE, DROP, SAME_KV = 1, 0x100, 0x200, 0x400, 0x800, 0x1000
 CONFIGS = [load_config(name) for name in preset_names("hdp")] + [
     HdpConfig(name="narrow_int", frac=5), HdpConfig(name="wide_int", frac=3, axi_data_width=128),
     HdpConfig(name="wide_bus", axi_data_width=256),
-           HdpConfig(name="widest_bus", axi_data_width=512)]
+    HdpConfig(name="rounded", digits="rounded"),
+    HdpConfig(name="rounded_w12", digits="rounded", width=12, frac=7),
+    HdpConfig(name="rounded_narrow_int", digits="rounded", frac=6),
+    HdpConfig(name="rounded_wide_int", digits="rounded", frac=2),
+    HdpConfig(name="rounded_short", digits="rounded", frac=3, d_max=16),
+    HdpConfig(name="rounded_wide_bus", digits="rounded", frac=3, axi_data_width=512),
+    HdpConfig(name="widest_bus", axi_data_width=512)]
 by_name = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 
 
@@ -48,17 +54,54 @@ def test_planes_unpack_to_the_codes(config, d):
     layout, codes = HdpLayout(config), every_code(config, d)
     beat = config.axi_data_width // 8
     sign_bytes = layout.row_dims // 8 if layout.signs_beside else -(-d // (8 * beat)) * beat
+
+    def digits(row, kind):
+        """The digits of a row of a plane, and what stands after them."""
+        bits = {"i": layout.i_bits, "f": layout.f_bits}[kind]
+        if kind != layout.signed_kind:
+            parts = signed(fields(row, bits), bits)
+            return parts[:d], parts[d:]
+        signs, parts = fields(row[:sign_bytes], 1), fields(row[sign_bytes:], bits)
+        return ([-mag if sign else mag for sign, mag in zip(signs[:d], parts[:d], strict=True)],
+                signs[d:] + parts[d:])
+
     planes = zip(codes, *(layout.pack(kind, codes) for kind in "ifv"), strict=True)
     for row, i_row, f_row, v_row in planes:
-        whole = signed(fields(i_row, layout.i_bits), layout.i_bits)
-        signs, parts = fields(f_row[:sign_bytes], 1), fields(f_row[sign_bytes:], layout.f_bits)
-        # The sign stands beside |F|, also where I is zero.
-        value = [(w << config.frac) + (-f if s else f)
-                 for w, s, f in zip(whole[:d], signs[:d], parts[:d], strict=True)]
-        assert value == row.tolist()
-        assert signed(fields(v_row, layout.v_bits), layout.v_bits)[:d] == row.tolist()
-        padding = whole[d:] + signs[d:] + parts[d:] + fields(v_row, layout.v_bits)[d:]
-        assert not any(padding)
+        (whole, i_rest), (parts, f_rest) = digits(i_row, "i"), digits(f_row, "f")
+        assert [(i << config.frac) + f for i, f in zip(whole, parts, strict=True)] == row.tolist()
+        value = signed(fields(v_row, layout.v_bits), layout.v_bits)
+        assert value[:d] == row.tolist()
+        assert not any(i_rest + f_rest + value[d:])
+
+
+@by_name
+def test_signs_stand_beside_truncated_fractions(config):
+    """The sign is that of the code, also where F is zero."""
+    layout = HdpLayout(config)
+    assert (layout.signed_kind == "f") == (config.digits == "truncated")
+    if layout.signed_kind == "f":
+        row = layout.pack("f", [[-1 << config.frac] + [0] * 7])[0]
+        assert fields(row, 1)[0] == 1 and sum(row) == 1
+
+
+def test_rounded_integer_parts_have_signs_where_that_is_shorter():
+    """Of five bits, but not where as many beats hold the longest row in containers of eight."""
+    kinds = {config.name: HdpLayout(config).signed_kind for config in CONFIGS
+             if config.digits == "rounded"}
+    assert kinds == {"hdp_fine": "i", "hdp_fine_tiny": "i", "rounded": "",
+                     "rounded_w12": "i", "rounded_narrow_int": "", "rounded_wide_int": "",
+                     "rounded_short": "", "rounded_wide_bus": ""}
+
+
+@by_name
+@pytest.mark.parametrize("kind", "ifv")
+def test_codes_that_do_not_fit_are_not_packed(config, kind):
+    layout, codes = HdpLayout(config), config if kind == "v" else config.format
+    layout.pack(kind, [[codes.min_code, codes.max_code] * 4])
+    for code in (codes.min_code - 1, codes.max_code + 1):
+        with pytest.raises(ValueError, match=f"codes must lie in {codes.min_code}.."
+                                             f"{codes.max_code}, not {code}"):
+            layout.pack(kind, [[0, code] * 4])
 
 
 @by_name
@@ -82,6 +125,8 @@ def test_rows_are_shorter_than_a_wide_beat():
     ("hdp_edge", 64, (32, 40, 64, 128)), ("hdp_edge", 8, (8, 16, 8, 16)),
     ("hdp_edge", 24, (16, 24, 24, 48)), ("hdp_w12", 128, (64, 144, 256, 512)),
     ("hdp_w12", 24, (16, 48, 48, 96)),
+    ("hdp_fine", 64, (40, 32, 64, 128)), ("hdp_fine", 8, (16, 8, 8, 16)),
+    ("hdp_fine", 24, (24, 16, 24, 48)),
 ])
 def test_row_sizes(name, d, sizes):
     layout = HdpLayout(load_config(name))
@@ -134,6 +179,15 @@ def test_image_holds_every_plane_at_its_address(config):
     assert all(address % 64 == 0 for address, _ in spans)
     assert all(a + size <= b for (a, size), (b, _) in zip(spans, spans[1:], strict=False))
     assert spans[-1][0] + spans[-1][1] <= len(image.data)
+
+
+def test_an_image_of_wrong_codes_is_not_made():
+    config = load_config("hdp_fine_tiny")
+    job = random_job(config, 1, l_q=4, l_kv=9, d=16)
+    build_image([replace(job, v=np.full_like(job.v, -128))], config)
+    for name in ("q", "k"):
+        with pytest.raises(ValueError, match=r"codes must lie in -123\.\.123, not -128"):
+            build_image([replace(job, **{name: np.full_like(job.q, -128)})], config)
 
 
 def test_grouped_heads_share_their_keys():
@@ -247,5 +301,8 @@ def test_the_page_agrees():
     for d in (32, 64):
         sizes = " | ".join(str(layout.row_bytes(plane, d)) for plane in ("i", "f", "v", "out"))
         assert f"| {d} | {sizes} |" in text
+        fine = HdpLayout(load_config("hdp_fine"))
+        sizes = " | ".join(str(fine.row_bytes(plane, d)) for plane in ("i", "f", "v", "out"))
+        assert f"| {d}, `hdp_fine` | {sizes} |" in text
     assert all(f"| {error.value} | {error.name} |" in text for error in Error)
     assert f"This is version {VERSION}," in text

@@ -10,24 +10,29 @@ from prunus.hw.hdp.layouts import Mode, fraction_word, integer_dims, integer_wor
 from tests.hw.hdp.heads import small_config
 from tests.hw.helpers import simulate
 
-# Multipliers, width, frac and the chance of a cycle without an operation. Every depth of adder tree
-# but the deepest, which takes seconds to build: the system tests of hdp_w12 have it.
-CASES = [(8, 8, 4, 0.0), (8, 8, 4, 0.4), (8, 12, 8, 0.3), (8, 12, 4, 0.0), (8, 8, 1, 0.0),
-         (16, 8, 7, 0.4), (32, 8, 4, 0.2)]
+# Multipliers, width, frac, digits and the chance of a cycle without an operation. Every depth of
+# adder tree but the deepest, which takes seconds to build: the system tests of hdp_w12 have it.
+CASES = [(8, 8, 4, "truncated", 0.0), (8, 8, 4, "truncated", 0.4), (8, 12, 8, "truncated", 0.3),
+         (8, 12, 4, "truncated", 0.0), (8, 8, 1, "truncated", 0.0), (16, 8, 7, "truncated", 0.4),
+         (32, 8, 4, "truncated", 0.2), (8, 8, 3, "rounded", 0.0), (8, 8, 4, "rounded", 0.3),
+         (16, 8, 3, "rounded", 0.3), (8, 12, 8, "rounded", 0.0), (8, 8, 1, "rounded", 0.2),
+         (8, 8, 6, "rounded", 0.2)]
 # Wide arrays and their d_max; most of a minute is spent on building them.
-WIDE_CASES = [(128, 12, 8, 128), (256, 8, 4, 64)]
+WIDE_CASES = [(128, 12, 8, "truncated", 128), (256, 8, 4, "truncated", 64),
+              (128, 8, 3, "rounded", 64)]
 
 
-def codes(rng, config, shape):
+def codes(rng, allowed, shape):
     """Random codes with the extremes well represented."""
-    low, high = config.format.min_code, config.format.max_code
+    low, high = allowed.min_code, allowed.max_code
     x = rng.integers(low, high + 1, shape)
     return np.where(rng.random(shape) < 0.15, rng.choice([low, high, 0, -1], shape), x)
 
 
-def digits(mags, signs, width):
-    """Sign-magnitude elements as the bits of a word; a row after the other."""
-    bits = np.abs(mags) | (np.asarray(signs, np.int64) << width)
+def word_of(mags, signs, width):
+    """Sign-magnitude elements as the bits of a word, without bits beyond ``width`` of magnitudes; a
+    row after the other."""
+    bits = np.abs(mags) & (1 << width) - 1 | (np.asarray(signs, np.int64) << width)
     return sum(int(x) << n * (width + 1) for n, x in enumerate(bits.ravel()))
 
 
@@ -41,17 +46,18 @@ class Block:
     """A block of 2 queries x 2 keys x d dimensions, or a group of them, as the sequence of
     operations of a mode."""
 
-    def __init__(self, rng, config, mode, exact):
+    def __init__(self, rng, config, mode, exact, chunks=0):
         self.config, self.mode, self.exact = config, mode, exact
         step = {Mode.INTEGER: integer_dims(config), Mode.FRACTION: 2 * config.taps,
                 Mode.FULL: config.taps}[mode]
         # Whole integer words, so that every chunk lies in one; a word may be less than a chunk.
         word = integer_word(config)
-        self.chunks = int(rng.integers(1, max(2, min(4, 1 + config.d_max // step))))
+        self.chunks = chunks or int(rng.integers(1, max(2, min(4, 1 + config.d_max // step))))
         self.step = step
         d = -(-self.chunks * step // word) * word if step <= word else word
         # The keys of the whole group; only those at ``place`` belong to a block.
-        self.q, self.keys = codes(rng, config, (2, d)), codes(rng, config, (2 * config.group, d))
+        self.q, self.keys = (codes(rng, config.format, (rows, d))
+                             for rows in (2, 2 * config.group))
         self.q[:, self.chunks * step :] = 0
         self.noise = rng.integers(0, d, (1, max(word, fraction_word(config))))
         self.place = int(rng.integers(config.group))
@@ -63,9 +69,10 @@ class Block:
         if self.mode == Mode.INTEGER:
             keys = self.config.format.split(self.keys)[0].reshape(-1, 2, self.keys.shape[1])
             return np.stack([(iq @ pair.T).ravel() for pair in keys])
+        lift = self.config.lift
         if self.mode == Mode.FRACTION:
-            return (fq @ ik.T + iq @ fk.T).ravel()
-        return (self.q @ self.k.T - (0 if self.exact else fq @ fk.T)).ravel()
+            return (fq @ ik.T + iq @ fk.T).ravel() << lift
+        return (self.q @ self.k.T - (0 if self.exact else fq @ fk.T)).ravel() << 2 * lift
 
     def drive(self, ctx, dut, chunk):
         config = self.config
@@ -74,14 +81,15 @@ class Block:
         for name, codes, size in (("q_i", self.q, i_word), ("k_i", self.keys, i_word),
                                   ("q_f", self.q, f_word), ("k_f", self.k, f_word)):
             integer, fraction = config.format.split(codes)
-            part, signs, width = ((integer, integer < 0, config.int_width) if name[2] == "i"
-                                  else (fraction, codes < 0, config.frac))
+            signs = fraction < 0 if config.rounded else codes < 0
+            part, signs, width = ((integer, integer < 0, config.format.int_mag) if name[2] == "i"
+                                  else (fraction, signs, config.format.frac_mag))
             # Words begin with what is asked for and end in what is not.
             word = np.arange(position, position + size)[None] % self.q.shape[1]
             word = np.where(np.arange(size) < self.step, word, self.noise[:, :size])
             rows = np.arange(len(part))[:, None]
             ctx.set(dut.operands[name].as_value(),
-                    digits(part[rows, word], signs[rows, word], width))
+                    word_of(part[rows, word], signs[rows, word], width))
         if config.group > 1:
             ctx.set(dut.operands.place, self.place)
         drive_mode(ctx, dut, self.mode, exact=self.exact)
@@ -98,7 +106,7 @@ class Values:
     def __init__(self, rng, config):
         self.config = config
         self.chunks = int(rng.integers(1, 5))
-        self.v = codes(rng, config, (self.chunks, 2, config.taps))
+        self.v = codes(rng, config.codes_of("v"), (self.chunks, 2, config.taps))
         self.mant = rng.integers(-255, 256, (self.chunks, 2, 2))
         self.shift = rng.integers(0, 6, (self.chunks, 2))
 
@@ -108,7 +116,7 @@ class Values:
 
     def drive(self, ctx, dut, chunk):
         v = self.v[chunk]
-        ctx.set(dut.operands.v.as_value(), digits(v, v < 0, self.config.width))
+        ctx.set(dut.operands.v.as_value(), word_of(v, v < 0, self.config.width))
         ctx.set(dut.operands.w, [
             {"shift": int(self.shift[chunk, q]),
              "mant": [{"mag": abs(int(x)), "sign": int(x < 0)} for x in self.mant[chunk, q]]}
@@ -118,24 +126,50 @@ class Values:
         ctx.set(dut.last, chunk == self.chunks - 1)
 
 
-@pytest.mark.parametrize("multipliers, width, frac, bubbles", CASES)
-def test_array(multipliers, width, frac, bubbles):
-    run(small_config(multipliers=multipliers, width=width, frac=frac, d_max=128), 24, bubbles)
+@pytest.mark.parametrize("multipliers, width, frac, digits, bubbles", CASES)
+def test_array(multipliers, width, frac, digits, bubbles):
+    run(small_config(multipliers=multipliers, width=width, frac=frac, digits=digits, d_max=128),
+        24, bubbles)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("multipliers, width, frac, d_max", WIDE_CASES)
-def test_groups(multipliers, width, frac, d_max):
-    run(small_config(multipliers=multipliers, width=width, frac=frac, d_max=d_max), 6, 0.2)
+@pytest.mark.parametrize("multipliers, width, frac, digits, d_max", WIDE_CASES)
+def test_groups(multipliers, width, frac, digits, d_max):
+    run(small_config(multipliers=multipliers, width=width, frac=frac, digits=digits, d_max=d_max),
+        6, 0.2)
+
+
+@pytest.mark.parametrize("frac, digits", [(4, "truncated"), (4, "rounded"), (3, "rounded"),
+                                          (1, "rounded")])
+def test_extremes(frac, digits):
+    """The largest scores there are, of either sign: all products of d_max dimensions are alike."""
+    config = small_config(multipliers=8, frac=frac, digits=digits, d_max=128)
+    rng = np.random.default_rng(1)
+    low, high = config.format.min_code, config.format.max_code
+    blocks = []
+    for mode, dims in ((Mode.INTEGER, integer_dims(config)), (Mode.FRACTION, 2 * config.taps),
+                       (Mode.FULL, config.taps)):
+        for exact in (False, True):
+            block = Block(rng, config, mode, exact, config.d_max // dims)
+            block.q[:] = [[low], [high]]
+            block.keys[:] = [[low], [high]]
+            # Of the lowest and highest fractions as well, where those are larger products.
+            block.q[0, ::2] += exact << frac - 1
+            blocks.append(block)
+    check(config, blocks, [], rng, 0.0)
 
 
 def run(config, count, bubbles):
     """So many blocks and half as many chunks of values."""
     rng = np.random.default_rng(7)
-    dut = Array(config=config)
     modes = [Mode.INTEGER, Mode.FRACTION, Mode.FULL]
     blocks = [Block(rng, config, modes[n % 3], bool(rng.integers(2))) for n in range(count)]
-    values = [Values(rng, config) for _ in range(count // 2)]
+    check(config, blocks, [Values(rng, config) for _ in range(count // 2)], rng, bubbles)
+
+
+def check(config, blocks, values, rng, bubbles):
+    """Blocks and values in an order of chance."""
+    dut = Array(config=config)
     early = []
     got = {"integer": [], "score": [], "value": []}
 

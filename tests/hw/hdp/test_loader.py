@@ -19,7 +19,16 @@ CONFIGS = [load_config("hdp_tiny"),
            HdpConfig(name="narrow", width=12, frac=5, d_max=128, l_max=4, axi_data_width=64),
            HdpConfig(name="beat", width=8, frac=5, d_max=8, l_max=8, axi_data_width=128),
            HdpConfig(name="widest", width=8, frac=4, d_max=40, l_max=8, axi_data_width=512),
-           HdpConfig(name="wide", width=12, frac=8, d_max=128, l_max=6, axi_data_width=256)]
+           HdpConfig(name="wide", width=12, frac=8, d_max=128, l_max=6, axi_data_width=256),
+           load_config("hdp_fine_tiny"),
+           HdpConfig(name="rounded", digits="rounded", d_max=72, l_max=4),
+           HdpConfig(name="rounded_signs", digits="rounded", frac=3, d_max=128, l_max=4),
+           HdpConfig(name="rounded_w12", digits="rounded", width=12, frac=8, d_max=40, l_max=4,
+                     axi_data_width=128),
+           HdpConfig(name="rounded_wide", digits="rounded", frac=3, d_max=64, l_max=4,
+                     axi_data_width=512),
+           HdpConfig(name="rounded_w12_signs", digits="rounded", width=12, frac=7, d_max=128,
+                     l_max=4, axi_data_width=128)]
 ELEMENTS = {Plane.Q_I: "i", Plane.K_I: "i", Plane.Q_F: "f", Plane.K_F: "f", Plane.V: "v"}
 
 
@@ -57,8 +66,11 @@ class _Load:
     def _row(self, codes, dims, bits):
         """Beats of a row as lists of (magnitude, sign), and of codes for V."""
         integer, fraction = self.config.format.split(codes)
-        mag = {"i": abs(integer), "f": abs(fraction), "v": abs(codes)}[self.kind]
-        sign = (integer if self.kind == "i" else codes) < 0
+        rounded = self.config.rounded
+        # Rounded, the lowest fraction is minus zero.
+        mag = {"i": abs(integer), "f": abs(fraction) & (1 << self.config.format.frac_mag) - 1,
+               "v": abs(codes)}[self.kind]
+        sign = {"i": integer, "f": fraction if rounded else codes, "v": codes}[self.kind] < 0
         pad = (0, -len(codes) % dims)
         elements = np.stack([np.pad(mag, pad), np.pad(sign, pad)], axis=1).reshape(-1, dims, 2)
         return list(zip(elements.tolist(), np.pad(codes, pad).reshape(-1, dims).tolist(),
@@ -79,11 +91,12 @@ class _Load:
 def _loads(config, rng, heads):
     """Five planes of each head, banks in turn."""
     loads = []
-    low, high = config.format.min_code, config.format.max_code
     for n in range(heads):
         d = [config.d_max, 8, 8 * int(rng.integers(1, config.d_max // 8 + 1))][n % 3]
         for plane in (Plane.K_I, Plane.Q_I, Plane.K_F, Plane.Q_F, Plane.V):
             shape = (int(rng.integers(1, min(config.l_max, 8) + 1)), d)
+            allowed = config.codes_of(plane.name[0].lower())
+            low, high = allowed.min_code, allowed.max_code
             codes = np.where(rng.random(shape) < 0.2, rng.choice([low, high, -1, 0], shape),
                              rng.integers(low, high + 1, shape))
             loads.append(_Load(config, plane, n & 1, int(rng.integers(2)),
@@ -158,7 +171,8 @@ def test_planes(config, stall_in, stall_out):
     assert got == [write for load in loads for write in load.writes()]
     expected = []
     for load, bad in zip(loads, errors, strict=True):
-        apart = load.kind == "f" and not HdpLayout(config).signs_beside
+        layout = HdpLayout(config)
+        apart = load.kind == layout.signed_kind and not layout.signs_beside
         signs = -(-load.codes.shape[1] // config.axi_data_width) if apart else 0
         for place, error in enumerate(bad):
             last = place == len(bad) - 1

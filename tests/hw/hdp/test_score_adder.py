@@ -20,6 +20,8 @@ TINY = load_config("hdp_tiny")
 WIDE = HdpConfig(name="wide", width=12, frac=8, d_max=16, l_max=12, multipliers=32,
               softmax_lanes=4, axi_data_width=128)
 PAIRS = HdpConfig(name="pairs", d_max=16, l_max=22, multipliers=128, axi_data_width=128)
+FINE = load_config("hdp_fine_tiny")
+FINE_FULL = FINE.model_copy(update={"name": "fine_full", "keep_integer_scores": False})
 FOURS = HdpConfig(name="fours", d_max=16, l_max=26, multipliers=256, axi_data_width=128)
 
 
@@ -83,8 +85,10 @@ class _Row:
         return ops
 
     def score_ops(self):
-        """The kept blocks."""
-        scores = self.fraction if self.base is not None else self.result.scores
+        """The kept blocks, as the array gives them."""
+        lift = self.config.lift
+        scores = (self.fraction << lift if self.base is not None
+                  else self.result.scores << 2 * lift)
         return [("score", _blocks(scores, self.index, c), self._tag(c, c == self.columns[-1]))
                 for c in self.columns]
 
@@ -137,7 +141,8 @@ def _rows(config, rng, count):
         result = hdp.head(job, config)
         for index in range(-(-job.valid_q // 2)):
             row = _Row(config, job, result, index, bank & 1, None)
-            if not exact and row.columns and rng.random() < 0.7:
+            if (config.keep_integer_scores and not exact and row.columns
+                    and rng.random() < 0.7):
                 row.base = base
                 base += row.entries_taken
             rows.append(row)
@@ -236,12 +241,14 @@ async def _read_row(ctx, dut, base, count):
     return entries
 
 
-@pytest.mark.parametrize("config", [TINY, WIDE, PAIRS, FOURS], ids=lambda c: c.name)
+@pytest.mark.parametrize("config", [TINY, WIDE, PAIRS, FOURS, FINE, FINE_FULL],
+                         ids=lambda c: c.name)
 @pytest.mark.parametrize("stall_in, stall_out", stall_cases)
 def test_rows(config, stall_in, stall_out):
     rng = Random(f"{config.name}{stall_in}{stall_out}")
     rows = _rows(config, rng, 6)
-    assert any(not row.columns for row in rows) and any(row.base is not None for row in rows)
+    assert any(not row.columns for row in rows)
+    assert any(row.base is not None for row in rows) == config.keep_integer_scores
     dut = ScoreAdder(config=config)
     source = _Source(dut, config, rows, rng, stall_in)
 

@@ -19,6 +19,7 @@ from tests.hw.helpers import receive, send, simulate, stall_cases
 CONFIG = HdpConfig(name="tiles", d_max=40, l_max=40, tile=8, multipliers=8)
 WIDE = HdpConfig(name="wide", width=12, frac=8, d_max=72, l_max=40, tile=16, multipliers=8,
               axi_data_width=256)
+FINE = load_config("hdp_fine_tiny").model_copy(update={"name": "fine", "tile": 8})
 ADDRESSES = ("q_i", "q_f", "k_i", "k_f", "v", "out", "status")
 
 
@@ -64,7 +65,7 @@ def _expected(job, fields, kept, config):
 
 
 @pytest.mark.parametrize("stall_in, stall_out", stall_cases)
-@pytest.mark.parametrize("config", [CONFIG, WIDE], ids=lambda c: c.name)
+@pytest.mark.parametrize("config", [CONFIG, WIDE, FINE], ids=lambda c: c.name)
 def test_jobs(config, stall_in, stall_out):
     rng = Random(f"{config.name}{stall_in}{stall_out}")
     dut = Tiler(config=config)

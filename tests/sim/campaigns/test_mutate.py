@@ -4,14 +4,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from prunus.golden.engines import preset_names
 from prunus.sim.campaigns import mutate
 from prunus.sim.campaigns.mutate import CAUGHT, SURVIVED, Outcome, check_table, mutated_tree
 from prunus.sim.campaigns.mutations import MUTATIONS, Mutation
 from prunus.sim.engines import BENCHES
 from prunus.sim.simulators.cache import ROOT
 
-FINE = Mutation("golden/hdp/planes.py", "return 1 if self.signs_beside",
-                "return 4 if self.signs_beside", "another version")
+FINE = Mutation("golden/hdp/planes.py", "if kind == self.signed_kind and self.signs_beside:",
+                "if self.signs_beside:", "another version")
 
 
 def test_the_table_fits_the_sources():
@@ -64,7 +65,7 @@ def test_verdicts(monkeypatch, code, verdict, message):
     outcome = mutate.try_mutation(FINE, "leopard_tiny")
     assert (outcome.verdict, outcome.message) == (verdict, message)
     assert seen["command"][-2:] == ["--regression", "leopard_tiny"]
-    assert "return 4 if" in seen["text"] and FINE.old not in seen["text"]
+    assert f"        {FINE.new}" in seen["text"] and FINE.old not in seen["text"]
     assert seen["env"]["PYTHONPATH"] == str(seen["cwd"])
     assert not seen["cwd"].exists()
 
@@ -77,9 +78,12 @@ def test_a_filter_that_fits_nothing(capsys):
 
 
 def test_every_mutation_meets_jobs_of_its_engine():
-    assert {mutation.config for mutation in MUTATIONS} == {
+    assert {mutation.config for mutation in MUTATIONS if not mutation.preset} == {
         bench.preset for bench in BENCHES.values()}
     for mutation in MUTATIONS:
+        if mutation.preset:
+            assert mutation.config == mutation.preset in preset_names("hdp")
+            continue
         room = mutation.file.split("/")[1]
         assert (room in ("leopard", "survivors")) == (mutation.config == "leopard_tiny")
         assert (room == "topk") == (mutation.config == "topk_tiny")
