@@ -110,6 +110,7 @@ def _settings(name: str, values: Sequence[float], **common: Any) -> list[dict]:
 
 DECODER = [
     {}, {**ROUNDED, "frac": 3},
+    *_settings("rho", (0, 0.2, 0.4)),
     *_settings("rho", (0, 0.2, 0.4), drop=True),
     *_settings("rho", (0, 0.2, 0.4), drop=True, **ROUNDED),
     *_settings("distance", (6, 5, 4), drop=True),
@@ -277,8 +278,25 @@ def _table(bench: str, data: dict) -> str:
     return table(titles, [_cells(bench, row) for row in data["rows"]])
 
 
+BRIEF: list[str | dict] = [
+    "model", {"rho": 0}, {"rho": 0, "drop": True}, {"distance": 4, "drop": True, **ROUNDED},
+    {"distance": 4, "drop": True, **FINE}]
+
+
+def _brief_table(data: dict) -> str:
+    """The decoder's rows that say most."""
+    rows = [_cells("stories", next(row for row in data["rows"] if row["rule"] == rule))
+            for rule in BRIEF]
+    return table(["", "digits", "blocks pruned", "perplexity", "difference (95% interval)"], [
+        [criterion, digits, pruned, value, difference]
+        for criterion, digits, _, pruned, value, difference in rows])
+
+
 FIGURES = [
-    Figure(name=f"criteria_{name}", about=f"criteria of HDP in {bench.model}, by the specification",
-           measure=partial(_measure, name), table=partial(_table, name), configs=(BASE,),
-           tools=("numpy", "torch", "transformers"), compared=Compared.COMMAND, models=True)
-    for name, bench in BENCHES.items()]
+    Figure(name="criteria_brief", about="the decoder's rows that say most", of="criteria_stories",
+           table=_brief_table, compared=Compared.DERIVED),
+    *(Figure(name=f"criteria_{name}",
+             about=f"criteria of HDP in {bench.model}, by the specification",
+             measure=partial(_measure, name), table=partial(_table, name), configs=(BASE,),
+             tools=("numpy", "torch", "transformers"), compared=Compared.COMMAND, models=True)
+      for name, bench in BENCHES.items())]
