@@ -52,7 +52,7 @@ class HdpJob(AttentionJob):
 
     Parameters
     ----------
-    importance : Importance
+    importance : Importance, or its text
         How blocks are chosen: :func:`magnitude_mask` with ``rho``, or :func:`distance_mask` with
         ``delta``. What belongs to the other one is not looked at.
     rho : int
@@ -76,6 +76,10 @@ class HdpJob(AttentionJob):
     drop: bool = False
     exact: bool = False
     dense: bool = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        object.__setattr__(self, "importance", Importance(self.importance))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

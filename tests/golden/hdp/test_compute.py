@@ -169,6 +169,13 @@ def test_delta_of_a_distance(distance, scale, delta):
     assert hdp.encode_delta(distance, scale, TINY) == delta
 
 
+def test_importance_by_its_text():
+    """As a job has it that comes out of a file."""
+    assert random_job(TINY, 1, importance="distance").importance is Importance.DISTANCE
+    with pytest.raises(ValueError, match="'size' is not a valid Importance"):
+        random_job(TINY, 1, importance="size")
+
+
 @pytest.mark.parametrize("distance", [-0.1, float("nan"), float("-inf")])
 def test_a_distance_must_not_be_negative(distance):
     with pytest.raises(ValueError, match="distance must be 0 or more, not"):

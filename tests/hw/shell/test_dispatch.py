@@ -30,7 +30,7 @@ def _descriptor(rng, kind, beats):
     words = HdpKind().encode(job, {name: rng.getrandbits(26) << 6 for name in ADDRESSES})
     error, bad_beat = Error.NONE, None
     if kind == "opcode":
-        words[0] ^= rng.choice([2, 1 << 13])
+        words[0] ^= rng.choice([2, 1 << 14])
         error = Error.OPCODE
     elif kind == "no place":
         words[12] |= 32
