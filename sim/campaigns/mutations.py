@@ -137,11 +137,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         "both are the first query's"),
     Mutation(
         "hw/hdp/sparsity.py",
-        "distance.eq(self.tag.distance)",
-        "distance.eq(self.distance)",
-        "importance of the head at END_R for the scores of another"),
-    Mutation(
-        "hw/hdp/sparsity.py",
         "keeps = Mux(self.distance, near, product >= bound)",
         "keeps = near",
         "magnitude is forgotten"),

@@ -2,6 +2,7 @@
 """The coprocessor against golden: random jobs, kept examples and recorded heads."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from prunus.golden.hdp.compute import Importance
 from prunus.golden.hdp.config import HdpConfig
 from prunus.sim.campaigns.soak import Chunk, run_chunk
 from prunus.sim.compare import check
-from prunus.sim.engines.hdp import build, job_strategy
+from prunus.sim.engines.hdp import Recipe, build, job_strategy
 from prunus.sim.simulate import simulate_batches
 from prunus.sim.simulators.cache import ROOT
 
@@ -39,6 +40,17 @@ def test_random_jobs(name, count, stall):
 @pytest.mark.parametrize("stall", [0.0, 0.3])
 def test_groups(stall):
     run_chunk(Chunk(40, 1 if stall else 2, stall), PAIRS)
+
+
+def test_importance_of_heads_that_overlap():
+    """The last rows of a head are masked while scores of the next one come, which is chosen by the
+    other importance."""
+    jobs = [build(Recipe(l_q=TINY.l_max, l_kv=TINY.l_max, valid_q=TINY.l_max, valid_kv=TINY.l_max,
+                         d=8, importance=kind, rho=25, delta=2 + n, seed=n, causal=n % 3 == 2),
+                  TINY) for n in range(6) for kind in Importance]
+    jobs = [replace(job, k=jobs[0].k, v=jobs[0].v, same_kv=n > 0) for n, job in enumerate(jobs)]
+    simulation, = simulate_batches([jobs], TINY)
+    check(simulation, jobs, TINY)
 
 
 def test_heavy_stalls():
