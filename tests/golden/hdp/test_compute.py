@@ -163,7 +163,7 @@ def test_a_distance_is_that_of_the_logits():
 
 
 @pytest.mark.parametrize(("distance", "scale", "delta"), [
-    (0, 0.01, 0), (1.0, 1 / 256, 1), (1.4, 1 / 256, 1), (1.6, 1 / 256, 2), (5, 1e-12, DELTA_MAX),
+    (0, 0.01, 0), (1.0, 1 / 256, 1), (1.4, 1 / 256, 1), (1.6, 1 / 256, 2), (2.5, 1 / 256, 2), (5, 1e-12, DELTA_MAX),
     (float("inf"), 1.0, DELTA_MAX)])
 def test_delta_of_a_distance(distance, scale, delta):
     assert hdp.encode_delta(distance, scale, TINY) == delta
