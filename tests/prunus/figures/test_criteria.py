@@ -101,6 +101,16 @@ def test_a_table():
     assert "| +0.012 (+0.010 to +0.014) |" in figure.table({"rows": [{"rule": {}, **row}]})
 
 
+def test_the_brief_table_is_of_what_was_measured():
+    figure = next(figure for figure in FIGURES if figure.name == "criteria_brief")
+    row = {"blocks_kept": 1, "blocks": 4, "value": 4.75, "difference": 0.1, "interval": [0, 0.2]}
+    rows = [{"rule": rule, **row} for rule in criteria.BRIEF]
+    assert figure.table({"rows": rows[::-1]}) == figure.table({"rows": rows})
+    text = "criteria_stories has no row of the setting 'model': measure it again"
+    with pytest.raises(InputError, match=text):
+        figure.table({"rows": rows[1:]})
+
+
 # -- the command ----------------------------------------------------------------------------------
 @pytest.fixture
 def root(tmp_path):
