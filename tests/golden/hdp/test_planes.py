@@ -101,7 +101,7 @@ def test_codes_that_do_not_fit_are_not_packed(config, kind):
     for code in (codes.min_code - 1, codes.max_code + 1):
         with pytest.raises(ValueError, match=f"codes must lie in {codes.min_code}.."
                                              f"{codes.max_code}, not {code}"):
-            layout.pack(kind, [[0, code] * 4])
+            layout.pack(kind, [[0] * 8, [0, code] * 4])
 
 
 @by_name
