@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 
 from prunus.golden.engines import load_config, preset_names
 from prunus.golden.hdp import compute as hdp
+from prunus.golden.hdp.compute import Importance
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.kind import HdpKind, HdpStatus
 from prunus.golden.hdp.planes import HdpLayout, held_planes
@@ -157,6 +158,19 @@ def test_descriptor_words():
         0x1000, 0x1040, 0x1080, 0x10C0, 0x1100, 0x1140, 0x1180, 0, 0, 0]
     dense = random_job(CONFIGS[0], 1, dense=True)
     assert _descriptor(dense, range(7))[0] == HDP | DENSE
+
+
+@pytest.mark.parametrize(("fields", "bit", "text"), [
+    ({"importance": Importance.DISTANCE, "drop": True, "tau_head": 5}, 1 << 13,
+     "distance, delta 4660, tau_head 5, drop"),
+    ({"exact": True}, 0, "rho -3, tau_head 0, exact")], ids=["distance", "magnitude"])
+def test_descriptor_words_of_importance(fields, bit, text):
+    """Both parameters are there, whichever counts."""
+    job = random_job(CONFIGS[0], 1, rho=-3, delta=0x1234, **fields)
+    words = _descriptor(job, range(7))
+    assert words[0] & 1 << 13 == bit
+    assert (words[3] >> 8 & 0xFF, words[13]) == (0xFD, 0x1234)
+    assert HdpKind().describe(job) == text
 
 
 @by_name
