@@ -98,6 +98,13 @@ def test_importance_by_head(tmp_path):
     assert {(job.importance, job.delta) for job in jobs} == {(Importance.DISTANCE, DELTA_MAX)}
 
 
+def test_options_reach_the_heads_that_they_belong_to(tmp_path):
+    mixed = {"importance": np.array(["distance", "magnitude"]), "distance": 1.0, "rho": 0.75}
+    unit = 0.001 * 4**TINY.frac
+    jobs = load(tmp_path, options=Options(rho=0.5, distance=7 * unit), **mixed)
+    assert [(job.rho, job.delta) for job in jobs] == [(0, 7), (64, 0)]
+
+
 @pytest.mark.parametrize(("given", "options", "want"), [
     ({"importance": "distance", "distance": 1.0}, Options(importance=Importance.MAGNITUDE),
      (Importance.MAGNITUDE, 0)),
