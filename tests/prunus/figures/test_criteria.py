@@ -55,6 +55,8 @@ def test_intervals_are_of_pairs():
     low, high = interval(perplexity, losses, worse, True)
     assert low < np.exp(losses[:, 0].mean() / 250 * 0.02) - 1 < high < low + 0.01
     assert interval(perplexity, losses, worse, True) == [low, high]
+    doubled = losses + losses[:, 1:] * (np.log(2), 0)
+    assert interval(perplexity, losses, doubled, True) == pytest.approx([1, 1])
 
 
 # -- texts ----------------------------------------------------------------------------------------
