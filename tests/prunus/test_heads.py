@@ -2,7 +2,9 @@
 """Input files: what is accepted, and one message for everything that is not."""
 
 import re
+import sys
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -10,12 +12,15 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from prunus.commands.run import save
+from prunus.engines import front_of
 from prunus.engines.hdp import Options, load_jobs
 from prunus.errors import InputError
 from prunus.golden.engines import load_config
 from prunus.golden.hdp import compute as hdp
 from prunus.golden.hdp.compute import DELTA_MAX, Importance
+from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.softmax import encode_scale
+from prunus.heads import KNOWN
 from prunus.run import run_golden
 
 TINY = load_config("hdp_tiny")
@@ -30,6 +35,33 @@ def arrays(**fields):
             for name, rows in (("q", 6), ("k", 8), ("v", 8))}
     good["scale"] = 0.001
     return {name: value for name, value in {**good, **fields}.items() if value is not None}
+
+
+@pytest.mark.parametrize("name", ["hdp_tiny", "leopard_tiny", "topk_tiny"])
+def test_the_page_has_every_array(monkeypatch, name):
+    config, read = load_config(name), []
+    front = front_of(config)
+
+    def listen(path, *more):
+        read.extend((*KNOWN, *more))
+        raise InputError("stop")
+
+    monkeypatch.setattr(sys.modules[type(front).__module__], "read_arrays", listen)
+    with pytest.raises(InputError, match="stop"):
+        front.load_jobs(Path("in.npz"), config, None)
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    section = page.split("### IN.npz", 1)[1].split("\n### ", 1)[0]
+    rows = {array for line in section.splitlines() if line.startswith("| `")
+            for array in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert len(read) > len(KNOWN) and {*read} <= rows
+
+
+def test_the_page_has_the_limits_of_rounded_digits():
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    most = {frac: HdpConfig(name="x", digits="rounded", frac=frac).format.max_code
+            for frac in (3, 4)}
+    assert re.search(rf"-{most[4]}\.\.{most[4]} for 8 bits and `frac` 4, "
+                     rf"-{most[3]}\.\.{most[3]}\s+for `frac` 3", page)
 
 
 def load(tmp_path, config=TINY, options=None, **fields):
