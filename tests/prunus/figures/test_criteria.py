@@ -160,6 +160,13 @@ def test_stories_are_measured(root, monkeypatch):
     assert dense["blocks_kept"] == dense["blocks"] == 28 * 160
     assert all(28 * 160 == row["blocks"] > row["blocks_kept"] for row in (distance, magnitude))
     assert [row["rule"] for row in (dense, distance, magnitude)] == SETTINGS
+    from prunus.train.model import Decoder, next_token_loss
+
+    decoder = Decoder(root / "stories260k")
+    tokens = decoder.tokenise(read_stories(root / BENCHES["stories"].text))
+    loss = sum(next_token_loss(decoder.logits(one), one) for one in tokens)
+    # The token of the beginning is given, and not guessed.
+    assert own["value"] == pytest.approx(np.exp(loss / (sum(map(len, tokens)) - 20)), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["sst2", "cola"])
