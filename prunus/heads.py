@@ -55,7 +55,7 @@ def _read_array(archive, name: str, path: Path) -> np.ndarray:
     except UNREADABLE as err:
         pickled = "pickle" in str(err)
         reason = "it holds Python objects" if pickled else "its bytes are damaged"
-        raise InputError(f"{name} in {str(path)!r} must be a plain numeric array: "
+        raise InputError(f"{name} in {str(path)!r} must be a plain array: "
                          f"{reason}") from None
 
 
@@ -145,7 +145,8 @@ def real_per_head(name: str, array: np.ndarray, heads: int) -> np.ndarray:
     """One float64 for each head."""
     if array.dtype.kind not in "fiu":
         raise InputError(f"{name} must have a real dtype, not {array.dtype}")
-    return _per_head(name, array, heads).astype(np.float64)
+    with np.errstate(over="ignore"):        # of longer floats: beyond float64 is inf
+        return _per_head(name, array, heads).astype(np.float64)
 
 
 def names_per_head(arrays: dict, name: str, heads: int, default: str,

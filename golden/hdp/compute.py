@@ -67,6 +67,11 @@ class HdpJob(AttentionJob):
         Kept blocks get the full product instead of leaving out FQ.FK^T.
     dense : bool
         No integer pass and no pruning; every visible block gets the full product.
+
+    Raises
+    ------
+    ValueError
+        Importance is none, as text or as a member.
     """
 
     importance: Importance = Importance.MAGNITUDE
@@ -79,6 +84,9 @@ class HdpJob(AttentionJob):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.importance not in list(Importance):
+            raise ValueError(f"importance must be {' or '.join(Importance)}, "
+                             f"not {self.importance!r}")
         object.__setattr__(self, "importance", Importance(self.importance))
 
 

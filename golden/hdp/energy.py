@@ -48,7 +48,7 @@ def events(jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
                   + layout.out_bytes(job.output()) + STATUS_BYTES, "dram", 8)]
         found += softmax_events(4 * kept + rows, rows, job, config)
         found += values(4 * kept, 2 * kept * job.d, config.width + 1, job, config)
-        if not job.drop:
+        if not (job.drop or job.dense):
             found += products("values", "background times sum of V", rows * job.d, EXP_FRAC,
                                 config.column_sum_width, config.accumulator_width)
     return found

@@ -51,13 +51,17 @@ class Options:
     dense: bool = False
 
 
-def _rho(arrays: dict, heads: int, option: float | None) -> list[int]:
+def _rho(arrays: dict, importance: list[Importance], option: float | None) -> list[int]:
+    """Of heads with a magnitude; 0 of the others, whatever the file says of them."""
+    if option is not None and Importance.MAGNITUDE not in importance:
+        raise InputError("--rho belongs to --importance magnitude, and no head has that")
     array = arrays.get("rho", np.array(DEFAULT_RHO)) if option is None else np.array(option)
-    array = real_per_head("rho", array, heads)
-    for value in array:
-        if not -1 < value < 1:
+    wanted, found = [kind is Importance.MAGNITUDE for kind in importance], []
+    for used, value in zip(wanted, real_per_head("rho", array, len(wanted)), strict=True):
+        if used and not -1 < value < 1:
             raise InputError(f"rho must lie in (-1, 1), not {value}")
-    return [encode_rho(float(value)) for value in array]
+        found.append(encode_rho(float(value)) if used else 0)
+    return found
 
 
 def _importance(arrays: dict, heads: int, option: Importance | None) -> list[Importance]:
@@ -67,13 +71,14 @@ def _importance(arrays: dict, heads: int, option: Importance | None) -> list[Imp
             names_per_head(arrays, "importance", heads, Importance.MAGNITUDE, list(Importance))]
 
 
-def _deltas(arrays: dict, importance: list[Importance], option: float | None,
+def _deltas(arrays: dict, importance: list[Importance], option: float | None, dense: bool,
             config: HdpConfig) -> list[int]:
-    """Of heads with a distance; 0 of the others, whatever the file says of them."""
+    """Of heads with a distance; 0 of the others, whatever the file says of them, and if nothing
+    is pruned at all."""
     wanted = [kind is Importance.DISTANCE for kind in importance]
-    if not any(wanted):
-        if option is not None:
-            raise InputError("--distance belongs to --importance distance, and no head has that")
+    if option is not None and not any(wanted):
+        raise InputError("--distance belongs to --importance distance, and no head has that")
+    if dense or not any(wanted):
         return [0] * len(wanted)
     if option is None and "distance" not in arrays:
         raise InputError("distance is missing: importance distance needs --distance, or an array "
@@ -103,10 +108,8 @@ def load_jobs(path: Path, config: HdpConfig, options: Options) -> list[HdpJob]:
     heads = attention_fields(arrays, config)
     tau_head = integers_per_head(arrays, "tau_head", len(heads), 0, 0, TAU_MAX)
     importance = _importance(arrays, len(heads), options.importance)
-    if options.rho is not None and Importance.MAGNITUDE not in importance:
-        raise InputError("--rho belongs to --importance magnitude, and no head has that")
-    rho = _rho(arrays, len(heads), options.rho)
-    delta = _deltas(arrays, importance, options.distance, config)
+    rho = _rho(arrays, importance, options.rho)
+    delta = _deltas(arrays, importance, options.distance, options.dense, config)
     return [HdpJob(**fields, importance=importance[h], rho=rho[h], delta=delta[h],
                    tau_head=tau_head[h], drop=options.drop, exact=options.exact,
                    dense=options.dense) for h, fields in enumerate(heads)]

@@ -284,9 +284,13 @@ BRIEF: list[str | dict] = [
 
 
 def _brief_table(data: dict) -> str:
-    """The decoder's rows that say most."""
-    rows = [_cells("stories", next(row for row in data["rows"] if row["rule"] == rule))
-            for rule in BRIEF]
+    """The decoder's rows that say most. Raises InputError if one was not measured."""
+    kept = [row["rule"] for row in data["rows"]]
+    for rule in BRIEF:
+        if rule not in kept:
+            raise InputError(f"criteria_stories has no row of the setting {rule!r}: measure it "
+                             f"again, or keep the table in README.md without it")
+    rows = [_cells("stories", data["rows"][kept.index(rule)]) for rule in BRIEF]
     return table(["", "digits", "blocks pruned", "perplexity", "difference (95% interval)"], [
         [criterion, digits, pruned, value, difference]
         for criterion, digits, _, pruned, value, difference in rows])

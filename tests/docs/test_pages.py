@@ -265,6 +265,18 @@ def test_options_of_the_command_line():
     assert wrong == []
 
 
+def test_the_command_line_page_has_every_option():
+    """In the section of its command; -o and -h are the short names of two."""
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    parts = re.split(r"^## prunus (\w+).*$", text, flags=re.MULTILINE)
+    missing = []
+    for command, section in zip(parts[1::2], parts[2::2], strict=True):
+        found = re.findall(r"(?<![\w-])--[a-z][a-z-]*", _help("prunus", command) or "")
+        missing += [(command, name) for name in sorted({*found} - {"--output", "--help"})
+                    if not re.search(rf"{name}(?![\w-])", section)]
+    assert len(parts) > 20 and missing == []
+
+
 # -- Python ----------------------------------------------------------------------------------------
 def _imported(name: str) -> bool:
     try:

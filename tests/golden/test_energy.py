@@ -9,6 +9,8 @@ import pytest
 from prunus.golden.energy import GROUPS, Costs, Event, picojoules
 from prunus.golden.engines import load_config
 from prunus.golden.hdp import compute as hdp
+from prunus.golden.hdp.compute import Importance
+from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.energy import events as hdp_events
 from prunus.golden.hdp.planes import HdpLayout
 from prunus.golden.leopard import compute as leopard
@@ -78,6 +80,42 @@ def test_hdp_dense_and_exact_take_full_products():
     assert not any(name in found for name in ("I x I", "theta of a block"))
     found, _, result = hdp_counts(exact=True)
     assert found["W x W"] == 4 * result.blocks_kept * 24 and found["I x I"] == 12 * 16 * 24
+
+
+def test_what_a_filter_compares():
+    """Best scores of two queries instead of thetas, and no product; theta_head is of both."""
+    scores, blocks = EDGE.int_score_width, 6 * 8
+    sums = {name: (4 * blocks, "add", width) for name, width in (
+        ("theta of a block", EDGE.theta_width), ("best of two keys, of a row", scores))}
+    wanted = {
+        Importance.DISTANCE: sums | {
+            "best against bound": (2 * blocks, "add", scores),
+            "best scores, there and back": (4 * blocks, "sram", scores)},
+        Importance.MAGNITUDE: {
+            "theta of a block": sums["theta of a block"],
+            "minimum, maximum, sum": (3 * blocks, "add", EDGE.theta_width),
+            "theta against threshold": (blocks, "multiply", EDGE.theta_width * EDGE.block_width),
+            "theta against threshold, added": (
+                blocks, "add", EDGE.theta_width + EDGE.block_width),
+            "thetas, there and back": (2 * blocks, "sram", EDGE.theta_width)}}
+    for importance, events in wanted.items():
+        job = random_job(EDGE, 3, l_q=12, l_kv=16, d=24, importance=importance, delta=20)
+        found = {event.name: (event.count, event.kind, event.bits)
+                 for event in hdp_events([job], [hdp.head(job, EDGE)], EDGE)
+                 if event.group == "pruning" or "theta" in event.name or "best" in event.name}
+        assert found == events
+
+
+@pytest.mark.parametrize(("config", "integer", "fraction", "words"), [
+    (EDGE, 4 * 4, 4 * 4, (5, 10)), (HdpConfig(name="rounded", digits="rounded"), 3 * 3, 3 * 4,
+                                    (4, 8)),
+    (load_config("hdp_fine"), 4 * 4, 4 * 3, (5, 8))], ids=lambda x: getattr(x, "name", ""))
+def test_digits_decide_what_products_and_words_cost(config, integer, fraction, words):
+    """As docs/notes/2026-11-28-rounded-digits.md has it."""
+    job = random_job(config, 3, l_q=12, l_kv=16, d=24, rho=25)
+    bits = {event.name: event.bits for event in hdp_events([job], [hdp.head(job, config)], config)}
+    assert (bits["I x I"], bits["I x F and F x I"]) == (integer, fraction)
+    assert (bits["I of a dimension"], bits["I and F of a dimension"]) == words
 
 
 def test_a_pruned_head_ends_after_its_integer_pass():

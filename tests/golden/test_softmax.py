@@ -40,13 +40,26 @@ def test_exp2_is_monotone_and_ends_at_zero():
 
 def test_reciprocal_error():
     den = np.unique(np.concatenate([
-        np.arange(1 << EXP_FRAC, 1 << 18),
+        np.arange(1 << DEN_BITS, 1 << 18),
         np.random.default_rng(3).integers(1 << 18, 1 << 27, 200_000),
-        (1 << np.arange(EXP_FRAC, 28)), (1 << np.arange(EXP_FRAC + 1, 28)) - 1]))
+        (1 << np.arange(DEN_BITS, 28)), (1 << np.arange(DEN_BITS + 1, 28)) - 1]))
     r, p = softmax.reciprocal(den)
     assert_array_equal(p, [int(x).bit_length() - 1 for x in den])
     assert (r.min(), r.max()) == (65529, 131014)
     assert np.abs(r / 2.0**RECIP_BITS * den / 2.0**p - 1).max() <= 4.9e-4
+
+
+@pytest.mark.parametrize("p", [DEN_BITS, EXP_FRAC, 20])
+def test_reciprocal_reads_16_bits_below_the_leading_one(p):
+    """Of a denominator below 2**16 that is all, and a zero behind it."""
+    den = np.arange(1 << p, 2 << p, 1 << max(p - 17, 0))
+    table = softmax.reciprocal_table()
+    want = []
+    for x in den.tolist():
+        f = math.floor(Fraction(x - (1 << p), 1 << p) * 2**16)
+        value, drop = table[f // 2**12]
+        want.append(value - drop * (f % 2**12) // 2**12)
+    assert_array_equal(softmax.reciprocal(den)[0], want)
 
 
 @given(st.floats(1e-9, 1.0))

@@ -2,7 +2,9 @@
 """Input files: what is accepted, and one message for everything that is not."""
 
 import re
+import sys
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -10,12 +12,15 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from prunus.commands.run import save
+from prunus.engines import front_of
 from prunus.engines.hdp import Options, load_jobs
 from prunus.errors import InputError
 from prunus.golden.engines import load_config
 from prunus.golden.hdp import compute as hdp
 from prunus.golden.hdp.compute import DELTA_MAX, Importance
+from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.softmax import encode_scale
+from prunus.heads import KNOWN
 from prunus.run import run_golden
 
 TINY = load_config("hdp_tiny")
@@ -30,6 +35,33 @@ def arrays(**fields):
             for name, rows in (("q", 6), ("k", 8), ("v", 8))}
     good["scale"] = 0.001
     return {name: value for name, value in {**good, **fields}.items() if value is not None}
+
+
+@pytest.mark.parametrize("name", ["hdp_tiny", "leopard_tiny", "topk_tiny"])
+def test_the_page_has_every_array(monkeypatch, name):
+    config, read = load_config(name), []
+    front = front_of(config)
+
+    def listen(path, *more):
+        read.extend((*KNOWN, *more))
+        raise InputError("stop")
+
+    monkeypatch.setattr(sys.modules[type(front).__module__], "read_arrays", listen)
+    with pytest.raises(InputError, match="stop"):
+        front.load_jobs(Path("in.npz"), config, None)
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    section = page.split("### IN.npz", 1)[1].split("\n### ", 1)[0]
+    rows = {array for line in section.splitlines() if line.startswith("| `")
+            for array in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert len(read) > len(KNOWN) and {*read} <= rows
+
+
+def test_the_page_has_the_limits_of_rounded_digits():
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    most = {frac: HdpConfig(name="x", digits="rounded", frac=frac).format.max_code
+            for frac in (3, 4)}
+    assert re.search(rf"-{most[4]}\.\.{most[4]} for 8 bits and `frac` 4, "
+                     rf"-{most[3]}\.\.{most[3]}\s+for `frac` 3", page)
 
 
 def load(tmp_path, config=TINY, options=None, **fields):
@@ -91,11 +123,18 @@ def test_importance_by_head(tmp_path):
     """Heads of both kinds in a file; what belongs to the other kind is not looked at."""
     unit = 0.001 * 4**TINY.frac
     jobs = load(tmp_path, importance=np.array(["distance", "magnitude"]),
-                rho=np.array([0.5, 0.25]), distance=np.array([3.2 * unit, np.nan]))
+                rho=np.array([np.nan, 0.25]), distance=np.array([3.2 * unit, np.nan]))
     assert [(job.importance, job.rho, job.delta) for job in jobs] == [
-        (Importance.DISTANCE, 64, 3), (Importance.MAGNITUDE, 32, 0)]
+        (Importance.DISTANCE, 0, 3), (Importance.MAGNITUDE, 32, 0)]
     jobs = load(tmp_path, importance="distance", distance=np.inf)
     assert {(job.importance, job.delta) for job in jobs} == {(Importance.DISTANCE, DELTA_MAX)}
+
+
+def test_options_reach_the_heads_that_they_belong_to(tmp_path):
+    mixed = {"importance": np.array(["distance", "magnitude"]), "distance": 1.0, "rho": 0.75}
+    unit = 0.001 * 4**TINY.frac
+    jobs = load(tmp_path, options=Options(rho=0.5, distance=7 * unit), **mixed)
+    assert [(job.rho, job.delta) for job in jobs] == [(0, 7), (64, 0)]
 
 
 @pytest.mark.parametrize(("given", "options", "want"), [
@@ -105,6 +144,11 @@ def test_importance_by_head(tmp_path):
      (Importance.DISTANCE, 10)),
     ({"distance": 0.512}, Options(importance=Importance.DISTANCE), (Importance.DISTANCE, 2)),
     ({"distance": 0.512}, Options(), (Importance.MAGNITUDE, 0)),
+    ({"importance": "distance"}, Options(dense=True), (Importance.DISTANCE, 0)),
+    ({"importance": "distance", "distance": np.nan}, Options(dense=True),
+     (Importance.DISTANCE, 0)),
+    ({"importance": "distance", "distance": np.longdouble(2) ** 2000}, Options(),
+     (Importance.DISTANCE, DELTA_MAX)),
 ])
 def test_importance_of_file_and_options(tmp_path, given, options, want):
     for job in load(tmp_path, options=options, **given):
@@ -191,7 +235,7 @@ def ones(*shape, dtype=np.int8):
     ({"tau_head": [0, -1]}, "tau_head must lie in 0..4294967295, not -1"),
     ({"tau_head": [0, 2**32]}, "tau_head must lie in 0..4294967295, not 4294967296"),
     ({"tau_head": 0.5}, "tau_head must have an integer dtype, not float64"),
-    ({"q": np.array([None, 1])}, "must be a plain numeric array: it holds Python objects"),
+    ({"q": np.array([None, 1])}, "must be a plain array: it holds Python objects"),
 ])
 def test_bad_fields_say_what_is_allowed(tmp_path, fields, message):
     with pytest.raises(InputError, match=re.escape(message)):

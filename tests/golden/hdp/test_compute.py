@@ -162,9 +162,16 @@ def test_a_distance_is_that_of_the_logits():
     assert behind[~kept].min() > 2.0 - unit / 2 and (behind[kept] <= 2.0 + unit / 2).any()
 
 
+def test_importance_may_be_text():
+    job = random_job(TINY, 5, importance="distance", delta=9)
+    assert job.importance is Importance.DISTANCE
+    with pytest.raises(ValueError, match="importance must be magnitude or distance, not 'far'"):
+        random_job(TINY, 5, importance="far")
+
+
 @pytest.mark.parametrize(("distance", "scale", "delta"), [
-    (0, 0.01, 0), (1.0, 1 / 256, 1), (1.4, 1 / 256, 1), (1.6, 1 / 256, 2), (5, 1e-12, DELTA_MAX),
-    (float("inf"), 1.0, DELTA_MAX)])
+    (0, 0.01, 0), (1.0, 1 / 256, 1), (1.4, 1 / 256, 1), (1.6, 1 / 256, 2), (2.5, 1 / 256, 2),
+    (5, 1e-12, DELTA_MAX), (float("inf"), 1.0, DELTA_MAX)])
 def test_delta_of_a_distance(distance, scale, delta):
     assert hdp.encode_delta(distance, scale, TINY) == delta
 
@@ -172,7 +179,7 @@ def test_delta_of_a_distance(distance, scale, delta):
 def test_importance_by_its_text():
     """As a job has it that comes out of a file."""
     assert random_job(TINY, 1, importance="distance").importance is Importance.DISTANCE
-    with pytest.raises(ValueError, match="'size' is not a valid Importance"):
+    with pytest.raises(ValueError, match="importance must be magnitude or distance"):
         random_job(TINY, 1, importance="size")
 
 

@@ -2,6 +2,7 @@
 """Presets, files and contradictions; every derived width holds its extreme value."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,6 +43,14 @@ def test_presets():
     assert ecp5 == edge.model_copy(update={"name": "hdp_ecp5", "multipliers": 64})
     assert mid == edge.model_copy(update={"name": "hdp_mid", "l_max": 256})
     assert (quad.cores, quad.multipliers, quad.all_multipliers) == (4, 32, 128)
+
+
+def test_the_page_has_every_parameter():
+    page = (Path(__file__).parents[3] / "docs" / "interfaces.md").read_text(encoding="utf-8")
+    rows = {name for line in page.splitlines() if line.startswith("| `")
+            for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    for config in (PRESETS[0], LEOPARD[0], load_config("topk_tiny")):
+        assert set(type(config).model_fields) - {"name", "description"} <= rows
 
 
 def test_presets_of_leopard():

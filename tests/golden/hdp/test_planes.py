@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The memory image: rows, planes, descriptors and status records."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from numpy.testing import assert_array_equal
 
 from prunus.golden.engines import load_config, preset_names
 from prunus.golden.hdp import compute as hdp
+from prunus.golden.hdp.compute import DELTA_MAX, Importance
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.kind import HdpKind, HdpStatus
 from prunus.golden.hdp.planes import HdpLayout, held_planes
@@ -17,6 +19,7 @@ from prunus.golden.image import build_image, read_results, read_status
 from prunus.golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, VERSION, Error
 from tests.golden.hdp.test_compute import random_job
 
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 ADDRESSES = ("q_i", "q_f", "k_i", "k_f", "v", "out", "status")
 HDP, CAUSAL, EXACT, DENSE, DROP, SAME_KV = 1, 0x100, 0x200, 0x400, 0x800, 0x1000
 CONFIGS = [load_config(name) for name in preset_names("hdp")] + [
@@ -101,7 +104,7 @@ def test_codes_that_do_not_fit_are_not_packed(config, kind):
     for code in (codes.min_code - 1, codes.max_code + 1):
         with pytest.raises(ValueError, match=f"codes must lie in {codes.min_code}.."
                                              f"{codes.max_code}, not {code}"):
-            layout.pack(kind, [[0, code] * 4])
+            layout.pack(kind, [[0] * 8, [0, code] * 4])
 
 
 @by_name
@@ -157,6 +160,19 @@ def test_descriptor_words():
         0x1000, 0x1040, 0x1080, 0x10C0, 0x1100, 0x1140, 0x1180, 0, 0, 0]
     dense = random_job(CONFIGS[0], 1, dense=True)
     assert _descriptor(dense, range(7))[0] == HDP | DENSE
+
+
+@pytest.mark.parametrize(("fields", "bit", "text"), [
+    ({"importance": Importance.DISTANCE, "drop": True, "tau_head": 5}, 1 << 13,
+     "distance, delta 4660, tau_head 5, drop"),
+    ({"exact": True}, 0, "rho -3, tau_head 0, exact")], ids=["distance", "magnitude"])
+def test_descriptor_words_of_importance(fields, bit, text):
+    """Both parameters are there, whichever counts."""
+    job = random_job(CONFIGS[0], 1, rho=-3, delta=0x1234, **fields)
+    words = _descriptor(job, range(7))
+    assert words[0] & 1 << 13 == bit
+    assert (words[3] >> 8 & 0xFF, words[13]) == (0xFD, 0x1234)
+    assert HdpKind().describe(job) == text
 
 
 @by_name
@@ -296,7 +312,7 @@ def test_a_pruned_head_reads_no_fractions_and_no_values():
 
 
 def test_the_page_agrees():
-    text = (Path(__file__).resolve().parents[3] / "docs" / "memory_image.md").read_text("utf-8")
+    text = (DOCS / "memory_image.md").read_text("utf-8")
     layout = HdpLayout(load_config("hdp_edge"))
     for d in (32, 64):
         sizes = " | ".join(str(layout.row_bytes(plane, d)) for plane in ("i", "f", "v", "out"))
@@ -306,3 +322,27 @@ def test_the_page_agrees():
         assert f"| {d}, `hdp_fine` | {sizes} |" in text
     assert all(f"| {error.value} | {error.name} |" in text for error in Error)
     assert f"This is version {VERSION}," in text
+    assert f"delta lies in 0..2^{DELTA_MAX.bit_length()}-1." in text and DELTA_MAX + 1 == 1 << 24
+    most = {frac: HdpConfig(name="x", digits="rounded", frac=frac).format.max_code
+            for frac in (3, 4)}
+    assert (f"-{most[4]}..{most[4]} for W=8 and FW=4, -{most[3]}..{most[3]} for FW=3" in text)
+
+
+def test_the_c_of_the_guide_writes_descriptors():
+    """Names of the members of its struct are those of the fields."""
+    text = (DOCS / "programmers_guide.md").read_text("utf-8")
+    assert f"reg_read(VERSION) == {VERSION} " in text
+    code = text.split("void describe(", 1)[1].split("\n}\n", 1)[0]
+    lines = re.findall(r"d\[(\d+)\] *= (.*?);", re.sub(r"/\*.*?\*/", "", code), re.DOTALL)
+    record, rng = HdpKind.descriptor, np.random.default_rng(3)
+    values = {field.name: int(rng.integers(0, 1 << field.width - field.signed))
+              for field in record} | {"opcode": HDP, "rho": -99}
+    want = record.pack(values)
+    found = np.zeros_like(want)
+    for word, expression in lines:
+        terms = [re.fullmatch(r"\(?(?:j->)?(\w+)(?: & (0x\w+)\))?(?: << (\d+))?", term.strip())
+                 for term in expression.split("|")]
+        for name, mask, shift in (term.groups() for term in terms):
+            value = values[name] if name in values else int(name)
+            found[int(word)] |= (value & int(mask or "0xFFFFFFFF", 16)) << int(shift or 0)
+    assert_array_equal(found, want)

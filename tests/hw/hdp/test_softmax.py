@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -69,3 +71,11 @@ def test_cycles(shape):
         dut, bench = run(config, rows)
         assert bench.given[0] - bench.taken[0] == dut.latency + phases * (n + 1)
         assert set(np.diff(bench.given[1:]).tolist()) == {phases * (n + 1) + 14}
+
+
+def test_the_page_has_the_latency():
+    page = Path(__file__).parents[3] / "docs" / "hdp.md"
+    for preset in PRESETS:
+        latency = SoftmaxUnit(config=config_like(preset), tag_width=5).latency
+        assert f"| SoftmaxUnit | exponentials, weights, reciprocal | {latency} + row |" in \
+            page.read_text()

@@ -55,6 +55,8 @@ def test_intervals_are_of_pairs():
     low, high = interval(perplexity, losses, worse, True)
     assert low < np.exp(losses[:, 0].mean() / 250 * 0.02) - 1 < high < low + 0.01
     assert interval(perplexity, losses, worse, True) == [low, high]
+    doubled = losses + losses[:, 1:] * (np.log(2), 0)
+    assert interval(perplexity, losses, doubled, True) == pytest.approx([1, 1])
 
 
 # -- texts ----------------------------------------------------------------------------------------
@@ -99,6 +101,16 @@ def test_a_table():
          difference]]
     figure = next(figure for figure in FIGURES if figure.name == "criteria_cola")
     assert "| +0.012 (+0.010 to +0.014) |" in figure.table({"rows": [{"rule": {}, **row}]})
+
+
+def test_the_brief_table_is_of_what_was_measured():
+    figure = next(figure for figure in FIGURES if figure.name == "criteria_brief")
+    row = {"blocks_kept": 1, "blocks": 4, "value": 4.75, "difference": 0.1, "interval": [0, 0.2]}
+    rows = [{"rule": rule, **row} for rule in criteria.BRIEF]
+    assert figure.table({"rows": rows[::-1]}) == figure.table({"rows": rows})
+    text = "criteria_stories has no row of the setting 'model': measure it again"
+    with pytest.raises(InputError, match=text):
+        figure.table({"rows": rows[1:]})
 
 
 # -- the command ----------------------------------------------------------------------------------
@@ -148,6 +160,13 @@ def test_stories_are_measured(root, monkeypatch):
     assert dense["blocks_kept"] == dense["blocks"] == 28 * 160
     assert all(28 * 160 == row["blocks"] > row["blocks_kept"] for row in (distance, magnitude))
     assert [row["rule"] for row in (dense, distance, magnitude)] == SETTINGS
+    from prunus.train.model import Decoder, next_token_loss
+
+    decoder = Decoder(root / "stories260k")
+    tokens = decoder.tokenise(read_stories(root / BENCHES["stories"].text))
+    loss = sum(next_token_loss(decoder.logits(one), one) for one in tokens)
+    # The token of the beginning is given, and not guessed.
+    assert own["value"] == pytest.approx(np.exp(loss / (sum(map(len, tokens)) - 20)), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["sst2", "cola"])

@@ -31,3 +31,12 @@ def test_codes_fill_their_range():
             assert job.importance is Importance.MAGNITUDE and job.rho == encode_rho(0.25)
     job, _ = real_head(q, k + 9, v, 0.5, Setting(centred=False), DENSE.config(EDGE))
     assert job.k.min() > 0 and job.dense
+
+
+def test_modes_reach_the_job():
+    q, k, v = np.random.default_rng(1).normal(size=(3, 6, 8))
+    for setting in (Setting(), Setting(rho=0.5, drop=True), Setting(distance=2, exact=True)):
+        for causal in (False, True):
+            job, _ = real_head(q, k, v, 0.5, setting, setting.config(EDGE), causal)
+            assert (job.drop, job.exact, job.causal) == (setting.drop, setting.exact, causal)
+            assert job.dense == (setting == DENSE)
