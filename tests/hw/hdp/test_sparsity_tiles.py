@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sparsity engine on rows whose statistics come in tiles."""
 
+from copy import copy
+
 import numpy as np
 import pytest
 
@@ -82,10 +84,15 @@ def run(engine, visible, mask, mask_of):
     """All phases; ``mask`` is that of the whole rows, ``mask_of`` gives that of a tile alone."""
     plan = list(_tiles(visible))
     theta = np.abs(engine.scores).sum(axis=2)
+    before = copy(engine)
+    before.scores = np.full((*visible.shape, 4), 4000) * visible[..., None]
 
     async def testbench(ctx):
         for name, value in engine.job.items():
             ctx.set(getattr(engine.dut, name), value)
+        # A head before, whose statistics are beyond those of this one.
+        for n, (strip, first, columns) in enumerate(plan):
+            await before.tile(ctx, Phase.STATS, strip, first, columns, n % 2)
         for phase in (Phase.STATS, Phase.TOP, Phase.VALUE, Phase.WHOLE):
             for n, (strip, first, columns) in enumerate(plan):
                 masks, counted = await engine.tile(ctx, phase, strip, first, columns, n % 2)
