@@ -13,10 +13,10 @@ from prunus.golden.leopard.config import LeopardConfig
 
 from ..errors import InputError
 from ..files import check_output, make_directory, write_files
+from ..models.sentences import Sentences, read_sentences
 from ..report import print_json, print_table
 from .budget import Comparison, wilson
 from .command import check_installed, steps_progress
-from .sentences import Sentences, read_sentences
 from .thresholds import Learned, digest, load_thresholds
 
 __all__ = ["accuracy", "capture"]
@@ -33,7 +33,7 @@ def _load(command: str, model: Path, thresholds: Path):
     """The model, and the thresholds if they are its own."""
     learned = load_thresholds(thresholds)
     check_installed(command)
-    from .model import Classifier
+    from ..models.model import Classifier
 
     classifier = Classifier(model)
     if digest(model) != learned.model.sha256:
@@ -70,8 +70,8 @@ def capture(
     sentences = _some(read_sentences(data, classifier.classes), first, count)
     make_directory(directory)
     paths = [check_output(directory / f"layer{n}.npz") for n in range(classifier.layers)]
-    from .attention import Hard
-    from .engine import Recorder, codes, survivors
+    from ..models.attention import Hard
+    from ..models.engine import Recorder, codes, survivors
 
     recorder = Recorder(Hard(learned.thresholds, classifier.layers))
     classifier.correct(sentences, recorder, batch=len(sentences), by_length=False)
@@ -148,8 +148,8 @@ def accuracy(
     chosen = load_config_of(LeopardConfig, config)
     classifier, learned = _load("accuracy", model, thresholds)
     sentences = _some(read_sentences(data, classifier.classes), first, count)
-    from .attention import Dense, Hard
-    from .engine import Golden
+    from ..models.attention import Dense, Hard
+    from ..models.engine import Golden
 
     golden = Golden(learned.thresholds, chosen)
     rules = {"dense": Dense(), "float": Hard(learned.thresholds, classifier.layers),

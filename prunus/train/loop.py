@@ -12,11 +12,11 @@ from torch.nn.utils import clip_grad_norm_
 
 from ..errors import InputError, RunError
 from ..files import write_files
-from .attention import Dense, Hard, Soft
+from ..models.attention import Dense, Hard, Soft
+from ..models.model import Classifier
+from ..models.sentences import Sentences
 from .budget import Candidate, choose
 from .distil import divergence, mixed_loss
-from .model import Classifier
-from .sentences import Sentences
 from .settings import Settings
 
 __all__ = ["Trainer", "batches"]

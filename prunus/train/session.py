@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import InputError
-from .attention import Counts, Dense, Hard, Random, Uniform
+from ..models.attention import Counts, Dense, Hard, Random, Uniform
+from ..models.model import Classifier
+from ..models.sentences import Sentences, read_sentences
 from .budget import Comparison, wilson
 from .loop import Trainer
-from .model import Classifier
-from .sentences import Sentences, read_sentences
 from .settings import Settings
 from .thresholds import Checkpoint, Controls, Learned, Measured, Model, digest
 

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from tests.prunus.models import tiny
 from tests.prunus.test_cli import prunus
-from tests.prunus.train import tiny
 
 torch = tiny.need_torch()
 

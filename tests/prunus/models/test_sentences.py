@@ -6,7 +6,7 @@ import re
 import pytest
 
 from prunus.errors import InputError
-from prunus.train.sentences import Sentences, read_sentences
+from prunus.models.sentences import Sentences, read_sentences
 
 
 def write(tmp_path, text):

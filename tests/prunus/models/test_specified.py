@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.prunus.train import tiny
+from tests.prunus.models import tiny
 
 torch = tiny.need_torch()
 
@@ -16,12 +16,12 @@ from transformers import (  # noqa: E402
 
 from prunus.errors import InputError  # noqa: E402
 from prunus.golden.engines import load_config  # noqa: E402
-from prunus.train import specified  # noqa: E402
-from prunus.train.attention import Double, Switch  # noqa: E402
-from prunus.train.hdp import Setting  # noqa: E402
-from prunus.train.model import Classifier, Decoder, next_token_loss  # noqa: E402
-from prunus.train.specified import Specified  # noqa: E402
-from tests.prunus.train.test_attention import make  # noqa: E402
+from prunus.models import specified  # noqa: E402
+from prunus.models.attention import Double, Switch  # noqa: E402
+from prunus.models.hdp import Setting  # noqa: E402
+from prunus.models.model import Classifier, Decoder, next_token_loss  # noqa: E402
+from prunus.models.specified import Specified  # noqa: E402
+from tests.prunus.models.test_attention import make  # noqa: E402
 
 EDGE = load_config("hdp_edge")
 DENSE = Setting()

@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.prunus.train import tiny
+from tests.prunus.models import tiny
 
 torch = tiny.need_torch()
 
 from prunus.errors import InputError  # noqa: E402
-from prunus.train.attention import Dense, Hard, Heads, Random, Soft, Uniform  # noqa: E402
-from prunus.train.model import Classifier  # noqa: E402
-from prunus.train.sentences import Sentences  # noqa: E402
+from prunus.models.attention import Dense, Hard, Heads, Random, Soft, Uniform  # noqa: E402
+from prunus.models.model import Classifier  # noqa: E402
+from prunus.models.sentences import Sentences  # noqa: E402
 
 TEXTS = ("w1 w2 w3 w4 w5 w6 w7", "w8", "w9 w10 w11")
 
