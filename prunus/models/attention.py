@@ -14,8 +14,10 @@ from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
-__all__ = ["Counts", "Dense", "Double", "Hard", "Heads", "Random", "Rule", "Soft", "Switch",
-           "Uniform"]
+from ..errors import InputError
+
+__all__ = ["Counts", "Dense", "Double", "Hard", "Heads", "Random", "Rule", "Shape", "Soft",
+           "Switch", "Uniform", "job_mask"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,8 @@ class Heads:
     dropout : float
     causal : bool
         The model hides what comes after a query; ``visible`` has it already.
+    group : int
+        Heads of queries that have one head of keys and values in common; ``k`` and ``v`` repeat it.
     """
 
     layer: int
@@ -43,6 +47,7 @@ class Heads:
     scaling: float
     dropout: float
     causal: bool = False
+    group: int = 1
 
     def logits(self) -> Tensor:
         return self.q @ self.k.transpose(-1, -2) * self.scaling
@@ -162,6 +167,74 @@ class Random:
         return heads.output(x, keep)
 
 
+# Arguments of a model's call of its attention that change nothing of what it computes. A model that
+# says more than these is refused, unless it says None: what is swallowed would be wrong in silence.
+HARMLESS = frozenset({
+    "cache_position", "deterministic", "logits_to_keep", "num_items_in_batch", "output_attentions",
+    "output_hidden_states", "output_router_logits", "position_ids", "return_dict", "use_cache"})
+MASK = ("model must hide padding on the right, and what comes after a query, and no other keys, "
+        "which is all that a job can say")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An attention layer: heads of queries, heads of keys and values, dimensions, causality."""
+
+    heads: int
+    kv_heads: int
+    d: int
+    causal: bool
+
+
+def job_mask(mask: Tensor | None, sentences: int, length: int,
+             causal: bool) -> tuple[Tensor, bool]:
+    """What of a mask is visible, (sentences, 1, l, l), and whether it is causal, as a job says it.
+
+    Parameters
+    ----------
+    mask : Tensor or None
+        Of bools, or of numbers to add: 0 and what is as good as -inf. None hides no padding.
+    causal : bool
+        What the module says of itself, where the mask leaves that open.
+
+    Raises
+    ------
+    InputError
+        If a job cannot say the mask.
+    """
+    if mask is None:
+        seen = torch.ones(sentences, 1, length, length, dtype=torch.bool)
+        return (seen.tril() if causal else seen), causal
+    if mask.dim() != 4 or mask.shape[-2:] != (length, length):
+        raise InputError(f"{MASK}, not a mask of shape {tuple(mask.shape)} for {length} tokens")
+    if mask.dtype != torch.bool:
+        shown = mask > torch.finfo(mask.dtype).min / 2
+        if (mask[shown] != 0).any():
+            raise InputError("model must not add a bias to its logits, and its attention mask "
+                             "has one")
+        mask = shown
+    if not (mask == mask[:, :1]).all():
+        raise InputError(f"{MASK}, the same ones in all heads")
+    mask = mask[:, :1].expand(sentences, 1, length, length)
+    # What a query is can be seen from whether it is visible to itself.
+    own = mask.diagonal(dim1=-2, dim2=-1)
+    rows = torch.arange(length) < own.sum(-1, keepdim=True)
+    if not ((own == rows).all() and (own == mask.any(-2)).all()):
+        raise InputError(MASK)
+    visible = mask & own[..., None]
+    square = rows[..., None] & rows[..., None, :]
+    for order in (causal, not causal):
+        if torch.equal(visible, square.tril() if order else square):
+            return visible, order
+    raise InputError(MASK)
+
+
+def _plain_mask(*args, **how) -> Tensor | None:
+    """Always a whole mask: None would leave the causality to be guessed from the module."""
+    return sdpa_mask(*args, **{**how, "allow_is_causal_skip": False,
+                               "allow_is_bidirectional_skip": False})
+
+
 class Switch:
     """Puts rules in the place of a model's attention.
 
@@ -169,33 +242,69 @@ class Switch:
     -------
     rule : Rule
         The one in force.
-    layers : int
-        Attention layers that the model has, known after its first pass.
+    shapes : list of Shape
+        Of each attention layer, known after the first pass. A layer is a call of the attention,
+        for modules may be shared.
+
+    Raises
+    ------
+    InputError
+        In a pass of the model: it does with its attention what no rule and no job can say.
     """
 
     def __init__(self, model: torch.nn.Module):
         self.rule: Rule = Dense()
-        self._layer_of: dict[torch.nn.Module, int] = {}
-        name = f"prunus_{id(self):x}"
-        AttentionInterface.register(name, self._attend)
-        AttentionMaskInterface.register(name, sdpa_mask)
-        model.set_attn_implementation(name)
+        self.shapes: list[Shape] = []
+        self._called: list[Shape] = []
+        self.name = f"prunus_{id(self):x}"
+        AttentionInterface.register(self.name, self._attend)
+        AttentionMaskInterface.register(self.name, _plain_mask)
+        model.register_forward_pre_hook(self._begin)
+        model.register_forward_hook(self._end)
+        model.set_attn_implementation(self.name)
 
     @property
     def layers(self) -> int:
-        return len(self._layer_of)
+        return len(self.shapes)
 
-    def _attend(self, module, query, key, value, attention_mask, scaling=None, dropout=0.0, **_):
-        layer = self._layer_of.setdefault(module, len(self._layer_of))
+    def _begin(self, model, args) -> None:
+        self._called = []
+
+    def _end(self, model, args, result) -> None:
+        if model.config._attn_implementation != self.name:
+            return                              # asked for its own attention
+        if self.shapes and len(self._called) != self.layers:
+            raise InputError(f"model must come to its {self.layers} layers of attention in every "
+                             f"pass, and came to {len(self._called)} of them")
+        self.shapes = self.shapes or self._called
+
+    def _attend(self, module, query, key, value, attention_mask, scaling=None, dropout=0.0,
+                is_causal=None, sliding_window=None, **others):
         sentences, count, length, d = query.shape
-        causal = bool(getattr(module, "is_causal", False))
-        if attention_mask is None:      # nothing is padding
-            attention_mask = torch.ones(sentences, 1, length, length, dtype=torch.bool)
-            attention_mask = attention_mask.tril() if causal else attention_mask
+        said = sorted(name for name, value in others.items()
+                      if name not in HARMLESS and value is not None)
+        if said:
+            raise InputError(f"model must not change its attention by {', '.join(said)}, which no "
+                             f"job can say")
+        if sliding_window is not None and sliding_window < length:
+            raise InputError(f"model must not hide keys beyond a window of {sliding_window}, which "
+                             f"no job of {length} tokens can say")
+        if key.shape[2] != length or getattr(module, "is_cross_attention", False):
+            raise InputError(f"model must attend to its own tokens, and there are {key.shape[2]} "
+                             f"keys for {length} queries of a {type(module).__name__}")
+        if value.shape[-1] != d:
+            raise InputError(f"model must have queries and values of the same d, not {d} and "
+                             f"{value.shape[-1]}")
+        if isinstance(scaling, Tensor) and scaling.numel() != 1:
+            raise InputError("model must scale all logits of a layer alike, and has a scale for "
+                             "each of its heads")
+        causal = getattr(module, "is_causal", False) if is_causal is None else is_causal
+        visible, causal = job_mask(attention_mask, sentences, length, bool(causal))
+        layer, group = len(self._called), count // key.shape[1]
+        self._called.append(Shape(count, key.shape[1], d, causal))
         # Several query heads may share a head of keys and values.
-        key, value = (x.repeat_interleave(count // x.shape[1], 1) for x in (key, value))
-        # What a query is can be seen from whether it is visible to itself.
-        own = attention_mask.diagonal(dim1=-2, dim2=-1)[..., None]
-        heads = Heads(layer, query, key, value, attention_mask & own,
-                      d ** -0.5 if scaling is None else scaling, dropout, causal)
+        key, value = (x.repeat_interleave(group, 1) for x in (key, value))
+        heads = Heads(layer, query, key, value, visible,
+                      d ** -0.5 if scaling is None else float(scaling),
+                      dropout if module.training else 0.0, causal, group)
         return self.rule(heads).transpose(1, 2).contiguous(), None

@@ -30,7 +30,8 @@ def codes(heads: Heads, config: LeopardConfig, first: int = 0,
     longest = int(valid.max())
     q, k, v = (x[some, :, :longest].flatten(0, 1).detach().numpy()
                for x in (heads.q, heads.k, heads.v))
-    return quantise(q, k, v, np.repeat(valid, heads.q.shape[1]), heads.scaling, config)
+    return quantise(q, k, v, np.repeat(valid, heads.q.shape[1]), heads.scaling, config,
+                    heads.causal, heads.group)
 
 
 def survivors(heads: Heads, threshold: float) -> np.ndarray:

@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled sentences in TSV files, and how they are divided."""
+"""Files of what models work on: labelled sentences, documents, images."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
 
-__all__ = ["Sentences", "read_sentences"]
+__all__ = ["Sentences", "read_documents", "read_images", "read_sentences"]
+
+END = "<|endoftext|>"       # a line between documents
 
 
 @dataclass(frozen=True)
 class Sentences:
-    """Texts and the numbers of their classes."""
+    """Texts and the numbers of their classes; images are texts of bytes."""
 
-    texts: tuple[str, ...]
+    texts: tuple[Any, ...]
     labels: tuple[int, ...]
 
     def __len__(self) -> int:
@@ -38,6 +41,55 @@ class Sentences:
                 self[[i for i, text in enumerate(self.texts) if text in held]])
 
 
+def _read(path: Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as err:
+        raise InputError(f"data {str(path)!r} cannot be read: {err.strerror or err}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"data {str(path)!r} must be text in UTF-8, and is none") from None
+
+
+def read_documents(path: Path) -> tuple[str, ...]:
+    """Texts with a line ``<|endoftext|>`` between them. Raises InputError."""
+    texts: list[list[str]] = [[]]
+    for line in _read(path).splitlines():
+        if line.strip() == END:
+            texts.append([])
+        else:
+            texts[-1].append(line)
+    said = tuple(text for text in ("\n".join(lines).strip() for lines in texts) if text)
+    if not said:
+        raise InputError(f"data {str(path)!r} must hold documents, and holds none")
+    return said
+
+
+def read_images(path: Path, shape: tuple[int, int, int], classes: int) -> Sentences:
+    """An .npz with ``pixel_values`` (n, channels, height, width), as the processor of the model
+    makes them, and ``labels`` (n,). Raises InputError."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            pixels, labels = (np.asarray(file[name]) for name in ("pixel_values", "labels"))
+    except OSError as err:
+        raise InputError(f"data {str(path)!r} cannot be read: {err.strerror or err}") from None
+    except Exception:       # whatever a damaged archive comes to
+        raise InputError(f"data {str(path)!r} must be an .npz archive with pixel_values and "
+                         f"labels, and is none") from None
+    if pixels.shape[1:] != shape or pixels.dtype.kind != "f" or not len(pixels):
+        raise InputError(f"data {str(path)!r}: pixel_values must be floats of shape (n, "
+                         f"{', '.join(map(str, shape))}), not {pixels.dtype} of {pixels.shape}")
+    if labels.shape != pixels.shape[:1] or labels.dtype.kind not in "iu":
+        raise InputError(f"data {str(path)!r}: labels must be integers of shape "
+                         f"{pixels.shape[:1]}, not {labels.dtype} of {labels.shape}")
+    pixels = pixels.astype(np.float32)
+    if not np.isfinite(pixels).all():
+        raise InputError(f"data {str(path)!r}: pixel_values must be finite")
+    if not 0 <= labels.min() <= labels.max() < classes:
+        raise InputError(f"data {str(path)!r}: labels must lie in 0..{classes - 1}, the classes of "
+                         f"the model, not {labels.min()}..{labels.max()}")
+    return Sentences(tuple(one.tobytes() for one in pixels), tuple(labels.tolist()))
+
+
 def _is_label(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
@@ -50,12 +102,7 @@ def read_sentences(path: Path, classes: int) -> Sentences:
     InputError
         With the file, the line and what is allowed.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError as err:
-        raise InputError(f"data {str(path)!r} cannot be read: {err.strerror or err}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"data {str(path)!r} must be text in UTF-8, and is none") from None
+    lines = _read(path).splitlines()
     rows = [(n, line.split("\t")) for n, line in enumerate(lines, 1) if line.strip()]
     for n, row in rows:
         if len(row) != 2:

@@ -2,6 +2,7 @@
 """Rules in the place of a model's attention."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,16 @@ from tests.prunus.models import tiny
 torch = tiny.need_torch()
 
 from prunus.errors import InputError  # noqa: E402
-from prunus.models.attention import Dense, Hard, Heads, Random, Soft, Uniform  # noqa: E402
+from prunus.models.attention import (  # noqa: E402
+    Dense,
+    Hard,
+    Heads,
+    Random,
+    Soft,
+    Switch,
+    Uniform,
+    job_mask,
+)
 from prunus.models.model import Classifier  # noqa: E402
 from prunus.models.sentences import Sentences  # noqa: E402
 
@@ -169,3 +179,160 @@ def test_what_is_no_model_is_refused(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(InputError, match="cannot be loaded"):
         Classifier(tmp_path)
+
+
+# -- masks and arguments --------------------------------------------------------------------------
+def mask_of(lengths, length, causal):
+    rows = torch.arange(length) < torch.tensor(lengths)[:, None]
+    keys = rows[:, None, None, :].expand(len(lengths), 1, length, length)
+    return keys.tril() if causal else keys
+
+
+@pytest.mark.parametrize("said", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+def test_masks_of_jobs(causal, said):
+    """Whatever the module says of itself; masks of numbers are as good as those of bools."""
+    mask = mask_of((6, 4, 1), 6, causal)
+    rows = torch.arange(6) < torch.tensor((6, 4, 1))[:, None]
+    want = mask & rows[:, None, :, None]
+    low = torch.finfo(torch.float32).min
+    for one in (mask, mask.expand(3, 2, 6, 6), torch.where(mask, 0.0, low),
+                torch.where(mask, 0.0, -torch.inf), want):
+        visible, order = job_mask(one, 3, 6, said)
+        assert torch.equal(visible, want) and order is causal
+    visible, order = job_mask(None, 2, 6, said)
+    assert visible.shape == (2, 1, 6, 6) and order is said
+    assert int(visible.sum()) == 2 * (21 if said else 36)
+    # Of single tokens only the module can say it.
+    assert job_mask(torch.ones(2, 1, 1, 1, dtype=torch.bool), 2, 1, said)[1] is said
+
+
+def wrong_masks():
+    full, causal = mask_of((6, 6), 6, False), mask_of((6, 6), 6, True)
+    distance = torch.arange(6)[:, None] - torch.arange(6)
+    hole = full.clone()
+    hole[1, :, 2, 3] = False
+    prefix = causal.clone()
+    prefix[..., :3, :3] = True
+    mixed = full.clone()
+    mixed[1] = causal[1]
+    heads = full.repeat(1, 2, 1, 1)
+    heads[:, 1] = causal[:, 0]
+    packed = causal & (torch.arange(6)[:, None] // 3 == torch.arange(6) // 3)
+    return {"window": full & (distance.abs() < 3), "causal window": causal & (distance < 3),
+            "left": full & (torch.arange(6) > 1), "gap": full & (torch.arange(6) != 2),
+            "hole": hole, "prefix": prefix, "mixed": mixed, "heads": heads, "packed": packed,
+            "not itself": full & (distance != 0), "backwards": causal.mT,
+            "shape": full[:, :, :5], "rows": full[0, 0],
+            "seen by padding alone": full & (torch.arange(6)[:, None] < 4)}
+
+
+@pytest.mark.parametrize("name", wrong_masks())
+@pytest.mark.parametrize("said", [False, True])
+def test_masks_that_no_job_can_say(name, said):
+    with pytest.raises(InputError, match="model must hide padding on the right, and what comes"):
+        job_mask(wrong_masks()[name], 2, 6, said)
+
+
+def test_biases_are_refused():
+    for value in (0.5, -3.0, 1e4):
+        bias = torch.zeros(1, 1, 4, 4)
+        bias[..., 1] = value
+        with pytest.raises(InputError, match="must not add a bias to its logits"):
+            job_mask(bias, 1, 4, False)
+
+
+class Layer(torch.nn.Module):
+    """Calls attention as a module of the library does."""
+
+    is_causal = False
+
+
+class Whole(torch.nn.Module):
+    """A model of such layers, as far as a switch needs one."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.config = Layer(), SimpleNamespace(_attn_implementation=None)
+
+    def set_attn_implementation(self, name):
+        self.config._attn_implementation = name
+
+    def forward(self, q, k, v, mask=None, calls=2, **how):
+        from transformers import AttentionInterface
+
+        attend = AttentionInterface()[self.config._attn_implementation]
+        return [attend(self.layer, q, k, v, mask, **how)[0] for _ in range(calls)]
+
+
+def test_a_layer_is_a_call():
+    model, seen = Whole(), []
+    switch = Switch(model)
+    switch.rule = lambda heads: seen.append(heads) or Dense()(heads)
+    q, kv = torch.randn(2, 4, 5, 8), torch.randn(2, 2, 5, 8)
+    for _ in range(2):
+        model(q, kv, kv, scaling=0.3, output_attentions=False, softcap=None)
+    assert switch.layers == 2 and [heads.layer for heads in seen] == [0, 1, 0, 1]
+    heads = seen[0]
+    assert (heads.scaling, heads.group, heads.causal) == (0.3, 2, False)
+    assert torch.equal(heads.k[:, 1], kv[:, 0]) and torch.equal(heads.k[:, 2], kv[:, 1])
+    assert (switch.shapes[0].heads, switch.shapes[0].kv_heads) == (4, 2)
+    with pytest.raises(InputError, match="its 2 layers of attention in every pass, and came to 3"):
+        model(q, kv, kv, calls=3)
+
+
+def test_causality_is_honoured_without_a_mask():
+    model = Whole()
+    switch = Switch(model)
+    q, k, v = torch.randn(3, 1, 2, 5, 8)
+    full = model(q, k, v)[0]
+    causal = model(q, k, v, is_causal=True)[0]
+    assert switch.shapes[0].causal is False
+    model.layer.is_causal = True
+    assert torch.equal(model(q, k, v)[0], causal) and torch.equal(
+        model(q, k, v, is_causal=False)[0], full)
+    assert torch.equal(causal[:, 0], v[:, :, 0]) and not torch.equal(full, causal)
+
+
+@pytest.mark.parametrize("said", ["position_bias", "softcap", "s_aux", "sinks", "head_mask",
+                                  "cu_seq_lens_q", "indices", "whatever comes next"])
+def test_arguments_that_are_not_known_are_refused(said):
+    model = Whole()
+    Switch(model)
+    q, k, v = torch.randn(3, 1, 2, 5, 8)
+    model(q, k, v, **{said: None})
+    with pytest.raises(InputError, match=f"must not change its attention by {said}, which no job"):
+        model(q, k, v, **{said: torch.ones(1)})
+
+
+@pytest.mark.parametrize(("shapes", "how", "message"), [
+    ((5, 6, 6, 8), {}, "attend to its own tokens, and there are 6 keys for 5 queries of a Layer"),
+    ((5, 5, 5, 16), {}, "queries and values of the same d, not 8 and 16"),
+    ((5, 5, 5, 8), {"sliding_window": 4}, "beyond a window of 4, which no job of 5 tokens"),
+    ((5, 5, 5, 8), {"scaling": torch.ones(2, 1, 1)}, "must scale all logits of a layer alike"),
+])
+def test_attention_that_no_job_can_say(shapes, how, message):
+    model = Whole()
+    Switch(model)
+    rows, keys, values, d = shapes
+    with pytest.raises(InputError, match=message):
+        model(torch.randn(1, 2, rows, 8), torch.randn(1, 2, keys, 8),
+              torch.randn(1, 2, values, d), **how)
+
+
+def test_a_window_that_hides_nothing_is_none():
+    model = Whole()
+    Switch(model)
+    q, k, v = torch.randn(3, 1, 2, 5, 8)
+    assert torch.equal(model(q, k, v, sliding_window=5)[0], model(q, k, v)[0])
+
+
+def test_dropout_in_evaluation_is_none():
+    """Whatever a module says: some always give their rate."""
+    model, seen = Whole(), []
+    switch = Switch(model)
+    switch.rule = lambda heads: seen.append(heads.dropout) or Dense()(heads)
+    q, k, v = torch.randn(3, 1, 2, 5, 8)
+    model.eval()(q, k, v, calls=2, dropout=0.25)
+    model.train()(q, k, v, calls=2, dropout=0.25)
+    assert seen == [0.0, 0.0, 0.25, 0.25]
