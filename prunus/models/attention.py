@@ -245,6 +245,8 @@ class Switch:
     shapes : list of Shape
         Of each attention layer, known after the first pass. A layer is a call of the attention,
         for modules may be shared.
+    rows : int
+        Queries of the last pass.
 
     Raises
     ------
@@ -255,6 +257,7 @@ class Switch:
     def __init__(self, model: torch.nn.Module):
         self.rule: Rule = Dense()
         self.shapes: list[Shape] = []
+        self.rows = 0
         self._called: list[Shape] = []
         self.name = f"prunus_{id(self):x}"
         AttentionInterface.register(self.name, self._attend)
@@ -300,6 +303,7 @@ class Switch:
                              "each of its heads")
         causal = getattr(module, "is_causal", False) if is_causal is None else is_causal
         visible, causal = job_mask(attention_mask, sentences, length, bool(causal))
+        self.rows = length
         layer, group = len(self._called), count // key.shape[1]
         self._called.append(Shape(count, key.shape[1], d, causal))
         # Several query heads may share a head of keys and values.

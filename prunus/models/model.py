@@ -7,6 +7,7 @@ itself, of inputs of unlike length, together and alone. What fails is refused.
 
 import contextlib
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +23,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import load_config, preset_names
 
 from ..errors import InputError
@@ -29,7 +31,7 @@ from .attention import Dense, Rule, Switch
 from .sentences import Sentences, read_documents, read_images, read_sentences
 
 __all__ = ["Classifier", "Decoder", "ImageClassifier", "Model", "Tokens", "next_token_loss",
-           "open_model"]
+           "open_classifier", "open_model"]
 
 Tokens = list[list[int]]
 BATCH = 32
@@ -170,10 +172,16 @@ class Model:
         raise NotImplementedError
 
     def tokenise(self, texts: Sequence) -> list:
+        """Items of texts, as :meth:`inputs` takes them."""
         raise NotImplementedError
+
+    def save(self, directory: Path) -> None:
+        """The model with what belongs to it."""
+        self.model.save_pretrained(directory)
 
     # -- the trial -------------------------------------------------------------------------------
     def _try(self) -> None:
+        """Hold the logits through the hook against the model's own. Raises InputError."""
         items, alone, own_batch = self.examples()
         batches = [items, *([item] for item in (*items, *alone))]
         self.switch.rule = Dense()
@@ -210,10 +218,33 @@ class Model:
                 raise InputError(f"model must have heads with a d that is a multiple of 8 up to "
                                  f"{most}, the most of any preset, not {shape.d}")
 
+    def check_config(self, config: EngineConfig, items: list) -> None:
+        """Refuse a coprocessor that does not take the heads of these items. Raises InputError."""
+        for shape in self.switch.shapes:
+            if shape.d % 8 or shape.d > config.d_max:
+                raise InputError(f"model {str(self.path)!r} must have heads with a d that is a "
+                                 f"multiple of 8 up to {config.d_max} ({config.name}), not "
+                                 f"{shape.d}")
+        longest = max(map(self.rows, items))
+        if longest > config.l_max:
+            raise InputError(f"texts must have at most {config.l_max} tokens ({config.name}), not "
+                             f"{longest}")
+
+    def rows(self, item) -> int:
+        """Queries of an item."""
+        return len(item)
+
     # -- its use ---------------------------------------------------------------------------------
     def forward(self, items: list) -> Tensor:
         """The logits of one batch, under the rule in force."""
         return self.model(**self.inputs(items)).logits
+
+    def under(self, rule: Rule, items: list) -> Tensor:
+        """The logits of one batch under a rule, in evaluation."""
+        self.model.eval()
+        self.switch.rule = rule
+        with torch.no_grad():
+            return self.forward(items)
 
 
 class _Classes(Model):
@@ -283,6 +314,10 @@ class _Texts(Model):
         self.tokenizer.padding_side = "right"
         limits = (self.length, self.tokenizer.model_max_length, _positions(self.model))
         self.length = min(limit for limit in limits if limit is not None)
+
+    def save(self, directory: Path) -> None:
+        super().save(directory)
+        self.tokenizer.save_pretrained(directory)
 
     @property
     def padding(self) -> int:
@@ -432,6 +467,9 @@ class ImageClassifier(_Classes):
         return [torch.frombuffer(bytearray(one), dtype=torch.float32).view(self.shape)
                 for one in texts]
 
+    def rows(self, item: Tensor) -> int:
+        return self.switch.rows
+
     def inputs(self, items: list[Tensor]) -> dict[str, Tensor]:
         return {"pixel_values": torch.stack(items)}
 
@@ -439,6 +477,12 @@ class ImageClassifier(_Classes):
         drawn = np.random.default_rng(0).normal(size=(2, *self.shape)).astype(np.float32)
         items = self.tokenise([one.tobytes() for one in drawn])
         return items, [], self.inputs(items)
+
+    def save(self, directory: Path) -> None:
+        super().save(directory)
+        processor = self.path / "preprocessor_config.json"
+        if processor.is_file():
+            shutil.copy(processor, directory)
 
     def read(self, path: Path) -> Sentences:
         return read_images(path, self.shape, self.classes)
@@ -464,6 +508,15 @@ def open_model(path: Path) -> Model:
                          f"of Hugging Face, and has no config.json")
     raise InputError(f"model {str(path)!r} must name an architecture that ends in "
                      f"{', '.join(KINDS)}, not {name!r}")
+
+
+def open_classifier(path: Path) -> Classifier | ImageClassifier:
+    """As :func:`open_model`, of models that say one of some classes."""
+    model = open_model(path)
+    if not isinstance(model, Classifier | ImageClassifier):
+        raise InputError(f"model {str(path)!r} must say one of some classes, and a "
+                         f"{type(model.model).__name__} says the next token")
+    return model
 
 
 def next_token_loss(logits: Tensor, tokens: Sequence[int]) -> float:

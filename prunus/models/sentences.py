@@ -53,7 +53,7 @@ def _read(path: Path) -> str:
 def read_documents(path: Path) -> tuple[str, ...]:
     """Texts with a line ``<|endoftext|>`` between them. Raises InputError."""
     texts: list[list[str]] = [[]]
-    for line in _read(path).splitlines():
+    for line in _read(path).split("\n"):
         if line.strip() == END:
             texts.append([])
         else:
@@ -94,31 +94,65 @@ def _is_label(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
+# Names of columns in headers that are known: those of GLUE and of its copies.
+TEXT_COLUMNS, LABEL_COLUMN = ("sentence", "text", "content"), "label"
+COLA = 4        # columns of CoLA's own files, which have no header: source, label, mark, sentence
+
+
+def _named(header: list[str]) -> tuple[int, int] | None:
+    """The columns of text and label that a header names."""
+    names = [name.strip().lower() for name in header]
+    texts = [names.index(name) for name in TEXT_COLUMNS if name in names]
+    return (texts[0], names.index(LABEL_COLUMN)) if texts and LABEL_COLUMN in names else None
+
+
+def _columns(rows: list[list[str]]) -> tuple[int, int] | None:
+    """The columns of text and label of rows without a header."""
+    if len(rows[0]) == COLA:
+        return (3, 1) if all(_is_label(row[1]) for row in rows) else None
+    label = next((c for c in (0, 1) if all(_is_label(row[c]) for row in rows)), None)
+    return None if label is None else (1 - label, label)
+
+
 def read_sentences(path: Path, classes: int) -> Sentences:
-    """Two columns, sentence and label in either order; a first line without a label is a header.
+    """A TSV of sentences and labels.
+
+    Two columns in either order, with a first line without a label as a header or none; CoLA's own
+    four, without a header; or any that a header names ``sentence`` (``text``, ``content``) and
+    ``label``.
 
     Raises
     ------
     InputError
         With the file, the line and what is allowed.
     """
-    lines = _read(path).splitlines()
-    rows = [(n, line.split("\t")) for n, line in enumerate(lines, 1) if line.strip()]
+    # Not splitlines: a sentence may hold what else Unicode takes for an end of line.
+    rows = [(n, line.split("\t")) for n, line in enumerate(_read(path).split("\n"), 1)
+            if line.strip()]
+    if not rows:
+        raise InputError(f"data {str(path)!r} must hold sentences, and holds none")
+    width = len(rows[0][1])
+    columns = _named(rows[0][1])
+    if columns is None and width not in (2, COLA):
+        raise InputError(f"data {str(path)!r}, line {rows[0][0]}: must have two columns, a "
+                         f"sentence and a label, or CoLA's four, or a header that names them, not "
+                         f"{width}")
     for n, row in rows:
-        if len(row) != 2:
-            raise InputError(f"data {str(path)!r}, line {n}: must have two columns, a sentence "
-                             f"and a label, not {len(row)}")
-    if rows and not any(map(_is_label, rows[0][1])):
+        if len(row) != width:
+            raise InputError(f"data {str(path)!r}, line {n}: must have {width} columns as the "
+                             f"first line, not {len(row)}")
+    if columns is not None or (width == 2 and not any(map(_is_label, rows[0][1]))):
         rows = rows[1:]
     if not rows:
         raise InputError(f"data {str(path)!r} must hold sentences, and holds none")
-    column = next((c for c in (0, 1) if all(_is_label(row[c]) for _, row in rows)), None)
-    if column is None:
+    columns = columns or _columns([row for _, row in rows])
+    if columns is None:
         raise InputError(f"data {str(path)!r} must have a column of labels 0..{classes - 1}, "
                          f"and has none")
+    text, label = columns
     for n, row in rows:
-        if int(row[column]) >= classes:
+        if not _is_label(row[label]) or int(row[label]) >= classes:
             raise InputError(f"data {str(path)!r}, line {n}: label must lie in 0..{classes - 1}, "
-                             f"the classes of the model, not {row[column]}")
-    return Sentences(tuple(row[1 - column] for _, row in rows),
-                     tuple(int(row[column]) for _, row in rows))
+                             f"the classes of the model, not {row[label]}")
+    return Sentences(tuple(row[text] for _, row in rows),
+                     tuple(int(row[label]) for _, row in rows))

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Candidate", "Comparison", "choose", "wilson"]
+__all__ = ["Candidate", "Comparison", "choose", "nearest", "wilson"]
 
 Z95 = 1.959963984540054
 
@@ -71,6 +71,18 @@ class Candidate:
     correct: int
     agree: int
     divergence: float
+
+
+def nearest(candidates: Sequence[Candidate], total: int, count: int = 3) -> str:
+    """The checkpoints that lose least, in words; of those that lose alike those that prune most.
+
+    The first candidate is the model as it was given.
+    """
+    base = candidates[0].correct
+    order = sorted(candidates[1:], key=lambda c: (base - c.correct, -c.pruned))
+    return ", ".join(f"step {c.step} ({c.pruned:.1%} pruned, "
+                     f"{100 * (base - c.correct) / total:.2f} points lost)"
+                     for c in order[:count])
 
 
 def choose(candidates: Sequence[Candidate], total: int, budget: float) -> Candidate:

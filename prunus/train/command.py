@@ -12,10 +12,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from prunus.golden.engines import load_config_of
+from prunus.golden.leopard.config import LeopardConfig
+
 from ..console import install_hint
 from ..errors import InputError
 from ..files import check_output
 from ..report import print_json, print_table
+from .budget import nearest
 from .settings import Settings
 from .thresholds import Learned, save_thresholds
 
@@ -136,6 +140,8 @@ def train_thresholds(
         "says; labels have the rest.")] = 0.0,
     temperature: Annotated[float, typer.Option(help="Of the probabilities compared by "
                                                "--distil.")] = 2.0,
+    config: Annotated[str, typer.Option(help="A LeOPArd preset or a TOML file, which the heads "
+                                        "must fit.")] = "leopard_ae",
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew where a run was stopped "
                                         "before its end.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -146,9 +152,11 @@ def train_thresholds(
         budget=budget, held_out=held_out, start=start, rate=rate, weight_rate=weight_rate,
         strength=strength, sharpness=sharpness, depth=depth, slope=slope, distil=distil,
         temperature=temperature)
+    chosen = load_config_of(LeopardConfig, config)
     path = _check_outputs(target, weights, [data, dev])
     check_installed("train-thresholds")
-    learned = _learn(model, data, dev, settings, path, weights, _said(context), fresh)
+    learned = _learn(model, data, dev, settings, path, weights, _said(context), fresh,
+                     chosen)
     if as_json:
         print_json(learned.model_dump())
     else:
@@ -156,12 +164,12 @@ def train_thresholds(
 
 
 def _learn(model: Path, data: Path, dev: Path | None, settings: Settings, path: Path,
-           weights: Path | None, command: str, fresh: bool) -> Learned:
+           weights: Path | None, command: str, fresh: bool, config: LeopardConfig) -> Learned:
     """Run to the end, from where a run like this was stopped, and write the results."""
     from .session import Session  # needs torch
 
     checkpoint = path.with_name(f"{path.name}.ckpt")
-    session = Session(model, data, dev, settings, checkpoint)
+    session = Session(model, data, dev, settings, checkpoint, config)
     if not fresh and session.trainer.resume():
         typer.echo(f"going on from step {session.trainer.step} in {checkpoint.name}", err=True)
     with steps_progress("steps") as told:
@@ -169,5 +177,9 @@ def _learn(model: Path, data: Path, dev: Path | None, settings: Settings, path: 
             command, weights,
             told if told is None else lambda step, note: told(step, settings.steps, note))
     save_thresholds(path, learned)
+    if not learned.training["chosen_step"]:
+        near = nearest(session.trainer.candidates, len(session.held))
+        typer.echo(f"no checkpoint loses at most {settings.budget:g} points, so nothing is pruned; "
+                   f"nearest: {near}", err=True)
     checkpoint.unlink(missing_ok=True)
     return learned

@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 from ..errors import InputError, RunError
 from ..files import write_files
 from ..models.attention import Dense, Hard, Soft
-from ..models.model import Classifier
+from ..models.model import Classifier, ImageClassifier
 from ..models.sentences import Sentences
 from .budget import Candidate, choose
 from .distil import divergence, mixed_loss
@@ -41,7 +41,7 @@ class Trainer:
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Classifier or ImageClassifier
     settings : Settings
     fit, held : Sentences
         What is learned from, and what checkpoints are tried on.
@@ -53,7 +53,7 @@ class Trainer:
         Digests of model and data.
     """
 
-    def __init__(self, classifier: Classifier, settings: Settings, fit: Sentences,
+    def __init__(self, classifier: Classifier | ImageClassifier, settings: Settings, fit: Sentences,
                  held: Sentences, *, correct: int, path: Path, files: Sequence[str] = ()):
         self.classifier, self.settings, self.path = classifier, settings, path
         self.belongs = {**asdict(settings), "files": list(files)}

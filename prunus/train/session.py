@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from prunus.golden.leopard.config import LeopardConfig
+
 from ..errors import InputError
 from ..models.attention import Counts, Dense, Hard, Random, Uniform
-from ..models.model import Classifier
-from ..models.sentences import Sentences, read_sentences
+from ..models.model import open_classifier
+from ..models.sentences import Sentences
 from .budget import Comparison, wilson
 from .loop import Trainer
 from .settings import Settings
@@ -48,21 +50,25 @@ class Session:
     settings : Settings
     checkpoint : Path
         Where a run that was stopped goes on from.
+    config : LeopardConfig
+        Whose coprocessor must take the heads.
     """
 
     def __init__(self, model: Path, data: Path, dev: Path | None, settings: Settings,
-                 checkpoint: Path):
+                 checkpoint: Path, config: LeopardConfig):
         self.settings, self.model, self.data, self.dev = settings, model, data, dev
-        self.classifier = Classifier(model)
-        classes = self.classifier.classes
-        fit, self.held = read_sentences(data, classes).divide(settings.held_out, settings.seed)
+        self.classifier = open_classifier(model)
+        read = self.classifier.read
+        sentences = read(data)
+        self.classifier.check_config(config, self.classifier.tokenise(sentences.texts))
+        fit, self.held = sentences.divide(settings.held_out, settings.seed)
         if not (len(fit) and len(self.held)):
             raise InputError(f"data {str(data)!r} is too small to hold out a share of "
                              f"{settings.held_out:g}: {len(fit)} sentences to learn from, "
                              f"{len(self.held)} held out")
         self.tried: dict[str, Sentences] = {"held_out": self.held}
         if dev is not None:
-            self.tried["dev"] = read_sentences(dev, classes)
+            self.tried["dev"] = read(dev)
         self.before = {name: self.classifier.correct(sentences, Dense())
                        for name, sentences in self.tried.items()}
         self.trainer = Trainer(self.classifier, settings, fit, self.held,
@@ -106,12 +112,11 @@ class Session:
 
 
 def save_model(classifier, path: Path) -> None:
-    """The model with its tokenizer, whole or not at all."""
+    """The model with what belongs to it, whole or not at all."""
     target = Path(os.path.realpath(path))
     work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
-        classifier.model.save_pretrained(work)
-        classifier.tokenizer.save_pretrained(work)
+        classifier.save(work)
         os.chmod(work, 0o755)
         os.replace(work, target)
     except OSError as err:

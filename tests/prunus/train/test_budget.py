@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from prunus.train.budget import Candidate, Comparison, choose, wilson
+from prunus.train.budget import Candidate, Comparison, choose, nearest, wilson
 
 
 def candidate(step, pruned, correct):
@@ -55,6 +55,14 @@ def test_a_whole_number_of_sentences_is_not_lost_to_rounding():
 def test_where_nothing_is_within_the_budget_nothing_is_pruned():
     tried = [candidate(0, 0.0, 90), candidate(1, 0.6, 89), candidate(2, 0.5, 88)]
     assert choose(tried, 100, 0).step == 0
+
+
+def test_the_nearest_are_named():
+    tried = [candidate(0, 0.0, 90), candidate(1, 0.6, 87), candidate(2, 0.5, 88),
+             candidate(3, 0.9, 88), candidate(4, 0.95, 80)]
+    assert nearest(tried, 100) == (
+        "step 3 (90.0% pruned, 2.00 points lost), step 2 (50.0% pruned, 2.00 points lost), "
+        "step 1 (60.0% pruned, 3.00 points lost)")
 
 
 def test_of_equal_pruning_the_better():
