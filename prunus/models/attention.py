@@ -172,6 +172,7 @@ class Random:
 HARMLESS = frozenset({
     "cache_position", "deterministic", "logits_to_keep", "num_items_in_batch", "output_attentions",
     "output_hidden_states", "output_router_logits", "position_ids", "return_dict", "use_cache"})
+HIDDEN = -1e4       # added to a logit, the largest number that older models hide a key by
 MASK = ("model must hide padding on the right, and what comes after a query, and no other keys, "
         "which is all that a job can say")
 
@@ -193,7 +194,8 @@ def job_mask(mask: Tensor | None, sentences: int, length: int,
     Parameters
     ----------
     mask : Tensor or None
-        Of bools, or of numbers to add: 0 and what is as good as -inf. None hides no padding.
+        (sentences, 1 or heads, 1 or l, l) of bools, or of numbers to add: 0 and what is as good as
+        -inf. None hides no padding.
     causal : bool
         What the module says of itself, where the mask leaves that open.
 
@@ -205,10 +207,11 @@ def job_mask(mask: Tensor | None, sentences: int, length: int,
     if mask is None:
         seen = torch.ones(sentences, 1, length, length, dtype=torch.bool)
         return (seen.tril() if causal else seen), causal
-    if mask.dim() != 4 or mask.shape[-2:] != (length, length):
+    # One row may be that of all queries.
+    if mask.dim() != 4 or mask.shape[-2] not in (1, length) or mask.shape[-1] != length:
         raise InputError(f"{MASK}, not a mask of shape {tuple(mask.shape)} for {length} tokens")
     if mask.dtype != torch.bool:
-        shown = mask > torch.finfo(mask.dtype).min / 2
+        shown = mask > HIDDEN
         if (mask[shown] != 0).any():
             raise InputError("model must not add a bias to its logits, and its attention mask "
                              "has one")
@@ -219,7 +222,7 @@ def job_mask(mask: Tensor | None, sentences: int, length: int,
     # What a query is can be seen from whether it is visible to itself.
     own = mask.diagonal(dim1=-2, dim2=-1)
     rows = torch.arange(length) < own.sum(-1, keepdim=True)
-    if not ((own == rows).all() and (own == mask.any(-2)).all()):
+    if not (own == mask.any(-2)).all():
         raise InputError(MASK)
     visible = mask & own[..., None]
     square = rows[..., None] & rows[..., None, :]

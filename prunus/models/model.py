@@ -305,7 +305,9 @@ class _Texts(Model):
             raise InputError(f"model {str(self.path)!r} must have its tokenizer, which cannot be "
                              f"loaded: {_first_line(err)}") from None
         special = set(self.tokenizer.all_special_ids)
-        self._words = sorted(set(self.tokenizer.get_vocab().values()) - special)
+        words = {n: word for word, n in self.tokenizer.get_vocab().items() if n not in special}
+        # Some pieces are blanks, of which no token is left.
+        self._words = sorted(n for n, word in words.items() if any(map(str.isalnum, word)))
         if not self._words:
             raise InputError(f"model {str(self.path)!r} must have its tokenizer, and has none "
                              f"with a vocabulary")

@@ -197,9 +197,12 @@ def test_masks_of_jobs(causal, said):
     want = mask & rows[:, None, :, None]
     low = torch.finfo(torch.float32).min
     for one in (mask, mask.expand(3, 2, 6, 6), torch.where(mask, 0.0, low),
-                torch.where(mask, 0.0, -torch.inf), want):
+                torch.where(mask, 0.0, -torch.inf), torch.where(mask, 0.0, -1e4), want):
         visible, order = job_mask(one, 3, 6, said)
         assert torch.equal(visible, want) and order is causal
+    if not causal:
+        visible, order = job_mask(mask[:, :, :1], 3, 6, said)
+        assert torch.equal(visible, want) and order is False
     visible, order = job_mask(None, 2, 6, said)
     assert visible.shape == (2, 1, 6, 6) and order is said
     assert int(visible.sum()) == 2 * (21 if said else 36)
@@ -224,6 +227,7 @@ def wrong_masks():
             "hole": hole, "prefix": prefix, "mixed": mixed, "heads": heads, "packed": packed,
             "not itself": full & (distance != 0), "backwards": causal.mT,
             "shape": full[:, :, :5], "rows": full[0, 0],
+            "one row with a hole": full[:, :, :1] & (torch.arange(6) != 3),
             "seen by padding alone": full & (torch.arange(6)[:, None] < 4)}
 
 
@@ -235,7 +239,7 @@ def test_masks_that_no_job_can_say(name, said):
 
 
 def test_biases_are_refused():
-    for value in (0.5, -3.0, 1e4):
+    for value in (0.5, -3.0, 1e4, -5e3):
         bias = torch.zeros(1, 1, 4, 4)
         bias[..., 1] = value
         with pytest.raises(InputError, match="must not add a bias to its logits"):

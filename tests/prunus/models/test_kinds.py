@@ -61,6 +61,9 @@ CLASSIFIERS = {
     "electra": of("ElectraForSequenceClassification", "ElectraConfig", **BASE, embedding_size=16),
     "a module for all layers": of("AlbertForSequenceClassification", "AlbertConfig", **BASE,
                                   embedding_size=16),
+    "one row of a mask": of("MarkupLMForSequenceClassification", "MarkupLMConfig", **{
+        **BASE, "max_xpath_tag_unit_embeddings": 8, "max_xpath_subs_unit_embeddings": 8,
+        "xpath_unit_hidden_size": 4, "max_depth": 4, "tag_pad_id": 7, "subs_pad_id": 7}),
     "modern": lambda: modern(local_attention=256),
     "causal": of("GPT2ForSequenceClassification", "GPT2Config", **GPT2),
     "causal, grouped": of("LlamaForSequenceClassification", "LlamaConfig", **LLAMA),

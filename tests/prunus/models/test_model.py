@@ -192,6 +192,17 @@ def test_cross_attention_is_refused(tmp_path):
                     use_cache=False)
 
 
+def test_the_mask_is_asked_and_not_the_module(tmp_path):
+    """Many modules say nothing of their causality, or what is not so."""
+    model = Decoder(tiny.save(tmp_path, DECODERS["llama"]()))
+    want = model.logits([5, 6, 7, 8])
+    for layer in model.model.modules():
+        if hasattr(layer, "is_causal"):
+            layer.is_causal = False
+    assert torch.equal(model.logits([5, 6, 7, 8]), want)
+    assert all(shape.causal for shape in model.switch.shapes)
+
+
 def test_a_model_may_be_asked_for_its_own_attention(tmp_path):
     model = Decoder(tiny.save(tmp_path, DECODERS["llama"]()))
     before = model.logits([5, 6, 7])
