@@ -97,9 +97,7 @@ def _positions(model: torch.nn.Module) -> int | None:
         if isinstance(module, torch.nn.Embedding) and (
                 "position" in name.rsplit(".", 1)[-1] or name.endswith("wpe")):
             # The first rows of some tables are of padding.
-            unused = getattr(module, "offset", 0)
-            if module.padding_idx is not None:
-                unused = module.padding_idx + 1
+            unused = 0 if module.padding_idx is None else module.padding_idx + 1
             said.append(module.num_embeddings - unused)
     known = [limit for limit in said if isinstance(limit, int) and limit > 0]
     return min(known) if known else None

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -255,6 +256,17 @@ def test_real_models(name, kind, layers, length, shape):
     model = open_model(SHARED / name)
     assert isinstance(model, kind) and (model.layers, model.length) == (layers, length)
     assert {(s.heads, s.kv_heads, s.d, s.causal) for s in model.switch.shapes} == {shape}
+
+
+def test_the_example_of_the_page(tmp_path, monkeypatch, capfd):
+    """docs/models.md, with another decoder."""
+    page = (ROOT / "docs" / "models.md").read_text("utf-8")
+    block = page[page.index("    # A decoder with"):].replace("Once upon a time", "w1 w2 w3 w4 w5")
+    tiny.save(tmp_path / "models" / "stories260k", DECODERS["llama"]())
+    monkeypatch.chdir(tmp_path)
+    capfd.readouterr()
+    exec(compile(textwrap.dedent(block), "models.md", "exec"), {})
+    assert re.fullmatch(r"\d+ of 72 blocks\n", capfd.readouterr().out)
 
 
 def test_who_is_asked_for_a_kind_says_which_there_are(tmp_path):
