@@ -417,8 +417,10 @@ class Decoder(_Texts):
         """Each with the token of a beginning in front, if there is one, and none of an end."""
         first = self.tokenizer.bos_token_id
         front = [] if first is None else [first]
-        said = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-        return self._checked([[*front, *tokens][:self.length] for tokens in said], texts)
+        self.tokenizer.truncation_side = "right"
+        said = self.tokenizer(list(texts), add_special_tokens=False, truncation=True,
+                              max_length=self.length - len(front))["input_ids"]
+        return self._checked([[*front, *tokens] for tokens in said], texts)
 
     def inputs(self, items: Tokens) -> dict[str, Any]:
         return {**super().inputs(items), "use_cache": False}

@@ -135,6 +135,17 @@ def test_the_least_of_three_limits(tmp_path, fields, tokens, ours, length):
     assert len(tokens[0]) == length and model.all_logits(tokens, Dense()).isfinite().all()
 
 
+def test_decoders_read_from_the_beginning(tmp_path, capfd):
+    """Whatever side their tokenizer cuts, without a word of it."""
+    path = tiny.save(tmp_path, DECODERS["llama"](), bos_token="[CLS]", truncation_side="left",
+                     model_max_length=9)
+    model = Decoder(path)
+    capfd.readouterr()
+    assert model.tokenise(["w1 w2 w3", " ".join(f"w{n}" for n in range(20))]) == [
+        [2, 5, 6, 7], [2, *range(4, 12)]]
+    assert capfd.readouterr() == ("", "")
+
+
 def test_positions_that_begin_after_padding(tmp_path):
     path = tiny.save(tmp_path, of("RobertaForSequenceClassification", "RobertaConfig", **{
         **BASE, "max_position_embeddings": 34})())
