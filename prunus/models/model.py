@@ -9,12 +9,14 @@ import contextlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForImageClassification,
@@ -30,8 +32,8 @@ from ..errors import InputError
 from .attention import Dense, Rule, Switch
 from .sentences import Sentences, read_documents, read_images, read_sentences
 
-__all__ = ["Classifier", "Decoder", "ImageClassifier", "Model", "Tokens", "next_token_loss",
-           "open_classifier", "open_model"]
+__all__ = ["AnyModel", "Classifier", "Decoder", "ImageClassifier", "Judged", "Model", "Tokens",
+           "next_token_loss", "open_model"]
 
 Tokens = list[list[int]]
 BATCH = 32
@@ -101,6 +103,28 @@ def _positions(model: torch.nn.Module) -> int | None:
             said.append(module.num_embeddings - unused)
     known = [limit for limit in said if isinstance(limit, int) and limit > 0]
     return min(known) if known else None
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A text as a decoder says it.
+
+    Members
+    -------
+    loss : float
+        Negative log-likelihood of its tokens but the first, summed.
+    tokens : int
+        Their number.
+    best : Tensor, (tokens,)
+        What it holds most likely in the place of each.
+    right : int
+        How many of these are the text's.
+    """
+
+    loss: float
+    tokens: int
+    best: Tensor
+    right: int
 
 
 class Model:
@@ -444,6 +468,29 @@ class Decoder(_Texts):
         with torch.no_grad():
             return self.forward([list(tokens)])[0]
 
+    def judged(self, tokens: Tokens, rule: Rule, *, batch: int = 4,
+               advance: Callable[[int], None] | None = None) -> list[Judged]:
+        """Any number of texts under a rule, in evaluation; short ones go first."""
+        made: dict[int, Judged] = {}
+        order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
+        for start in range(0, len(order), batch):
+            items = [tokens[i] for i in order[start:start + batch]]
+            said = self.said(self.under(rule, items), items)
+            for i, text, logits in zip(order[start:], items, said, strict=False):
+                best = logits[:-1].argmax(-1)
+                right = int((best == torch.tensor(text[1:])).sum())
+                made[i] = Judged(next_token_loss(logits, text), len(text) - 1, best, right)
+            if advance:
+                advance(len(items))
+        return [made[i] for i in range(len(tokens))]
+
+    def loss(self, items: Tokens) -> Tensor:
+        """Of one batch, the mean of the tokens that have one in front of them."""
+        said = self.said(self.forward(items), items)
+        total = sum(cross_entropy(logits[:-1], torch.tensor(text[1:]), reduction="sum")
+                    for logits, text in zip(said, items, strict=True))
+        return torch.as_tensor(total) / max(1, sum(len(text) - 1 for text in items))
+
     def read(self, path: Path) -> Sentences:
         texts = read_documents(path)
         return Sentences(texts, (0,) * len(texts))
@@ -490,12 +537,13 @@ class ImageClassifier(_Classes):
         return read_images(path, self.shape, self.classes)
 
 
-KINDS: dict[str, type[Model]] = {
+AnyModel = Classifier | ImageClassifier | Decoder
+KINDS: dict[str, type[AnyModel]] = {
     "ForSequenceClassification": Classifier, "ForImageClassification": ImageClassifier,
     "ForCausalLM": Decoder, "LMHeadModel": Decoder}
 
 
-def open_model(path: Path) -> Model:
+def open_model(path: Path) -> AnyModel:
     """The model of a directory, of the kind that its configuration names. Raises InputError."""
     try:
         said = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
@@ -510,15 +558,6 @@ def open_model(path: Path) -> Model:
                          f"of Hugging Face, and has no config.json")
     raise InputError(f"model {str(path)!r} must name an architecture that ends in "
                      f"{', '.join(KINDS)}, not {name!r}")
-
-
-def open_classifier(path: Path) -> Classifier | ImageClassifier:
-    """As :func:`open_model`, of models that say one of some classes."""
-    model = open_model(path)
-    if not isinstance(model, Classifier | ImageClassifier):
-        raise InputError(f"model {str(path)!r} must say one of some classes, and a "
-                         f"{type(model.model).__name__} says the next token")
-    return model
 
 
 def next_token_loss(logits: Tensor, tokens: Sequence[int]) -> float:

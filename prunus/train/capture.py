@@ -21,7 +21,7 @@ from ..files import check_output, make_directory, write_files
 from ..models.hdp import Setting
 from ..models.sentences import Sentences
 from ..report import print_json, print_table
-from .budget import Comparison, wilson
+from .budget import Comparison, Perplexity, wilson
 from .command import check_installed, steps_progress
 from .thresholds import Learned, digest, load_thresholds
 
@@ -199,17 +199,37 @@ def _share_pruned(kept: int, seen: int) -> float:
     return 1 - kept / seen if seen else 0.0
 
 
-def _figures(right: dict[str, list[bool]], golden, learned: Learned) -> dict:
-    """What accuracy prints."""
-    n, keys = len(right["dense"]), sum(golden.keys)
+def _right(right: dict[str, list[bool]]) -> dict[str, Any]:
+    """Accuracies under each rule."""
+    n = len(right["dense"])
     lost = Comparison(right["dense"], right["golden"])
     return {
         "sentences": n,
         **{name: {"accuracy": sum(values) / n, "interval": wilson(sum(values), n)}
            for name, values in right.items()},
         "points_lost": lost.lost, "points_lost_interval": lost.interval(),
-        "agree": sum(a == b for a, b in zip(right["float"], right["golden"],
-                                                 strict=True)) / n,
+        "agree": sum(a == b for a, b in zip(right["float"], right["golden"], strict=True)) / n}
+
+
+def _said(judged: dict[str, list]) -> dict[str, Any]:
+    """Perplexities of a decoder under each rule."""
+    texts = {name: Perplexity([one.loss for one in some], [one.tokens for one in some])
+             for name, some in judged.items()}
+    lost, interval = texts["dense"].lost(texts["golden"])
+    tokens = sum(texts["dense"].tokens)
+    return {
+        "texts": len(judged["dense"]), "tokens": tokens,
+        **{name: {"perplexity": value.value, "interval": value.interval()}
+           for name, value in texts.items()},
+        "percent_lost": lost, "percent_lost_interval": interval,
+        "agree": sum(int((a.best == b.best).sum()) for a, b in zip(
+            judged["float"], judged["golden"], strict=True)) / tokens}
+
+
+def _counted(golden) -> dict[str, Any]:
+    """What was pruned, and what it takes."""
+    keys = sum(golden.keys)
+    return {
         "keys": keys, "survivors": sum(golden.kept),
         "pruned": _share_pruned(sum(golden.kept), keys),
         "pruned_by_layer": [_share_pruned(kept, seen) for kept, seen in zip(
@@ -231,22 +251,24 @@ def accuracy(
     config: CONFIG = "leopard_ae",
     as_json: JSON = False,
 ) -> None:
-    """Say what a model gets right with the specification of LeOPArd as its attention."""
+    """Say how good a model is with the specification of LeOPArd as its attention."""
     chosen = load_config_of(LeopardConfig, config)
     learned = load_thresholds(thresholds)
     check_installed("accuracy")
     from ..models.attention import Dense, Hard, Rule
     from ..models.engine import Golden
-    from ..models.model import open_classifier
+    from ..models.model import Decoder, open_model
 
-    classifier = open_classifier(model)
-    _check_thresholds(classifier, learned, thresholds)
-    sentences = _some(classifier.read(data), first, count)
-    classifier.check_config(chosen, classifier.tokenise(sentences.texts))
+    opened = open_model(model)
+    _check_thresholds(opened, learned, thresholds)
+    sentences = _some(opened.read(data), first, count)
+    tokens = opened.tokenise(sentences.texts)
+    opened.check_config(chosen, tokens)
     golden = Golden(learned.thresholds, chosen)
     rules: dict[str, Rule] = {
-        "dense": Dense(), "float": Hard(learned.thresholds, classifier.layers), "golden": golden}
-    done, right = 0, {}
+        "dense": Dense(), "float": Hard(learned.thresholds, opened.layers), "golden": golden}
+    done = 0
+    judged: dict[str, list] = {}
     with steps_progress("sentences") as told:
         def advance(more: int) -> None:
             nonlocal done
@@ -255,8 +277,13 @@ def accuracy(
                 told(done, len(rules) * len(sentences))
 
         for name, rule in rules.items():
-            right[name] = classifier.correct(sentences, rule, advance=advance)
-    figures = {"config": chosen.name, **_figures(right, golden, learned)}
+            judged[name] = (opened.judged(tokens, rule, advance=advance)
+                            if isinstance(opened, Decoder) else
+                            opened.correct(sentences, rule, advance=advance))
+    if isinstance(opened, Decoder) and not any(one.tokens for one in judged["dense"]):
+        raise InputError("documents must have tokens after their first, and have none")
+    figures = {"config": chosen.name, **(_said if isinstance(opened, Decoder) else _right)(judged),
+               **_counted(golden)}
     if as_json:
         print_json(figures)
     else:
@@ -264,12 +291,22 @@ def accuracy(
 
 
 def _print(figures: dict) -> None:
-    rows = [[name, f"{figures[name]['accuracy']:.2%}", "{:.1%} to {:.1%}".format(
-        *figures[name]["interval"])] for name in ("dense", "float", "golden")]
-    print_table(["attention", "right", "95% interval"], rows,
-                title=f"{figures['sentences']} sentences, {figures['config']}")
-    least, most = figures["points_lost_interval"]
-    typer.echo(f"lost: {figures['points_lost']:.2f} points ({least:.2f} to {most:.2f})")
+    names = ("dense", "float", "golden")
+    if "texts" in figures:
+        rows = [[name, f"{figures[name]['perplexity']:.3f}", "{:.3f} to {:.3f}".format(
+            *figures[name]["interval"])] for name in names]
+        print_table(["attention", "perplexity", "95% interval"], rows,
+                    title=f"{figures['texts']} texts, {figures['tokens']} tokens, "
+                          f"{figures['config']}")
+        least, most = figures["percent_lost_interval"]
+        typer.echo(f"lost: {figures['percent_lost']:.2f}% ({least:.2f} to {most:.2f})")
+    else:
+        rows = [[name, f"{figures[name]['accuracy']:.2%}", "{:.1%} to {:.1%}".format(
+            *figures[name]["interval"])] for name in names]
+        print_table(["attention", "right", "95% interval"], rows,
+                    title=f"{figures['sentences']} sentences, {figures['config']}")
+        least, most = figures["points_lost_interval"]
+        typer.echo(f"lost: {figures['points_lost']:.2f} points ({least:.2f} to {most:.2f})")
     typer.echo(f"pruned: {figures['pruned']:.1%} of {figures['keys']} pairs; {figures['differ']} "
                f"({figures['differ_share']:.3%}) otherwise than before they were quantised")
     typer.echo(f"digits: {figures['digits_per_key']:.2f} per key")

@@ -188,15 +188,3 @@ def test_thresholds_are_learned_of_images(capfd, tmp_path):
     figures = json.loads(out)
     assert (code, err, figures["sentences"]) == (0, "", 5)
     assert figures["keys"] == 5 * 3 * 2 * 17**2
-
-
-def test_a_decoder_has_no_classes(capfd, tmp_path):
-    path, data = make(tmp_path, "decoder")
-    save_thresholds(tmp_path / "of.toml", LEARNED)
-    for args in (["train-thresholds", path, "-o", tmp_path / "t.toml"],
-                 ["accuracy", path, "--thresholds", tmp_path / "of.toml"]):
-        capfd.readouterr()
-        code, out, err = prunus(capfd, *args, "--data", data)
-        assert (code, out) == (2, "") and err == (
-            f"error: model {str(path)!r} must say one of some classes, and a LlamaForCausalLM says "
-            f"the next token\n")
