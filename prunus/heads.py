@@ -17,7 +17,7 @@ from prunus.golden.engine import EngineConfig
 from .errors import InputError
 
 __all__ = ["EXAMPLES", "attention_fields", "integers_per_head", "names_per_head", "read_arrays",
-           "real_per_head", "real_scale"]
+           "real_per_head", "real_scale", "real_scales"]
 
 EXAMPLES = Path(__file__).parent / "examples"      # heads that come with the project
 KNOWN = ("q", "k", "v", "scale", "valid_q", "valid_kv", "causal")
@@ -108,13 +108,21 @@ def _scalar(name: str, array: np.ndarray, kinds: str, what: str):
 
 
 def real_scale(arrays: dict) -> float:
-    """The scale of the logits, checked."""
+    """The scale of the logits, one for all heads, checked."""
+    if "scale" in arrays:
+        _scalar("scale", arrays["scale"], "fiu", "one number")
+    return float(real_scales(arrays, 1)[0])
+
+
+def real_scales(arrays: dict, heads: int) -> np.ndarray:
+    """The scale of the logits of each head, checked."""
     if "scale" not in arrays:
         raise InputError("scale is missing, the input needs q, k, v and scale")
-    scale = float(_scalar("scale", arrays["scale"], "fiu", "one number"))
-    if not (np.isfinite(scale) and scale > 0):
-        raise InputError(f"scale must be finite and positive, not {scale}")
-    return scale
+    scales = real_per_head("scale", arrays["scale"], heads)
+    for scale in scales:
+        if not (np.isfinite(scale) and scale > 0):
+            raise InputError(f"scale must be finite and positive, not {scale}")
+    return scales
 
 
 def _causal(arrays: dict) -> bool:
@@ -165,10 +173,11 @@ def attention_fields(arrays: dict, config: EngineConfig) -> list[dict]:
     """Of each head, the fields of a job that do not depend on the engine."""
     q, k, v = _operands(arrays, config)
     heads, l_q, l_kv = q.shape[0], q.shape[1], k.shape[1]
-    scale, causal = softmax.encode_scale(real_scale(arrays)), _causal(arrays)
+    scale = [softmax.encode_scale(float(one)) for one in real_scales(arrays, heads)]
+    causal = _causal(arrays)
     valid_q = integers_per_head(arrays, "valid_q", heads, l_q, 0, l_q)
     valid_kv = integers_per_head(arrays, "valid_kv", heads, l_kv, 0, l_kv)
     group = heads // k.shape[0]
-    return [{"q": q[h], "k": k[h // group], "v": v[h // group], "scale": scale,
+    return [{"q": q[h], "k": k[h // group], "v": v[h // group], "scale": scale[h],
              "valid_q": valid_q[h], "valid_kv": valid_kv[h], "causal": causal,
              "same_kv": h % group != 0} for h in range(heads)]

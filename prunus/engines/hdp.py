@@ -22,7 +22,7 @@ from ..heads import (
     names_per_head,
     read_arrays,
     real_per_head,
-    real_scale,
+    real_scales,
 )
 from ..run import Run
 from .front import EngineFront, share
@@ -84,11 +84,12 @@ def _deltas(arrays: dict, importance: list[Importance], option: float | None, de
         raise InputError("distance is missing: importance distance needs --distance, or an array "
                          "distance in IN.npz")
     array = arrays["distance"] if option is None else np.array(option)
-    scale, deltas = real_scale(arrays), []
-    for used, value in zip(wanted, real_per_head("distance", array, len(wanted)), strict=True):
+    scales, deltas = real_scales(arrays, len(wanted)), []
+    distances = real_per_head("distance", array, len(wanted))
+    for used, value, scale in zip(wanted, distances, scales, strict=True):
         if used and not value >= 0:
             raise InputError(f"distance must be 0 or more, not {value}")
-        deltas.append(encode_delta(float(value), scale, config) if used else 0)
+        deltas.append(encode_delta(float(value), float(scale), config) if used else 0)
     return deltas
 
 

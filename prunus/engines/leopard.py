@@ -12,7 +12,7 @@ from prunus.golden.leopard.compute import LeopardJob, baseline_cycles, encode_th
 from prunus.golden.leopard.config import LeopardConfig
 
 from ..errors import InputError
-from ..heads import attention_fields, read_arrays, real_per_head, real_scale
+from ..heads import attention_fields, read_arrays, real_per_head, real_scales
 from ..run import Run
 from .front import EngineFront, share
 
@@ -39,10 +39,11 @@ def load_jobs(path: Path, config: LeopardConfig, threshold: float | None) -> lis
         raise InputError(f"--threshold and config {config.name} contradict each other: it prunes "
                          f"nothing")
     arrays = read_arrays(path, "threshold")
-    heads, scale = attention_fields(arrays, config), real_scale(arrays)
-    thresholds = _thresholds(arrays, len(heads), threshold)
-    return [LeopardJob(**fields, threshold=encode_threshold(float(t), scale, config))
-            for fields, t in zip(heads, thresholds, strict=True)]
+    heads = attention_fields(arrays, config)
+    thresholds, scales = (_thresholds(arrays, len(heads), threshold),
+                          real_scales(arrays, len(heads)))
+    return [LeopardJob(**fields, threshold=encode_threshold(float(t), float(scale), config))
+            for fields, t, scale in zip(heads, thresholds, scales, strict=True)]
 
 
 def _wasted(run: Run) -> list[int]:

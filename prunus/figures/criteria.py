@@ -18,9 +18,9 @@ from prunus.golden.hdp.config import HdpConfig
 from prunus.sim.campaigns import campaign
 
 from ..errors import InputError
+from ..models.hdp import Setting
+from ..models.sentences import Sentences, read_sentences
 from ..train.command import check_installed
-from ..train.hdp import Setting
-from ..train.sentences import Sentences, read_sentences
 from ..train.thresholds import digest
 from .figure import Compared, Figure, Heads, table
 
@@ -170,8 +170,8 @@ BENCHES = {
 
 # -- a task: texts under a rule -------------------------------------------------------------------
 def _rule(rule: str | dict):
-    from ..train.attention import Dense, Double, Uniform
-    from ..train.specified import Specified
+    from ..models.attention import Dense, Double, Uniform
+    from ..models.specified import Specified
 
     if isinstance(rule, dict):
         return Specified(Setting(**rule), load_config_of(HdpConfig, BASE))
@@ -183,7 +183,7 @@ def _blocks(rule: Any) -> dict:
 
 
 def _of_stories(model: Path, text: Path, name: str | dict) -> dict:
-    from ..train.model import Decoder, next_token_loss
+    from ..models.model import Decoder, next_token_loss
 
     decoder, rule, items = Decoder(model, LENGTH), _rule(name), []
     if name == "model":         # its own attention, and none of ours
@@ -195,7 +195,7 @@ def _of_stories(model: Path, text: Path, name: str | dict) -> dict:
 
 
 def _of_sentences(model: Path, text: Path, name: str | dict) -> dict:
-    from ..train.model import Classifier
+    from ..models.model import Classifier
 
     classifier, rule = Classifier(model), _rule(name)
     read = _read_cola if text.parent.name == "cola" else read_sentences

@@ -17,8 +17,8 @@ from prunus.golden.softmax import encode_scale
 
 from ..commands.digits import threshold_for
 from ..heads import read_arrays, real_scale
-from ..train.hdp import Setting, real_head
-from ..train.quantise import quantise
+from ..models.hdp import Setting, real_head
+from ..models.quantise import quantise
 from .figure import Figure, Heads, table
 from .hdp import TITLES
 

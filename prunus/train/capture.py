@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands ``prunus capture`` and ``prunus accuracy``: trained thresholds on real sentences."""
+"""The commands ``prunus capture`` and ``prunus accuracy``: models on real data."""
 
+import math
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -9,40 +11,47 @@ import numpy as np
 import typer
 
 from prunus.golden.engines import load_config_of
+from prunus.golden.hdp.compute import Importance
+from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.leopard.config import LeopardConfig
 
+from ..engines.hdp import DEFAULT_RHO, Pruned
 from ..errors import InputError
 from ..files import check_output, make_directory, write_files
+from ..models.hdp import Setting
+from ..models.sentences import Sentences
 from ..report import print_json, print_table
-from .budget import Comparison, wilson
+from .budget import Comparison, Perplexity, wilson
 from .command import check_installed, steps_progress
-from .sentences import Sentences, read_sentences
 from .thresholds import Learned, digest, load_thresholds
 
 __all__ = ["accuracy", "capture"]
 
 THRESHOLDS = Annotated[Path, typer.Option(metavar="TOML", help="What prunus train-thresholds "
                                           "made.")]
-DATA = Annotated[Path, typer.Option(metavar="TSV", help="Sentences and labels.")]
+DATA = Annotated[Path, typer.Option(metavar="FILE", help="Sentences and labels; documents of a "
+                                    "decoder; images (.npz).")]
 MODEL = Annotated[Path, typer.Argument(help="The model to which the thresholds belong.")]
 CONFIG = Annotated[str, typer.Option(help="A LeOPArd preset or a TOML file.")]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def _load(command: str, model: Path, thresholds: Path):
-    """The model, and the thresholds if they are its own."""
-    learned = load_thresholds(thresholds)
-    check_installed(command)
-    from .model import Classifier
+class CaptureEngine(StrEnum):
+    LEOPARD = "leopard"
+    HDP = "hdp"
 
-    classifier = Classifier(model)
-    if digest(model) != learned.model.sha256:
-        raise InputError(f"thresholds {str(thresholds)!r} belong to the weights of "
-                         f"{learned.model.name!r}, and model {str(model)!r} has others")
-    if len(learned.thresholds) != classifier.layers:
-        raise InputError(f"thresholds {str(thresholds)!r} must have one for each of "
-                         f"{classifier.layers} layers, not {len(learned.thresholds)}")
-    return classifier, learned
+
+DEFAULT_CONFIG = {CaptureEngine.LEOPARD: "leopard_ae", CaptureEngine.HDP: "hdp_edge"}
+
+
+def _check_thresholds(model, learned: Learned, path: Path) -> None:
+    """Refuse thresholds that are not of this model."""
+    if digest(model.path) != learned.model.sha256:
+        raise InputError(f"thresholds {str(path)!r} belong to the weights of "
+                         f"{learned.model.name!r}, and model {str(model.path)!r} has others")
+    if len(learned.thresholds) != model.layers:
+        raise InputError(f"thresholds {str(path)!r} must have one for each of "
+                         f"{model.layers} layers, not {len(learned.thresholds)}")
 
 
 def _some(sentences: Sentences, first: int, count: int | None) -> Sentences:
@@ -53,55 +62,133 @@ def _some(sentences: Sentences, first: int, count: int | None) -> Sentences:
     return sentences[first:None if count is None else first + count]
 
 
+def _setting(config: HdpConfig, importance: Importance | None, rho: float | None,
+             distance: float | None, pruned: Pruned | None, exact: bool) -> Setting:
+    """Of the options of HDP. Raises InputError."""
+    if importance is Importance.DISTANCE:
+        if rho is not None:
+            raise InputError("--rho belongs to --importance magnitude, and this is distance")
+        if distance is None:
+            raise InputError("--importance distance needs --distance")
+        if not distance >= 0:
+            raise InputError(f"--distance must be 0 or more, not {distance}")
+    else:
+        if distance is not None:
+            raise InputError("--distance belongs to --importance distance, and this is magnitude")
+        rho = DEFAULT_RHO if rho is None else rho
+        if not -1 < rho < 1:
+            raise InputError(f"--rho must lie in (-1, 1), not {rho}")
+    return Setting(rho=rho, distance=distance, digits=config.digits, frac=config.frac,
+                   drop=pruned is Pruned.DROP, exact=exact)
+
+
 def capture(
-    model: MODEL,
-    thresholds: THRESHOLDS,
+    model: Annotated[Path, typer.Argument(help="A directory with a model in the layout of Hugging "
+                                          "Face.")],
     data: DATA,
     directory: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where "
                                             "layer0.npz and so on go, made if missing.")],
+    engine: Annotated[CaptureEngine, typer.Option(help="Whose codes.")] = CaptureEngine.LEOPARD,
+    thresholds: Annotated[Path | None, typer.Option(
+        metavar="TOML", help="LeOPArd: what prunus train-thresholds made. Default: nothing is "
+        "pruned.", show_default=False)] = None,
+    importance: Annotated[Importance | None, typer.Option(
+        help="HDP: as of prunus run.", show_default=False)] = None,
+    rho: Annotated[float | None, typer.Option(
+        help=f"HDP, magnitude: as of prunus run. Default: {DEFAULT_RHO}.",
+        show_default=False)] = None,
+    distance: Annotated[float | None, typer.Option(
+        metavar="X", help="HDP, distance: as of prunus run.", show_default=False)] = None,
+    pruned: Annotated[Pruned | None, typer.Option(
+        help="HDP: as of prunus run. Default: zero.", show_default=False)] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="HDP: as of prunus run.")] = False,
     first: Annotated[int, typer.Option(help="The first sentence, counted from 0.")] = 0,
     count: Annotated[int, typer.Option("--sentences", help="How many of them.")] = 4,
-    config: CONFIG = "leopard_ae",
+    config: Annotated[str | None, typer.Option(
+        help="A preset of the engine or a TOML file. Default: leopard_ae or hdp_edge.",
+        show_default=False)] = None,
     as_json: JSON = False,
 ) -> None:
     """Write the heads of sentences, as codes that fill the width, for prunus run."""
-    chosen = load_config_of(LeopardConfig, config)
-    classifier, learned = _load("capture", model, thresholds)
-    sentences = _some(read_sentences(data, classifier.classes), first, count)
-    make_directory(directory)
-    paths = [check_output(directory / f"layer{n}.npz") for n in range(classifier.layers)]
-    from .attention import Hard
-    from .engine import Recorder, codes, survivors
+    name = config or DEFAULT_CONFIG[engine]
+    learned: Learned | None = None
+    chosen: HdpConfig | LeopardConfig
+    setting = Setting()
+    if engine is CaptureEngine.HDP:
+        chosen = load_config_of(HdpConfig, name)
+        if thresholds is not None:
+            raise InputError("--thresholds belongs to --engine leopard, and this is hdp")
+        setting = _setting(chosen, importance, rho, distance, pruned, exact)
+    else:
+        chosen = load_config_of(LeopardConfig, name)
+        given = {"--importance": importance, "--rho": rho, "--distance": distance,
+                 "--pruned": pruned, "--exact": exact or None}
+        for option, value in given.items():
+            if value is not None:
+                raise InputError(f"{option} belongs to --engine hdp, and this is leopard")
+        learned = None if thresholds is None else load_thresholds(thresholds)
+    check_installed("capture")
+    from ..models.model import open_model
 
-    recorder = Recorder(Hard(learned.thresholds, classifier.layers))
-    classifier.correct(sentences, recorder, batch=len(sentences), by_length=False)
-    rows: list[dict[str, Any]] = []
-    writers = {}
-    for path, heads, threshold in zip(paths, recorder.heads, learned.thresholds, strict=True):
-        layer = codes(heads, chosen)
-        _check_size(layer.q.shape, chosen)
-        results = layer.run(threshold, chosen)
-        differ = sum(int((result.mask != mask).sum()) for result, mask in zip(
-            results, survivors(heads, threshold), strict=True))
-        writers[path] = _writer(layer.arrays(threshold))
-        rows.append({"file": path.name, "heads": len(layer.q), "l": layer.q.shape[1],
-                     "threshold": threshold, "keys": sum(r.keys for r in results),
-                     "survivors": sum(r.survivors for r in results), "differ": differ})
-    write_files(writers)
+    opened = open_model(model)
+    if learned is not None and thresholds is not None:
+        _check_thresholds(opened, learned, thresholds)
+    items = opened.tokenise(_some(opened.read(data), first, count).texts)
+    opened.check_config(chosen, items)
+    make_directory(directory)
+    paths = [check_output(directory / f"layer{n}.npz") for n in range(opened.layers)]
+    made = (_capture_hdp(opened, items, setting, chosen) if isinstance(chosen, HdpConfig) else
+            _capture_leopard(opened, items, learned, chosen))
+    rows = [{"file": path.name, "heads": len(arrays["q"]), "l": arrays["q"].shape[1], **figures}
+            for path, (arrays, figures) in zip(paths, made, strict=True)]
+    write_files({path: _writer(arrays) for path, (arrays, _) in zip(paths, made, strict=True)})
     if as_json:
         print_json(rows)
-    else:
-        print_table(list(rows[0]), [list(row.values()) for row in rows])
+        return
+    print_table(list(rows[0]), [list(row.values()) for row in rows])
+    more = " --pruned drop" * setting.drop + " --exact" * setting.exact
+    typer.echo(f"run: prunus run {directory / 'layer0.npz'} OUT.npz --config {name}{more}")
 
 
-def _check_size(shape: tuple[int, ...], config) -> None:
-    _, length, d = shape
-    if length > config.l_max:
-        raise InputError(f"sentences must have at most {config.l_max} tokens ({config.name}), "
-                         f"not {length}")
-    if d % 8 or d > config.d_max:
-        raise InputError(f"model must have heads with a d that is a multiple of 8 up to "
-                         f"{config.d_max} ({config.name}), not {d}")
+Captured = list[tuple[dict[str, Any], dict[str, Any]]]      # arrays and figures of each layer
+
+
+def _capture_leopard(model, items: list, learned: Learned | None,
+                     config: LeopardConfig) -> Captured:
+    from ..models.attention import Hard
+    from ..models.engine import Recorder, captured
+
+    thresholds = learned.thresholds if learned else (-math.inf,) * model.layers
+    recorder = Recorder(Hard(thresholds, model.layers))
+    model.under(recorder, items)
+    made = []
+    for heads, threshold in zip(recorder.heads, thresholds, strict=True):
+        arrays, figures = captured(heads, threshold, config)
+        said = threshold if math.isfinite(threshold) else None
+        made.append((arrays, {"threshold": said, **figures}))
+    return made
+
+
+def _capture_hdp(model, items: list, setting: Setting, config: HdpConfig) -> Captured:
+    from ..models.engine import Recorder
+    from ..models.specified import Specified, captured
+
+    rule = Specified(setting, config)
+    counts: list[tuple[int, int]] = [(0, 0)]
+
+    def counted(heads):
+        out = rule(heads)
+        counts.append((rule.kept, rule.total))
+        return out
+
+    recorder = Recorder(counted)
+    model.under(recorder, items)
+    made = []
+    for heads, before, after in zip(recorder.heads, counts[:-1], counts[1:], strict=True):
+        kept, total = (b - a for a, b in zip(before, after, strict=True))
+        made.append((captured(heads, setting, config),
+                     {"blocks_kept": kept, "blocks_total": total}))
+    return made
 
 
 def _writer(arrays: dict[str, Any]) -> Callable[[BinaryIO], None]:
@@ -112,17 +199,37 @@ def _share_pruned(kept: int, seen: int) -> float:
     return 1 - kept / seen if seen else 0.0
 
 
-def _figures(right: dict[str, list[bool]], golden, learned: Learned) -> dict:
-    """What accuracy prints."""
-    n, keys = len(right["dense"]), sum(golden.keys)
+def _right(right: dict[str, list[bool]]) -> dict[str, Any]:
+    """Accuracies under each rule."""
+    n = len(right["dense"])
     lost = Comparison(right["dense"], right["golden"])
     return {
         "sentences": n,
         **{name: {"accuracy": sum(values) / n, "interval": wilson(sum(values), n)}
            for name, values in right.items()},
         "points_lost": lost.lost, "points_lost_interval": lost.interval(),
-        "agree": sum(a == b for a, b in zip(right["float"], right["golden"],
-                                                 strict=True)) / n,
+        "agree": sum(a == b for a, b in zip(right["float"], right["golden"], strict=True)) / n}
+
+
+def _said(judged: dict[str, list]) -> dict[str, Any]:
+    """Perplexities of a decoder under each rule."""
+    texts = {name: Perplexity([one.loss for one in some], [one.tokens for one in some])
+             for name, some in judged.items()}
+    lost, interval = texts["dense"].lost(texts["golden"])
+    tokens = sum(texts["dense"].tokens)
+    return {
+        "texts": len(judged["dense"]), "tokens": tokens,
+        **{name: {"perplexity": value.value, "interval": value.interval()}
+           for name, value in texts.items()},
+        "percent_lost": lost, "percent_lost_interval": interval,
+        "agree": sum(int((a.best == b.best).sum()) for a, b in zip(
+            judged["float"], judged["golden"], strict=True)) / tokens}
+
+
+def _counted(golden) -> dict[str, Any]:
+    """What was pruned, and what it takes."""
+    keys = sum(golden.keys)
+    return {
         "keys": keys, "survivors": sum(golden.kept),
         "pruned": _share_pruned(sum(golden.kept), keys),
         "pruned_by_layer": [_share_pruned(kept, seen) for kept, seen in zip(
@@ -144,17 +251,24 @@ def accuracy(
     config: CONFIG = "leopard_ae",
     as_json: JSON = False,
 ) -> None:
-    """Say what a model gets right with the specification of LeOPArd as its attention."""
+    """Say how good a model is with the specification of LeOPArd as its attention."""
     chosen = load_config_of(LeopardConfig, config)
-    classifier, learned = _load("accuracy", model, thresholds)
-    sentences = _some(read_sentences(data, classifier.classes), first, count)
-    from .attention import Dense, Hard
-    from .engine import Golden
+    learned = load_thresholds(thresholds)
+    check_installed("accuracy")
+    from ..models.attention import Dense, Hard, Rule
+    from ..models.engine import Golden
+    from ..models.model import Decoder, open_model
 
+    opened = open_model(model)
+    _check_thresholds(opened, learned, thresholds)
+    sentences = _some(opened.read(data), first, count)
+    tokens = opened.tokenise(sentences.texts)
+    opened.check_config(chosen, tokens)
     golden = Golden(learned.thresholds, chosen)
-    rules = {"dense": Dense(), "float": Hard(learned.thresholds, classifier.layers),
-             "golden": golden}
-    done, right = 0, {}
+    rules: dict[str, Rule] = {
+        "dense": Dense(), "float": Hard(learned.thresholds, opened.layers), "golden": golden}
+    done = 0
+    judged: dict[str, list] = {}
     with steps_progress("sentences") as told:
         def advance(more: int) -> None:
             nonlocal done
@@ -163,8 +277,13 @@ def accuracy(
                 told(done, len(rules) * len(sentences))
 
         for name, rule in rules.items():
-            right[name] = classifier.correct(sentences, rule, advance=advance)
-    figures = {"config": chosen.name, **_figures(right, golden, learned)}
+            judged[name] = (opened.judged(tokens, rule, advance=advance)
+                            if isinstance(opened, Decoder) else
+                            opened.correct(sentences, rule, advance=advance))
+    if isinstance(opened, Decoder) and not any(one.tokens for one in judged["dense"]):
+        raise InputError("documents must have tokens after their first, and have none")
+    figures = {"config": chosen.name, **(_said if isinstance(opened, Decoder) else _right)(judged),
+               **_counted(golden)}
     if as_json:
         print_json(figures)
     else:
@@ -172,12 +291,22 @@ def accuracy(
 
 
 def _print(figures: dict) -> None:
-    rows = [[name, f"{figures[name]['accuracy']:.2%}", "{:.1%} to {:.1%}".format(
-        *figures[name]["interval"])] for name in ("dense", "float", "golden")]
-    print_table(["attention", "right", "95% interval"], rows,
-                title=f"{figures['sentences']} sentences, {figures['config']}")
-    least, most = figures["points_lost_interval"]
-    typer.echo(f"lost: {figures['points_lost']:.2f} points ({least:.2f} to {most:.2f})")
+    names = ("dense", "float", "golden")
+    if "texts" in figures:
+        rows = [[name, f"{figures[name]['perplexity']:.3f}", "{:.3f} to {:.3f}".format(
+            *figures[name]["interval"])] for name in names]
+        print_table(["attention", "perplexity", "95% interval"], rows,
+                    title=f"{figures['texts']} texts, {figures['tokens']} tokens, "
+                          f"{figures['config']}")
+        least, most = figures["percent_lost_interval"]
+        typer.echo(f"lost: {figures['percent_lost']:.2f}% ({least:.2f} to {most:.2f})")
+    else:
+        rows = [[name, f"{figures[name]['accuracy']:.2%}", "{:.1%} to {:.1%}".format(
+            *figures[name]["interval"])] for name in names]
+        print_table(["attention", "right", "95% interval"], rows,
+                    title=f"{figures['sentences']} sentences, {figures['config']}")
+        least, most = figures["points_lost_interval"]
+        typer.echo(f"lost: {figures['points_lost']:.2f} points ({least:.2f} to {most:.2f})")
     typer.echo(f"pruned: {figures['pruned']:.1%} of {figures['keys']} pairs; {figures['differ']} "
                f"({figures['differ_share']:.3%}) otherwise than before they were quantised")
     typer.echo(f"digits: {figures['digits_per_key']:.2f} per key")

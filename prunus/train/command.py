@@ -12,12 +12,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from prunus.golden.engines import load_config_of
+from prunus.golden.leopard.config import LeopardConfig
+
 from ..console import install_hint
 from ..errors import InputError
 from ..files import check_output
 from ..report import print_json, print_table
+from .budget import nearest
 from .settings import Settings
-from .thresholds import Learned, save_thresholds
+from .thresholds import Learned, Measured, MeasuredTexts, save_thresholds
 
 __all__ = ["check_installed", "steps_progress", "train_thresholds"]
 
@@ -90,6 +94,9 @@ def _print(learned: Learned) -> None:
         print_table(["layer", "threshold", f"pruned, {name}"],
                     [[n, f"{t:.4f}", f"{p:.1%}"] for n, (t, p) in enumerate(
                         zip(learned.thresholds, part.pruned_by_layer, strict=True))])
+        if isinstance(part, MeasuredTexts):
+            _print_texts(name, part)
+            continue
         (low, high), (new_low, new_high) = part.before_interval, part.after_interval
         (least, most) = part.points_lost_interval
         typer.echo(f"{name}: {part.sentences} sentences, {part.pruned:.1%} of pairs pruned")
@@ -102,19 +109,36 @@ def _print(learned: Learned) -> None:
                        f"{part.controls.unpruned:.2%} nothing pruned")
 
 
+def _print_texts(name: str, part: MeasuredTexts) -> None:
+    (low, high), (new_low, new_high) = part.before_interval, part.after_interval
+    least, most = part.percent_lost_interval
+    typer.echo(f"{name}: {part.texts} texts, {part.tokens} tokens, {part.pruned:.1%} of pairs "
+               f"pruned")
+    typer.echo(f"{name}: perplexity {part.before:.3f} ({low:.3f} to {high:.3f}) before, "
+               f"{part.after:.3f} ({new_low:.3f} to {new_high:.3f}) after, "
+               f"{part.percent_lost:.2f}% lost ({least:.2f} to {most:.2f})")
+    if part.controls:
+        typer.echo(f"{name}: controls {part.controls.uniform:.3f} uniform attention, "
+                   f"{part.controls.random:.3f} random masks, "
+                   f"{part.controls.unpruned:.3f} nothing pruned")
+
+
 def train_thresholds(
     context: typer.Context,
-    model: Annotated[Path, typer.Argument(help="A directory with a sequence classifier in the "
-                                          "layout of Hugging Face.")],
-    data: Annotated[Path, typer.Option(metavar="TSV", help="Sentences and labels to learn from.")],
+    model: Annotated[Path, typer.Argument(help="A directory with a classifier or a decoder in "
+                                          "the layout of Hugging Face.")],
+    data: Annotated[Path, typer.Option(metavar="FILE", help="Sentences and labels, or documents, "
+                                        "to learn from.")],
     target: Annotated[Path, typer.Option("--output", "-o", metavar="TOML",
                                          help="Where the thresholds go.")],
     dev: Annotated[Path | None, typer.Option(
-        metavar="TSV", help="Sentences and labels that nothing is chosen by: before and after "
-        "are measured on them.", show_default=False)] = None,
+        metavar="FILE", help="The same, of what nothing is chosen by: before and after are "
+        "measured on it.", show_default=False)] = None,
     budget: Annotated[float, typer.Option(
         "--budget-accuracy", help="Points of accuracy that may be lost on what is held "
         "out.")] = 0.2,
+    budget_perplexity: Annotated[float, typer.Option(
+        help="Percent of a decoder's perplexity that may be lost on what is held out.")] = 1.0,
     weights: Annotated[Path | None, typer.Option(
         "--train-weights", metavar="DIR", help="Train the weights as well, and write the model "
         "there. Default: thresholds only.", show_default=False)] = None,
@@ -136,6 +160,8 @@ def train_thresholds(
         "says; labels have the rest.")] = 0.0,
     temperature: Annotated[float, typer.Option(help="Of the probabilities compared by "
                                                "--distil.")] = 2.0,
+    config: Annotated[str, typer.Option(help="A LeOPArd preset or a TOML file, which the heads "
+                                        "must fit.")] = "leopard_ae",
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew where a run was stopped "
                                         "before its end.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -143,12 +169,14 @@ def train_thresholds(
     """Learn LeOPArd's thresholds on a language model, as high as a budget of accuracy allows."""
     settings = Settings(
         seed=seed, steps=steps, every=every, batch=batch, weights=weights is not None,
-        budget=budget, held_out=held_out, start=start, rate=rate, weight_rate=weight_rate,
-        strength=strength, sharpness=sharpness, depth=depth, slope=slope, distil=distil,
-        temperature=temperature)
+        budget=budget, budget_perplexity=budget_perplexity, held_out=held_out, start=start,
+        rate=rate, weight_rate=weight_rate, strength=strength, sharpness=sharpness, depth=depth,
+        slope=slope, distil=distil, temperature=temperature)
+    chosen = load_config_of(LeopardConfig, config)
     path = _check_outputs(target, weights, [data, dev])
     check_installed("train-thresholds")
-    learned = _learn(model, data, dev, settings, path, weights, _said(context), fresh)
+    learned = _learn(model, data, dev, settings, path, weights, _said(context), fresh,
+                     chosen)
     if as_json:
         print_json(learned.model_dump())
     else:
@@ -156,12 +184,12 @@ def train_thresholds(
 
 
 def _learn(model: Path, data: Path, dev: Path | None, settings: Settings, path: Path,
-           weights: Path | None, command: str, fresh: bool) -> Learned:
+           weights: Path | None, command: str, fresh: bool, config: LeopardConfig) -> Learned:
     """Run to the end, from where a run like this was stopped, and write the results."""
     from .session import Session  # needs torch
 
     checkpoint = path.with_name(f"{path.name}.ckpt")
-    session = Session(model, data, dev, settings, checkpoint)
+    session = Session(model, data, dev, settings, checkpoint, config)
     if not fresh and session.trainer.resume():
         typer.echo(f"going on from step {session.trainer.step} in {checkpoint.name}", err=True)
     with steps_progress("steps") as told:
@@ -169,5 +197,10 @@ def _learn(model: Path, data: Path, dev: Path | None, settings: Settings, path: 
             command, weights,
             told if told is None else lambda step, note: told(step, settings.steps, note))
     save_thresholds(path, learned)
+    if not learned.training["chosen_step"]:
+        trainer = session.trainer
+        unit = "points" if isinstance(learned.held_out, Measured) else "percent of perplexity"
+        typer.echo(f"no checkpoint loses at most {trainer.budget:g} {unit}, so nothing is pruned; "
+                   f"nearest: {nearest(trainer.candidates, trainer.total)}", err=True)
     checkpoint.unlink(missing_ok=True)
     return learned

@@ -12,11 +12,11 @@ from torch.nn.utils import clip_grad_norm_
 
 from ..errors import InputError, RunError
 from ..files import write_files
-from .attention import Dense, Hard, Soft
+from ..models.attention import Dense, Hard, Soft
+from ..models.model import AnyModel, Decoder
+from ..models.sentences import Sentences
 from .budget import Candidate, choose
 from .distil import divergence, mixed_loss
-from .model import Classifier
-from .sentences import Sentences
 from .settings import Settings
 
 __all__ = ["Trainer", "batches"]
@@ -41,19 +41,19 @@ class Trainer:
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Classifier, ImageClassifier or Decoder
     settings : Settings
     fit, held : Sentences
         What is learned from, and what checkpoints are tried on.
     correct : int
-        How many of ``held`` the model gets right as it was given.
+        How many of ``held`` the model gets right as it was given; of a decoder none is asked for.
     path : Path
         The file that a run which was stopped goes on from.
     files : sequence of str
         Digests of model and data.
     """
 
-    def __init__(self, classifier: Classifier, settings: Settings, fit: Sentences,
+    def __init__(self, classifier: AnyModel, settings: Settings, fit: Sentences,
                  held: Sentences, *, correct: int, path: Path, files: Sequence[str] = ()):
         self.classifier, self.settings, self.path = classifier, settings, path
         self.belongs = {**asdict(settings), "files": list(files)}
@@ -61,9 +61,20 @@ class Trainer:
         self.tokens = classifier.tokenise(fit.texts)
         self.held_tokens = classifier.tokenise(held.texts)
         # The teacher speaks before any weights are learned or loaded; its words are not saved.
-        self.teacher = classifier.all_logits(self.tokens, Dense()) if settings.distil else None
-        self.held_teacher = classifier.all_logits(self.held_tokens, Dense())
-        nothing = Candidate(0, (-math.inf,) * classifier.layers, 0.0, correct, len(held), 0.0)
+        self.teacher = self.held_teacher = None
+        none = (-math.inf,) * classifier.layers
+        if isinstance(classifier, Decoder):
+            self.budget, self.judged = settings.budget_perplexity, classifier.judged(
+                self.held_tokens, Dense())
+            self.total = sum(one.tokens for one in self.judged)
+            nothing = Candidate(0, none, 0.0, sum(one.right for one in self.judged), self.total,
+                                0.0, sum(one.loss for one in self.judged))
+        else:
+            self.budget, self.total = settings.budget, len(held)
+            if settings.distil:
+                self.teacher = classifier.all_logits(self.tokens, Dense())
+            self.held_teacher = classifier.all_logits(self.held_tokens, Dense())
+            nothing = Candidate(0, none, 0.0, correct, len(held), 0.0)
         self.step, self.candidates = 0, [nothing]
         self.best = self._weights()
         self.random = torch.Generator().manual_seed(settings.seed).get_state()
@@ -138,12 +149,16 @@ class Trainer:
         # a distance from its teacher, and training would go where that distance is small.
         model.train(settings.weights and not settings.distil)
         self.classifier.switch.rule = self.soft
-        logits = self.classifier.logits([self.tokens[i] for i in chosen])
-        labels = torch.tensor([self.fit.labels[i] for i in chosen])
+        items = [self.tokens[i] for i in chosen]
+        if isinstance(self.classifier, Decoder):
+            loss = self.classifier.loss(items)
+        else:
+            labels = torch.tensor([self.fit.labels[i] for i in chosen])
+            teacher = None if self.teacher is None else self.teacher[chosen]
+            loss = mixed_loss(self.classifier.logits(items), labels, teacher,
+                              share=settings.distil, temperature=settings.temperature)
         strength = settings.strength * (self.step + 1) / settings.steps
-        teacher = None if self.teacher is None else self.teacher[chosen]
-        loss = strength * self.soft.penalty() + mixed_loss(
-            logits, labels, teacher, share=settings.distil, temperature=settings.temperature)
+        loss = strength * self.soft.penalty() + loss
         if not math.isfinite(loss.item()):
             raise RunError(f"training went astray at step {self.step + 1}: the loss is "
                            f"{loss.item()}")
@@ -160,19 +175,29 @@ class Trainer:
         """Make a candidate of the present state."""
         thresholds = tuple(round(t, DIGITS) for t in self.thresholds.tolist())
         rule = Hard(thresholds, self.classifier.layers)
-        said = self.classifier.all_logits(self.held_tokens, rule)
-        classes, teacher = said.argmax(-1), self.held_teacher
-        self.candidates.append(Candidate(
-            self.step, thresholds, rule.counts.rate(),
-            correct=int((classes == torch.tensor(self.held.labels)).sum()),
-            agree=int((classes == teacher.argmax(-1)).sum()),
-            divergence=divergence(teacher, said).item()))
+        if isinstance(self.classifier, Decoder):
+            judged = self.classifier.judged(self.held_tokens, rule)
+            agree = sum(int((a.best == b.best).sum())
+                        for a, b in zip(judged, self.judged, strict=True))
+            candidate = Candidate(self.step, thresholds, rule.counts.rate(),
+                                  correct=sum(one.right for one in judged), agree=agree,
+                                  divergence=0.0, loss=sum(one.loss for one in judged))
+        else:
+            said = self.classifier.all_logits(self.held_tokens, rule)
+            classes, teacher = said.argmax(-1), self.held_teacher
+            assert teacher is not None
+            candidate = Candidate(
+                self.step, thresholds, rule.counts.rate(),
+                correct=int((classes == torch.tensor(self.held.labels)).sum()),
+                agree=int((classes == teacher.argmax(-1)).sum()),
+                divergence=divergence(teacher, said).item())
+        self.candidates.append(candidate)
         if self.chosen() is self.candidates[-1]:
             self.best = self._weights()
 
     def chosen(self) -> Candidate:
         """The best checkpoint so far."""
-        return choose(self.candidates, len(self.held), self.settings.budget)
+        return choose(self.candidates, self.total, self.budget)
 
     def run(self, told: Callable[[int, str], None] | None = None) -> Candidate:
         """Train to the end, saving on the way; the model has the weights of the best checkpoint
@@ -192,8 +217,8 @@ class Trainer:
             if told:
                 last = self.candidates[-1]
                 told(self.step, f"loss {loss:.2f}, step {last.step}: {last.pruned:.1%} pruned, "
-                                f"{last.correct / len(self.held):.2%} right, "
-                                f"{last.agree / len(self.held):.2%} as before")
+                                f"{last.correct / self.total:.2%} right, "
+                                f"{last.agree / self.total:.2%} as before")
         if self.settings.weights:
             self.classifier.model.load_state_dict(self.best)
         return self.chosen()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run of training from its files to its results."""
 
+import math
 import os
 import shutil
 import tempfile
@@ -8,16 +9,27 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from ..errors import InputError
-from .attention import Counts, Dense, Hard, Random, Uniform
-from .budget import Comparison, wilson
-from .loop import Trainer
-from .model import Classifier
-from .sentences import Sentences, read_sentences
-from .settings import Settings
-from .thresholds import Checkpoint, Controls, Learned, Measured, Model, digest
+from prunus.golden.leopard.config import LeopardConfig
 
-__all__ = ["Session", "compare", "save_model"]
+from ..errors import InputError
+from ..models.attention import Counts, Dense, Hard, Random, Rule, Uniform
+from ..models.model import Decoder, open_model
+from ..models.sentences import Sentences
+from .budget import Comparison, Perplexity, wilson
+from .loop import Trainer
+from .settings import Settings
+from .thresholds import (
+    Checkpoint,
+    Controls,
+    Learned,
+    Measured,
+    MeasuredTexts,
+    Model,
+    PerplexityControls,
+    digest,
+)
+
+__all__ = ["Session", "compare", "compare_texts", "save_model"]
 
 
 def compare(before: list[bool], after: list[bool], data: str, counts: Counts,
@@ -29,6 +41,19 @@ def compare(before: list[bool], after: list[bool], data: str, counts: Counts,
         before=round(sum(before) / n, 4), before_interval=_rounded(*wilson(sum(before), n)),
         after=round(sum(after) / n, 4), after_interval=_rounded(*wilson(sum(after), n)),
         points_lost=round(both.lost, 4), points_lost_interval=_rounded(*both.interval()),
+        pruned=round(counts.rate(), 4), pruned_by_layer=_rounded(*counts.rates()),
+        controls=controls)
+
+
+def compare_texts(before: Perplexity, after: Perplexity, data: str, counts: Counts,
+                  controls: PerplexityControls | None = None) -> MeasuredTexts:
+    """Two perplexities of the same texts, with their intervals."""
+    lost, interval = before.lost(after)
+    return MeasuredTexts(
+        data=data, texts=len(before.losses), tokens=sum(before.tokens),
+        before=round(before.value, 4), before_interval=_rounded(*before.interval()),
+        after=round(after.value, 4), after_interval=_rounded(*after.interval()),
+        percent_lost=round(lost, 4), percent_lost_interval=_rounded(*interval),
         pruned=round(counts.rate(), 4), pruned_by_layer=_rounded(*counts.rates()),
         controls=controls)
 
@@ -48,31 +73,40 @@ class Session:
     settings : Settings
     checkpoint : Path
         Where a run that was stopped goes on from.
+    config : LeopardConfig
+        Whose coprocessor must take the heads.
     """
 
     def __init__(self, model: Path, data: Path, dev: Path | None, settings: Settings,
-                 checkpoint: Path):
+                 checkpoint: Path, config: LeopardConfig):
         self.settings, self.model, self.data, self.dev = settings, model, data, dev
-        self.classifier = Classifier(model)
-        classes = self.classifier.classes
-        fit, self.held = read_sentences(data, classes).divide(settings.held_out, settings.seed)
+        self.classifier = open_model(model)
+        if settings.distil and isinstance(self.classifier, Decoder):
+            raise InputError(f"--distil belongs to models that say a class, and model "
+                             f"{str(model)!r} says the next token")
+        read = self.classifier.read
+        sentences = read(data)
+        self.classifier.check_config(config, self.classifier.tokenise(sentences.texts))
+        fit, self.held = sentences.divide(settings.held_out, settings.seed)
         if not (len(fit) and len(self.held)):
             raise InputError(f"data {str(data)!r} is too small to hold out a share of "
                              f"{settings.held_out:g}: {len(fit)} sentences to learn from, "
                              f"{len(self.held)} held out")
         self.tried: dict[str, Sentences] = {"held_out": self.held}
         if dev is not None:
-            self.tried["dev"] = read_sentences(dev, classes)
-        self.before = {name: self.classifier.correct(sentences, Dense())
+            self.tried["dev"] = read(dev)
+        self.before = {name: self._judge(sentences, Dense())
                        for name, sentences in self.tried.items()}
+        held = self.before["held_out"]
         self.trainer = Trainer(self.classifier, settings, fit, self.held,
-                               correct=sum(self.before["held_out"]), path=checkpoint,
+                               correct=0 if isinstance(held, Perplexity) else sum(held),
+                               path=checkpoint,
                                files=[digest(model), digest(data)])
 
     def finish(self, command: str, trained: Path | None,
                told: Callable[[int, str], None] | None = None) -> Learned:
         """Learn, write the model to ``trained`` if its weights were learned, and measure."""
-        chosen = self.trainer.run(told)
+        chosen, total = self.trainer.run(told), self.trainer.total
         if trained is not None:
             save_model(self.classifier, trained)
         measured = {name: self._measure(name, chosen.thresholds) for name in self.tried}
@@ -85,33 +119,53 @@ class Session:
                 self.settings), "chosen_step": chosen.step},
             checkpoints=tuple(Checkpoint(
                 step=c.step, pruned=round(c.pruned, 4),
-                accuracy=round(c.correct / len(self.held), 4),
-                agreement=round(c.agree / len(self.held), 4),
-                divergence=round(c.divergence, 4)) for c in self.trainer.candidates))
+                accuracy=round(c.correct / total, 4), agreement=round(c.agree / total, 4),
+                **({"divergence": round(c.divergence, 4)} if c.loss is None else
+                   {"perplexity": round(math.exp(c.loss / total), 4)}))
+                for c in self.trainer.candidates))
 
-    def _measure(self, name: str, thresholds: tuple[float, ...]) -> Measured:
+    def _judge(self, sentences: Sentences, rule: Rule) -> list[bool] | Perplexity:
+        """What is right, or how a decoder says it."""
+        if not isinstance(self.classifier, Decoder):
+            return self.classifier.correct(sentences, rule)
+        judged = self.classifier.judged(self.classifier.tokenise(sentences.texts), rule)
+        if not any(one.tokens for one in judged):
+            raise InputError("documents must have tokens after their first, and have none")
+        return Perplexity([one.loss for one in judged], [one.tokens for one in judged])
+
+    def _measure(self, name: str, thresholds: tuple[float, ...]) -> Measured | MeasuredTexts:
         """Before and after; for dev also the controls, on the same weights as after."""
         sentences, layers = self.tried[name], self.classifier.layers
         hard = Hard(thresholds, layers)
-        after = self.classifier.correct(sentences, hard)
-        controls = None
+        before, after = self.before[name], self._judge(sentences, hard)
+        values = None
         if name == "dev":
-            uniform, random, unpruned = (
-                round(sum(self.classifier.correct(sentences, rule)) / len(sentences), 4)
-                for rule in (Uniform(), Random(hard.counts.rates(), layers, self.settings.seed),
-                             Dense()))
-            controls = Controls(uniform=uniform, random=random, unpruned=unpruned)
+            rules: tuple[Rule, ...] = (
+                Uniform(), Random(hard.counts.rates(), layers, self.settings.seed), Dense())
+            values = {what: _value(self._judge(sentences, rule))
+                      for what, rule in zip(("uniform", "random", "unpruned"), rules, strict=True)}
         path = self.dev if name == "dev" and self.dev else self.data
-        return compare(self.before[name], after, path.name, hard.counts, controls)
+        if isinstance(before, Perplexity) and isinstance(after, Perplexity):
+            return compare_texts(before, after, path.name, hard.counts,
+                                 PerplexityControls(**values) if values else None)
+        assert isinstance(before, list) and isinstance(after, list)
+        return compare(before, after, path.name, hard.counts,
+                       Controls(**values) if values else None)
+
+
+def _value(judged: list[bool] | Perplexity) -> float:
+    """Perplexity, or the share that is right."""
+    if isinstance(judged, Perplexity):
+        return round(judged.value, 4)
+    return round(sum(judged) / len(judged), 4)
 
 
 def save_model(classifier, path: Path) -> None:
-    """The model with its tokenizer, whole or not at all."""
+    """The model with what belongs to it, whole or not at all."""
     target = Path(os.path.realpath(path))
     work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
-        classifier.model.save_pretrained(work)
-        classifier.tokenizer.save_pretrained(work)
+        classifier.save(work)
         os.chmod(work, 0o755)
         os.replace(work, target)
     except OSError as err:

@@ -9,8 +9,10 @@ from ..errors import InputError
 __all__ = ["Settings"]
 
 # Option and least value; what is learned from or with must be more than that.
-LEAST = {"budget": ("--budget-accuracy", 0), "steps": ("--steps", 1), "every": ("--every", 1),
-         "batch": ("--batch", 1), "seed": ("--seed", 0), "strength": ("--strength", 0)}
+LEAST = {"budget": ("--budget-accuracy", 0),
+         "budget_perplexity": ("--budget-perplexity", 0), "steps": ("--steps", 1),
+         "every": ("--every", 1), "batch": ("--batch", 1), "seed": ("--seed", 0),
+         "strength": ("--strength", 0)}
 POSITIVE = {"held_out": "--held-out", "rate": "--rate", "weight_rate": "--weight-rate",
             "sharpness": "--sharpness", "depth": "--depth", "slope": "--slope",
             "temperature": "--temperature"}
@@ -29,6 +31,8 @@ class Settings:
         Train the weights, too.
     budget : float
         Points of accuracy that may be lost on the sentences held out.
+    budget_perplexity : float
+        Percent of a decoder's perplexity that may be lost instead.
     held_out : float
         Their share.
     start, rate, weight_rate : float
@@ -61,6 +65,7 @@ class Settings:
     slope: float
     distil: float
     temperature: float
+    budget_perplexity: float = 1.0
 
     def __post_init__(self):
         for name, (option, least) in LEAST.items():

@@ -7,13 +7,21 @@ from pathlib import Path
 from typing import Annotated
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+)
 
 from ..errors import InputError
 from ..files import write_files
 
-__all__ = ["Checkpoint", "Controls", "Learned", "Measured", "Model", "digest",
-           "load_thresholds", "save_thresholds"]
+__all__ = ["Checkpoint", "Controls", "Learned", "Measured", "MeasuredTexts", "Model",
+           "PerplexityControls", "digest", "load_thresholds", "save_thresholds"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 HEADER = """\
@@ -59,13 +67,51 @@ class Measured(_Table):
     controls: Controls | None = None
 
 
+class PerplexityControls(_Table):
+    """As :class:`Controls`, of a decoder."""
+
+    uniform: float
+    random: float
+    unpruned: float
+
+
+class MeasuredTexts(_Table):
+    """Perplexity before and after on some texts, with 95% intervals, and what was pruned."""
+
+    data: str
+    texts: Annotated[int, Field(gt=0)]
+    tokens: Annotated[int, Field(gt=0)]
+    before: float
+    before_interval: tuple[float, float]
+    after: float
+    after_interval: tuple[float, float]
+    percent_lost: float
+    percent_lost_interval: tuple[float, float]
+    pruned: Share
+    pruned_by_layer: tuple[Share, ...]
+    controls: PerplexityControls | None = None
+
+
+def _which(value) -> str:
+    """The tag of what was measured."""
+    texts = "texts" in value if isinstance(value, dict) else isinstance(value, MeasuredTexts)
+    return TAGS[texts]
+
+
+TAGS = ("of sentences", "of texts")
+AnyMeasured = Annotated[
+    Annotated[Measured, Tag(TAGS[0])] | Annotated[MeasuredTexts, Tag(TAGS[1])],
+    Discriminator(_which)]
+
+
 class Checkpoint(_Table):
     """What was tried on the way; ``agreement`` and ``divergence`` are with and from the model as
-    given."""
+    given. Of a decoder ``accuracy`` and ``agreement`` are shares of tokens."""
 
     step: int
     pruned: Share
     accuracy: Share
+    perplexity: float | None = None
     agreement: Share | None = None
     divergence: float | None = None
 
@@ -78,8 +124,8 @@ class Learned(_Table):
 
     thresholds: Annotated[tuple[float, ...], Field(min_length=1)]
     model: Model
-    held_out: Measured
-    dev: Measured | None = None
+    held_out: AnyMeasured
+    dev: AnyMeasured | None = None
     training: dict[str, str | bool | int | float]
     checkpoints: tuple[Checkpoint, ...] = ()
 
@@ -115,7 +161,7 @@ def load_thresholds(path: Path) -> Learned:
         raise InputError(f"thresholds {str(path)!r} is not TOML: {err}") from None
     except ValidationError as err:
         first = err.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
+        field = ".".join(str(part) for part in first["loc"] if part not in TAGS)
         got = "" if first["type"] == "missing" else f", not {first['input']!r}"
         message = first["msg"].removeprefix("Value error, ")
         raise InputError(f"thresholds {str(path)!r}: {field}: {message}{got}") from None

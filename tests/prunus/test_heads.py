@@ -12,13 +12,14 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from prunus.commands.run import save
-from prunus.engines import front_of
+from prunus.engines import front_of, leopard
 from prunus.engines.hdp import Options, load_jobs
 from prunus.errors import InputError
 from prunus.golden.engines import load_config
 from prunus.golden.hdp import compute as hdp
-from prunus.golden.hdp.compute import DELTA_MAX, Importance
+from prunus.golden.hdp.compute import DELTA_MAX, Importance, encode_delta
 from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.leopard.compute import encode_threshold
 from prunus.golden.softmax import encode_scale
 from prunus.heads import KNOWN
 from prunus.run import run_golden
@@ -78,6 +79,16 @@ def test_a_plain_file(tmp_path):
         assert job.scale == encode_scale(0.001)
         assert (job.valid_q, job.valid_kv, job.rho, job.tau_head) == (6, 8, 25, 0)
         assert not (job.causal or job.drop or job.exact or job.dense)
+
+
+def test_a_scale_for_each_head(tmp_path):
+    jobs = load(tmp_path, scale=[0.001, 0.003], importance="distance", distance=2.0)
+    assert [job.scale for job in jobs] == [encode_scale(0.001), encode_scale(0.003)]
+    assert [job.delta for job in jobs] == [encode_delta(2.0, s, TINY) for s in (0.001, 0.003)]
+    np.savez(tmp_path / "in.npz", **arrays(scale=[0.001, 0.003]))
+    config = load_config("leopard_tiny")
+    assert [job.threshold for job in leopard.load_jobs(tmp_path / "in.npz", config, 0.7)] == [
+        encode_threshold(0.7, s, config) for s in (0.001, 0.003)]
 
 
 def test_everything_in_the_file(tmp_path):
@@ -209,9 +220,11 @@ def ones(*shape, dtype=np.int8):
     ({"scale": -1.0}, "scale must be finite and positive, not -1.0"),
     ({"scale": np.nan}, "scale must be finite and positive, not nan"),
     ({"scale": np.inf}, "scale must be finite and positive, not inf"),
-    ({"scale": [1.0, 2.0]}, "scale must be one number, not float64 of shape (2,)"),
-    ({"scale": True}, "scale must be one number, not bool of shape ()"),
-    ({"scale": "1"}, "scale must be one number, not <U1 of shape ()"),
+    ({"scale": [1.0, 0.0]}, "scale must be finite and positive, not 0.0"),
+    ({"scale": [1.0] * 3},
+     "scale must be a scalar or have shape (2,), one for each head, not (3,)"),
+    ({"scale": True}, "scale must have a real dtype, not bool"),
+    ({"scale": "1"}, "scale must have a real dtype, not <U1"),
     ({"valid_q": [7, 1]}, "valid_q must lie in 0..6, not 7"),
     ({"valid_kv": [3, -1]}, "valid_kv must lie in 0..8, not -1"),
     ({"valid_q": [1.0, 2.0]}, "valid_q must have an integer dtype, not float64"),

@@ -21,7 +21,7 @@ from prunus.figures.criteria import (
     read_stories,
     right,
 )
-from tests.prunus.train import tiny
+from tests.prunus.models import tiny
 
 RANDOM = np.random.default_rng(1)
 SAID = np.array([[1, 1], [1, 0], [0, 0], [0, 0], [1, 1], [0, 1]], float)

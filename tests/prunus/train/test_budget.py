@@ -3,9 +3,18 @@
 
 import math
 
+import numpy as np
 import pytest
 
-from prunus.train.budget import Candidate, Comparison, choose, wilson
+from prunus.train.budget import (
+    Candidate,
+    Comparison,
+    Perplexity,
+    choose,
+    lost,
+    nearest,
+    wilson,
+)
 
 
 def candidate(step, pruned, correct):
@@ -55,6 +64,48 @@ def test_a_whole_number_of_sentences_is_not_lost_to_rounding():
 def test_where_nothing_is_within_the_budget_nothing_is_pruned():
     tried = [candidate(0, 0.0, 90), candidate(1, 0.6, 89), candidate(2, 0.5, 88)]
     assert choose(tried, 100, 0).step == 0
+
+
+def test_the_nearest_are_named():
+    tried = [candidate(0, 0.0, 90), candidate(1, 0.6, 87), candidate(2, 0.5, 88),
+             candidate(3, 0.9, 88), candidate(4, 0.95, 80)]
+    assert nearest(tried, 100) == (
+        "step 3 (90.0% pruned, 2.00 points lost), step 2 (50.0% pruned, 2.00 points lost), "
+        "step 1 (60.0% pruned, 3.00 points lost)")
+
+
+def test_decoders_lose_perplexity():
+    """1% of it, over 1000 tokens."""
+    def spoken(step, pruned, loss):
+        return Candidate(step, (0.0,), pruned, 500, 500, 0.0, loss)
+
+    just = 2000 + 1000 * math.log(1.01)
+    tried = [spoken(0, 0.0, 2000.0), spoken(1, 0.8, just - 0.01), spoken(2, 0.9, just + 0.01),
+             spoken(3, 0.7, 1990.0), spoken(4, 0.8, 2000.0)]
+    assert choose(tried, 1000, 1.0).step == 4           # of those that prune alike, the better
+    assert choose(tried, 1000, 1.1).step == 2
+    assert choose(tried[:3], 1000, 0.9).step == 0
+    assert nearest(tried[:3], 1000, 1) == "step 1 (80.0% pruned, 1.00 percent of perplexity lost)"
+    assert lost(tried[0], tried[3], 1000) == pytest.approx(100 * (math.exp(-0.01) - 1))
+
+
+def test_perplexity_and_its_interval():
+    random = np.random.default_rng(0)
+    tokens = random.integers(50, 400, 200).tolist()
+    means = 1.5 + 0.2 * random.normal(size=200)
+    before = Perplexity((means * tokens).tolist(), tokens)
+    mean = (means * tokens).sum() / sum(tokens)
+    assert before.value == pytest.approx(math.exp(mean))
+    # Against the bootstrap over texts.
+    drawn = random.integers(0, 200, (4000, 200))
+    boots = (means * tokens)[drawn].sum(1) / np.array(tokens)[drawn].sum(1)
+    low, high = before.interval()
+    assert (math.log(high) - math.log(low)) / 2 == pytest.approx(1.96 * boots.std(), rel=0.05)
+    after = Perplexity([x + 0.01 * t for x, t in zip(before.losses, tokens, strict=True)], tokens)
+    value, (least, most) = before.lost(after)
+    assert [least, value, most] == pytest.approx([100 * math.expm1(0.01)] * 3)
+    one = Perplexity([20.0], [10])
+    assert one.interval() == (one.value, one.value)
 
 
 def test_of_equal_pruning_the_better():

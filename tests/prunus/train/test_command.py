@@ -32,6 +32,7 @@ def no_torch(monkeypatch):
 @pytest.mark.parametrize(("args", "message"), [
     (["--budget-accuracy", "-0.1"], "--budget-accuracy must be at least 0, not -0.1"),
     (["--budget-accuracy", "nan"], "--budget-accuracy must be at least 0, not nan"),
+    (["--budget-perplexity", "-1"], "--budget-perplexity must be at least 0, not -1"),
     (["--steps", "0"], "--steps must be at least 1, not 0"),
     (["--every", "0"], "--every must be at least 1, not 0"),
     (["--batch", "-3"], "--batch must be at least 1, not -3"),

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from tests.prunus.train import tiny
+from tests.prunus.models import tiny
 
 torch = tiny.need_torch()
 

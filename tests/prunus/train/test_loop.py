@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from tests.prunus.train import tiny
+from tests.prunus.models import tiny
 
 torch = tiny.need_torch()
 
 from prunus.errors import InputError, RunError  # noqa: E402
-from prunus.train.attention import Dense, Hard  # noqa: E402
+from prunus.models.attention import Dense, Hard  # noqa: E402
+from prunus.models.model import Classifier  # noqa: E402
+from prunus.models.sentences import read_sentences  # noqa: E402
 from prunus.train.distil import divergence  # noqa: E402
 from prunus.train.loop import Trainer, batches  # noqa: E402
-from prunus.train.model import Classifier  # noqa: E402
-from prunus.train.sentences import read_sentences  # noqa: E402
 from prunus.train.settings import Settings  # noqa: E402
 
 SETTINGS = Settings(seed=1, steps=8, every=3, batch=4, weights=False, budget=50, held_out=0.4,

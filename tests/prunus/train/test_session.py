@@ -2,12 +2,13 @@
 """The commands as a user runs them, on a small model."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
+from tests.prunus.models import tiny
 from tests.prunus.test_cli import prunus
-from tests.prunus.train import tiny
 
 torch = tiny.need_torch()
 
@@ -121,8 +122,11 @@ def test_fresh_forgets_what_was_stopped(capfd, tmp_path, files):
 
 def test_where_nothing_is_within_the_budget(capfd, tmp_path, files, monkeypatch):
     monkeypatch.setattr("prunus.train.loop.choose", lambda candidates, *_: candidates[0])
-    code, _, _ = train(capfd, tmp_path, files, "--train-weights", tmp_path / "new")
+    code, _, err = train(capfd, tmp_path, files, "--train-weights", tmp_path / "new")
     learned = load_thresholds(tmp_path / "t.toml")
+    start = "no checkpoint loses at most 100 points, so nothing is pruned; nearest: step "
+    assert err.startswith(start) and len(err.splitlines()) == 1
+    assert sorted(re.findall(r"step (\d)", err)) == ["2", "4", "6"]
     assert code == 0 and learned.thresholds == (-np.inf, -np.inf)
     assert learned.dev.pruned == learned.dev.points_lost == 0
     assert learned.dev.controls.unpruned == learned.dev.before

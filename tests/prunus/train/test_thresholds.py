@@ -12,7 +12,9 @@ from prunus.train.thresholds import (
     Controls,
     Learned,
     Measured,
+    MeasuredTexts,
     Model,
+    PerplexityControls,
     digest,
     load_thresholds,
     save_thresholds,
@@ -44,6 +46,24 @@ def test_without_dev(tmp_path):
     learned = LEARNED.model_copy(update={"dev": None})
     save_thresholds(tmp_path / "t.toml", learned)
     assert load_thresholds(tmp_path / "t.toml") == learned
+
+
+TEXTS = MeasuredTexts(
+    data="dev.txt", texts=8, tokens=2900, before=4.67, before_interval=(4.4, 4.9), after=4.7,
+    after_interval=(4.4, 5.0), percent_lost=0.6, percent_lost_interval=(0.3, 0.9), pruned=0.8,
+    pruned_by_layer=(0.8, 0.8), controls=PerplexityControls(
+        uniform=49.0, random=30.0, unpruned=4.67))
+
+
+def test_perplexities(tmp_path):
+    learned = LEARNED.model_copy(update={"held_out": TEXTS, "dev": TEXTS, "checkpoints": (
+        Checkpoint(step=0, pruned=0, accuracy=0.5, perplexity=4.67),)})
+    path = tmp_path / "t.toml"
+    save_thresholds(path, learned)
+    assert load_thresholds(path) == learned
+    path.write_text(path.read_text().replace("tokens = 2900", "tokens = 0"))
+    with pytest.raises(InputError, match="held_out.tokens: Input should be greater than 0, not 0"):
+        load_thresholds(path)
 
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):

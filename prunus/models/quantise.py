@@ -34,6 +34,10 @@ class Quantised:
         The real values of a code of q, k and v.
     scale : float
         logit = (q·k over codes) * scale.
+    causal : bool
+        A query sees no key after it.
+    group : int
+        Heads of queries in a row that have one head of keys and values; ``k`` and ``v`` repeat it.
     """
 
     q: np.ndarray
@@ -42,10 +46,13 @@ class Quantised:
     valid: np.ndarray
     units: tuple[float, float, float]
     scale: float
+    causal: bool = False
+    group: int = 1
 
-    def arrays(self, threshold: float) -> dict[str, np.ndarray | np.float64]:
+    def arrays(self, threshold: float) -> dict[str, np.ndarray | np.generic]:
         """For an .npz that ``prunus run`` takes, with ``v_scale`` to turn outputs into reals."""
-        return {"q": self.q, "k": self.k, "v": self.v, "scale": np.float64(self.scale),
+        return {"q": self.q, "k": self.k[::self.group], "v": self.v[::self.group],
+                "scale": np.float64(self.scale), "causal": np.bool_(self.causal),
                 "valid_q": self.valid, "valid_kv": self.valid,
                 "threshold": np.full(len(self.q), threshold, np.float64),
                 "v_scale": np.float64(self.units[2])}
@@ -55,7 +62,8 @@ class Quantised:
         scale, t_int = encode_scale(self.scale), encode_threshold(threshold, self.scale, config)
         q, k, v = (x.astype(np.int64) for x in (self.q, self.k, self.v))
         return [leopard.head(LeopardJob(q=q[h], k=k[h], v=v[h], scale=scale, threshold=t_int,
-                                        valid_q=int(n), valid_kv=int(n)), config)
+                                        valid_q=int(n), valid_kv=int(n), causal=self.causal),
+                             config)
                 for h, n in enumerate(self.valid)]
 
     def real(self, results: list[LeopardResult], config: LeopardConfig) -> np.ndarray:
@@ -63,7 +71,8 @@ class Quantised:
         return np.stack([r.out for r in results]) * (self.units[2] / 2.0**config.out_frac)
 
 
-def quantise(q, k, v, valid, scaling: float, config: LeopardConfig) -> Quantised:
+def quantise(q, k, v, valid, scaling: float, config: LeopardConfig, causal: bool = False,
+             group: int = 1) -> Quantised:
     """Codes of heads (heads, l, d) of which the first ``valid`` rows of each count.
 
     Q, K and V have one unit each for all heads, the least that needs no saturation, so that the
@@ -72,4 +81,5 @@ def quantise(q, k, v, valid, scaling: float, config: LeopardConfig) -> Quantised
     valid = np.asarray(valid, np.int64)
     rows = (np.arange(np.shape(q)[1]) < valid[:, None])[..., None]
     (q, q_unit), (k, k_unit), (v, v_unit) = (_codes(x, rows, config) for x in (q, k, v))
-    return Quantised(q, k, v, valid, (q_unit, k_unit, v_unit), q_unit * k_unit * scaling)
+    return Quantised(q, k, v, valid, (q_unit, k_unit, v_unit), q_unit * k_unit * scaling,
+                     causal, group)

@@ -5,7 +5,7 @@ import numpy as np
 
 from prunus.golden.engines import load_config
 from prunus.golden.hdp.compute import Importance, encode_delta, encode_rho
-from prunus.train.hdp import Setting, real_head
+from prunus.models.hdp import Setting, real_head
 
 EDGE = load_config("hdp_edge")
 DENSE = Setting()

@@ -9,8 +9,8 @@ from numpy.testing import assert_array_equal
 
 from prunus.engines import leopard
 from prunus.golden.engines import load_config
+from prunus.models.quantise import quantise
 from prunus.run import run_golden
-from prunus.train.quantise import quantise
 
 AE = load_config("leopard_ae")
 

@@ -32,6 +32,32 @@ def make_model(path, seed=0, **fields):
     return path
 
 
+def save(path, model, *, padding="right", scale=0.4, tokenizer=True, **tokens):
+    """A model of any kind with large random weights, and a tokenizer of words for it."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for value in model.parameters():
+            if value.dim() > 1:
+                value.normal_(0, scale, generator=generator)
+    model.save_pretrained(path)
+    if tokenizer:
+        names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS]
+        words = Tokenizer(models.WordLevel({name: n for n, name in enumerate(names)}, "[UNK]"))
+        words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        words.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+        PreTrainedTokenizerFast(tokenizer_object=words, padding_side=padding, **{
+            "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]",
+            "sep_token": "[SEP]", **tokens}).save_pretrained(path)
+    return path
+
+
 def make_decoder(path, seed=0, **fields):
     """A Llama of two layers, four heads of 8 dimensions on two of keys, with its tokenizer."""
     import torch

@@ -11,7 +11,7 @@ from prunus.golden.hdp.compute import HdpJob, Importance, encode_delta, encode_r
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.softmax import encode_scale
 
-__all__ = ["Setting", "real_head"]
+__all__ = ["Codes", "Setting", "real_codes", "real_head"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,26 +53,54 @@ def _codes(x: np.ndarray, most: int) -> tuple[np.ndarray, float]:
     return np.rint(x / unit).astype(np.int64), unit
 
 
-def real_head(q: np.ndarray, k: np.ndarray, v: np.ndarray, scaling: float, setting: Setting,
-              config: HdpConfig, causal: bool = False) -> tuple[HdpJob, float]:
-    """The job of a head of real numbers (l, d), and the real value of a code of V.
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """A head in codes, each of Q, K and V in a unit of its own.
 
-    Each of Q, K and V has a unit of its own, so that its largest is the largest code. ``config``
-    is that of :meth:`Setting.config`.
+    Members
+    -------
+    q, k, v : ndarray of int, (l, d)
+    scale : float
+        logit = (q·k over codes) * scale.
+    v_scale : float
+        The real value of a code of V.
+    """
+
+    q: np.ndarray
+    k: np.ndarray
+    v: np.ndarray
+    scale: float
+    v_scale: float
+
+
+def real_codes(q: np.ndarray, k: np.ndarray, v: np.ndarray, scaling: float, setting: Setting,
+               config: HdpConfig) -> Codes:
+    """A head of real numbers (l, d), so that the largest of each operand is the largest code.
+
+    ``config`` is that of :meth:`Setting.config`.
     """
     if setting.centred:
         k = k - k.mean(axis=0)
     most = config.format.max_code
     (q, q_unit), (k, k_unit), (v, v_unit) = (
         _codes(q, most), _codes(k, most), _codes(v, config.max_code))
-    scale = q_unit * k_unit * scaling
+    return Codes(q, k, v, q_unit * k_unit * scaling, v_unit)
+
+
+def real_head(q: np.ndarray, k: np.ndarray, v: np.ndarray, scaling: float, setting: Setting,
+              config: HdpConfig, causal: bool = False) -> tuple[HdpJob, float]:
+    """The job of a head of real numbers (l, d), and the real value of a code of V.
+
+    Codes are those of :func:`real_codes`.
+    """
+    codes = real_codes(q, k, v, scaling, setting, config)
     how: dict[str, Any]
     if setting.distance is not None:
         how = {"importance": Importance.DISTANCE,
-               "delta": encode_delta(setting.distance, scale, config)}
+               "delta": encode_delta(setting.distance, codes.scale, config)}
     elif setting.rho is not None:
         how = {"importance": Importance.MAGNITUDE, "rho": encode_rho(setting.rho)}
     else:
         how = {"dense": True}
-    return HdpJob(q=q, k=k, v=v, scale=encode_scale(scale), causal=causal, drop=setting.drop,
-                  exact=setting.exact, **how), v_unit
+    return HdpJob(q=codes.q, k=codes.k, v=codes.v, scale=encode_scale(codes.scale), causal=causal,
+                  drop=setting.drop, exact=setting.exact, **how), codes.v_scale

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.prunus.train import tiny
+from tests.prunus.models import tiny
 
 torch = tiny.need_torch()
 
@@ -16,12 +16,12 @@ from transformers import (  # noqa: E402
 
 from prunus.errors import InputError  # noqa: E402
 from prunus.golden.engines import load_config  # noqa: E402
-from prunus.train import specified  # noqa: E402
-from prunus.train.attention import Double, Switch  # noqa: E402
-from prunus.train.hdp import Setting  # noqa: E402
-from prunus.train.model import Classifier, Decoder, next_token_loss  # noqa: E402
-from prunus.train.specified import Specified  # noqa: E402
-from tests.prunus.train.test_attention import make  # noqa: E402
+from prunus.models import specified  # noqa: E402
+from prunus.models.attention import Double  # noqa: E402
+from prunus.models.hdp import Setting  # noqa: E402
+from prunus.models.model import Classifier, Decoder, next_token_loss  # noqa: E402
+from prunus.models.specified import Specified  # noqa: E402
+from tests.prunus.models.test_attention import make  # noqa: E402
 
 EDGE = load_config("hdp_edge")
 DENSE = Setting()
@@ -119,12 +119,3 @@ def test_another_mask_is_refused():
     window = heads.visible & (torch.arange(6)[:, None] - torch.arange(6) < 3)
     with pytest.raises(InputError, match="and no other keys"):
         Specified(DENSE, EDGE)(replace(heads, visible=window))
-
-
-def test_what_is_no_decoder_is_refused(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="has no config.json"):
-        Decoder(tmp_path)
-    path = tiny.make_decoder(tmp_path)
-    monkeypatch.setattr(Switch, "layers", 0)
-    with pytest.raises(InputError, match="must let its attention be exchanged, and a Llama"):
-        Decoder(path)

@@ -4,14 +4,14 @@
 import numpy as np
 import pytest
 
-from tests.prunus.train import tiny
+from tests.prunus.models import tiny
 
 torch = tiny.need_torch()
 
 from prunus.golden.engines import load_config  # noqa: E402
-from prunus.train.attention import Hard  # noqa: E402
-from prunus.train.engine import Golden, Recorder, codes, survivors  # noqa: E402
-from tests.prunus.train.test_attention import make  # noqa: E402
+from prunus.models.attention import Hard  # noqa: E402
+from prunus.models.engine import Golden, Recorder, codes, survivors  # noqa: E402
+from tests.prunus.models.test_attention import make  # noqa: E402
 
 AE = load_config("leopard_ae")
 

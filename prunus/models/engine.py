@@ -2,6 +2,7 @@
 """The specification in the place of a model's attention, and heads caught on their way."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from prunus.golden.leopard.config import LeopardConfig
 from .attention import Heads, Rule
 from .quantise import Quantised, quantise
 
-__all__ = ["Golden", "Recorder", "codes", "survivors"]
+__all__ = ["Golden", "Recorder", "captured", "codes", "survivors"]
 
 
 def _valid(heads: Heads) -> np.ndarray:
@@ -30,7 +31,8 @@ def codes(heads: Heads, config: LeopardConfig, first: int = 0,
     longest = int(valid.max())
     q, k, v = (x[some, :, :longest].flatten(0, 1).detach().numpy()
                for x in (heads.q, heads.k, heads.v))
-    return quantise(q, k, v, np.repeat(valid, heads.q.shape[1]), heads.scaling, config)
+    return quantise(q, k, v, np.repeat(valid, heads.q.shape[1]), heads.scaling, config,
+                    heads.causal, heads.group)
 
 
 def survivors(heads: Heads, threshold: float) -> np.ndarray:
@@ -38,6 +40,18 @@ def survivors(heads: Heads, threshold: float) -> np.ndarray:
     keep = (heads.visible & (heads.logits() >= threshold)).flatten(0, 1).numpy()
     longest = int(_valid(heads).max())
     return keep[:, :longest, :longest]
+
+
+def captured(heads: Heads, threshold: float,
+             config: LeopardConfig) -> tuple[dict[str, Any], dict[str, int]]:
+    """Heads as arrays for an .npz that ``prunus run`` takes, and what the engine makes of them."""
+    layer = codes(heads, config)
+    results = layer.run(threshold, config)
+    differ = sum(int((result.mask != mask).sum()) for result, mask in zip(
+        results, survivors(heads, threshold), strict=True))
+    return layer.arrays(threshold), {
+        "keys": sum(r.keys for r in results), "survivors": sum(r.survivors for r in results),
+        "differ": differ}
 
 
 class Golden:

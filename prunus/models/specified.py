@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The specification of HDP in the place of a model's attention."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from prunus.golden.hdp.compute import HdpJob, head, visible_limits
+from prunus.golden.hdp.compute import HdpJob, Importance, head, visible_limits
 from prunus.golden.hdp.config import HdpConfig
 
 from ..errors import InputError
 from .attention import Heads
-from .hdp import Setting, real_head
+from .hdp import Setting, real_codes, real_head
 
-__all__ = ["Specified"]
+__all__ = ["Specified", "captured"]
 
 
 class Specified:
@@ -44,6 +46,36 @@ class Specified:
                 out[n, h, :rows] = torch.from_numpy(
                     result.out * (unit / 2.0**self.config.out_frac))
         return out
+
+
+def captured(heads: Heads, setting: Setting, base: HdpConfig) -> dict[str, Any]:
+    """Heads as arrays for an .npz that ``prunus run`` takes, a text after the other, with
+    ``v_scale`` to turn outputs into reals. What :attr:`Setting.drop` and ``exact`` say is of the
+    run."""
+    config = setting.config(base)
+    valid = heads.visible[:, 0].any(-1).sum(-1).numpy()
+    (texts, count), longest = heads.q.shape[:2], int(valid.max())
+    q, k, v = (x.detach().double().numpy() for x in (heads.q, heads.k, heads.v))
+    shape = (texts * count, longest, q.shape[-1])
+    codes = {name: np.zeros(shape, np.int16) for name in "qkv"}
+    scale, v_scale = np.zeros((2, texts * count))
+    for n, rows in enumerate(valid):
+        for h in range(count):
+            at = n * count + h
+            head_codes = real_codes(q[n, h, :rows], k[n, h, :rows], v[n, h, :rows],
+                                    heads.scaling, setting, config)
+            for name, plane in codes.items():
+                plane[at, :rows] = getattr(head_codes, name)
+            scale[at], v_scale[at] = head_codes.scale, head_codes.v_scale
+    how: dict[str, Any] = {}
+    if setting.distance is not None:
+        how = {"importance": str(Importance.DISTANCE), "distance": setting.distance}
+    elif setting.rho is not None:
+        how = {"importance": str(Importance.MAGNITUDE), "rho": setting.rho}
+    valid = np.repeat(valid, count)
+    return {"q": codes["q"], "k": codes["k"][::heads.group], "v": codes["v"][::heads.group],
+            "scale": scale, "v_scale": v_scale, "valid_q": valid, "valid_kv": valid,
+            "causal": np.bool_(heads.causal), **how}
 
 
 def _check(job: HdpJob, visible: np.ndarray) -> None:
