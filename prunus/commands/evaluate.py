@@ -79,6 +79,15 @@ def evaluate(
     keep: Annotated[float | None, typer.Option(
         metavar="S", help="topk, instead of --top-k: the share of a head's scores to be kept, in "
         "(0, 1].", show_default=False)] = None,
+    token_keep: Annotated[float | None, typer.Option(
+        metavar="S", help="spatten: the share of tokens that the last layer keeps. Default: 1.",
+        show_default=False)] = None,
+    head_keep: Annotated[float | None, typer.Option(
+        metavar="S", help="spatten: the share of heads that the last layer keeps. Default: 1.",
+        show_default=False)] = None,
+    alpha: Annotated[list[float] | None, typer.Option(
+        metavar="A", help="energon, given twice: a of each round, in (-1, 1). Default: 0.",
+        show_default=False)] = None,
     share: Annotated[float | None, typer.Option(
         metavar="S", help="random: the share that is pruned, in [0, 1).",
         show_default=False)] = None,
@@ -91,7 +100,8 @@ def evaluate(
     """Say what a method of attention costs a model, and what it saves."""
     given = {"importance": importance, "rho": rho, "distance": distance, "tau_head": tau_head,
              "pruned": pruned, "exact": exact, "centred": centred, "threshold": threshold,
-             "top_k": top_k, "keep": keep, "share": share, "of": of, "seed": seed}
+             "top_k": top_k, "keep": keep, "token_keep": token_keep,
+             "head_keep": head_keep, "alpha": alpha or None, "share": share, "of": of, "seed": seed}
     for name, value in (("limit", limit), ("length", length)):
         if value is not None and value < 1 + (name == "length"):
             raise InputError(f"--{name} must be at least {1 + (name == 'length')}, not {value}")

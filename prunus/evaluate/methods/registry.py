@@ -17,10 +17,12 @@ from ...errors import InputError
 from ..calibration import CHOICES, Calibration, why
 from ..choices import Choice, HdpChoice, LeopardChoice
 from .base import Hardware, Method
+from .energon import Energon
 from .hdp import Hdp
 from .leopard import Leopard
 from .own import Float, Uniform
 from .random import Random
+from .spatten import Spatten
 from .topk import Topk
 
 __all__ = ["METHODS", "Kind", "calibrated", "dense", "make_method"]
@@ -89,6 +91,26 @@ def _random(_: Any, given: dict[str, Any]) -> Method:
     return Random(**given)
 
 
+def _spatten(_: Any, given: dict[str, Any]) -> Method:
+    if not given:
+        raise InputError("method spatten needs --token-keep or --head-keep, the share that the "
+                         "last layer keeps")
+    for name, value in given.items():
+        if not 0 < value <= 1:
+            raise InputError(f"--{name.replace('_', '-')} must lie in (0, 1], not {value:g}")
+    return Spatten(**given)
+
+
+def _energon(_: Any, given: dict[str, Any]) -> Method:
+    alphas = given.get("alpha", [0.0, 0.0])
+    if len(alphas) != 2:
+        raise InputError(f"--alpha must be given twice, for each round, not {len(alphas)} times")
+    for alpha in alphas:
+        if not -1 < alpha < 1:
+            raise InputError(f"--alpha must lie in (-1, 1), not {alpha:g}")
+    return Energon(tuple(alphas))
+
+
 METHODS: dict[str, Kind] = {
     "float": Kind(about="the model by itself, float32", make=lambda _, given: Float()),
     "dense": Kind(about="quantised, nothing pruned", make=dense, preset="hdp_edge",
@@ -100,6 +122,10 @@ METHODS: dict[str, Kind] = {
                     preset="leopard_ae", engines=("leopard",)),
     "topk": Kind(about="the K best keys of each query", make=_on("topk"),
                  options=("top_k", "keep"), preset="topk_edge", engines=("topk",)),
+    "spatten": Kind(about="tokens and heads pruned for all later layers", make=_spatten,
+                    options=("token_keep", "head_keep")),
+    "energon": Kind(about="keys filtered in two rounds of few bits", make=_energon,
+                    options=("alpha",)),
     "uniform": Kind(about="control: all visible keys count alike",
                     make=lambda _, given: Uniform()),
     "random": Kind(about="control: blocks or scores pruned by chance", make=_random,
