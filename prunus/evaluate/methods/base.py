@@ -9,10 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from prunus.golden.engine import EngineConfig
-from prunus.golden.engines import engine_of, load_config_of
+from prunus.golden.engines import engine_of, load_config
 from prunus.golden.jobs import AttentionJob, matmul
-from prunus.golden.survivors import attend
-from prunus.golden.topk.config import TopkConfig
+from prunus.golden.survivors import SurvivorConfig, attend
 
 from ...errors import InputError
 from ..layer import Counts, Layer, counted, quantised
@@ -129,7 +128,9 @@ class Masked(Method):
     """
 
     def __init__(self) -> None:
-        self.arithmetic = load_config_of(TopkConfig, ARITHMETIC)
+        config = load_config(ARITHMETIC)
+        assert isinstance(config, SurvivorConfig)
+        self.arithmetic = config
 
     def attend(self, layer: Layer) -> Attended:
         config = self.arithmetic
