@@ -89,6 +89,10 @@ class _Hook:
     def __call__(self, heads: Heads) -> Tensor:
         out = torch.zeros_like(heads.q)
         q, k, v = (x.detach().double().numpy() for x in (heads.q, heads.k, heads.v))
+        for name, x in (("queries", q), ("keys", k), ("values", v)):
+            if not np.isfinite(x).all():
+                raise InputError(f"model must have finite {name}, and layer {heads.layer} has NaN "
+                                 "or infinity")
         for n, visible in enumerate(heads.visible.numpy()):
             rows = int(visible[0].any(-1).sum())        # padding is on the right
             layer = Layer(number=heads.layer, layers=self.layers, text=self.texts[n],
@@ -147,6 +151,10 @@ class Evaluator:
             raise InputError(f"columns belong to tasks with labels, and {task.name} has none")
         self.name, self.task = Path(model).resolve().name, task
         self.model: Any = (Decoder if task.generates else Classifier)(model)
+        for parameter, values in self.model.model.named_parameters():
+            if not torch.isfinite(values).all():
+                raise InputError(f"model {str(model)!r} must have finite weights, and {parameter} "
+                                 "holds NaN or infinity")
         if limit is not None and limit < 1:
             raise InputError(f"--limit must be at least 1, not {limit}")
         self.model.length = min(length or ANY_LENGTH, self._positions())

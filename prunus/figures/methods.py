@@ -70,7 +70,7 @@ BENCHES = {
         rows=rows(row("hdp", "hdp_edge", rho=0.2),
                   row("hdp", "hdp_fine", distance=4.0, pruned="drop"),
                   row("leopard", "leopard_ae", threshold=-1.5),
-                  row("topk", "topk_edge", keep=0.25))),
+                  row("topk", "topk_edge", keep=0.2))),
     "cola": Bench(
         model="minilm-cola", text="cola/dev.tsv", task="cola",
         rows=rows(row("hdp", "hdp_edge", rho=0.35), row("hdp", "hdp_fine", distance=0.5),

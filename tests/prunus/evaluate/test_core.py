@@ -214,6 +214,24 @@ def test_models_of_another_kind(root, tmp_path):
         Evaluator(three, TASKS["cola"], root / "s.tsv")
 
 
+def test_numbers_that_are_none(root, tmp_path):
+    model = AutoModelForSequenceClassification.from_pretrained(root / "bert")
+    bad = model.bert.encoder.layer[1].attention.self.key.weight
+    with torch.no_grad():
+        bad[3, 2] = float("nan")
+    path = tiny.make_model(tmp_path / "nan")
+    model.save_pretrained(path)
+    with pytest.raises(InputError, match=r"must have finite weights, and bert.encoder.layer.1.*key."
+                       "weight holds NaN or infinity"):
+        Evaluator(path, TASKS["sst2"], root / "s.tsv")
+    # Finite weights may still overflow on the way.
+    evaluator = sentences(root, limit=2)
+    with torch.no_grad():
+        evaluator.model.model.bert.encoder.layer[0].output.LayerNorm.weight.fill_(3e38)
+    with pytest.raises(InputError, match="must have finite queries, and layer 1 has NaN"):
+        evaluator.run(AsFloat())
+
+
 def test_documents_without_a_token_to_predict(root, tmp_path):
     with pytest.raises(InputError, match="must hold a document with a token to predict"):
         documents(root, length=1)
