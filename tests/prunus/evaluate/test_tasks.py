@@ -100,7 +100,8 @@ def test_no_file(tmp_path):
 
 
 def test_documents(written):
-    path = written("a\nb\n<|endoftext|>\nc <|endoftext|> d <|endoftext|>\nf\n<|endoftext|> \n\n<|endoftext|>\ne\n")
+    path = written("a\nb\n<|endoftext|>\nc <|endoftext|> d <|endoftext|>\nf\n"
+                   "<|endoftext|> \n\n<|endoftext|>\ne\n")
     assert read_documents(path) == ["a\nb", "c <|endoftext|> d <|endoftext|>\nf", "e"]
     for empty in ("", "\n<|endoftext|>\n<|endoftext|>\n"):
         with pytest.raises(InputError, match=re.escape("must hold documents, and holds none")):
