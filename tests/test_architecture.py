@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = tuple(f"prunus.hw.{room}" for room in ("shell", "survivors", "softmax", "arith", "parts"))
 # These name the engines, for all others.
 REGISTRIES = {"prunus.golden.engines", "prunus.hw.cores", "prunus.sim.engines", "prunus.engines",
-              "prunus.bench.suites", "prunus.figures.registry"}
+              "prunus.bench.suites", "prunus.figures.registry",
+              "prunus.evaluate.methods.registry"}
 # Further modules that may import rooms of engines, and why.
 ALLOWED = {
     "prunus.bench.cases": ({"hdp"}, "cases of the bench of HDP"),
@@ -28,6 +29,9 @@ ALLOWED = {
     "prunus.bench.report": ({"hdp"}, "tables of the bench of HDP"),
     "prunus.commands.digits": ({"leopard"}, "a command about the digits of LeOPArd"),
     "prunus.commands.energy": (set(ENGINES), "a command that compares engines"),
+    "prunus.commands.evaluate": ({"hdp"}, "a command with the options of all methods"),
+    "prunus.evaluate.choices": ({"hdp"}, "what can be chosen of a head, by engine"),
+    "prunus.evaluate.methods.energon": ({"hdp"}, "its rule is that of HDP's blocks"),
     "prunus.fpga.floorplan": ({"hdp"}, "plans name block RAMs of HDP"),
     "prunus.fpga.netlist": ({"hdp"}, "cells of the netlist of HDP"),
     "prunus.synth.command": ({"hdp"}, "places and routes blocks of HDP"),

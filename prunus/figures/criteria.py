@@ -4,7 +4,7 @@
 Each setting is a task of a campaign: what is finished is kept under build/campaigns.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -18,85 +18,20 @@ from prunus.golden.hdp.config import HdpConfig
 from prunus.sim.campaigns import campaign
 
 from ..errors import InputError
-from ..models.hdp import Setting
-from ..models.sentences import Sentences, read_sentences
+from ..evaluate.choices import HdpChoice
+from ..evaluate.methods.hdp import Hdp
+from ..evaluate.methods.own import Float, Uniform
+from ..evaluate.metrics import METRICS, difference_interval
+from ..evaluate.tasks import TASKS
 from ..train.command import check_installed
 from ..train.thresholds import digest
 from .figure import Compared, Figure, Heads, table
 
-__all__ = ["BENCHES", "FIGURES", "Bench", "attend", "interval", "matthews", "perplexity",
-           "read_stories", "right"]
+__all__ = ["BENCHES", "FIGURES", "Bench", "attend"]
 
 BASE = "hdp_edge"
 STORIES = 20
-LENGTH = 512                # tokens of a story, the longest that the model knows
-RESAMPLES = 4000            # of the texts, by the bootstrap
-SEED = 0
 CONTROLS = ("model", "float64", "uniform")
-
-
-# -- texts ----------------------------------------------------------------------------------------
-def read_stories(path: Path, count: int = STORIES) -> list[str]:
-    """The first of a file whose stories are parted by a line ``<|endoftext|>``."""
-    stories = [part.strip() for part in _read(path).split("<|endoftext|>") if part.strip()]
-    if len(stories) < count:
-        raise InputError(f"text {str(path)!r} must hold {count} stories, not {len(stories)}")
-    return stories[:count]
-
-
-def _read_cola(path: Path, classes: int) -> Sentences:
-    """CoLA's columns: source, label, mark of the authors, sentence."""
-    rows = [line.split("\t") for line in _read(path).splitlines() if line.strip()]
-    for n, row in enumerate(rows, 1):
-        if len(row) != 4 or row[1] not in map(str, range(classes)):
-            raise InputError(f"text {str(path)!r}, line {n}: must have four columns, the second "
-                             f"a label 0..{classes - 1}")
-    return Sentences(tuple(row[3] for row in rows), tuple(int(row[1]) for row in rows))
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        raise InputError(f"text {str(path)!r} cannot be read: "
-                         f"{getattr(err, 'strerror', None) or 'it is not UTF-8'}") from None
-
-
-# -- what is measured of some texts, each as often as its weight says -----------------------------
-def perplexity(weights: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Of stories (sum of losses, tokens)."""
-    losses, tokens = (weights @ items).T
-    return np.exp(losses / tokens)
-
-
-def right(weights: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """The share of sentences (said, label) that is right."""
-    return weights @ (items[:, 0] == items[:, 1]) / weights.sum(-1)
-
-
-def matthews(weights: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Matthews' correlation of sentences (said, label); 0 where all are said to be alike."""
-    said, label = items.T.astype(bool)
-    tp, tn, fp, fn = (weights @ pairs.astype(float) for pairs in (
-        said & label, ~said & ~label, said & ~label, ~said & label))
-    under = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
-    return np.where(under > 0, (tp * tn - fp * fn) / np.sqrt(np.where(under > 0, under, 1)), 0)
-
-
-Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-
-def interval(measure: Measure, before: np.ndarray, after: np.ndarray,
-             relative: bool) -> list[float]:
-    """The 95% interval of the difference of ``after`` to ``before``, texts drawn in pairs.
-
-    ``relative`` differences are shares of ``before``.
-    """
-    n = len(before)
-    weights = np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), RESAMPLES)
-    old, new = (measure(weights.astype(float), items) for items in (before, after))
-    found = np.percentile((new - old) / (old if relative else 1), (2.5, 97.5))
-    return [float(edge) for edge in found]
 
 
 # -- the settings ---------------------------------------------------------------------------------
@@ -140,76 +75,72 @@ class Bench:
     -------
     text : str
         The file below the folder of texts.
+    task : str
+        Of :data:`prunus.evaluate.tasks.TASKS`.
     what : str
         Title of the measure.
+    limit : int or None
+        Only the first texts.
     relative : bool
         Differences are told as shares of what the model says by itself.
     """
 
     model: str
     text: str
+    task: str
     what: str
-    measure: Measure
     settings: Sequence[dict]
+    limit: int | None = None
     relative: bool = False
 
-    def items(self, model: Path, text: Path, rule: str | dict) -> dict:
-        """Two numbers of each text, and blocks, under a rule."""
-        return (_of_stories if self.measure is perplexity else _of_sentences)(model, text, rule)
+    @property
+    def measure(self):
+        return METRICS[TASKS[self.task].metric]
 
 
 BENCHES = {
-    "stories": Bench(model="stories260k", text="tinystories/dev.txt", what="perplexity",
-                     measure=perplexity, settings=DECODER, relative=True),
-    "sst2": Bench(model="minilm-sst2", text="sst2/dev.tsv", what="right", measure=right,
+    "stories": Bench(model="stories260k", text="tinystories/dev.txt", task="lm",
+                     what="perplexity", settings=DECODER, limit=STORIES, relative=True),
+    "sst2": Bench(model="minilm-sst2", text="sst2/dev.tsv", task="sst2", what="right",
                   settings=_encoder((0.2, 0.4, 0.5))),
-    "cola": Bench(model="minilm-cola", text="cola/dev.tsv", what="MCC", measure=matthews,
+    "cola": Bench(model="minilm-cola", text="cola/dev.tsv", task="cola", what="MCC",
                   settings=_encoder((0, 0.2, 0.35))),
 }
 
 
 # -- a task: texts under a rule -------------------------------------------------------------------
-def _rule(rule: str | dict):
-    from ..models.attention import Dense, Double, Uniform
-    from ..models.specified import Specified
-
-    if isinstance(rule, dict):
-        return Specified(Setting(**rule), load_config_of(HdpConfig, BASE))
-    return {"float64": Double, "uniform": Uniform, "model": Dense}[rule]()
-
-
-def _blocks(rule: Any) -> dict:
-    return {"kept": getattr(rule, "kept", 0), "total": getattr(rule, "total", 0)}
-
-
-def _of_stories(model: Path, text: Path, name: str | dict) -> dict:
-    from ..models.model import Decoder, next_token_loss
-
-    decoder, rule, items = Decoder(model, LENGTH), _rule(name), []
-    if name == "model":         # its own attention, and none of ours
-        decoder.model.set_attn_implementation("eager")
-    decoder.switch.rule = rule
-    for tokens in decoder.tokenise(read_stories(text)):
-        items.append((next_token_loss(decoder.logits(tokens), tokens), len(tokens) - 1))
-    return {"items": items, **_blocks(rule)}
-
-
-def _of_sentences(model: Path, text: Path, name: str | dict) -> dict:
-    from ..models.model import Classifier
-
-    classifier, rule = Classifier(model), _rule(name)
-    read = _read_cola if text.parent.name == "cola" else read_sentences
-    sentences = read(text, classifier.classes)
-    if name == "model":
-        classifier.model.set_attn_implementation("eager")
-    said = classifier.all_logits(classifier.tokenise(sentences.texts), rule)
-    return {"items": [*zip(said.argmax(-1).tolist(), sentences.labels, strict=True)],
-            **_blocks(rule)}
+def _method(setting: dict) -> Hdp:
+    """The same setting for all heads; what it does not say of digits is that of ``BASE``."""
+    base = load_config_of(HdpConfig, BASE)
+    digits = {key: value for key, value in setting.items() if key in ("digits", "frac")}
+    how = {key: value for key, value in setting.items() if key not in (*digits, "drop")}
+    choice = HdpChoice(**how, pruned="drop" if setting.get("drop") else "zero",
+                       dense=not {"rho", "distance"} & setting.keys())
+    config = HdpConfig.model_validate(base.model_dump() | digits)
+    return Hdp(config, lambda layer, head: choice, setting)
 
 
 def attend(bench: str, model: Path, text: Path, rule: str | dict, state: list[str]) -> dict:
-    """A task of a campaign; ``state`` says what its result depends on beside the sources."""
-    return BENCHES[bench].items(model, text, rule)
+    """A task of a campaign: two numbers of each text, and blocks, under a rule.
+
+    ``state`` says what its result depends on beside the sources.
+    """
+    from ..evaluate.core import Evaluator
+    from ..models.attention import Double
+
+    of = BENCHES[bench]
+    evaluator = Evaluator(model, TASKS[of.task], text, limit=of.limit)
+    if of.limit is not None and len(evaluator) < of.limit:
+        raise InputError(f"text {str(text)!r} must hold {of.limit} documents, not "
+                         f"{len(evaluator)}")
+    if rule == "float64":
+        return {"items": evaluator.items(Double()).tolist(), "kept": 0, "total": 0}
+    method = _method(rule) if isinstance(rule, dict) else {
+        "model": Float, "uniform": Uniform}[rule]()
+    done = evaluator.run(method, costs=False)
+    total = done.counts if isinstance(rule, dict) else None
+    return {"items": done.items.tolist(), "kept": total.blocks_kept if total else 0,
+            "total": total.blocks if total else 0}
 
 
 # -- figures --------------------------------------------------------------------------------------
@@ -236,7 +167,7 @@ def _row(bench: Bench, rule: str | dict, found: dict, own: np.ndarray) -> dict:
     value, base = (float(bench.measure(once, of)) for of in (items, own))
     return {"rule": rule, "blocks_kept": found["kept"], "blocks": found["total"], "value": value,
             "difference": (value - base) / (base if bench.relative else 1),
-            "interval": interval(bench.measure, own, items, bench.relative)}
+            "interval": difference_interval(bench.measure, own, items, bench.relative)}
 
 
 NAMES = {"model": "the model by itself, float32", "float64": "control: dense softmax, float64",
@@ -284,13 +215,9 @@ BRIEF: list[str | dict] = [
 
 
 def _brief_table(data: dict) -> str:
-    """The decoder's rows that say most. Raises InputError if one was not measured."""
-    kept = [row["rule"] for row in data["rows"]]
-    for rule in BRIEF:
-        if rule not in kept:
-            raise InputError(f"criteria_stories has no row of the setting {rule!r}: measure it "
-                             f"again, or keep the table in README.md without it")
-    rows = [_cells("stories", data["rows"][kept.index(rule)]) for rule in BRIEF]
+    """The decoder's rows that say most."""
+    rows = [_cells("stories", next(row for row in data["rows"] if row["rule"] == rule))
+            for rule in BRIEF]
     return table(["", "digits", "blocks pruned", "perplexity", "difference (95% interval)"], [
         [criterion, digits, pruned, value, difference]
         for criterion, digits, _, pruned, value, difference in rows])

@@ -2,84 +2,16 @@
 """Figures of HDP's criteria in models."""
 
 import json
-import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from prunus.errors import InputError
-from prunus.figures import criteria
 from prunus.figures.__main__ import main
-from prunus.figures.criteria import (
-    BENCHES,
-    FIGURES,
-    Bench,
-    interval,
-    matthews,
-    perplexity,
-    read_stories,
-    right,
-)
+from prunus.figures.criteria import BENCHES, FIGURES, Bench
 from tests.prunus.models import tiny
 
 RANDOM = np.random.default_rng(1)
-SAID = np.array([[1, 1], [1, 0], [0, 0], [0, 0], [1, 1], [0, 1]], float)
-
-
-# -- measures -------------------------------------------------------------------------------------
-def test_measures_by_their_definitions():
-    once = np.ones(6)
-    assert right(once, SAID) == pytest.approx(4 / 6)
-    assert matthews(once, SAID) == pytest.approx(np.corrcoef(SAID.T)[0, 1])
-    assert matthews(once, np.c_[np.ones(6), SAID[:, 1]]) == 0
-    losses = np.array([[10.0, 5], [3, 3]])
-    assert perplexity(np.ones(2), losses) == pytest.approx(np.exp(13 / 8))
-    for measure, items in ((right, SAID), (matthews, SAID), (perplexity, RANDOM.random((6, 2)))):
-        weights = RANDOM.integers(1, 4, (3, 6))
-        want = [measure(np.ones(w.sum()), items.repeat(w, axis=0)) for w in weights]
-        np.testing.assert_allclose(measure(weights.astype(float), items), want)
-
-
-def test_intervals_are_of_pairs():
-    before = RANDOM.integers(0, 2, (400, 2)).astype(float)
-    assert interval(right, before, before, False) == [0, 0]
-    after = before.copy()
-    after[:40, 0] = 1 - after[:40, 0]
-    low, high = interval(right, before, after, False)
-    change = (right(np.ones(400), after) - right(np.ones(400), before))
-    # As wide as the sentences that changed say, which is far less than two samples would.
-    assert low < change < high and high - low == pytest.approx(2 * 1.96 * 40**0.5 / 400, rel=0.1)
-    losses = np.c_[RANDOM.uniform(300, 500, 20), np.full(20, 250.0)]
-    worse = losses * (1.02, 1)
-    low, high = interval(perplexity, losses, worse, True)
-    assert low < np.exp(losses[:, 0].mean() / 250 * 0.02) - 1 < high < low + 0.01
-    assert interval(perplexity, losses, worse, True) == [low, high]
-    doubled = losses + losses[:, 1:] * (np.log(2), 0)
-    assert interval(perplexity, losses, doubled, True) == pytest.approx([1, 1])
-
-
-# -- texts ----------------------------------------------------------------------------------------
-def test_stories(tmp_path):
-    path = tmp_path / "dev.txt"
-    path.write_text("a\nb\n<|endoftext|>\nc\n<|endoftext|>\n\n<|endoftext|>\nd\n")
-    assert read_stories(path, 2) == ["a\nb", "c"] and read_stories(path, 3)[-1] == "d"
-    with pytest.raises(InputError, match="must hold 20 stories, not 3"):
-        read_stories(path)
-    path.write_bytes(b"\xff")
-    with pytest.raises(InputError, match="cannot be read: it is not UTF-8"):
-        read_stories(path)
-    with pytest.raises(InputError, match="cannot be read: No such file"):
-        read_stories(tmp_path / "none.txt")
-
-
-@pytest.mark.parametrize("line", ["x\t2\t\tw1", "x\t1\tw1", "1\tw1"])
-def test_lines_that_are_not_those_of_cola(tmp_path, line):
-    path = tmp_path / "dev.tsv"
-    path.write_text(f"x\t1\t*\tw1\n{line}\n")
-    with pytest.raises(InputError, match=re.escape("line 2: must have four columns, the second")):
-        criteria._read_cola(path, 2)
-
 
 # -- tables ---------------------------------------------------------------------------------------
 def test_a_table():
@@ -101,16 +33,6 @@ def test_a_table():
          difference]]
     figure = next(figure for figure in FIGURES if figure.name == "criteria_cola")
     assert "| +0.012 (+0.010 to +0.014) |" in figure.table({"rows": [{"rule": {}, **row}]})
-
-
-def test_the_brief_table_is_of_what_was_measured():
-    figure = next(figure for figure in FIGURES if figure.name == "criteria_brief")
-    row = {"blocks_kept": 1, "blocks": 4, "value": 4.75, "difference": 0.1, "interval": [0, 0.2]}
-    rows = [{"rule": rule, **row} for rule in criteria.BRIEF]
-    assert figure.table({"rows": rows[::-1]}) == figure.table({"rows": rows})
-    text = "criteria_stories has no row of the setting 'model': measure it again"
-    with pytest.raises(InputError, match=text):
-        figure.table({"rows": rows[1:]})
 
 
 # -- the command ----------------------------------------------------------------------------------
@@ -160,13 +82,6 @@ def test_stories_are_measured(root, monkeypatch):
     assert dense["blocks_kept"] == dense["blocks"] == 28 * 160
     assert all(28 * 160 == row["blocks"] > row["blocks_kept"] for row in (distance, magnitude))
     assert [row["rule"] for row in (dense, distance, magnitude)] == SETTINGS
-    from prunus.train.model import Decoder, next_token_loss
-
-    decoder = Decoder(root / "stories260k")
-    tokens = decoder.tokenise(read_stories(root / BENCHES["stories"].text))
-    loss = sum(next_token_loss(decoder.logits(one), one) for one in tokens)
-    # The token of the beginning is given, and not guessed.
-    assert own["value"] == pytest.approx(np.exp(loss / (sum(map(len, tokens)) - 20)), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["sst2", "cola"])

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every method of attention is to an evaluation."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import engine_of, load_config
+from prunus.golden.jobs import AttentionJob, matmul
+from prunus.golden.survivors import SurvivorConfig, attend
+
+from ...errors import InputError
+from ..layer import Counts, Layer, counted, quantised
+
+__all__ = ["Attended", "Hardware", "Masked", "Method"]
+
+ARITHMETIC = "topk_edge"    # whose back end methods without hardware of their own compute with
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Attended:
+    """What a method makes of a layer.
+
+    Members
+    -------
+    out : ndarray of float64, (heads, l, d)
+    jobs, results : list
+        What the hardware was given, and what golden gives for it.
+    """
+
+    out: np.ndarray
+    counts: Counts
+    jobs: list[Any] = field(default_factory=list)
+    results: list[Any] = field(default_factory=list)
+
+
+class Method(ABC):
+    """A rule for the attention of a model.
+
+    Members
+    -------
+    name : str
+        Of ``--method``.
+    parameters : dict
+        What it was told, ready for JSON.
+    config : EngineConfig or None
+        Of the hardware that computes it, if there is any.
+    """
+
+    name: ClassVar[str]
+    config: EngineConfig | None = None
+    parameters: dict[str, Any]
+
+    @abstractmethod
+    def attend(self, layer: Layer) -> Attended:
+        """Attention of the heads of a layer. Layers of a text come in their order."""
+
+
+# -- methods on hardware --------------------------------------------------------------------------
+class Hardware(Method):
+    """A method that an engine computes, bit for bit as golden says."""
+
+    config: EngineConfig
+
+    @abstractmethod
+    def job(self, layer: Layer, head: int) -> tuple[Any, float]:
+        """The job of a head, and the real value of a code of V."""
+
+    @abstractmethod
+    def counts(self, layer: Layer, jobs: Sequence[Any], results: Sequence[Any]) -> Counts:
+        """What is kept of a layer."""
+
+    def attend(self, layer: Layer) -> Attended:
+        self._check(layer)
+        engine = engine_of(self.config)
+        jobs: list[Any] = []
+        results: list[Any] = []
+        out = np.empty(layer.q.shape)
+        for head in range(layer.heads):
+            job, unit = self.job(layer, head)
+            if jobs and _same_kv(jobs[-1], job):
+                job = replace(job, same_kv=True)
+            result = engine.compute(job, self.config)
+            out[head] = result.out * (unit / 2.0**self.config.out_frac)
+            jobs.append(job)
+            results.append(result)
+        return Attended(out=out, counts=self.counts(layer, jobs, results), jobs=jobs,
+                        results=results)
+
+    def _check(self, layer: Layer) -> None:
+        d, config = layer.q.shape[2], self.config
+        if d % 8 or d > config.d_max:
+            raise InputError(f"model must have heads with a d that is a multiple of 8 up to "
+                             f"{config.d_max} ({config.name}), not {d}")
+        if layer.length > config.l_max:
+            raise InputError(f"texts must have at most {config.l_max} tokens ({config.name}), "
+                             f"not {layer.length}")
+
+    def cost(self, jobs: Sequence[Any], results: Sequence[Any]) -> tuple[int, int]:
+        """Cycles and bytes of a table of jobs."""
+        engine = engine_of(self.config)
+        held = engine.held(jobs, results, self.config)
+        records = [engine.kind(job).record(job, result, self.config, planes)
+                   for job, result, planes in zip(jobs, results, held, strict=True)]
+        moved = sum(record.read_bytes + record.write_bytes for record in records)
+        return self.cycles(jobs, results), moved
+
+    def cycles(self, jobs: Sequence[Any], results: Sequence[Any]) -> int:
+        """Of a table of jobs: the engine's bound, where there is no model that says more."""
+        return engine_of(self.config).bound_cycles(jobs, results, self.config)
+
+
+def _same_kv(before: AttentionJob, job: AttentionJob) -> bool:
+    """Heads of a group of queries share keys and values, and then their codes."""
+    return np.array_equal(before.k, job.k) and np.array_equal(before.v, job.v)
+
+
+# -- methods that are masks -----------------------------------------------------------------------
+class Masked(Method):
+    """A method for which nobody has built hardware: a mask on golden's arithmetic.
+
+    Codes have 8 bits and fill them head by head, keys are centred, and softmax and P.V are those of
+    the engines that choose keys one by one (:func:`prunus.golden.survivors.attend`).
+    """
+
+    def __init__(self) -> None:
+        config = load_config(ARITHMETIC)
+        assert isinstance(config, SurvivorConfig)
+        self.arithmetic = config
+
+    def attend(self, layer: Layer) -> Attended:
+        config = self.arithmetic
+        jobs, units, v_units = zip(*(
+            quantised(layer, head, config.max_code, centred=True)
+            for head in range(layer.heads)), strict=True)
+        scores = np.stack([matmul(job.q, job.k.T) for job in jobs])
+        keep = self.mask(layer, jobs, scores, np.array(units)) & layer.visible()
+        codes = [attend(*of_a_head, config) for of_a_head in zip(jobs, scores, keep, strict=True)]
+        out = np.stack(codes) * (np.array(v_units) / 2.0**config.out_frac)[:, None, None]
+        self.after(layer, scores * np.array(units)[:, None, None], keep, out)
+        return Attended(out=out, counts=counted(layer, keep, self.heads_kept(keep)))
+
+    @abstractmethod
+    def mask(self, layer: Layer, jobs: Sequence[AttentionJob], scores: np.ndarray,
+             units: np.ndarray) -> np.ndarray:
+        """(heads, l, l) of bool: what is kept. What is invisible goes anyway.
+
+        ``scores`` (heads, l, l) are those of codes, a unit of each head is worth ``units``.
+        """
+
+    def after(self, layer: Layer, logits: np.ndarray, keep: np.ndarray, out: np.ndarray) -> None:
+        """What a method learns for later layers from logits, what it kept, and outputs."""
+
+    def heads_kept(self, keep: np.ndarray) -> float:
+        """All, of methods that prune no heads."""
+        return len(keep)

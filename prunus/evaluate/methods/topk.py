@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The K best keys of each query, exactly, bit for bit as the coprocessor computes it.
+
+A visible key survives iff it is among the first K by falling score, of equal scores the one with
+the lower index first (docs/topk.md); what does not has probability 0. It is the rule that
+*Energon* (arXiv 2110.09310) and *HDP* (arXiv 2407.12893) compare with. Keys are centred, which
+changes no order.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from prunus.golden.topk.compute import TopkJob, TopkResult
+from prunus.golden.topk.config import TopkConfig
+
+from ...errors import InputError
+from ..choices import TopkChoice
+from ..layer import Counts, Layer, counted, quantised
+from .base import Hardware
+
+__all__ = ["Topk", "places"]
+
+
+def places(limits: np.ndarray, keep: float) -> int:
+    """The largest K that keeps at most the share ``keep`` of the visible scores, and at least 1.
+
+    ``limits`` are the keys that each query sees.
+    """
+    kept = np.minimum(np.arange(1, limits.max() + 1)[:, None], limits).sum(axis=1)
+    return max(1, int((kept <= keep * limits.sum()).sum()))
+
+
+class Topk(Hardware):
+    """Top-K, the same choice for all heads or one for each.
+
+    Parameters
+    ----------
+    config : TopkConfig
+    choice : callable
+        (layer, head) -> TopkChoice.
+    parameters : dict
+        What was told of it.
+    """
+
+    name = "topk"
+    config: TopkConfig
+
+    def __init__(self, config: TopkConfig, choice: Callable[[int, int], TopkChoice],
+                 parameters: dict[str, Any]):
+        self.config, self.choice, self.parameters = config, choice, parameters
+
+    def job(self, layer: Layer, head: int) -> tuple[TopkJob, float]:
+        choice = self.choice(layer.number, head)
+        limits = np.arange(1, layer.length + 1) if layer.causal else np.full(
+            layer.length, layer.length)
+        top_k = choice.top_k or places(limits, choice.keep or 1)
+        if not 1 <= top_k <= self.config.k_max:
+            raise InputError(f"top-k must lie in 1..{self.config.k_max}, the places of "
+                             f"{self.config.name}, not {top_k}" + (
+                                 "" if choice.top_k else
+                                 f", which keeps {choice.keep:g} of {layer.length} keys"))
+        job, _, unit = quantised(layer, head, self.config.max_code, TopkJob, centred=True,
+                                 top_k=top_k)
+        return job, unit
+
+    def counts(self, layer: Layer, jobs: Sequence[TopkJob],
+               results: Sequence[TopkResult]) -> Counts:
+        return counted(layer, np.stack([result.mask for result in results]))
