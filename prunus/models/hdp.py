@@ -41,6 +41,11 @@ class Setting:
     exact: bool = False
     centred: bool = True
 
+    def __post_init__(self):
+        if self.rho is not None and self.distance is not None:
+            raise ValueError(f"rho and distance must not both be given, rho {self.rho} and "
+                             f"distance {self.distance}")
+
     def config(self, base: HdpConfig) -> HdpConfig:
         """``base`` with the digits of this setting."""
         return HdpConfig.model_validate(

@@ -2,6 +2,7 @@
 """Real heads as jobs of HDP."""
 
 import numpy as np
+import pytest
 
 from prunus.golden.engines import load_config
 from prunus.golden.hdp.compute import Importance, encode_delta, encode_rho
@@ -31,6 +32,11 @@ def test_codes_fill_their_range():
             assert job.importance is Importance.MAGNITUDE and job.rho == encode_rho(0.25)
     job, _ = real_head(q, k + 9, v, 0.5, Setting(centred=False), DENSE.config(EDGE))
     assert job.k.min() > 0 and job.dense
+
+
+def test_blocks_are_chosen_by_one_criterion():
+    with pytest.raises(ValueError, match="rho and distance must not both be given, rho 0.5 and"):
+        Setting(rho=0.5, distance=1.0)
 
 
 def test_modes_reach_the_job():
