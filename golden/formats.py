@@ -30,6 +30,11 @@ class CodeRange:
         codes = np.rint(np.asarray(x, np.float64) / scale)
         return np.clip(codes, -self.max_code, self.max_code).astype(np.int64)
 
+    def fill(self, x) -> tuple[np.ndarray, float]:
+        """Codes of real values of which the largest is ``max_code``, and the real value of one."""
+        unit = float(np.abs(x).max(initial=0)) / self.max_code or 1.0
+        return self.quantise(x, unit), unit
+
 
 @dataclass(frozen=True, kw_only=True)
 class Format(CodeRange):

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from prunus.golden.formats import CodeRange
 from prunus.golden.jobs import AttentionJob
 from prunus.golden.softmax import encode_scale
 
-__all__ = ["Counts", "Layer", "codes", "counted", "quantised"]
+__all__ = ["Counts", "Layer", "counted", "quantised"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,23 +54,17 @@ class Layer:
         return np.tril(everything) if self.causal else everything
 
 
-def codes(x: np.ndarray, most: int) -> tuple[np.ndarray, float]:
-    """Codes of which the largest is ``most``, and the real value of one."""
-    unit = float(np.abs(x).max(initial=0)) / most or 1.0
-    return np.rint(x / unit).astype(np.int64), unit
-
-
-def quantised(layer: Layer, head: int, most: int, make: Callable[..., Any] = AttentionJob, *,
+def quantised(layer: Layer, head: int, codes: CodeRange, make: Callable[..., Any] = AttentionJob, *,
               centred: bool, **more: Any) -> tuple[Any, float, float]:
     """A job of a head, the real value of a unit of its scores, and that of a code of V.
 
-    Each of Q, K and V has a unit of its own, so that its largest is the code ``most``. ``centred``
+    Each of Q, K and V has a unit of its own, so that its largest is the largest of ``codes``. ``centred``
     keys have their mean taken off, which no softmax can tell. Values of ``more`` that are callable
     are of the unit of scores.
     """
     k = layer.k[head] - (layer.k[head].mean(axis=0) if centred else 0)
     (q, q_unit), (k, k_unit), (v, v_unit) = (
-        codes(x, most) for x in (layer.q[head], k, layer.v[head]))
+        codes.fill(x) for x in (layer.q[head], k, layer.v[head]))
     unit = q_unit * k_unit * layer.scaling
     fields_of_it = {name: value(unit) if callable(value) else value for name, value in more.items()}
     return (make(q=q, k=k, v=v, scale=encode_scale(unit), causal=layer.causal, **fields_of_it),

@@ -52,12 +52,6 @@ class Setting:
             base.model_dump() | {"frac": self.frac, "digits": self.digits})
 
 
-def _codes(x: np.ndarray, most: int) -> tuple[np.ndarray, float]:
-    """Codes of which the largest is ``most``, and the real value of one."""
-    unit = float(np.abs(x).max(initial=0)) / most or 1.0
-    return np.rint(x / unit).astype(np.int64), unit
-
-
 @dataclass(frozen=True, eq=False)
 class Codes:
     """A head in codes, each of Q, K and V in a unit of its own.
@@ -86,9 +80,8 @@ def real_codes(q: np.ndarray, k: np.ndarray, v: np.ndarray, scaling: float, sett
     """
     if setting.centred:
         k = k - k.mean(axis=0)
-    most = config.format.max_code
     (q, q_unit), (k, k_unit), (v, v_unit) = (
-        _codes(q, most), _codes(k, most), _codes(v, config.max_code))
+        config.codes_of(name).fill(x) for name, x in (("q", q), ("k", k), ("v", v)))
     return Codes(q, k, v, q_unit * k_unit * scaling, v_unit)
 
 

@@ -15,9 +15,8 @@ __all__ = ["Quantised", "quantise"]
 
 def _codes(x, valid, config: LeopardConfig) -> tuple[np.ndarray, float]:
     """Codes and the real value of one; what is not valid is 0 and has no say in it."""
-    x = np.where(valid, np.asarray(x, np.float64), 0)
-    unit = float(np.abs(x).max(initial=0)) / config.max_code or 1.0
-    return np.rint(x / unit).astype(np.int16), unit
+    codes, unit = config.fill(np.where(valid, np.asarray(x, np.float64), 0))
+    return codes.astype(np.int16), unit
 
 
 @dataclass(frozen=True, eq=False)

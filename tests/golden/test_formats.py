@@ -83,6 +83,16 @@ def test_quantiser_rounds_to_nearest():
     assert codes.dtype == np.int64
 
 
+@pytest.mark.parametrize("fmt", [*FORMATS, *ROUNDED])
+def test_codes_that_fill_their_range(fmt):
+    x = np.random.default_rng(2).normal(size=(5, 7))
+    codes, unit = fmt.fill(x)
+    assert np.abs(codes).max() == fmt.max_code and codes.dtype == np.int64
+    assert np.abs(codes * unit - x).max() <= unit / 2 * (1 + 1e-12)
+    zeros, unit = fmt.fill(np.zeros(3))
+    assert unit == 1.0 and not zeros.any()
+
+
 def test_quantiser_gives_back_every_code():
     fmt = Format(width=12, frac=8)
     codes = every_code(fmt)[1:]

@@ -135,7 +135,7 @@ class Masked(Method):
     def attend(self, layer: Layer) -> Attended:
         config = self.arithmetic
         jobs, units, v_units = zip(*(
-            quantised(layer, head, config.max_code, centred=True)
+            quantised(layer, head, config, centred=True)
             for head in range(layer.heads)), strict=True)
         scores = np.stack([matmul(job.q, job.k.T) for job in jobs])
         keep = self.mask(layer, jobs, scores, np.array(units)) & layer.visible()

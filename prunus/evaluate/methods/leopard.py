@@ -43,7 +43,7 @@ class Leopard(Hardware):
     def job(self, layer: Layer, head: int) -> tuple[LeopardJob, float]:
         threshold = self.choice(layer.number, head).threshold
         job, _, unit = quantised(
-            layer, head, self.config.max_code, LeopardJob, centred=False,
+            layer, head, self.config, LeopardJob, centred=False,
             threshold=lambda unit: encode_threshold(threshold, unit, self.config))
         return job, unit
 

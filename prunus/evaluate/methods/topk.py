@@ -61,7 +61,7 @@ class Topk(Hardware):
                              f"{self.config.name}, not {top_k}" + (
                                  "" if choice.top_k else
                                  f", which keeps {choice.keep:g} of {layer.length} keys"))
-        job, _, unit = quantised(layer, head, self.config.max_code, TopkJob, centred=True,
+        job, _, unit = quantised(layer, head, self.config, TopkJob, centred=True,
                                  top_k=top_k)
         return job, unit
 
