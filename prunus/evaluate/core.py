@@ -17,11 +17,12 @@ from torch import Tensor
 from ..errors import InputError
 from ..models.attention import Heads, Rule
 from ..models.model import Classifier, Decoder, next_token_loss
+from ..models.sentences import read_documents
 from .layer import Counts, Layer
 from .methods.base import Hardware, Method
 from .methods.own import Float
 from .metrics import METRICS, interval
-from .tasks import Columns, Task, read_documents, read_labelled
+from .tasks import Columns, Task, read_labelled
 
 __all__ = ["Evaluation", "Evaluator"]
 
@@ -93,12 +94,10 @@ class _Hook:
             if not np.isfinite(x).all():
                 raise InputError(f"model must have finite {name}, and layer {heads.layer} has NaN "
                                  "or infinity")
-        for n, visible in enumerate(heads.visible.numpy()):
-            rows = int(visible[0].any(-1).sum())        # padding is on the right
+        for n, rows in enumerate(heads.rows()):
             layer = Layer(number=heads.layer, layers=self.layers, text=self.texts[n],
                           q=q[n, :, :rows], k=k[n, :, :rows], v=v[n, :, :rows],
                           scaling=heads.scaling, causal=heads.causal)
-            _check_mask(layer, visible)
             attended = self.method.attend(layer)
             out[n, :, :rows] = torch.from_numpy(attended.out)
             self.counts[heads.layer].add(attended.counts)
@@ -112,16 +111,6 @@ class _Hook:
         cycles, moved = self.method.cost(jobs, results)
         self.cycles += cycles
         self.moved += moved
-
-
-def _check_mask(layer: Layer, visible: np.ndarray) -> None:
-    """A method knows who sees whom by the length and ``causal``. Raises InputError if a model has
-    another mask."""
-    seen = np.zeros(visible.shape[-2:], bool)
-    seen[:layer.length, :layer.length] = layer.visible()
-    if not (visible == seen).all():
-        raise InputError("model must hide padding on the right, and what comes after a query, "
-                         "and no other keys")
 
 
 class Evaluator:
@@ -153,7 +142,7 @@ class Evaluator:
         self.model: Any = (Decoder if task.generates else Classifier)(model)
         if limit is not None and limit < 1:
             raise InputError(f"--limit must be at least 1, not {limit}")
-        self.model.length = min(length or ANY_LENGTH, self._positions())
+        self.model.length = min(length or ANY_LENGTH, self.model.positions)
         if task.generates:
             documents = self.model.tokenise(read_documents(data)[:limit])
             self.labels: tuple[int, ...] = ()
@@ -180,12 +169,6 @@ class Evaluator:
                              max_length=self.model.length)
             self.texts = [{key: values[n] for key, values in said.items()
                            if key != "attention_mask"} for n in range(len(sentences))]
-
-    def _positions(self) -> int:
-        """The least of what model and tokenizer can take."""
-        config = self.model.model.config
-        known = [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions")]
-        return min(self.model.tokenizer.model_max_length, *(n for n in known if n), ANY_LENGTH)
 
     def __len__(self) -> int:
         return len(self.texts)

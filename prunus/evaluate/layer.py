@@ -58,9 +58,9 @@ def quantised(layer: Layer, head: int, codes: CodeRange, make: Callable[..., Any
               centred: bool, **more: Any) -> tuple[Any, float, float]:
     """A job of a head, the real value of a unit of its scores, and that of a code of V.
 
-    Each of Q, K and V has a unit of its own, so that its largest is the largest of ``codes``. ``centred``
-    keys have their mean taken off, which no softmax can tell. Values of ``more`` that are callable
-    are of the unit of scores.
+    Each of Q, K and V has a unit of its own, so that its largest is the largest of ``codes``.
+    ``centred`` keys have their mean taken off, which no softmax can tell. Values of ``more`` that
+    are callable are of the unit of scores.
     """
     k = layer.k[head] - (layer.k[head].mean(axis=0) if centred else 0)
     (q, q_unit), (k, k_unit), (v, v_unit) = (

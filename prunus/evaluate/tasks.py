@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a model is judged by: tasks, and the files with their texts."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import InputError
-from ..models.sentences import read_sentences
+from ..models.sentences import read_sentences, read_text
 
-__all__ = ["TASKS", "Columns", "Labelled", "Task", "read_documents", "read_labelled"]
-
-END = re.compile(r"^<\|endoftext\|>\s*$", re.MULTILINE)
+__all__ = ["TASKS", "Columns", "Labelled", "Task", "read_labelled"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,23 +89,6 @@ class Labelled:
                         None if self.pairs is None else self.pairs[:count])
 
 
-def _read(path: Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError as err:
-        raise InputError(f"data {str(path)!r} cannot be read: {err.strerror or err}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"data {str(path)!r} must be text in UTF-8, and is none") from None
-
-
-def read_documents(path: Path) -> list[str]:
-    """Documents of a text, which are parted by a line ``<|endoftext|>``. Raises InputError."""
-    documents = [part.strip() for part in END.split(_read(path)) if part.strip()]
-    if not documents:
-        raise InputError(f"data {str(path)!r} must hold documents, and holds none")
-    return documents
-
-
 def read_labelled(path: Path, task: Task, classes: int, columns: Columns | None = None,
                   names: Sequence[str] = ()) -> Labelled:
     """The sentences of a TSV.
@@ -135,7 +115,8 @@ def read_labelled(path: Path, task: Task, classes: int, columns: Columns | None 
     if not (columns.text and columns.label):
         missing = "--label-column" if columns.text else "--text-column"
         raise InputError(f"{missing} must be given where one of the columns is")
-    rows = [(n, line.split("\t")) for n, line in enumerate(_read(path).splitlines(), 1)
+    # Not splitlines: a sentence may hold what else Unicode takes for an end of line.
+    rows = [(n, line.split("\t")) for n, line in enumerate(read_text(path).split("\n"), 1)
             if line.strip()]
     if not rows:
         raise InputError(f"data {str(path)!r} must hold sentences, and holds none")

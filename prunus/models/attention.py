@@ -49,6 +49,10 @@ class Heads:
     causal: bool = False
     group: int = 1
 
+    def rows(self) -> list[int]:
+        """Of each sentence, its tokens that are not padding, which is on the right."""
+        return self.visible[:, 0].any(-1).sum(-1).tolist()
+
     def logits(self) -> Tensor:
         return self.q @ self.k.transpose(-1, -2) * self.scaling
 

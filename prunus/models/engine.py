@@ -18,16 +18,11 @@ from .quantise import Quantised, quantise
 __all__ = ["Golden", "Recorder", "captured", "codes", "survivors"]
 
 
-def _valid(heads: Heads) -> np.ndarray:
-    """(sentences,): tokens that are not padding, which is on the right."""
-    return heads.visible[:, 0].any(-1).sum(-1).numpy()
-
-
 def codes(heads: Heads, config: LeopardConfig, first: int = 0,
           count: int | None = None) -> Quantised:
     """The heads of these sentences with units in common, cut to the longest of them."""
     some = slice(first, None if count is None else first + count)
-    valid = _valid(heads)[some]
+    valid = np.array(heads.rows())[some]
     longest = int(valid.max())
     q, k, v = (x[some, :, :longest].flatten(0, 1).detach().numpy()
                for x in (heads.q, heads.k, heads.v))
@@ -38,7 +33,7 @@ def codes(heads: Heads, config: LeopardConfig, first: int = 0,
 def survivors(heads: Heads, threshold: float) -> np.ndarray:
     """(sentences * heads, l, l): the rule on real numbers, cut to the longest sentence."""
     keep = (heads.visible & (heads.logits() >= threshold)).flatten(0, 1).numpy()
-    longest = int(_valid(heads).max())
+    longest = max(heads.rows())
     return keep[:, :longest, :longest]
 
 

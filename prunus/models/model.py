@@ -312,7 +312,15 @@ class _Classes(Model):
 
 
 class _Texts(Model):
-    """Takes texts, which its tokenizer makes tokens of, in batches that are padded on the right."""
+    """Takes texts, which its tokenizer makes tokens of, in batches that are padded on the right.
+
+    Members
+    -------
+    length : int
+        Tokens of a text beyond this are cut off.
+    positions : int
+        The most tokens that model and tokenizer take.
+    """
 
     def __init__(self, path: Path, length: int):
         self.length = length
@@ -336,8 +344,10 @@ class _Texts(Model):
         # Where the padding stands is not learned, and a job has it on the right. That the model
         # says the same of a sentence then is tried on loading.
         self.tokenizer.padding_side = "right"
-        limits = (self.length, self.tokenizer.model_max_length, _positions(self.model))
-        self.length = min(limit for limit in limits if limit is not None)
+        own = _positions(self.model)
+        limit = self.tokenizer.model_max_length
+        self.positions = limit if own is None else min(limit, own)
+        self.length = min(self.length, self.positions)
 
     def save(self, directory: Path) -> None:
         super().save(directory)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 
-__all__ = ["Sentences", "read_documents", "read_images", "read_sentences"]
+__all__ = ["Sentences", "read_documents", "read_images", "read_sentences", "read_text"]
 
 END = "<|endoftext|>"       # a line between documents
 
@@ -41,7 +41,8 @@ class Sentences:
                 self[[i for i, text in enumerate(self.texts) if text in held]])
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Of a file in UTF-8. Raises InputError."""
     try:
         return Path(path).read_text(encoding="utf-8")
     except OSError as err:
@@ -53,7 +54,7 @@ def _read(path: Path) -> str:
 def read_documents(path: Path) -> tuple[str, ...]:
     """Texts with a line ``<|endoftext|>`` between them. Raises InputError."""
     texts: list[list[str]] = [[]]
-    for line in _read(path).split("\n"):
+    for line in read_text(path).split("\n"):
         if line.strip() == END:
             texts.append([])
         else:
@@ -127,7 +128,7 @@ def read_sentences(path: Path, classes: int) -> Sentences:
         With the file, the line and what is allowed.
     """
     # Not splitlines: a sentence may hold what else Unicode takes for an end of line.
-    rows = [(n, line.split("\t")) for n, line in enumerate(_read(path).split("\n"), 1)
+    rows = [(n, line.split("\t")) for n, line in enumerate(read_text(path).split("\n"), 1)
             if line.strip()]
     if not rows:
         raise InputError(f"data {str(path)!r} must hold sentences, and holds none")

@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prunus.golden.hdp.compute import HdpJob, Importance, head, visible_limits
+from prunus.golden.hdp.compute import Importance, head
 from prunus.golden.hdp.config import HdpConfig
 
-from ..errors import InputError
 from .attention import Heads
 from .hdp import Setting, real_codes, real_head
 
@@ -33,13 +32,10 @@ class Specified:
     def __call__(self, heads: Heads) -> Tensor:
         out = torch.zeros_like(heads.q)
         q, k, v = (x.detach().double().numpy() for x in (heads.q, heads.k, heads.v))
-        for n, visible in enumerate(heads.visible.numpy()):
-            rows = int(visible[0].any(-1).sum())        # padding is on the right
+        for n, rows in enumerate(heads.rows()):
             for h in range(q.shape[1]):
                 job, unit = real_head(q[n, h, :rows], k[n, h, :rows], v[n, h, :rows],
                                       heads.scaling, self.setting, self.config, heads.causal)
-                if not h:
-                    _check(job, visible)
                 result = head(job, self.config)
                 self.kept += result.blocks_kept
                 self.total += result.blocks_total
@@ -53,7 +49,7 @@ def captured(heads: Heads, setting: Setting, base: HdpConfig) -> dict[str, Any]:
     ``v_scale`` to turn outputs into reals. What :attr:`Setting.drop` and ``exact`` say is of the
     run."""
     config = setting.config(base)
-    valid = heads.visible[:, 0].any(-1).sum(-1).numpy()
+    valid = np.array(heads.rows())
     (texts, count), longest = heads.q.shape[:2], int(valid.max())
     q, k, v = (x.detach().double().numpy() for x in (heads.q, heads.k, heads.v))
     shape = (texts * count, longest, q.shape[-1])
@@ -76,13 +72,3 @@ def captured(heads: Heads, setting: Setting, base: HdpConfig) -> dict[str, Any]:
     return {"q": codes["q"], "k": codes["k"][::heads.group], "v": codes["v"][::heads.group],
             "scale": scale, "v_scale": v_scale, "valid_q": valid, "valid_kv": valid,
             "causal": np.bool_(heads.causal), **how}
-
-
-def _check(job: HdpJob, visible: np.ndarray) -> None:
-    """A job says who sees whom by its lengths and ``causal``. Raises InputError if a model has
-    another mask."""
-    seen = np.zeros(visible.shape[-2:], bool)
-    seen[:job.l_q, :job.l_kv] = np.arange(job.l_kv) < visible_limits(job)[:, None]
-    if not (visible == seen).all():
-        raise InputError("model must hide padding on the right, and what comes after a query, "
-                         "and no other keys")

@@ -2,7 +2,6 @@
 """Whole models under methods."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -247,18 +246,6 @@ def test_what_the_hardware_cannot_hold_is_said_first(root):
                        ": --length cuts them"):
         evaluator.run(method)
     assert not seen
-
-
-def test_another_mask_is_refused(root):
-    evaluator = sentences(root, limit=2)
-    heads = []
-    evaluator.items(lambda one: heads.append(one) or Double()(one))
-    from prunus.evaluate.core import _Hook
-    hook = _Hook(AsFloat(), 2, costs=False)
-    hook.texts = [0, 1]
-    hook(heads[0])
-    with pytest.raises(InputError, match="must hide padding on the right"):
-        hook(replace(heads[0], causal=True))
 
 
 def test_records_are_json(root):

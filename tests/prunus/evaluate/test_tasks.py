@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Texts of tasks."""
 
-import re
 
 import pytest
 
 from prunus.errors import InputError
 from prunus.evaluate.metrics import METRICS
-from prunus.evaluate.tasks import TASKS, Columns, read_documents, read_labelled
+from prunus.evaluate.tasks import TASKS, Columns, read_labelled
 
 
 @pytest.fixture
@@ -94,17 +93,11 @@ def test_bad_files(written, task, text, columns, message):
 
 
 def test_no_file(tmp_path):
-    for read in (read_documents, lambda path: read_labelled(path, TASKS["cola"], 2)):
-        with pytest.raises(InputError, match="cannot be read: No such file"):
-            read(tmp_path / "none")
+    with pytest.raises(InputError, match="cannot be read: No such file"):
+        read_labelled(tmp_path / "none", TASKS["cola"], 2)
 
 
-def test_documents(written):
-    path = written("a\nb\n<|endoftext|>\nc <|endoftext|> d <|endoftext|>\nf\n"
-                   "<|endoftext|> \n\n<|endoftext|>\ne\n")
-    assert read_documents(path) == ["a\nb", "c <|endoftext|> d <|endoftext|>\nf", "e"]
-    for empty in ("", "\n<|endoftext|>\n<|endoftext|>\n"):
-        with pytest.raises(InputError, match=re.escape("must hold documents, and holds none")):
-            read_documents(written(empty))
-    with pytest.raises(InputError, match="must be text in UTF-8"):
-        read_documents(written(b"\xff"))
+def test_a_line_ends_where_a_file_says_so(written):
+    """And not where Unicode has another end of line within a sentence."""
+    path = written("x\t1\t\tone\u2028two\x85three\nx\t0\t\tfour\n")
+    assert read_labelled(path, TASKS["cola"], 2).texts == ("one\u2028two\x85three", "four")

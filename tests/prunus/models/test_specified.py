@@ -14,7 +14,6 @@ from transformers import (  # noqa: E402
     AutoModelForSequenceClassification,
 )
 
-from prunus.errors import InputError  # noqa: E402
 from prunus.golden.engines import load_config  # noqa: E402
 from prunus.models import specified  # noqa: E402
 from prunus.models.attention import Double  # noqa: E402
@@ -110,12 +109,3 @@ def test_blocks_are_counted_of_all_heads():
     out = rule(make(length=6, valid=(6, 3)))
     assert rule.total == 2 * (9 + 4) and 2 * (3 + 2) <= rule.kept < rule.total
     assert not out[1, :, 3:].any() and out[1, :, :3].any()
-
-
-def test_another_mask_is_refused():
-    heads = make(length=6, valid=(6,))
-    with pytest.raises(InputError, match="model must hide padding on the right"):
-        Specified(DENSE, EDGE)(replace(heads, causal=True))
-    window = heads.visible & (torch.arange(6)[:, None] - torch.arange(6) < 3)
-    with pytest.raises(InputError, match="and no other keys"):
-        Specified(DENSE, EDGE)(replace(heads, visible=window))
