@@ -7,7 +7,6 @@ Each setting is a task of a campaign: what is finished is kept under build/campa
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import numpy as np
 
 from prunus.golden.engines import load_config_of
 from prunus.golden.hdp.config import HdpConfig
-from prunus.sim.campaigns import campaign
 
 from ..errors import InputError
 from ..evaluate.choices import HdpChoice
@@ -23,8 +21,7 @@ from ..evaluate.methods.hdp import Hdp
 from ..evaluate.methods.own import Float, Uniform
 from ..evaluate.metrics import METRICS, difference_interval
 from ..evaluate.tasks import TASKS
-from ..train.command import check_installed
-from ..train.thresholds import digest
+from . import whole
 from .figure import Compared, Figure, Heads, table
 
 __all__ = ["BENCHES", "FIGURES", "Bench", "attend"]
@@ -146,19 +143,10 @@ def attend(bench: str, model: Path, text: Path, rule: str | dict, state: list[st
 # -- figures --------------------------------------------------------------------------------------
 def _measure(name: str, heads: Heads) -> dict:
     bench = BENCHES[name]
-    if heads.models is None or heads.texts is None:
-        raise InputError(f"figures of {bench.model} need --models, the directory in which it is, "
-                         f"and --texts, that of {bench.text}")
-    check_installed("figures")
-    model, text = heads.models / bench.model, heads.texts / bench.text
-    sha = {"model": digest(model), "text": digest(text)}
-    state = [*sha.values(), version("torch"), version("transformers")]
     rules: list[str | dict] = [*CONTROLS, *bench.settings]
-    tasks = [campaign.Task(rule if isinstance(rule, str) else str(rule), attend,
-                           (name, model, text, rule, state)) for rule in rules]
-    found = [result.value for result in campaign.run("criteria", tasks)]
+    about, found = whole.run("criteria", name, bench, heads, attend, rules)
     own = np.array(found[0]["items"], float)
-    return {"model": bench.model, "text": bench.text, "sha256": sha, "texts": len(own),
+    return {**about, "texts": len(own),
             "rows": [_row(bench, rule, one, own) for rule, one in zip(rules, found, strict=True)]}
 
 

@@ -6,20 +6,15 @@ Each row is a task of a campaign: what is finished is kept under build/campaigns
 
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from prunus.sim.campaigns import campaign
-
-from ..errors import InputError
 from ..evaluate.methods.registry import make_method
 from ..evaluate.metrics import METRICS, difference_interval
 from ..evaluate.tasks import TASKS
-from ..train.command import check_installed
-from ..train.thresholds import digest
+from . import whole
 from .figure import Compared, Figure, Heads, table
 
 __all__ = ["BENCHES", "FIGURES", "Bench", "Row", "measure_row"]
@@ -84,7 +79,7 @@ BENCHES = {
 }
 
 
-def measure_row(bench: str, chosen: Row, model: Path, text: Path, state: list[str]) -> dict:
+def measure_row(bench: str, model: Path, text: Path, chosen: Row, state: list[str]) -> dict:
     """A task of a campaign; ``state`` says what its result depends on beside the sources."""
     from ..evaluate.core import Evaluator
 
@@ -96,16 +91,7 @@ def measure_row(bench: str, chosen: Row, model: Path, text: Path, state: list[st
 
 def _measure(name: str, heads: Heads) -> dict:
     bench = BENCHES[name]
-    if heads.models is None or heads.texts is None:
-        raise InputError(f"figures of {bench.model} need --models, the directory in which it is, "
-                         f"and --texts, that of {bench.text}")
-    check_installed("figures")
-    model, text = heads.models / bench.model, heads.texts / bench.text
-    sha = {"model": digest(model), "text": digest(text)}
-    state = [*sha.values(), version("torch"), version("transformers")]
-    tasks = [campaign.Task(str(one), measure_row, (name, one, model, text, state))
-             for one in bench.rows]
-    found = [result.value for result in campaign.run("methods", tasks)]
+    about, found = whole.run("methods", name, bench, heads, measure_row, bench.rows)
     own = np.array(found[0]["items"], float)
     for record in found:
         items = np.array(record.pop("items"), float)
@@ -113,7 +99,7 @@ def _measure(name: str, heads: Heads) -> dict:
         record["difference"] = (value - base) / (base if bench.relative else 1)
         record["interval"] = difference_interval(METRICS[record["metric"]], own, items,
                                                  bench.relative)
-    return {"model": bench.model, "text": bench.text, "sha256": sha, "rows": found}
+    return {**about, "rows": found}
 
 
 # -- the table ------------------------------------------------------------------------------------

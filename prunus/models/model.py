@@ -8,6 +8,7 @@ itself, of inputs of unlike length, together and alone. What fails is refused.
 import contextlib
 import json
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,7 @@ class Judged:
     right: int
 
 
-class Model:
+class Model(ABC):
     """A Hugging Face model whose attention can be exchanged; what all kinds have in common.
 
     Parameters
@@ -173,29 +174,29 @@ class Model:
         return self.switch.layers
 
     # -- what the kinds say ----------------------------------------------------------------------
-    def prepare(self) -> None:
+    def prepare(self) -> None:      # noqa: B027 - most need nothing
         """Load what the model needs beside its weights."""
 
+    @abstractmethod
     def inputs(self, items: list) -> dict[str, Tensor]:
         """One batch, as the model takes it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def examples(self) -> tuple[list, list, dict[str, Tensor]]:
         """Items to try the model on: one batch of unlike ones, further ones alone, and the batch
         as the model's own tools make it."""
-        raise NotImplementedError
 
     def said(self, logits: Tensor, items: list) -> list[Tensor]:
         """The logits of each item, without those of padding."""
         return list(logits)
 
+    @abstractmethod
     def read(self, path: Path) -> Sentences:
         """A file of what the model works on. Raises InputError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tokenise(self, texts: Sequence) -> list:
         """Items of texts, as :meth:`inputs` takes them."""
-        raise NotImplementedError
 
     def save(self, directory: Path) -> None:
         """The model with what belongs to it."""

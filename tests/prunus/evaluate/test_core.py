@@ -24,6 +24,7 @@ from prunus.evaluate.methods.registry import make_method  # noqa: E402
 from prunus.evaluate.tasks import TASKS, Columns  # noqa: E402
 from prunus.models.attention import Double  # noqa: E402
 from prunus.models.model import next_token_loss  # noqa: E402
+from tests.prunus.models.test_kinds import CLASSIFIERS  # noqa: E402
 
 OWN_IS_FLOAT = {"rtol": 1e-4, "atol": 1e-4}
 
@@ -61,6 +62,16 @@ class AsFloat(Method):
     def attend(self, layer):
         self.layers.append(layer)
         return Float().attend(layer)
+
+
+def test_texts_are_cut_to_the_positions_that_a_model_has(root, tmp_path):
+    """RoBERTa's table has a row of padding in front, so it takes one token less than it says."""
+    path = tiny.save(tmp_path / "m", CLASSIFIERS["positions from 2"]())
+    data = tmp_path / "long.tsv"
+    data.write_text(f"{' '.join(['w1'] * 50)}\t1\n")
+    evaluator = Evaluator(path, TASKS["sst2"], data)
+    assert evaluator.longest == 33
+    evaluator.run(make_method("float", None, {}))
 
 
 def test_the_model_by_itself(root):
