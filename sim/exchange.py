@@ -1,22 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two files that the runner and the bench inside the simulator exchange."""
+"""What a session and the bench inside its simulator say to each other, over a pair of sockets.
 
-import json
-import os
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+The session sends a :class:`Setup`, then a :class:`BatchRequest` for each doorbell. The bench
+answers the first with :class:`Ready`, the others with any number of :class:`Progress` and a
+:class:`BatchReply`; a :class:`Failure` in the place of either ends it. The bench ends when the
+session sends None or closes its side.
+
+Messages are pickled: both sides are this program, and nobody else has the sockets.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from prunus.golden.engine import EngineConfig
-from prunus.golden.engines import make_config
 
-__all__ = ["PROGRESS", "REPLY", "REQUEST", "Access", "BatchReply", "BatchRequest", "Reply",
-           "Request"]
+__all__ = ["CHANNEL", "Access", "BatchReply", "BatchRequest", "Failure", "Progress", "Ready",
+           "Setup"]
 
-# environment variables with the paths of the files
-REQUEST, REPLY, PROGRESS = "PRUNUS_REQUEST", "PRUNUS_REPLY", "PRUNUS_PROGRESS"
+CHANNEL = "PRUNUS_CHANNEL"      # environment variable with the bench's file descriptor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """How the buses of a simulation behave."""
+
+    config: EngineConfig
+    stall: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The coprocessor is out of its reset, and is the one of the configuration."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Jobs of a doorbell that are done."""
+
+    done: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What ended the simulation; the text is for the user."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -46,6 +76,8 @@ class BatchRequest:
         The watchdog: a run that takes more has failed.
     before, during, after : list of Access
         Register accesses before the doorbell, right after it, and after the run.
+    progress : bool
+        Somebody wants to know how many jobs are done.
     reset : (int, int) or None
         Clock cycles from those during the run to a reset, and how many it lasts.
     """
@@ -59,43 +91,8 @@ class BatchRequest:
     before: list[Access]
     during: list[Access]
     after: list[Access]
+    progress: bool = False
     reset: tuple[int, int] | None = None
-
-
-@dataclass(kw_only=True)
-class Request:
-    """A simulation: batches one after the other, and how the buses behave."""
-
-    config: EngineConfig
-    batches: list[BatchRequest]
-    stall: float
-    seed: int
-    progress: bool
-
-    def save(self, path: Path) -> None:
-        plans: list[dict[str, Any]] = []
-        arrays: dict[str, Any] = {}
-        for n, batch in enumerate(self.batches):
-            arrays[f"image_{n}"] = batch.image
-            fields = {k: v for k, v in vars(batch).items() if k != "image"}
-            for when in ("before", "during", "after"):
-                fields[when] = [asdict(access) for access in fields[when]]
-            plans.append(fields)
-        plan = {"config": self.config.model_dump(), "stall": self.stall, "seed": self.seed,
-                "progress": self.progress, "batches": plans}
-        np.savez(path, plan=np.array(json.dumps(plan)), **arrays)
-
-    @classmethod
-    def load(cls, path: Path) -> "Request":
-        with np.load(path, allow_pickle=False) as file:
-            plan = json.loads(file["plan"].item())
-            batches = []
-            for n, fields in enumerate(plan.pop("batches")):
-                for when in ("before", "during", "after"):
-                    fields[when] = [Access(**access) for access in fields[when]]
-                batches.append(BatchRequest(image=file[f"image_{n}"], **fields))
-        plan["config"] = make_config(plan["config"])
-        return cls(batches=batches, **plan)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -125,27 +122,3 @@ class BatchReply:
     cycles: int
     accesses: dict[str, list]
     aborted: bool = False
-
-
-@dataclass(kw_only=True)
-class Reply:
-    """What the bench leaves: a reply per batch, or an error that ended the simulation."""
-
-    batches: list[BatchReply] = field(default_factory=list)
-    error: str = ""
-
-    def save(self, path: Path) -> None:
-        report = {"error": self.error, "batches": [
-            {k: v for k, v in vars(batch).items() if k != "image"} for batch in self.batches]}
-        images: dict[str, Any] = {f"image_{n}": batch.image for n, batch in enumerate(self.batches)}
-        work = path.with_suffix(".part.npz")
-        np.savez(work, report=np.array(json.dumps(report)), **images)
-        os.replace(work, path)
-
-    @classmethod
-    def load(cls, path: Path) -> "Reply":
-        with np.load(path, allow_pickle=False) as file:
-            report = json.loads(file["report"].item())
-            batches = [BatchReply(image=file[f"image_{n}"], **fields)
-                       for n, fields in enumerate(report["batches"])]
-        return cls(batches=batches, error=report["error"])

@@ -94,21 +94,24 @@ class AxiTransport:
     ----------
     dut : handle
         The top.
-    memory : bytearray
-        Contents of the memory from address 0.
     stall : float
         Probability of a pause, on every channel of both interfaces; 0 for none.
     seed : int
         Of the pauses.
+
+    Members
+    -------
+    memory : bytearray
+        From address 0; :meth:`fill` gives it contents.
     """
 
-    def __init__(self, dut, memory: bytearray, *, stall: float = 0.0, seed: int = 0):
+    def __init__(self, dut, *, stall: float = 0.0, seed: int = 0):
         self.dut = dut
-        self.memory = memory
+        self.memory = bytearray()
         self.lite = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
         bus = AxiBus.from_prefix(dut, "m_axi")
-        self.reads = _ReadPort(bus.read, dut.clk, dut.rst, mem=memory)
-        self.writes = _WritePort(bus.write, dut.clk, dut.rst, mem=memory)
+        self.reads = _ReadPort(bus.read, dut.clk, dut.rst, mem=self.memory)
+        self.writes = _WritePort(bus.write, dut.clk, dut.rst, mem=self.memory)
         self.lite_stalls: _Stalls | None = None
         if stall:
             self._stall(stall, seed)
@@ -130,6 +133,11 @@ class AxiTransport:
 
         stalls = _Stalls(dut.clk, channels, probability=stall, seed=seed + 1)
         cocotb.start_soon(stalls.run(valid, busy))
+
+    def fill(self, contents: bytes) -> None:
+        """Memory has these contents from address 0, and ends with them."""
+        self.memory[:] = contents
+        self.reads.size = self.writes.size = len(contents)
 
     async def _lite(self, access):
         """The response of a register access, with pauses during it if wanted."""

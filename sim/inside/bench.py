@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bench that runs inside the simulator: works off a request file, leaves a reply file."""
+"""The bench that runs inside the simulator: rings a doorbell for each request of a session."""
 
 import os
-from pathlib import Path
+from multiprocessing.connection import Connection
 
 import cocotb
 import numpy as np
@@ -13,7 +13,16 @@ from cocotb.utils import get_sim_time
 from prunus.golden.image import Image
 from prunus.host.driver import Driver, DriverError
 
-from ..exchange import PROGRESS, REPLY, REQUEST, Access, BatchReply, BatchRequest, Reply, Request
+from ..exchange import (
+    CHANNEL,
+    Access,
+    BatchReply,
+    BatchRequest,
+    Failure,
+    Progress,
+    Ready,
+    Setup,
+)
 from .axi import PERIOD_NS, AxiTransport
 from .monitors import watch
 
@@ -26,32 +35,31 @@ FILL = 0x5A
 class _Bench:
     """One simulation."""
 
-    def __init__(self, dut, request: Request):
+    def __init__(self, dut, setup: Setup, channel: Connection):
         self.dut = dut
-        self.request = request
-        largest = max((len(batch.image) for batch in request.batches), default=0)
-        self.memory = bytearray(-(-largest // MARGIN) * MARGIN + MARGIN)
-        self.done = 0
+        self.setup = setup
+        self.channel = channel
 
     async def start(self) -> None:
         """Clock, reset, buses, monitors."""
-        dut, request = self.dut, self.request
+        dut, setup = self.dut, self.setup
         dut.rst.value = 1
         dut.clk.value = 0
         await Timer(PERIOD_NS, "ns")
-        self.transport = AxiTransport(dut, self.memory, stall=request.stall, seed=request.seed)
-        self.driver = Driver(self.transport, request.config)
+        self.transport = AxiTransport(dut, stall=setup.stall, seed=setup.seed)
+        self.driver = Driver(self.transport, setup.config)
         Clock(dut.clk, PERIOD_NS, "ns").start(start_high=False)
         await ClockCycles(dut.clk, 4)
         dut.rst.value = 0
         await ClockCycles(dut.clk, 2)
-        watch(dut, request.config.axi_data_width // 8)
+        watch(dut, setup.config.axi_data_width // 8)
         await self.driver.check()
 
     async def batch(self, batch: BatchRequest) -> BatchReply:
         """One doorbell."""
         transport, driver = self.transport, self.driver
-        self.memory[:] = bytes([FILL]) * len(self.memory)
+        size = -(-len(batch.image) // MARGIN) * MARGIN + MARGIN
+        transport.fill(bytes([FILL]) * size)
         transport.reads.errors = batch.read_errors
         reads, writes = transport.reads.bytes_moved, transport.writes.bytes_moved
         answers = {"before": await self._access(batch.before)}
@@ -62,14 +70,13 @@ class _Bench:
             counters = await self._abort(*batch.reset)
         else:
             counters = await driver.finish(batch.cycles,
-                                           self._progress if self.request.progress else None)
+                                           self._progress if batch.progress else None)
         cycles = (get_sim_time("ns") - begin) / PERIOD_NS
         if self.dut.irq.value:
             raise DriverError("irq must be low after the interrupt was cleared")
         answers["after"] = await self._access(batch.after)
         self._check_memory(batch)
-        self.done += batch.count
-        image = np.frombuffer(bytes(self.memory[: len(batch.image)]), np.uint8)
+        image = np.frombuffer(bytes(transport.memory[: len(batch.image)]), np.uint8)
         return BatchReply(image=image, registers=counters, cycles=int(cycles), accesses=answers,
                           aborted=batch.reset is not None,
                           bus_read_bytes=transport.reads.bytes_moved - reads,
@@ -107,16 +114,17 @@ class _Bench:
         return answers
 
     def _progress(self, done: int) -> None:
-        Path(os.environ[PROGRESS]).write_text(str(self.done + done), encoding="ascii")
+        self.channel.send(Progress(done))
 
     def _check_memory(self, batch: BatchRequest) -> None:
         """Raise DriverError if anything but outputs and status records was written."""
         outside = self.transport.writes.outside
         if outside is not None:
             raise DriverError(f"the coprocessor wrote to {outside:#x}, outside the memory")
-        before = np.full(len(self.memory), FILL, np.uint8)
+        memory = np.frombuffer(bytes(self.transport.memory), np.uint8)
+        before = np.full(len(memory), FILL, np.uint8)
         before[: len(batch.image)] = batch.image
-        changed = before != np.frombuffer(self.memory, np.uint8)
+        changed = before != memory
         for address, size in batch.writable:
             changed[address : address + size] = False
         if changed.any():
@@ -126,17 +134,18 @@ class _Bench:
 
 @cocotb.test()
 async def run(dut):
-    """Work off the request; a driver's complaint goes into the reply."""
-    request = Request.load(Path(os.environ[REQUEST]))
-    reply = Reply()
-    bench = _Bench(dut, request)
+    """Until the session sends None or closes its side; a driver's complaint ends it as well.
+
+    Simulated time stands still while the session thinks.
+    """
+    channel = Connection(int(os.environ[CHANNEL]))
     try:
+        bench = _Bench(dut, channel.recv(), channel)
         await bench.start()
-        for n, batch in enumerate(request.batches):
-            try:
-                reply.batches.append(await bench.batch(batch))
-            except DriverError as err:
-                raise DriverError(f"batch {n}: {err}") from None
+        channel.send(Ready())
+        while (batch := channel.recv()) is not None:
+            channel.send(await bench.batch(batch))
     except DriverError as err:
-        reply.error = str(err)
-    reply.save(Path(os.environ[REPLY]))
+        channel.send(Failure(str(err)))
+    except (EOFError, ConnectionError):
+        pass

@@ -75,6 +75,7 @@ class CachedRunner(Runner):
         self.run_env: dict[str, str] = {}
         self.limit_s: float | None = None
         self.watched: Path | None = None
+        self.inherited: tuple[int, ...] = ()
         self._process: subprocess.Popen | None = None
 
     @abstractmethod
@@ -115,7 +116,7 @@ class CachedRunner(Runner):
     def _execute_cmds(self, cmds, cwd, stdout=None) -> None:
         """As the base class, but what is started ends with this process, or as it hangs."""
         for command in cmds:
-            with child(command, cwd=cwd, env=self.env, stdout=stdout,
+            with child(command, cwd=cwd, env=self.env, stdout=stdout, pass_fds=self.inherited,
                        stderr=stdout and subprocess.STDOUT) as self._process:
                 code = self._end_of(self._process)
             if code:
@@ -173,17 +174,19 @@ class CachedRunner(Runner):
         return directory
 
     def launch(self, directory: Path, top: str, module: str, *, env: dict[str, str],
-               scratch: Path, limit_s: float | None = None, trace: Path | None = None) -> None:
+               scratch: Path, limit_s: float | None = None, trace: Path | None = None,
+               channel: int | None = None) -> None:
         """Run the cocotb tests of ``module``; raises SimulationError with the log's end.
 
-        ``limit_s`` is how many seconds it may take, ``trace`` where the waveform goes. Raises
-        OSError if ``scratch`` is full.
+        ``limit_s`` is how many seconds it may take, ``trace`` where the waveform goes, ``channel``
+        a file descriptor that the simulator inherits. Raises OSError if ``scratch`` is full.
         """
         log, results = scratch / "run.log", scratch / "results.xml"
         self.run_env = {"COCOTB_LOG_LEVEL": "WARNING", "GPI_LOG_LEVEL": "WARNING",
                         "COCOTB_ANSI_OUTPUT": "0",
                         "PYTHONWARNINGS": "ignore", "COCOTB_REWRITE_ASSERTION_FILES": "", **env}
         self.limit_s, self.watched = limit_s, trace and trace.parent
+        self.inherited = () if channel is None else (channel,)
         ended = ""
         try:
             self.test(test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog",
