@@ -13,7 +13,7 @@ from prunus.golden.jobs import Job
 
 from .driver import Driver, DriverError
 from .link import RETRIES, TIMEOUT_S, Link
-from .tables import plan
+from .tables import Table, plan
 from .transport import LinkTransport, SerialLine, line_seconds
 
 __all__ = ["BAUD", "Coprocessor", "open_serial"]
@@ -73,9 +73,19 @@ class Coprocessor:
         DriverError
             The board does not answer, or its registers are not as they must be.
         """
+        return self.run_tables(self.plan(jobs), progress)
+
+    def plan(self, jobs: Sequence[Job]) -> list[Table]:
+        """Tables of as many jobs as fit the board's memory. Raises ValueError."""
+        return plan(jobs, self.config, self.link.info.memory_bytes)
+
+    def run_tables(self, tables: Sequence[Table],
+                   progress: Callable[[int, int], None] | None = None,
+                   ) -> tuple[list[tuple[np.ndarray, Any]], dict[str, int]]:
+        """As :meth:`run`, of tables that :meth:`plan` made."""
         results: list[tuple[np.ndarray, Any]] = []
-        total: Counter = Counter()
-        for table in plan(jobs, self.config, self.link.info.memory_bytes):
+        count, total = sum(len(table.jobs) for table in tables), Counter[str]()
+        for table in tables:
             seen, since = 0, time.monotonic()
 
             def told(done: int, first: int = table.first) -> None:
@@ -85,14 +95,14 @@ class Coprocessor:
                 elif time.monotonic() - since > PATIENCE_S:
                     raise DriverError(f"job {first + done} takes more than {PATIENCE_S:g} s")
                 if progress:
-                    progress(first + done, len(jobs))
+                    progress(first + done, count)
 
             some, counters = _finish(
                 self._driver.run(table.jobs, image=table.image, progress=told))
             results += some
             total.update(counters)
             if progress:
-                progress(len(results), len(jobs))
+                progress(len(results), count)
         return results, dict(total)
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs through a backend, whatever the engine."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from prunus.golden.records import Error
 from .console import install_hint
 from .errors import InputError, RunError
 
-__all__ = ["BACKENDS", "Progress", "Run", "check_port", "compute", "not_installed", "run_golden",
+__all__ = ["BACKENDS", "OPENED", "Opened", "Progress", "Run", "check_port", "compute",
+           "not_installed", "open_golden", "open_serial_port", "open_verilator", "run_golden",
            "run_serial", "run_verilator"]
 
 Progress = Callable[[int, int], None]
@@ -88,40 +90,103 @@ def compute(jobs: Sequence[Job], config: EngineConfig, progress: Progress | None
     return results
 
 
-def run_golden(jobs: Sequence[Job], config: EngineConfig, progress: Progress | None = None, *,
-               whole: bool = False) -> Run:
-    """The specification itself; traces are of ``whole`` results."""
-    engine, results = engine_of(config), compute(jobs, config, progress, whole)
-    held = engine.held(jobs, results, config)
-    outputs = [(result.out, engine.kind(job).record(job, result, config, planes))
-               for job, result, planes in zip(jobs, results, held, strict=True)]
-    return Run(backend="golden", config=config, jobs=jobs, outputs=outputs, golden=results,
-               read_bytes=sum(status.read_bytes for _, status in outputs),
-               write_bytes=sum(status.write_bytes for _, status in outputs))
-
-
 def _in_order(outputs: Sequence[Any], order: Sequence[int]) -> list[Any]:
-    """Outputs of a table as of the jobs that it was made of. Raises RunError if one failed."""
+    """What there is of a table as of the jobs that it was made of."""
     places = dict(zip(order, outputs, strict=True))
-    for n in range(len(order)):
-        status = places[n][1]
-        if status is None or not status.done or status.error != Error.NONE:
-            said = status.error.name if status is not None else "no status record"
-            raise RunError(f"head {n}: the coprocessor reports {said}")
     return [places[n] for n in range(len(order))]
 
 
-def _compared(outputs: Sequence[Any], golden: Sequence[Any], blame: str) -> None:
-    """Raise RunError unless all outputs are those of the specification."""
-    for n, ((out, _), result) in enumerate(zip(outputs, golden, strict=True)):
-        if not np.array_equal(out, result.out):
-            raise RunError(f"head {n}: {blame}")
+def _records(table: Sequence[Job], order: Sequence[int], golden: Sequence[Any],
+             cuts: Sequence[int], config: EngineConfig) -> list[Any]:
+    """The status records of jobs as the specification says them; the table has them in an
+    ``order`` and is worked off in parts, of which ``cuts`` are the lengths."""
+    engine, first = engine_of(config), 0
+    records: list[Any] = []
+    results = [golden[n] for n in order]
+    for count in cuts:
+        jobs, some = table[first:first + count], results[first:first + count]
+        jobs = [*(job.alone() for job in jobs[:1]), *jobs[1:]]
+        held = engine.held(jobs, some, config)
+        records += [engine.kind(job).record(job, result, config, planes)
+                    for job, result, planes in zip(jobs, some, held, strict=True)]
+        first += count
+    return _in_order(records, order)
+
+
+def run_golden(jobs: Sequence[Job], config: EngineConfig, progress: Progress | None = None, *,
+               whole: bool = False) -> Run:
+    """The specification itself; traces are of ``whole`` results."""
+    results = compute(jobs, config, progress, whole)
+    order, table = engine_of(config).arrange(jobs, config)
+    records = _records(table, order, results, [len(table)], config)
+    return Run(backend="golden", config=config, jobs=jobs, golden=results,
+               outputs=[(result.out, record)
+                        for result, record in zip(results, records, strict=True)],
+               read_bytes=sum(record.read_bytes for record in records),
+               write_bytes=sum(record.write_bytes for record in records))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    """What hardware gave for a table.
+
+    Members
+    -------
+    outputs : list of (ndarray, Status or None)
+    cuts : list of int
+        Jobs of each doorbell, where a table takes several.
+    """
+
+    outputs: list[tuple[np.ndarray, Any]]
+    counters: Mapping[str, int]
+    cuts: list[int]
+    build_s: float | None = None
+    sim_s: float | None = None
+
+
+def _on_hardware(backend: str, send: Callable[[Sequence[Job]], _Given], blame: str,
+                 jobs: Sequence[Job], config: EngineConfig) -> Run:
+    """Jobs as a table; every output and status record must be that of the specification.
+
+    ``blame`` is what to say of one that is not. Raises RunError.
+    """
+    order, table = engine_of(config).arrange(jobs, config)
+    given = send(table)
+    outputs = _in_order(given.outputs, order)
+    for n, (_, status) in enumerate(outputs):
+        if status is None or not status.done or status.error != Error.NONE:
+            said = status.error.name if status is not None else "no status record"
+            raise RunError(f"head {n}: the coprocessor reports {said}")
+    results = compute(jobs, config)
+    records = _records(table, order, results, given.cuts, config)
+    for n, ((out, status), result, record) in enumerate(zip(outputs, results, records,
+                                                            strict=True)):
+        for what, same in (("output", np.array_equal(out, result.out)),
+                           ("status record", status == record)):
+            if not same:
+                raise RunError(f"head {n}: {blame.format(what=what)}")
+    return Run(backend=backend, config=config, jobs=jobs, outputs=outputs, golden=results,
+               cycles=given.counters["cycles"], read_bytes=given.counters["read_bytes"],
+               write_bytes=given.counters["write_bytes"], build_s=given.build_s,
+               sim_s=given.sim_s)
 
 
 def not_installed(err: ModuleNotFoundError) -> InputError:
     """What to raise where the packages of a simulation are missing."""
     return InputError(f"backend verilator needs the Python package {err.name!r}: "
                       f"{install_hint('sim')}")
+
+
+def _simulated(simulate: Callable[[Sequence[Job]], Any], jobs: Sequence[Job],
+               config: EngineConfig, seen: str = "") -> Run:
+    """Jobs through a simulation; ``seen`` says what there is to see of it."""
+    def send(table: Sequence[Job]) -> _Given:
+        simulation = simulate(table)
+        return _Given(outputs=simulation.results, counters=simulation.registers,
+                      cuts=[len(table)], build_s=simulation.build_s, sim_s=simulation.sim_s)
+
+    return _on_hardware("verilator", send, "the RTL's {what} is not that of the specification; "
+                        f"please report this with the input{seen}", jobs, config)
 
 
 def run_verilator(jobs: Sequence[Job], config: EngineConfig,
@@ -134,20 +199,13 @@ def run_verilator(jobs: Sequence[Job], config: EngineConfig,
         from prunus.sim.simulate import SimulationError, simulate
     except ModuleNotFoundError as err:
         raise not_installed(err) from None
-    order, table = engine_of(config).arrange(jobs, config)
+    seen = f" file; the waveform is in {str(options['trace'])!r}" if options.get("trace") \
+        else " file"
     try:
-        simulation = simulate(table, config, progress=progress, **options)
+        return _simulated(lambda table: simulate(table, config, progress=progress, **options),
+                          jobs, config, seen)
     except SimulationError as err:
         raise RunError(str(err)) from None
-    outputs, results = _in_order(simulation.results, order), compute(jobs, config)
-    seen = f"; the waveform is in {str(options['trace'])!r}" if options.get("trace") else ""
-    _compared(outputs, results, "the RTL's output is not that of the specification; please report "
-              f"this with the input file{seen}")
-    registers = simulation.registers
-    return Run(backend="verilator", config=config, jobs=jobs, outputs=outputs, golden=results,
-               cycles=registers["cycles"], read_bytes=registers["read_bytes"],
-               write_bytes=registers["write_bytes"], build_s=simulation.build_s,
-               sim_s=simulation.sim_s)
 
 
 def check_port(port: str | None, baud: int | None, serial: bool) -> dict[str, Any]:
@@ -164,24 +222,80 @@ def check_port(port: str | None, baud: int | None, serial: bool) -> dict[str, An
 def run_serial(jobs: Sequence[Job], config: EngineConfig, progress: Progress | None = None, *,
                port: str, **options) -> Run:
     """A board on a serial port; what it gives is compared with the specification."""
-    from prunus.host import open_serial
-    from prunus.host.driver import DriverError
-
-    order, table = engine_of(config).arrange(jobs, config)
-    try:
-        with open_serial(port, config, **options) as board:
-            given, counters = board.run(table, progress)
-    except ValueError as err:
-        raise InputError(str(err)) from None
-    except DriverError as err:
-        raise RunError(str(err)) from None
-    outputs, results = _in_order(given, order), compute(jobs, config)
-    _compared(outputs, results, "the board's output is not that of the specification; is its clock "
-              "within what place and route allowed?")
-    return Run(backend="serial", config=config, jobs=jobs, outputs=outputs, golden=results,
-               cycles=counters["cycles"], read_bytes=counters["read_bytes"],
-               write_bytes=counters["write_bytes"])
+    with open_serial_port(config, port=port, **options) as run:
+        return run(jobs, progress)
 
 
 BACKENDS: dict[str, Callable[..., Run]] = {
     "golden": run_golden, "verilator": run_verilator, "serial": run_serial}
+
+
+# -- backends that stay open ----------------------------------------------------------------------
+class Opened(Protocol):
+    """A backend that takes one table of jobs after the other."""
+
+    def __call__(self, jobs: Sequence[Job], progress: Progress | None = None) -> Run: ...
+
+
+@contextmanager
+def open_golden(config: EngineConfig) -> Iterator[Opened]:
+    """The specification."""
+    yield lambda jobs, progress=None: run_golden(jobs, config, progress)
+
+
+@contextmanager
+def open_verilator(config: EngineConfig, **options: Any) -> Iterator[Opened]:
+    """A simulation of the RTL that stays alive between tables.
+
+    ``options`` are those of :func:`prunus.sim.session.open_session`.
+    """
+    try:
+        from prunus.sim.session import open_session
+        from prunus.sim.simulators.runner import SimulationError
+    except ModuleNotFoundError as err:
+        raise not_installed(err) from None
+    try:
+        with open_session(config, **options) as session:
+            def run(jobs: Sequence[Job], progress: Progress | None = None) -> Run:
+                def told(done: int) -> None:
+                    if progress:
+                        progress(done, len(jobs))
+
+                return _simulated(
+                    lambda table: session.simulate(table, told if progress else None), jobs,
+                    config)
+
+            yield run
+    except SimulationError as err:
+        raise RunError(str(err)) from None
+
+
+@contextmanager
+def open_serial_port(config: EngineConfig, *, port: str, **options: Any) -> Iterator[Opened]:
+    """A board on a serial port."""
+    from prunus.host import open_serial
+    from prunus.host.driver import DriverError
+
+    try:
+        with open_serial(port, config, **options) as board:
+            def run(jobs: Sequence[Job], progress: Progress | None = None) -> Run:
+                def send(table: Sequence[Job]) -> _Given:
+                    try:
+                        tables = board.plan(table)
+                    except ValueError as err:
+                        raise InputError(str(err)) from None
+                    outputs, counters = board.run_tables(tables, progress)
+                    return _Given(outputs=outputs, counters=counters,
+                                  cuts=[len(one.jobs) for one in tables])
+
+                return _on_hardware(
+                    "serial", send, "the board's {what} is not that of the specification; is its "
+                    "clock within what place and route allowed?", jobs, config)
+
+            yield run
+    except DriverError as err:
+        raise RunError(str(err)) from None
+
+
+OPENED: dict[str, Callable[..., AbstractContextManager[Opened]]] = {
+    "golden": open_golden, "verilator": open_verilator, "serial": open_serial_port}

@@ -4,6 +4,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +36,18 @@ def repeat(case: Case, *, progress: Callable[[int, int], None] | None = None,
     simulations: list[Simulation] = []
     shown = -1
 
-    def tell(done: int) -> None:
+    def tell(before: int, more: int = 0) -> None:
         nonlocal shown
-        if progress and done != shown:
-            shown = done
-            progress(done, total)
+        if progress and before + more != shown:
+            shown = before + more
+            progress(shown, total)
 
     with open_session(case.config, stall=case.stall, seed=case.seed, simulator=case.simulator,
                       verilog=case.verilog, limit_s=limit_s, stage=stage, trace=trace) as session:
         done = 0
         tell(done)
         for table in case.batches:
-            simulations.append(session.ring(
-                table, (lambda some, before=done: tell(before + some)) if progress else None))
+            simulations.append(session.ring(table, partial(tell, done) if progress else None))
             done += len(table.jobs)
             tell(done)
     sim_s = time.perf_counter() - begin - session.build_s

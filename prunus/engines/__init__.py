@@ -2,7 +2,7 @@
 """The registry of front ends: which engine reads its heads and tells of them in which way."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from prunus.golden.engine import EngineConfig
@@ -12,7 +12,8 @@ from ..errors import InputError
 from . import hdp, leopard, topk
 from .front import EngineFront
 
-__all__ = ["FRONTS", "chosen_options", "front_of", "with_engine_options"]
+__all__ = ["FRONTS", "chosen_options", "front_of", "with_engine_options",
+           "with_parameters"]
 
 FRONTS: dict[str, EngineFront] = {
     "hdp": hdp.FRONT, "leopard": leopard.FRONT, "topk": topk.FRONT}
@@ -30,17 +31,23 @@ def _parameters(front: EngineFront) -> dict[str, inspect.Parameter]:
 
 def with_engine_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command, in place of its ``**options``, the options of all engines."""
-    signature = inspect.signature(command)
-    own = [parameter for parameter in signature.parameters.values()
-           if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
     added: dict[str, inspect.Parameter] = {}
     for front in FRONTS.values():
         added |= _parameters(front)
+    return with_parameters(command, added.values())
+
+
+def with_parameters(command: Callable[..., None],
+                    added: Iterable[inspect.Parameter]) -> Callable[..., None]:
+    """Give a command these parameters in place of its ``**options``."""
+    signature = inspect.signature(command)
+    own = [parameter for parameter in signature.parameters.values()
+           if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
+    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+                  for parameter in [*own, *added]]
     command.__signature__ = signature.replace(                      # type: ignore[attr-defined]
-        parameters=[parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-                    for parameter in [*own, *added.values()]])
-    command.__annotations__ = {parameter.name: parameter.annotation
-                               for parameter in [*own, *added.values()]}
+        parameters=parameters)
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
 
 

@@ -5,21 +5,22 @@ Needs torch and transformers.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..errors import InputError
-from ..models.attention import Heads, Rule
+from ..models.attention import Rule
 from ..models.model import Classifier, Decoder, next_token_loss
 from ..models.sentences import read_documents
-from .layer import Counts, Layer
-from .methods.base import Hardware, Method
+from .hook import Hook
+from .layer import Counts, total
+from .methods.base import Attended, Hardware, Method
 from .methods.own import Float
 from .metrics import METRICS, interval
 from .tasks import Columns, Task, read_labelled
@@ -61,10 +62,7 @@ class Evaluation:
     @property
     def counts(self) -> Counts:
         """Of all layers."""
-        total = Counts()
-        for layer in self.layers:
-            total.add(layer)
-        return total
+        return total(self.layers)
 
     def record(self) -> dict[str, Any]:
         """The object that ``prunus evaluate --json`` prints."""
@@ -77,40 +75,19 @@ class Evaluation:
             "preset": self.method.config.name if self.method.config else None}
 
 
-class _Hook:
-    """A method in the place of a model's attention, text by text."""
+class _Costed(Hook):
+    """Cycles and bytes of a preset by its models."""
 
     def __init__(self, method: Method, layers: int, costs: bool):
-        self.method, self.layers = method, layers
-        self.texts: Sequence[int] = ()          # of the batch that is under way
-        self.counts = [Counts() for _ in range(layers)]
+        super().__init__(method, layers)
         self.cycles = self.moved = 0
-        self._costs = costs and isinstance(method, Hardware)
+        self._costs = costs
 
-    def __call__(self, heads: Heads) -> Tensor:
-        out = torch.zeros_like(heads.q)
-        q, k, v = (x.detach().double().numpy() for x in (heads.q, heads.k, heads.v))
-        for name, x in (("queries", q), ("keys", k), ("values", v)):
-            if not np.isfinite(x).all():
-                raise InputError(f"model must have finite {name}, and layer {heads.layer} has NaN "
-                                 "or infinity")
-        for n, rows in enumerate(heads.rows()):
-            layer = Layer(number=heads.layer, layers=self.layers, text=self.texts[n],
-                          q=q[n, :, :rows], k=k[n, :, :rows], v=v[n, :, :rows],
-                          scaling=heads.scaling, causal=heads.causal)
-            attended = self.method.attend(layer)
-            out[n, :, :rows] = torch.from_numpy(attended.out)
-            self.counts[heads.layer].add(attended.counts)
-            if self._costs:
-                self._charge(attended.jobs, attended.results)
-        return out
-
-    def _charge(self, jobs: Sequence[Any], results: Sequence[Any]) -> None:
-        """The heads of a layer of a text are a table: the next layer needs what they give."""
-        assert isinstance(self.method, Hardware)
-        cycles, moved = self.method.cost(jobs, results)
-        self.cycles += cycles
-        self.moved += moved
+    def charge(self, method: Hardware, attended: Attended) -> None:
+        if self._costs:
+            cycles, moved = method.cost(attended.jobs, attended.results)
+            self.cycles += cycles
+            self.moved += moved
 
 
 class Evaluator:
@@ -201,7 +178,7 @@ class Evaluator:
         if isinstance(method, Hardware) and self.longest > method.config.l_max:
             raise InputError(f"texts must have at most {method.config.l_max} tokens "
                              f"({method.config.name}), not {self.longest}: --length cuts them")
-        hook = _Hook(method, self.layers, costs)
+        hook = _Costed(method, self.layers, costs)
         items = self.items(None if isinstance(method, Float) else hook, told)
         charged = costs and isinstance(method, Hardware)
         return Evaluation(model=self.name, task=self.task, method=method, items=items,
@@ -211,23 +188,16 @@ class Evaluator:
     def items(self, rule: Rule | None, told: Told | None = None) -> np.ndarray:
         """(texts, 2), what the metric is made of, under a rule; without one it is the model's own
         attention, and none of our code."""
-        network = self.model.model
-        hooked = network.config._attn_implementation
-        if rule is None:
-            network.set_attn_implementation("eager")
-        else:
+        if rule is not None:
             self.model.switch.rule = rule
-        try:
-            with torch.no_grad():
-                return self._documents(rule, told) if self.task.generates else (
-                    self._sentences(rule, told))
-        finally:
-            network.set_attn_implementation(hooked)
+        with torch.no_grad(), self.model.by_itself() if rule is None else nullcontext():
+            return self._documents(rule, told) if self.task.generates else (
+                self._sentences(rule, told))
 
     def _documents(self, rule: Rule | None, told: Told | None) -> np.ndarray:
         items = []
         for n, text in enumerate(self.texts):
-            if isinstance(rule, _Hook):
+            if isinstance(rule, Hook):
                 rule.texts = [n]
             tokens = text["input_ids"]
             items.append((next_token_loss(self.model.logits(tokens), tokens), len(tokens) - 1))
@@ -240,7 +210,7 @@ class Evaluator:
         said = np.zeros(len(order))
         for start in range(0, len(order), BATCH):
             chosen = order[start:start + BATCH]
-            if isinstance(rule, _Hook):
+            if isinstance(rule, Hook):
                 rule.texts = chosen
             batch = self.model.tokenizer.pad([self.texts[n] for n in chosen], return_tensors="pt")
             said[chosen] = self.model.model(**batch).logits.argmax(-1).numpy()

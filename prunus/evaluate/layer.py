@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The heads of a layer of one text, their codes, and counts of what is pruned of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,7 +11,7 @@ from prunus.golden.formats import CodeRange
 from prunus.golden.jobs import AttentionJob
 from prunus.golden.softmax import encode_scale
 
-__all__ = ["Counts", "Layer", "counted", "quantised"]
+__all__ = ["Counts", "Layer", "counted", "quantised", "total"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,11 +24,13 @@ class Layer:
         Which layer it is, counted from 0, and how many the model has.
     text : int
         Which text it is.
-    q, k, v : ndarray of float64, (heads, l, d)
+    q : ndarray of float64, (heads, l_q, d)
+    k, v : ndarray of float64, (heads, l_kv, d)
+        With those of a cache, which come first, there are more of them than queries.
     scaling : float
         Logits are ``q·k * scaling``.
     causal : bool
-        A query sees no key that comes after it.
+        A query sees no key that comes after it; the last query belongs to the last key.
     """
 
     number: int
@@ -46,12 +48,17 @@ class Layer:
 
     @property
     def length(self) -> int:
+        """Queries."""
         return self.q.shape[1]
 
+    @property
+    def keys(self) -> int:
+        return self.k.shape[1]
+
     def visible(self) -> np.ndarray:
-        """(l, l) of bool: who sees whom."""
-        everything = np.ones((self.length, self.length), bool)
-        return np.tril(everything) if self.causal else everything
+        """(l_q, l_kv) of bool: who sees whom."""
+        everything = np.ones((self.length, self.keys), bool)
+        return np.tril(everything, self.keys - self.length) if self.causal else everything
 
 
 def quantised(layer: Layer, head: int, codes: CodeRange, make: Callable[..., Any] = AttentionJob, *,
@@ -97,16 +104,23 @@ class Counts:
                 for total in [getattr(self, name)]}
 
 
+def total(counts: Iterable[Counts]) -> Counts:
+    """The sum of counts."""
+    whole = Counts()
+    for some in counts:
+        whole.add(some)
+    return whole
+
+
 def _blocks(mask: np.ndarray) -> int:
-    """Blocks in which something is set, of masks (heads, l, l)."""
-    odd = mask.shape[1] % 2
-    mask = np.pad(mask, ((0, 0), (0, odd), (0, odd)))
-    heads, length, _ = mask.shape
-    return int(mask.reshape(heads, length // 2, 2, length // 2, 2).any(axis=(2, 4)).sum())
+    """Blocks in which something is set, of masks (heads, l_q, l_kv)."""
+    mask = np.pad(mask, ((0, 0), (0, mask.shape[1] % 2), (0, mask.shape[2] % 2)))
+    heads, queries, keys = mask.shape
+    return int(mask.reshape(heads, queries // 2, 2, keys // 2, 2).any(axis=(2, 4)).sum())
 
 
 def counted(layer: Layer, keep: np.ndarray, heads_kept: float | None = None) -> Counts:
-    """Of the scores (heads, l, l) that are kept; a block without any is pruned."""
+    """Of the scores (heads, l_q, l_kv) that are kept; a block without any is pruned."""
     visible = layer.visible()
     return Counts(
         blocks=layer.heads * _blocks(visible[None]), blocks_kept=_blocks(keep),

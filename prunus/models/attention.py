@@ -28,8 +28,10 @@ class Heads:
     -------
     layer : int
         Counted in the order in which the model comes to them.
-    q, k, v : Tensor, (sentences, heads, l, d)
-    visible : Tensor of bool, (sentences, 1 or heads, l, l)
+    q : Tensor, (sentences, heads, l_q, d)
+    k, v : Tensor, (sentences, heads, l_kv, d)
+        With the keys of a cache, which come first, there are more of them than queries.
+    visible : Tensor of bool, (sentences, 1 or heads, l_q, l_kv)
         False where the query or the key is padding.
     scaling : float
     dropout : float
@@ -191,28 +193,34 @@ class Shape:
     causal: bool
 
 
-def job_mask(mask: Tensor | None, sentences: int, length: int,
-             causal: bool) -> tuple[Tensor, bool]:
-    """What of a mask is visible, (sentences, 1, l, l), and whether it is causal, as a job says it.
+def job_mask(mask: Tensor | None, sentences: int, length: int, causal: bool,
+             cached: int = 0) -> tuple[Tensor, bool]:
+    """What of a mask is visible, (sentences, 1, l_q, l_kv), and whether it is causal, as a job says
+    it.
 
     Parameters
     ----------
     mask : Tensor or None
-        (sentences, 1 or heads, 1 or l, l) of bools, or of numbers to add: 0 and what is as good as
-        -inf. None hides no padding.
+        (sentences, 1 or heads, 1 or l_q, l_kv) of bools, or of numbers to add: 0 and what is as
+        good as -inf. None hides no padding.
+    length : int
+        Queries, l_q.
     causal : bool
         What the module says of itself, where the mask leaves that open.
+    cached : int
+        Keys of a cache before those of the queries. None of them may be padding.
 
     Raises
     ------
     InputError
         If a job cannot say the mask.
     """
+    keys = cached + length
     if mask is None:
-        seen = torch.ones(sentences, 1, length, length, dtype=torch.bool)
-        return (seen.tril() if causal else seen), causal
+        seen = torch.ones(sentences, 1, length, keys, dtype=torch.bool)
+        return (seen.tril(cached) if causal else seen), causal
     # One row may be that of all queries.
-    if mask.dim() != 4 or mask.shape[-2] not in (1, length) or mask.shape[-1] != length:
+    if mask.dim() != 4 or mask.shape[-2] not in (1, length) or mask.shape[-1] != keys:
         raise InputError(f"{MASK}, not a mask of shape {tuple(mask.shape)} for {length} tokens")
     if mask.dtype != torch.bool:
         shown = mask > HIDDEN
@@ -222,16 +230,17 @@ def job_mask(mask: Tensor | None, sentences: int, length: int,
         mask = shown
     if not (mask == mask[:, :1]).all():
         raise InputError(f"{MASK}, the same ones in all heads")
-    mask = mask[:, :1].expand(sentences, 1, length, length)
+    mask = mask[:, :1].expand(sentences, 1, length, keys)
     # What a query is can be seen from whether it is visible to itself.
-    own = mask.diagonal(dim1=-2, dim2=-1)
+    own = mask.diagonal(cached, dim1=-2, dim2=-1)
     rows = torch.arange(length) < own.sum(-1, keepdim=True)
-    if not (own == mask.any(-2)).all():
+    if not (own == mask[..., cached:].any(-2)).all():
         raise InputError(MASK)
     visible = mask & own[..., None]
-    square = rows[..., None] & rows[..., None, :]
+    known = torch.nn.functional.pad(rows, (cached, 0), value=True)
+    whole = rows[..., None] & known[..., None, :]
     for order in (causal, not causal):
-        if torch.equal(visible, square.tril() if order else square):
+        if torch.equal(visible, whole.tril(cached) if order else whole):
             return visible, order
     raise InputError(MASK)
 
@@ -254,6 +263,9 @@ class Switch:
         for modules may be shared.
     rows : int
         Queries of the last pass.
+    cached : int
+        Tokens that the model has in its cache, as whoever calls it knows: a model that attends to
+        other keys than these and its queries is refused.
 
     Raises
     ------
@@ -264,7 +276,7 @@ class Switch:
     def __init__(self, model: torch.nn.Module):
         self.rule: Rule = Dense()
         self.shapes: list[Shape] = []
-        self.rows = 0
+        self.rows = self.cached = 0
         self._called: list[Shape] = []
         self.name = f"prunus_{id(self):x}"
         AttentionInterface.register(self.name, self._attend)
@@ -296,12 +308,14 @@ class Switch:
         if said:
             raise InputError(f"model must not change its attention by {', '.join(said)}, which no "
                              f"job can say")
-        if sliding_window is not None and sliding_window < length:
+        keys = self.cached + length
+        if sliding_window is not None and sliding_window < keys:
             raise InputError(f"model must not hide keys beyond a window of {sliding_window}, which "
-                             f"no job of {length} tokens can say")
-        if key.shape[2] != length or getattr(module, "is_cross_attention", False):
+                             f"no job of {keys} tokens can say")
+        if key.shape[2] != keys or getattr(module, "is_cross_attention", False):
+            behind = f" behind {self.cached} tokens" if self.cached else ""
             raise InputError(f"model must attend to its own tokens, and there are {key.shape[2]} "
-                             f"keys for {length} queries of a {type(module).__name__}")
+                             f"keys for {length} queries{behind} of a {type(module).__name__}")
         if value.shape[-1] != d:
             raise InputError(f"model must have queries and values of the same d, not {d} and "
                              f"{value.shape[-1]}")
@@ -309,7 +323,7 @@ class Switch:
             raise InputError("model must scale all logits of a layer alike, and has a scale for "
                              "each of its heads")
         causal = getattr(module, "is_causal", False) if is_causal is None else is_causal
-        visible, causal = job_mask(attention_mask, sentences, length, bool(causal))
+        visible, causal = job_mask(attention_mask, sentences, length, bool(causal), self.cached)
         self.rows = length
         layer, group = len(self._called), count // key.shape[1]
         self._called.append(Shape(count, key.shape[1], d, causal))

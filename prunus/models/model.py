@@ -33,8 +33,8 @@ from ..errors import InputError
 from .attention import Dense, Rule, Switch
 from .sentences import Sentences, read_documents, read_images, read_sentences
 
-__all__ = ["AnyModel", "Classifier", "Decoder", "ImageClassifier", "Judged", "Model", "Tokens",
-           "next_token_loss", "open_model"]
+__all__ = ["AnyModel", "Classifier", "Decoder", "ImageClassifier", "Judged", "Model", "Past",
+           "Tokens", "next_token_loss", "open_model"]
 
 Tokens = list[list[int]]
 BATCH = 32
@@ -106,6 +106,16 @@ def _positions(model: torch.nn.Module) -> int | None:
     return min(known) if known else None
 
 
+def _check_same(what: str, ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:
+    """Refuse a model whose logits are not those that they should be."""
+    spread = torch.cat([x.flatten() for x in theirs])
+    allowed = TOLERANCE * float(spread.max() - spread.min()) + SMALLEST
+    off = max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
+    if not off <= allowed:
+        raise InputError(f"model must say with plain attention what it says by itself, and "
+                         f"has {what}: off by {off:.2g}, where {allowed:.2g} is allowed")
+
+
 @dataclass(frozen=True, eq=False)
 class Judged:
     """A text as a decoder says it.
@@ -159,15 +169,8 @@ class Model(ABC):
             self.model = _load(self.path, self.kind)
             self.prepare()
             self.switch = Switch(self.model)
-            try:
+            with self._named():
                 self._try()
-            except InputError as err:
-                said = str(err)
-                raise InputError(said if repr(str(path)) in said else said.replace(
-                    "model", f"model {str(path)!r}", 1)) from None
-            except Exception as err:    # a model of any kind, at its first pass
-                raise InputError(f"model {str(path)!r} cannot be run: {type(err).__name__}: "
-                                 f"{_first_line(err)}") from None
 
     @property
     def layers(self) -> int:
@@ -203,6 +206,20 @@ class Model(ABC):
         self.model.save_pretrained(directory)
 
     # -- the trial -------------------------------------------------------------------------------
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Whatever a trial comes to is a line with the name of the model."""
+        path = repr(str(self.path))
+        try:
+            yield
+        except InputError as err:
+            said = str(err)
+            raise InputError(said if path in said else said.replace(
+                "model", f"model {path}", 1)) from None
+        except Exception as err:    # a model of any kind, at its first pass
+            raise InputError(f"model {path} cannot be run: {type(err).__name__}: "
+                             f"{_first_line(err)}") from None
+
     def _try(self) -> None:
         """Hold the logits through the hook against the model's own. Raises InputError."""
         items, alone, own_batch = self.examples()
@@ -211,11 +228,10 @@ class Model(ABC):
         with torch.no_grad():
             got = [self.said(self.forward(batch), batch) for batch in batches]
             self._check_shapes()
-            self.model.set_attn_implementation("eager")
-            want = [self.said(self.model(**self.inputs(batch)).logits, batch)
-                    for batch in batches]
-            own = self.said(self.model(**own_batch).logits, items)
-            self.model.set_attn_implementation(self.switch.name)
+            with self.by_itself():
+                want = [self.said(self.model(**self.inputs(batch)).logits, batch)
+                        for batch in batches]
+                own = self.said(self.model(**own_batch).logits, items)
         # First of the model itself, which may say otherwise of an input in a batch, then through
         # the hook.
         count = len(items)
@@ -224,12 +240,7 @@ class Model(ABC):
                 ("of an input in a batch other logits than alone", want[0],
                  sum(want[1:count + 1], [])),
                 ("through the hook other logits than by itself", sum(got, []), sum(want, []))):
-            spread = torch.cat([x.flatten() for x in theirs])
-            allowed = TOLERANCE * float(spread.max() - spread.min()) + SMALLEST
-            off = max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
-            if not off <= allowed:
-                raise InputError(f"model must say with plain attention what it says by itself, and "
-                                 f"has {what}: off by {off:.2g}, where {allowed:.2g} is allowed")
+            _check_same(what, ours, theirs)
 
     def _check_shapes(self) -> None:
         if not self.layers:
@@ -258,6 +269,15 @@ class Model(ABC):
         return len(item)
 
     # -- its use ---------------------------------------------------------------------------------
+    @contextlib.contextmanager
+    def by_itself(self) -> Iterator[None]:
+        """The model has its own attention, and none of our code."""
+        self.model.set_attn_implementation("eager")
+        try:
+            yield
+        finally:
+            self.model.set_attn_implementation(self.switch.name)
+
     def forward(self, items: list) -> Tensor:
         """The logits of one batch, under the rule in force."""
         return self.model(**self.inputs(items)).logits
@@ -431,6 +451,14 @@ class Classifier(_Texts, _Classes):
         return read_sentences(path, self.classes)
 
 
+@dataclass(frozen=True, eq=False)
+class Past:
+    """What a decoder keeps of the tokens it has read: their number, and its cache."""
+
+    tokens: int
+    cache: Any
+
+
 class Decoder(_Texts):
     """A Hugging Face model that says the next token, with its tokenizer.
 
@@ -478,6 +506,44 @@ class Decoder(_Texts):
         """(tokens, vocabulary), of one text."""
         with torch.no_grad():
             return self.forward([list(tokens)])[0]
+
+    def read_on(self, tokens: Sequence[int], past: Past | None = None) -> tuple[Tensor, Past]:
+        """(tokens, vocabulary), of the next tokens of a text, and what is kept of all so far.
+
+        ``past`` is what is kept of those before; it must not be used again. Under the rule in
+        force, with the keys and values of all tokens.
+        """
+        before = past.tokens if past else 0
+        inputs = {"input_ids": torch.tensor([list(tokens)]), "use_cache": True,
+                  "attention_mask": torch.ones(1, before + len(tokens), dtype=torch.long)}
+        if past:
+            inputs["past_key_values"] = past.cache
+        self.switch.cached = before
+        try:
+            with torch.no_grad():
+                said = self.model(**inputs)
+        finally:
+            self.switch.cached = 0
+        return said.logits[0], Past(before + len(tokens), said.past_key_values)
+
+    def try_cache(self) -> None:
+        """Hold the logits of a text that is read token by token, through the hook, against the
+        model's own of the whole text. Raises InputError."""
+        self.switch.rule = Dense()
+        with _silent(), self._named():
+            tokens = self.tokenise([self.samples()[1]])[0]
+            got, past = self.read_on(tokens[:TRIED[0]])
+            parts = [got]
+            for token in tokens[TRIED[0]:]:
+                if past.cache is None:
+                    raise InputError(f"model must keep keys and values from token to token, and a "
+                                     f"{type(self.model).__name__} does not")
+                got, past = self.read_on([token], past)
+                parts.append(got)
+            with self.by_itself():
+                want = self.logits(tokens)
+            _check_same("with its cache other logits than of the whole text", [torch.cat(parts)],
+                        [want])
 
     def judged(self, tokens: Tokens, rule: Rule, *, batch: int = 4,
                advance: Callable[[int], None] | None = None) -> list[Judged]:

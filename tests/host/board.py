@@ -35,10 +35,10 @@ def head_of(job: AttentionJob, config: EngineConfig):
     return engine_of(config).compute(job, config)
 
 
-def _record(job, result, config: EngineConfig) -> list[int]:
+def _record(job, result, config: EngineConfig, held) -> list[int]:
     """The words of a status record."""
     kind = engine_of(config).kind(job)
-    status = kind.record(job, result, config)
+    status = kind.record(job, result, config, held)
     return [int(word) for word in kind.status.pack(asdict(status))]
 
 
@@ -132,16 +132,18 @@ class FakeBoard:
     def _compute(self, count: int) -> None:
         """As the coprocessor does, but for what it reads."""
         table = self.registers[self.address["table"]]
-        for n in range(count):
-            job = self.jobs.popleft()
-            result = head_of(job, self.config)
+        jobs = [self.jobs.popleft() for _ in range(count)]
+        jobs[0] = jobs[0].alone()
+        results = [head_of(job, self.config) for job in jobs]
+        held = engine_of(self.config).held(jobs, results, self.config)
+        for n, (job, result) in enumerate(zip(jobs, results, strict=True)):
             layout = engine_of(self.config).kind(job).layout(self.config)
             words = np.frombuffer(bytes(self.memory[table + 64 * n : table + 64 * n + 64]), "<u4")
             out, status = int(words[11]), int(words[12])
             rows = np.zeros((job.l_q, layout.row_bytes("out", job.d) // 2), "<i2")
             rows[:, : job.d] = result.out
             self.memory[out : out + rows.nbytes] = rows.tobytes()
-            fields = _record(job, result, self.config)
+            fields = _record(job, result, self.config, held[n])
             self.memory[status : status + 64] = np.array(fields + [0] * 8, "<u4").tobytes()
         self.registers[self.address["jobs_done"]] = count
         self.registers[self.address["cycles"]] = 1000 * count

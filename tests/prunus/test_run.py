@@ -72,6 +72,23 @@ def test_a_wrong_word_is_found(config, monkeypatch):
 
 
 @BY_ENGINE
+def test_a_wrong_count_in_a_status_record_is_found(config, monkeypatch):
+    """Where every output is right."""
+    jobs = random_jobs(config, 3, seed=2)
+    board = FakeBoard(config, jobs)
+    compute = board._compute
+
+    def spoiled(count):
+        compute(count)
+        words = np.frombuffer(bytes(board.memory[64:128]), "<u4")     # the second descriptor
+        board.memory[int(words[12]) + 4] ^= 1
+
+    board._compute = spoiled
+    with pytest.raises(RunError, match="head 1: the board's status record is not that of the spec"):
+        _serial(board, config, jobs, monkeypatch)
+
+
+@BY_ENGINE
 def test_a_job_that_fails_is_reported(config, monkeypatch):
     jobs = random_jobs(config, 3, seed=3)
     board = FakeBoard(config, jobs)

@@ -14,6 +14,7 @@ from prunus.golden.jobs import AttentionJob, matmul
 from prunus.golden.survivors import SurvivorConfig, attend
 
 from ...errors import InputError
+from ...run import Opened, Run
 from ..layer import Counts, Layer, counted, quantised
 
 __all__ = ["Attended", "Hardware", "Masked", "Method"]
@@ -27,15 +28,18 @@ class Attended:
 
     Members
     -------
-    out : ndarray of float64, (heads, l, d)
+    out : ndarray of float64, (heads, l_q, d)
     jobs, results : list
         What the hardware was given, and what golden gives for it.
+    run : Run or None
+        What a backend gave, where one did the work.
     """
 
     out: np.ndarray
     counts: Counts
     jobs: list[Any] = field(default_factory=list)
     results: list[Any] = field(default_factory=list)
+    run: Run | None = None
 
 
 class Method(ABC):
@@ -59,6 +63,9 @@ class Method(ABC):
     def attend(self, layer: Layer) -> Attended:
         """Attention of the heads of a layer. Layers of a text come in their order."""
 
+    def check_cache(self) -> None:      # noqa: B027 - most need nothing
+        """Raise InputError if the method needs more of a text than the queries of a step."""
+
 
 # -- methods on hardware --------------------------------------------------------------------------
 class Hardware(Method):
@@ -74,31 +81,33 @@ class Hardware(Method):
     def counts(self, layer: Layer, jobs: Sequence[Any], results: Sequence[Any]) -> Counts:
         """What is kept of a layer."""
 
-    def attend(self, layer: Layer) -> Attended:
+    def attend(self, layer: Layer, through: Opened | None = None) -> Attended:
+        """``through`` is a backend that computes the jobs; without it golden does."""
         self._check(layer)
-        engine = engine_of(self.config)
         jobs: list[Any] = []
-        results: list[Any] = []
-        out = np.empty(layer.q.shape)
+        units = []
         for head in range(layer.heads):
             job, unit = self.job(layer, head)
-            if jobs and _same_kv(jobs[-1], job):
-                job = replace(job, same_kv=True)
-            result = engine.compute(job, self.config)
-            out[head] = result.out * (unit / 2.0**self.config.out_frac)
-            jobs.append(job)
-            results.append(result)
-        return Attended(out=out, counts=self.counts(layer, jobs, results), jobs=jobs,
-                        results=results)
+            jobs.append(replace(job, same_kv=True) if jobs and _same_kv(jobs[-1], job) else job)
+            units.append(unit / 2.0**self.config.out_frac)
+        run = through(jobs) if through else None
+        if run:
+            results, codes = run.golden, [out for out, _ in run.outputs]
+        else:
+            results = [engine_of(self.config).compute(job, self.config) for job in jobs]
+            codes = [result.out for result in results]
+        return Attended(out=np.stack(codes) * np.array(units)[:, None, None],
+                        counts=self.counts(layer, jobs, results), jobs=jobs, results=results,
+                        run=run)
 
     def _check(self, layer: Layer) -> None:
         d, config = layer.q.shape[2], self.config
         if d % 8 or d > config.d_max:
             raise InputError(f"model must have heads with a d that is a multiple of 8 up to "
                              f"{config.d_max} ({config.name}), not {d}")
-        if layer.length > config.l_max:
+        if layer.keys > config.l_max:
             raise InputError(f"texts must have at most {config.l_max} tokens ({config.name}), "
-                             f"not {layer.length}")
+                             f"not {layer.keys}")
 
     def cost(self, jobs: Sequence[Any], results: Sequence[Any]) -> tuple[int, int]:
         """Cycles and bytes of a table of jobs."""
@@ -147,9 +156,9 @@ class Masked(Method):
     @abstractmethod
     def mask(self, layer: Layer, jobs: Sequence[AttentionJob], scores: np.ndarray,
              units: np.ndarray) -> np.ndarray:
-        """(heads, l, l) of bool: what is kept. What is invisible goes anyway.
+        """(heads, l_q, l_kv) of bool: what is kept. What is invisible goes anyway.
 
-        ``scores`` (heads, l, l) are those of codes, a unit of each head is worth ``units``.
+        ``scores`` (heads, l_q, l_kv) are those of codes, a unit of each head is worth ``units``.
         """
 
     def after(self, layer: Layer, logits: np.ndarray, keep: np.ndarray, out: np.ndarray) -> None:

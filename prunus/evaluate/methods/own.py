@@ -38,7 +38,7 @@ class Uniform(Method):
 
     def attend(self, layer: Layer) -> Attended:
         return _everything(layer, np.broadcast_to(
-            layer.visible(), (layer.heads, layer.length, layer.length)).astype(float))
+            layer.visible(), (layer.heads, layer.length, layer.keys)).astype(float))
 
 
 def _everything(layer: Layer, weights: np.ndarray) -> Attended:

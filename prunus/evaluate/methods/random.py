@@ -39,7 +39,7 @@ class Random(Masked):
     def mask(self, layer: Layer, jobs: Sequence[AttentionJob], scores: np.ndarray,
              units: np.ndarray) -> np.ndarray:
         side = 2 if self.of == "blocks" else 1
-        count = -(-layer.length // side)
+        rows, columns = (-(-count // side) for count in (layer.length, layer.keys))
         random = np.random.default_rng((self.seed, layer.text, layer.number))
-        kept = random.random((layer.heads, count, count)) >= self.share
-        return kept.repeat(side, axis=1).repeat(side, axis=2)[:, :layer.length, :layer.length]
+        kept = random.random((layer.heads, rows, columns)) >= self.share
+        return kept.repeat(side, axis=1).repeat(side, axis=2)[:, :layer.length, :layer.keys]

@@ -26,6 +26,7 @@ import numpy as np
 
 from prunus.golden.jobs import AttentionJob
 
+from ...errors import InputError
 from ..layer import Layer
 from .base import Masked
 
@@ -96,6 +97,10 @@ class Spatten(Masked):
         tokens = state.tokens_left if layer.causal else (
             state.tokens_left & state.tokens_left.T)
         return state.heads_left.T[:, :, None] & tokens
+
+    def check_cache(self) -> None:
+        raise InputError("method spatten needs all queries of a text, which a decoder with a cache "
+                         "does not have; it works on classifiers")
 
     def _state(self, layer: Layer) -> _State:
         if layer.number == 0:

@@ -53,14 +53,12 @@ class Topk(Hardware):
 
     def job(self, layer: Layer, head: int) -> tuple[TopkJob, float]:
         choice = self.choice(layer.number, head)
-        limits = np.arange(1, layer.length + 1) if layer.causal else np.full(
-            layer.length, layer.length)
-        top_k = choice.top_k or places(limits, choice.keep or 1)
+        top_k = choice.top_k or places(layer.visible().sum(axis=1), choice.keep or 1)
         if not 1 <= top_k <= self.config.k_max:
             raise InputError(f"top-k must lie in 1..{self.config.k_max}, the places of "
                              f"{self.config.name}, not {top_k}" + (
                                  "" if choice.top_k else
-                                 f", which keeps {choice.keep:g} of {layer.length} keys"))
+                                 f", which keeps {choice.keep:g} of {layer.keys} keys"))
         job, _, unit = quantised(layer, head, self.config, TopkJob, centred=True,
                                  top_k=top_k)
         return job, unit

@@ -153,8 +153,8 @@ def test_costs_are_sums_over_layers_of_texts(root):
     tables = []
     attend = method.attend
 
-    def told(layer):
-        attended = attend(layer)
+    def told(layer, through):
+        attended = attend(layer, through)
         tables.append((attended.jobs, attended.results))
         return attended
 
