@@ -16,6 +16,7 @@ from .bench.command import bench
 from .commands.digits import digits
 from .commands.energy import energy
 from .commands.evaluate import evaluate
+from .commands.infer import infer
 from .commands.presets import presets
 from .commands.run import run as run_heads
 from .commands.verilog import verilog
@@ -60,7 +61,7 @@ for name, command in (
         ("presets", presets), ("verilog", verilog), ("run", run_heads), ("bench", bench),
         ("area", area), ("fpga", fpga), ("digits", digits), ("energy", energy),
         ("train-thresholds", train_thresholds), ("capture", capture), ("accuracy", accuracy),
-        ("evaluate", evaluate)):
+        ("evaluate", evaluate), ("infer", infer)):
     app.command(name)(command)
 
 

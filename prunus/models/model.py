@@ -507,6 +507,15 @@ class Decoder(_Texts):
         with torch.no_grad():
             return self.forward([list(tokens)])[0]
 
+    @property
+    def ends(self) -> set[int]:
+        """Tokens that end a text."""
+        said = [self.tokenizer.eos_token_id]
+        for config in (self.model.config, self.model.generation_config):
+            value = getattr(config, "eos_token_id", None)
+            said += value if isinstance(value, list) else [value]
+        return {token for token in said if token is not None}
+
     def read_on(self, tokens: Sequence[int], past: Past | None = None) -> tuple[Tensor, Past]:
         """(tokens, vocabulary), of the next tokens of a text, and what is kept of all so far.
 
@@ -531,7 +540,7 @@ class Decoder(_Texts):
         model's own of the whole text. Raises InputError."""
         self.switch.rule = Dense()
         with _silent(), self._named():
-            tokens = self.tokenise([self.samples()[1]])[0]
+            tokens = self.tokenise([self._sample(TRIED[1], 0)])[0]
             got, past = self.read_on(tokens[:TRIED[0]])
             parts = [got]
             for token in tokens[TRIED[0]:]:

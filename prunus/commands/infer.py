@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``prunus infer``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import InputError
+from ..evaluate.methods.base import Hardware
+from ..report import heads_progress, print_json, print_lines, print_table
+from ..run import OPENED, check_port
+from ..train.command import check_installed
+from .methods import check_calibration, chosen_method, with_method_options
+from .run import Backend
+
+__all__ = ["infer"]
+
+SHARES = ("blocks", "scores", "heads")
+
+
+@with_method_options
+def infer(
+    model: Annotated[Path, typer.Argument(help="A directory with a classifier of texts or a "
+                                          "decoder in the layout of Hugging Face.")],
+    text: Annotated[str, typer.Argument(help="A sentence, or the beginning of a text.")],
+    pair: Annotated[str | None, typer.Option(
+        metavar="TEXT", help="A second sentence, for a classifier of pairs.",
+        show_default=False)] = None,
+    tokens: Annotated[int | None, typer.Option(
+        metavar="N", help="Tokens that a decoder generates. Default: 20, or as many as it has "
+        "positions for.", show_default=False)] = None,
+    backend: Annotated[Backend, typer.Option(help="The specification, the RTL on Verilator, or a "
+                                             "board on a serial port.")] = Backend.GOLDEN,
+    port: Annotated[str | None, typer.Option(help="Serial port of the board, such as "
+                                             "/dev/ttyUSB0.", show_default=False)] = None,
+    baud: Annotated[int | None, typer.Option(min=300, help="Of the board, default 1000000.",
+                                             show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    **options: Any,
+) -> None:
+    """Run a model with every head of it through the coprocessor."""
+    more = check_port(port, baud, backend is Backend.SERIAL)
+    chosen, file = chosen_method(options)
+    if backend is not Backend.GOLDEN and not isinstance(chosen, Hardware):
+        raise InputError(f"--backend must be golden for method {chosen.name}, which has no "
+                         f"hardware, not {backend}")
+    check_installed("infer")
+    check_calibration(file, options, model)
+    from ..evaluate.inference import Question  # needs torch
+
+    question = Question(model, text, chosen, pair=pair, tokens=tokens)
+    check_calibration(file, options, model, question.layers, question.heads)
+    with heads_progress() as progress:
+        if progress and backend is Backend.VERILATOR:
+            more["stage"] = progress.stage
+        with OPENED[backend](chosen.config, **more) as through:
+            record = question.answer(str(backend), through, progress).record()
+    if as_json:
+        print_json(record)
+    else:
+        _print(record)
+
+
+def _said(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the model says."""
+    if "text" in record:
+        return [("continuation", record["text"]),
+                ("tokens", f"{record['tokens']} read, {len(record['generated'])} generated")]
+    chance = record["probabilities"][record["class"]]
+    return [("class", f"{record['class']}, {record['label']} ({chance:.1%})"),
+            ("tokens", f"{record['tokens']}")]
+
+
+def _cost(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the hardware did."""
+    if record["cycles"] is None:
+        return []
+    how = {"counters": "counted by the hardware", "model": "by the model of cycles"}
+    return [("cycles", f"{record['cycles']}, {how[record['cycles_from']]}"),
+            ("read", f"{record['read_bytes']} bytes"),
+            ("written", f"{record['write_bytes']} bytes")]
+
+
+def _print(record: dict[str, Any]) -> None:
+    parameters = ", ".join(f"{name} {value}" for name, value in record["parameters"].items())
+    agrees = "the same choice" if record["agrees"] else "ANOTHER CHOICE"
+    print_lines([
+        *_said(record),
+        ("method", record["method"] + (f", {parameters}" if parameters else "")),
+        ("backend", record["backend"] + (f", {record['preset']}" if record["preset"] else "")),
+        ("float model", f"{agrees}; logits differ by {record['max_difference']:.3g} at most, "
+                        f"{record['rms_difference']:.3g} rms"),
+        *_cost(record)])
+    rows = [*enumerate(record["layers"]), ("all", record)]
+    print_table(["layer", *(f"{what} pruned" for what in SHARES)],
+                [[name, *(f"{shares[f'{what}_pruned']:.1%}" for what in SHARES)]
+                 for name, shares in rows])
