@@ -145,7 +145,7 @@ class _Given:
 
 
 def _on_hardware(backend: str, send: Callable[[Sequence[Job]], _Given], blame: str,
-                 jobs: Sequence[Job], config: EngineConfig) -> Run:
+                 jobs: Sequence[Job], config: EngineConfig, whole: bool) -> Run:
     """Jobs as a table; every output and status record must be that of the specification.
 
     ``blame`` is what to say of one that is not. Raises RunError.
@@ -157,7 +157,7 @@ def _on_hardware(backend: str, send: Callable[[Sequence[Job]], _Given], blame: s
         if status is None or not status.done or status.error != Error.NONE:
             said = status.error.name if status is not None else "no status record"
             raise RunError(f"head {n}: the coprocessor reports {said}")
-    results = compute(jobs, config)
+    results = compute(jobs, config, whole=whole)
     records = _records(table, order, results, given.cuts, config)
     for n, ((out, status), result, record) in enumerate(zip(outputs, results, records,
                                                             strict=True)):
@@ -178,7 +178,7 @@ def not_installed(err: ModuleNotFoundError) -> InputError:
 
 
 def _simulated(simulate: Callable[[Sequence[Job]], Any], jobs: Sequence[Job],
-               config: EngineConfig, seen: str = "") -> Run:
+               config: EngineConfig, whole: bool, seen: str = "") -> Run:
     """Jobs through a simulation; ``seen`` says what there is to see of it."""
     def send(table: Sequence[Job]) -> _Given:
         simulation = simulate(table)
@@ -186,7 +186,7 @@ def _simulated(simulate: Callable[[Sequence[Job]], Any], jobs: Sequence[Job],
                       cuts=[len(table)], build_s=simulation.build_s, sim_s=simulation.sim_s)
 
     return _on_hardware("verilator", send, "the RTL's {what} is not that of the specification; "
-                        f"please report this with the input{seen}", jobs, config)
+                        f"please report this with the input{seen}", jobs, config, whole)
 
 
 def run_verilator(jobs: Sequence[Job], config: EngineConfig,
@@ -203,7 +203,7 @@ def run_verilator(jobs: Sequence[Job], config: EngineConfig,
         else " file"
     try:
         return _simulated(lambda table: simulate(table, config, progress=progress, **options),
-                          jobs, config, seen)
+                          jobs, config, False, seen)
     except SimulationError as err:
         raise RunError(str(err)) from None
 
@@ -223,7 +223,7 @@ def run_serial(jobs: Sequence[Job], config: EngineConfig, progress: Progress | N
                port: str, **options) -> Run:
     """A board on a serial port; what it gives is compared with the specification."""
     with open_serial_port(config, port=port, **options) as run:
-        return run(jobs, progress)
+        return run(jobs, progress, False)
 
 
 BACKENDS: dict[str, Callable[..., Run]] = {
@@ -232,15 +232,22 @@ BACKENDS: dict[str, Callable[..., Run]] = {
 
 # -- backends that stay open ----------------------------------------------------------------------
 class Opened(Protocol):
-    """A backend that takes one table of jobs after the other."""
+    """A backend that takes one table of jobs after the other.
 
-    def __call__(self, jobs: Sequence[Job], progress: Progress | None = None) -> Run: ...
+    The specification's results are ``whole`` unless somebody wants summaries.
+    """
+
+    def __call__(self, jobs: Sequence[Job], progress: Progress | None = None,
+                 whole: bool = True) -> Run: ...
 
 
 @contextmanager
 def open_golden(config: EngineConfig) -> Iterator[Opened]:
     """The specification."""
-    yield lambda jobs, progress=None: run_golden(jobs, config, progress)
+    def run(jobs: Sequence[Job], progress: Progress | None = None, whole: bool = True) -> Run:
+        return run_golden(jobs, config, progress, whole=whole)
+
+    yield run
 
 
 @contextmanager
@@ -256,14 +263,15 @@ def open_verilator(config: EngineConfig, **options: Any) -> Iterator[Opened]:
         raise not_installed(err) from None
     try:
         with open_session(config, **options) as session:
-            def run(jobs: Sequence[Job], progress: Progress | None = None) -> Run:
+            def run(jobs: Sequence[Job], progress: Progress | None = None,
+                    whole: bool = True) -> Run:
                 def told(done: int) -> None:
                     if progress:
                         progress(done, len(jobs))
 
                 return _simulated(
                     lambda table: session.simulate(table, told if progress else None), jobs,
-                    config)
+                    config, whole)
 
             yield run
     except SimulationError as err:
@@ -278,7 +286,8 @@ def open_serial_port(config: EngineConfig, *, port: str, **options: Any) -> Iter
 
     try:
         with open_serial(port, config, **options) as board:
-            def run(jobs: Sequence[Job], progress: Progress | None = None) -> Run:
+            def run(jobs: Sequence[Job], progress: Progress | None = None,
+                    whole: bool = True) -> Run:
                 def send(table: Sequence[Job]) -> _Given:
                     try:
                         tables = board.plan(table)
@@ -290,7 +299,7 @@ def open_serial_port(config: EngineConfig, *, port: str, **options: Any) -> Iter
 
                 return _on_hardware(
                     "serial", send, "the board's {what} is not that of the specification; is its "
-                    "clock within what place and route allowed?", jobs, config)
+                    "clock within what place and route allowed?", jobs, config, whole)
 
             yield run
     except DriverError as err:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layers of random numbers, and what is slow and plain about them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from prunus.evaluate.layer import Layer
@@ -18,8 +20,14 @@ def make_layer(length=7, heads=3, causal=False, seed=0, number=0, layers=1, text
                  scaling=D**-0.5, causal=causal)
 
 
+def make_step(queries, **how) -> Layer:
+    """The last queries of a causal layer, with all its keys."""
+    whole = make_layer(causal=True, **how)
+    return replace(whole, q=whole.q[:, -queries:])
+
+
 def sees(layer: Layer, i: int, j: int) -> bool:
-    return j <= i or not layer.causal
+    return j <= i + layer.keys - layer.length or not layer.causal
 
 
 def slow_codes(x, most):
@@ -33,9 +41,9 @@ def slow_counts(layer: Layer, keep) -> dict[str, int]:
     found = dict.fromkeys(("blocks", "blocks_kept", "scores", "scores_kept"), 0)
     for mask in keep:
         for top in range(0, layer.length, 2):
-            for left in range(0, layer.length, 2):
+            for left in range(0, layer.keys, 2):
                 pairs = [(i, j) for i in (top, top + 1) for j in (left, left + 1)
-                         if max(i, j) < layer.length and sees(layer, i, j)]
+                         if i < layer.length and j < layer.keys and sees(layer, i, j)]
                 found["blocks"] += bool(pairs)
                 found["blocks_kept"] += any(mask[i, j] for i, j in pairs)
                 found["scores"] += len(pairs)

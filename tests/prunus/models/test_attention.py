@@ -210,6 +210,32 @@ def test_masks_of_jobs(causal, said):
     assert job_mask(torch.ones(2, 1, 1, 1, dtype=torch.bool), 2, 1, said)[1] is said
 
 
+@pytest.mark.parametrize("said", [False, True])
+@pytest.mark.parametrize("queries", [1, 3])
+def test_masks_of_a_step_with_a_cache(queries, said):
+    """The last rows of a whole mask. All keys that a single query sees are all keys."""
+    cached = 6 - queries
+    for causal in (False, True):
+        mask = mask_of((6, 6), 6, causal)[:, :, cached:]
+        visible, order = job_mask(mask, 2, queries, said, cached)
+        assert torch.equal(visible, mask) and order is (said if queries == 1 else causal)
+    visible, _ = job_mask(None, 2, queries, True, cached)
+    assert torch.equal(visible, mask_of((6, 6), 6, True)[:, :, cached:])
+
+
+@pytest.mark.parametrize("queries", [1, 3])
+def test_masks_of_a_step_that_no_job_can_say(queries):
+    """Padding in the cache, a window, another number of keys."""
+    cached = 6 - queries
+    step = mask_of((6, 6), 6, True)[:, :, cached:]
+    for hidden in (0, cached - 1):
+        with pytest.raises(InputError, match="model must hide padding on the right, and what"):
+            job_mask(step & (torch.arange(6) != hidden), 2, queries, True, cached)
+    for mask in (step[..., 1:], torch.nn.functional.pad(step, (1, 0), value=True)):
+        with pytest.raises(InputError, match="not a mask of shape"):
+            job_mask(mask, 2, queries, True, cached)
+
+
 def wrong_masks():
     full, causal = mask_of((6, 6), 6, False), mask_of((6, 6), 6, True)
     distance = torch.arange(6)[:, None] - torch.arange(6)
@@ -322,6 +348,23 @@ def test_attention_that_no_job_can_say(shapes, how, message):
     with pytest.raises(InputError, match=message):
         model(torch.randn(1, 2, rows, 8), torch.randn(1, 2, keys, 8),
               torch.randn(1, 2, values, d), **how)
+
+
+def test_keys_of_a_cache_are_those_that_were_announced():
+    model = Whole()
+    switch = Switch(model)
+    q, k, v = torch.randn(1, 2, 1, 8), torch.randn(1, 2, 6, 8), torch.randn(1, 2, 6, 8)
+    switch.cached = 5
+    said = model(q, k, v, is_causal=True)[0]
+    want = torch.softmax(q @ k.mT * 8**-0.5, -1) @ v
+    assert torch.allclose(said, want.transpose(1, 2), atol=1e-6)
+    with pytest.raises(InputError, match="window of 5, which no job of 6 tokens"):
+        model(q, k, v, sliding_window=5)
+    for cached in (0, 4, 6):
+        switch.cached = cached
+        with pytest.raises(InputError, match="attend to its own tokens, and there are 6 keys for "
+                           f"1 queries{f' behind {cached} tokens' if cached else ''} of a Layer"):
+            model(q, k, v)
 
 
 def test_a_window_that_hides_nothing_is_none():

@@ -6,6 +6,7 @@ Each is a small one of random weights, large enough that its attention matters.
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -152,6 +153,65 @@ def test_decoders(tmp_path, name):
     model.switch.rule = Dense()
     got, changed = model.logits(tokens), model.logits([*tokens[:-1], 9])
     assert (changed - got)[:-1].abs().max() < 1e-4 < 1e-2 < (changed - got)[-1].abs().max()
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_decoders_with_a_cache(tmp_path, name):
+    """In parts of any length, what the model says of the whole text, and the hook sees all keys."""
+    path = tiny.save(tmp_path, DECODERS[name](), bos_token="[CLS]", eos_token="[SEP]")
+    model = open_model(path)
+    model.try_cache()
+    tokens, seen = [2, *range(7, 19)], []
+
+    def rule(heads):
+        seen.append((heads.q.shape[2], heads.k.shape[2]))
+        return Dense()(heads)
+
+    model.switch.rule = rule
+    parts, past = [], None
+    for first, last in ((0, 5), (5, 6), (6, 7), (7, 10), (10, 13)):
+        logits, past = model.read_on(tokens[first:last], past)
+        parts.append(logits)
+        assert past.tokens == last
+        assert seen[-model.layers:] == [(last - first, last)] * model.layers
+    want = own(path, hf.AutoModelForCausalLM, input_ids=torch.tensor([tokens]))[0]
+    assert (torch.cat(parts) - want).abs().max() < 1e-4 * (want.max() - want.min())
+    # Nothing is left of it.
+    assert model.switch.cached == 0 and torch.equal(model.logits(tokens), model.logits(tokens))
+
+
+def test_a_cache_that_is_not_the_model_s_own_is_found(tmp_path, monkeypatch):
+    """One that has a key wrong."""
+    path = tiny.save(tmp_path, DECODERS["llama"](), bos_token="[CLS]", eos_token="[SEP]")
+    model = open_model(path)
+    update = hf.DynamicCache.update
+
+    def wrong(self, key, value, *args, **how):
+        keys, values = update(self, key, value, *args, **how)
+        if key.shape[2] == 1:
+            keys = keys.clone()
+            keys[:, :, 1] = keys[:, :, 0]
+        return keys, values
+
+    monkeypatch.setattr(hf.DynamicCache, "update", wrong)
+    with pytest.raises(InputError, match="has with its cache other logits than of the whole text: "
+                       "off by .*, where .* is allowed"):
+        model.try_cache()
+
+
+def test_a_model_without_a_cache_is_found(tmp_path, monkeypatch):
+    path = tiny.save(tmp_path, DECODERS["llama"](), bos_token="[CLS]", eos_token="[SEP]")
+    model = open_model(path)
+    read_on = model.read_on
+
+    def forgets(*args):
+        logits, past = read_on(*args)
+        return logits, replace(past, cache=None)
+
+    monkeypatch.setattr(model, "read_on", forgets)
+    with pytest.raises(InputError, match=r"^model '.*' must keep keys and values from token to "
+                       "token, and a LlamaForCausalLM does not$"):
+        model.try_cache()
 
 
 @pytest.mark.parametrize("name", IMAGES)
