@@ -59,7 +59,7 @@ def infer(
     if as_json:
         print_json(record)
     else:
-        _print(record)
+        _print(record, isinstance(chosen, Hardware) and chosen.bounded)
 
 
 def _said(record: dict[str, Any]) -> list[tuple[str, str]]:
@@ -72,17 +72,22 @@ def _said(record: dict[str, Any]) -> list[tuple[str, str]]:
             ("tokens", f"{record['tokens']}")]
 
 
-def _cost(record: dict[str, Any]) -> list[tuple[str, str]]:
+def _cost(record: dict[str, Any], bounded: bool) -> list[tuple[str, str]]:
     """What the hardware did."""
-    if record["cycles"] is None:
+    cycles = record["cycles"]
+    if cycles is None:
         return []
-    how = {"counters": "counted by the hardware", "model": "by the model of cycles"}
-    return [("cycles", f"{record['cycles']}, {how[record['cycles_from']]}"),
+    if record["cycles_from"] == "counters":
+        told = f"{cycles}, counted by the hardware"
+    else:
+        told = (f"at least {cycles}, the bound of the engine" if bounded else
+                f"{cycles}, by the model of cycles")
+    return [("cycles", told),
             ("read", f"{record['read_bytes']} bytes"),
             ("written", f"{record['write_bytes']} bytes")]
 
 
-def _print(record: dict[str, Any]) -> None:
+def _print(record: dict[str, Any], bounded: bool) -> None:
     parameters = ", ".join(f"{name} {value}" for name, value in record["parameters"].items())
     agrees = "the same choice" if record["agrees"] else "ANOTHER CHOICE"
     print_lines([
@@ -91,7 +96,7 @@ def _print(record: dict[str, Any]) -> None:
         ("backend", record["backend"] + (f", {record['preset']}" if record["preset"] else "")),
         ("float model", f"{agrees}; logits differ by {record['max_difference']:.3g} at most, "
                         f"{record['rms_difference']:.3g} rms"),
-        *_cost(record)])
+        *_cost(record, bounded)])
     rows = [*enumerate(record["layers"]), ("all", record)]
     print_table(["layer", *(f"{what} pruned" for what in SHARES)],
                 [[name, *(f"{shares[f'{what}_pruned']:.1%}" for what in SHARES)]

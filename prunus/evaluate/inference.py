@@ -126,9 +126,9 @@ class Question:
 
     def __init__(self, model: Path, text: str, method: Method, *, pair: str | None = None,
                  tokens: int | None = None):
-        for name, value in (("text", text), ("--pair", pair)):
-            if value is not None and not value.strip():
-                raise InputError(f"{name} must not be empty, and is {value!r}")
+        for name, said in (("text", text), ("--pair", pair)):
+            if said is not None and not said.strip():
+                raise InputError(f"{name} must not be empty, and is {said!r}")
         if tokens is not None and tokens < 1:
             raise InputError(f"--tokens must be at least 1, not {tokens}")
         opened = open_model(model)

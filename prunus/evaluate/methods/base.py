@@ -69,9 +69,16 @@ class Method(ABC):
 
 # -- methods on hardware --------------------------------------------------------------------------
 class Hardware(Method):
-    """A method that an engine computes, bit for bit as golden says."""
+    """A method that an engine computes, bit for bit as golden says.
+
+    Members
+    -------
+    bounded : bool
+        There is no model of its cycles: :meth:`cycles` are the least that it can take.
+    """
 
     config: EngineConfig
+    bounded: ClassVar[bool] = True
 
     @abstractmethod
     def job(self, layer: Layer, head: int) -> tuple[Any, float]:

@@ -43,6 +43,7 @@ class Hdp(Hardware):
 
     name = "hdp"
     config: HdpConfig
+    bounded = False
 
     def __init__(self, config: HdpConfig, choice: Callable[[int, int], HdpChoice],
                  parameters: dict[str, Any]):
