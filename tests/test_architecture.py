@@ -29,7 +29,7 @@ ALLOWED = {
     "prunus.bench.report": ({"hdp"}, "tables of the bench of HDP"),
     "prunus.commands.digits": ({"leopard"}, "a command about the digits of LeOPArd"),
     "prunus.commands.energy": (set(ENGINES), "a command that compares engines"),
-    "prunus.commands.evaluate": ({"hdp"}, "a command with the options of all methods"),
+    "prunus.commands.methods": ({"hdp"}, "a command with the options of all methods"),
     "prunus.evaluate.choices": ({"hdp"}, "what can be chosen of a head, by engine"),
     "prunus.evaluate.methods.energon": ({"hdp"}, "its rule is that of HDP's blocks"),
     "prunus.fpga.floorplan": ({"hdp"}, "plans name block RAMs of HDP"),
