@@ -95,7 +95,8 @@ def test_a_driver_that_complains_names_the_table_and_how_to_repeat_it(monkeypatc
     file.unlink()
 
 
-def test_a_simulator_that_dies_is_reported():
+def test_a_simulator_that_dies_is_reported(monkeypatch):
+    monkeypatch.setattr("prunus.sim.session.advice", lambda case: "")
     with pytest.raises(SimulationError, match="simulation of hdp_tiny failed: hdp_tiny was ended"):
         with opened() as session:
             session.simulate(JOBS)

@@ -135,6 +135,22 @@ def test_a_board(root):
         agree(golden(question), question.answer("serial", through))
 
 
+def test_jobs_of_a_generation(root):
+    """A causal pass, then steps of one query over a cache that grows; groups read keys once."""
+    question = Question(root / "llama", PROMPT, on("hdp"), tokens=4)
+    tables = []
+    with OPENED["golden"](question.method.config) as through:
+        question.answer("golden", lambda jobs: tables.append(jobs) or through(jobs))
+    shapes = [(4, 4, True), (1, 5, False), (1, 6, False), (1, 7, False)]
+    assert [(table[0].l_q, table[0].l_kv, table[0].causal) for table in tables] == [
+        shape for shape in shapes for _ in range(2)]
+    for table in tables:
+        assert [job.same_kv for job in table] == [False, True, False, True]
+        # All codes are full in each step, whatever they were before.
+        assert all(abs(x).max() == question.method.config.max_code
+                   for job in table for x in (job.q, job.k, job.v))
+
+
 # -- what a cache is ------------------------------------------------------------------------------
 def test_a_cache_changes_nothing_but_units(root):
     """Of a rule on real numbers; codes fill the width of all keys there are so far."""
