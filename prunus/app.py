@@ -17,6 +17,7 @@ from .commands.digits import digits
 from .commands.energy import energy
 from .commands.evaluate import evaluate
 from .commands.presets import presets
+from .commands.report import report
 from .commands.run import run as run_heads
 from .commands.verilog import verilog
 from .errors import InputError, RunError
@@ -60,7 +61,7 @@ for name, command in (
         ("presets", presets), ("verilog", verilog), ("run", run_heads), ("bench", bench),
         ("area", area), ("fpga", fpga), ("digits", digits), ("energy", energy),
         ("train-thresholds", train_thresholds), ("capture", capture), ("accuracy", accuracy),
-        ("evaluate", evaluate)):
+        ("evaluate", evaluate), ("report", report)):
     app.command(name)(command)
 
 

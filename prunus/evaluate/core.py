@@ -4,6 +4,7 @@
 Needs torch and transformers.
 """
 
+import copy
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from ..models.attention import Heads, Rule
 from ..models.model import Classifier, Decoder, next_token_loss
 from ..models.sentences import read_documents
 from .layer import Counts, Layer
-from .methods.base import Hardware, Method
+from .methods.base import Attended, Hardware, Method
 from .methods.own import Float
 from .metrics import METRICS, interval
 from .tasks import Columns, Task, read_labelled
@@ -30,6 +31,7 @@ BATCH = 32                  # sentences that go through a model together
 ANY_LENGTH = 1 << 30
 
 Told = Callable[[int, int], None]
+Watch = Callable[[Layer, Attended], None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,8 +82,8 @@ class Evaluation:
 class _Hook:
     """A method in the place of a model's attention, text by text."""
 
-    def __init__(self, method: Method, layers: int, costs: bool):
-        self.method, self.layers = method, layers
+    def __init__(self, method: Method, layers: int, costs: bool, watch: Watch | None):
+        self.method, self.layers, self._watch = method, layers, watch
         self.texts: Sequence[int] = ()          # of the batch that is under way
         self.counts = [Counts() for _ in range(layers)]
         self.cycles = self.moved = 0
@@ -101,6 +103,8 @@ class _Hook:
             attended = self.method.attend(layer)
             out[n, :, :rows] = torch.from_numpy(attended.out)
             self.counts[heads.layer].add(attended.counts)
+            if self._watch:
+                self._watch(layer, attended)
             if self._costs:
                 self._charge(attended.jobs, attended.results)
         return out
@@ -173,6 +177,28 @@ class Evaluator:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def on(self, text: str | None = None) -> "Evaluator":
+        """The same model on one text, without a label that means anything; by default the first.
+
+        Raises InputError.
+        """
+        one = copy.copy(self)
+        one.texts, one.labels = self.texts[:1], self.labels[:1]
+        if text is not None:
+            if self.task.columns.pair:
+                raise InputError(f"--text is one text, and task {self.task.name} has pairs")
+            tokens = self.model.tokenise([text])[0]
+            if len(tokens) < 1 + self.task.generates:
+                raise InputError(f"--text must have {1 + self.task.generates} tokens or more, not "
+                                 f"{text!r}")
+            one.texts, one.labels = [{"input_ids": tokens}], (0,) * len(one.labels)
+        return one
+
+    def tokens(self) -> list[str]:
+        """Those of the first text, as the tokenizer writes them."""
+        return [str(token) for token in self.model.tokenizer.convert_ids_to_tokens(
+            self.texts[0]["input_ids"])]
+
     @property
     def longest(self) -> int:
         """Tokens of the longest text."""
@@ -188,7 +214,8 @@ class Evaluator:
         return self.model.model.config.num_attention_heads
 
     # -- under a method ---------------------------------------------------------------------------
-    def run(self, method: Method, *, costs: bool = True, told: Told | None = None) -> Evaluation:
+    def run(self, method: Method, *, costs: bool = True, told: Told | None = None,
+            watch: Watch | None = None) -> Evaluation:
         """What the model says with a method in the place of its attention.
 
         Parameters
@@ -197,11 +224,13 @@ class Evaluator:
             Ask for cycles and bytes, which takes about as long as the rest.
         told : callable, optional
             Is told how many texts are done, and of how many.
+        watch : callable, optional
+            Is shown each layer of each text, and what the method made of it.
         """
         if isinstance(method, Hardware) and self.longest > method.config.l_max:
             raise InputError(f"texts must have at most {method.config.l_max} tokens "
                              f"({method.config.name}), not {self.longest}: --length cuts them")
-        hook = _Hook(method, self.layers, costs)
+        hook = _Hook(method, self.layers, costs, watch)
         items = self.items(None if isinstance(method, Float) else hook, told)
         charged = costs and isinstance(method, Hardware)
         return Evaluation(model=self.name, task=self.task, method=method, items=items,
