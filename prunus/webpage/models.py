@@ -17,7 +17,9 @@ from ..evaluate.core import Evaluation, Evaluator
 from ..evaluate.layer import Layer
 from ..evaluate.methods.base import Attended, Hardware, Method
 from ..evaluate.methods.own import Float, Uniform
-from ..evaluate.methods.registry import METHODS, dense
+from ..evaluate.methods.registry import METHODS
+from ..evaluate.methods.registry import dense
+from ..evaluate.metrics import METRICS, difference_interval
 from .content import content
 from .dense import plain_unit
 from .engines import view_of
@@ -52,7 +54,8 @@ def parameter_of(method: Hardware) -> tuple[str, dict[str, Any]]:
 
 
 def swept(method: Hardware, values: Sequence[float] | None, longest: int) -> list[Method]:
-    """The method with other values of its parameter, the same for all heads."""
+    """The method with other values of its parameter, the same for all heads; that of the method
+    itself is left out."""
     name, choice = parameter_of(method)
     if values is None:
         start = float(choice[name]) if name == "threshold" else 0.0
@@ -61,9 +64,11 @@ def swept(method: Hardware, values: Sequence[float] | None, longest: int) -> lis
         if name == "keep":
             most = getattr(method.config, "k_max", longest)
             values = [value for value in values if value * longest <= most]
+    own = None if "calibration" in method.parameters else choice.get(name)
     given = {key: value for key, value in choice.items()
              if key not in ("rho", "distance", "threshold", "top_k", "keep", "importance", "dense")}
-    return [METHODS[method.name].make(method.config, {**given, name: value}) for value in values]
+    return [METHODS[method.name].make(method.config, {**given, name: value})
+            for value in dict.fromkeys(values) if value != own]
 
 
 class _PerHead:
@@ -79,6 +84,13 @@ class _PerHead:
             self.kept[layer.number, head] += (
                 (kept.blocks_kept, kept.blocks) if self._view.mask_cell == 2
                 else (kept.scores_kept, kept.scores))
+
+
+def _difference(before: Evaluation, after: Evaluation) -> list[float]:
+    """To the model by itself, and its 95% interval; of perplexity as shares of it."""
+    measure, relative = METRICS[after.task.metric], after.task.metric == "perplexity"
+    change = (after.value - before.value) / (before.value if relative else 1)
+    return [change, *difference_interval(measure, before.items, after.items, relative)]
 
 
 def _series(method: Hardware) -> str:
@@ -143,11 +155,12 @@ def of_model(evaluator: Evaluator, method: Hardware, *, rtl: bool, text: str | N
     bar = _Together(told, len(runs) + 1, len(evaluator))
     whole = evaluator.run(method, costs=False, told=bar, watch=per_head)
     calibrated = "calibration" in method.parameters
-    records = [{**whole.record(), "chosen": True,
-                "series": "the calibration" if calibrated else _series(method)}]
+    found = [(whole, "the calibration" if calibrated else _series(method))]
     for other, series in runs:
         bar.next()
-        records.append({**evaluator.run(other, costs=False, told=bar).record(), "series": series})
+        found.append((evaluator.run(other, costs=False, told=bar), series))
+    records = [{**evaluation.record(), "series": series, "chosen": evaluation is whole,
+                "difference": _difference(found[1][0], evaluation)} for evaluation, series in found]
     curve = joined(records, read)
     metric, base = records[0]["metric"], records[1]
     shown = "{:.1%}" if metric == "accuracy" else "{:.3f}"
@@ -156,7 +169,8 @@ def of_model(evaluator: Evaluator, method: Hardware, *, rtl: bool, text: str | N
     words = one.model.tokenizer.decode(one.texts[0]["input_ids"], skip_special_tokens=True)
     said = "perplexity of the text" if one.task.generates else "the model says"
     made = content(
-        tables, method.config, title=f"{evaluator.name}, {evaluator.task.name}: {method.name}",
+        tables, method.config, title=f"{evaluator.name} on {evaluator.task.name}, "
+        f"pruned by {engine_of(method.config).title}",
         rtl=rtl, by_layer=True, results=results, progress=progress, tokens=one.tokens(),
         curve=curve, kept_task=per_head.kept.tolist(), texts=len(evaluator),
         cards=[(shown.format(whole.value), f"{metric} on {len(evaluator):,} texts, "

@@ -6,6 +6,7 @@ const $ = (id) => document.getElementById(id);
 const CONFIG = { responsive: true, displaylogo: false, showSendToCloud: false,
   plotlyServerURL: "", modeBarButtonsToRemove: ["lasso2d", "select2d"] };
 const MOST_NAMES = 40;             // of tokens beside an axis
+const LONGEST = 24;                // characters that are shown of a token
 
 // Plotly reads texts as HTML.
 const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;")
@@ -53,10 +54,12 @@ const span = (first, count, total) => {
   const last = Math.min(first + count, total) - 1;
   return last > first ? `${first}–${last}` : `${first}`;
 };
+const brief = (token) => escaped(token.length > LONGEST ? token.slice(0, LONGEST - 1) + "…"
+  : token);
 function words(tokens, first, count, total) {
   if (!tokens || count > 4) return "";
   const some = tokens.slice(first, Math.min(first + count, total));
-  return some.length ? ` “${escaped(some.join(" "))}”` : "";
+  return some.length ? ` “${some.map(brief).join(" ")}”` : "";
 }
 function told(h, q, value) {
   if (value === null) return `${q.name}: not computed`;
@@ -76,6 +79,15 @@ function bound(h, q, first, count) {
   const low = Math.min(...some), high = Math.max(...some);
   const text = low === high ? number(low) : `${number(low)} to ${number(high)}`;
   return ` ${q.high ? "against" : "at most"} ${q.bound} = ${text}`;
+}
+
+// What queries of a cell give to its keys, on average.
+function attention(map, i, j, many) {
+  const rows = map.z.slice(i * many, (i + 1) * many)
+    .map((row) => row.slice(j * many, (j + 1) * many).filter((p) => p !== null))
+    .filter((row) => row.length);
+  const all = rows.flat().reduce((a, b) => a + b, 0);
+  return `attention to both keys, mean of its queries: ${percent(all / (rows.length || 1))}`;
 }
 
 function cells(h, key) {
@@ -106,7 +118,10 @@ function cells(h, key) {
       for (const other of [...h.quantities, "probability"]) {
         const o = quantity(other), om = h.maps[other], ratio = om.cell / cell;
         const a = Math.floor(i / ratio), b = Math.floor(j / ratio);
-        if (ratio < 1) continue;            // finer than this map
+        if (ratio < 1) {                    // finer than this map
+          if (other === "probability") lines.push(attention(om, i, j, 1 / ratio));
+          continue;
+        }
         const v = om.z[a][b];
         const note = om.cell > o.cell ? ` (${o.merged})` : "";
         lines.push(told(h, o, v) + note + bound(h, o, a * om.cell, om.cell));
@@ -133,7 +148,7 @@ function names(named, from, to) {
   const values = [];
   for (let n = Math.max(0, from); n < Math.min(to, DATA.tokens.length); n += 1) values.push(n);
   return { tickmode: "array", tickvals: values, tickangle: "auto",
-    ticktext: values.map((n) => escaped(DATA.tokens[n])) };
+    ticktext: values.map((n) => brief(DATA.tokens[n])) };
 }
 
 function panel(id, key) {
@@ -159,12 +174,12 @@ function panel(id, key) {
   const width = place.clientWidth || 600;
   const y = axis("query", h.l_q, true), x = axis("key", h.l_kv, false);
   if (square) { y.scaleanchor = "x"; y.constrain = "domain"; x.constrain = "domain"; }
-  const layout = themed({ height: square ? Math.min(680, width * 0.94) : 420, xaxis: x, yaxis: y,
+  const layout = themed({ height: square ? Math.min(720, width - 60) : 420, xaxis: x, yaxis: y,
     margin: { l: 56, r: 92, t: 26, b: 50 }, paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)" });
   Plotly.react(place, traces, layout, CONFIG);
-  $(id + "-title").textContent = q.name + (h.maps[key].cell > q.cell
-    ? ` — cells of ${c.cell} × ${c.cell} pairs: ${q.merged}` : "");
+  $(id + "-title").textContent = $(id + "-title").title = q.name + (h.maps[key].cell > q.cell
+    ? `, ${c.cell} × ${c.cell} pairs: ${q.merged}` : "");
 }
 
 let linking = false;
@@ -253,26 +268,64 @@ function controls() {
       });
     }
   }
-  if ($("curve-axis")) {
-    $("curve-axis").addEventListener("change", (event) => {
-      const n = Number(event.target.value), place = $("curve");
-      const x = [], which = [];
-      place.data.forEach((trace, index) => {
-        if (!trace.customdata) return;
-        which.push(index);
-        x.push(trace.customdata.map((row) => row[n]));
-      });
-      Plotly.update(place, { x }, { "xaxis.title.text":
-        event.target.selectedOptions[0].textContent + ", share" }, which);
-    });
+}
+
+// What the selectors of the curve choose from: pruned shares, then value and both arms, twice.
+const SHARES = 3;
+function drawCurve() {
+  const n = Number($("curve-axis").value), as = $("curve-value") ? Number($("curve-value").value)
+    : 0;
+  const at = SHARES + 3 * as, spec = SPECS.curve, relative = "type" in spec.layout.yaxis;
+  const data = spec.data.map((trace) => {
+    if (trace.meta) {                           // a line
+      const value = trace.meta[3 * as];
+      return { ...trace, y: trace.y.map(() => value) };
+    }
+    const order = trace.customdata.map((_, k) => k).sort((a, b) =>
+      trace.customdata[a][n] - trace.customdata[b][n]);
+    const sorted = (list) => order.map((k) => list[k]), rows = sorted(trace.customdata);
+    const marker = { ...trace.marker };
+    for (const what of ["size", "symbol", "color"]) marker[what] = sorted(marker[what]);
+    return { ...trace, customdata: rows, text: sorted(trace.text), marker, x: rows.map((row) => row[n]), y: rows.map((row) => row[at]),
+      error_y: { ...trace.error_y, array: rows.map((row) => row[at + 1]),
+        arrayminus: rows.map((row) => row[at + 2]) } };
+  });
+  const xaxis = { ...spec.layout.xaxis, title: { ...spec.layout.xaxis.title,
+    text: $("curve-axis").selectedOptions[0].textContent + ", share" } };
+  const layout = { ...spec.layout, xaxis };
+  if (as === 1) {
+    const title = spec.layout.yaxis.title;
+    const text = title.text + ", difference to the model by itself";
+    layout.yaxis = { title: { ...title, text }, automargin: true, zeroline: true,
+      tickformat: relative || "tickformat" in spec.layout.yaxis ? "+.1%" : "+.3f" };
+    layout.annotations = [];
+    const far = data.filter((trace) => trace.meta).map((trace) => trace.y[0]);
+    const near = data.filter((trace) => !trace.meta).flatMap((trace) => trace.y.flatMap((y, k) =>
+      y === null ? [] : [y + trace.error_y.array[k], y - trace.error_y.arrayminus[k]]));
+    if (near.length) {
+      let low = Math.min(0, ...near), high = Math.max(0, ...near);
+      const room = high - low;
+      for (const y of far) {
+        if (y !== null && y >= low - room && y <= high + room) {
+          low = Math.min(low, y); high = Math.max(high, y);
+        }
+      }
+      const margin = 0.06 * (high - low || 1);
+      layout.yaxis.range = [low - margin, high + margin];
+    }
   }
+  Plotly.react($("curve"), data, themed(layout), CONFIG);
 }
 
 function drawAll() {
   drawReady();
+  if ($("curve-axis")) drawCurve();
   if (DATA.heads.length) drawHead();
 }
 drawAll();
+for (const id of ["curve-axis", "curve-value"]) {
+  if ($(id)) $(id).addEventListener("change", drawCurve);
+}
 if (DATA.heads.length) {
   controls();
   link("map-importance", "map-probability");

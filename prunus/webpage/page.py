@@ -26,6 +26,8 @@ POLICY = ("default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inl
 ENERGY_NOTE = ("An estimate: published energies of operations in 45 nm times counts of them. No "
                "clock, control, wires or leakage.")
 
+CYCLES = {"rtl": "on the RTL", "model": "by a model", "bound": "at best"}
+
 
 def embedded(value: Any) -> str:
     """JSON that ends no script and begins no comment, whatever is in it."""
@@ -64,12 +66,12 @@ def _cards(data: dict[str, Any]) -> list[tuple[str, str]]:
     if gone:
         cards.append((f"{gone}", f"of {len(kept['heads'])} heads pruned"))
     pruned, dense = data["budget"]["machines"]
-    kind = "cycles" if data["budget"]["rtl"] else "cycles by the model"
     cards.append((_ratio(dense["cycles"], pruned["cycles"]),
-                  f"faster than dense: {pruned['cycles']:,} of {dense['cycles']:,} {kind}"))
+                  f"cycles of dense / pruned: {dense['cycles']:,} / {pruned['cycles']:,} "
+                  f"{CYCLES[data['budget']['kind']]}"))
     chip = [sum(value for group, value in machine["picojoules"].items() if group != "dram")
             for machine in (pruned, dense)]
-    cards.append((_ratio(chip[1], chip[0]), "less energy on the chip than dense, an estimate"))
+    cards.append((_ratio(chip[1], chip[0]), "energy on the chip of dense / pruned, an estimate"))
     return cards + [tuple(card) for card in data["cards"]]
 
 
@@ -148,11 +150,14 @@ def _budget(data: dict[str, Any], figures: dict[str, go.Figure]) -> str:
                 f"{html.escape(pruned['config'])}; dense is one full-width unit of the same size "
                 "without a filter, as this engine prunes always")
     source = (f"<b>Source: {html.escape(work['source'])}.</b>" + (
-        "" if work["rtl"] else " Idle causes are counted by the RTL only: "
+        "" if work["kind"] == "rtl" else " Idle causes are counted by the RTL only: "
         "<code>--backend verilator</code>."))
-    return (_section("Cycle budget", f"Where the clock cycles go on {hardware}. {source}",
+    what = ("the heads of the file" if data["kept"]["layers"] is None else
+            "the text above, its layers one after the other")
+    return (_section("Cycle budget", f"Where the clock cycles go for {what} on {hardware}. "
+                     f"{source}",
                      _place("budget"))
-            + _section("Energy", f"{ENERGY_NOTE} Everything but DRAM is on the chip.",
+            + _section("Energy", f"Of the same. {ENERGY_NOTE}",
                        _place("energy")))
 
 
@@ -162,12 +167,17 @@ def _curve(data: dict[str, Any], figures: dict[str, go.Figure]) -> str:
     given = data["curve"]
     figures["curve"] = curve(_escaped(given["records"]), given["metric"], AXES[0])
     axes = [(n, axis.replace("_", " ")) for n, axis in enumerate(AXES)]
+    values = ("<label>shown as<select id=curve-value><option value=0>the metric</option>"
+              "<option value=1>difference to the model by itself</option></select></label>"
+              if any("difference" in record for record in given["records"]) else "")
     return _section(
         "What pruning costs", "The metric over what is pruned, with 95% intervals (bootstrap over "
         "texts). Lines: the model by itself, quantised dense, and uniform attention, the control. "
-        "Where uniform attention does well, the task says little of pruning.",
+        "Where uniform attention does well, the task says little of pruning. Intervals of "
+        "differences are narrower, as both are of the same texts; those of perplexity are shares "
+        "of it.",
         f"<div class=controls><label>pruned share of<select id=curve-axis>{_options(axes)}"
-        "</select></label></div>", _place("curve"))
+        f"</select></label>{values}</div>", _place("curve"))
 
 
 def page(data: dict[str, Any]) -> str:

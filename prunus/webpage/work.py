@@ -18,6 +18,9 @@ from .engines.view import Span
 
 __all__ = ["Table", "measured"]
 
+SOURCES = {"rtl": "counters of the simulated RTL", "model": "a model of the cycles, not the RTL",
+           "bound": "the least that the work needs (a bound), not the RTL"}
+
 Progress = Callable[[int, int], None]
 
 
@@ -113,9 +116,7 @@ def measured(tables: Sequence[Table], config: EngineConfig, *, rtl: bool,
     counters: Sequence[dict[str, int] | None] = _counters(sides, progress) if rtl else [None, None]
     costs = Costs.load()
     model = view_of(config).model_cycles([], [], config) is not None
+    kind = "rtl" if rtl else "model" if model else "bound"
     return {
-        "source": ("counters of the simulated RTL" if rtl else
-                   "a model of the cycles, not the RTL" if model else
-                   "the least that the work needs (a bound), not the RTL"),
-        "rtl": rtl,
+        "source": SOURCES[kind], "kind": kind,
         "machines": [_machine(side, of, costs) for side, of in zip(sides, counters, strict=True)]}

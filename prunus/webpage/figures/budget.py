@@ -42,7 +42,7 @@ def budget(work: dict[str, Any]) -> go.Figure:
         rows = [name for machine in machines for name in (
             *(f"{machine['machine']}: {part}" for part, _ in machine["busy"][::-1]),
             machine["machine"])]
-    if work["rtl"]:
+    if work["kind"] == "rtl":
         traces.append(go.Scatter(
             x=[machine["bound"] for machine in machines],
             y=[machine["machine"] for machine in machines], mode="markers",
@@ -50,7 +50,7 @@ def budget(work: dict[str, Any]) -> go.Figure:
             marker={"symbol": "line-ns-open", "size": 34, "line": {"width": 3}, "color": GREY},
             hovertemplate="%{y}: bound %{x:,.0f} cycles<extra></extra>"))
     return figure(
-        traces, height=190 + 46 * len(rows), barmode="stack", bargap=0.3,
+        traces, showlegend=True, height=190 + 46 * len(rows), barmode="stack", bargap=0.3,
         xaxis={"title": {"text": "clock cycles"}, "tickformat": ",~s", "rangemode": "tozero"},
         yaxis={"categoryorder": "array", "categoryarray": rows, "automargin": True},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0,

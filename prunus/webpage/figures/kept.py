@@ -46,8 +46,8 @@ def heat_map(layers: list[list[list[int]]], what: str) -> go.Figure:
         [go.Heatmap(
             z=shares, text=text, texttemplate="%{text}", customdata=layers, zmin=0, zmax=1,
             colorscale=KEPT, xgap=2, ygap=2,
-            colorbar={"title": {"text": f"{what} kept", "side": "right"}, "tickformat": ".0%",
-                      "thickness": 12, "outlinewidth": 0},
+            colorbar={"title": {"text": f"{what} kept", "side": "right", "font": {"size": 12}},
+                      "tickformat": ".0%", "thickness": 12, "outlinewidth": 0},
             hovertemplate=f"layer %{{y}}, head %{{x}}<br>%{{customdata[0]:,}} of "
                           f"%{{customdata[1]:,}} {what} kept: %{{z:.1%}}<extra></extra>")],
         height=110 + 40 * max(4, len(layers)),
