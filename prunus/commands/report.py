@@ -154,6 +154,10 @@ def _of_model(source: Path, own: dict[str, Any], config: str | None, options: di
     from ..evaluate.core import Evaluator  # needs torch
     from ..webpage.models import check_shown, of_model, swept
 
+    for record in read:                                 # as are points of another metric
+        if record["metric"] != TASKS[own["task"]].metric:
+            raise InputError(f"evaluations of one page must have one metric, not "
+                             f"{TASKS[own['task']].metric} and {record['metric']}")
     shown = check_shown(chosen)
     swept(shown, own["sweep"], 1)                       # a bad value is said before the work
     columns = Columns(text=own["text_column"], pair=own["pair_column"],

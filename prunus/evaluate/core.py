@@ -187,10 +187,9 @@ class Evaluator:
         if text is not None:
             if self.task.columns.pair:
                 raise InputError(f"--text is one text, and task {self.task.name} has pairs")
+            if not text.strip():
+                raise InputError(f"--text must have a word or more, not {text!r}")
             tokens = self.model.tokenise([text])[0]
-            if len(tokens) < 1 + self.task.generates:
-                raise InputError(f"--text must have {1 + self.task.generates} tokens or more, not "
-                                 f"{text!r}")
             one.texts, one.labels = [{"input_ids": tokens}], (0,) * len(one.labels)
         return one
 

@@ -4,7 +4,7 @@
 A value that nobody sees is NaN on the way and null on the page.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -33,21 +33,21 @@ def counted(x: np.ndarray, side: int) -> np.ndarray:
     return _squares(x.astype(np.int64), side, 0).sum(axis=(1, 3))
 
 
-def merged(x: np.ndarray, side: int, how: Callable[..., np.ndarray]) -> np.ndarray:
-    """``how`` of what can be seen of each cell: ``np.max``, ``np.min`` or ``np.mean``."""
+def merged(x: np.ndarray, side: int, how: str) -> np.ndarray:
+    """The ``largest``, ``smallest`` or ``mean`` of what can be seen of each cell."""
     if side == 1:
         return x.astype(float)
     squares = _squares(x.astype(float), side, np.nan)
     cells = squares.transpose(0, 2, 1, 3).reshape(squares.shape[0], squares.shape[2], -1)
-    found = np.full(cells.shape[:2], np.nan)
-    seen = ~np.isnan(cells).all(axis=2)
-    nothing = {np.max: -np.inf, np.min: np.inf}.get(how)
-    some = cells[seen]
-    if nothing is None:
-        found[seen] = np.nansum(some, axis=1) / (~np.isnan(some)).sum(axis=1)
+    seen = ~np.isnan(cells)
+    if how == "mean":
+        total = np.where(seen, cells, 0).sum(axis=2)
+        found = total / np.maximum(seen.sum(axis=2), 1)
+    elif how == "largest":
+        found = np.where(seen, cells, -np.inf).max(axis=2)
     else:
-        found[seen] = how(np.where(np.isnan(some), nothing, some), axis=1)
-    return found
+        found = np.where(seen, cells, np.inf).min(axis=2)
+    return np.where(seen.any(axis=2), found, np.nan)
 
 
 def spread(x: np.ndarray, side: int) -> np.ndarray:

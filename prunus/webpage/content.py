@@ -59,7 +59,8 @@ def content(tables: Sequence[Table], config: EngineConfig, *, title: str, rtl: b
     results = results or [compute(table.jobs, config, whole=True) for table in tables]
     jobs = [job for table in tables for job in table.jobs]
     side = cell_size([(job.l_q, job.l_kv) for job in jobs])
-    heads, rows, layers = [], [], []
+    heads, rows = [], []
+    layers: list[list[list[int]]] = []
     for n, (table, found) in enumerate(zip(tables, results, strict=True)):
         layers.append([])
         for number, (job, result) in enumerate(zip(table.jobs, found, strict=True)):

@@ -17,8 +17,7 @@ from ..evaluate.core import Evaluation, Evaluator
 from ..evaluate.layer import Layer
 from ..evaluate.methods.base import Attended, Hardware, Method
 from ..evaluate.methods.own import Float, Uniform
-from ..evaluate.methods.registry import METHODS
-from ..evaluate.methods.registry import dense
+from ..evaluate.methods.registry import METHODS, dense
 from ..evaluate.metrics import METRICS, difference_interval
 from .content import content
 from .dense import plain_unit

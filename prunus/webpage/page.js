@@ -151,6 +151,13 @@ function names(named, from, to) {
     ticktext: values.map((n) => brief(DATA.tokens[n])) };
 }
 
+const isSquare = (h) => h.l_q <= 3 * h.l_kv && h.l_kv <= 3 * h.l_q;
+// Plotly takes its size from the element, also when the window changes.
+function fit(id) {
+  const wide = $(id).clientWidth || 600, square = isSquare(DATA.heads[head]);
+  $(id).style.height = `${square ? Math.min(720, Math.max(260, wide - 60)) : 420}px`;
+}
+
 function panel(id, key) {
   const h = DATA.heads[head], c = cells(h, key), q = c.q, place = $(id);
   const many = Math.max(h.l_q, h.l_kv) / c.cell > 64;
@@ -170,11 +177,11 @@ function panel(id, key) {
       colorbar: { thickness: 12, outlinewidth: 0, len: 1, tickfont: { size: 11 },
         title: { text: q.unit, side: "right", font: { size: 12 } },
         ...(key === "probability" ? { tickformat: ".0~%" } : {}) } }];
-  const square = h.l_q <= 3 * h.l_kv && h.l_kv <= 3 * h.l_q;
-  const width = place.clientWidth || 600;
+  const square = isSquare(h);
   const y = axis("query", h.l_q, true), x = axis("key", h.l_kv, false);
   if (square) { y.scaleanchor = "x"; y.constrain = "domain"; x.constrain = "domain"; }
-  const layout = themed({ height: square ? Math.min(720, width - 60) : 420, xaxis: x, yaxis: y,
+  fit(id);
+  const layout = themed({ autosize: true, xaxis: x, yaxis: y,
     margin: { l: 56, r: 92, t: 26, b: 50 }, paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)" });
   Plotly.react(place, traces, layout, CONFIG);
@@ -330,6 +337,9 @@ if (DATA.heads.length) {
   controls();
   link("map-importance", "map-probability");
   link("map-probability", "map-importance");
+  addEventListener("resize", () => {
+    for (const id of ["map-importance", "map-probability"]) fit(id);
+  });
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 })();

@@ -56,7 +56,8 @@ class HdpView(EngineView):
     def maps(self, job: HdpJob, result: HdpResult, config: HdpConfig) -> dict[str, np.ndarray]:
         seen = self._seen(job)
         # The hardware has no scores of pruned blocks.
-        scores = cells.merged(np.where(seen_pairs(job), result.scores, np.nan), 2, np.max)
+        scores = cells.merged(np.where(seen_pairs(job), result.scores, np.nan), 2,
+                              "largest")
         return {
             "theta": np.where(seen, result.theta, np.nan),
             # Of scores with the fractions that the job's scores have.

@@ -28,7 +28,7 @@ class Quantity:
     high : bool
         A large value is one that is kept.
     merged : str
-        What a cell shows that has several values.
+        What a cell shows that has several values, ``largest``, ``smallest`` or ``mean``.
     bound : str
         Name of the value of each row that it is compared with, if it is.
     logits : bool
@@ -145,8 +145,7 @@ class EngineView(ABC):
         maps = {}
         for quantity in self.quantities(job):
             cell = max(side, quantity.cell)
-            how = {"largest": np.max, "smallest": np.min, "mean": np.mean}[quantity.merged]
-            shown = cells.merged(values[quantity.key], cell // quantity.cell, how)
+            shown = cells.merged(values[quantity.key], cell // quantity.cell, quantity.merged)
             maps[quantity.key] = {"cell": cell, "z": cells.listed(
                 shown, 2 if quantity.merged == "mean" and cell > quantity.cell else None)}
         chance = np.where(seen_pairs(job), self.probability(job, result), np.nan)

@@ -60,7 +60,7 @@ def _range(records: list[dict[str, Any]], log: bool) -> tuple[float, float]:
 def _outside(records: list[dict[str, Any]], log: bool,
              edges: tuple[float, float]) -> list[dict[str, Any]]:
     """A note for each line that the axis does not reach."""
-    notes = []
+    notes: list[dict[str, Any]] = []
     for record in records:
         at = math.log10(record["value"]) if log else record["value"]
         if not edges[0] <= at <= edges[1]:
@@ -100,7 +100,8 @@ def curve(records: list[dict[str, Any]], metric: str, axis: str) -> go.Figure:
         traces.append(go.Scatter(
             x=[record[axis] for record in group], y=[record["value"] for record in group],
             customdata=rows,
-            error_y={"type": "data", "symmetric": False, "thickness": 1.2, "width": 4, "color": colour,
+            error_y={"type": "data", "symmetric": False, "thickness": 1.2, "width": 4,
+                     "color": colour,       # else that of the markers, which is a list
                      "array": [row[4] for row in rows], "arrayminus": [row[5] for row in rows]},
             mode="lines+markers" if len(group) > 1 else "markers", name=series,
             line={"color": colour, "width": 2},

@@ -23,7 +23,7 @@ from tests.prunus.test_cli import EXAMPLE, prunus
 
 pytest.importorskip("plotly", reason="needs plotly: pip install -e '.[report]'")
 
-from plotly.offline import get_plotlyjs  # noqa: E402
+from plotly.offline import get_plotlyjs
 
 SCRIPT = get_plotlyjs()
 RECORD = {"model": "m", "task": "sst2", "method": "hdp", "parameters": {"rho": 0.2}, "n": 9,
