@@ -45,6 +45,7 @@ def heat_map(layers: list[list[list[int]]], what: str) -> go.Figure:
     return figure(
         [go.Heatmap(
             z=shares, text=text, texttemplate="%{text}", customdata=layers, zmin=0, zmax=1,
+            textfont={"color": "#ffffff", "shadow": "0 0 3px #000, 0 0 2px #000"},
             colorscale=KEPT, xgap=2, ygap=2,
             colorbar={"title": {"text": f"{what} kept", "side": "right", "font": {"size": 12}},
                       "tickformat": ".0%", "thickness": 12, "outlinewidth": 0},
