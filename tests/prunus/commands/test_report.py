@@ -5,6 +5,8 @@ import importlib.util
 import json
 import os
 import re
+import sys
+import types
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,8 +19,10 @@ from prunus.engines import front_of
 from prunus.engines.hdp import Options
 from prunus.golden.energy import Costs, picojoules
 from prunus.golden.engines import engine_of, load_config
+from prunus.golden.hdp import OCCUPANCY
 from prunus.golden.hdp.compute import Importance
 from prunus.golden.hdp.timing.cycles import predict_cycles
+from prunus.golden.registers import counter_names
 from tests.prunus.test_cli import EXAMPLE, prunus
 
 pytest.importorskip("plotly", reason="needs plotly: pip install -e '.[report]'")
@@ -213,6 +217,47 @@ def test_budget_and_energy(capfd, tmp_path, case):
     drawn = sum(value for trace in figures["energy"]["data"]
                 for name, value in zip(trace["y"], trace["x"], strict=True) if name == "pruned")
     assert drawn == pytest.approx(sum(pruned["picojoules"].values()) / 1000)
+
+
+@pytest.mark.parametrize("case", ["hdp", "leopard", "topk"])
+def test_cycles_of_the_rtl(capfd, tmp_path, monkeypatch, case):
+    """Counters as registers have them, summed over tables, and spans that add up to all cycles."""
+    preset, args, _ = CASES[case]
+    asked = []
+
+    def simulated(tables, config, progress, what):
+        asked.append((config.name, [name for name, _ in tables]))
+        names = counter_names(config)
+        registers = {name: 100 + n for n, name in enumerate(names)}
+        registers["cycles"] = (sum(registers[name] for name in OCCUPANCY) // config.cores
+                               if config.engine == "hdp" else 1000)
+        return [types.SimpleNamespace(registers=registers) for _ in tables], None
+
+    monkeypatch.setattr("prunus.webpage.work.simulated", simulated)
+    page = _Page(made(capfd, tmp_path, heads(tmp_path / "in.npz"), "--config", preset, *args,
+                      "--backend", "verilator"))
+    assert asked == ([(preset, ["pruned, heads"]), ("plain", ["dense, heads"])] if case == "topk"
+                     else [(preset, ["pruned, heads", "dense, heads"])])
+    assert page.data["budget"]["kind"] == "rtl"
+    for machine in page.data["budget"]["machines"]:
+        assert machine["cycles"] == machine["counters"]["cycles"]
+        assert sum(span["cycles"] for span in machine["spans"]) == machine["cycles"]
+        idle = {span["key"]: span["cycles"] for span in machine["spans"] if span["idle"]}
+        assert idle == {name: value for name, value in machine["counters"].items()
+                        if name.startswith("idle_")}
+    bounds = [trace for trace in page.figures["budget"]["data"] if trace["type"] == "scatter"]
+    assert [set(bound["x"]) for bound in bounds] == [
+        {machine["bound"] for machine in page.data["budget"]["machines"]}]
+
+
+def test_a_missing_simulator_is_named(capfd, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cocotb", None)
+    for name in [name for name in sys.modules if name.startswith(("prunus.sim.sim",
+                                                                  "prunus.sim.compare"))]:
+        monkeypatch.delitem(sys.modules, name)
+    said = refused(capfd, tmp_path, EXAMPLE, "--backend", "verilator")
+    assert re.fullmatch(r"report --backend verilator needs the Python package '\w+': "
+                        + re.escape(install_hint("sim")), said), said
 
 
 def test_figures_of_kept(capfd, tmp_path):
