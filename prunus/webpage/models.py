@@ -122,7 +122,7 @@ class _Together:
 
 def of_model(evaluator: Evaluator, method: Hardware, *, rtl: bool, text: str | None = None,
              values: Sequence[float] | None = None, read: Sequence[dict[str, Any]] = (),
-             told: Progress | None = None, progress: Progress | None = None) -> dict[str, Any]:
+             told: Progress | None = None) -> dict[str, Any]:
     """What there is to say of a model.
 
     Parameters
@@ -133,8 +133,8 @@ def of_model(evaluator: Evaluator, method: Hardware, *, rtl: bool, text: str | N
         Of the parameter of the method, for the curve.
     read : list of dict
         Points from files.
-    told, progress : callable, optional
-        Are told of texts, and of heads that are simulated.
+    told : callable, optional
+        Is told of texts.
     """
     one = evaluator.on(text)
     layers: list[tuple[Layer, Attended]] = []
@@ -170,7 +170,7 @@ def of_model(evaluator: Evaluator, method: Hardware, *, rtl: bool, text: str | N
     made = content(
         tables, method.config, title=f"{evaluator.name} on {evaluator.task.name}, "
         f"pruned by {engine_of(method.config).title}",
-        rtl=rtl, by_layer=True, results=results, progress=progress, tokens=one.tokens(),
+        rtl=rtl, by_layer=True, results=results, tokens=one.tokens(),
         curve=curve, kept_task=per_head.kept.tolist(), texts=len(evaluator),
         cards=[(shown.format(whole.value), f"{metric} on {len(evaluator):,} texts, "
                 f"{shown.format(records[0]['low'])} to {shown.format(records[0]['high'])}; "

@@ -300,6 +300,16 @@ def test_the_size_of_a_page_has_a_bound(capfd, tmp_path):
     assert len(text.encode()) - len(SCRIPT.encode()) < 6e6
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_heads_that_see_nothing(capfd, tmp_path, case):
+    """Or next to it: one query, and no key."""
+    source = heads(tmp_path / "in.npz", l_q=1, l_kv=3, valid_kv=[0, 1])
+    preset, args, _ = CASES[case]
+    for head in _Page(made(capfd, tmp_path, source, "--config", preset, *args)).data["heads"][:1]:
+        assert head["scores"] == [0, 0]
+        assert head["maps"]["probability"]["z"] == [[None] * 3]
+
+
 # -- one file, and nothing from outside -----------------------------------------------------------
 def test_nothing_comes_from_the_network(capfd, tmp_path):
     text = made(capfd, tmp_path, heads(tmp_path / "in.npz"))
