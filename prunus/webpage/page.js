@@ -6,6 +6,7 @@ const $ = (id) => document.getElementById(id);
 const CONFIG = { responsive: true, displaylogo: false, showSendToCloud: false,
   plotlyServerURL: "", modeBarButtonsToRemove: ["lasso2d", "select2d"] };
 const MOST_NAMES = 40;             // of tokens beside an axis
+const FEW = 12;                    // rows, each of which has a number
 const LONGEST = 24;                // characters that are shown of a token
 
 // Plotly reads texts as HTML.
@@ -144,7 +145,10 @@ function axis(title, total, up) {
     tickfont: { size: 11 }, ticks: "outside", ticklen: 3, ...names(named, 0, total) };
 }
 function names(named, from, to) {
-  if (!named) return { tickmode: "auto", tickvals: null, ticktext: null, tickangle: 0 };
+  if (!named) {                             // rows have whole numbers
+    return { tickvals: null, ticktext: null, tickangle: 0, tick0: 0, dtick: 1,
+      tickmode: to - from <= FEW ? "linear" : "auto" };
+  }
   const values = [];
   for (let n = Math.max(0, from); n < Math.min(to, DATA.tokens.length); n += 1) values.push(n);
   return { tickmode: "array", tickvals: values, tickangle: "auto",
@@ -202,10 +206,11 @@ function link(id, other) {
       } else if (Object.keys(change).some((key) => key.startsWith(`${name}.range`))) {
         now[`${name}.range`] = [...range];
       }
-      if (now[`${name}.range`] && DATA.tokens) {
+      if (now[`${name}.range`]) {
         const [a, b] = [...now[`${name}.range`]].sort((p, q) => p - q);
         const from = Math.ceil(a), to = Math.floor(b) + 1;
-        for (const [what, value] of Object.entries(names(to - from <= MOST_NAMES, from, to))) {
+        for (const [what, value] of Object.entries(names(
+          DATA.tokens && to - from <= MOST_NAMES, from, to))) {
           now[`${name}.${what}`] = value;
         }
       }
