@@ -14,7 +14,7 @@ from .layout import Layout, Plane
 from .records import DESCRIPTOR_BYTES
 
 __all__ = ["HEADS", "SurvivorConfig", "SurvivorLayout", "Taps", "attend", "buffer_bits",
-           "held_planes", "planes_read", "ring_bits"]
+           "held_planes", "planes_read", "ring_bits", "weights"]
 
 HEADS = 2       # that a core holds the operands of
 
@@ -62,16 +62,22 @@ class SurvivorConfig(EngineConfig):
         return softmax.EXP_FRAC + self.width + (self.l_max - 1).bit_length()
 
 
+def weights(job: AttentionJob, scores, mask) -> np.ndarray:
+    """(l_q, l_kv): what V is multiplied by, from scores and survivors; a row is divided by its sum
+    afterwards."""
+    e = exponentials(scores, mask, row_tops(scores, mask), job.scale)
+    # Survivors come one by one and in any order, so each weight has a shift of its own.
+    mant, shift = softmax.quantise_pair(e[..., None])
+    return mant[..., 0] << shift
+
+
 def attend(job: AttentionJob, scores, mask, config: SurvivorConfig) -> np.ndarray:
     """(l_q, d): output words of a head from its scores and survivors, (l_q, l_kv) each.
 
     A row without survivors is zero.
     """
-    e = exponentials(scores, mask, row_tops(scores, mask), job.scale)
-    # Survivors come one by one and in any order, so each weight has a shift of its own.
-    mant, shift = softmax.quantise_pair(e[..., None])
-    weights = mant[..., 0] << shift
-    return softmax.normalise(matmul(weights, job.v), weights.sum(axis=1), width=config.width,
+    w = weights(job, scores, mask)
+    return softmax.normalise(matmul(w, job.v), w.sum(axis=1), width=config.width,
                              out_frac=config.out_frac)
 
 

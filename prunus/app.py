@@ -18,6 +18,7 @@ from .commands.energy import energy
 from .commands.evaluate import evaluate
 from .commands.infer import infer
 from .commands.presets import presets
+from .commands.report import report
 from .commands.run import run as run_heads
 from .commands.verilog import verilog
 from .errors import InputError, RunError
@@ -61,7 +62,7 @@ for name, command in (
         ("presets", presets), ("verilog", verilog), ("run", run_heads), ("bench", bench),
         ("area", area), ("fpga", fpga), ("digits", digits), ("energy", energy),
         ("train-thresholds", train_thresholds), ("capture", capture), ("accuracy", accuracy),
-        ("evaluate", evaluate), ("infer", infer)):
+        ("evaluate", evaluate), ("infer", infer), ("report", report)):
     app.command(name)(command)
 
 

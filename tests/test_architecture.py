@@ -21,7 +21,7 @@ SHARED = tuple(f"prunus.hw.{room}" for room in ("shell", "survivors", "softmax",
 # These name the engines, for all others.
 REGISTRIES = {"prunus.golden.engines", "prunus.hw.cores", "prunus.sim.engines", "prunus.engines",
               "prunus.bench.suites", "prunus.figures.registry",
-              "prunus.evaluate.methods.registry"}
+              "prunus.evaluate.methods.registry", "prunus.webpage.engines"}
 # Further modules that may import rooms of engines, and why.
 ALLOWED = {
     "prunus.bench.cases": ({"hdp"}, "cases of the bench of HDP"),
@@ -47,6 +47,8 @@ ALLOWED = {
     "prunus.figures.criteria": ({"hdp"}, "the criteria of HDP in models"),
     "prunus.figures.masks": ({"hdp", "leopard"}, "compares the criteria of engines"),
     "prunus.figures.energy": ({"leopard"}, "the baseline of the estimates"),
+    "prunus.webpage.dense": (set(ENGINES), "what pruning is measured against, by engine"),
+    "prunus.webpage.models": ({"topk"}, "Top-K has no mode that prunes nothing"),
     "prunus.sim.campaigns.scaling": ({"hdp"}, "the only engine that has several cores"),
     **dict.fromkeys(
         (f"prunus.formal.{name}" for name in (

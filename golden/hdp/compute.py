@@ -13,7 +13,7 @@ from .config import HdpConfig
 
 __all__ = ["DELTA_MAX", "RHO_FRAC", "HdpJob", "HdpOutcome", "HdpResult", "HdpSummary",
            "Importance", "distance_mask", "encode_delta", "encode_rho", "head", "least_deltas",
-           "magnitude_mask", "visible_limits"]
+           "magnitude_bound", "magnitude_mask", "visible_limits", "weights"]
 
 RHO_FRAC = 7                    # rho is P / 2**RHO_FRAC
 DELTA_MAX = (1 << 24) - 1       # above the difference of any two integer scores: it prunes nothing
@@ -209,13 +209,9 @@ def least_deltas(job: "HdpJob", config: HdpConfig) -> np.ndarray:
     return _behind(matmul(iq, ik.T), np.arange(job.l_kv) < visible_limits(job)[:, None])
 
 
-def magnitude_mask(theta, visible, rho: int) -> np.ndarray:
-    """Row-balanced block pruning without a divider.
-
-    ``theta`` and ``visible`` (bool) are (block rows, block columns). A block is kept iff
-    ``(n*theta) << 7 >= A*n*ext + (128-A)*sum`` with A = |P|, ext the row's max for P >= 0 and
-    its min otherwise, and n, ext, sum over the row's visible blocks.
-    """
+def magnitude_bound(theta, visible, rho: int) -> np.ndarray:
+    """(block rows,): what ``(n*theta) << 7`` of a block of the row must reach, see
+    :func:`magnitude_mask`."""
     n = visible.sum(axis=1)
     total = theta.sum(axis=1)
     if rho >= 0:
@@ -224,11 +220,21 @@ def magnitude_mask(theta, visible, rho: int) -> np.ndarray:
         ext = np.where(visible, theta, np.iinfo(np.int64).max).min(axis=1)
         ext = np.where(n == 0, 0, ext)
     a = abs(rho)
-    bound = a * n * ext + ((1 << RHO_FRAC) - a) * total
+    return a * n * ext + ((1 << RHO_FRAC) - a) * total
+
+
+def magnitude_mask(theta, visible, rho: int) -> np.ndarray:
+    """Row-balanced block pruning without a divider.
+
+    ``theta`` and ``visible`` (bool) are (block rows, block columns). A block is kept iff
+    ``(n*theta) << 7 >= A*n*ext + (128-A)*sum`` with A = |P|, ext the row's max for P >= 0 and
+    its min otherwise, and n, ext, sum over the row's visible blocks.
+    """
+    n, bound = visible.sum(axis=1), magnitude_bound(theta, visible, rho)
     return visible & (((n[:, None] * theta) << RHO_FRAC) >= bound[:, None])
 
 
-def _weights(job: HdpJob, scores, keep, visible):
+def weights(job: HdpJob, scores, keep, visible):
     """Weights (l_q, l_kv), the background e0 (l_q,) and the denominators (l_q,).
 
     Unless ``drop``, a row with pruned keys is split into a background e0 = exp(0 - m) that every
@@ -274,7 +280,7 @@ def head(job: HdpJob, config: HdpConfig) -> HdpResult:
     out = np.zeros((job.l_q, job.d), np.int64)
     keep = visible & _expand(mask, visible.shape)
     if head_kept:
-        w, e0, den = _weights(job, scores, keep, visible)
+        w, e0, den = weights(job, scores, keep, visible)
         prefix = np.concatenate([np.zeros((1, job.d), np.int64), np.cumsum(job.v, axis=0)])
         num = matmul(w, job.v) + e0[:, None] * prefix[limits]
         out = softmax.normalise(num, den, width=config.width, out_frac=config.out_frac)

@@ -73,7 +73,8 @@ def figures(case: Case, config: HdpConfig, runs: Sequence["Simulation"],
 
 
 def simulated(tables: Sequence[tuple[str, Sequence[Any]]], config: EngineConfig,
-              progress: Progress | None = None) -> tuple[list["Simulation"], list[Any]]:
+              progress: Progress | None = None,
+              what: str = "bench") -> tuple[list["Simulation"], list[Any]]:
     """The simulations of named tables of jobs, a doorbell each, and golden's results.
 
     Everything that comes out is compared with the specification.
@@ -81,7 +82,7 @@ def simulated(tables: Sequence[tuple[str, Sequence[Any]]], config: EngineConfig,
     Raises
     ------
     InputError
-        When the simulator is not installed.
+        When the simulator is not installed, which ``what`` needs.
     RunError
         When it fails, or RTL and specification differ; names the table.
     """
@@ -89,7 +90,7 @@ def simulated(tables: Sequence[tuple[str, Sequence[Any]]], config: EngineConfig,
         from prunus.sim.compare import MismatchError, check
         from prunus.sim.simulate import SimulationError, simulate_batches
     except ModuleNotFoundError as err:
-        raise InputError(f"bench needs the Python package {str(err.name).partition('.')[0]!r}: "
+        raise InputError(f"{what} needs the Python package {str(err.name).partition('.')[0]!r}: "
                          f"{install_hint('sim')}") from None
     try:
         runs = simulate_batches([jobs for _, jobs in tables], config, progress=progress)

@@ -23,6 +23,7 @@ from ..errors import InputError
 from ..heads import EXAMPLES
 from ..report import print_json, print_table
 from ..run import compute
+from ..webpage.dense import plain_unit
 from .digits import spare_bits, threshold_for
 
 __all__ = ["Machine", "Settings", "energy", "measure"]
@@ -99,10 +100,7 @@ def _topk(path: Path, config: TopkConfig, settings: Settings) -> Pair:
     heads = topk_files.load_jobs(path, config, 1)
     most = max(job.valid_kv for job in heads)
     kept = min(max(1, round((1 - settings.share) * most)), config.k_max)
-    plain = LeopardConfig(
-        name="plain", digit=config.width, dpus=1, pruning=False, **{
-            name: getattr(config, name)
-            for name in ("width", "taps", "d_max", "l_max", "axi_data_width")})
+    plain = plain_unit(config)
     return ((config.name, [replace(job, top_k=kept) for job in heads], config),
             (f"{config.name}, all keys", leopard_files.load_jobs(path, plain, None), plain))
 

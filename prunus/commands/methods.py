@@ -17,7 +17,7 @@ from ..evaluate.calibration import Calibration, check_model, load_calibration
 from ..evaluate.methods.base import Method
 from ..evaluate.methods.registry import METHODS, calibrated, make_method
 
-__all__ = ["check_calibration", "chosen_method", "with_method_options"]
+__all__ = ["MethodName", "check_calibration", "chosen_method", "method_of", "with_method_options"]
 
 MethodName = StrEnum("MethodName", {name: name for name in METHODS})    # type: ignore[misc]
 
@@ -103,7 +103,7 @@ def chosen_method(options: Mapping[str, Any]) -> tuple[Method, Calibration | Non
     """
     given = {name: options[name] for name in _parameters(_own)}
     given["alpha"] = given["alpha"] or None
-    return _method_of(options["method"], options["calibration"], options["preset"], given)
+    return method_of(options["method"], options["calibration"], options["preset"], given)
 
 
 def check_calibration(file: Calibration | None, options: Mapping[str, Any], model: Path,
@@ -113,8 +113,8 @@ def check_calibration(file: Calibration | None, options: Mapping[str, Any], mode
         check_model(file, options["calibration"], model, layers, heads)
 
 
-def _method_of(name: str | None, path: Path | None, preset: str | None,
-              given: dict[str, Any]) -> tuple[Method, Calibration | None]:
+def method_of(name: str | None, path: Path | None, preset: str | None,
+             given: dict[str, Any]) -> tuple[Method, Calibration | None]:
     """What options say, or a calibration, which is given back, too. Raises InputError."""
     if path is None:
         if name is None:

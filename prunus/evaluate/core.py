@@ -4,6 +4,7 @@
 Needs torch and transformers.
 """
 
+import copy
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -19,7 +20,7 @@ from ..models.attention import Rule
 from ..models.model import Classifier, Decoder, next_token_loss
 from ..models.sentences import read_documents
 from .hook import Hook
-from .layer import Counts, total
+from .layer import Counts, Layer, total
 from .methods.base import Attended, Hardware, Method
 from .methods.own import Float
 from .metrics import METRICS, interval
@@ -31,6 +32,7 @@ BATCH = 32                  # sentences that go through a model together
 ANY_LENGTH = 1 << 30
 
 Told = Callable[[int, int], None]
+Watch = Callable[[Layer, Attended], None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,8 +80,9 @@ class Evaluation:
 class _Costed(Hook):
     """Cycles and bytes of a preset by its models."""
 
-    def __init__(self, method: Method, layers: int, costs: bool):
+    def __init__(self, method: Method, layers: int, costs: bool, watch: Watch | None):
         super().__init__(method, layers)
+        self._watch = watch
         self.cycles = self.moved = 0
         self._costs = costs
 
@@ -88,6 +91,10 @@ class _Costed(Hook):
             cycles, moved = method.cost(attended.jobs, attended.results)
             self.cycles += cycles
             self.moved += moved
+
+    def seen(self, layer: Layer, attended: Attended) -> None:
+        if self._watch:
+            self._watch(layer, attended)
 
 
 class Evaluator:
@@ -150,6 +157,27 @@ class Evaluator:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def on(self, text: str | None = None) -> "Evaluator":
+        """The same model on one text, without a label that means anything; by default the first.
+
+        Raises InputError.
+        """
+        one = copy.copy(self)
+        one.texts, one.labels = self.texts[:1], self.labels[:1]
+        if text is not None:
+            if self.task.columns.pair:
+                raise InputError(f"--text is one text, and task {self.task.name} has pairs")
+            if not text.strip():
+                raise InputError(f"--text must have a word or more, not {text!r}")
+            tokens = self.model.tokenise([text])[0]
+            one.texts, one.labels = [{"input_ids": tokens}], (0,) * len(one.labels)
+        return one
+
+    def tokens(self) -> list[str]:
+        """Those of the first text, as the tokenizer writes them."""
+        return [str(token) for token in self.model.tokenizer.convert_ids_to_tokens(
+            self.texts[0]["input_ids"])]
+
     @property
     def longest(self) -> int:
         """Tokens of the longest text."""
@@ -165,7 +193,8 @@ class Evaluator:
         return self.model.model.config.num_attention_heads
 
     # -- under a method ---------------------------------------------------------------------------
-    def run(self, method: Method, *, costs: bool = True, told: Told | None = None) -> Evaluation:
+    def run(self, method: Method, *, costs: bool = True, told: Told | None = None,
+            watch: Watch | None = None) -> Evaluation:
         """What the model says with a method in the place of its attention.
 
         Parameters
@@ -174,11 +203,13 @@ class Evaluator:
             Ask for cycles and bytes, which takes about as long as the rest.
         told : callable, optional
             Is told how many texts are done, and of how many.
+        watch : callable, optional
+            Is shown each layer of each text, and what the method made of it.
         """
         if isinstance(method, Hardware) and self.longest > method.config.l_max:
             raise InputError(f"texts must have at most {method.config.l_max} tokens "
                              f"({method.config.name}), not {self.longest}: --length cuts them")
-        hook = _Costed(method, self.layers, costs)
+        hook = _Costed(method, self.layers, costs, watch)
         items = self.items(None if isinstance(method, Float) else hook, told)
         charged = costs and isinstance(method, Hardware)
         return Evaluation(model=self.name, task=self.task, method=method, items=items,

@@ -44,6 +44,9 @@ class Hook:
         """The heads of a layer of a text are a table of jobs: the next layer needs what they
         give."""
 
+    def seen(self, layer: Layer, attended: Attended) -> None:
+        """What a layer of a text became."""
+
     def __call__(self, heads: Heads) -> Tensor:
         out = torch.zeros_like(heads.q)
         q, k, v = (x.detach().double().numpy() for x in (heads.q, heads.k, heads.v))
@@ -61,6 +64,7 @@ class Hook:
             attended = self._attend(layer)
             out[n, :, :rows] = torch.from_numpy(attended.out)
             self.counts[heads.layer].add(attended.counts)
+            self.seen(layer, attended)
         return out
 
     def _attend(self, layer: Layer) -> Attended:
