@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The papers' figures, redrawn with the models that are here (docs/papers.md).
+
+A figure has curves of points for each model. What is measured is kept in the campaign ``papers``,
+and figures share points.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..evaluate.metrics import METRICS, difference_interval
+from ..evaluate.tasks import TASKS
+from . import whole
+from .figure import Compared, Figure, Heads
+from .points import ALL_BLOCKS, LEOPARD, NEEDS, PERCENT, Bench, Point, learn, measure_point
+
+__all__ = ["BENCHES", "DRAWN", "Drawn", "measure"]
+
+EDGE, FINE = "hdp_edge", "hdp_fine"
+ENCODER, DECODER = {}, {"pruned": "drop"}       # what a pruned block is under the distance rule
+
+BENCHES = {
+    "stories": Bench(model="stories260k", text="tinystories/dev.txt", task="lm", limit=20,
+                     training="tinystories/calibration.txt", learned_from=20, relative=True),
+    "cola": Bench(model="minilm-cola", text="cola/dev.tsv", task="cola",
+                  training="cola/train.tsv", learned_from=200),
+    "sst2": Bench(model="minilm-sst2", text="sst2/dev.tsv", task="sst2", limit=436,
+                  training="sst2/train.tsv", learned_from=200),
+}
+
+Levels = Callable[[str], list]          # from what is learned to its percentiles
+
+
+def _decodes(bench: Bench) -> bool:
+    return TASKS[bench.task].generates
+
+
+def _by(curve: str, preset: str, name: str, values: Sequence[float], method: str = "hdp",
+        **options: Any) -> list[Point]:
+    return [Point(curve=curve, method=method, preset=preset, options={name: value, **options})
+            for value in values]
+
+
+def _controls(of: str, shares: Sequence[float]) -> list[Point]:
+    return [*(Point(curve="random", method="random", options={"share": share, "of": of})
+              for share in shares), Point(curve="uniform", method="uniform")]
+
+
+RHOS = (0.0, 0.25, 0.5, 0.75)
+
+
+def _distances(bench: Bench) -> tuple[Sequence[float], dict[str, Any]]:
+    return ((6.0, 4.0, 3.0, 2.0), DECODER) if _decodes(bench) else ((2.0, 1.0, 0.5, 0.25), ENCODER)
+
+
+# -- the points of each figure --------------------------------------------------------------------
+def _criteria(bench: Bench, **more: Any) -> list[Point]:
+    """The paper's rule with the paper's digits, and our rule with rounded ones."""
+    exact = "_exact" if more else ""
+    xs, pruned = _distances(bench)
+    found = _by(f"magnitude{exact}", EDGE, "rho", RHOS, **more)
+    if _decodes(bench):
+        found += _by(f"magnitude_drop{exact}", EDGE, "rho", RHOS, **DECODER, **more)
+    return found + _by(f"distance{exact}", FINE, "distance", xs, **pruned, **more)
+
+
+def _blocks(bench: Bench, levels: Levels) -> list[Point]:
+    return [*_criteria(bench),
+            *_by("topk", "topk_edge", "keep", (0.5, 0.3, 0.2, 0.1, 0.05), method="topk"),
+            *_controls("blocks", (0.5, 0.75, 0.9))]
+
+
+def _approximation(bench: Bench, levels: Levels) -> list[Point]:
+    return _criteria(bench) + _criteria(bench, exact=True)
+
+
+def _tau(preset: str, percent: int, levels: Levels) -> dict[str, Any]:
+    return {"preset": preset, "tau": levels(preset)[PERCENT.index(percent)],
+            "told": {"percent": percent}}
+
+
+def _heads_of(curve: str, preset: str, percents: Sequence[int], levels: Levels) -> list[Point]:
+    return [Point(curve=curve, method="hdp", options={"distance": ALL_BLOCKS},
+                  **_tau(preset, percent, levels)) for percent in percents]
+
+
+def _heads(bench: Bench, levels: Levels) -> list[Point]:
+    return [*_heads_of("heads", EDGE, (5, 15, 25, 35, 50), levels),
+            *_heads_of("heads_rounded", FINE, (5, 15, 25, 35, 50), levels),
+            *_controls("heads", (0.05, 0.15, 0.35))]
+
+
+def _spatten(bench: Bench, levels: Levels) -> list[Point]:
+    return [*_heads_of("heads", EDGE, (5, 15, 25, 35, 50), levels),
+            *_heads_of("heads_rounded", FINE, (5, 15, 25, 35, 50), levels),
+            *(Point(curve="spatten", method="spatten", options={"head_keep": keep})
+              for keep in (0.8, 0.6, 0.4, 0.2, 0.1)),
+            *_controls("heads", (0.35,))]
+
+
+def _net(bench: Bench, levels: Levels) -> list[Point]:
+    xs, pruned = _distances(bench)
+    found = []
+    for percent in (5, 15):
+        for curve, preset, name, values, more in (
+                ("magnitude", EDGE, "rho", RHOS[:3], {}),
+                ("distance", FINE, "distance", xs[1:], pruned)):
+            found += [Point(curve=f"{curve}_{percent}", method="hdp",
+                            options={name: value, **more}, **_tau(preset, percent, levels))
+                      for value in values]
+    return [*found, *_controls("blocks", (0.75,))]
+
+
+def _leopard(bench: Bench, levels: Levels) -> list[Point]:
+    """One percentile for all layers, and one layer by itself."""
+    layers = np.array(levels("logits")).T           # a row for each percentile
+
+    def point(curve: str, percent: int, only: int | None = None) -> Point:
+        level = layers[PERCENT.index(percent)]
+        chosen = [threshold if only in (None, n) else float("-inf")
+                  for n, threshold in enumerate(level.tolist())]
+        return Point(curve=curve, method="leopard", preset=LEOPARD, thresholds=tuple(chosen),
+                     told={"percent": percent} | ({} if only is None else {"layer": only}))
+
+    return [*(point("layers", percent) for percent in (50, 65, 75, 85, 90)),
+            *(point("one_layer", 90, n) for n in range(layers.shape[1])),
+            *_controls("scores", (0.75,))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A figure of a paper.
+
+    Members
+    -------
+    about : str
+    points : callable
+        From a bench and what is learned of its texts of training, to the points.
+    learned : tuple of str
+        What :func:`.points.learn` must learn for them.
+    share : str
+        What is pruned along the axis: ``blocks``, ``scores`` or ``heads``.
+    rivals : dict
+        A curve, and the one whose points its own are compared with: those of about as large a
+        share. Texts are drawn in pairs.
+    """
+
+    about: str
+    points: Callable[[Bench, Levels], list[Point]]
+    learned: tuple[str, ...] = ()
+    share: str = "scores"
+    rivals: Mapping[str, str] = field(default_factory=dict)
+
+
+DRAWN = {
+    "blocks": Drawn(about="blocks of HDP against Top-K", points=_blocks,
+                    rivals={"magnitude": "topk", "distance": "topk"}),
+    "approximation": Drawn(
+        about="what is lost by leaving out products of fractions", points=_approximation,
+        share="blocks", rivals={"magnitude_exact": "magnitude", "distance_exact": "distance",
+                                "magnitude_drop_exact": "magnitude_drop"}),
+    "heads": Drawn(about="heads pruned by theta_head", points=_heads, learned=(EDGE, FINE),
+                   share="heads"),
+    "spatten": Drawn(about="heads of HDP against SpAtten's", points=_spatten,
+                     learned=(EDGE, FINE), share="heads",
+                     rivals={"heads": "spatten", "heads_rounded": "spatten"}),
+    "net": Drawn(about="blocks and heads together", points=_net, learned=(EDGE, FINE),
+                 share="blocks"),
+    "leopard": Drawn(about="thresholds of LeOPArd by layer", points=_leopard,
+                     learned=("logits",)),
+}
+
+
+# -- measuring ------------------------------------------------------------------------------------
+def _against(drawn: Drawn, points: Sequence[Point], rows: Sequence[dict], n: int,
+             gap: Callable[[int, int], dict]) -> dict:
+    """How a row differs from the one of its rival that prunes about as much."""
+    rival = drawn.rivals.get(points[n].curve)
+    among = [m for m, point in enumerate(points) if point.curve == rival]
+    if not among:
+        return {}
+    share = f"{drawn.share}_pruned"
+    nearest = min(among, key=lambda m: abs(rows[m][share] - rows[n][share]))
+    return {"against": {"curve": rival, share: rows[nearest][share], **gap(nearest, n)}}
+
+
+def _of_model(name: str, key: str, heads: Heads) -> dict:
+    drawn, bench = DRAWN[name], BENCHES[key]
+    levels: dict[str, list] = {}
+    about: dict[str, Any] = {}
+    if drawn.learned:
+        taught, found = whole.run("papers", bench.teaching, bench.teaching, heads, learn,
+                                  drawn.learned, NEEDS)
+        levels = dict(zip(drawn.learned, found, strict=True))
+        about["training"] = {"text": taught["text"], "sha256": taught["sha256"]["text"],
+                             "texts": bench.learned_from}
+    points = [Point(curve="float", method="float"), *drawn.points(bench, levels.__getitem__)]
+    told, found = whole.run("papers", bench, bench, heads, measure_point, points, NEEDS)
+    metric = TASKS[bench.task].metric
+    items = [np.array(record.pop("items"), float) for record in found]
+
+    def gap(before: int, after: int) -> dict:
+        base, value = found[before]["value"], found[after]["value"]
+        return {"difference": (value - base) / (base if bench.relative else 1),
+                "interval": difference_interval(METRICS[metric], items[before], items[after],
+                                                bench.relative)}
+
+    rows = [{"curve": point.curve, "preset": point.preset,
+             "settings": {**point.options, **point.told}
+             | ({"tau": point.tau} if point.tau is not None else {})
+             | ({"thresholds": [None if x == -np.inf else x for x in point.thresholds]}
+                if point.thresholds else {}),
+             **record, **gap(0, n), **_against(drawn, points, found, n, gap)}
+            for n, (point, record) in enumerate(zip(points, found, strict=True))]
+    return {"name": key, **told, **about, "n": len(items[0]), "metric": metric,
+            "relative": bench.relative, "rows": rows}
+
+
+def measure(name: str, heads: Heads) -> dict:
+    """The data of a figure, for all models."""
+    return {"models": [_of_model(name, key, heads) for key in BENCHES]}
+
+
+def _figure(name: str, drawn: Drawn) -> Figure:
+    return Figure(
+        name=f"papers_{name}", about=drawn.about, measure=partial(measure, name),
+        table=lambda data: "", configs=(EDGE, FINE, "topk_edge", LEOPARD),
+        tools=("numpy", "torch", "transformers"), compared=Compared.COMMAND, models=True)
+
+
+FIGURES = [_figure(name, drawn) for name, drawn in DRAWN.items()]
