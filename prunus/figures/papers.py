@@ -21,15 +21,14 @@ from .points import ALL_BLOCKS, LEOPARD, NEEDS, PERCENT, Bench, Point, learn, me
 __all__ = ["BENCHES", "DRAWN", "Drawn", "measure"]
 
 EDGE, FINE = "hdp_edge", "hdp_fine"
-ENCODER, DECODER = {}, {"pruned": "drop"}       # what a pruned block is under the distance rule
 
 BENCHES = {
     "stories": Bench(model="stories260k", text="tinystories/dev.txt", task="lm", limit=20,
                      training="tinystories/calibration.txt", learned_from=20, relative=True),
     "cola": Bench(model="minilm-cola", text="cola/dev.tsv", task="cola",
-                  training="cola/train.tsv", learned_from=200),
-    "sst2": Bench(model="minilm-sst2", text="sst2/dev.tsv", task="sst2", limit=436,
-                  training="sst2/train.tsv", learned_from=200),
+                  training="cola/train.tsv", learned_from=100),
+    "sst2": Bench(model="minilm-sst2", text="sst2/dev.tsv", task="sst2", limit=300,
+                  training="sst2/train.tsv", learned_from=100),
 }
 
 Levels = Callable[[str], list]          # from what is learned to its percentiles
@@ -39,10 +38,11 @@ def _decodes(bench: Bench) -> bool:
     return TASKS[bench.task].generates
 
 
-def _by(curve: str, preset: str, name: str, values: Sequence[float], method: str = "hdp",
-        **options: Any) -> list[Point]:
-    return [Point(curve=curve, method=method, preset=preset, options={name: value, **options})
-            for value in values]
+def _by(curve: str, preset: str, name: str, *, values: Sequence[float], method: str = "hdp",
+        more: Callable[[str], dict] | None = None, **options: Any) -> list[Point]:
+    """A point for each value of an option; ``more`` says what else a point on a preset has."""
+    return [Point(curve=curve, method=method, preset=preset, options={name: value, **options},
+                  **(more(preset) if more else {})) for value in values]
 
 
 def _controls(of: str, shares: Sequence[float]) -> list[Point]:
@@ -50,68 +50,67 @@ def _controls(of: str, shares: Sequence[float]) -> list[Point]:
               for share in shares), Point(curve="uniform", method="uniform")]
 
 
-RHOS = (0.0, 0.25, 0.5, 0.75)
+PERCENTS = (5, 15, 25, 35)             # of the heads of training
+RHOS = (0.0, 0.25, 0.6)
+ENCODER = {"values": (1.0, 0.5, 0.25)}
+DECODER = {"values": (6.0, 4.0, 3.0), "pruned": "drop"}    # docs/criteria.md
 
 
-def _distances(bench: Bench) -> tuple[Sequence[float], dict[str, Any]]:
-    return ((6.0, 4.0, 3.0, 2.0), DECODER) if _decodes(bench) else ((2.0, 1.0, 0.5, 0.25), ENCODER)
+def _distances(decodes: bool, skip: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = DECODER if decodes else ENCODER
+    return {**found, "values": found["values"][skip:]}
 
 
 # -- the points of each figure --------------------------------------------------------------------
-def _criteria(bench: Bench, **more: Any) -> list[Point]:
+def criteria(decodes: bool = False, **more: Any) -> list[Point]:
     """The paper's rule with the paper's digits, and our rule with rounded ones."""
     exact = "_exact" if more else ""
-    xs, pruned = _distances(bench)
-    found = _by(f"magnitude{exact}", EDGE, "rho", RHOS, **more)
-    if _decodes(bench):
-        found += _by(f"magnitude_drop{exact}", EDGE, "rho", RHOS, **DECODER, **more)
-    return found + _by(f"distance{exact}", FINE, "distance", xs, **pruned, **more)
+    return [*_by(f"magnitude{exact}", EDGE, "rho", values=RHOS, **more),
+            *_by(f"distance{exact}", FINE, "distance", **_distances(decodes), **more)]
+
+
+def top_k() -> list[Point]:
+    return _by("topk", "topk_edge", "keep", values=(0.5, 0.3, 0.2, 0.1), method="topk")
 
 
 def _blocks(bench: Bench, levels: Levels) -> list[Point]:
-    return [*_criteria(bench),
-            *_by("topk", "topk_edge", "keep", (0.5, 0.3, 0.2, 0.1, 0.05), method="topk"),
-            *_controls("blocks", (0.5, 0.75, 0.9))]
+    return [*criteria(_decodes(bench)), *top_k(), *_controls("blocks", (0.5, 0.75))]
 
 
 def _approximation(bench: Bench, levels: Levels) -> list[Point]:
-    return _criteria(bench) + _criteria(bench, exact=True)
+    return criteria(_decodes(bench)) + criteria(_decodes(bench), exact=True)
 
 
 def _tau(preset: str, percent: int, levels: Levels) -> dict[str, Any]:
-    return {"preset": preset, "tau": levels(preset)[PERCENT.index(percent)],
-            "told": {"percent": percent}}
+    return {"tau": levels(preset)[PERCENT.index(percent)], "told": {"percent": percent}}
 
 
 def _heads_of(curve: str, preset: str, percents: Sequence[int], levels: Levels) -> list[Point]:
-    return [Point(curve=curve, method="hdp", options={"distance": ALL_BLOCKS},
+    return [Point(curve=curve, method="hdp", preset=preset, options={"distance": ALL_BLOCKS},
                   **_tau(preset, percent, levels)) for percent in percents]
 
 
 def _heads(bench: Bench, levels: Levels) -> list[Point]:
-    return [*_heads_of("heads", EDGE, (5, 15, 25, 35, 50), levels),
-            *_heads_of("heads_rounded", FINE, (5, 15, 25, 35, 50), levels),
-            *_controls("heads", (0.05, 0.15, 0.35))]
+    return [*_heads_of("heads", EDGE, PERCENTS, levels),
+            *_heads_of("heads_rounded", FINE, PERCENTS, levels),
+            *_controls("heads", (0.15, 0.35))]
 
 
 def _spatten(bench: Bench, levels: Levels) -> list[Point]:
-    return [*_heads_of("heads", EDGE, (5, 15, 25, 35, 50), levels),
-            *_heads_of("heads_rounded", FINE, (5, 15, 25, 35, 50), levels),
+    return [*_heads_of("heads", EDGE, PERCENTS, levels),
+            *_heads_of("heads_rounded", FINE, PERCENTS, levels),
             *(Point(curve="spatten", method="spatten", options={"head_keep": keep})
-              for keep in (0.8, 0.6, 0.4, 0.2, 0.1)),
+              for keep in (0.8, 0.6, 0.3, 0.1)),
             *_controls("heads", (0.35,))]
 
 
 def _net(bench: Bench, levels: Levels) -> list[Point]:
-    xs, pruned = _distances(bench)
     found = []
     for percent in (5, 15):
-        for curve, preset, name, values, more in (
-                ("magnitude", EDGE, "rho", RHOS[:3], {}),
-                ("distance", FINE, "distance", xs[1:], pruned)):
-            found += [Point(curve=f"{curve}_{percent}", method="hdp",
-                            options={name: value, **more}, **_tau(preset, percent, levels))
-                      for value in values]
+        tau = partial(_tau, percent=percent, levels=levels)
+        found += _by(f"magnitude_{percent}", EDGE, "rho", values=RHOS[:2], more=tau)
+        found += _by(f"distance_{percent}", FINE, "distance", more=tau,
+                     **_distances(_decodes(bench), skip=1))
     return [*found, *_controls("blocks", (0.75,))]
 
 
@@ -126,7 +125,7 @@ def _leopard(bench: Bench, levels: Levels) -> list[Point]:
         return Point(curve=curve, method="leopard", preset=LEOPARD, thresholds=tuple(chosen),
                      told={"percent": percent} | ({} if only is None else {"layer": only}))
 
-    return [*(point("layers", percent) for percent in (50, 65, 75, 85, 90)),
+    return [*(point("layers", percent) for percent in (50, 75, 90)),
             *(point("one_layer", 90, n) for n in range(layers.shape[1])),
             *_controls("scores", (0.75,))]
 
@@ -161,8 +160,7 @@ DRAWN = {
                     rivals={"magnitude": "topk", "distance": "topk"}),
     "approximation": Drawn(
         about="what is lost by leaving out products of fractions", points=_approximation,
-        share="blocks", rivals={"magnitude_exact": "magnitude", "distance_exact": "distance",
-                                "magnitude_drop_exact": "magnitude_drop"}),
+        share="blocks", rivals={"magnitude_exact": "magnitude", "distance_exact": "distance"}),
     "heads": Drawn(about="heads pruned by theta_head", points=_heads, learned=(EDGE, FINE),
                    share="heads"),
     "spatten": Drawn(about="heads of HDP against SpAtten's", points=_spatten,

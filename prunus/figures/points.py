@@ -27,6 +27,7 @@ from ..evaluate.methods.hdp import Hdp
 from ..evaluate.methods.leopard import Leopard
 from ..evaluate.methods.own import Float
 from ..evaluate.methods.registry import make_method
+from ..evaluate.methods.topk import Topk
 from ..evaluate.tasks import TASKS
 
 __all__ = ["ALL_BLOCKS", "NEEDS", "PERCENT", "Bench", "Point", "ScaledHdp", "learn",
@@ -37,6 +38,7 @@ NEEDS = ("configs", "golden", "prunus/engines", "prunus/evaluate", "prunus/model
 ALL_BLOCKS = 1000.0         # a distance that no key of a real head has, so that all blocks stay
 PERCENT = range(5, 100, 5)  # percentiles that are learned
 LEOPARD = "leopard_ae"
+MOST_PLACES = 256           # that Top-K can be built with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +112,10 @@ class Point:
             choices = [LeopardChoice(threshold=threshold) for threshold in self.thresholds]
             return Leopard(load_config_of(LeopardConfig, LEOPARD),
                            lambda layer, head: choices[layer], {})
-        return make_method(self.method, self.preset, self.options)
+        made = make_method(self.method, self.preset, self.options)
+        if isinstance(made, Topk):      # as many places as a curve needs; outputs are the same
+            made.config = made.config.model_copy(update={"k_max": MOST_PLACES})
+        return made
 
 
 class ScaledHdp(Hdp):

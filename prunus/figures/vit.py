@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HDP and Top-K on captured heads of a vision transformer (docs/papers.md).
+
+There are no weights of a vision transformer here, so the error of the heads' outputs stands in for
+the accuracy: relative RMS against plain attention in float64 over the values of the file.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from prunus.golden import reference
+
+from ..evaluate.layer import Layer
+from ..evaluate.methods.own import Float
+from ..heads import read_arrays, real_scale
+from .figure import Heads
+from .papers import criteria, top_k
+from .points import Point
+
+__all__ = ["FILES", "measure", "points", "rows_of"]
+
+FILES = ("vit_50_layer3", "vit_257_layer6")
+
+
+def points() -> list[Point]:
+    return [*criteria(), *criteria(exact=True), *top_k(),
+            *(Point(curve="random", method="random", options={"share": share})
+              for share in (0.5, 0.75, 0.9)),
+            Point(curve="uniform", method="uniform")]
+
+
+def rows_of(path: Path) -> list[dict]:
+    """Of all heads of a file: what is pruned, and the mean of their errors."""
+    arrays = read_arrays(path)
+    q, k, v = (arrays[name].astype(float) for name in "qkv")
+    layer = Layer(number=0, layers=1, text=0, q=q, k=k, v=v, scaling=real_scale(arrays))
+    plain = Float().attend(layer).out
+    rows = []
+    for point in points():
+        done = point.make().attend(layer)
+        errors = [reference.relative_rms(*pair) for pair in zip(done.out, plain, strict=True)]
+        rows.append({"curve": point.curve, "preset": point.preset, "settings": point.options,
+                     **done.counts.pruned(), "error": np.mean(errors)})
+    return rows
+
+
+def measure(heads: Heads) -> list[dict]:
+    return [{"file": name, "rows": rows_of(path)} for name, path in heads.of(FILES)]
