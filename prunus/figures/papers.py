@@ -12,15 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from ..bench import plot
 from ..evaluate.metrics import METRICS, difference_interval
 from ..evaluate.tasks import TASKS
-from . import whole
-from .figure import Compared, Figure, Heads
+from ..train.thresholds import load_thresholds
+from . import claims, curves, whole
+from .figure import ROOT, Compared, Figure, Heads
 from .points import ALL_BLOCKS, LEOPARD, NEEDS, PERCENT, Bench, Point, learn, measure_point
 
-__all__ = ["BENCHES", "DRAWN", "Drawn", "measure"]
+__all__ = ["BENCHES", "DRAWN", "FIGURES", "Drawn", "criteria", "measure", "top_k"]
 
-EDGE, FINE = "hdp_edge", "hdp_fine"
+EDGE, FINE, TOPK = "hdp_edge", "hdp_fine", "topk_edge"
+LEARNED = {"thresholds_only": "thresholds only", "joint": "weights too",
+           "joint_distil": "weights too, with a teacher"}
 
 BENCHES = {
     "stories": Bench(model="stories260k", text="tinystories/dev.txt", task="lm", limit=20,
@@ -70,7 +74,7 @@ def criteria(decodes: bool = False, **more: Any) -> list[Point]:
 
 
 def top_k() -> list[Point]:
-    return _by("topk", "topk_edge", "keep", values=(0.5, 0.3, 0.2, 0.1), method="topk")
+    return _by("topk", TOPK, "keep", values=(0.5, 0.3, 0.2, 0.1), method="topk")
 
 
 def _blocks(bench: Bench, levels: Levels) -> list[Point]:
@@ -146,6 +150,8 @@ class Drawn:
     rivals : dict
         A curve, and the one whose points its own are compared with: those of about as large a
         share. Texts are drawn in pairs.
+    table : callable
+        From the data to Markdown.
     """
 
     about: str
@@ -153,6 +159,7 @@ class Drawn:
     learned: tuple[str, ...] = ()
     share: str = "scores"
     rivals: Mapping[str, str] = field(default_factory=dict)
+    table: Callable[[Any], str] = curves.points_table
 
 
 DRAWN = {
@@ -160,7 +167,8 @@ DRAWN = {
                     rivals={"magnitude": "topk", "distance": "topk"}),
     "approximation": Drawn(
         about="what is lost by leaving out products of fractions", points=_approximation,
-        share="blocks", rivals={"magnitude_exact": "magnitude", "distance_exact": "distance"}),
+        share="blocks", table=curves.approximation_table,
+        rivals={"magnitude_exact": "magnitude", "distance_exact": "distance"}),
     "heads": Drawn(about="heads pruned by theta_head", points=_heads, learned=(EDGE, FINE),
                    share="heads"),
     "spatten": Drawn(about="heads of HDP against SpAtten's", points=_spatten,
@@ -169,7 +177,7 @@ DRAWN = {
     "net": Drawn(about="blocks and heads together", points=_net, learned=(EDGE, FINE),
                  share="blocks"),
     "leopard": Drawn(about="thresholds of LeOPArd by layer", points=_leopard,
-                     learned=("logits",)),
+                     learned=("logits",), table=curves.layers_table),
 }
 
 
@@ -220,14 +228,50 @@ def _of_model(name: str, key: str, heads: Heads) -> dict:
 
 def measure(name: str, heads: Heads) -> dict:
     """The data of a figure, for all models."""
-    return {"models": [_of_model(name, key, heads) for key in BENCHES]}
+    return {"models": [_of_model(name, key, heads) for key in BENCHES],
+            **({"learned": _learned()} if name == "leopard" else {})}
 
 
-def _figure(name: str, drawn: Drawn) -> Figure:
-    return Figure(
+def _learned() -> list[dict]:
+    """Runs of ``prunus train-thresholds`` (docs/train.md), all with the sentences of dev."""
+    found = []
+    for run, title in LEARNED.items():
+        learned = load_thresholds(ROOT / "docs" / "train" / f"{run}.toml")
+        dev = learned.dev.model_dump()
+        low, high = dev["points_lost_interval"]
+        found.append({
+            "run": run, "title": title, "model": BENCHES["sst2"].model, "texts": dev["sentences"],
+            "pruned": dev["pruned"], "layers": dev["pruned_by_layer"],
+            "loss": {"lost": dev["points_lost"], "low": low, "high": high}})
+    return found
+
+
+# -- the figures ----------------------------------------------------------------------------------
+def _plots(name: str, document: dict) -> dict[str, Callable]:
+    """What draws the pictures, where matplotlib is there."""
+    if not plot.available():
+        return {}
+    drawn, data = DRAWN[name], document["data"]
+    published = sorted({claim.at_of(key) for claim in claims.CLAIMS.get(name, ())
+                        for key in (claim.only or BENCHES)})
+    found: dict[str, Callable] = {f"papers_{name}.svg": partial(
+        curves.draw, data, drawn.share, published)}
+    if name == "leopard":
+        found["papers_layers.svg"] = partial(
+            curves.draw, data, drawn.share, (), by_layer=True)
+    return found
+
+
+def _figures(name: str, drawn: Drawn) -> list[Figure]:
+    figure = Figure(
         name=f"papers_{name}", about=drawn.about, measure=partial(measure, name),
-        table=lambda data: "", configs=(EDGE, FINE, "topk_edge", LEOPARD),
-        tools=("numpy", "torch", "transformers"), compared=Compared.COMMAND, models=True)
+        table=drawn.table, configs=(EDGE, FINE, TOPK, LEOPARD),
+        tools=("numpy", "torch", "transformers"), compared=Compared.COMMAND, models=True,
+        plots=partial(_plots, name))
+    claimed = Figure(name=f"papers_{name}_claims", about=f"what is claimed of {drawn.about}",
+                     of=figure.name, table=partial(curves.claims_table, name),
+                     compared=Compared.DERIVED)
+    return [figure, *([claimed] if name in claims.CLAIMS else [])]
 
 
-FIGURES = [_figure(name, drawn) for name, drawn in DRAWN.items()]
+FIGURES = [figure for name, drawn in DRAWN.items() for figure in _figures(name, drawn)]

@@ -5,22 +5,26 @@ There are no weights of a vision transformer here, so the error of the heads' ou
 the accuracy: relative RMS against plain attention in float64 over the values of the file.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from prunus.golden import reference
 
+from ..bench import plot
 from ..evaluate.layer import Layer
 from ..evaluate.methods.own import Float
 from ..heads import read_arrays, real_scale
-from .figure import Heads
-from .papers import criteria, top_k
+from . import curves
+from .figure import Figure, Heads
+from .papers import EDGE, FINE, TOPK, criteria, top_k
 from .points import Point
 
-__all__ = ["FILES", "measure", "points", "rows_of"]
+__all__ = ["FIGURES", "FILES", "measure", "points", "rows_of"]
 
-FILES = ("vit_50_layer3", "vit_257_layer6")
+FILES = ("vit_patches", "vit_50_layer3", "vit_257_layer6")
 
 
 def points() -> list[Point]:
@@ -47,3 +51,13 @@ def rows_of(path: Path) -> list[dict]:
 
 def measure(heads: Heads) -> list[dict]:
     return [{"file": name, "rows": rows_of(path)} for name, path in heads.of(FILES)]
+
+
+def _plots(document: dict) -> dict[str, Callable]:
+    return {"papers_vit.svg": partial(curves.draw_vit, document["data"])} \
+        if plot.available() else {}
+
+
+FIGURES = [Figure(name="papers_vit", about="HDP and Top-K on heads of a vision transformer",
+                  measure=measure, table=curves.vit_table, files=FILES,
+                  configs=(EDGE, FINE, TOPK), plots=_plots)]
