@@ -130,7 +130,7 @@ def _with_ours(said: str, curves: Sequence[tuple[str, str]], **how) -> list[Clai
 
 
 BOTH = (("magnitude", "the paper's rule"), ("distance", "our rule"))
-TOGETHER = (("magnitude_15", "the paper's rule"), ("distance_15", "our rule"))
+TOGETHER = (("magnitude_heads", "the paper's rule"), ("distance_heads", "our rule"))
 OF_HEADS = (("heads", "truncated digits"), ("heads_rounded", "rounded digits"))
 
 # "Held" is at most a point, or a percent of perplexity: what the paper allows its heads.

@@ -38,10 +38,6 @@ BENCHES = {
 Levels = Callable[[str], list]          # from what is learned to its percentiles
 
 
-def _decodes(bench: Bench) -> bool:
-    return TASKS[bench.task].generates
-
-
 def _by(curve: str, preset: str, name: str, *, values: Sequence[float], method: str = "hdp",
         more: Callable[[str], dict] | None = None, **options: Any) -> list[Point]:
     """A point for each value of an option; ``more`` says what else a point on a preset has."""
@@ -54,23 +50,25 @@ def _controls(of: str, shares: Sequence[float]) -> list[Point]:
               for share in shares), Point(curve="uniform", method="uniform")]
 
 
-PERCENTS = (5, 15, 25, 35)             # of the heads of training
+PERCENTS = (5, 15, 35)                 # of the heads of training
+NET = 15                                # of them with blocks, too
 RHOS = (0.0, 0.25, 0.6)
 ENCODER = {"values": (1.0, 0.5, 0.25)}
 DECODER = {"values": (6.0, 4.0, 3.0), "pruned": "drop"}    # docs/criteria.md
 
 
-def _distances(decodes: bool, skip: int = 0) -> dict[str, Any]:
-    found: dict[str, Any] = DECODER if decodes else ENCODER
+def _distances(bench: Bench, skip: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = DECODER if TASKS[bench.task].generates else ENCODER
     return {**found, "values": found["values"][skip:]}
 
 
 # -- the points of each figure --------------------------------------------------------------------
-def criteria(decodes: bool = False, **more: Any) -> list[Point]:
-    """The paper's rule with the paper's digits, and our rule with rounded ones."""
+def criteria(distances: Mapping[str, Any], **more: Any) -> list[Point]:
+    """The paper's rule with the paper's digits, and our rule with rounded ones, whose options are
+    ``distances``."""
     exact = "_exact" if more else ""
     return [*_by(f"magnitude{exact}", EDGE, "rho", values=RHOS, **more),
-            *_by(f"distance{exact}", FINE, "distance", **_distances(decodes), **more)]
+            *_by(f"distance{exact}", FINE, "distance", **distances, **more)]
 
 
 def top_k() -> list[Point]:
@@ -78,11 +76,11 @@ def top_k() -> list[Point]:
 
 
 def _blocks(bench: Bench, levels: Levels) -> list[Point]:
-    return [*criteria(_decodes(bench)), *top_k(), *_controls("blocks", (0.5, 0.75))]
+    return [*criteria(_distances(bench)), *top_k(), *_controls("blocks", (0.5, 0.75))]
 
 
 def _approximation(bench: Bench, levels: Levels) -> list[Point]:
-    return criteria(_decodes(bench)) + criteria(_decodes(bench), exact=True)
+    return criteria(_distances(bench)) + criteria(_distances(bench), exact=True)
 
 
 def _tau(preset: str, percent: int, levels: Levels) -> dict[str, Any]:
@@ -109,13 +107,10 @@ def _spatten(bench: Bench, levels: Levels) -> list[Point]:
 
 
 def _net(bench: Bench, levels: Levels) -> list[Point]:
-    found = []
-    for percent in (5, 15):
-        tau = partial(_tau, percent=percent, levels=levels)
-        found += _by(f"magnitude_{percent}", EDGE, "rho", values=RHOS[:2], more=tau)
-        found += _by(f"distance_{percent}", FINE, "distance", more=tau,
-                     **_distances(_decodes(bench), skip=1))
-    return [*found, *_controls("blocks", (0.75,))]
+    tau = partial(_tau, percent=NET, levels=levels)
+    return [*_by("magnitude_heads", EDGE, "rho", values=RHOS[:2], more=tau),
+            *_by("distance_heads", FINE, "distance", more=tau, **_distances(bench, skip=1)),
+            *_controls("blocks", (0.75,))]
 
 
 def _leopard(bench: Bench, levels: Levels) -> list[Point]:
@@ -131,7 +126,7 @@ def _leopard(bench: Bench, levels: Levels) -> list[Point]:
 
     return [*(point("layers", percent) for percent in (50, 75, 90)),
             *(point("one_layer", 90, n) for n in range(layers.shape[1])),
-            *_controls("scores", (0.75,))]
+            Point(curve="uniform", method="uniform")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +232,7 @@ def _learned() -> list[dict]:
     found = []
     for run, title in LEARNED.items():
         learned = load_thresholds(ROOT / "docs" / "train" / f"{run}.toml")
+        assert learned.dev is not None
         dev = learned.dev.model_dump()
         low, high = dev["points_lost_interval"]
         found.append({

@@ -25,10 +25,11 @@ from .points import Point
 __all__ = ["FIGURES", "FILES", "measure", "points", "rows_of"]
 
 FILES = ("vit_patches", "vit_50_layer3", "vit_257_layer6")
+DISTANCES = {"values": (4.0, 2.0, 1.0, 0.5)}
 
 
 def points() -> list[Point]:
-    return [*criteria(), *criteria(exact=True), *top_k(),
+    return [*criteria(DISTANCES), *criteria(DISTANCES, exact=True), *top_k(),
             *(Point(curve="random", method="random", options={"share": share})
               for share in (0.5, 0.75, 0.9)),
             Point(curve="uniform", method="uniform")]

@@ -25,8 +25,8 @@ class WholeModel(Protocol):
     def text(self) -> str: ...
 
 
-def run(kind: str, name: Any, bench: WholeModel, heads: Heads, task: Callable[..., dict],
-        ways: Sequence[Any], needs: tuple[str, ...] = ()) -> tuple[dict[str, Any], list[dict]]:
+def run(kind: str, name: Any, bench: WholeModel, heads: Heads, task: Callable[..., Any],
+        ways: Sequence[Any], needs: tuple[str, ...] = ()) -> tuple[dict[str, Any], list[Any]]:
     """What the models and texts are, for the figure, and what the task gives for each of the ways.
 
     ``task`` takes ``name``, the paths of model and text, a way, and what its result depends on
