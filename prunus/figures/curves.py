@@ -132,6 +132,9 @@ def _verdict(one: Found) -> list[str]:
         return [one.claim.said, one.model, "nothing near it was measured", "",
                 f"**{one.verdict}**"]
     at = f"{one.row[f'{one.claim.share}_pruned']:.1%} of {one.claim.share}"
+    if one.claim.against:
+        rival = one.row["against"]
+        at += f"; {CURVES[rival['curve']].title}: {rival[f'{one.claim.share}_pruned']:.1%}"
     return [one.claim.said, one.model, at, _lost(one.loss), f"**{one.verdict}**"]
 
 

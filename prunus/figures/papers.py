@@ -31,8 +31,8 @@ BENCHES = {
                      training="tinystories/calibration.txt", learned_from=20, relative=True),
     "cola": Bench(model="minilm-cola", text="cola/dev.tsv", task="cola",
                   training="cola/train.tsv", learned_from=100),
-    "sst2": Bench(model="minilm-sst2", text="sst2/dev.tsv", task="sst2", limit=218,
-                  training="sst2/train.tsv", learned_from=100),
+    "sst2": Bench(model="minilm-sst2", text="sst2/dev.tsv", task="sst2", limit=150,
+                  training="sst2/train.tsv", learned_from=50),
 }
 
 Levels = Callable[[str], list]          # from what is learned to its percentiles
@@ -152,6 +152,8 @@ class Drawn:
         share. Texts are drawn in pairs.
     table : callable
         From the data to Markdown.
+    models : tuple of str
+        Those of BENCHES that are measured.
     """
 
     about: str
@@ -160,6 +162,7 @@ class Drawn:
     share: str = "scores"
     rivals: Mapping[str, str] = field(default_factory=dict)
     table: Callable[[Any], str] = curves.points_table
+    models: tuple[str, ...] = ("stories", "cola", "sst2")
 
 
 DRAWN = {
@@ -228,7 +231,7 @@ def _of_model(name: str, key: str, heads: Heads) -> dict:
 
 def measure(name: str, heads: Heads) -> dict:
     """The data of a figure, for all models."""
-    return {"models": [_of_model(name, key, heads) for key in BENCHES],
+    return {"models": [_of_model(name, key, heads) for key in BENCHES if key in DRAWN[name].models],
             **({"learned": _learned()} if name == "leopard" else {})}
 
 
