@@ -6,6 +6,8 @@ A verdict looks at the 95% interval of what was lost, never at the loss alone:
     holds            the whole interval lies within what the claim allows
     does not hold    the whole interval lies outside
     cannot be said   the limit lies within the interval, or nothing near was measured
+
+Of two methods the one that prunes less has it easier: no verdict stands on that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +17,7 @@ from enum import StrEnum
 __all__ = ["CLAIMS", "Claim", "Found", "Loss", "Verdict", "found", "loss_of", "nearest"]
 
 HDP, LEOPARD = "arXiv 2407.12893", "arXiv 2204.03227"
+FAIR = 0.01                 # of a share: so much less may be pruned by the one that loses less
 NEAR = 0.1                  # of a share: a point that is farther off says nothing of a claim
 
 
@@ -119,8 +122,13 @@ def found(claim: Claim, model: Mapping) -> Found:
     if row is None:
         return Found(claim=claim, model=model["model"], row=None, loss=None, verdict=Verdict.OPEN)
     loss = loss_of(row["against"] if claim.against else row, model["relative"])
-    return Found(claim=claim, model=model["model"], row=row, loss=loss,
-                 verdict=claim.judge(loss))
+    verdict = claim.judge(loss)
+    if claim.against:
+        more = row[f"{claim.share}_pruned"] - row["against"][f"{claim.share}_pruned"]
+        if (verdict is Verdict.HOLDS and more < -FAIR) or (
+                verdict is Verdict.FAILS and more > FAIR):
+            verdict = Verdict.OPEN
+    return Found(claim=claim, model=model["model"], row=row, loss=loss, verdict=verdict)
 
 
 def _with_ours(said: str, curves: Sequence[tuple[str, str]], **how) -> list[Claim]:

@@ -99,7 +99,7 @@ def _heads_of(curve: str, preset: str, percents: Sequence[int], levels: Levels) 
 def _heads(bench: Bench, levels: Levels) -> list[Point]:
     return [*_heads_of("heads", EDGE, PERCENTS, levels),
             *_heads_of("heads_rounded", FINE, PERCENTS, levels),
-            *_controls("heads", (0.15, 0.35))]
+            *_controls("heads", (0.35,))]
 
 
 def _spatten(bench: Bench, levels: Levels) -> list[Point]:
@@ -171,16 +171,18 @@ DRAWN = {
     "approximation": Drawn(
         about="what is lost by leaving out products of fractions", points=_approximation,
         share="blocks", table=curves.approximation_table,
-        rivals={"magnitude_exact": "magnitude", "distance_exact": "distance"}),
+        rivals={"magnitude_exact": "magnitude", "distance_exact": "distance"},
+        models=("stories",)),
     "heads": Drawn(about="heads pruned by theta_head", points=_heads, learned=(EDGE, FINE),
-                   share="heads"),
+                   share="heads", models=("stories", "cola")),
     "spatten": Drawn(about="heads of HDP against SpAtten's", points=_spatten,
                      learned=(EDGE, FINE), share="heads",
-                     rivals={"heads": "spatten", "heads_rounded": "spatten"}),
+                     rivals={"heads": "spatten", "heads_rounded": "spatten"},
+                     models=("stories", "cola")),
     "net": Drawn(about="blocks and heads together", points=_net, learned=(EDGE, FINE),
-                 share="blocks"),
+                 share="blocks", models=("stories", "cola")),
     "leopard": Drawn(about="thresholds of LeOPArd by layer", points=_leopard,
-                     learned=("logits",), table=curves.layers_table),
+                     learned=("logits",), table=curves.layers_table, models=("stories",)),
 }
 
 
