@@ -212,8 +212,8 @@ def _panel(axes: Any, model: Mapping, share: str, by_layer: bool) -> None:
         order = sorted(range(len(rows)), key=places.__getitem__)
         axes.errorbar(
             [places[n] for n in order], [losses[n].lost for n in order],
-            [[losses[n].lost - losses[n].low for n in order],
-             [losses[n].high - losses[n].lost for n in order]],
+            [[max(0, losses[n].lost - losses[n].low) for n in order],
+             [max(0, losses[n].high - losses[n].lost) for n in order]],
             fmt=how.style, color=how.color, markersize=4, linewidth=1.1, elinewidth=0.6,
             label=how.title)
     axes.axhline(0, color="black", linewidth=0.6)

@@ -85,7 +85,7 @@ def test_a_picture_follows_the_data():
     data = {"models": [model({"curve": "topk", "settings": {}}, {"curve": "uniform"})]}
     before, after = io.BytesIO(), io.BytesIO()
     curves.draw(data, "scores", (0.7,), before)
-    data["models"][0]["rows"][0]["difference"] = -0.2
+    data["models"][0]["rows"][0]["difference"] = -0.02
     curves.draw(data, "scores", (0.7,), after)
     assert before.getvalue() != after.getvalue()
     assert b"<svg" in before.getvalue()
