@@ -119,7 +119,7 @@ def nearest(rows: Sequence[dict], curve: str, share: str, at: float) -> dict | N
 
 def found(claim: Claim, model: Mapping) -> Found:
     row = nearest(model["rows"], claim.curve, claim.share, claim.at_of(model["name"]))
-    if row is None:
+    if row is None or (claim.against and "against" not in row):
         return Found(claim=claim, model=model["model"], row=None, loss=None, verdict=Verdict.OPEN)
     loss = loss_of(row["against"] if claim.against else row, model["relative"])
     verdict = claim.judge(loss)

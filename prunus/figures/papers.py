@@ -17,7 +17,8 @@ from ..evaluate.metrics import METRICS, difference_interval
 from ..evaluate.tasks import TASKS
 from ..train.thresholds import load_thresholds
 from . import claims, curves, whole
-from .figure import ROOT, Compared, Figure, Heads
+from .figure import ROOT, Compared, Figure, Heads, load
+from .methods import FIGURES as METHODS
 from .points import ALL_BLOCKS, LEOPARD, NEEDS, PERCENT, Bench, Point, learn, measure_point
 
 __all__ = ["BENCHES", "DRAWN", "FIGURES", "Drawn", "criteria", "measure", "top_k"]
@@ -31,9 +32,11 @@ BENCHES = {
                      training="tinystories/calibration.txt", learned_from=20, relative=True),
     "cola": Bench(model="minilm-cola", text="cola/dev.tsv", task="cola",
                   training="cola/train.tsv", learned_from=100),
-    "sst2": Bench(model="minilm-sst2", text="sst2/dev.tsv", task="sst2", limit=150,
-                  training="sst2/train.tsv", learned_from=50),
+    "sst2": Bench(model="minilm-sst2", text="sst2/dev.tsv", task="sst2", limit=436,
+                  training="sst2/train.tsv", learned_from=100),
 }
+
+BY_METHOD = {figure.name: figure for figure in METHODS}
 
 Levels = Callable[[str], list]          # from what is learned to its percentiles
 
@@ -154,6 +157,8 @@ class Drawn:
         From the data to Markdown.
     models : tuple of str
         Those of BENCHES that are measured.
+    evaluated : tuple of str
+        Those of which the points are taken that the figure evaluate_NAME has, with all its texts.
     """
 
     about: str
@@ -162,25 +167,25 @@ class Drawn:
     share: str = "scores"
     rivals: Mapping[str, str] = field(default_factory=dict)
     table: Callable[[Any], str] = curves.points_table
-    models: tuple[str, ...] = ("stories", "cola", "sst2")
+    models: tuple[str, ...] = ("stories", "cola")
+    evaluated: tuple[str, ...] = ()
 
 
 DRAWN = {
     "blocks": Drawn(about="blocks of HDP against Top-K", points=_blocks,
-                    rivals={"magnitude": "topk", "distance": "topk"}),
+                    rivals={"magnitude": "topk", "distance": "topk"}, evaluated=("sst2",)),
     "approximation": Drawn(
         about="what is lost by leaving out products of fractions", points=_approximation,
         share="blocks", table=curves.approximation_table,
         rivals={"magnitude_exact": "magnitude", "distance_exact": "distance"},
         models=("stories",)),
     "heads": Drawn(about="heads pruned by theta_head", points=_heads, learned=(EDGE, FINE),
-                   share="heads", models=("stories", "cola")),
+                   share="heads"),
     "spatten": Drawn(about="heads of HDP against SpAtten's", points=_spatten,
                      learned=(EDGE, FINE), share="heads",
-                     rivals={"heads": "spatten", "heads_rounded": "spatten"},
-                     models=("stories", "cola")),
+                     rivals={"heads": "spatten", "heads_rounded": "spatten"}),
     "net": Drawn(about="blocks and heads together", points=_net, learned=(EDGE, FINE),
-                 share="blocks", models=("stories", "cola")),
+                 share="blocks"),
     "leopard": Drawn(about="thresholds of LeOPArd by layer", points=_leopard,
                      learned=("logits",), table=curves.layers_table, models=("stories",)),
 }
@@ -233,8 +238,33 @@ def _of_model(name: str, key: str, heads: Heads) -> dict:
 
 def measure(name: str, heads: Heads) -> dict:
     """The data of a figure, for all models."""
-    return {"models": [_of_model(name, key, heads) for key in BENCHES if key in DRAWN[name].models],
+    drawn = DRAWN[name]
+    return {"models": [*(_of_model(name, key, heads) for key in BENCHES if key in drawn.models),
+                       *(_evaluated(key) for key in drawn.evaluated)],
             **({"learned": _learned()} if name == "leopard" else {})}
+
+
+ALIKE = {"float": "float", "topk": "topk", "random": "random", "uniform": "uniform"}
+RULES = {"rho": "magnitude", "distance": "distance"}
+
+
+def _evaluated(key: str) -> dict:
+    """The points of docs/evaluate.md that lie on curves; nothing compares them in pairs."""
+    data = load(BY_METHOD[f"evaluate_{key}"])["data"]
+    rows = []
+    for record in data["rows"]:
+        told = record["parameters"]
+        curve = ALIKE.get(record["method"]) or next(
+            (of for name, of in RULES.items() if record["method"] == "hdp" and name in told), None)
+        if curve is not None and told.get("of", "blocks") == "blocks":
+            rows.append({"curve": curve, "settings": told, **{
+                name: record[name] for name in ("preset", "value", "difference", "interval",
+                                                "blocks_pruned", "scores_pruned",
+                                                "heads_pruned")}})
+    first = data["rows"][0]
+    return {"name": key, "model": data["model"], "text": data["text"], "sha256": data["sha256"],
+            "n": first["n"], "metric": first["metric"], "relative": BENCHES[key].relative,
+            "from": f"evaluate_{key}", "rows": rows}
 
 
 def _learned() -> list[dict]:
