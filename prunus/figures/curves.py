@@ -220,6 +220,10 @@ def _panel(axes: Any, model: Mapping, share: str, by_layer: bool) -> None:
     if model["relative"]:                   # from parts of a percent to thousands
         axes.set_yscale("symlog", linthresh=1)
     axes.invert_yaxis()
+    if model["relative"]:                   # nothing is won by pruning
+        axes.set_ylim(top=-1)
+    if by_layer:
+        axes.set_xticks(range(len(model["rows"][0]["layers"])))
     axes.set(title=f"{model['model']}, {model['n']} texts", ylabel=UNITS[model["metric"]],
              xlabel="layer, the only one that is pruned" if by_layer else f"{share} pruned, %")
 
