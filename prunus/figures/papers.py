@@ -177,8 +177,7 @@ DRAWN = {
     "approximation": Drawn(
         about="what is lost by leaving out products of fractions", points=_approximation,
         share="blocks", table=curves.approximation_table,
-        rivals={"magnitude_exact": "magnitude", "distance_exact": "distance"},
-        models=("stories",)),
+        rivals={"magnitude_exact": "magnitude", "distance_exact": "distance"}),
     "heads": Drawn(about="heads pruned by theta_head", points=_heads, learned=(EDGE, FINE),
                    share="heads"),
     "spatten": Drawn(about="heads of HDP against SpAtten's", points=_spatten,
@@ -187,7 +186,7 @@ DRAWN = {
     "net": Drawn(about="blocks and heads together", points=_net, learned=(EDGE, FINE),
                  share="blocks"),
     "leopard": Drawn(about="thresholds of LeOPArd by layer", points=_leopard,
-                     learned=("logits",), table=curves.layers_table, models=("stories",)),
+                     learned=("logits",), table=curves.layers_table),
 }
 
 
@@ -293,8 +292,10 @@ def _plots(name: str, document: dict) -> dict[str, Callable]:
     found: dict[str, Callable] = {f"papers_{name}.svg": partial(
         curves.draw, data, drawn.share, published)}
     if name == "leopard":
+        alone = [model for model in data["models"]
+                 if any(row["curve"] == "one_layer" for row in model["rows"])]
         found["papers_layers.svg"] = partial(
-            curves.draw, data, drawn.share, (), by_layer=True)
+            curves.draw, {"models": alone}, drawn.share, (), by_layer=True)
     return found
 
 
