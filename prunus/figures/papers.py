@@ -167,17 +167,19 @@ class Drawn:
     share: str = "scores"
     rivals: Mapping[str, str] = field(default_factory=dict)
     table: Callable[[Any], str] = curves.points_table
-    models: tuple[str, ...] = ("stories", "cola")
+    models: tuple[str, ...] = ("stories", "cola", "sst2")
     evaluated: tuple[str, ...] = ()
 
 
 DRAWN = {
     "blocks": Drawn(about="blocks of HDP against Top-K", points=_blocks,
-                    rivals={"magnitude": "topk", "distance": "topk"}, evaluated=("sst2",)),
+                    rivals={"magnitude": "topk", "distance": "topk"},
+                    models=("stories", "cola"), evaluated=("sst2",)),
     "approximation": Drawn(
         about="what is lost by leaving out products of fractions", points=_approximation,
         share="blocks", table=curves.approximation_table,
-        rivals={"magnitude_exact": "magnitude", "distance_exact": "distance"}),
+        rivals={"magnitude_exact": "magnitude", "distance_exact": "distance"},
+        models=("stories", "cola")),
     "heads": Drawn(about="heads pruned by theta_head", points=_heads, learned=(EDGE, FINE),
                    share="heads"),
     "spatten": Drawn(about="heads of HDP against SpAtten's", points=_spatten,
@@ -186,7 +188,7 @@ DRAWN = {
     "net": Drawn(about="blocks and heads together", points=_net, learned=(EDGE, FINE),
                  share="blocks"),
     "leopard": Drawn(about="thresholds of LeOPArd by layer", points=_leopard,
-                     learned=("logits",), table=curves.layers_table),
+                     learned=("logits",), table=curves.layers_table, models=("stories", "cola")),
 }
 
 
