@@ -77,7 +77,7 @@ def _own(
     share: Annotated[float | None, typer.Option(
         metavar="S", help="random: the share that is pruned, in [0, 1).",
         show_default=False)] = None,
-    of: Annotated[Literal["blocks", "scores"] | None, typer.Option(
+    of: Annotated[Literal["blocks", "scores", "heads"] | None, typer.Option(
         help="random: what is pruned. Default: blocks.", show_default=False)] = None,
     seed: Annotated[int | None, typer.Option(
         min=0, help="random: of the masks. Default: 0.", show_default=False)] = None,

@@ -25,12 +25,13 @@ class WholeModel(Protocol):
     def text(self) -> str: ...
 
 
-def run(kind: str, name: str, bench: WholeModel, heads: Heads, task: Callable[..., dict],
-        ways: Sequence[Any]) -> tuple[dict[str, Any], list[dict]]:
+def run(kind: str, name: Any, bench: WholeModel, heads: Heads, task: Callable[..., Any],
+        ways: Sequence[Any], needs: tuple[str, ...] = ()) -> tuple[dict[str, Any], list[Any]]:
     """What the models and texts are, for the figure, and what the task gives for each of the ways.
 
     ``task`` takes ``name``, the paths of model and text, a way, and what its result depends on
-    beside the sources. What is finished is kept in the campaign ``kind``. Raises InputError.
+    beside the sources, which are those of ``needs`` if there are any. What is finished is kept in
+    the campaign ``kind``. Raises InputError.
     """
     if heads.models is None or heads.texts is None:
         raise InputError(f"figures of {bench.model} need --models, the directory in which it is, "
@@ -39,6 +40,6 @@ def run(kind: str, name: str, bench: WholeModel, heads: Heads, task: Callable[..
     model, text = heads.models / bench.model, heads.texts / bench.text
     sha = {"model": digest(model), "text": digest(text)}
     state = [*sha.values(), version("torch"), version("transformers")]
-    tasks = [campaign.Task(str(way), task, (name, model, text, way, state)) for way in ways]
+    tasks = [campaign.Task(str(way), task, (name, model, text, way, state), needs) for way in ways]
     found = [result.value for result in campaign.run(kind, tasks)]
     return {"model": bench.model, "text": bench.text, "sha256": sha}, found

@@ -2,7 +2,8 @@
 """Campaigns: lists of seeded tasks, done by local processes or by a Dask cluster.
 
 Results come in the order of the tasks and do not depend on how many workers there are. What is
-finished is kept under build/campaigns and skipped on the next start, as long as no source changes.
+finished is kept under build/campaigns and skipped on the next start, as long as no source changes
+that it needs.
 """
 
 import argparse

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
     CancelledError,
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from multiprocessing import get_context
+from pathlib import Path
 from threading import Timer
 from typing import Any
 
@@ -67,11 +68,15 @@ class Task:
         Returns something for JSON, or raises TaskError.
     arguments : tuple
         Of what JSON knows, arrays, paths, dataclasses and configurations; seeds are among them.
+    needs : tuple of str
+        Folders and files of the repository that the result depends on. Without it all of ROOMS
+        and the room of the function, so that a change of any of their files does the task again.
     """
 
     name: str
     function: Callable
     arguments: tuple = ()
+    needs: tuple[str, ...] = ()
 
 
 # -- sources --------------------------------------------------------------------------------------
@@ -82,11 +87,18 @@ def _version(package: str) -> str:
         return ""
 
 
-def _sources(room: str) -> str:
-    """A digest of all that a result may depend on: PACKAGES, and files of ROOMS and ``room``."""
-    folders = (ROOT / name for name in {*ROOMS, room})      # a wheel has all in one, prunus
-    paths = sorted(path for folder in folders
-                   for path in (folder if folder.is_dir() else ROOT).rglob("*")
+def _files(part: str) -> Iterator[Path]:
+    """Of a folder, or the file itself."""
+    path = ROOT / part
+    if path.is_file():
+        yield path
+    else:                               # a wheel has all rooms in one, prunus
+        yield from (path if path.is_dir() else ROOT).rglob("*")
+
+
+def _sources(parts: tuple[str, ...]) -> str:
+    """A digest of all that a result may depend on: PACKAGES, and files of ``parts``."""
+    paths = sorted(path for path in {path for part in parts for path in _files(part)}
                    if path.is_file() and "__pycache__" not in path.parts)
     return digest(*map(_version, PACKAGES), *(
         part for path in paths for part in (str(path.relative_to(ROOT)), path.read_bytes())))
@@ -95,13 +107,15 @@ def _sources(room: str) -> str:
 _at_first = cache(_sources)
 
 
-def _room(task: Task) -> str:
-    return next((part for part in task.function.__module__.split(".") if part in ROOMS), "prunus")
+def _parts(task: Task) -> tuple[str, ...]:
+    """Where the sources of a task are."""
+    room = next((part for part in task.function.__module__.split(".") if part in ROOMS), "prunus")
+    return task.needs or tuple(dict.fromkeys((*ROOMS, room)))
 
 
 def sources(task: Task) -> str:
     """A digest of what a task depends on beside its arguments, as this process has imported it."""
-    return _at_first(_room(task))
+    return _at_first(_parts(task))
 
 
 # -- workers --------------------------------------------------------------------------------------
@@ -116,7 +130,7 @@ def _perform(task: Task, expected: str) -> Done:
     except TaskError as err:
         value, failure = err.value, str(err) or "it failed"
     seconds = time.perf_counter() - begin
-    if _sources(_room(task)) != expected:
+    if _sources(_parts(task)) != expected:
         raise CampaignError("sources were changed while the campaign ran: start it again")
     return json.loads(json.dumps(value)), failure, seconds
 

@@ -128,7 +128,7 @@ METHODS: dict[str, Kind] = {
                     options=("alpha",)),
     "uniform": Kind(about="control: all visible keys count alike",
                     make=lambda _, given: Uniform()),
-    "random": Kind(about="control: blocks or scores pruned by chance", make=_random,
+    "random": Kind(about="control: blocks, scores or heads pruned by chance", make=_random,
                    options=("share", "of", "seed")),
 }
 

@@ -134,6 +134,21 @@ def test_a_change_of_sources_begins_anew(tmp_path, monkeypatch):
     workers._at_first.cache_clear()
 
 
+def test_a_task_may_name_what_it_needs(tmp_path, monkeypatch):
+    for name in ("a/x.py", "a/deep/y.toml", "b/z.py", "b/other.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(workers, "ROOT", tmp_path)
+    task = Task("seed 1", differ, (1,), needs=("a", "b/z.py"))
+    found = []
+    for name in ("none.py", "b/other.py", "a/deep/y.toml", "b/z.py"):
+        (tmp_path / name).write_text("changed")
+        workers._at_first.cache_clear()
+        found.append(workers.sources(task))
+    workers._at_first.cache_clear()
+    assert found[0] == found[1] and len(set(found)) == 3
+
+
 def test_sources_that_change_meanwhile_end_it(monkeypatch, build):
     task = Task("seed 1", differ, (1,))
     workers.sources(task)

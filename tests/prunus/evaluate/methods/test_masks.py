@@ -68,19 +68,22 @@ def test_the_model_itself(causal):
 
 
 @BOTH
-@pytest.mark.parametrize("kind", ["blocks", "scores"])
+@pytest.mark.parametrize("kind", ["blocks", "scores", "heads"])
 def test_random_masks(kind, causal):
-    layer = make_layer(length=41, causal=causal, number=2, text=5)
+    heads = 64 if kind == "heads" else 3
+    layer = make_layer(length=41, heads=heads, causal=causal, number=2, text=5)
     method = Random(0.4, kind, seed=3)
     attended = method.attend(layer)
     drawn = np.random.default_rng((3, 5, 2))
-    side = 2 if kind == "blocks" else 1
+    side = {"blocks": 2, "scores": 1, "heads": 41}[kind]
     count = math.ceil(41 / side)
-    kept = drawn.random((3, count, count)) >= 0.4
+    kept = drawn.random((heads, count, count)) >= 0.4
     keep = np.array([[[bool(kept[h, i // side, j // side]) and sees(layer, i, j)
-                       for j in range(41)] for i in range(41)] for h in range(3)])
+                       for j in range(41)] for i in range(41)] for h in range(heads)])
     check(layer, method, attended, keep)
-    assert attended.counts.pruned()[f"{kind}_pruned"] == pytest.approx(0.4, abs=0.03)
+    pruned = attended.counts.pruned()
+    assert pruned[f"{kind}_pruned"] == pytest.approx(0.4, abs=0.15 if kind == "heads" else 0.03)
+    assert pruned["heads_pruned"] == (1 - kept.mean() if kind == "heads" else 0)
     again = method.attend(layer)
     np.testing.assert_array_equal(again.out, attended.out)
     for other in (replace(layer, text=6), replace(layer, number=3)):

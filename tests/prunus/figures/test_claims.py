@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verdicts over published claims."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+
+from prunus.figures.claims import CLAIMS, Claim, Loss, Verdict, at_most, found, loss_of, nearest
+from prunus.figures.curves import claims_of, claims_table
+from prunus.figures.figure import load
+from prunus.figures.registry import FIGURES
+
+ROW = {"curve": "topk", "blocks_pruned": 0.5, "scores_pruned": 0.72, "heads_pruned": 0.0,
+       "difference": -0.005, "interval": [-0.012, 0.002]}
+MODEL = {"name": "cola", "model": "m", "relative": False, "rows": [ROW]}
+CLAIM = Claim(said="70% of scores", source="here", curve="topk", share="scores", at=0.7,
+              judge=at_most(1))
+
+
+@pytest.mark.parametrize("low, high, within, beyond", [
+    (-0.5, 0.9, Verdict.HOLDS, Verdict.FAILS), (0.9, 1.0, Verdict.HOLDS, Verdict.FAILS),
+    (0.9, 1.1, Verdict.OPEN, Verdict.OPEN), (1.0, 3.0, Verdict.OPEN, Verdict.OPEN),
+    (1.1, 3.0, Verdict.FAILS, Verdict.HOLDS)])
+def test_the_whole_interval_decides(low, high, within, beyond):
+    loss = Loss(lost=(low + high) / 2, low=low, high=high)
+    assert (loss.at_most(1), loss.above(1)) == (within, beyond)
+
+
+def test_what_is_lost():
+    change = {"difference": -0.005, "interval": [-0.012, 0.002]}
+    assert loss_of(change, relative=False) == Loss(
+        lost=pytest.approx(0.5), low=pytest.approx(-0.2), high=pytest.approx(1.2))
+    assert loss_of(change, relative=True) == Loss(
+        lost=pytest.approx(-0.5), low=pytest.approx(-1.2), high=pytest.approx(0.2))
+
+
+def test_the_nearest_point_that_is_near():
+    rows = [ROW, {**ROW, "scores_pruned": 0.66}, {**ROW, "curve": "uniform", "scores_pruned": 0.7}]
+    assert nearest(rows, "topk", "scores", 0.7) is ROW
+    assert nearest(rows, "topk", "scores", 0.67) is rows[1]
+    assert nearest(rows, "topk", "scores", 0.83) is None
+    assert nearest(rows, "heads", "scores", 0.7) is None
+
+
+def test_a_claim_follows_the_data():
+    assert found(CLAIM, MODEL).verdict is Verdict.OPEN
+    for interval, verdict in (([-0.009, 0.002], Verdict.HOLDS), ([-0.05, -0.02], Verdict.FAILS)):
+        rows = [{**ROW, "interval": interval}]
+        assert found(CLAIM, {**MODEL, "rows": rows}).verdict is verdict
+    nothing = found(CLAIM, {**MODEL, "rows": []})
+    assert (nothing.verdict, nothing.row, nothing.loss) == (Verdict.OPEN, None, None)
+
+
+def test_a_claim_about_a_rival():
+    claim = Claim(said="better", source="here", curve="topk", share="scores", at=0.7,
+                  judge=at_most(0), against=True)
+    for interval, verdict in (([0.01, 0.02], Verdict.HOLDS), ([-0.02, -0.01], Verdict.FAILS),
+                              ([-0.01, 0.02], Verdict.OPEN)):
+        against = {"curve": "spatten", "scores_pruned": 0.715, "interval": interval,
+                   "difference": sum(interval) / 2}
+        rows = [{**ROW, "against": against}]
+        assert found(claim, {**MODEL, "rows": rows}).verdict is verdict
+        # Who prunes less is not better for it.
+        against["scores_pruned"] = 0.74
+        assert found(claim, {**MODEL, "rows": rows}).verdict is {
+            Verdict.HOLDS: Verdict.OPEN}.get(verdict, verdict)
+        against["scores_pruned"] = 0.70
+        assert found(claim, {**MODEL, "rows": rows}).verdict is {
+            Verdict.FAILS: Verdict.OPEN}.get(verdict, verdict)
+
+
+def test_a_share_must_be_reached():
+    """Cheap points below it do not show that a claim holds, nor dear ones above that it fails."""
+    claim = replace(CLAIM, slack=0.01)
+    cheap, dear, unknown = [-0.001, 0.002], [-0.3, -0.2], [-0.02, 0.01]
+
+    def verdict(*points):
+        rows = [{**ROW, "scores_pruned": share, "interval": interval}
+                for share, interval in points]
+        one = found(claim, {**MODEL, "rows": rows})
+        return one.row["scores_pruned"], one.verdict
+
+    assert verdict((0.66, cheap)) == (0.66, Verdict.OPEN)
+    assert verdict((0.69, cheap)) == (0.69, Verdict.HOLDS)
+    assert verdict((0.66, cheap), (0.9, cheap)) == (0.9, Verdict.HOLDS)
+    assert verdict((0.75, dear)) == (0.75, Verdict.OPEN)
+    assert verdict((0.71, dear)) == (0.71, Verdict.FAILS)
+    assert verdict((0.3, dear), (0.75, dear)) == (0.3, Verdict.FAILS)
+    assert verdict((0.66, cheap), (0.72, dear)) == (0.72, Verdict.OPEN)
+    assert verdict((0.68, unknown), (0.8, unknown)) == (0.68, Verdict.OPEN)
+    assert verdict((0.68, unknown), (0.75, cheap)) == (0.75, Verdict.HOLDS)
+
+
+def test_shares_differ_by_model():
+    claim = CLAIMS["net"][0]
+    assert (claim.at_of("sst2"), claim.at_of("cola")) == (0.75, 0.65)
+
+
+# -- of what is kept ------------------------------------------------------------------------------
+def kept(name: str) -> dict:
+    return load(FIGURES[f"papers_{name}"])["data"]
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_the_table_says_what_the_data_say(name):
+    """Losses and verdicts once more, from the rows alone."""
+    data = kept(name)
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]]
+             for line in claims_table(name, data).splitlines()[2:]]
+    learned = len(data.get("learned", ()))
+    assert len(lines) == len(claims_of(name, data)) + learned
+    for line, one in zip(lines, claims_of(name, data), strict=False):
+        if one.row is None:
+            assert line[2] == "nothing near it was measured"
+            continue
+        change = one.row["against"] if one.claim.against else one.row
+        sign = 100 if next(model for model in data["models"]
+                           if model["model"] == one.model)["relative"] else -100
+        low, high = sorted(sign * edge for edge in change["interval"])
+        assert line[3] == f"{sign * change['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
+        assert line[2].startswith(f"{one.row[one.claim.share + '_pruned']:.1%} of ")
+        verdict = one.claim.judge(Loss(lost=0, low=low, high=high))
+        if one.claim.slack is not None:
+            at = one.claim.at_of(next(model["name"] for model in data["models"]
+                                      if model["model"] == one.model))
+            off = one.row[one.claim.share + "_pruned"] - at
+            if (verdict, off < -one.claim.slack) == ("holds", True) or (
+                    verdict, off > one.claim.slack) == ("does not hold", True):
+                verdict = "cannot be said"
+        less = one.claim.against and one.row[one.claim.share + "_pruned"] < (
+            change[one.claim.share + "_pruned"] - 0.01)
+        more = one.claim.against and one.row[one.claim.share + "_pruned"] > (
+            change[one.claim.share + "_pruned"] + 0.01)
+        if (less, verdict) == (True, "holds") or (more, verdict) == (True, "does not hold"):
+            verdict = "cannot be said"
+        assert line[4] == f"**{verdict}**"
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_verdict_flips_when_the_data_do(name):
+    """Losing nothing at all, and losing half of everything, are told apart."""
+    data = kept(name)
+    seen = []
+    for change in ({"difference": 0.0, "interval": [0.0, 0.0]},
+                   {"difference": -0.5, "interval": [-0.6, -0.4]}):
+        other = copy.deepcopy(data)
+        for model in other["models"]:
+            model["relative"] = False
+            for row in model["rows"]:
+                row.update(change)
+                if "against" in row:
+                    row["against"].update(change)
+                    for share in ("blocks_pruned", "scores_pruned", "heads_pruned"):
+                        row["against"][share] = row[share]
+        seen.append([one.verdict for one in claims_of(name, other)])
+    for one, (fine, ruined) in zip(claims_of(name, data), zip(*seen, strict=True), strict=True):
+        if one.row is not None:
+            assert fine is not ruined
