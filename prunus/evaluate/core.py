@@ -5,7 +5,7 @@ Needs torch and transformers.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ BATCH = 32                  # sentences that go through a model together
 ANY_LENGTH = 1 << 30
 
 Told = Callable[[int, int], None]
+Seen = Callable[[int, Tensor], None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -187,8 +188,14 @@ class Evaluator:
         """Of queries, in a layer."""
         return self.model.model.config.num_attention_heads
 
+    def keep(self, chosen: Sequence[int]) -> None:
+        """Go on with these texts only, by their numbers."""
+        self.texts = [self.texts[n] for n in chosen]
+        self.labels = tuple(self.labels[n] for n in chosen) if self.labels else ()
+
     # -- under a method ---------------------------------------------------------------------------
-    def run(self, method: Method, *, costs: bool = True, told: Told | None = None) -> Evaluation:
+    def run(self, method: Method, *, costs: bool = True, told: Told | None = None,
+            seen: Seen | None = None) -> Evaluation:
         """What the model says with a method in the place of its attention.
 
         Parameters
@@ -197,56 +204,69 @@ class Evaluator:
             Ask for cycles and bytes, which takes about as long as the rest.
         told : callable, optional
             Is told how many texts are done, and of how many.
+        seen : callable, optional
+            Is given the number of each text and what :meth:`logits` gives of it.
         """
-        if isinstance(method, Hardware) and self.longest > method.config.l_max:
+        if method.config is not None and self.longest > method.config.l_max:
             raise InputError(f"texts must have at most {method.config.l_max} tokens "
                              f"({method.config.name}), not {self.longest}: --length cuts them")
         hook = _Hook(method, self.layers, costs)
-        items = self.items(None if isinstance(method, Float) else hook, told)
+        items = self.items(None if isinstance(method, Float) else hook, told, seen)
         charged = costs and isinstance(method, Hardware)
         return Evaluation(model=self.name, task=self.task, method=method, items=items,
                           layers=hook.counts, cycles=hook.cycles if charged else None,
                           moved=hook.moved if charged else None)
 
-    def items(self, rule: Rule | None, told: Told | None = None) -> np.ndarray:
+    def items(self, rule: Rule | None, told: Told | None = None,
+              seen: Seen | None = None) -> np.ndarray:
         """(texts, 2), what the metric is made of, under a rule; without one it is the model's own
         attention, and none of our code."""
+        items = np.zeros((len(self), 2))
+        for n, logits in self.logits(rule, told):
+            if self.task.generates:
+                tokens = self.texts[n]["input_ids"]
+                items[n] = next_token_loss(logits, tokens), len(tokens) - 1
+            else:
+                items[n] = int(logits.argmax()), self.labels[n]
+            if seen:
+                seen(n, logits)
+        return items
+
+    def logits(self, rule: Rule | None, told: Told | None = None) -> Iterator[tuple[int, Tensor]]:
+        """The number of each text and its logits under a rule, as in :meth:`items`: (classes,), or
+        (tokens, vocabulary)."""
         network = self.model.model
         hooked = network.config._attn_implementation
         if rule is None:
             network.set_attn_implementation("eager")
         else:
             self.model.switch.rule = rule
+        done = 0
         try:
-            with torch.no_grad():
-                return self._documents(rule, told) if self.task.generates else (
-                    self._sentences(rule, told))
+            for chosen in self._batches():
+                if isinstance(rule, _Hook):
+                    rule.texts = chosen
+                with torch.no_grad():
+                    said = self._said(chosen)
+                yield from zip(chosen, said, strict=True)
+                done += len(chosen)
+                if told:
+                    told(done, len(self))
         finally:
             network.set_attn_implementation(hooked)
 
-    def _documents(self, rule: Rule | None, told: Told | None) -> np.ndarray:
-        items = []
-        for n, text in enumerate(self.texts):
-            if isinstance(rule, _Hook):
-                rule.texts = [n]
-            tokens = text["input_ids"]
-            items.append((next_token_loss(self.model.logits(tokens), tokens), len(tokens) - 1))
-            if told:
-                told(n + 1, len(self.texts))
-        return np.array(items, float)
+    def _batches(self) -> list[list[int]]:
+        """Numbers of texts that go through the model together."""
+        if self.task.generates:
+            return [[n] for n in range(len(self))]
+        order = sorted(range(len(self)), key=lambda n: len(self.texts[n]["input_ids"]))
+        return [order[start:start + BATCH] for start in range(0, len(order), BATCH)]
 
-    def _sentences(self, rule: Rule | None, told: Told | None) -> np.ndarray:
-        order = sorted(range(len(self.texts)), key=lambda n: len(self.texts[n]["input_ids"]))
-        said = np.zeros(len(order))
-        for start in range(0, len(order), BATCH):
-            chosen = order[start:start + BATCH]
-            if isinstance(rule, _Hook):
-                rule.texts = chosen
-            batch = self.model.tokenizer.pad([self.texts[n] for n in chosen], return_tensors="pt")
-            said[chosen] = self.model.model(**batch).logits.argmax(-1).numpy()
-            if told:
-                told(start + len(chosen), len(order))
-        return np.stack([said, np.array(self.labels, float)], axis=1)
+    def _said(self, chosen: Sequence[int]) -> Sequence[Tensor]:
+        if self.task.generates:
+            return [self.model.logits(self.texts[n]["input_ids"]) for n in chosen]
+        batch = self.model.tokenizer.pad([self.texts[n] for n in chosen], return_tensors="pt")
+        return self.model.model(**batch).logits
 
 
 def _check_kind(model: Path, task: Task) -> None:
