@@ -147,7 +147,7 @@ class _Calibrated:
 
         self.config, self.seed, self.more = config, seed, more
         self.task = more["task"]
-        how = {"columns": columns or None, "length": length}
+        how: dict[str, Any] = {"columns": columns or None, "length": length}
         evaluator = Evaluator(model, self.task, data, limit=limit, **how)
         evaluator.model.check_config(config, [one["input_ids"] for one in evaluator.texts])
         keys = [repr(sorted(one.items())) for one in evaluator.texts]
@@ -165,9 +165,9 @@ class _Calibrated:
         for what, chosen, path in (("search", searched, data),
                                    ("confirm", confirmed, confirm or data)):
             if len(chosen) < LEAST:
-                raise InputError(f"data {str(path)!r} must hold at least {LEAST} different texts to "
-                                 f"{what} by, and {LEAST} others of the same file if --confirm "
-                                 f"names none, not {len(chosen)}")
+                raise InputError(f"data {str(path)!r} must hold at least {LEAST} different texts "
+                                 f"to {what} by, {2 * LEAST} if it is the only file, not "
+                                 f"{len(chosen)}")
         self.layers, self.heads = evaluator.layers, evaluator.heads
         self.header = {"method": engine_of(config).name, "preset": more["preset"],
                        "model": {"name": evaluator.name, "sha256": digest(model)}}
@@ -264,8 +264,8 @@ def _shares(result: dict) -> list[str]:
 def _nearest(record: dict) -> str:
     unit = UNITS[record["metric"]]
     if not record["confirmed"]:
-        return (f"no setting of {record['trials']} keeps a loss of {record['max_loss']:g} {unit} on "
-                f"the texts of the search: the nearest loses {record['nearest']:.2f}")
+        return (f"no setting of {record['trials']} keeps a loss of {record['max_loss']:g} {unit} "
+                f"on the texts of the search: the nearest loses {record['nearest']:.2f}")
     nearest = min(record["confirmed"], key=lambda one: one["lost"])
     return (f"none of {len(record['confirmed'])} settings keeps a loss of {record['max_loss']:g} "
             f"{unit} on the {record['confirm_texts']} texts of confirmation: the nearest loses "

@@ -24,7 +24,7 @@ from .methods.own import Float
 from .metrics import METRICS, interval
 from .tasks import Columns, Task, read_labelled
 
-__all__ = ["Evaluation", "Evaluator"]
+__all__ = ["Evaluation", "Evaluator", "Hook"]
 
 BATCH = 32                  # sentences that go through a model together
 ANY_LENGTH = 1 << 30
@@ -78,33 +78,47 @@ class Evaluation:
             "preset": self.method.config.name if self.method.config else None}
 
 
-class _Hook:
-    """A method in the place of a model's attention, text by text."""
+class Hook:
+    """A method in the place of a model's attention, text by text.
+
+    Members
+    -------
+    texts : sequence of int
+        Numbers of those of the batch that is under way.
+    counts : list of Counts
+        Of each layer.
+    cycles, moved : int
+        Of all texts, where ``costs`` are asked for.
+    """
 
     def __init__(self, method: Method, layers: int, costs: bool):
         self.method, self.layers = method, layers
-        self.texts: Sequence[int] = ()          # of the batch that is under way
+        self.texts: Sequence[int] = ()
         self.counts = [Counts() for _ in range(layers)]
         self.cycles = self.moved = 0
         self._costs = costs and isinstance(method, Hardware)
 
     def __call__(self, heads: Heads) -> Tensor:
         out = torch.zeros_like(heads.q)
+        for n, layer in enumerate(self.of_texts(heads)):
+            attended = self.method.attend(layer)
+            out[n, :, :layer.length] = torch.from_numpy(attended.out)
+            self.counts[heads.layer].add(attended.counts)
+            if self._costs:
+                self._charge(attended.jobs, attended.results)
+        return out
+
+    def of_texts(self, heads: Heads) -> Iterator[Layer]:
+        """The heads of a layer, text by text. Raises InputError."""
         q, k, v = (x.detach().double().numpy() for x in (heads.q, heads.k, heads.v))
         for name, x in (("queries", q), ("keys", k), ("values", v)):
             if not np.isfinite(x).all():
                 raise InputError(f"model must have finite {name}, and layer {heads.layer} has NaN "
                                  "or infinity")
         for n, rows in enumerate(heads.rows()):
-            layer = Layer(number=heads.layer, layers=self.layers, text=self.texts[n],
-                          q=q[n, :, :rows], k=k[n, :, :rows], v=v[n, :, :rows],
-                          scaling=heads.scaling, causal=heads.causal)
-            attended = self.method.attend(layer)
-            out[n, :, :rows] = torch.from_numpy(attended.out)
-            self.counts[heads.layer].add(attended.counts)
-            if self._costs:
-                self._charge(attended.jobs, attended.results)
-        return out
+            yield Layer(number=heads.layer, layers=self.layers, text=self.texts[n],
+                        q=q[n, :, :rows], k=k[n, :, :rows], v=v[n, :, :rows],
+                        scaling=heads.scaling, causal=heads.causal)
 
     def _charge(self, jobs: Sequence[Any], results: Sequence[Any]) -> None:
         """The heads of a layer of a text are a table: the next layer needs what they give."""
@@ -210,7 +224,7 @@ class Evaluator:
         if method.config is not None and self.longest > method.config.l_max:
             raise InputError(f"texts must have at most {method.config.l_max} tokens "
                              f"({method.config.name}), not {self.longest}: --length cuts them")
-        hook = _Hook(method, self.layers, costs)
+        hook = Hook(method, self.layers, costs)
         items = self.items(None if isinstance(method, Float) else hook, told, seen)
         charged = costs and isinstance(method, Hardware)
         return Evaluation(model=self.name, task=self.task, method=method, items=items,
@@ -244,7 +258,7 @@ class Evaluator:
         done = 0
         try:
             for chosen in self._batches():
-                if isinstance(rule, _Hook):
+                if isinstance(rule, Hook):
                     rule.texts = chosen
                 with torch.no_grad():
                     said = self._said(chosen)

@@ -2,7 +2,7 @@
 """What every method of attention is to an evaluation."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -62,13 +62,25 @@ class Method(ABC):
 
 # -- methods on hardware --------------------------------------------------------------------------
 class Hardware(Method):
-    """A method that an engine computes, bit for bit as golden says."""
+    """A method that an engine computes, bit for bit as golden says.
+
+    Members
+    -------
+    choice : callable
+        (layer, head) -> what is chosen of it.
+    """
 
     config: EngineConfig
+    choice: Callable[[int, int], Any]
 
     @abstractmethod
+    def coded(self, layer: Layer, head: int) -> tuple[Any, float, float]:
+        """The job of a head, the real value of a unit of its scores, and that of a code of V."""
+
     def job(self, layer: Layer, head: int) -> tuple[Any, float]:
         """The job of a head, and the real value of a code of V."""
+        job, _, unit = self.coded(layer, head)
+        return job, unit
 
     @abstractmethod
     def counts(self, layer: Layer, jobs: Sequence[Any], results: Sequence[Any]) -> Counts:

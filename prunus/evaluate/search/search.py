@@ -145,9 +145,9 @@ class Search:
             self._tell(1)
         found = []
         for setting in settings:
-            result = self.study.result(setting)
-            assert result is not None
-            one = Tried(setting, result)
+            known = self.study.result(setting)
+            assert known is not None
+            one = Tried(setting, known)
             found.append(one)
             key = repr(sorted(setting.items()))
             if key not in self._settings:
@@ -175,7 +175,10 @@ class Search:
     def run(self) -> None:
         """Try as many settings as were asked for."""
         self._try(self.ladder, "ladder")
-        self._greedy(self._start())
+        start = self._start()
+        others = self._try(self.space.variants(start.setting), "variants")
+        self._greedy(min(start, *others, key=lambda one: one.result["divergence"])
+                     if others else start)
         batch = 0
         while self._left > 0:
             proposed = self.study.propose(

@@ -7,7 +7,7 @@ each head, is a *unit* with a strength of its own, of which a *step* prunes more
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -15,10 +15,11 @@ import numpy as np
 
 from prunus.golden.engine import EngineConfig
 from prunus.golden.hdp.compute import Importance
+from prunus.golden.topk.config import TopkConfig
 
 from ...engines.hdp import TAU_MAX
 from ...errors import InputError
-from ..methods.topk import places
+from ..choices import places
 from .trial import LEVELS
 
 __all__ = ["SPACES", "Goal", "Setting", "Space", "Unit"]
@@ -98,6 +99,10 @@ class Space(ABC):
     def ladder(self) -> list[Setting]:
         """Settings of one parameter: all units alike."""
 
+    def variants(self, setting: Setting) -> list[Setting]:
+        """The same strengths with what else may be better."""
+        return []
+
     @abstractmethod
     def steps(self, setting: Setting, unit: Unit) -> list[Setting]:
         """Changes of a setting by which this unit prunes more."""
@@ -176,17 +181,19 @@ class HdpSpace(Space):
         return found
 
     def ladder(self) -> list[Setting]:
-        return [self._alike(kind, value, pruned, exact)
-                for kind in self.kinds for pruned in PRUNED for exact in (False, True)
+        return [self._alike(kind, value, pruned)
+                for kind in self.kinds for pruned in PRUNED
                 for value in (DISTANCES if kind is Importance.DISTANCE else RHOS)[::2]] + [
                     self._alike(kind, (DISTANCES if kind is Importance.DISTANCE else RHOS)[0],
-                                PRUNED[0], True, share)
+                                PRUNED[0], share)
                     for kind in self.kinds if self.goal == "heads" for share in SHARES]
 
-    def _alike(self, kind: Importance, value: float, pruned: str, exact: bool,
-               tau: float = 0.0) -> Setting:
+    def variants(self, setting: Setting) -> list[Setting]:
+        return [setting | {f"exact.{layer}": True for layer in range(self.layers)}]
+
+    def _alike(self, kind: Importance, value: float, pruned: str, tau: float = 0.0) -> Setting:
         by_distance = kind is Importance.DISTANCE
-        return self.alike(importance=str(kind), pruned=pruned, exact=exact, tau=tau,
+        return self.alike(importance=str(kind), pruned=pruned, exact=False, tau=tau,
                           distance=value if by_distance else DISTANCES[0],
                           rho=RHOS[0] if by_distance else value)
 
@@ -271,6 +278,7 @@ class TopkSpace(_Plain):
     """Of each unit ``keep``, the share of its scores."""
 
     field = "keep"
+    config: TopkConfig
 
     def falls(self, unit: Unit) -> Sequence[float]:
         limits = np.arange(1, self.length + 1) if self.causal else np.full(
@@ -289,5 +297,5 @@ class TopkSpace(_Plain):
         return [self.alike(keep=keep) for keep in self.falls(self.units[0])]
 
 
-SPACES: dict[str, Callable[..., Space]] = {
+SPACES: dict[str, type[Space]] = {
     "hdp": HdpSpace, "leopard": LeopardSpace, "topk": TopkSpace}
