@@ -30,8 +30,9 @@ from .trial import Texts, measure
 __all__ = ["CONFIRMATIONS", "Found", "Search", "Tried", "front", "split"]
 
 TOGETHER = 8            # settings that TPE proposes at a time
-MEASURED, TAKEN = 0.25, 0.08        # of the units, in a round of the greedy phase
+MEASURED, TAKEN = 0.3, 0.15         # of the units, in a round of the greedy phase
 GREEDY = 0.85           # of the trials, at most, are spent before TPE
+NEAR = 0.85             # of the divergence of the best of the ladder: where the greedy phase starts
 FAR = 2.5               # times the loss allowed: where the greedy phase turns back
 CONFIRMATIONS = 6
 LESS = 0.85             # of the divergence of what did not hold: what is confirmed next
@@ -191,15 +192,15 @@ class Search:
                 break
 
     def _start(self) -> Tried:
-        """A point of the ladder well within the loss: what prunes most of those that have at most
-        a quarter of the divergence of the best one."""
+        """A point of the ladder within the loss: what prunes most of those that have at most
+        NEAR of the divergence of the best one."""
         ladder = list(self.tried)
         within = self._within(ladder)
         if not within:
             return min(ladder, key=lambda one: one.result["divergence"])
         best = max(within, key=lambda one: (one.result[self.share], -one.result["divergence"]))
         near = [one for one in ladder
-                if one.result["divergence"] <= best.result["divergence"] / 4]
+                if one.result["divergence"] <= NEAR * best.result["divergence"]]
         if self.goal == "heads" or not near:
             return min(ladder, key=lambda one: one.result["divergence"])
         return max(near, key=lambda one: (one.result[self.share], -one.result["divergence"]))
