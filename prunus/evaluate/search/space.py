@@ -264,10 +264,10 @@ class LeopardSpace(_Plain):
     def ladder(self) -> list[Setting]:
         """One level for all heads, and one share of the logits of each."""
         low, high = self._bounds
-        step = max(0.25, (high - low) / 48)
+        step = max(0.25, (high - low) / 20)
         return [*(self.alike(threshold=float(value)) for value in np.arange(low, high, step)),
                 *({f"threshold.{unit.name}": self._level(unit, share) for unit in self.units}
-                  for share in LEVELS)]
+                  for share in LEVELS[::2])]
 
 
 # -- Top-K ----------------------------------------------------------------------------------------
