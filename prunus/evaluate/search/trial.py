@@ -227,4 +227,3 @@ def survey(texts: Texts, engine: str, config: str) -> list[list[list[float]]]:
         found[layer].append((np.sort(stacked[:, 0]) if engine == "hdp" else
                              stacked.mean(axis=0)).tolist())
     return found
-

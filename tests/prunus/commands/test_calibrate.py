@@ -96,7 +96,7 @@ def test_the_contract(capfd, root, tmp_path, task, args, method):
                                 task=task)
     assert (code, err) == (0, ""), err
     record = json.loads(said)
-    assert set(record) == RECORD and record["trials"] == 60
+    assert set(record) == RECORD and record["trials"] == 60, record["trials"]
     assert (record["method"], record["calibration"]) == (method, str(out))
     share = f"{record['prune']}_pruned"
     assert record["prune"] == ("blocks" if method == "hdp" else "scores")
