@@ -115,7 +115,8 @@ def calibrate(
     paths = [check_output(path) for path in (target, kept)]
     for path in paths:
         for source in filter(None, (data, confirm)):
-            check_output(path, source)
+            if source.exists():                 # reading says what is wrong with it
+                check_output(path, source)
     if paths[0] == paths[1]:
         raise InputError(f"--study must be another file than --output {str(target)!r}")
     check_installed("calibrate", "optuna")
