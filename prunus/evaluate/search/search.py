@@ -125,9 +125,10 @@ class Search:
                            heads=tuple(Entry.model_validate(entry) for entry in heads))
 
     def _tasks(self, texts: Texts, settings: Sequence[Setting]) -> list[campaign.Task]:
-        return [campaign.Task(f"setting {n}", measure, (
+        # Of the same name wherever it stands, by which a campaign knows what it has done.
+        return [campaign.Task("setting", measure, (
             texts, self.calibration(setting).model_dump(mode="json"), self.config))
-            for n, setting in enumerate(settings)]
+            for setting in settings]
 
     def _results(self, texts: Texts, settings: Sequence[Setting]) -> Iterable[dict[str, Any]]:
         for result in campaign.run("calibrate", self._tasks(texts, settings), self.options,
