@@ -13,6 +13,7 @@ from prunus.golden.engines import ConfigError
 from prunus.sim.campaigns.campaign import CampaignError
 
 from .bench.command import bench
+from .commands.calibrate import calibrate
 from .commands.digits import digits
 from .commands.energy import energy
 from .commands.evaluate import evaluate
@@ -62,7 +63,7 @@ for name, command in (
         ("presets", presets), ("verilog", verilog), ("run", run_heads), ("bench", bench),
         ("area", area), ("fpga", fpga), ("digits", digits), ("energy", energy),
         ("train-thresholds", train_thresholds), ("capture", capture), ("accuracy", accuracy),
-        ("evaluate", evaluate), ("infer", infer), ("report", report)):
+        ("evaluate", evaluate), ("calibrate", calibrate), ("infer", infer), ("report", report)):
     app.command(name)(command)
 
 

@@ -16,8 +16,8 @@ from prunus.golden.engine import EngineConfig
 
 from .errors import InputError
 
-__all__ = ["EXAMPLES", "attention_fields", "integers_per_head", "names_per_head", "read_arrays",
-           "real_per_head", "real_scale", "real_scales"]
+__all__ = ["EXAMPLES", "attention_fields", "bools_per_head", "integers_per_head", "names_per_head",
+           "read_arrays", "real_per_head", "real_scale", "real_scales"]
 
 EXAMPLES = Path(__file__).parent / "examples"      # heads that come with the project
 KNOWN = ("q", "k", "v", "scale", "valid_q", "valid_kv", "causal")
@@ -147,6 +147,15 @@ def integers_per_head(arrays: dict, name: str, heads: int, default: int, low: in
     _check_integers(name, array)
     _check_range(name, array, low, high)
     return [int(x) for x in array]
+
+
+def bools_per_head(arrays: dict, name: str, heads: int) -> list[bool]:
+    """One bool for each head, False where the file says nothing."""
+    array = _per_head(name, arrays.get(name, np.array(False)), heads)
+    if array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():
+        raise InputError(f"{name} must be bools, 0 or 1, not {array.dtype} such as "
+                         f"{array.ravel()[0]}")
+    return array.astype(bool).tolist()
 
 
 def real_per_head(name: str, array: np.ndarray, heads: int) -> np.ndarray:

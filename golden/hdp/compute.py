@@ -167,11 +167,22 @@ class HdpResult:
 HdpOutcome = HdpResult | HdpSummary      # either will do for whatever needs no scores
 
 
-def _blocks(x) -> np.ndarray:
+def _blocks(x, fill: int = 0) -> np.ndarray:
     """(l_q, l_kv) padded to even sizes, as (block rows, 2, block columns, 2)."""
-    rows, cols = x.shape
-    x = np.pad(x, ((0, rows % 2), (0, cols % 2)))
-    return x.reshape((rows + 1) // 2, 2, (cols + 1) // 2, 2)
+    rows, cols = (size + size % 2 for size in x.shape)
+    if (rows, cols) != x.shape:
+        padded = np.full((rows, cols), fill, x.dtype)
+        padded[: x.shape[0], : x.shape[1]] = x
+        x = padded
+    return x.reshape(rows // 2, 2, cols // 2, 2)
+
+
+def _of_blocks(combine: np.ufunc, x, fill: int = 0) -> np.ndarray:
+    """(block rows, block columns): what the four values of each block come to. A reduction over
+    axes of 2 would take several times as long."""
+    x = _blocks(x, fill)
+    rows = combine(x[:, 0], x[:, 1])
+    return combine(rows[..., 0], rows[..., 1])
 
 
 def _rows_of_two(x) -> np.ndarray:
@@ -189,9 +200,7 @@ def _behind(int_score, visible) -> np.ndarray:
     of its query lies below that; FAR of a block that nobody sees."""
     top = row_tops(int_score, visible)
     behind = np.where(visible, top[:, None] - np.where(visible, int_score, 0), FAR)
-    rows, cols = behind.shape
-    behind = np.pad(behind, ((0, rows % 2), (0, cols % 2)), constant_values=FAR)
-    return _blocks(behind).min(axis=(1, 3))
+    return _of_blocks(np.minimum, behind, FAR)
 
 
 def distance_mask(int_score, visible, delta: int) -> np.ndarray:
@@ -259,14 +268,14 @@ def head(job: HdpJob, config: HdpConfig) -> HdpResult:
     ik, fk = config.format.split(job.k)
     limits = visible_limits(job)
     visible = np.arange(job.l_kv) < limits[:, None]
-    visible_blocks: np.ndarray = np.any(_blocks(visible), axis=(1, 3))
+    visible_blocks = _of_blocks(np.logical_or, visible)
 
     if job.dense:
         theta = np.zeros(visible_blocks.shape, np.int64)
         mask = visible_blocks
     else:
         int_score = matmul(iq, ik.T)
-        theta = _blocks(np.where(visible, np.abs(int_score), 0)).sum(axis=(1, 3))
+        theta = _of_blocks(np.add, np.where(visible, np.abs(int_score), 0))
         mask = (distance_mask(int_score, visible, job.delta)
                 if job.importance is Importance.DISTANCE
                 else magnitude_mask(theta, visible_blocks, job.rho))

@@ -13,10 +13,16 @@ from prunus.golden.engines import load_config
 from .. import report
 from ..engines import chosen_options, front_of, with_engine_options
 from ..errors import InputError
+from ..evaluate.calibration import Calibration, arrays_of, load_calibration
 from ..files import check_output, write_files
+from ..heads import integers_per_head, read_arrays
 from ..run import BACKENDS, Run, check_port, not_installed
 
 __all__ = ["run", "save"]
+
+CONFIG = "hdp_edge"
+DEFAULT = {"hdp": CONFIG, "leopard": "leopard_ae", "topk": "topk_edge"}     # of calibrations
+MOST = 2**16                # layers, and heads of one
 
 
 class Backend(StrEnum):
@@ -30,8 +36,12 @@ def run(
     source: Annotated[Path, typer.Argument(metavar="IN.npz", help="q, k, v (heads, l, d) integer "
                                            "codes and scale; see docs/cli.md.")],
     target: Annotated[Path, typer.Argument(metavar="OUT.npz", help="Where the outputs go.")],
-    config: Annotated[str, typer.Option(
-        help="A preset (see prunus presets) or a TOML file.")] = "hdp_edge",
+    config: Annotated[str | None, typer.Option(
+        help="A preset (see prunus presets) or a TOML file. Default: that of the calibration, or "
+        f"{CONFIG}.", show_default=False)] = None,
+    calibration: Annotated[Path | None, typer.Option(
+        metavar="TOML", help="Prune each head as this calibration says of its layer and head, "
+        "which IN.npz names.", show_default=False)] = None,
     backend: Annotated[Backend, typer.Option(help="The specification, the RTL on Verilator, or a "
                                              "board on a serial port.")] = Backend.GOLDEN,
     port: Annotated[str | None, typer.Option(help="Serial port of the board, such as "
@@ -53,9 +63,20 @@ def run(
     if trace:
         more["whole"] = True
     more |= _trace(trace_file, backend, source, target)
-    chosen = load_config(config)
-    front = front_of(chosen)
-    jobs = front.load_jobs(source, chosen, chosen_options(chosen, options))
+    said = None if calibration is None else load_calibration(calibration)
+    chosen = load_config(config or (said.preset if said else None) or (
+        DEFAULT[said.method] if said else CONFIG))
+    front, given = front_of(chosen), {}
+    wanted = chosen_options(chosen, options)
+    if said is not None and calibration is not None:
+        if said.method != chosen.engine:
+            raise InputError(f"calibration {str(calibration)!r} is of engine {said.method}, and "
+                             f"config {chosen.name} is of engine {chosen.engine}")
+        if wanted != front.options():
+            raise InputError("options of the engine must not be given beside --calibration, which "
+                             "says of each head how it is pruned")
+        given = _calibrated(source, said, calibration)
+    jobs = front.load_jobs(source, chosen, wanted, given)
     path = check_output(target, source)
     with report.heads_progress() as progress:
         if progress and backend is Backend.VERILATOR:
@@ -68,6 +89,23 @@ def run(
     else:
         wave = [("waveform", str(trace_file))] if trace_file else []
         report.print_lines([*front.lines(summary), *_lines(summary), *wave])
+
+
+def _calibrated(source: Path, calibration: Calibration, path: Path) -> dict[str, Any]:
+    """Arrays that prune the heads of a file as a calibration says. Raises InputError."""
+    arrays = read_arrays(source, "layer", "head")
+    for name in ("layer", "head"):
+        if name not in arrays:
+            raise InputError(f"{name} is missing: --calibration {str(path)!r} needs arrays layer "
+                             f"and head in {str(source)!r}, as prunus capture writes them")
+    heads = len(arrays["q"]) if "q" in arrays and arrays["q"].ndim else 0
+    layers, numbers = (integers_per_head(arrays, name, heads, 0, 0, MOST)
+                       for name in ("layer", "head"))
+    rows = arrays["q"].shape[1] if heads and arrays["q"].ndim == 3 else 0
+    valid = integers_per_head(arrays, "valid_q", heads, rows, 0, rows)
+    causal = bool(arrays.get("causal", False))
+    limits = [np.arange(1, length + 1) if causal else np.full(length, length) for length in valid]
+    return arrays_of([calibration.choice(*of) for of in zip(layers, numbers, strict=True)], limits)
 
 
 def _trace(path: Path | None, backend: Backend, *others: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 """What the command line needs to know of an engine."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,8 +37,9 @@ class EngineFront(ABC):
         """
 
     @abstractmethod
-    def load_jobs(self, path: Path, config: Any, options: Any) -> Sequence[Any]:
-        """The heads of a file, one job each.
+    def load_jobs(self, path: Path, config: Any, options: Any,
+                  given: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """The heads of a file, one job each; arrays that are ``given`` replace those of the file.
 
         Raises
         ------

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """HDP on the command line. The contract of its files stands in docs/cli.md."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +18,7 @@ from prunus.golden.hdp.timing.cycles import predict_cycles
 from ..errors import InputError
 from ..heads import (
     attention_fields,
+    bools_per_head,
     integers_per_head,
     names_per_head,
     read_arrays,
@@ -46,7 +47,7 @@ class Options:
     rho: float | None = None
     distance: float | None = None
     tau_head: int | None = None
-    drop: bool = False
+    drop: bool | None = None
     exact: bool = False
     dense: bool = False
 
@@ -71,14 +72,15 @@ def _importance(arrays: dict, heads: int, option: Importance | None) -> list[Imp
             names_per_head(arrays, "importance", heads, Importance.MAGNITUDE, list(Importance))]
 
 
-def _deltas(arrays: dict, importance: list[Importance], option: float | None, dense: bool,
-            config: HdpConfig) -> list[int]:
-    """Of heads with a distance; 0 of the others, whatever the file says of them, and if nothing
+def _deltas(arrays: dict, importance: list[Importance], option: float | None,
+            dense: list[bool], config: HdpConfig) -> list[int]:
+    """Of heads with a distance; 0 of the others, whatever the file says of them, and where nothing
     is pruned at all."""
     wanted = [kind is Importance.DISTANCE for kind in importance]
     if option is not None and not any(wanted):
         raise InputError("--distance belongs to --importance distance, and no head has that")
-    if dense or not any(wanted):
+    wanted = [kind and not off for kind, off in zip(wanted, dense, strict=True)]
+    if not any(wanted):
         return [0] * len(wanted)
     if option is None and "distance" not in arrays:
         raise InputError("distance is missing: importance distance needs --distance, or an array "
@@ -93,15 +95,17 @@ def _deltas(arrays: dict, importance: list[Importance], option: float | None, de
     return deltas
 
 
-def load_jobs(path: Path, config: HdpConfig, options: Options) -> list[HdpJob]:
-    """The heads of a file, one job each.
+def load_jobs(path: Path, config: HdpConfig, options: Options,
+              given: Mapping[str, Any] | None = None) -> list[HdpJob]:
+    """The heads of a file, one job each; arrays that are ``given`` replace those of the file.
 
     Raises
     ------
     InputError
         With the field, its value and what is allowed.
     """
-    arrays = read_arrays(path, "importance", "rho", "distance", "tau_head")
+    arrays = read_arrays(path, "importance", "rho", "distance", "tau_head", "pruned", "exact",
+                         "dense") | dict(given or {})
     if options.tau_head is not None:
         if not 0 <= options.tau_head <= TAU_MAX:
             raise InputError(f"tau_head must lie in 0..{TAU_MAX}, not {options.tau_head}")
@@ -110,10 +114,16 @@ def load_jobs(path: Path, config: HdpConfig, options: Options) -> list[HdpJob]:
     tau_head = integers_per_head(arrays, "tau_head", len(heads), 0, 0, TAU_MAX)
     importance = _importance(arrays, len(heads), options.importance)
     rho = _rho(arrays, importance, options.rho)
-    delta = _deltas(arrays, importance, options.distance, options.dense, config)
+    exact, dense = (
+        [True] * len(heads) if option else bools_per_head(arrays, name, len(heads))
+        for name, option in (("exact", options.exact), ("dense", options.dense)))
+    if options.drop is not None:
+        arrays["pruned"] = np.array(str(Pruned.DROP if options.drop else Pruned.ZERO))
+    pruned = names_per_head(arrays, "pruned", len(heads), Pruned.ZERO, list(Pruned))
+    delta = _deltas(arrays, importance, options.distance, dense, config)
     return [HdpJob(**fields, importance=importance[h], rho=rho[h], delta=delta[h],
-                   tau_head=tau_head[h], drop=options.drop, exact=options.exact,
-                   dense=options.dense) for h, fields in enumerate(heads)]
+                   tau_head=tau_head[h], drop=pruned[h] == Pruned.DROP, exact=exact[h],
+                   dense=dense[h]) for h, fields in enumerate(heads)]
 
 
 class HdpFront(EngineFront):
@@ -139,7 +149,8 @@ class HdpFront(EngineFront):
             help=f"HDP: heads with a theta_head below it are pruned, 0..{TAU_MAX}. "
             "Default: that of IN.npz, or 0.", show_default=False)] = None,
         pruned: Annotated[Pruned | None, typer.Option(
-            help="HDP: a pruned block has score 0, or probability 0. Default: zero.",
+            help="HDP: a pruned block has score 0, or probability 0. Default: that of IN.npz, or "
+            "zero.",
             show_default=False)] = None,
         exact: Annotated[bool, typer.Option(
             "--exact", help="HDP: full products for kept blocks.")] = False,
@@ -153,10 +164,12 @@ class HdpFront(EngineFront):
                 raise InputError(f"--dense and {option} contradict each other: dense attention "
                                  f"prunes nothing")
         return Options(importance=importance, rho=rho, distance=distance, tau_head=tau_head,
-                       drop=pruned is Pruned.DROP, exact=exact, dense=dense)
+                       drop=None if pruned is None else pruned is Pruned.DROP,
+                       exact=exact, dense=dense)
 
-    def load_jobs(self, path: Path, config: HdpConfig, options: Options) -> Sequence[HdpJob]:
-        return load_jobs(path, config, options)
+    def load_jobs(self, path: Path, config: HdpConfig, options: Options,
+                  given: Mapping[str, Any] | None = None) -> Sequence[HdpJob]:
+        return load_jobs(path, config, options, given)
 
     def size(self, config: HdpConfig) -> dict[str, int]:
         return {"multipliers": config.all_multipliers}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """LeOPArd on the command line. The contract of its files stands in docs/cli.md."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +27,8 @@ def _thresholds(arrays: dict, heads: int, option: float | None) -> np.ndarray:
     return array
 
 
-def load_jobs(path: Path, config: LeopardConfig, threshold: float | None) -> list[LeopardJob]:
+def load_jobs(path: Path, config: LeopardConfig, threshold: float | None,
+              given: Mapping[str, Any] | None = None) -> list[LeopardJob]:
     """The heads of a file, one job each; ``threshold`` overrides those of the file.
 
     Raises
@@ -38,7 +39,7 @@ def load_jobs(path: Path, config: LeopardConfig, threshold: float | None) -> lis
     if threshold is not None and not config.pruning:
         raise InputError(f"--threshold and config {config.name} contradict each other: it prunes "
                          f"nothing")
-    arrays = read_arrays(path, "threshold")
+    arrays = read_arrays(path, "threshold") | dict(given or {})
     heads = attention_fields(arrays, config)
     thresholds, scales = (_thresholds(arrays, len(heads), threshold),
                           real_scales(arrays, len(heads)))
@@ -65,9 +66,9 @@ class LeopardFront(EngineFront):
     ) -> float | None:
         return threshold
 
-    def load_jobs(self, path: Path, config: LeopardConfig,
-                  options: float | None) -> Sequence[LeopardJob]:
-        return load_jobs(path, config, options)
+    def load_jobs(self, path: Path, config: LeopardConfig, options: float | None,
+                  given: Mapping[str, Any] | None = None) -> Sequence[LeopardJob]:
+        return load_jobs(path, config, options, given)
 
     def size(self, config: LeopardConfig) -> dict[str, int]:
         return {"units": config.dpus, "taps": config.taps}

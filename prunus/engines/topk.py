@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Top-K on the command line. The contract of its files stands in docs/cli.md."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,8 @@ from .front import EngineFront, share
 __all__ = ["FRONT", "TopkFront", "load_jobs"]
 
 
-def load_jobs(path: Path, config: TopkConfig, top_k: int | None) -> list[TopkJob]:
+def load_jobs(path: Path, config: TopkConfig, top_k: int | None,
+              given: Mapping[str, Any] | None = None) -> list[TopkJob]:
     """The heads of a file, one job each; ``top_k`` overrides those of the file.
 
     Raises
@@ -27,7 +28,7 @@ def load_jobs(path: Path, config: TopkConfig, top_k: int | None) -> list[TopkJob
     InputError
         With the field, its value and what is allowed.
     """
-    arrays = read_arrays(path, "top_k")
+    arrays = read_arrays(path, "top_k") | dict(given or {})
     if top_k is not None:
         if not 1 <= top_k <= config.k_max:
             raise InputError(f"--top-k must lie in 1..{config.k_max} ({config.name}), not {top_k}")
@@ -54,8 +55,9 @@ class TopkFront(EngineFront):
     ) -> int | None:
         return top_k
 
-    def load_jobs(self, path: Path, config: TopkConfig, options: int | None) -> Sequence[TopkJob]:
-        return load_jobs(path, config, options)
+    def load_jobs(self, path: Path, config: TopkConfig, options: int | None,
+                  given: Mapping[str, Any] | None = None) -> Sequence[TopkJob]:
+        return load_jobs(path, config, options, given)
 
     def size(self, config: TopkConfig) -> dict[str, int]:
         return {"units": 1, "taps": config.taps}

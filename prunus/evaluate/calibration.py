@@ -2,20 +2,24 @@
 """The file that says how each head of a model is pruned (docs/evaluate.md)."""
 
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
+
+from prunus.golden.hdp.compute import Importance
 
 from ..errors import InputError
 from ..files import write_files
-from ..train.thresholds import Learned, digest, load_thresholds
+from ..train.thresholds import Learned, Table, digest, load_thresholds
 from .choices import Choice, HdpChoice, LeopardChoice, TopkChoice
 
-__all__ = ["CHOICES", "Calibration", "Entry", "ModelOf", "check_model", "load_calibration",
-           "save_calibration", "why"]
+__all__ = ["CHOICES", "Calibration", "Entry", "ModelOf", "arrays_of", "check_model",
+           "load_calibration", "save_calibration", "why"]
 
 CHOICES: dict[str, type[Choice]] = {
     "hdp": HdpChoice, "leopard": LeopardChoice, "topk": TopkChoice}
@@ -25,18 +29,14 @@ HEADER = """\
 """
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelOf(_Table):
+class ModelOf(Table):
     """Whose calibration it is."""
 
     name: str
     sha256: str
 
 
-class Entry(_Table):
+class Entry(Table):
     """What some heads have of their own: those of a layer, or one of them."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -48,7 +48,7 @@ class Entry(_Table):
         return dict(self.model_extra or {})
 
 
-class Calibration(_Table):
+class Calibration(Table):
     """A method's choice for each head.
 
     A head has the fields of ``all``, then those of the entries of its layer, then those of its own
@@ -172,3 +172,22 @@ def check_model(calibration: Calibration, path: Path, model: Path, layers: int |
     for layer in range(layers):
         for head in range(heads):
             calibration.choice(layer, head)
+
+
+def arrays_of(choices: Sequence[Any], limits: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """What ``prunus run`` takes of heads in an .npz, of the choice of each of them; ``limits`` are
+    the keys that their queries see."""
+    kind = type(choices[0])
+    if kind is LeopardChoice:
+        return {"threshold": np.array([choice.threshold for choice in choices])}
+    if kind is TopkChoice:
+        return {"top_k": np.array([choice.places(limit) for choice, limit in zip(
+            choices, limits, strict=True)])}
+    return {
+        "importance": np.array([str(choice.importance or Importance.MAGNITUDE)
+                                for choice in choices]),
+        # Of the other criterion there is none, and nobody looks at it.
+        **{name: np.array([getattr(choice, name) or 0.0 for choice in choices])
+           for name in ("rho", "distance")},
+        **{name: np.array([getattr(choice, name) for choice in choices])
+           for name in ("tau_head", "pruned", "exact", "dense")}}

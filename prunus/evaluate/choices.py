@@ -3,13 +3,14 @@
 
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from prunus.golden.hdp.compute import Importance
 
 from ..engines.hdp import DEFAULT_RHO, TAU_MAX
 
-__all__ = ["Choice", "HdpChoice", "LeopardChoice", "TopkChoice"]
+__all__ = ["Choice", "HdpChoice", "LeopardChoice", "TopkChoice", "places"]
 
 
 class Choice(BaseModel):
@@ -101,3 +102,16 @@ class TopkChoice(Choice):
         if (self.top_k is None) == (self.keep is None):
             raise ValueError("there must be one of top_k and keep")
         return self
+
+    def places(self, limits: np.ndarray) -> int:
+        """K of a head whose queries see so many keys."""
+        return self.top_k or places(limits, self.keep or 1)
+
+
+def places(limits: np.ndarray, keep: float) -> int:
+    """The largest K that keeps at most the share ``keep`` of the visible scores, and at least 1.
+
+    ``limits`` are the keys that each query sees.
+    """
+    kept = np.minimum(np.arange(1, limits.max() + 1)[:, None], limits).sum(axis=1)
+    return max(1, int((kept <= keep * limits.sum()).sum()))

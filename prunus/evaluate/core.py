@@ -6,7 +6,7 @@ Needs torch and transformers.
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..errors import InputError
 from ..models.attention import Rule
@@ -33,6 +34,7 @@ ANY_LENGTH = 1 << 30
 
 Told = Callable[[int, int], None]
 Watch = Callable[[Layer, Attended], None]
+Seen = Callable[[int, Tensor], None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,7 +94,7 @@ class _Costed(Hook):
             self.cycles += cycles
             self.moved += moved
 
-    def seen(self, layer: Layer, attended: Attended) -> None:
+    def watched(self, layer: Layer, attended: Attended) -> None:
         if self._watch:
             self._watch(layer, attended)
 
@@ -192,9 +194,14 @@ class Evaluator:
         """Of queries, in a layer."""
         return self.model.model.config.num_attention_heads
 
+    def keep(self, chosen: Sequence[int]) -> None:
+        """Go on with these texts only, by their numbers."""
+        self.texts = [self.texts[n] for n in chosen]
+        self.labels = tuple(self.labels[n] for n in chosen) if self.labels else ()
+
     # -- under a method ---------------------------------------------------------------------------
     def run(self, method: Method, *, costs: bool = True, told: Told | None = None,
-            watch: Watch | None = None) -> Evaluation:
+            seen: Seen | None = None, watch: Watch | None = None) -> Evaluation:
         """What the model says with a method in the place of its attention.
 
         Parameters
@@ -203,51 +210,65 @@ class Evaluator:
             Ask for cycles and bytes, which takes about as long as the rest.
         told : callable, optional
             Is told how many texts are done, and of how many.
+        seen : callable, optional
+            Is given the number of each text and what :meth:`logits` gives of it.
         watch : callable, optional
             Is shown each layer of each text, and what the method made of it.
         """
-        if isinstance(method, Hardware) and self.longest > method.config.l_max:
+        if method.config is not None and self.longest > method.config.l_max:
             raise InputError(f"texts must have at most {method.config.l_max} tokens "
                              f"({method.config.name}), not {self.longest}: --length cuts them")
         hook = _Costed(method, self.layers, costs, watch)
-        items = self.items(None if isinstance(method, Float) else hook, told)
+        items = self.items(None if isinstance(method, Float) else hook, told, seen)
         charged = costs and isinstance(method, Hardware)
         return Evaluation(model=self.name, task=self.task, method=method, items=items,
                           layers=hook.counts, cycles=hook.cycles if charged else None,
                           moved=hook.moved if charged else None)
 
-    def items(self, rule: Rule | None, told: Told | None = None) -> np.ndarray:
+    def items(self, rule: Rule | None, told: Told | None = None,
+              seen: Seen | None = None) -> np.ndarray:
         """(texts, 2), what the metric is made of, under a rule; without one it is the model's own
         attention, and none of our code."""
+        items = np.zeros((len(self), 2))
+        for n, logits in self.logits(rule, told):
+            if self.task.generates:
+                tokens = self.texts[n]["input_ids"]
+                items[n] = next_token_loss(logits, tokens), len(tokens) - 1
+            else:
+                items[n] = int(logits.argmax()), self.labels[n]
+            if seen:
+                seen(n, logits)
+        return items
+
+    def logits(self, rule: Rule | None, told: Told | None = None) -> Iterator[tuple[int, Tensor]]:
+        """The number of each text and its logits under a rule, as in :meth:`items`: (classes,), or
+        (tokens, vocabulary)."""
         if rule is not None:
             self.model.switch.rule = rule
-        with torch.no_grad(), self.model.by_itself() if rule is None else nullcontext():
-            return self._documents(rule, told) if self.task.generates else (
-                self._sentences(rule, told))
+        done = 0
+        with self.model.by_itself() if rule is None else nullcontext():
+            for chosen in self._batches():
+                if isinstance(rule, Hook):
+                    rule.texts = chosen
+                with torch.no_grad():
+                    said = self._said(chosen)
+                yield from zip(chosen, said, strict=True)
+                done += len(chosen)
+                if told:
+                    told(done, len(self))
 
-    def _documents(self, rule: Rule | None, told: Told | None) -> np.ndarray:
-        items = []
-        for n, text in enumerate(self.texts):
-            if isinstance(rule, Hook):
-                rule.texts = [n]
-            tokens = text["input_ids"]
-            items.append((next_token_loss(self.model.logits(tokens), tokens), len(tokens) - 1))
-            if told:
-                told(n + 1, len(self.texts))
-        return np.array(items, float)
+    def _batches(self) -> list[list[int]]:
+        """Numbers of texts that go through the model together."""
+        if self.task.generates:
+            return [[n] for n in range(len(self))]
+        order = sorted(range(len(self)), key=lambda n: len(self.texts[n]["input_ids"]))
+        return [order[start:start + BATCH] for start in range(0, len(order), BATCH)]
 
-    def _sentences(self, rule: Rule | None, told: Told | None) -> np.ndarray:
-        order = sorted(range(len(self.texts)), key=lambda n: len(self.texts[n]["input_ids"]))
-        said = np.zeros(len(order))
-        for start in range(0, len(order), BATCH):
-            chosen = order[start:start + BATCH]
-            if isinstance(rule, Hook):
-                rule.texts = chosen
-            batch = self.model.tokenizer.pad([self.texts[n] for n in chosen], return_tensors="pt")
-            said[chosen] = self.model.model(**batch).logits.argmax(-1).numpy()
-            if told:
-                told(start + len(chosen), len(order))
-        return np.stack([said, np.array(self.labels, float)], axis=1)
+    def _said(self, chosen: Sequence[int]) -> Sequence[Tensor]:
+        if self.task.generates:
+            return [self.model.logits(self.texts[n]["input_ids"]) for n in chosen]
+        batch = self.model.tokenizer.pad([self.texts[n] for n in chosen], return_tensors="pt")
+        return self.model.model(**batch).logits
 
 
 def _check_kind(model: Path, task: Task) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A method in the place of a model's attention."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -44,11 +44,20 @@ class Hook:
         """The heads of a layer of a text are a table of jobs: the next layer needs what they
         give."""
 
-    def seen(self, layer: Layer, attended: Attended) -> None:
+    def watched(self, layer: Layer, attended: Attended) -> None:
         """What a layer of a text became."""
 
     def __call__(self, heads: Heads) -> Tensor:
         out = torch.zeros_like(heads.q)
+        for n, layer in enumerate(self.of_texts(heads)):
+            attended = self._attend(layer)
+            out[n, :, :layer.length] = torch.from_numpy(attended.out)
+            self.counts[heads.layer].add(attended.counts)
+            self.watched(layer, attended)
+        return out
+
+    def of_texts(self, heads: Heads) -> Iterator[Layer]:
+        """The heads of a layer, text by text. Raises InputError."""
         q, k, v = (x.detach().double().numpy() for x in (heads.q, heads.k, heads.v))
         for name, x in (("queries", q), ("keys", k), ("values", v)):
             if not np.isfinite(x).all():
@@ -56,16 +65,11 @@ class Hook:
                                  "or infinity")
         cached = k.shape[2] - q.shape[2]
         for n, rows in enumerate(heads.rows()):
-            layer = Layer(number=heads.layer, layers=self.layers, text=self.texts[n],
-                          q=q[n, :, :rows], k=k[n, :, :cached + rows], v=v[n, :, :cached + rows],
-                          scaling=heads.scaling,
-                          # A single query is the last one, which sees all keys.
-                          causal=heads.causal and rows > 1)
-            attended = self._attend(layer)
-            out[n, :, :rows] = torch.from_numpy(attended.out)
-            self.counts[heads.layer].add(attended.counts)
-            self.seen(layer, attended)
-        return out
+            yield Layer(number=heads.layer, layers=self.layers, text=self.texts[n],
+                        q=q[n, :, :rows], k=k[n, :, :cached + rows], v=v[n, :, :cached + rows],
+                        scaling=heads.scaling,
+                        # A single query is the last one, which sees all keys.
+                        causal=heads.causal and rows > 1)
 
     def _attend(self, layer: Layer) -> Attended:
         if not isinstance(self.method, Hardware):

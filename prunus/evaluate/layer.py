@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from prunus.golden.formats import CodeRange
+from prunus.golden.engine import EngineConfig
 from prunus.golden.jobs import AttentionJob
 from prunus.golden.softmax import encode_scale
 
@@ -61,17 +61,19 @@ class Layer:
         return np.tril(everything, self.keys - self.length) if self.causal else everything
 
 
-def quantised(layer: Layer, head: int, codes: CodeRange, make: Callable[..., Any] = AttentionJob, *,
-              centred: bool, **more: Any) -> tuple[Any, float, float]:
+def quantised(layer: Layer, head: int, config: EngineConfig,
+              make: Callable[..., Any] = AttentionJob, *, centred: bool,
+              **more: Any) -> tuple[Any, float, float]:
     """A job of a head, the real value of a unit of its scores, and that of a code of V.
 
-    Each of Q, K and V has a unit of its own, so that its largest is the largest of ``codes``.
+    Each of Q, K and V has a unit of its own, so that its largest is the largest code.
     ``centred`` keys have their mean taken off, which no softmax can tell. Values of ``more`` that
     are callable are of the unit of scores.
     """
     k = layer.k[head] - (layer.k[head].mean(axis=0) if centred else 0)
     (q, q_unit), (k, k_unit), (v, v_unit) = (
-        codes.fill(x) for x in (layer.q[head], k, layer.v[head]))
+        config.codes_of(name).fill(x)
+        for name, x in (("q", layer.q[head]), ("k", k), ("v", layer.v[head])))
     unit = q_unit * k_unit * layer.scaling
     fields_of_it = {name: value(unit) if callable(value) else value for name, value in more.items()}
     return (make(q=q, k=k, v=v, scale=encode_scale(unit), causal=layer.causal, **fields_of_it),

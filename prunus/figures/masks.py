@@ -4,6 +4,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,10 @@ from prunus.golden.leopard.config import LeopardConfig
 from prunus.golden.softmax import encode_scale
 
 from ..commands.digits import threshold_for
+from ..evaluate.choices import HdpChoice
+from ..evaluate.layer import Layer
+from ..evaluate.methods.hdp import Hdp
 from ..heads import read_arrays, real_scale
-from ..models.hdp import Setting, real_head
 from ..models.quantise import quantise
 from .figure import Figure, Heads, table
 from .hdp import TITLES
@@ -26,6 +29,7 @@ __all__ = ["FIGURES", "SHARE", "Kept", "by_distance", "by_magnitude", "by_thresh
 
 SHARE = 0.7                 # of visible blocks, or pairs, that is pruned
 CONFIGS = ("hdp_edge", "leopard_ae")
+PRUNED: dict[bool, Any] = {False: "zero", True: "drop"}
 STEPS = 12                  # of the search for a parameter
 FARTHEST = 32.0             # x that prunes nothing of a real head
 SHOWN = "minilm_sentence"
@@ -77,18 +81,22 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     return q, k, v, real_scale(arrays)
 
 
-def _under(path: Path, setting: Setting) -> tuple[list[hdp.HdpJob], list[hdp.HdpResult], HdpConfig]:
+def _under(path: Path, choice: HdpChoice, **digits: Any
+           ) -> tuple[list[hdp.HdpJob], list[hdp.HdpResult], HdpConfig]:
     q, k, v, scale = _arrays(path)
-    config = setting.config(load_config_of(HdpConfig, CONFIGS[0]))
-    jobs = [real_head(*one, scale, setting, config)[0] for one in zip(q, k, v, strict=True)]
-    return jobs, [hdp.head(job, config) for job in jobs], config
+    config = HdpConfig.model_validate(
+        load_config_of(HdpConfig, CONFIGS[0]).model_dump() | digits)
+    layer = Layer(number=0, layers=1, text=0, q=q, k=k, v=v, scaling=scale)
+    done = Hdp(config, lambda layer, head: choice, {}).attend(layer)
+    return done.jobs, done.results, config
 
 
-def _blocks(path: Path, setting: Callable[[float], Setting], low: float, high: float) -> Kept:
+def _blocks(path: Path, choice: Callable[[float], HdpChoice], low: float, high: float,
+            **digits: Any) -> Kept:
     """At the parameter between ``low``, which prunes least, and ``high`` that prunes SHARE."""
     for _ in range(STEPS):
         middle = (low + high) / 2
-        jobs, results, config = _under(path, setting(middle))
+        jobs, results, config = _under(path, choice(middle), **digits)
         kept, total = (sum(getattr(result, name) for result in results)
                        for name in ("blocks_kept", "blocks_total"))
         low, high = (low, middle) if 1 - kept / total > SHARE else (middle, high)
@@ -101,12 +109,13 @@ def _blocks(path: Path, setting: Callable[[float], Setting], low: float, high: f
 
 def by_magnitude(path: Path, drop: bool = False) -> Kept:
     """The rule of the paper, and its digits."""
-    return _blocks(path, lambda rho: Setting(rho=rho, drop=drop), -127 / 128, 127 / 128)
+    return _blocks(path, lambda rho: HdpChoice(rho=rho, pruned=PRUNED[drop]), -127 / 128,
+                   127 / 128)
 
 
 def by_distance(path: Path, drop: bool = False, frac: int = 4) -> Kept:
-    return _blocks(path, lambda x: Setting(distance=x, digits="rounded", frac=frac, drop=drop),
-                   FARTHEST, 0)
+    return _blocks(path, lambda x: HdpChoice(distance=x, pruned=PRUNED[drop]), FARTHEST, 0,
+                   digits="rounded", frac=frac)
 
 
 def by_threshold(path: Path) -> Kept:
@@ -158,7 +167,7 @@ SHOWS = {
 
 def _measure_masks(heads: Heads) -> dict:
     (_, path), = heads.of((SHOWN,))
-    jobs, _, _ = _under(path, Setting())
+    jobs, _, _ = _under(path, HdpChoice(dense=True))
     p = _dense(jobs[SHOWN_HEAD], _unit(jobs[SHOWN_HEAD]))
     found: dict = {"weights": ["".join(str(round(LEVELS * np.sqrt(x))) for x in row) for row in p]}
     for key, (_, _, criterion) in SHOWS.items():

@@ -10,15 +10,21 @@ from typing import Annotated, Any, BinaryIO
 import numpy as np
 import typer
 
-from prunus.golden.engines import load_config_of
+from prunus.golden.engines import engine_of, load_config, load_config_of
 from prunus.golden.hdp.compute import Importance
 from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.jobs import visible_limits
 from prunus.golden.leopard.config import LeopardConfig
 
 from ..engines.hdp import DEFAULT_RHO, Pruned
 from ..errors import InputError
+from ..evaluate.calibration import arrays_of, check_model, load_calibration
+from ..evaluate.choices import HdpChoice
+from ..evaluate.layer import Layer
+from ..evaluate.methods.base import Hardware
+from ..evaluate.methods.hdp import Hdp
+from ..evaluate.methods.registry import calibrated
 from ..files import check_output, make_directory, write_files
-from ..models.hdp import Setting
 from ..models.sentences import Sentences
 from ..report import print_json, print_table
 from .budget import Comparison, Perplexity, wilson
@@ -41,7 +47,7 @@ class CaptureEngine(StrEnum):
     HDP = "hdp"
 
 
-DEFAULT_CONFIG = {CaptureEngine.LEOPARD: "leopard_ae", CaptureEngine.HDP: "hdp_edge"}
+DEFAULT_CONFIG = {"leopard": "leopard_ae", "hdp": "hdp_edge", "topk": "topk_edge"}
 
 
 def _check_thresholds(model, learned: Learned, path: Path) -> None:
@@ -62,8 +68,8 @@ def _some(sentences: Sentences, first: int, count: int | None) -> Sentences:
     return sentences[first:None if count is None else first + count]
 
 
-def _setting(config: HdpConfig, importance: Importance | None, rho: float | None,
-             distance: float | None, pruned: Pruned | None, exact: bool) -> Setting:
+def _choice(importance: Importance | None, rho: float | None, distance: float | None,
+            pruned: Pruned | None, exact: bool) -> HdpChoice:
     """Of the options of HDP. Raises InputError."""
     if importance is Importance.DISTANCE:
         if rho is not None:
@@ -78,8 +84,8 @@ def _setting(config: HdpConfig, importance: Importance | None, rho: float | None
         rho = DEFAULT_RHO if rho is None else rho
         if not -1 < rho < 1:
             raise InputError(f"--rho must lie in (-1, 1), not {rho}")
-    return Setting(rho=rho, distance=distance, digits=config.digits, frac=config.frac,
-                   drop=pruned is Pruned.DROP, exact=exact)
+    return HdpChoice(rho=rho, distance=distance, pruned="drop" if pruned is Pruned.DROP else "zero",
+                     exact=exact)
 
 
 def capture(
@@ -88,7 +94,11 @@ def capture(
     data: DATA,
     directory: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where "
                                             "layer0.npz and so on go, made if missing.")],
-    engine: Annotated[CaptureEngine, typer.Option(help="Whose codes.")] = CaptureEngine.LEOPARD,
+    engine: Annotated[CaptureEngine | None, typer.Option(
+        help="Whose codes. Default: leopard.", show_default=False)] = None,
+    calibration: Annotated[Path | None, typer.Option(
+        metavar="TOML", help="What each head is pruned by, made for this model; its method is the "
+        "engine. Default: options say it.", show_default=False)] = None,
     thresholds: Annotated[Path | None, typer.Option(
         metavar="TOML", help="LeOPArd: what prunus train-thresholds made. Default: nothing is "
         "pruned.", show_default=False)] = None,
@@ -103,26 +113,35 @@ def capture(
         help="HDP: as of prunus run. Default: zero.", show_default=False)] = None,
     exact: Annotated[bool, typer.Option("--exact", help="HDP: as of prunus run.")] = False,
     first: Annotated[int, typer.Option(help="The first sentence, counted from 0.")] = 0,
-    count: Annotated[int, typer.Option("--sentences", help="How many of them.")] = 4,
+    count: Annotated[int, typer.Option("--limit", "--sentences", metavar="N",
+                                       help="How many of them.")] = 4,
     config: Annotated[str | None, typer.Option(
-        help="A preset of the engine or a TOML file. Default: leopard_ae or hdp_edge.",
-        show_default=False)] = None,
+        help="A preset of the engine or a TOML file. Default: that of the calibration, or "
+        "leopard_ae, hdp_edge.", show_default=False)] = None,
     as_json: JSON = False,
 ) -> None:
     """Write the heads of sentences, as codes that fill the width, for prunus run."""
-    name = config or DEFAULT_CONFIG[engine]
+    given = {"--importance": importance, "--rho": rho, "--distance": distance,
+             "--pruned": pruned, "--exact": exact or None}
+    if calibration is not None:
+        for option, value in {"--engine": engine, "--thresholds": thresholds, **given}.items():
+            if value is not None:
+                raise InputError(f"{option} must not be given beside --calibration, which says it")
+    said = None if calibration is None else load_calibration(calibration)
+    kind = said.method if said else str(engine or CaptureEngine.LEOPARD)
+    name = config or (said.preset if said else None) or DEFAULT_CONFIG[kind]
     learned: Learned | None = None
-    chosen: HdpConfig | LeopardConfig
-    setting = Setting()
-    if engine is CaptureEngine.HDP:
-        chosen = load_config_of(HdpConfig, name)
+    chosen: Any = load_config(name) if said else load_config_of(
+        HdpConfig if kind == CaptureEngine.HDP else LeopardConfig, name)
+    method: Hardware | None = None
+    if said is not None and calibration is not None:
+        method = calibrated(said, calibration, name)
+    elif kind == CaptureEngine.HDP:
         if thresholds is not None:
             raise InputError("--thresholds belongs to --engine leopard, and this is hdp")
-        setting = _setting(chosen, importance, rho, distance, pruned, exact)
+        choice = _choice(importance, rho, distance, pruned, exact)
+        method = Hdp(chosen, lambda layer, head: choice, {})
     else:
-        chosen = load_config_of(LeopardConfig, name)
-        given = {"--importance": importance, "--rho": rho, "--distance": distance,
-                 "--pruned": pruned, "--exact": exact or None}
         for option, value in given.items():
             if value is not None:
                 raise InputError(f"{option} belongs to --engine hdp, and this is leopard")
@@ -130,15 +149,19 @@ def capture(
     check_installed("capture")
     from ..models.model import open_model
 
+    if said is not None and calibration is not None:
+        check_model(said, calibration, model)
     opened = open_model(model)
+    if said is not None and calibration is not None:
+        check_model(said, calibration, model, opened.layers, opened.switch.shapes[0].heads)
     if learned is not None and thresholds is not None:
         _check_thresholds(opened, learned, thresholds)
     items = opened.tokenise(_some(opened.read(data), first, count).texts)
     opened.check_config(chosen, items)
     make_directory(directory)
     paths = [check_output(directory / f"layer{n}.npz") for n in range(opened.layers)]
-    made = (_capture_hdp(opened, items, setting, chosen) if isinstance(chosen, HdpConfig) else
-            _capture_leopard(opened, items, learned, chosen))
+    made = (_capture_leopard(opened, items, learned, chosen) if method is None else
+            _capture(opened, items, method))
     rows = [{"file": path.name, "heads": len(arrays["q"]), "l": arrays["q"].shape[1], **figures}
             for path, (arrays, figures) in zip(paths, made, strict=True)]
     write_files({path: _writer(arrays) for path, (arrays, _) in zip(paths, made, strict=True)})
@@ -146,8 +169,7 @@ def capture(
         print_json(rows)
         return
     print_table(list(rows[0]), [list(row.values()) for row in rows])
-    more = " --pruned drop" * setting.drop + " --exact" * setting.exact
-    typer.echo(f"run: prunus run {directory / 'layer0.npz'} OUT.npz --config {name}{more}")
+    typer.echo(f"run: prunus run {directory / 'layer0.npz'} OUT.npz --config {name}")
 
 
 Captured = list[tuple[dict[str, Any], dict[str, Any]]]      # arrays and figures of each layer
@@ -169,26 +191,45 @@ def _capture_leopard(model, items: list, learned: Learned | None,
     return made
 
 
-def _capture_hdp(model, items: list, setting: Setting, config: HdpConfig) -> Captured:
+def _capture(model, items: list, method: Hardware) -> Captured:
+    """Heads under a method, each in codes of its own, with what it is pruned by."""
+    from ..evaluate.hook import Hook
     from ..models.engine import Recorder
-    from ..models.specified import Specified, captured
 
-    rule = Specified(setting, config)
-    counts: list[tuple[int, int]] = [(0, 0)]
-
-    def counted(heads):
-        out = rule(heads)
-        counts.append((rule.kept, rule.total))
-        return out
-
-    recorder = Recorder(counted)
+    hook = Hook(method, model.layers)
+    hook.texts = range(len(items))
+    recorder = Recorder(hook)
     model.under(recorder, items)
-    made = []
-    for heads, before, after in zip(recorder.heads, counts[:-1], counts[1:], strict=True):
-        kept, total = (b - a for a, b in zip(before, after, strict=True))
-        made.append((captured(heads, setting, config),
-                     {"blocks_kept": kept, "blocks_total": total}))
-    return made
+    return [(_arrays(list(hook.of_texts(heads)), method, heads.group), {
+        f"{what}_{part}": getattr(counts, what if part == "total" else f"{what}_kept")
+        for what in WHAT[engine_of(method.config).name] for part in ("kept", "total")})
+        for heads, counts in zip(recorder.heads, hook.counts, strict=True)]
+
+
+WHAT = {"hdp": ("blocks",), "leopard": ("scores",), "topk": ("scores",)}
+
+
+def _arrays(texts: list[Layer], method: Hardware, group: int) -> dict[str, Any]:
+    """Arrays for an .npz that ``prunus run`` takes, a text after the other, with ``v_scale`` to
+    turn outputs into reals."""
+    numbers = [(layer, head) for layer in texts for head in range(layer.heads)]
+    coded = [method.coded(layer, head) for layer, head in numbers]
+    jobs = [job for job, _, _ in coded]
+    longest = max(job.l_q for job in jobs)
+    codes = {name: np.zeros((len(jobs), longest, jobs[0].d), np.int16) for name in "qkv"}
+    for n, job in enumerate(jobs):
+        for name, plane in codes.items():
+            plane[n, :job.l_q] = getattr(job, name)
+    valid = np.array([job.l_q for job in jobs])
+    return {
+        "q": codes["q"], "k": codes["k"][::group], "v": codes["v"][::group],
+        "scale": np.array([unit for _, unit, _ in coded]),
+        "v_scale": np.array([unit for _, _, unit in coded]),
+        "valid_q": valid, "valid_kv": valid, "causal": np.bool_(texts[0].causal),
+        "layer": np.array([layer.number for layer, _ in numbers]),
+        "head": np.array([head for _, head in numbers]),
+        **arrays_of([method.choice(layer.number, head) for layer, head in numbers],
+                    [visible_limits(job) for job in jobs])}
 
 
 def _writer(arrays: dict[str, Any]) -> Callable[[BinaryIO], None]:

@@ -23,12 +23,12 @@ from .budget import nearest
 from .settings import Settings
 from .thresholds import Learned, Measured, MeasuredTexts, save_thresholds
 
-__all__ = ["check_installed", "steps_progress", "train_thresholds"]
+__all__ = ["check_installed", "command_line", "steps_progress", "train_thresholds"]
 
 
-def check_installed(command: str) -> None:
-    """Refuse a command whose packages are missing."""
-    for package in ("torch", "transformers"):
+def check_installed(command: str, *others: str) -> None:
+    """Refuse a command whose packages are missing; ``others`` are some of the extra ``models``."""
+    for package in ("torch", "transformers", *others):
         if util.find_spec(package) is None:
             raise InputError(f"{command} needs the Python package {package!r}: "
                              f"{install_hint('models')}")
@@ -58,7 +58,7 @@ def steps_progress(what: str) -> Iterator[Told | None]:
         yield told
 
 
-def _said(context: typer.Context) -> str:
+def command_line(context: typer.Context) -> str:
     """The command with the options that are not their defaults."""
     words = ["prunus", str(context.info_name)]
     for parameter in context.command.params:
@@ -175,7 +175,7 @@ def train_thresholds(
     chosen = load_config_of(LeopardConfig, config)
     path = _check_outputs(target, weights, [data, dev])
     check_installed("train-thresholds")
-    learned = _learn(model, data, dev, settings, path, weights, _said(context), fresh,
+    learned = _learn(model, data, dev, settings, path, weights, command_line(context), fresh,
                      chosen)
     if as_json:
         print_json(learned.model_dump())

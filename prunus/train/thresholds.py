@@ -21,7 +21,7 @@ from ..errors import InputError
 from ..files import write_files
 
 __all__ = ["Checkpoint", "Controls", "Learned", "Measured", "MeasuredTexts", "Model",
-           "PerplexityControls", "digest", "load_thresholds", "save_thresholds"]
+           "PerplexityControls", "Table", "digest", "load_thresholds", "save_thresholds"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 HEADER = """\
@@ -31,11 +31,13 @@ HEADER = """\
 """
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """A part of a file: it has its fields and no others."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Model(_Table):
+class Model(Table):
     """Whose thresholds they are."""
 
     name: str
@@ -43,7 +45,7 @@ class Model(_Table):
     weights_trained: bool
 
 
-class Controls(_Table):
+class Controls(Table):
     """Accuracies of the same weights under rules that should do worse, and without pruning."""
 
     uniform: Share
@@ -51,7 +53,7 @@ class Controls(_Table):
     unpruned: Share
 
 
-class Measured(_Table):
+class Measured(Table):
     """Accuracy before and after on some sentences, with 95% intervals, and what was pruned."""
 
     data: str
@@ -67,7 +69,7 @@ class Measured(_Table):
     controls: Controls | None = None
 
 
-class PerplexityControls(_Table):
+class PerplexityControls(Table):
     """As :class:`Controls`, of a decoder."""
 
     uniform: float
@@ -75,7 +77,7 @@ class PerplexityControls(_Table):
     unpruned: float
 
 
-class MeasuredTexts(_Table):
+class MeasuredTexts(Table):
     """Perplexity before and after on some texts, with 95% intervals, and what was pruned."""
 
     data: str
@@ -104,7 +106,7 @@ AnyMeasured = Annotated[
     Discriminator(_which)]
 
 
-class Checkpoint(_Table):
+class Checkpoint(Table):
     """What was tried on the way; ``agreement`` and ``divergence`` are with and from the model as
     given. Of a decoder ``accuracy`` and ``agreement`` are shares of tokens."""
 
@@ -116,7 +118,7 @@ class Checkpoint(_Table):
     divergence: float | None = None
 
 
-class Learned(_Table):
+class Learned(Table):
     """Thresholds, where they come from and what was measured.
 
     ``training`` has the command and all settings. ``thresholds`` may be -inf: prune nothing.

@@ -46,7 +46,7 @@ def check_shown(method: Method) -> Hardware:
 
 def parameter_of(method: Hardware) -> tuple[str, dict[str, Any]]:
     """The parameter that decides how much is pruned, and all that the first head is told."""
-    choice = method.choice(0, 0).model_dump(exclude_none=True, mode="json")     # type: ignore
+    choice = method.choice(0, 0).model_dump(exclude_none=True, mode="json")
     if method.name == "hdp":
         return ("distance" if "distance" in choice else "rho"), choice
     return ("threshold" if method.name == "leopard" else "keep"), choice

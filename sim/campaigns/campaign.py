@@ -26,10 +26,20 @@ from prunus.console import Command, guarded
 from prunus.golden.errors import InputError
 
 from ..simulators.cache import build_root, digest, in_build
-from .workers import CampaignError, Task, TaskError, answers, cluster, here, local, sources
+from .workers import (
+    CampaignError,
+    Task,
+    TaskError,
+    answers,
+    cluster,
+    here,
+    lasting,
+    local,
+    sources,
+)
 
 __all__ = ["HELP", "CampaignError", "Options", "Result", "Task", "TaskError", "add_options",
-           "command", "options_of", "run"]
+           "command", "lasting", "options_of", "run"]
 
 HELP = {"workers": "Processes of this machine that do the tasks; 0: this one, for a debugger.",
         "scheduler": "Of a Dask cluster that does the tasks, such as tcp://host:8786.",
@@ -152,7 +162,7 @@ def _save(path: Path, result: Result) -> None:
 
 
 def run(name: str, tasks: Sequence[Task], options: Options = Options(),
-        bar: bool = True) -> Generator[Result, None, None]:
+        bar: bool = True, idle: list | None = None) -> Generator[Result, None, None]:
     """The results of ``tasks``, in their order; closing it early stops what is being done.
 
     Parameters
@@ -163,6 +173,9 @@ def run(name: str, tasks: Sequence[Task], options: Options = Options(),
     options : Options
     bar : bool
         Whether a terminal shows how many tasks are done.
+    idle : list, optional
+        Of :func:`lasting`: processes of this machine are taken from it and given back, so that they
+        keep what they have loaded for the next campaign.
 
     Raises
     ------
@@ -181,7 +194,7 @@ def run(name: str, tasks: Sequence[Task], options: Options = Options(),
     rest = {n: task for n, task in enumerate(tasks) if n not in there}
     expected = {n: sources(task) for n, task in rest.items()}
     source = (cluster(rest, expected, options.scheduler) if options.scheduler
-              else local(rest, expected, workers) if workers else here(rest, expected))
+              else local(rest, expected, workers, idle) if workers else here(rest, expected))
     console = Console(stderr=True)
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                TextColumn("{task.description}"))

@@ -16,7 +16,7 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -30,7 +30,7 @@ from prunus.console import install_hint
 from ..simulators.cache import ROOT, digest
 
 __all__ = ["AGAIN", "CampaignError", "Done", "Task", "TaskError", "answers", "cluster", "here",
-           "local", "sources"]
+           "lasting", "local", "sources"]
 
 # What results depend on: sources, beside the room of a task's function, and packages.
 ROOMS = ("configs", "golden", "host", "hw", "sim")
@@ -183,13 +183,25 @@ def here(tasks: dict[int, Task], expected: dict[int, str]) -> Steps:
         yield n, _perform(task, expected[n])
 
 
-def local(tasks: dict[int, Task], expected: dict[int, str],
-           workers: int) -> Steps:
-    """What tasks give, as it comes, in so many processes."""
+@contextmanager
+def lasting() -> Iterator[list[_Worker]]:
+    """A list for :func:`local` in which processes wait for the next campaign."""
+    idle: list[_Worker] = []
+    try:
+        yield idle
+    finally:
+        for worker in idle:
+            worker.stop()
+
+
+def local(tasks: dict[int, Task], expected: dict[int, str], workers: int,
+          idle: list[_Worker] | None = None) -> Steps:
+    """What tasks give, as it comes, in so many processes; those of ``idle`` first, to which they
+    go back."""
     # As many processes as cores leave none for the threads of a product.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     waiting, deaths = deque(tasks), Counter[int]()
-    idle: list[_Worker] = []
+    lent, idle = idle is not None, [] if idle is None else idle
     busy: dict[Future, tuple[int, _Worker]] = {}
     try:
         while waiting or busy:
@@ -215,7 +227,7 @@ def local(tasks: dict[int, Task], expected: dict[int, str],
                     idle.append(worker)
                 yield n, done
     finally:
-        for worker in [*idle, *(worker for _, worker in busy.values())]:
+        for worker in [*([] if lent else idle), *(worker for _, worker in busy.values())]:
             worker.stop()
 
 

@@ -2,7 +2,7 @@
 """What every method of attention is to an evaluation."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -73,16 +73,24 @@ class Hardware(Method):
 
     Members
     -------
+    choice : callable
+        (layer, head) -> what is chosen of it.
     bounded : bool
         There is no model of its cycles: :meth:`cycles` are the least that it can take.
     """
 
     config: EngineConfig
+    choice: Callable[[int, int], Any]
     bounded: ClassVar[bool] = True
 
     @abstractmethod
+    def coded(self, layer: Layer, head: int) -> tuple[Any, float, float]:
+        """The job of a head, the real value of a unit of its scores, and that of a code of V."""
+
     def job(self, layer: Layer, head: int) -> tuple[Any, float]:
         """The job of a head, and the real value of a code of V."""
+        job, _, unit = self.coded(layer, head)
+        return job, unit
 
     @abstractmethod
     def counts(self, layer: Layer, jobs: Sequence[Any], results: Sequence[Any]) -> Counts:

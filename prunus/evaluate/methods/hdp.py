@@ -13,17 +13,22 @@ of theta is below ``tau_head`` is pruned whole. Digits of the codes are those of
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from prunus.golden.engines import engine_of
-from prunus.golden.hdp.compute import HdpJob, HdpResult, visible_limits
+from prunus.golden.hdp.compute import (
+    HdpJob,
+    HdpResult,
+    Importance,
+    encode_delta,
+    encode_rho,
+    visible_limits,
+)
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.timing.cycles import predict_cycles
 
-from ...models.hdp import Setting, real_head
 from ..choices import HdpChoice
-from ..layer import Counts, Layer
+from ..layer import Counts, Layer, quantised
 from .base import Hardware
 
 __all__ = ["Hdp"]
@@ -49,14 +54,17 @@ class Hdp(Hardware):
                  parameters: dict[str, Any]):
         self.config, self.choice, self.parameters = config, choice, parameters
 
-    def job(self, layer: Layer, head: int) -> tuple[HdpJob, float]:
+    def coded(self, layer: Layer, head: int) -> tuple[HdpJob, float, float]:
         choice = self.choice(layer.number, head)
-        setting = Setting(rho=choice.rho, distance=choice.distance, digits=self.config.digits,
-                          frac=self.config.frac, drop=choice.drop, exact=choice.exact,
-                          centred=choice.centred)
-        job, unit = real_head(layer.q[head], layer.k[head], layer.v[head], layer.scaling, setting,
-                              self.config, layer.causal)
-        return (replace(job, tau_head=choice.tau_head) if choice.tau_head else job), unit
+        how: dict[str, Any] = {"dense": True}
+        if choice.distance is not None:
+            distance = choice.distance
+            how = {"importance": Importance.DISTANCE,
+                   "delta": lambda unit: encode_delta(distance, unit, self.config)}
+        elif choice.rho is not None:
+            how = {"importance": Importance.MAGNITUDE, "rho": encode_rho(choice.rho)}
+        return quantised(layer, head, self.config, HdpJob, centred=choice.centred,
+                         tau_head=choice.tau_head, drop=choice.drop, exact=choice.exact, **how)
 
     def counts(self, layer: Layer, jobs: Sequence[HdpJob],
                results: Sequence[HdpResult]) -> Counts:

@@ -40,12 +40,11 @@ class Leopard(Hardware):
                  parameters: dict[str, Any]):
         self.config, self.choice, self.parameters = config, choice, parameters
 
-    def job(self, layer: Layer, head: int) -> tuple[LeopardJob, float]:
+    def coded(self, layer: Layer, head: int) -> tuple[LeopardJob, float, float]:
         threshold = self.choice(layer.number, head).threshold
-        job, _, unit = quantised(
+        return quantised(
             layer, head, self.config, LeopardJob, centred=False,
             threshold=lambda unit: encode_threshold(threshold, unit, self.config))
-        return job, unit
 
     def counts(self, layer: Layer, jobs: Sequence[LeopardJob],
                results: Sequence[LeopardResult]) -> Counts:

@@ -164,7 +164,7 @@ def make_method(name: str, preset: str | None, given: Mapping[str, Any]) -> Meth
     return kind.make(_config(kind, name, preset), said)
 
 
-def calibrated(calibration: Calibration, path: Path, preset: str | None) -> Method:
+def calibrated(calibration: Calibration, path: Path, preset: str | None) -> Hardware:
     """The method of a calibration, on the hardware that it names, or another."""
     name = calibration.method
     config = _config(METHODS[name], name, preset or calibration.preset)

@@ -20,16 +20,7 @@ from ..choices import TopkChoice
 from ..layer import Counts, Layer, counted, quantised
 from .base import Hardware
 
-__all__ = ["Topk", "places"]
-
-
-def places(limits: np.ndarray, keep: float) -> int:
-    """The largest K that keeps at most the share ``keep`` of the visible scores, and at least 1.
-
-    ``limits`` are the keys that each query sees.
-    """
-    kept = np.minimum(np.arange(1, limits.max() + 1)[:, None], limits).sum(axis=1)
-    return max(1, int((kept <= keep * limits.sum()).sum()))
+__all__ = ["Topk"]
 
 
 class Topk(Hardware):
@@ -51,17 +42,15 @@ class Topk(Hardware):
                  parameters: dict[str, Any]):
         self.config, self.choice, self.parameters = config, choice, parameters
 
-    def job(self, layer: Layer, head: int) -> tuple[TopkJob, float]:
+    def coded(self, layer: Layer, head: int) -> tuple[TopkJob, float, float]:
         choice = self.choice(layer.number, head)
-        top_k = choice.top_k or places(layer.visible().sum(axis=1), choice.keep or 1)
+        top_k = choice.places(layer.visible().sum(axis=1))
         if not 1 <= top_k <= self.config.k_max:
             raise InputError(f"top-k must lie in 1..{self.config.k_max}, the places of "
                              f"{self.config.name}, not {top_k}" + (
                                  "" if choice.top_k else
                                  f", which keeps {choice.keep:g} of {layer.keys} keys"))
-        job, _, unit = quantised(layer, head, self.config, TopkJob, centred=True,
-                                 top_k=top_k)
-        return job, unit
+        return quantised(layer, head, self.config, TopkJob, centred=True, top_k=top_k)
 
     def counts(self, layer: Layer, jobs: Sequence[TopkJob],
                results: Sequence[TopkResult]) -> Counts:

@@ -17,6 +17,8 @@ torch = tiny.need_torch()
 import transformers as hf  # noqa: E402
 
 from prunus.errors import InputError  # noqa: E402
+from prunus.evaluate.hook import Hook  # noqa: E402
+from prunus.evaluate.methods.registry import dense  # noqa: E402
 from prunus.golden.engines import load_config  # noqa: E402
 from prunus.models.attention import Dense, Uniform  # noqa: E402
 from prunus.models.engine import Golden  # noqa: E402
@@ -27,7 +29,6 @@ from prunus.models.model import (  # noqa: E402
     next_token_loss,
     open_model,
 )
-from prunus.models.specified import Setting, Specified  # noqa: E402
 
 BASE = {"vocab_size": 44, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2,
         "intermediate_size": 48, "max_position_embeddings": 64, "num_labels": 2,
@@ -109,6 +110,13 @@ def own(path, kind, **inputs):
         return model(**inputs).logits
 
 
+def under(method, model):
+    """A method for any number of texts."""
+    hook = Hook(method, model.layers)
+    hook.texts = range(100)
+    return hook
+
+
 def check_classes(model, tokens, want):
     """Against the model's own logits: plain attention, both engines, and a control that is far."""
     spread = (want.max() - want.min()).item()
@@ -118,7 +126,7 @@ def check_classes(model, tokens, want):
     assert (model.all_logits(tokens, golden) - want).abs().max() < 0.05 * spread
     # A pair may lie at a threshold that prunes nothing.
     assert golden.differ == 0 and golden.keys == golden.kept
-    hdp = Specified(Setting(digits="rounded"), load_config("hdp_w12"))
+    hdp = under(dense(load_config("hdp_w12")), model)
     assert (model.all_logits(tokens, hdp) - want).abs().max() < 0.1 * spread
     assert (model.all_logits(tokens, Uniform()) - want).abs().max() > 0.1 * spread
 
@@ -144,7 +152,7 @@ def test_decoders(tmp_path, name):
     assert model.layers == (2 if name == "layers without attention" else 3)
     tokens, = model.tokenise([TEXTS[0]])
     want = own(path, hf.AutoModelForCausalLM, input_ids=torch.tensor([tokens]))[0]
-    for rule, off in ((Dense(), 1e-4), (Specified(Setting(), load_config("hdp_w12")), 0.1)):
+    for rule, off in ((Dense(), 1e-4), (under(dense(load_config("hdp_w12")), model), 0.1)):
         model.switch.rule = rule
         got = model.logits(tokens)
         assert (got - want).abs().max() < off * (want.max() - want.min())

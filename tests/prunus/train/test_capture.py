@@ -12,12 +12,13 @@ from tests.prunus.test_cli import prunus
 
 torch = tiny.need_torch()
 
+from prunus.evaluate.choices import HdpChoice  # noqa: E402
+from prunus.evaluate.hook import Hook  # noqa: E402
+from prunus.evaluate.methods.hdp import Hdp  # noqa: E402
 from prunus.golden.engines import load_config  # noqa: E402
 from prunus.models.attention import Dense  # noqa: E402
 from prunus.models.engine import Golden, Recorder  # noqa: E402
-from prunus.models.hdp import Setting  # noqa: E402
 from prunus.models.model import open_model  # noqa: E402
-from prunus.models.specified import Specified  # noqa: E402
 from prunus.train.thresholds import Model, digest, save_thresholds  # noqa: E402
 from tests.prunus.models.test_kinds import CLASSIFIERS, DECODERS, IMAGES, TEXTS  # noqa: E402
 from tests.prunus.train.test_thresholds import LEARNED  # noqa: E402
@@ -60,24 +61,24 @@ def again(capfd, path, *args):
 
 
 @pytest.mark.parametrize("kind", ["encoder", "causal", "decoder", "images"])
-@pytest.mark.parametrize(("options", "setting", "run"), [
-    ([], Setting(rho=25 / 128), []),
-    (["--rho", 0.5, "--exact"], Setting(rho=0.5, exact=True), ["--exact"]),
+@pytest.mark.parametrize(("options", "choice"), [
+    ([], HdpChoice(rho=25 / 128)),
+    (["--rho", 0.5, "--exact"], HdpChoice(rho=0.5, exact=True)),
     (["--importance", "distance", "--distance", 2, "--pruned", "drop", "--config", "hdp_fine"],
-     Setting(distance=2.0, drop=True, digits="rounded", frac=3),
-     ["--pruned", "drop", "--config", "hdp_fine"])])
-def test_hdp(capfd, tmp_path, kind, options, setting, run):
+     HdpChoice(distance=2.0, pruned="drop"))])
+def test_hdp(capfd, tmp_path, kind, options, choice):
     path, data = make(tmp_path, kind)
     code, out, err = prunus(capfd, "capture", path, "--data", data, "-o", tmp_path / "heads",
                             "--engine", "hdp", "--json", *options)
     rows = json.loads(out)
     assert (code, err, len(rows)) == (0, "", 3)
-    base = load_config("hdp_fine" if "--config" in options else "hdp_edge")
-    assert (base.digits, base.frac) == (setting.digits, setting.frac)
-    heads, want = recorded(path, data, Specified(setting, base))
+    config = "hdp_fine" if "--config" in options else "hdp_edge"
+    hook = Hook(Hdp(load_config(config), lambda layer, head: choice, {}), 3)
+    hook.texts = range(100)
+    heads, want = recorded(path, data, hook)
     for row, layer, outputs in zip(rows, heads, want, strict=True):
         file = tmp_path / "heads" / row["file"]
-        summary, got, _ = again(capfd, file, *run)
+        summary, got, _ = again(capfd, file, "--config", config)
         assert (summary["blocks_kept"], summary["blocks_total"]) == (
             row["blocks_kept"], row["blocks_total"])
         assert 0 < row["blocks_kept"] < row["blocks_total"]
@@ -120,8 +121,7 @@ def test_plain_lines_say_how_to_run_them(capfd, tmp_path):
     code, out, _ = prunus(capfd, "capture", path, "--data", data, "-o", tmp_path / "heads",
                           "--engine", "hdp", "--pruned", "drop", "--exact")
     assert code == 0 and out.splitlines()[-1] == (
-        f"run: prunus run {tmp_path / 'heads' / 'layer0.npz'} OUT.npz --config hdp_edge "
-        f"--pruned drop --exact")
+        f"run: prunus run {tmp_path / 'heads' / 'layer0.npz'} OUT.npz --config hdp_edge")
 
 
 @pytest.mark.parametrize(("args", "message"), [

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from prunus.errors import InputError
-from prunus.evaluate.choices import LeopardChoice, TopkChoice
+from prunus.evaluate.choices import LeopardChoice, TopkChoice, places
 from prunus.evaluate.methods.leopard import Leopard
 from prunus.evaluate.methods.registry import dense
-from prunus.evaluate.methods.topk import Topk, places
+from prunus.evaluate.methods.topk import Topk
 from prunus.golden.engines import engine_of, load_config
 from prunus.golden.leopard.compute import bound_cycles
 from tests.prunus.evaluate.layers import (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The specification of HDP in the place of a model's attention."""
+"""A method in the place of a model's attention."""
 
 from dataclasses import replace
 
@@ -14,16 +14,15 @@ from transformers import (  # noqa: E402
     AutoModelForSequenceClassification,
 )
 
+from prunus.evaluate.choices import HdpChoice  # noqa: E402
+from prunus.evaluate.hook import Hook  # noqa: E402
+from prunus.evaluate.methods.hdp import Hdp  # noqa: E402
 from prunus.golden.engines import load_config  # noqa: E402
-from prunus.models import specified  # noqa: E402
 from prunus.models.attention import Double  # noqa: E402
-from prunus.models.hdp import Setting  # noqa: E402
 from prunus.models.model import Classifier, Decoder, next_token_loss  # noqa: E402
-from prunus.models.specified import Specified  # noqa: E402
 from tests.prunus.models.test_attention import make  # noqa: E402
 
-EDGE = load_config("hdp_edge")
-DENSE = Setting()
+EDGE, FINE = load_config("hdp_edge"), load_config("hdp_fine")
 TEXTS = ("w1 w2 w3 w4 w5 w6 w7", "w8", "w9 w10 w11")
 STORY = " ".join(f"w{n * 7 % 40}" for n in range(30))
 
@@ -39,6 +38,18 @@ def classifier(tmp_path_factory):
     path = tiny.make_model(tmp_path_factory.mktemp("classifier"))
     return Classifier(path), AutoModelForSequenceClassification.from_pretrained(
         path, attn_implementation="eager")
+
+
+def hooked(config, **choice):
+    """A method for any number of texts of two layers."""
+    hook = Hook(Hdp(config, lambda layer, head: HdpChoice(**choice), {}), 2)
+    hook.texts = range(100)
+    return hook
+
+
+def blocks(hook):
+    return (sum(counts.blocks_kept for counts in hook.counts),
+            sum(counts.blocks for counts in hook.counts))
 
 
 def story_logits(decoder, rule):
@@ -67,12 +78,14 @@ def test_the_hook_is_what_an_encoder_does_by_itself(classifier):
     torch.testing.assert_close(classifier.all_logits(tokens, Double()), want)
 
 
-@pytest.mark.parametrize("setting", [DENSE, Setting(digits="rounded", frac=3),
-                                     Setting(distance=60, drop=True, exact=True)])
-def test_where_nothing_is_pruned_it_is_near(decoder, classifier, setting):
-    rule = Specified(setting, EDGE)
+@pytest.mark.parametrize(("config", "choice"), [
+    (EDGE, {"dense": True}), (FINE, {"dense": True}),
+    (EDGE, {"distance": 60, "pruned": "drop", "exact": True})])
+def test_where_nothing_is_pruned_it_is_near(decoder, classifier, config, choice):
+    rule = hooked(config, **choice)
     want, got = (story_logits(decoder[0], one) for one in (Double(), rule))
-    assert rule.kept == rule.total > 0
+    kept, total = blocks(rule)
+    assert kept == total > 0
     assert 0 < (got - want).abs().mean() < 0.02 * want.std()
     tokens = classifier[0].tokenise(TEXTS)
     want, got = (classifier[0].all_logits(tokens, one) for one in (Double(), rule))
@@ -80,10 +93,9 @@ def test_where_nothing_is_pruned_it_is_near(decoder, classifier, setting):
 
 
 def test_a_job_for_each_head(decoder, classifier, monkeypatch):
-    jobs, head = [], specified.head
-    monkeypatch.setattr(specified, "head",
-                        lambda job, config: jobs.append(job) or head(job, config))
-    story_logits(decoder[0], Specified(Setting(distance=2, drop=True), EDGE))
+    jobs, coded = [], Hdp.coded
+    monkeypatch.setattr(Hdp, "coded", lambda *of: jobs.append(coded(*of)[0]) or coded(*of))
+    story_logits(decoder[0], hooked(EDGE, distance=2, pruned="drop"))
     assert [(job.l_q, job.l_kv, job.valid_q, job.valid_kv, job.d, job.causal, job.drop)
             for job in jobs] == 8 * [(31, 31, 31, 31, 8, True, True)]
     # Queries of a group have one head of keys and values, and the next group another.
@@ -92,7 +104,7 @@ def test_a_job_for_each_head(decoder, classifier, monkeypatch):
     assert (jobs[1].k != jobs[2].k).any() and (jobs[0].q != jobs[1].q).any()
     jobs.clear()
     tokens = classifier[0].tokenise(TEXTS)
-    classifier[0].all_logits(tokens, Specified(Setting(rho=0.2), EDGE), by_length=False)
+    classifier[0].all_logits(tokens, hooked(EDGE, rho=0.2), by_length=False)
     # Layer by layer, sentence by sentence, with the two marks around each.
     assert [(job.valid_q, job.valid_kv, job.causal, job.drop) for job in jobs] == [
         (n, n, False, False) for n in 2 * (9, 9, 3, 3, 5, 5)]
@@ -101,11 +113,12 @@ def test_a_job_for_each_head(decoder, classifier, monkeypatch):
 def test_all_zero_heads_stay_zero():
     heads = make(length=6, valid=(6,))
     heads = replace(heads, q=0 * heads.q, k=0 * heads.k, v=0 * heads.v)
-    assert not Specified(Setting(distance=1), EDGE)(heads).any()
+    assert not hooked(EDGE, distance=1)(heads).any()
 
 
 def test_blocks_are_counted_of_all_heads():
-    rule = Specified(Setting(distance=0.5, drop=True), EDGE)
+    rule = hooked(EDGE, distance=0.5, pruned="drop")
     out = rule(make(length=6, valid=(6, 3)))
-    assert rule.total == 2 * (9 + 4) and 2 * (3 + 2) <= rule.kept < rule.total
+    kept, total = blocks(rule)
+    assert total == 2 * (9 + 4) and 2 * (3 + 2) <= kept < total
     assert not out[1, :, 3:].any() and out[1, :, :3].any()
