@@ -8,7 +8,7 @@ import numpy as np
 
 from prunus.golden import registers
 from prunus.golden.engine import EngineConfig
-from prunus.golden.image import Image, build_image, out_bytes, read_results
+from prunus.golden.image import Image, build_image, out_bytes, read_results, relocated
 from prunus.golden.jobs import Job
 from prunus.golden.records import STATUS_BYTES
 
@@ -57,11 +57,14 @@ class Driver:
     transport : Transport
     config : EngineConfig
         What the coprocessor was generated from; :meth:`check` compares.
+    base : int
+        Address of the transport's memory, as the coprocessor sees it.
     """
 
-    def __init__(self, transport: Transport, config: EngineConfig):
+    def __init__(self, transport: Transport, config: EngineConfig, base: int = 0):
         self.transport = transport
         self.config = config
+        self.base = base
         self._registers = {register.name: register
                            for register in registers.register_map(config)}
 
@@ -80,8 +83,8 @@ class Driver:
 
     async def start(self, image: Image, count: int) -> None:
         """Write the image and ring the doorbell for its first ``count`` descriptors."""
-        await self.transport.write_memory(0, bytes(image.data))
-        await self.write("table", image.table)
+        await self.transport.write_memory(0, relocated(image, self.config, self.base))
+        await self.write("table", self.base + image.table)
         await self.write("irq_enable", 1)
         await self.write("doorbell", count)
 

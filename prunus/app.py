@@ -16,6 +16,7 @@ from .bench.command import bench
 from .commands.digits import digits
 from .commands.energy import energy
 from .commands.evaluate import evaluate
+from .commands.image import image
 from .commands.presets import presets
 from .commands.run import run as run_heads
 from .commands.verilog import verilog
@@ -57,7 +58,8 @@ def _options(version: Annotated[bool, typer.Option(
 
 
 for name, command in (
-        ("presets", presets), ("verilog", verilog), ("run", run_heads), ("bench", bench),
+        ("presets", presets), ("verilog", verilog), ("run", run_heads), ("image", image),
+        ("bench", bench),
         ("area", area), ("fpga", fpga), ("digits", digits), ("energy", energy),
         ("train-thresholds", train_thresholds), ("capture", capture), ("accuracy", accuracy),
         ("evaluate", evaluate)):

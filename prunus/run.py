@@ -9,16 +9,20 @@ import numpy as np
 
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
+from prunus.golden.image import build_image, read_results
 from prunus.golden.jobs import Job
 from prunus.golden.records import Error
 
 from .console import install_hint
 from .errors import InputError, RunError
 
-__all__ = ["BACKENDS", "Progress", "Run", "check_port", "compute", "not_installed", "run_golden",
-           "run_serial", "run_verilator"]
+__all__ = ["BACKENDS", "Progress", "Run", "check_hardware", "compute", "not_installed", "run_dump",
+           "run_golden", "run_serial", "run_uio", "run_verilator"]
 
 Progress = Callable[[int, int], None]
+# Options of backends on hardware, each with an example if it must be given.
+HARDWARE = {"serial": {"port": "/dev/ttyUSB0", "baud": ""},
+            "uio": {"device": "/dev/uio0", "memory": "/dev/udmabuf0"}}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,7 +110,7 @@ def _in_order(outputs: Sequence[Any], order: Sequence[int]) -> list[Any]:
     for n in range(len(order)):
         status = places[n][1]
         if status is None or not status.done or status.error != Error.NONE:
-            said = status.error.name if status is not None else "no status record"
+            said = status.error.name if status is not None and status.done else "no status record"
             raise RunError(f"head {n}: the coprocessor reports {said}")
     return [places[n] for n in range(len(order))]
 
@@ -150,38 +154,70 @@ def run_verilator(jobs: Sequence[Job], config: EngineConfig,
                sim_s=simulation.sim_s)
 
 
-def check_port(port: str | None, baud: int | None, serial: bool) -> dict[str, Any]:
-    """What backend ``serial`` needs besides the jobs; the others take neither."""
-    given = {"port": port, "baud": baud}
+def check_hardware(backend: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a backend on hardware needs besides the jobs, of all such options; others take none."""
     for name, value in given.items():
-        if value is not None and not serial:
-            raise InputError(f"--{name} needs --backend serial")
-    if serial and port is None:
-        raise InputError("--backend serial needs --port, such as --port /dev/ttyUSB0")
+        owner = next(owner for owner, options in HARDWARE.items() if name in options)
+        if value is not None and backend != owner:
+            raise InputError(f"--{name} needs --backend {owner}")
+    for name, example in HARDWARE.get(backend, {}).items():
+        if example and given[name] is None:
+            raise InputError(f"--backend {backend} needs --{name}, such as --{name} {example}")
     return {name: value for name, value in given.items() if value is not None}
 
 
-def run_serial(jobs: Sequence[Job], config: EngineConfig, progress: Progress | None = None, *,
-               port: str, **options) -> Run:
-    """A board on a serial port; what it gives is compared with the specification."""
-    from prunus.host import open_serial
+def _run_hardware(backend: str, opened: Callable[[], Any], jobs: Sequence[Job],
+                  config: EngineConfig, progress: Progress | None, blame: str) -> Run:
+    """A coprocessor on an FPGA; what it gives is compared with the specification."""
     from prunus.host.driver import DriverError
 
     order, table = engine_of(config).arrange(jobs, config)
     try:
-        with open_serial(port, config, **options) as board:
-            given, counters = board.run(table, progress)
+        with opened() as coprocessor:
+            given, counters = coprocessor.run(table, progress)
     except ValueError as err:
         raise InputError(str(err)) from None
     except DriverError as err:
         raise RunError(str(err)) from None
     outputs, results = _in_order(given, order), compute(jobs, config)
-    _compared(outputs, results, "the board's output is not that of the specification; is its clock "
-              "within what place and route allowed?")
-    return Run(backend="serial", config=config, jobs=jobs, outputs=outputs, golden=results,
+    _compared(outputs, results, blame)
+    return Run(backend=backend, config=config, jobs=jobs, outputs=outputs, golden=results,
                cycles=counters["cycles"], read_bytes=counters["read_bytes"],
                write_bytes=counters["write_bytes"])
 
 
+def run_serial(jobs: Sequence[Job], config: EngineConfig, progress: Progress | None = None, *,
+               port: str, **options) -> Run:
+    """A board on a serial port."""
+    from prunus import host
+
+    return _run_hardware("serial", lambda: host.open_serial(port, config, **options), jobs, config,
+                         progress, "the board's output is not that of the specification; is its "
+                         "clock within what place and route allowed?")
+
+
+def run_uio(jobs: Sequence[Job], config: EngineConfig, progress: Progress | None = None, *,
+            device: str, memory: str) -> Run:
+    """A coprocessor on this chip."""
+    from prunus import host
+
+    return _run_hardware("uio", lambda: host.open_uio(device, config, memory=memory), jobs, config,
+                         progress, "the output in memory is not that of the specification; is the "
+                         "memory without a cache, and the clock within what place and route "
+                         "allowed?")
+
+
+def run_dump(jobs: Sequence[Job], config: EngineConfig, contents: bytes) -> Run:
+    """What lies in memory after a coprocessor has worked off the table of these jobs."""
+    order, table = engine_of(config).arrange(jobs, config)
+    given = read_results(contents, build_image(table, config), table, config)
+    outputs, results = _in_order(given, order), compute(jobs, config)
+    _compared(outputs, results, "the output in the dump is not that of the specification; are "
+              "input, options and config those of the image?")
+    return Run(backend="dump", config=config, jobs=jobs, outputs=outputs, golden=results,
+               read_bytes=sum(status.read_bytes for _, status in outputs),
+               write_bytes=sum(status.write_bytes for _, status in outputs))
+
+
 BACKENDS: dict[str, Callable[..., Run]] = {
-    "golden": run_golden, "verilator": run_verilator, "serial": run_serial}
+    "golden": run_golden, "verilator": run_verilator, "serial": run_serial, "uio": run_uio}

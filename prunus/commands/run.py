@@ -14,7 +14,7 @@ from .. import report
 from ..engines import chosen_options, front_of, with_engine_options
 from ..errors import InputError
 from ..files import check_output, write_files
-from ..run import BACKENDS, Run, check_port, not_installed
+from ..run import BACKENDS, Run, check_hardware, not_installed
 
 __all__ = ["run", "save"]
 
@@ -23,6 +23,7 @@ class Backend(StrEnum):
     GOLDEN = "golden"
     VERILATOR = "verilator"
     SERIAL = "serial"
+    UIO = "uio"
 
 
 @with_engine_options
@@ -32,12 +33,19 @@ def run(
     target: Annotated[Path, typer.Argument(metavar="OUT.npz", help="Where the outputs go.")],
     config: Annotated[str, typer.Option(
         help="A preset (see prunus presets) or a TOML file.")] = "hdp_edge",
-    backend: Annotated[Backend, typer.Option(help="The specification, the RTL on Verilator, or a "
-                                             "board on a serial port.")] = Backend.GOLDEN,
+    backend: Annotated[Backend, typer.Option(help="The specification, the RTL on Verilator, a "
+                                             "board on a serial port, or the coprocessor beside "
+                                             "this Linux.")] = Backend.GOLDEN,
     port: Annotated[str | None, typer.Option(help="Serial port of the board, such as "
                                              "/dev/ttyUSB0.", show_default=False)] = None,
     baud: Annotated[int | None, typer.Option(min=300, help="Of the board, default 1000000.",
                                              show_default=False)] = None,
+    device: Annotated[str | None, typer.Option(
+        metavar="PATH[@ADDRESS]", help="Registers: a UIO device such as /dev/uio0, or "
+        "/dev/mem@ADDRESS.", show_default=False)] = None,
+    memory: Annotated[str | None, typer.Option(
+        metavar="PATH[@ADDRESS+SIZE]", help="Memory that the coprocessor reaches: a u-dma-buf such "
+        "as /dev/udmabuf0, or PATH@ADDRESS+SIZE.", show_default=False)] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Also write mask, scores and what else the "
                                         "engine has of them (golden only).")] = False,
     trace_file: Annotated[Path | None, typer.Option(
@@ -49,7 +57,7 @@ def run(
     """Run heads of attention through the coprocessor."""
     if trace and backend is not Backend.GOLDEN:
         raise InputError("--trace needs --backend golden: the RTL has no such outputs")
-    more = check_port(port, baud, backend is Backend.SERIAL)
+    more = check_hardware(backend, {"port": port, "baud": baud, "device": device, "memory": memory})
     if trace:
         more["whole"] = True
     more |= _trace(trace_file, backend, source, target)
