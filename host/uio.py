@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The driver's transport on Linux beside the coprocessor: an SoC with an FPGA.
 
-Registers are those of a UIO device or of /dev/mem, memory is a buffer of u-dma-buf, a reserved range
-of /dev/mem, or any file that can be mapped. Interrupts come through the UIO device.
+Registers are those of a UIO device or of /dev/mem. Memory is a buffer of u-dma-buf, a reserved
+range of /dev/mem, or any file that can be mapped. Interrupts come through the UIO device.
 """
 
 import contextlib

@@ -32,6 +32,7 @@ ALLOWED = {
     "prunus.commands.evaluate": ({"hdp"}, "a command with the options of all methods"),
     "prunus.evaluate.choices": ({"hdp"}, "what can be chosen of a head, by engine"),
     "prunus.evaluate.methods.energon": ({"hdp"}, "its rule is that of HDP's blocks"),
+    "prunus.export.header": ({"hdp"}, "limits of the fields of HDP, for its encoders in C"),
     "prunus.fpga.floorplan": ({"hdp"}, "plans name block RAMs of HDP"),
     "prunus.fpga.netlist": ({"hdp"}, "cells of the netlist of HDP"),
     "prunus.synth.command": ({"hdp"}, "places and routes blocks of HDP"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from prunus.golden import registers, softmax
 from prunus.golden.engine import Engine
-from prunus.golden.engines import ENGINES
+from prunus.golden.engines import ENGINES, make_config
 from prunus.golden.hdp.compute import DELTA_MAX, RHO_FRAC
 from prunus.golden.image import FILL
 from prunus.golden.records import (
@@ -49,7 +49,8 @@ def _fields(prefix: str, fields: Sequence[Bits]) -> Iterator[str]:
 def _registers() -> Iterator[str]:
     """Addresses and fields: those that all engines have, then each engine's own."""
     maps = {engine.name: {register.name: register for register in registers.register_map(
-        engine.Config(name=engine.name))} for engine in ENGINES.values()}
+        make_config({"name": engine.name, "engine": engine.name, "width": 8}))}
+        for engine in ENGINES.values()}
     first, *rest = maps.values()
 
     def everywhere(register: Register) -> bool:

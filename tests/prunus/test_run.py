@@ -89,7 +89,7 @@ def test_a_job_that_fails_is_reported(config, monkeypatch):
 @BY_ENGINE
 def test_a_head_too_long_for_the_board(config, monkeypatch):
     jobs = random_jobs(config, 3, seed=4)
-    with pytest.raises(InputError, match="must fit the board's memory of 256 bytes"):
+    with pytest.raises(InputError, match="must fit the memory of 256 bytes"):
         _serial(FakeBoard(config, jobs, memory_bytes=256), config, jobs, monkeypatch)
 
 

@@ -28,7 +28,7 @@ class Driver:
         self.path = folder / "host"
         done = subprocess.run(
             ["gcc", *FLAGS, "-O1", f"-I{SOURCES}", str(SOURCES / "prunus.c"),
-             str(Path(__file__).with_name("host.c")), "-o", str(self.path)],
+             str(SOURCES / "example.c"), str(Path(__file__).with_name("host.c")), "-o", str(self.path)],
             capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
 

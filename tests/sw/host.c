@@ -3,9 +3,11 @@
  * A program around prunus.c for the tests. It reads jobs as text and does with them what its first
  * argument says:
  *
+ *     host mmio                           reach registers by prunus_mmio_read and _write
  *     host encode                         numbers, of lines "scale X", "rho X", "delta ...", ...
  *     host pack MEMORY BYTES ADDRESS      lay jobs into a file; registers are those on stdin
  *     host run MEMORY BYTES ADDRESS PORT  and run them on what serves the socket PORT
+ *     host example MEMORY BYTES ADDRESS PORT  run one head by the function of sw/example.c
  *
  * PORT begins with "irq:" if it is to wait for interrupts.
  */
@@ -23,6 +25,11 @@
 #include "prunus.h"
 
 #define REGISTERS 64
+
+int attend(const struct prunus_port *port, void *memory, prunus_address address, size_t size,
+           const int16_t *q, const int16_t *k, const int16_t *v, uint32_t length, uint32_t d,
+           double scale, int32_t *out);
+struct prunus_port mapped(void *registers);
 
 static void fail(const char *what, int result)
 {
@@ -192,11 +199,10 @@ static void print_results(const struct prunus_table *table, const struct prunus 
     free(out);
 }
 
-static void open_device(struct prunus *device, const char *path)
+static struct prunus_port make_port(const char *path)
 {
     struct prunus_port port;
     uint32_t n, count;
-    int result;
 
     memset(&port, 0, sizeof port);
     port.context = constants;
@@ -217,9 +223,61 @@ static void open_device(struct prunus *device, const char *path)
         }
         connect_to(path);
     }
-    result = prunus_open(device, &port);
+    return port;
+}
+
+static void open_device(struct prunus *device, const char *path)
+{
+    const struct prunus_port port = make_port(path);
+    int result = prunus_open(device, &port);
+
     if (result != PRUNUS_OK)
         fail("open", result);
+}
+
+static uint8_t *map(const char *memory, size_t size)
+{
+    int file = open(memory, O_RDWR);
+    void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+
+    if (file < 0 || data == MAP_FAILED)
+        fail("memory", 0);
+    return data;
+}
+
+/* One head: its length, dimensions and scale, then the codes of q, k and v. */
+static int example(const char *memory, size_t size, prunus_address address, const char *path)
+{
+    const struct prunus_port port = make_port(path);
+    uint32_t length = (uint32_t)number(), d = (uint32_t)number(), n;
+    int32_t *out = malloc((size_t)length * d * sizeof *out + 1);
+    int16_t *q, *k, *v;
+    double scale;
+    int result;
+
+    if (scanf("%la", &scale) != 1)
+        fail("input", 0);
+    q = codes(length, d);
+    k = codes(length, d);
+    v = codes(length, d);
+    result = attend(&port, map(memory, size), address, size, q, k, v, length, d, scale, out);
+    if (result != PRUNUS_OK)
+        fail("attend", result);
+    for (n = 0; n < length * d; n++)
+        printf("%ld ", (long)out[n]);
+    printf("\n");
+    return 0;
+}
+
+/* The registers of this very process, as a processor sees them. */
+static int mmio(void)
+{
+    static uint32_t registers[2] = {0, 5};
+    const struct prunus_port port = mapped(registers);
+
+    port.write(port.context, 4, port.read(port.context, 4) + 1);
+    printf("%lu\n", (unsigned long)registers[1]);
+    return 0;
 }
 
 /* Tables one behind the other in memory, and with a path one doorbell after the other. */
@@ -230,11 +288,9 @@ static int jobs(const char *memory, size_t size, prunus_address address, const c
     uint8_t *data;
     size_t used = 0;
     uint32_t tables, room, t, n;
-    int file = open(memory, O_RDWR), result;
+    int result;
 
-    data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    if (file < 0 || data == MAP_FAILED)
-        fail("memory", 0);
+    data = map(memory, size);
     open_device(&device, path);
     tables = (uint32_t)number();
     for (t = 0; t < tables; t++) {
@@ -302,8 +358,13 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "encode") == 0)
         return encode();
+    if (argc == 2 && strcmp(argv[1], "mmio") == 0)
+        return mmio();
     if (argc < 5)
         fail("arguments", argc);
+    if (strcmp(argv[1], "example") == 0)
+        return example(argv[2], (size_t)strtoull(argv[3], NULL, 0),
+                       (prunus_address)strtoull(argv[4], NULL, 0), argv[5]);
     return jobs(argv[2], (size_t)strtoull(argv[3], NULL, 0),
                 (prunus_address)strtoull(argv[4], NULL, 0), argc > 5 ? argv[5] : NULL);
 }

@@ -16,7 +16,7 @@ from prunus.golden.engines import engine_of, load_config
 from prunus.golden.image import build_image
 from prunus.run import run_golden
 from prunus.sim.served import ServedSimulation
-from tests.sw.driver import Driver, jobs_text, run_host
+from tests.sw.driver import Driver, jobs_text, registers_text, run_host
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is missing")
 
@@ -73,3 +73,20 @@ def test_real_heads(driver, tmp_path, name, count, interrupts):
     assert said["done"] == str(count[1])
     assert (int(said["waits"]) >= 2) == interrupts
     assert said["flushed"] == said["invalidated"] == str(sum(sizes))
+
+
+def test_the_example(driver, tmp_path):
+    """sw/example.c, as the documents have it, with a real head."""
+    config = load_config("hdp_tiny")
+    with np.load(EXAMPLE) as data:
+        scale = float(np.broadcast_to(data["scale"], len(data["q"]))[1])
+    job = load_jobs(EXAMPLE, config, Options(rho=0.2))[1]
+    memory = tmp_path / "memory"
+    memory.write_bytes(bytes(SIZE))
+    text = [registers_text(config), f"{job.l_q} {job.d} {scale.hex()}",
+            *(" ".join(map(str, codes.ravel().tolist())) for codes in (job.q, job.k, job.v))]
+    with ServedSimulation(config, memory, BASE) as served:
+        lines = run_host(driver, "example", memory, SIZE, BASE, served.port, text="\n".join(text))
+    (want, _), = run_golden([job], config).outputs
+    assert_array_equal(np.array(lines[0].split(), np.int64).reshape(want.shape), want)
+    assert want.any() and job.l_q == job.valid_q == job.l_kv == job.valid_kv

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The C driver lays out memory as golden does, byte for byte, and encodes numbers as it does."""
 
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -16,7 +17,6 @@ from prunus.golden.hdp.compute import encode_delta, encode_rho
 from prunus.golden.image import build_image, relocated
 from prunus.golden.leopard.compute import encode_threshold
 from prunus.sim.engines import random_jobs
-
 from tests.sw.driver import FLAGS, SOURCES, Driver, jobs_text, registers_text, run_host
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is missing")
@@ -42,7 +42,8 @@ def test_no_warnings(tmp_path, standard):
         source = tmp_path / "one.cpp"
         source.write_text('#include "prunus.h"\n', encoding="utf-8")
     else:
-        source = SOURCES / "prunus.c"
+        source = tmp_path / "one.c"
+        source.write_text('#include "prunus.c"\n#include "example.c"\n', encoding="utf-8")
     done = subprocess.run(["gcc", *flags, "-O2", f"-I{SOURCES}", "-c", str(source), "-o",
                            str(tmp_path / "one.o")], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -56,6 +57,19 @@ def test_the_driver_needs_no_library(tmp_path):
                            check=True).stdout.split()
     assert {name for name in names if name != "U"} <= {"memcpy", "memset", "_GLOBAL_OFFSET_TABLE_",
                                                        "__stack_chk_fail"}
+
+
+def test_mapped_registers(driver):
+    assert run_host(driver, "mmio", text="") == ["6"]
+
+
+def test_listings_are_parts_of_the_example():
+    """Those of the document: C code that is compiled and run elsewhere."""
+    text = (SOURCES.parent / "docs" / "software.md").read_text("utf-8")
+    example = (SOURCES / "example.c").read_text("utf-8")
+    listings = re.findall(r"^```c\n(.*?)^```$", text, re.M | re.S)
+    assert len(listings) == 2
+    assert all(listing in example for listing in listings)
 
 
 def packed(driver, tmp_path, tables, config, base=BASE, size=1 << 20):
