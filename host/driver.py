@@ -11,10 +11,12 @@ from prunus.golden.engine import EngineConfig
 from prunus.golden.image import Image, build_image, out_bytes, read_results, relocated
 from prunus.golden.jobs import Job
 from prunus.golden.records import STATUS_BYTES
+from prunus.golden.registers import Status
 
 __all__ = ["BusError", "Driver", "DriverError", "Transport", "writable_ranges"]
 
 POLL_CYCLES = 20_000       # between two looks at jobs_done, if somebody wants to know
+ABORT_POLLS = 10_000       # of the status, until an abort must be over
 
 
 class DriverError(RuntimeError):
@@ -75,11 +77,29 @@ class Driver:
         await self.transport.write_register(self._registers[name].address, value)
 
     async def check(self) -> None:
-        """Raise DriverError unless this is the coprocessor of the configuration."""
+        """Raise DriverError unless this is the coprocessor of the configuration.
+
+        What it is at, from a session before this one, is aborted.
+        """
         for name, expected in registers.constants(self.config).items():
             value = await self.read(name)
             if value != expected:
                 raise DriverError(f"register {name} must read {expected:#010x}, not {value:#010x}")
+        if await self.read("status"):
+            await self.abort()
+
+    async def abort(self) -> None:
+        """End what is in work and wait until the memory has answered; no interrupt is left.
+
+        Raises DriverError if the memory does not answer: nothing but a reset of both helps then.
+        """
+        await self.write("control", 1)
+        for _ in range(ABORT_POLLS):
+            if not await self.read("status") & 1 << Status.ABORTING:
+                await self.write("status", 1 << Status.IRQ | 1 << Status.ERROR)
+                return
+        raise DriverError(f"the memory must answer what it was asked for before an abort is over; "
+                          f"{await self.describe()}")
 
     async def start(self, image: Image, count: int) -> None:
         """Write the image and ring the doorbell for its first ``count`` descriptors."""
@@ -95,12 +115,15 @@ class Driver:
         ``progress`` is called now and then with the number of jobs done.
         """
         await self._wait(cycles, progress)
-        busy, pending = 1 << registers.Status.BUSY, 1 << registers.Status.IRQ
-        if await self.read("status") != pending:
+        busy, pending, error = (1 << bit for bit in (Status.BUSY, Status.IRQ, Status.ERROR))
+        status = await self.read("status")
+        if status >> Status.HALTED & 1:
+            raise DriverError(f"the memory did not answer in time; {await self.describe()}")
+        if status >> Status.WRITE_ERROR & 1 or status & ~error != pending:
             raise DriverError(f"status must be idle with the interrupt pending; "
                               f"{await self.describe()}")
-        await self.write("status", pending)
-        if await self.read("status") & (busy | pending):
+        await self.write("status", pending | error)
+        if await self.read("status") & (busy | pending | error):
             raise DriverError(f"status must be clear after the interrupt was; "
                               f"{await self.describe()}")
         return await self.counters()
@@ -121,7 +144,8 @@ class Driver:
 
     async def describe(self) -> str:
         """Status and counters in one line, for messages."""
-        values = {"status": await self.read("status"), **await self.counters()}
+        values = {**{name: await self.read(name) for name in ("status", "error", "error_address")},
+                  **await self.counters()}
         return ", ".join(f"{name} {value}" for name, value in values.items())
 
     async def run(self, jobs: Sequence[Job], cycles: int | None = None,

@@ -23,7 +23,7 @@ from prunus.golden.hdp.kind import HdpKind
 from prunus.golden.image import build_image, read_results
 from prunus.golden.names import check_name
 from prunus.golden.records import DESCRIPTOR_BYTES, Error
-from prunus.golden.registers import counter_names, register_map
+from prunus.golden.registers import Cause, Status, counter_names, register_map
 from prunus.golden.softmax import encode_scale
 from prunus.hw.hdp.loader import tag_layout
 from prunus.hw.shell.bursts import request_layout
@@ -36,6 +36,7 @@ CONFIG = HdpConfig(name="little", width=8, frac=4, d_max=16, l_max=8, multiplier
                 softmax_lanes=1, axi_data_width=64)
 ADDRESS = {register.name: register.address for register in register_map(CONFIG)}
 OKAY = 0
+ERROR = 1 << Status.ERROR
 STATUS_WORD, K_F_WORD, V_WORD, OUT_WORD = 12, 9, 10, 11
 
 
@@ -220,7 +221,7 @@ def test_good_and_bad_jobs_in_a_table():
 
     async def body(ctx):
         cycles, counters = await system.work(ctx, system.image.table, len(jobs))
-        assert await system.read(ctx, "status") == 2
+        assert await system.read(ctx, "status") == 2 | ERROR
         assert 0 <= cycles - counters.pop("cycles") <= 3
         assert (counters["jobs_done"], counters["jobs_failed"]) == (len(jobs), len(errors))
         assert counters["read_bytes"] == _burst_bytes(system.memory.read_bursts)
@@ -248,13 +249,18 @@ def test_write_errors_and_counters():
         out = int(system.word(0, OUT_WORD)[0])
         system.bad.add(out + 16)
         _, counters = await system.work(ctx, 0, 1)
-        assert (counters["jobs_done"], counters["jobs_failed"]) == (1, 0)
-        assert await system.read(ctx, "status") == 6
+        assert (counters["jobs_done"], counters["jobs_failed"]) == (1, 1)
+        assert await system.read(ctx, "status") == 6 | ERROR
+        assert await system.read(ctx, "error") == Cause.WRITE | 2 << 8
+        assert await system.read(ctx, "error_address") == out       # of the burst
+        at = int(system.word(0, STATUS_WORD)[0])
+        record = bytes(system.memory.data[at : at + 64])
+        assert record == bytes([1, Error.WRITE]) + bytes(62)
         system.bad.clear()
         system.memory.read_bursts.clear()
         system.memory.write_bursts.clear()
 
-        await system.write(ctx, "status", 2)
+        await system.write(ctx, "status", 2 | ERROR)
         assert await system.read(ctx, "status") == 4
         for _ in range(3):
             await ctx.tick()
@@ -301,8 +307,8 @@ def test_two_cores():
                 "jobs_done": 6, "jobs_failed": 1,
                 "read_bytes": _burst_bytes(system.memory.read_bursts),
                 "write_bytes": _burst_bytes(system.memory.write_bursts), **_slots(good)}
-            assert await system.read(ctx, "status") == 2
-            await system.write(ctx, "status", 2)
+            assert await system.read(ctx, "status") == 2 | ERROR
+            await system.write(ctx, "status", 2 | ERROR)
 
     system.run(body)
     for n, (job, (out, status)) in enumerate(zip(jobs, system.results(), strict=True)):
