@@ -29,6 +29,7 @@ class What(IntEnum):
     WRITE = 1
     WAIT = 2        # answered when the interrupt is high
     IRQ = 3         # not answered: from now on four bytes in enable, four bytes out tell of one
+    SILENCE = 4     # with value 1 the memory answers no read, until there is one with 0
 
 
 class ServedSimulation(LiveSimulation):

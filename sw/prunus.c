@@ -623,21 +623,94 @@ int prunus_add_topk(struct prunus_table *table, const struct prunus_topk_job *jo
 
 /* -- runs ------------------------------------------------------------------------------------- */
 
+#define BIT(name) (PRUNUS_##name##_MASK << PRUNUS_##name##_SHIFT)
+
+/* Clear what is pending. */
+static void clear(const struct prunus *device)
+{
+    write(device, PRUNUS_REG_STATUS, BIT(STATUS_IRQ) | BIT(STATUS_ERROR));
+}
+
+/* Why nothing can start. The hardware would refuse, and many a processor traps on a refused write. */
+static int idle(const struct prunus *device)
+{
+    const uint32_t status = prunus_read(device, PRUNUS_REG_STATUS);
+
+    if (FIELD(status, STATUS_HALTED))
+        return PRUNUS_HALTED;
+    return FIELD(status, STATUS_BUSY) || FIELD(status, STATUS_ABORTING) ? PRUNUS_BUSY : PRUNUS_OK;
+}
+
+int prunus_set_window(const struct prunus *device, enum prunus_window window,
+                      prunus_address address, size_t size)
+{
+    static const uint32_t bases[3] = {PRUNUS_REG_OPERANDS_BASE, PRUNUS_REG_RESULTS_BASE,
+                                      PRUNUS_REG_RECORDS_BASE};
+    static const uint32_t limits[3] = {PRUNUS_REG_OPERANDS_LIMIT, PRUNUS_REG_RESULTS_LIMIT,
+                                       PRUNUS_REG_RECORDS_LIMIT};
+    const prunus_address last = (prunus_address)(address + (size - 1u));
+    int result = idle(device);
+
+    if (!size || address % PRUNUS_WINDOW_BYTES || size % PRUNUS_WINDOW_BYTES || last < address
+            || last - address != size - 1u || (uint32_t)window > 2u)
+        return PRUNUS_BAD_ARGUMENT;
+    if (FIELD(prunus_read(device, PRUNUS_REG_LOCK), LOCK_LOCKED))
+        return PRUNUS_LOCKED;
+    if (result == PRUNUS_OK) {
+        write(device, bases[window], address);
+        write(device, limits[window], last);
+    }
+    return result;
+}
+
+void prunus_lock_windows(const struct prunus *device)
+{
+    write(device, PRUNUS_REG_LOCK, BIT(LOCK_LOCKED));
+}
+
+void prunus_set_timeout(const struct prunus *device, uint32_t cycles)
+{
+    write(device, PRUNUS_REG_TIMEOUT, cycles);
+}
+
+int prunus_abort(const struct prunus *device, uint32_t looks)
+{
+    uint32_t n;
+
+    write(device, PRUNUS_REG_CONTROL, BIT(CONTROL_ABORT));
+    for (n = 0u; !looks || n < looks; n++) {
+        if (!FIELD(prunus_read(device, PRUNUS_REG_STATUS), STATUS_ABORTING)) {
+            clear(device);
+            return PRUNUS_OK;
+        }
+    }
+    return PRUNUS_TIMEOUT;
+}
+
+void prunus_first_error(const struct prunus *device, struct prunus_error *error)
+{
+    const uint32_t value = prunus_read(device, PRUNUS_REG_ERROR);
+
+    error->cause = FIELD(value, ERROR_CAUSE);
+    error->response = FIELD(value, ERROR_RESPONSE);
+    error->job = FIELD(value, ERROR_JOB);
+    error->address = prunus_read(device, PRUNUS_REG_ERROR_ADDRESS);
+}
+
 int prunus_start(const struct prunus *device, const struct prunus_table *table)
 {
     const struct prunus_port *port = &device->port;
+    int result = idle(device);
 
-    if (!table->count)
+    if (!table->count || table->count > PRUNUS_COUNT_MAX)
         return PRUNUS_BAD_ARGUMENT;
-    /* The hardware would refuse the doorbell, and many a processor traps on a refused write. */
-    if (FIELD(prunus_read(device, PRUNUS_REG_STATUS), STATUS_BUSY))
-        return PRUNUS_BUSY;
+    if (result != PRUNUS_OK)
+        return result;
     if (port->flush)
         port->flush(port->context, table->data, table->used);
-    write(device, PRUNUS_REG_STATUS, PRUNUS_STATUS_IRQ_MASK << PRUNUS_STATUS_IRQ_SHIFT);
+    clear(device);
     write(device, PRUNUS_REG_TABLE, table->address);
-    write(device, PRUNUS_REG_IRQ_ENABLE,
-          port->wait ? PRUNUS_IRQ_ENABLE_ENABLE_MASK << PRUNUS_IRQ_ENABLE_ENABLE_SHIFT : 0u);
+    write(device, PRUNUS_REG_IRQ_ENABLE, port->wait ? BIT(IRQ_ENABLE_DONE) : 0u);
     write(device, PRUNUS_REG_DOORBELL, table->count);
     return PRUNUS_OK;
 }
@@ -652,9 +725,11 @@ int prunus_wait(const struct prunus *device, const struct prunus_table *table, u
             port->wait(port->context);
         status = prunus_read(device, PRUNUS_REG_STATUS);
         if (FIELD(status, STATUS_IRQ)) {
-            write(device, PRUNUS_REG_STATUS, PRUNUS_STATUS_IRQ_MASK << PRUNUS_STATUS_IRQ_SHIFT);
+            clear(device);
             if (port->invalidate)
                 port->invalidate(port->context, table->data, table->used);
+            if (FIELD(status, STATUS_HALTED))
+                return PRUNUS_HALTED;
             return FIELD(status, STATUS_WRITE_ERROR) ? PRUNUS_WRITE_ERROR : PRUNUS_OK;
         }
     }

@@ -29,7 +29,9 @@ enum prunus_result {
     PRUNUS_BUSY = -7,           /* a table is being worked off */
     PRUNUS_TIMEOUT = -8,        /* no end after so many looks */
     PRUNUS_WRITE_ERROR = -9,    /* the bus answered a write with an error */
-    PRUNUS_NO_RECORD = -10      /* the job has no status record */
+    PRUNUS_NO_RECORD = -10,     /* the job has no status record */
+    PRUNUS_HALTED = -11,        /* the memory was silent: nothing starts before prunus_abort */
+    PRUNUS_LOCKED = -12         /* windows are locked until a reset */
 };
 
 /* How software reaches the hardware. Functions after `write` may be NULL. */
@@ -125,6 +127,32 @@ int prunus_table_init(struct prunus_table *table, const struct prunus *device, v
 int prunus_add_hdp(struct prunus_table *table, const struct prunus_hdp_job *job);
 int prunus_add_leopard(struct prunus_table *table, const struct prunus_leopard_job *job);
 int prunus_add_topk(struct prunus_table *table, const struct prunus_topk_job *job);
+
+/* Of bytes that the coprocessor may touch: what it reads as operands, what it writes as outputs, and
+ * where descriptors and status records lie. */
+enum prunus_window { PRUNUS_OPERANDS, PRUNUS_RESULTS, PRUNUS_RECORDS };
+
+/* Address and size are multiples of PRUNUS_WINDOW_BYTES. No table may be in work. */
+int prunus_set_window(const struct prunus *device, enum prunus_window window,
+                      prunus_address address, size_t size);
+/* Keep all windows as they are until a reset. */
+void prunus_lock_windows(const struct prunus *device);
+/* Cycles for which the memory may be silent before a table ends; 0 is for ever. */
+void prunus_set_timeout(const struct prunus *device, uint32_t cycles);
+
+/* End the table, if there is one, and forget it. PRUNUS_TIMEOUT after so many looks at `status`
+ * (0: for ever) if the memory does not answer what it was asked for. */
+int prunus_abort(const struct prunus *device, uint32_t looks);
+
+/* The first error since the doorbell. */
+struct prunus_error {
+    uint32_t cause;             /* enum prunus_cause */
+    uint32_t response;          /* of the bus */
+    uint32_t job;               /* its number in the table */
+    prunus_address address;     /* of the burst, if it is about one */
+};
+
+void prunus_first_error(const struct prunus *device, struct prunus_error *error);
 
 /* Ring the doorbell. */
 int prunus_start(const struct prunus *device, const struct prunus_table *table);

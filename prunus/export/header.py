@@ -5,7 +5,8 @@
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from enum import IntEnum
 from pathlib import Path
 
 from prunus.golden import registers, softmax
@@ -29,11 +30,17 @@ __all__ = ["HEADER", "header"]
 HEADER = Path(__file__).resolve().parents[1] / "sw" / "prunus_tables.h"
 CONSTANTS = {
     "ID_VALUE": registers.ID, "IMAGE_VERSION": VERSION, "WORDS": WORDS,
+    "COUNT_MAX": registers.COUNT_MAX, "WINDOW_BYTES": registers.WINDOW_BYTES,
     "DESCRIPTOR_BYTES": DESCRIPTOR_BYTES, "STATUS_BYTES": STATUS_BYTES, "FILL": FILL,
     "T_FRAC": softmax.T_FRAC, "SCALE_BITS": softmax.SCALE_BITS,
     "SCALE_SHIFT_MIN": softmax.SCALE_SHIFT_MIN, "SCALE_SHIFT_MAX": softmax.SCALE_SHIFT_MAX,
     "HDP_RHO_FRAC": RHO_FRAC, "HDP_DELTA_MAX": DELTA_MAX,
 }
+
+
+def _enum(name: str, prefix: str, text: str, members: Iterable[IntEnum]) -> str:
+    values = ",\n".join(f"    PRUNUS_{prefix}_{member.name} = {member.value}" for member in members)
+    return f"/* {text} */\nenum prunus_{name} {{\n{values}\n}};\n"
 
 
 def _define(name: str, value: int) -> str:
@@ -158,8 +165,9 @@ def header() -> str:
         *(_define(name, value) for name, value in CONSTANTS.items()), "",
         "/* Of a bus, as descriptors hold it. */",
         f"typedef {address} prunus_address;", "",
-        "/* What a status record says was wrong with a job. */", "enum prunus_job_error {",
-        ",\n".join(f"    PRUNUS_JOB_{error.name} = {error.value}" for error in Error), "};", "",
+        _enum("job_error", "JOB", "What a status record says was wrong with a job.", Error),
+        _enum("cause", "CAUSE", "The first error of a table, in the register error.",
+              registers.Cause),
         *_registers(), "",
         *(line for engine in ENGINES.values() for line in _engine(engine)),
         "#endif"]) + "\n"

@@ -80,7 +80,9 @@ class _Server:
         if what == What.WAIT:
             line.waits = True
             return
-        if what == What.READ:
+        if what == What.SILENCE:
+            self.transport.reads.r_channel.pause = bool(value)
+        elif what == What.READ:
             value, response = await self.transport.try_read(offset)
         else:
             response = await self.transport.try_write(offset, value)

@@ -7,6 +7,7 @@
  *     host encode                         numbers, of lines "scale X", "rho X", "delta ...", ...
  *     host pack MEMORY BYTES ADDRESS      lay jobs into a file; registers are those on stdin
  *     host run MEMORY BYTES ADDRESS PORT  and run them on what serves the socket PORT
+ *     host control MEMORY BYTES ADDRESS PORT  the same jobs four times, with all that can go wrong
  *     host example MEMORY BYTES ADDRESS PORT  run one head by the function of sw/example.c
  *
  * PORT begins with "irq:" if it is to wait for interrupts.
@@ -319,6 +320,77 @@ static int jobs(const char *memory, size_t size, prunus_address address, const c
     return 0;
 }
 
+static void say(const char *what, int result)
+{
+    printf("%s %d\n", what, result);
+}
+
+static void say_error(const struct prunus *device)
+{
+    struct prunus_error error;
+
+    prunus_first_error(device, &error);
+    printf("error %lu %lu %lu %lu\n", (unsigned long)error.cause, (unsigned long)error.response,
+           (unsigned long)error.job, (unsigned long)error.address);
+}
+
+static int control(const char *memory, size_t size, prunus_address address, const char *path)
+{
+    struct prunus device;
+    struct prunus_table table;
+    uint8_t *data = map(memory, size);
+    uint32_t tables, room, t, n;
+
+    open_device(&device, path);
+    tables = (uint32_t)number();
+    for (t = 0; t < tables; t++) {
+        room = (uint32_t)number();
+        if (prunus_table_init(&table, &device, data, address, size, room) != PRUNUS_OK)
+            fail("table", 0);
+        for (n = 0; n < room; n++)
+            if (add_job(&table, device.engine) != PRUNUS_OK)
+                fail("job", (int)n);
+        switch (t) {
+        case 0:         /* no operand lies in the window */
+            say("window", prunus_set_window(&device, PRUNUS_OPERANDS, 0, 64));
+            say("start", prunus_start(&device, &table));
+            say("busy window", prunus_set_window(&device, PRUNUS_OPERANDS, 0, 64));
+            say("wait", prunus_wait(&device, &table, 0));
+            say_error(&device);
+            say("bad window", prunus_set_window(&device, PRUNUS_RESULTS, 32, 64));
+            say("bad window", prunus_set_window(&device, PRUNUS_RESULTS, 64, 0));
+            say("bad window", prunus_set_window(&device, PRUNUS_RESULTS, 64, 100));
+            say("window", prunus_set_window(&device, PRUNUS_OPERANDS, address, size));
+            say("window", prunus_set_window(&device, PRUNUS_RESULTS, address, size));
+            say("window", prunus_set_window(&device, PRUNUS_RECORDS, address, size));
+            break;
+        case 1:
+            say("start", prunus_start(&device, &table));
+            say("abort", prunus_abort(&device, 0));
+            break;
+        case 2:         /* a memory that does not answer */
+            prunus_set_timeout(&device, 1000);
+            (void)ask(4, 0, 1);
+            say("start", prunus_start(&device, &table));
+            say("wait", prunus_wait(&device, &table, 0));
+            say_error(&device);
+            say("start", prunus_start(&device, &table));
+            say("abort", prunus_abort(&device, 20));
+            (void)ask(4, 0, 0);
+            say("abort", prunus_abort(&device, 0));
+            break;
+        default:
+            prunus_lock_windows(&device);
+            say("locked", prunus_set_window(&device, PRUNUS_OPERANDS, 0, 64));
+            say("start", prunus_start(&device, &table));
+            say("wait", prunus_wait(&device, &table, 0));
+            say_error(&device);
+            print_results(&table, &device);
+        }
+    }
+    return 0;
+}
+
 static int encode(void)
 {
     struct prunus device;
@@ -364,6 +436,9 @@ int main(int argc, char **argv)
         fail("arguments", argc);
     if (strcmp(argv[1], "example") == 0)
         return example(argv[2], (size_t)strtoull(argv[3], NULL, 0),
+                       (prunus_address)strtoull(argv[4], NULL, 0), argv[5]);
+    if (strcmp(argv[1], "control") == 0)
+        return control(argv[2], (size_t)strtoull(argv[3], NULL, 0),
                        (prunus_address)strtoull(argv[4], NULL, 0), argv[5]);
     return jobs(argv[2], (size_t)strtoull(argv[3], NULL, 0),
                 (prunus_address)strtoull(argv[4], NULL, 0), argc > 5 ? argv[5] : NULL);

@@ -14,6 +14,7 @@ from prunus.engines.hdp import Options, load_jobs
 from prunus.engines.topk import load_jobs as load_topk
 from prunus.golden.engines import engine_of, load_config
 from prunus.golden.image import build_image
+from prunus.golden.registers import Cause
 from prunus.run import run_golden
 from prunus.sim.served import ServedSimulation
 from tests.sw.driver import Driver, jobs_text, registers_text, run_host
@@ -90,3 +91,29 @@ def test_the_example(driver, tmp_path):
     (want, _), = run_golden([job], config).outputs
     assert_array_equal(np.array(lines[0].split(), np.int64).reshape(want.shape), want)
     assert want.any() and job.l_q == job.valid_q == job.l_kv == job.valid_kv
+
+
+@pytest.mark.parametrize("name", ["hdp_tiny", "leopard_tiny"])
+def test_windows_aborts_and_a_silent_memory(driver, tmp_path, name):
+    """What the driver says of each, and that the coprocessor is as good as new afterwards."""
+    config = load_config(name)
+    jobs = _heads(config, tmp_path, config.d_max)[:2]
+    memory = tmp_path / "memory"
+    memory.write_bytes(bytes(SIZE))
+    with ServedSimulation(config, memory, BASE) as served:
+        text = jobs_text([jobs] * 4, config) + " ".join(f"{job.l_q} {job.d}" for job in jobs)
+        lines = run_host(driver, "control", memory, SIZE, BASE, f"irq:{served.port}", text=text)
+    table = build_image(jobs, config)
+    first = engine_of(config).kinds[0].planes[0].name
+    plane = engine_of(config).kinds[0].descriptor.unpack(bytes(table.data[:64]))[first] + BASE
+    said = lines[: len(lines) - 4]
+    silent = said.pop(said.index("wait -11") + 1).split()
+    assert silent[:2] == ["error", str(Cause.TIMEOUT.value)]
+    assert said == [
+        "window 0", "start 0", "busy window -7", "wait 0", f"error {Cause.WINDOW} 3 0 {plane}",
+        "bad window -4", "bad window -4", "bad window -4", "window 0", "window 0", "window 0",
+        "start 0", "abort 0",
+        "start 0", "wait -11", "start -11", "abort -8", "abort 0",
+        "locked -12", "start 0", "wait 0", "error 0 0 0 0"]
+    for (out, _), line in zip(run_golden(jobs, config).outputs, lines[-3::2], strict=True):
+        assert_array_equal(np.array(line.split(), np.int64).reshape(out.shape), out)
