@@ -27,8 +27,9 @@ class Driver:
     def __init__(self, folder: Path):
         self.path = folder / "host"
         done = subprocess.run(
-            ["gcc", *FLAGS, "-O1", f"-I{SOURCES}", str(SOURCES / "prunus.c"),
-             str(SOURCES / "example.c"), str(Path(__file__).with_name("host.c")), "-o", str(self.path)],
+            ["gcc", *FLAGS, "-O1", f"-I{SOURCES}", *map(str, (
+                SOURCES / "prunus.c", SOURCES / "example.c", Path(__file__).with_name("host.c"))),
+             "-o", str(self.path)],
             capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
 

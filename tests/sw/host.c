@@ -354,7 +354,6 @@ static int control(const char *memory, size_t size, prunus_address address, cons
         case 0:         /* no operand lies in the window */
             say("window", prunus_set_window(&device, PRUNUS_OPERANDS, 0, 64));
             say("start", prunus_start(&device, &table));
-            say("busy window", prunus_set_window(&device, PRUNUS_OPERANDS, 0, 64));
             say("wait", prunus_wait(&device, &table, 0));
             say_error(&device);
             say("bad window", prunus_set_window(&device, PRUNUS_RESULTS, 32, 64));
@@ -366,6 +365,7 @@ static int control(const char *memory, size_t size, prunus_address address, cons
             break;
         case 1:
             say("start", prunus_start(&device, &table));
+            say("busy window", prunus_set_window(&device, PRUNUS_OPERANDS, 0, 64));
             say("abort", prunus_abort(&device, 0));
             break;
         case 2:         /* a memory that does not answer */

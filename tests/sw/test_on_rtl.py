@@ -110,9 +110,9 @@ def test_windows_aborts_and_a_silent_memory(driver, tmp_path, name):
     silent = said.pop(said.index("wait -11") + 1).split()
     assert silent[:2] == ["error", str(Cause.TIMEOUT.value)]
     assert said == [
-        "window 0", "start 0", "busy window -7", "wait 0", f"error {Cause.WINDOW} 3 0 {plane}",
+        "window 0", "start 0", "wait 0", f"error {Cause.WINDOW} 3 0 {plane}",
         "bad window -4", "bad window -4", "bad window -4", "window 0", "window 0", "window 0",
-        "start 0", "abort 0",
+        "start 0", "busy window -7", "abort 0",
         "start 0", "wait -11", "start -11", "abort -8", "abort 0",
         "locked -12", "start 0", "wait 0", "error 0 0 0 0"]
     for (out, _), line in zip(run_golden(jobs, config).outputs, lines[-3::2], strict=True):
