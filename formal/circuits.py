@@ -94,7 +94,7 @@ WRONG_WINDOWS = [
     ("read", Change("the carry is lost", bursts.BurstSplitter, "behind = Signal(numbers + 1)",
                     "behind = Signal(numbers)")),
     ("read", Change("one refused burst of several", bursts.BurstSplitter,
-                    "request.refused | beyond |", "request.refused |")),
+                    "beyond.eq(refused)", "beyond.eq(request.refused)")),
     ("read", Change("no base", bursts.BurstSplitter, "(first < window.base)", "0")),
     ("read", Change("limit off by one", bursts.BurstSplitter, "window.limit + 1",
                     "window.limit + 2")),
