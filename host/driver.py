@@ -119,7 +119,8 @@ class Driver:
         status = await self.read("status")
         if status >> Status.HALTED & 1:
             raise DriverError(f"the memory did not answer in time; {await self.describe()}")
-        if status >> Status.WRITE_ERROR & 1 or status & ~error != pending:
+        # Of errors, of writes too, the records tell.
+        if status & ~(error | 1 << Status.WRITE_ERROR) != pending:
             raise DriverError(f"status must be idle with the interrupt pending; "
                               f"{await self.describe()}")
         await self.write("status", pending | error)
@@ -143,9 +144,9 @@ class Driver:
         return {name: await self.read(name) for name in registers.counter_names(self.config)}
 
     async def describe(self) -> str:
-        """Status and counters in one line, for messages."""
-        values = {**{name: await self.read(name) for name in ("status", "error", "error_address")},
-                  **await self.counters()}
+        """Status, counters and the first error in one line, for messages."""
+        values = {"status": await self.read("status"), **await self.counters(),
+                  **{name: await self.read(name) for name in ("error", "error_address")}}
         return ", ".join(f"{name} {value}" for name, value in values.items())
 
     async def run(self, jobs: Sequence[Job], cycles: int | None = None,

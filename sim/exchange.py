@@ -47,7 +47,7 @@ class BatchRequest:
     before, during, after : list of Access
         Register accesses before the doorbell, right after it, and after the run.
     reset : (int, int) or None
-        Clock cycles from those during the run to a reset, and how many it lasts.
+        Clock cycles from those during the run to a reset, and how many it lasts; 0 for an abort.
     """
 
     image: np.ndarray

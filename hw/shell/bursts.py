@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 from prunus.golden.engine import EngineConfig
 from prunus.golden.registers import INDEX_BITS, WINDOW_BYTES
 
-__all__ = ["ADDRESS_WIDTH", "BEATS_WIDTH", "BurstSplitter", "request_layout", "unclaimed_beats",
-           "windows_in", "windows_layout"]
+__all__ = ["ADDRESS_WIDTH", "BEATS_WIDTH", "WINDOW_LOW", "BurstSplitter", "burst_layout",
+           "request_layout", "unclaimed_beats", "windows_in", "windows_layout"]
 
 ADDRESS_WIDTH = 32
 WINDOW_LOW = (WINDOW_BYTES - 1).bit_length()
@@ -26,6 +26,13 @@ def request_layout(tag_width: int = 0) -> data.StructLayout:
     """
     fields = {"address": ADDRESS_WIDTH, "beats": BEATS_WIDTH, "job": INDEX_BITS, "record": 1,
               "refused": 1}
+    return data.StructLayout({**fields, "tag": tag_width} if tag_width else fields)
+
+
+def burst_layout(burst: int, tag_width: int = 0) -> data.StructLayout:
+    """A part of a request, of at most ``burst`` beats."""
+    fields = {"address": ADDRESS_WIDTH, "beats": range(burst + 1), "last": 1,
+              "job": INDEX_BITS, "record": 1, "refused": 1}
     return data.StructLayout({**fields, "tag": tag_width} if tag_width else fields)
 
 
@@ -99,13 +106,9 @@ class BurstSplitter(wiring.Component):
             raise ValueError(f"tag_width must lie in 0..64, not {tag_width!r}")
         self.burst = burst
         request = request_layout(tag_width)
-        fields = {"address": ADDRESS_WIDTH, "beats": range(burst + 1), "last": 1,
-                  "job": INDEX_BITS, "record": 1, "refused": 1}
-        if tag_width:
-            fields["tag"] = tag_width
         super().__init__({
             "i": In(stream.Signature(request)),
-            "o": Out(stream.Signature(data.StructLayout(fields))),
+            "o": Out(stream.Signature(burst_layout(burst, tag_width))),
             "windows": windows_in(),
             "busy": Out(1),
         })
@@ -159,16 +162,16 @@ class BurstSplitter(wiring.Component):
         """Whether a request must not be made, once any of its bursts must not."""
         numbers = ADDRESS_WIDTH - self.unit
         behind = Signal(numbers + 1)            # number of the first beat behind it
-        refused, before = Signal(), Signal()
+        refused, beyond = Signal(), Signal()
         window = self.windows[request.record]
         first = request.address[WINDOW_LOW:]
         inside = window.limit + 1               # number of what lies behind the window
         m.d.comb += refused.eq(
-            request.refused | before | (first < window.base)
+            request.refused | beyond | (first < window.base)
             | (behind > Cat(C(0, WINDOW_LOW - self.unit), inside)))
         with m.If(step):
-            m.d.sync += before.eq(refused)
+            m.d.sync += beyond.eq(refused)
         with m.If(self.i.ready):
             i = self.i.payload
-            m.d.sync += [behind.eq(i.address[self.unit:] + i.beats), before.eq(0)]
+            m.d.sync += [behind.eq(i.address[self.unit:] + i.beats), beyond.eq(0)]
         return refused

@@ -147,7 +147,7 @@ def test_plan(config):
 
 
 def test_too_large():
-    with pytest.raises(ValueError, match=r"job 1 \(l_q 32, l_kv 32, d 32\) must fit the board's "
+    with pytest.raises(ValueError, match=r"job 1 \(l_q 32, l_kv 32, d 32\) must fit the "
                                          "memory of 3000 bytes, and takes 3"):
         plan(_jobs(1, 8) + _jobs(1, 32), CONFIG, 3000)
 

@@ -35,10 +35,11 @@ TABLES = {
 }
 
 
+@pytest.mark.parametrize("lengths", [LENGTHS, (0,)], ids=["reset", "abort"])
 @pytest.mark.parametrize("stall", [0.0, 0.3])
 @pytest.mark.parametrize("config", [HDP, LEOPARD, TOPK], ids=lambda config: config.name)
-def test_the_table_after_a_reset(config, stall):
-    """Resets at random cycles of tables, each followed by another table."""
+def test_the_table_after_a_reset(config, stall, lengths):
+    """Resets or aborts at random cycles of tables, each followed by another table."""
     tables, rng = TABLES[config.name], Random(config.name)
     whole = simulate_batches(tables, config, stall=stall)
     cycles = [run.registers["cycles"] for run in whole]
@@ -47,7 +48,7 @@ def test_the_table_after_a_reset(config, stall):
         at = n % len(tables)
         # Pauses are others each time, and a table is over sooner with fewer of them.
         after = rng.randrange(int((0.7 if stall else 0.98) * cycles[at]))
-        batches += [Batch(tables[at], reset=(after, rng.choice(LENGTHS))),
+        batches += [Batch(tables[at], reset=(after, rng.choice(lengths))),
                     Batch(tables[(at + 1 + n // len(tables)) % len(tables)])]
     runs = simulate_batches(batches, config, stall=stall, seed=1)
     for n, (batch, run) in enumerate(zip(batches, runs, strict=True)):
