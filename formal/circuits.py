@@ -3,8 +3,10 @@
 
 from collections.abc import Iterator
 
+from prunus.golden.engines import load_config
 from prunus.golden.leopard.config import LeopardConfig
 from prunus.hw.leopard import dot_product, dpu, merge, query, reorder
+from prunus.hw.shell import bursts, reader, writer
 
 from .control import ROWS
 from .induction import satisfiable, unit_control
@@ -14,8 +16,10 @@ from .rtl import bounded, system
 from .unit import UnitWatch
 from .variants import Change, changed, places
 from .whole import WholeWatch
+from .windows import DMAS, WindowWatch, inside, reachable
 
-__all__ = ["CONTROL", "UNITS", "WRONG_CONTROL", "WRONG_UNITS", "circuits"]
+__all__ = ["CONTROL", "UNITS", "WINDOWS", "WRONG_CONTROL", "WRONG_UNITS", "WRONG_WINDOWS",
+           "circuits"]
 
 PLACES = 4      # in place of 32
 
@@ -85,6 +89,27 @@ WRONG_WHOLE = [
     Change("words of another copy", query.RowLoader, "region.eq(copy * region_words(",
            "region.eq((count - 1 - copy) * region_words("),
 ]
+WINDOWS = [(way, bits) for way in DMAS for bits in (64, 128, 256, 512)]
+WRONG_WINDOWS = [
+    ("read", Change("the carry is lost", bursts.BurstSplitter, "behind = Signal(numbers + 1)",
+                    "behind = Signal(numbers)")),
+    ("read", Change("one refused burst of several", bursts.BurstSplitter,
+                    "beyond.eq(refused)", "beyond.eq(request.refused)")),
+    ("read", Change("no base", bursts.BurstSplitter, "(first < window.base)", "0")),
+    ("read", Change("limit off by one", bursts.BurstSplitter, "window.limit + 1",
+                    "window.limit + 2")),
+    ("read", Change("the other window", bursts.BurstSplitter, "self.windows[request.record]",
+                    "self.windows[~request.record]")),
+    ("read", Change("bursts across a page", bursts.BurstSplitter,
+                    "room.eq(self.burst - index[:low])", "room.eq(self.burst)")),
+    ("read", Change("refused bursts are read", reader.Reader, "axi.arvalid.eq(~burst.refused)",
+                    "axi.arvalid.eq(1)")),
+    ("write", Change("refused bursts are written", writer.Writer, "axi.awvalid.eq(~burst.refused)",
+                     "axi.awvalid.eq(1)")),
+    ("write", Change("an address changes while it waits", writer.Writer,
+                     "& lengths.w_rdy & ~self.stop & (~axi.awvalid | axi.awready)",
+                     "& lengths.w_rdy & ~self.stop")),
+]
 _SYSTEMS: dict = {}
 
 
@@ -123,11 +148,28 @@ def _whole(case: tuple, change: Change | None = None, only: str = "ok_") -> Iter
     yield from bounded("", _SYSTEMS[case, change], cycles, only)
 
 
+def _window(case: tuple, change: Change | None = None, queries=inside) -> Iterator[Query]:
+    way, bits = case
+    config = load_config("hdp_tiny").model_copy(update={"axi_data_width": bits})
+    if (case, change) not in _SYSTEMS:
+        with changed(change):
+            _SYSTEMS[case, change] = system(WindowWatch(config=config, way=way))
+    yield from queries(config, way, _SYSTEMS[case, change])
+
+
 def circuits(units: list[tuple] = UNITS, control: list[tuple] = CONTROL,
              wrong_units: list[Change] = WRONG_UNITS,
              whole: list[tuple] = WHOLE, wrong_control: list[Change] = WRONG_CONTROL,
              wrong_whole: list[Change] = WRONG_WHOLE) -> Iterator[Proof]:
     """By default all."""
+    for case in WINDOWS:
+        name = "{} DMA, {} bits".format(*case)
+        yield Proof("RTL: windows of the DMAs, induction", name, lambda case=case: _window(case))
+        yield Proof("must fail: RTL: no address on the bus", name,
+                    lambda case=case: _window(case, queries=reachable), holds=False)
+    for way, change in WRONG_WINDOWS:
+        yield Proof("must fail: RTL: windows of the DMAs", change.name,
+                    lambda way=way, change=change: _window((way, 64), change), holds=False)
     for case in units:
         name = "W={} B={} d={} keys={} (q of {}) in {} cycles".format(*case)
         yield Proof("RTL: dot-product unit, bounded", name, lambda case=case: _unit(case))

@@ -44,7 +44,7 @@ def changed(change: Change | None) -> Iterator[None]:
     exec(source.replace(change.old, change.new), names)
     with ExitStack() as stack:
         for module in [m for name, m in sys.modules.items()
-                       if name.startswith("prunus.hw.leopard")]:
+                       if name.startswith("prunus.hw.")]:
             for name in [n for n, value in vars(module).items() if value is block]:
                 stack.enter_context(patch.object(module, name, names[block.__name__]))
         yield

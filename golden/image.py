@@ -13,7 +13,9 @@ from .jobs import Job
 from .records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
 
 __all__ = ["FILL", "Image", "build_image", "failed", "out_bytes", "read_output", "read_results",
-           "read_status"]
+           "read_status", "relocated"]
+
+ADDRESSES = 1 << 32
 
 FILL = 0xA5         # of outputs and status records that nobody has written
 
@@ -90,6 +92,35 @@ def build_image(jobs: Sequence[Job], config: EngineConfig) -> Image:
         image.describe(n, kind.encode(
             job, addresses | {"out": image.out[-1], "status": image.status[-1]}))
     return image
+
+
+def relocated(image: Image, config: EngineConfig, base: int) -> bytes:
+    """The contents of an image that begins at address ``base`` of the bus instead of 0.
+
+    Only the addresses in its descriptors differ.
+
+    Raises
+    ------
+    ValueError
+        The base is no multiple of 64, or the image does not end within 32 bits.
+    """
+    if base % DESCRIPTOR_BYTES or not 0 <= base <= ADDRESSES - len(image.data):
+        raise ValueError(f"base must be a multiple of {DESCRIPTOR_BYTES} in "
+                         f"0..{ADDRESSES - len(image.data):#x}, as the image takes "
+                         f"{len(image.data)} bytes, not {base:#x}")
+    if not base:
+        return bytes(image.data)
+    moved = Image(bytearray(image.data), image.table)
+    kinds = {kind.opcode: kind for kind in engine_of(config).kinds}
+    for n in range(len(image.status)):
+        at = image.table + n * DESCRIPTOR_BYTES
+        raw = bytes(image.data[at : at + DESCRIPTOR_BYTES])
+        kind = kinds[raw[0]]
+        values = kind.descriptor.unpack(raw)
+        places = (*(plane.name for plane in kind.planes), "out", "status")
+        moved.describe(n, kind.descriptor.pack(
+            values | {name: values[name] + base for name in places}))
+    return bytes(moved.data)
 
 
 def failed(job: Job, error: Error, config: EngineConfig) -> Any:

@@ -26,13 +26,14 @@ class Error(IntEnum):
     """Status word 0, bits 15:8. The first that applies, in this order."""
 
     NONE = 0
-    OPCODE = 1      # unknown opcode or a reserved flag set
+    OPCODE = 1      # unknown opcode or a bit set that no field names; no record if it is 0
     DIMENSION = 2   # d not a multiple of 8 in 8..d_max
     LENGTH = 3      # l_q or l_kv not in 1..l_max
     VALID = 4       # valid_q > l_q or valid_kv > l_kv
     PRUNING = 5     # what says how to prune out of range, or the scale's shift not in 12..63
     ALIGNMENT = 6   # an address not on a beat, or the record's not on 64 bytes: then it has none
-    BUS = 7         # a read was answered with an AXI error; no record if of the descriptor
+    BUS = 7         # a read met an AXI error or left its window; no record if of the descriptor
+    WRITE = 8       # a write of the output did
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs through a board."""
+"""Jobs through a board, or through the coprocessor on the same chip."""
 
 import time
 from collections import Counter
@@ -11,7 +11,7 @@ import numpy as np
 from prunus.golden.engine import EngineConfig
 from prunus.golden.jobs import Job
 
-from .driver import Driver, DriverError
+from .driver import Driver, DriverError, Transport
 from .link import RETRIES, TIMEOUT_S, Link
 from .tables import Table, plan
 from .transport import LinkTransport, SerialLine, line_seconds
@@ -28,19 +28,21 @@ def _finish(coroutine):
         coroutine.send(None)
     except StopIteration as stop:
         return stop.value
-    raise RuntimeError("a transport over a link must not wait for an event loop")
+    raise RuntimeError("the transport of a coprocessor must not wait for an event loop")
 
 
 class Coprocessor:
-    """A coprocessor behind a link.
+    """A coprocessor behind a transport whose coroutines wait for no event loop.
 
     Parameters
     ----------
-    link : Link
+    transport : Transport
     config : EngineConfig
         What it was generated from.
-    close : callable
-        Called at the end.
+    memory_bytes : int
+        Of the transport's memory.
+    base : int
+        Address of that memory, as the coprocessor sees it.
 
     Raises
     ------
@@ -48,11 +50,16 @@ class Coprocessor:
         When the board has another coprocessor.
     """
 
-    def __init__(self, link: Link, config: EngineConfig, *,
-                 close: Callable[[], None] = lambda: None):
-        self.link, self.config, self._close = link, config, close
-        self._driver = Driver(LinkTransport(link), config)
+    def __init__(self, transport: Transport, config: EngineConfig, *, memory_bytes: int,
+                 base: int = 0):
+        self.transport, self.config, self.memory_bytes = transport, config, memory_bytes
+        self._close: Callable[[], None] = lambda: None
+        self._driver = Driver(transport, config, base)
         _finish(self._driver.check())
+
+    def at_end(self, close: Callable[[], None]) -> None:
+        """What to call at the end of a ``with`` block."""
+        self._close = close
 
     def __enter__(self) -> "Coprocessor":
         return self
@@ -69,15 +76,15 @@ class Coprocessor:
         Raises
         ------
         ValueError
-            A job does not fit the board's memory.
+            A job does not fit the memory.
         DriverError
-            The board does not answer, or its registers are not as they must be.
+            The coprocessor does not answer, or its registers are not as they must be.
         """
         return self.run_tables(self.plan(jobs), progress)
 
     def plan(self, jobs: Sequence[Job]) -> list[Table]:
-        """Tables of as many jobs as fit the board's memory. Raises ValueError."""
-        return plan(jobs, self.config, self.link.info.memory_bytes)
+        """Tables of as many jobs as fit the memory. Raises ValueError."""
+        return plan(jobs, self.config, self.memory_bytes)
 
     def run_tables(self, tables: Sequence[Table],
                    progress: Callable[[int, int], None] | None = None,
@@ -130,7 +137,9 @@ def open_serial(port: str, config: EngineConfig, *, baud: int = BAUD, timeout_s:
     line = SerialLine(port, baud)
     try:
         link = Link(line, timeout_s=timeout_s + line_seconds(baud), retries=retries)
-        return Coprocessor(link, config, close=line.close)
+        opened = Coprocessor(LinkTransport(link), config, memory_bytes=link.info.memory_bytes)
+        opened.at_end(line.close)
+        return opened
     except BaseException:
         line.close()
         raise

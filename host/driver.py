@@ -8,13 +8,15 @@ import numpy as np
 
 from prunus.golden import registers
 from prunus.golden.engine import EngineConfig
-from prunus.golden.image import Image, build_image, out_bytes, read_results
+from prunus.golden.image import Image, build_image, out_bytes, read_results, relocated
 from prunus.golden.jobs import Job
 from prunus.golden.records import STATUS_BYTES
+from prunus.golden.registers import Status
 
 __all__ = ["BusError", "Driver", "DriverError", "Transport", "writable_ranges"]
 
 POLL_CYCLES = 20_000       # between two looks at jobs_done, if somebody wants to know
+ABORT_POLLS = 10_000       # of the status, until an abort must be over
 
 
 class DriverError(RuntimeError):
@@ -57,11 +59,14 @@ class Driver:
     transport : Transport
     config : EngineConfig
         What the coprocessor was generated from; :meth:`check` compares.
+    base : int
+        Address of the transport's memory, as the coprocessor sees it.
     """
 
-    def __init__(self, transport: Transport, config: EngineConfig):
+    def __init__(self, transport: Transport, config: EngineConfig, base: int = 0):
         self.transport = transport
         self.config = config
+        self.base = base
         self._registers = {register.name: register
                            for register in registers.register_map(config)}
 
@@ -72,16 +77,34 @@ class Driver:
         await self.transport.write_register(self._registers[name].address, value)
 
     async def check(self) -> None:
-        """Raise DriverError unless this is the coprocessor of the configuration."""
+        """Raise DriverError unless this is the coprocessor of the configuration.
+
+        What it is at, from a session before this one, is aborted.
+        """
         for name, expected in registers.constants(self.config).items():
             value = await self.read(name)
             if value != expected:
                 raise DriverError(f"register {name} must read {expected:#010x}, not {value:#010x}")
+        if await self.read("status"):
+            await self.abort()
+
+    async def abort(self) -> None:
+        """End what is in work and wait until the memory has answered; no interrupt is left.
+
+        Raises DriverError if the memory does not answer: nothing but a reset of both helps then.
+        """
+        await self.write("control", 1)
+        for _ in range(ABORT_POLLS):
+            if not await self.read("status") & 1 << Status.ABORTING:
+                await self.write("status", 1 << Status.IRQ | 1 << Status.ERROR)
+                return
+        raise DriverError(f"the memory must answer what it was asked for before an abort is over; "
+                          f"{await self.describe()}")
 
     async def start(self, image: Image, count: int) -> None:
         """Write the image and ring the doorbell for its first ``count`` descriptors."""
-        await self.transport.write_memory(0, bytes(image.data))
-        await self.write("table", image.table)
+        await self.transport.write_memory(0, relocated(image, self.config, self.base))
+        await self.write("table", self.base + image.table)
         await self.write("irq_enable", 1)
         await self.write("doorbell", count)
 
@@ -92,12 +115,16 @@ class Driver:
         ``progress`` is called now and then with the number of jobs done.
         """
         await self._wait(cycles, progress)
-        busy, pending = 1 << registers.Status.BUSY, 1 << registers.Status.IRQ
-        if await self.read("status") != pending:
+        busy, pending, error = (1 << bit for bit in (Status.BUSY, Status.IRQ, Status.ERROR))
+        status = await self.read("status")
+        if status >> Status.HALTED & 1:
+            raise DriverError(f"the memory did not answer in time; {await self.describe()}")
+        # Of errors, of writes too, the records tell.
+        if status & ~(error | 1 << Status.WRITE_ERROR) != pending:
             raise DriverError(f"status must be idle with the interrupt pending; "
                               f"{await self.describe()}")
-        await self.write("status", pending)
-        if await self.read("status") & (busy | pending):
+        await self.write("status", pending | error)
+        if await self.read("status") & (busy | pending | error):
             raise DriverError(f"status must be clear after the interrupt was; "
                               f"{await self.describe()}")
         return await self.counters()
@@ -117,8 +144,9 @@ class Driver:
         return {name: await self.read(name) for name in registers.counter_names(self.config)}
 
     async def describe(self) -> str:
-        """Status and counters in one line, for messages."""
-        values = {"status": await self.read("status"), **await self.counters()}
+        """Status, counters and the first error in one line, for messages."""
+        values = {"status": await self.read("status"), **await self.counters(),
+                  **{name: await self.read(name) for name in ("error", "error_address")}}
         return ", ".join(f"{name} {value}" for name, value in values.items())
 
     async def run(self, jobs: Sequence[Job], cycles: int | None = None,

@@ -90,7 +90,7 @@ def plan(jobs: Sequence[Job], config: EngineConfig, memory_bytes: int) -> list[T
             image = folded_image(group[0], config)
         if len(image.data) > memory_bytes:
             raise ValueError(
-                f"job {first} ({group[0].describe()}) must fit the board's memory of "
+                f"job {first} ({group[0].describe()}) must fit the memory of "
                 f"{memory_bytes} bytes, and takes {len(image.data)}")
         tables.append(Table(first, group, image))
         first += len(group)

@@ -11,13 +11,18 @@ from prunus.golden.link import LONGEST, Opcode
 
 from .link import Link, LinkError
 
-__all__ = ["LinkTransport", "SerialLine", "line_seconds"]
+__all__ = ["IRQ_STATUS", "LinkTransport", "SerialLine", "deadline", "line_seconds"]
 
 POLL_S = 0.002
 LEAST_WAIT_S = 0.05
 WRITE_S = 5.0               # that a port may take no bytes, beside the time of a frame on the line
 CLOCK_HZ = 25e6             # the slowest clock of a board; a wait of so many cycles is no shorter
-_STATUS = next(r.address for r in registers.SHARED if r.name == "status")
+IRQ_STATUS = next(r.address for r in registers.SHARED if r.name == "status")
+
+
+def deadline(cycles: int | None, clock: Callable[[], float]) -> float:
+    """When so many clock cycles are over, on the slowest board; of None never."""
+    return float("inf") if cycles is None else clock() + max(LEAST_WAIT_S, cycles / CLOCK_HZ)
 
 
 def line_seconds(baud: int) -> float:
@@ -132,10 +137,9 @@ class LinkTransport:
 
     async def wait_irq(self, cycles: int | None) -> bool:
         """The pin does not reach the host, so this asks for the pending bit."""
-        end = (float("inf") if cycles is None
-               else self._clock() + max(LEAST_WAIT_S, cycles / CLOCK_HZ))
+        end = deadline(cycles, self._clock)
         while True:
-            if await self.read_register(_STATUS) >> registers.Status.IRQ & 1:
+            if await self.read_register(IRQ_STATUS) >> registers.Status.IRQ & 1:
                 return True
             if self._clock() >= end:
                 return False

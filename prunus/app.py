@@ -17,6 +17,7 @@ from .commands.calibrate import calibrate
 from .commands.digits import digits
 from .commands.energy import energy
 from .commands.evaluate import evaluate
+from .commands.image import image
 from .commands.infer import infer
 from .commands.presets import presets
 from .commands.report import report
@@ -60,7 +61,8 @@ def _options(version: Annotated[bool, typer.Option(
 
 
 for name, command in (
-        ("presets", presets), ("verilog", verilog), ("run", run_heads), ("bench", bench),
+        ("presets", presets), ("verilog", verilog), ("run", run_heads), ("image", image),
+        ("bench", bench),
         ("area", area), ("fpga", fpga), ("digits", digits), ("energy", energy),
         ("train-thresholds", train_thresholds), ("capture", capture), ("accuracy", accuracy),
         ("evaluate", evaluate), ("calibrate", calibrate), ("infer", infer), ("report", report)):

@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import BinaryIO
 
 from .errors import InputError
 
-__all__ = ["check_output", "make_directory", "write_files"]
+__all__ = ["check_directory", "check_output", "make_directory", "put_directory", "write_files"]
 
 
 def make_directory(path: Path) -> None:
@@ -41,6 +42,27 @@ def check_output(path: Path, source: Path | None = None) -> Path:
         raise InputError(f"output {str(path)!r} cannot be written: no permission in "
                          f"{str(target.parent)!r}")
     return target
+
+
+def check_directory(path: Path) -> Path:
+    """Refuse a folder of outputs that :func:`put_directory` cannot put there; returns the path."""
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise InputError(f"output must be a directory, and {str(path)!r} is none")
+    return path
+
+
+def put_directory(made: Path, path: Path) -> None:
+    """Have the folder ``made`` at ``path``, in the place of what a run before has left there."""
+    old = made.with_name(f"{made.name}.old")
+    try:
+        if path.exists():
+            os.replace(path, old)
+        os.replace(made, path)
+    except OSError as err:
+        if old.exists():
+            os.replace(old, path)
+        raise InputError(f"output {str(path)!r} cannot be written: {err.strerror}") from None
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _mode() -> int:

@@ -10,17 +10,21 @@ import numpy as np
 
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
+from prunus.golden.image import build_image, read_results
 from prunus.golden.jobs import Job
 from prunus.golden.records import Error
 
 from .console import install_hint
 from .errors import InputError, RunError
 
-__all__ = ["BACKENDS", "OPENED", "Opened", "Progress", "Run", "check_port", "compute",
-           "not_installed", "open_golden", "open_serial_port", "open_verilator", "run_golden",
-           "run_serial", "run_verilator"]
+__all__ = ["BACKENDS", "OPENED", "Opened", "Progress", "Run", "check_hardware", "compute",
+           "not_installed", "open_golden", "open_serial_port", "open_uio", "open_verilator",
+           "run_dump", "run_golden", "run_serial", "run_uio", "run_verilator"]
 
 Progress = Callable[[int, int], None]
+# Options of backends on hardware, each with an example if it must be given.
+HARDWARE = {"serial": {"port": "/dev/ttyUSB0", "baud": ""},
+            "uio": {"device": "/dev/uio0", "memory": "/dev/udmabuf0"}}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -155,7 +159,7 @@ def _on_hardware(backend: str, send: Callable[[Sequence[Job]], _Given], blame: s
     outputs = _in_order(given.outputs, order)
     for n, (_, status) in enumerate(outputs):
         if status is None or not status.done or status.error != Error.NONE:
-            said = status.error.name if status is not None else "no status record"
+            said = status.error.name if status is not None and status.done else "no status record"
             raise RunError(f"head {n}: the coprocessor reports {said}")
     results = compute(jobs, config, whole=whole)
     records = _records(table, order, results, given.cuts, config)
@@ -166,7 +170,7 @@ def _on_hardware(backend: str, send: Callable[[Sequence[Job]], _Given], blame: s
             if not same:
                 raise RunError(f"head {n}: {blame.format(what=what)}")
     return Run(backend=backend, config=config, jobs=jobs, outputs=outputs, golden=results,
-               cycles=given.counters["cycles"], read_bytes=given.counters["read_bytes"],
+               cycles=given.counters.get("cycles"), read_bytes=given.counters["read_bytes"],
                write_bytes=given.counters["write_bytes"], build_s=given.build_s,
                sim_s=given.sim_s)
 
@@ -208,26 +212,47 @@ def run_verilator(jobs: Sequence[Job], config: EngineConfig,
         raise RunError(str(err)) from None
 
 
-def check_port(port: str | None, baud: int | None, serial: bool) -> dict[str, Any]:
-    """What backend ``serial`` needs besides the jobs; the others take neither."""
-    given = {"port": port, "baud": baud}
+def check_hardware(backend: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a backend on hardware needs besides the jobs, of all such options; others take none."""
     for name, value in given.items():
-        if value is not None and not serial:
-            raise InputError(f"--{name} needs --backend serial")
-    if serial and port is None:
-        raise InputError("--backend serial needs --port, such as --port /dev/ttyUSB0")
+        owner = next(owner for owner, options in HARDWARE.items() if name in options)
+        if value is not None and backend != owner:
+            raise InputError(f"--{name} needs --backend {owner}")
+    for name, example in HARDWARE.get(backend, {}).items():
+        if example and given[name] is None:
+            raise InputError(f"--backend {backend} needs --{name}, such as --{name} {example}")
     return {name: value for name, value in given.items() if value is not None}
 
 
 def run_serial(jobs: Sequence[Job], config: EngineConfig, progress: Progress | None = None, *,
-               port: str, **options) -> Run:
+               port: str, **options: Any) -> Run:
     """A board on a serial port; what it gives is compared with the specification."""
     with open_serial_port(config, port=port, **options) as run:
         return run(jobs, progress, False)
 
 
+def run_uio(jobs: Sequence[Job], config: EngineConfig, progress: Progress | None = None, *,
+            device: str, memory: str) -> Run:
+    """A coprocessor on this chip; what it gives is compared with the specification."""
+    with open_uio(config, device=device, memory=memory) as run:
+        return run(jobs, progress, False)
+
+
+def run_dump(jobs: Sequence[Job], config: EngineConfig, contents: bytes) -> Run:
+    """What lies in memory after a coprocessor has worked off the table of these jobs."""
+    def send(table: Sequence[Job]) -> _Given:
+        given = read_results(contents, build_image(table, config), table, config)
+        records = [status for _, status in given if status is not None]
+        return _Given(outputs=given, cuts=[len(table)], counters={
+            name: sum(getattr(record, name) for record in records)
+            for name in ("read_bytes", "write_bytes")})
+
+    return _on_hardware("dump", send, "the {what} in the dump is not that of the specification; "
+                        "are input, options and config those of the image?", jobs, config, False)
+
+
 BACKENDS: dict[str, Callable[..., Run]] = {
-    "golden": run_golden, "verilator": run_verilator, "serial": run_serial}
+    "golden": run_golden, "verilator": run_verilator, "serial": run_serial, "uio": run_uio}
 
 
 # -- backends that stay open ----------------------------------------------------------------------
@@ -279,32 +304,51 @@ def open_verilator(config: EngineConfig, **options: Any) -> Iterator[Opened]:
 
 
 @contextmanager
-def open_serial_port(config: EngineConfig, *, port: str, **options: Any) -> Iterator[Opened]:
-    """A board on a serial port."""
-    from prunus.host import open_serial
+def _open_hardware(backend: str, opened: Callable[[], Any], blame: str,
+                   config: EngineConfig) -> Iterator[Opened]:
+    """A coprocessor on an FPGA; ``blame`` as of :func:`_on_hardware`."""
     from prunus.host.driver import DriverError
 
     try:
-        with open_serial(port, config, **options) as board:
+        with opened() as coprocessor:
             def run(jobs: Sequence[Job], progress: Progress | None = None,
                     whole: bool = True) -> Run:
                 def send(table: Sequence[Job]) -> _Given:
                     try:
-                        tables = board.plan(table)
+                        tables = coprocessor.plan(table)
                     except ValueError as err:
                         raise InputError(str(err)) from None
-                    outputs, counters = board.run_tables(tables, progress)
+                    outputs, counters = coprocessor.run_tables(tables, progress)
                     return _Given(outputs=outputs, counters=counters,
                                   cuts=[len(one.jobs) for one in tables])
 
-                return _on_hardware(
-                    "serial", send, "the board's {what} is not that of the specification; is its "
-                    "clock within what place and route allowed?", jobs, config, whole)
+                return _on_hardware(backend, send, blame, jobs, config, whole)
 
             yield run
     except DriverError as err:
         raise RunError(str(err)) from None
 
 
+def open_serial_port(config: EngineConfig, *, port: str,
+                     **options: Any) -> AbstractContextManager[Opened]:
+    """A board on a serial port."""
+    from prunus import host
+
+    return _open_hardware("serial", lambda: host.open_serial(port, config, **options),
+                          "the board's {what} is not that of the specification; is its clock "
+                          "within what place and route allowed?", config)
+
+
+def open_uio(config: EngineConfig, *, device: str, memory: str) -> AbstractContextManager[Opened]:
+    """A coprocessor on this chip."""
+    from prunus import host
+
+    return _open_hardware("uio", lambda: host.open_uio(device, config, memory=memory),
+                          "the {what} in memory is not that of the specification; is the memory "
+                          "without a cache, and the clock within what place and route allowed?",
+                          config)
+
+
 OPENED: dict[str, Callable[..., AbstractContextManager[Opened]]] = {
-    "golden": open_golden, "verilator": open_verilator, "serial": open_serial_port}
+    "golden": open_golden, "verilator": open_verilator, "serial": open_serial_port,
+    "uio": open_uio}

@@ -4,30 +4,24 @@
     python -m prunus.sim.board hdp_tiny
 """
 
-import json
 import sys
-import threading
-import time
-from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from prunus.console import Parser, guarded
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import ConfigError, load_config
 from prunus.golden.errors import InputError
 
+from .live import LiveSimulation
 from .simulators.cache import build_root, cached, digest, generator
-from .simulators.folders import scratch
 from .simulators.runner import SimulationError
-from .simulators.verilator import VerilatorRunner
 
 __all__ = ["BENCH", "BoardSimulation", "Faults", "emitted_system"]
 
 BENCH = "PRUNUS_BOARD"      # environment variable with the path of the plan
 DIVISOR = 4                 # cycles of a bit: as few as the UART can do
-START_S, STOP_S = 120.0, 30.0
-POLL_S = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +56,7 @@ def emitted_system(config: EngineConfig, memory_bytes: int, divisor: int = DIVIS
     return (directory / "system.v").read_text(encoding="utf-8")
 
 
-class BoardSimulation:
+class BoardSimulation(LiveSimulation):
     """A simulated board, from ``with`` to its end.
 
     Parameters
@@ -75,70 +69,28 @@ class BoardSimulation:
     -------
     port : str
         Path of the pseudo-terminal.
-
-    Raises
-    ------
-    SimulationError
-        When it does not build, does not start, or fails.
     """
 
+    what = "board"
+    module = "prunus.sim.inside.board_bench"
+    variable = BENCH
+
     def __init__(self, config: EngineConfig, *, memory_bytes: int, faults: Faults | None = None):
+        super().__init__()
         self._config, self._memory_bytes = config, memory_bytes
         self._faults = faults or Faults()
         self.port = ""
-        self._error: BaseException | None = None
 
-    def __enter__(self) -> "BoardSimulation":
+    def design(self) -> tuple[str, str]:
         from prunus.hw.boards.system import system_name
 
-        self._runner, top = VerilatorRunner(), system_name(self._config)
-        directory = self._runner.compile(emitted_system(self._config, self._memory_bytes), top)
-        with ExitStack() as stack:
-            self._scratch = stack.enter_context(scratch("prunus-board-"))
-            plan = {"divisor": DIVISOR, "name": str(self._scratch / "name"),
-                    "stop": str(self._scratch / "stop"), "faults": asdict(self._faults)}
-            (self._scratch / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+        return emitted_system(self._config, self._memory_bytes), system_name(self._config)
 
-            def work() -> None:
-                try:
-                    self._runner.launch(
-                        directory, top, "prunus.sim.inside.board_bench", scratch=self._scratch,
-                        env={BENCH: str(self._scratch / "plan.json")})
-                except BaseException as err:
-                    self._error = err
+    def plan(self, folder: Path) -> dict[str, Any]:
+        return {"divisor": DIVISOR, "faults": asdict(self._faults)}
 
-            self._thread = threading.Thread(target=work, daemon=True)
-            self._thread.start()
-            stack.push(self._leave)
-            self.port = self._await_name()
-            self._stack = stack.pop_all()
-        return self
-
-    def _await_name(self) -> str:
-        name, deadline = self._scratch / "name", time.monotonic() + START_S
-        while self._thread.is_alive() and time.monotonic() < deadline:
-            if name.exists():
-                return name.read_text(encoding="utf-8")
-            time.sleep(POLL_S)
-        raise self._error or SimulationError(f"the simulated board did not start in {START_S:g} s")
-
-    def __exit__(self, *error) -> None:
-        self._stack.__exit__(*error)
-
-    def wait(self) -> None:
-        """Until the simulation ends."""
-        while self._thread.is_alive():
-            self._thread.join(POLL_S)
-
-    def _leave(self, kind, *_) -> None:
-        """Ask the bench to stop, and see that it does."""
-        with suppress(OSError):
-            (self._scratch / "stop").touch()
-            self._thread.join(STOP_S)
-        self._runner.stop()
-        self._thread.join()
-        if self._error and kind is None:
-            raise self._error
+    def ready(self, name: str) -> None:
+        self.port = name
 
 
 @guarded()

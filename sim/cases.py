@@ -44,7 +44,8 @@ class Batch:
         The watchdog, :func:`prunus.sim.simulate.cycle_limit` by default.
     reset : (int, int) or None
         Clock cycles from the doorbell to a reset of the coprocessor and both buses, and how many
-        it lasts. It must come before the table is worked off.
+        it lasts. With 0 cycles it is an abort instead, of the coprocessor alone. It must come
+        before the table is worked off.
     """
 
     jobs: Sequence[Job]

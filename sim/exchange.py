@@ -79,7 +79,7 @@ class BatchRequest:
     progress : bool
         Somebody wants to know how many jobs are done.
     reset : (int, int) or None
-        Clock cycles from those during the run to a reset, and how many it lasts.
+        Clock cycles from those during the run to a reset, and how many it lasts; 0 for an abort.
     """
 
     image: np.ndarray

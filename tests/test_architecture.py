@@ -35,6 +35,7 @@ ALLOWED = {
     "prunus.evaluate.choices": ({"hdp"}, "what can be chosen of a head, by engine"),
     "prunus.evaluate.methods.energon": ({"hdp"}, "its rule is that of HDP's blocks"),
     "prunus.evaluate.search.space": ({"hdp", "topk"}, "what is searched, by engine"),
+    "prunus.export.header": ({"hdp"}, "limits of the fields of HDP, for its encoders in C"),
     "prunus.fpga.floorplan": ({"hdp"}, "plans name block RAMs of HDP"),
     "prunus.fpga.netlist": ({"hdp"}, "cells of the netlist of HDP"),
     "prunus.synth.command": ({"hdp"}, "places and routes blocks of HDP"),

@@ -66,7 +66,8 @@ def test_all_modules_and_data_are_there(wheel):
     """Those that git knows of, in their places."""
     listed = subprocess.run(["git", "ls-files", "-s"], cwd=ROOT, capture_output=True, text=True,
                             check=True).stdout.splitlines()
-    rooms = ("configs/", "examples/", "formal/", "golden/", "host/", "hw/", "prunus/", "sim/")
+    rooms = ("configs/", "examples/", "formal/", "golden/", "host/", "hw/", "prunus/", "sim/",
+             "sw/")
     links = "120000"
     files = {name for mode, name in ((line.split()[0], line.split("\t")[1]) for line in listed)
              if name.startswith(rooms) and mode != links}

@@ -174,11 +174,12 @@ class _Banks(wiring.Component):
             write = ram.write_port(granularity=8)
             read = ram.read_port()
             en = Mux(at.write >> bank_bits == n, at.en, 0)
-            mine = data.View(ports, kept_copy(m, Cat(at.read, at.write, en), f"bank_{n}_at"))
+            read_at, write_at = (kept_copy(m, at[name], f"bank_{n}_{name}_at")
+                                 for name in ("read", "write"))
             word = Signal(width, name=f"bank_{n}_word", reset_less=True)
             m.d.sync += word.eq(read.data)
-            m.d.comb += [read.addr.eq(mine.read), write.addr.eq(mine.write),
-                         write.en.eq(mine.en), write.data.eq(written)]
+            m.d.comb += [read.addr.eq(read_at), write.addr.eq(write_at), write.data.eq(written),
+                         write.en.eq(kept_copy(m, en, f"bank_{n}_en", reset_less=False))]
             words.append(word)
         bank = at.read >> bank_bits
         for n in range(LATENCY - 2):

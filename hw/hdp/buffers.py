@@ -105,7 +105,7 @@ class PlaneBuffer(wiring.Component):
             mine = self.write_en & (self.write_row[:place_bits] == place)
             for n in range(slices):
                 en = kept_copy(m, mine & ((slice_index == n) | (slice_index == 0)),
-                               f"row_{place}_slice_{n}_en")
+                               f"row_{place}_slice_{n}_en", reset_less=False)
                 mem = memory.Memory(shape=len(Cat(self.write_data)), depth=depth, init=[])
                 m.submodules[f"row_{place}_slice_{n}"] = mem
                 write = mem.write_port()

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.planes import HdpLayout
+from prunus.golden.registers import INDEX_BITS
 from prunus.hw.hdp.integer_pass import chunks
 from prunus.hw.hdp.layouts import fraction_layout, integer_layout, value_layout
 from prunus.hw.shell.bursts import request_layout
@@ -33,6 +34,7 @@ def command_layout(config: HdpConfig) -> data.StructLayout:
     """Fetch ``rows`` rows (not 0) of a plane of the head in a bank; K and V go to bank ``kv``."""
     return data.StructLayout({
         "plane": Plane, "bank": 1, "kv": 1, "address": 32, "rows": config.held_width, "d8": 5,
+        "job": INDEX_BITS, "refused": 1,
     })
 
 
@@ -148,6 +150,8 @@ class Loader(wiring.Component):
                 m.d.sync += [
                     self.req.payload.address.eq(command.address),
                     self.req.payload.beats.eq(rows * row_beats),
+                    self.req.payload.job.eq(command.job),
+                    self.req.payload.refused.eq(command.refused),
                     tag.plane.eq(command.plane), tag.bank.eq(command.bank), tag.kv.eq(command.kv),
                     self.req.valid.eq(1),
                 ]

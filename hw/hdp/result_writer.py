@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.kind import HdpKind
 from prunus.golden.records import STATUS_BYTES
+from prunus.golden.registers import INDEX_BITS
 from prunus.hw.hdp.head_totals import total_counts_layout
 from prunus.hw.hdp.integer_pass import chunks
 from prunus.hw.shell.bursts import request_layout
@@ -23,12 +24,12 @@ def result_job_layout(config: HdpConfig) -> data.StructLayout:
 
     ``computed``: output rows of the valid queries (an even number) come from the row output.
     With ``HdpConfig.tile``: rows without a ``record`` are part of a head, counted with those that
-    the next record ends.
+    the next record ends, and rows that are ``refused`` have no address.
     """
-    tiled = {"record": 1} if config.tile else {}
+    tiled = {"record": 1, "refused": 1} if config.tile else {}
     return data.StructLayout({
         "out": 32, "status": 32, "l_q": config.length_width, "valid_q": config.held_width,
-        "d8": 5, "computed": 1, **tiled,
+        "d8": 5, "computed": 1, "index": INDEX_BITS, **tiled,
     })
 
 
@@ -101,6 +102,7 @@ class ResultWriter(wiring.Component):
 
         record = Signal(RECORD)
         self._fill(m, record, beats + written if config.tile else beats, error)
+        m.d.comb += self.req.payload.job.eq(job.index)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [
@@ -129,6 +131,8 @@ class ResultWriter(wiring.Component):
             with m.State("REQUEST"):
                 m.d.comb += [self.req.valid.eq(1), self.req.payload.address.eq(job.out),
                              self.req.payload.beats.eq(beats)]
+                if config.tile:
+                    m.d.comb += self.req.payload.refused.eq(job.refused)
                 with m.If(self.req.ready):
                     m.next = "ROWS"
             with m.State("ROWS"):
@@ -148,7 +152,7 @@ class ResultWriter(wiring.Component):
                 self._part(m, job, beats, written)
             with m.State("STATUS"):
                 m.d.comb += [
-                    self.req.valid.eq(self.complete),
+                    self.req.valid.eq(self.complete), self.req.payload.record.eq(1),
                     self.req.payload.address.eq(job.status),
                     self.req.payload.beats.eq(STATUS_BYTES * 8 // config.axi_data_width),
                 ]

@@ -214,7 +214,8 @@ class RowOutput(wiring.Component):
             values = Cat(self.value[0][n], self.value[1][n])
             m.submodules[f"chunks_{n}"] = queue = fifo.SyncFIFO(width=len(values), depth=CHUNKS)
             m.d.comb += [queue.w_en.eq(self.value_valid), queue.w_data.eq(values),
-                         queue.r_en.eq(kept_copy(m, takes, f"takes_{n}"))]
+                         queue.r_en.eq(kept_copy(m, takes, f"takes_{n}",
+                                                  reset_less=False))]
             heads.append(queue.r_data)
         return heads
 

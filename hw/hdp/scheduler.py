@@ -272,11 +272,13 @@ class Scheduler(wiring.Component):
         job = self.jobs[bank]
         plane = Signal(Plane)
         queries = Signal()
+        if self._config.tile:
+            m.d.comb += command.refused.eq(job.beyond)
         addresses = {Plane.K_I: job.k_i, Plane.Q_I: job.q_i, Plane.K_F: job.k_f,
                      Plane.Q_F: job.q_f, Plane.V: job.v}
         m.d.comb += [
             command.bank.eq(bank), command.kv.eq(self._banks[bank].kv), command.d8.eq(job.d8),
-            command.plane.eq(plane),
+            command.plane.eq(plane), command.job.eq(job.index),
             queries.eq((plane == Plane.Q_I) | (plane == Plane.Q_F)),
             command.rows.eq(Mux(queries, job.valid_q, job.valid_kv)),
         ]
@@ -371,7 +373,7 @@ class Scheduler(wiring.Component):
             error.eq(Mux(job.error != 0, job.error, Mux(bus_error, Error.BUS, 0))),
             self.result.valid.eq(state.busy & state.fetched & writes),
             result.out.eq(job.out), result.status.eq(job.status), result.l_q.eq(job.l_q),
-            result.valid_q.eq(job.valid_q), result.d8.eq(job.d8),
+            result.valid_q.eq(job.valid_q), result.d8.eq(job.d8), result.index.eq(job.index),
             result.computed.eq(state.computed),
             self.result_error.eq(error),
             self.complete.eq(state.v_loaded),
@@ -398,7 +400,7 @@ class Scheduler(wiring.Component):
                 totals.phase.eq(job.phase), totals.dense.eq(job.dense),
                 self.theta.eq(total.theta_head), over.eq(taken | silent),
                 writes.eq(is_head(job) | (in_phase(job, Phase.VALUE) & job.last)),
-                result.record.eq(is_head(job)),
+                result.record.eq(is_head(job)), result.refused.eq(job.beyond),
                 bus_error.eq(own.bus_error | (close & total.bus_error)),
                 *(self.status[name].eq(Mux(close, total[name], own[name])) for name in counted),
                 self.status.read_beats.eq(Mux(close, total.read_beats, 0) + own.read_beats),

@@ -39,13 +39,15 @@ def tile_layout(config: HdpConfig) -> data.StructLayout:
     ``j <= i + offset``. With tiles, ``first`` and ``last`` of the strip in this phase, and
     ``strip``. ``tau_head`` of a tile is 0; ``l_q`` is the rows to be written at the last tile of a
     strip, zeros beyond ``valid_q``. At CLOSE there are no queries and no keys; of a pruned head
-    ``l_q`` is its rows and ``tau_head`` is not 0.
+    ``l_q`` is its rows and ``tau_head`` is not 0. ``beyond``: a tile of the head, this or one
+    before, would lie beyond the last address.
     """
     fields = {name: field.shape for name, field in descriptor_layout(config)}
     fields |= dict.fromkeys(("valid_q", "valid_kv"), config.held_width)
     fields["offset"] = signed(config.length_width + 2)
     if config.tile:
-        fields |= {"phase": Phase, "strip": strip_width(config), "first": 1, "last": 1}
+        fields |= {"phase": Phase, "strip": strip_width(config), "first": 1, "last": 1,
+                   "beyond": 1}
     return data.StructLayout(fields)
 
 
@@ -125,12 +127,23 @@ class Tiler(wiring.Component):
         length = config.length_width
         at = Signal(data.StructLayout({
             "phase": Phase, "strip": strip_width(config), "first": 1, "again": 1,
+            "beyond": 1,
             "l_q": length, "queries": length, "keys": length,
             "offset": self.o.payload.offset.shape(),
             "strip_offset": self.o.payload.offset.shape(),      # at its first tile
             **dict.fromkeys(addresses, 32),
         }))
         self._steps(m, job, addresses)
+
+        def move(names):
+            """To the next tile; what lies beyond the last address is known until the head ends."""
+            beyond, moved = at.beyond, []
+            for name in names:
+                there = at[name] + self._step[name]
+                beyond = beyond | there[32]
+                moved.append(at[name].eq(there))
+            return [*moved, at.beyond.eq(beyond)]
+
         begin_queries = [at.strip.eq(0), at.l_q.eq(job.l_q), at.queries.eq(job.valid_q),
                          at.strip_offset.eq(job.valid_kv - job.valid_q),
                          at.offset.eq(job.valid_kv - job.valid_q),
@@ -147,7 +160,7 @@ class Tiler(wiring.Component):
         m.d.comb += seen.eq(at.offset + Mux(at.queries > rows, rows, at.queries))
         after = Signal()        # the head before this one was in tiles
         pruned = Signal()
-        tile, step = self.o.payload, self._step
+        tile = self.o.payload
         self._hand_on(m, job)
         m.d.comb += [tile.first.eq(1), tile.last.eq(1), tile.same_kv.eq(job.same_kv & ~after)]
 
@@ -155,7 +168,7 @@ class Tiler(wiring.Component):
             with m.State("WHOLE"):
                 tiled = (job.error == 0) & (job.valid_q != 0) & (job.valid_kv != 0) & (
                     (job.valid_q > rows) | (job.valid_kv > rows))
-                m.d.sync += [*begin_queries, *begin_keys, at.again.eq(0), pruned.eq(0),
+                m.d.sync += [*begin_queries, *begin_keys, at.again.eq(0), pruned.eq(0), at.beyond.eq(0),
                              at.phase.eq(Mux(job.dense, Phase.TOP, Phase.STATS))]
                 with m.If(jobs.r_rdy & tiled):
                     m.next = "SIZE"
@@ -184,7 +197,7 @@ class Tiler(wiring.Component):
                 with m.If(size.more_keys):
                     m.d.sync += [
                         at.first.eq(0), at.keys.eq(at.keys - rows), at.offset.eq(at.offset - rows),
-                        *(at[name].eq(at[name] + step[name]) for name in addresses[3:]),
+                        *move(addresses[3:]),
                     ]
                 with m.Else():
                     m.d.sync += [*begin_keys, at.offset.eq(at.strip_offset)]
@@ -196,7 +209,7 @@ class Tiler(wiring.Component):
                             at.strip.eq(at.strip + 1), at.l_q.eq(at.l_q - rows),
                             at.queries.eq(at.queries - rows),
                             at.strip_offset.eq(further), at.offset.eq(further),
-                            *(at[name].eq(at[name] + step[name]) for name in addresses[:3]),
+                            *move(addresses[:3]),
                         ]
                         with m.If(at.phase == Phase.VALUE):
                             m.d.sync += at.phase.eq(Phase.TOP)
@@ -242,7 +255,7 @@ class Tiler(wiring.Component):
         single = (job.valid_kv <= self._config.held_rows) & ~job.causal
         m.d.comb += [
             tile.phase.eq(at.phase), tile.strip.eq(at.strip), tile.offset.eq(at.offset),
-            tile.first.eq(at.first), tile.last.eq(last),
+            tile.first.eq(at.first), tile.last.eq(last), tile.beyond.eq(at.beyond),
             tile.tau_head.eq(0), tile.same_kv.eq(single & at.again),
             tile.valid_q.eq(Mux(size.seen, size.queries, 0)),
             tile.valid_kv.eq(Mux(size.seen, size.keys, 0)),

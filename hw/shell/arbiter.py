@@ -159,17 +159,19 @@ class WriteArbiter(wiring.Component):
     i : In(clients x stream)
         Beats: ``data``.
     req, o : Out(streams)
-        To the write DMA; a beat never comes before its request.
+        To the write DMA, with the client's number for a tag of ``tag`` bits; a beat never comes
+        before its request.
     """
 
     def __init__(self, *, config: EngineConfig, clients: int):
         self._clients = clients
+        self.tag = (clients - 1).bit_length()
         self._turn = RoundRobin(clients=clients)
         request = stream.Signature(request_layout())
         beat = stream.Signature(data.StructLayout({"data": config.axi_data_width}))
         super().__init__({
             "reqs": In(request).array(clients), "i": In(beat).array(clients),
-            "req": Out(request), "o": Out(beat),
+            "req": Out(stream.Signature(request_layout(self.tag))), "o": Out(beat),
         })
 
     def elaborate(self, platform):
@@ -180,7 +182,7 @@ class WriteArbiter(wiring.Component):
         # Whose beats follow each other to the DMA.
         m.submodules.order = order = fifo.SyncFIFO(width=share.size, depth=4)
         holds = Signal()
-        held = Signal(request_layout())
+        held = Signal(request_layout(self.tag))
         owner = Signal(self._clients)
         room = Signal()
         m.d.comb += [
@@ -196,7 +198,9 @@ class WriteArbiter(wiring.Component):
         with m.If(room):
             m.d.sync += [
                 holds.eq(turn.wants.any()), owner.eq(turn.turn),
-                held.as_value().eq(selected(turn.turn, [req.payload for req in self.reqs])),
+                # The tag is the topmost of a request.
+                held.as_value().eq(selected(turn.turn, [
+                    Cat(req.payload, C(n, self.tag)) for n, req in enumerate(self.reqs)])),
             ]
         self._move(m, order, share)
         return m

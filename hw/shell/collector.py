@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from prunus.golden.engine import EngineConfig
 
-from .bursts import BurstSplitter, request_layout, unclaimed_beats
+from .bursts import BurstSplitter, request_layout, unclaimed_beats, windows_in
 
 __all__ = ["WriteCollector"]
 
@@ -37,6 +37,8 @@ class WriteCollector(wiring.Component):
         Beats: ``data``, in the order of the requests.
     burst, o : Out(streams)
         Requests within a burst, aligned to its size, and their beats.
+    windows : In(windows_layout())
+        Where it may write: here a request is still whole.
     idle : Out(1)
         No request and no beat is inside. Low from the cycle after one that accepts one.
 
@@ -52,7 +54,8 @@ class WriteCollector(wiring.Component):
         request = stream.Signature(request_layout())
         beat = stream.Signature(data.StructLayout({"data": config.axi_data_width}))
         super().__init__({"req": In(request), "i": In(beat), "burst": Out(request),
-                          "o": Out(beat), "idle": Out(1)})
+                          "o": Out(beat), "idle": Out(1),
+                          "windows": windows_in()})
 
     def elaborate(self, platform):
         m = Module()
@@ -71,8 +74,9 @@ class WriteCollector(wiring.Component):
             accepted.eq(self.i.valid & self.i.ready),
             beats.w_en.eq(accepted), beats.w_data.eq(self.i.payload.data),
             self.burst.valid.eq(bursts.o.valid & (unclaimed >= bursts.o.payload.beats)),
-            self.burst.payload.address.eq(bursts.o.payload.address),
-            self.burst.payload.beats.eq(bursts.o.payload.beats),
+            *(self.burst.payload[name].eq(bursts.o.payload[name])
+              for name in ("address", "beats", "job", "record", "refused")),
+            bursts.windows.eq(self.windows),
             claimed.eq(self.burst.valid & self.burst.ready),
             bursts.o.ready.eq(claimed),
             moved.eq(self.o.valid & self.o.ready),

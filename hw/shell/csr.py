@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The registers a host sees over AXI4-Lite."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,6 +11,8 @@ from prunus.golden.records import DESCRIPTOR_BYTES
 from prunus.golden.registers import Status
 
 from .axi import AXI4Lite, Resp
+from .bursts import WINDOW_LOW, windows_layout
+from .faults import fault_layout
 
 __all__ = ["Csr", "counter_layout"]
 
@@ -28,7 +30,8 @@ class Csr(wiring.Component):
 
     Bits 1:0 of an address are ignored. Byte strobes hold for every writable register, a doorbell
     with some strobes rings with the rest of its last value; a write without any strobe changes
-    nothing. A refused doorbell leaves the register as it was.
+    nothing. A refused doorbell leaves the register as it was, and so does a window that is locked
+    or in use.
 
     Parameters
     ----------
@@ -44,18 +47,33 @@ class Csr(wiring.Component):
     table : Out(32)
         Address of the descriptor table, a multiple of 64 at ``start``. Follows the register,
         which the host may write while busy.
-    count : Out(32)
+    count : Out(16)
         Descriptors of the last accepted doorbell.
+    abort : Out(1)
+        Strobe: the host wants it.
+    timeout : Out(32)
+    windows : Out(3 x base and limit)
+        In the order of ``registers.WINDOWS``, in units of ``WINDOW_BYTES``. They change only while
+        nothing is in work.
     done : In(1)
-        Strobe: the table is worked off. Clears busy and makes the interrupt pending; if the host
-        clears it in the same cycle it stays pending.
+        Strobe: the table is worked off, or ended. Clears busy and makes the interrupt pending; if
+        the host clears it in the same cycle it stays pending.
+    restart : In(1)
+        Strobe: an abort is over. Clears busy.
+    halted, aborting, outstanding : In(1)
+        For the status register. No doorbell is accepted while halted or aborting.
     write_error : In(1)
-        Strobe: a write was answered with an error. Shows in the status register until the next
-        accepted doorbell.
+        Strobe: a write was answered with an error or refused. Shows in the status register until
+        the next accepted doorbell.
+    fault : In(fault_layout())
+        The first error.
+    error : In(1)
+        Strobe: there was one. Makes the interrupt of errors pending.
+    job : In(16)
     counters : In(counter_layout(config))
         What the counter registers read.
     irq : Out(1)
-        The interrupt is pending and enabled.
+        An interrupt is pending and enabled.
     """
 
     def __init__(self, *, config: EngineConfig):
@@ -66,35 +84,59 @@ class Csr(wiring.Component):
             "bus": In(AXI4Lite(registers.ADDRESS_BITS)),
             "start": Out(1),
             "table": Out(32),
-            "count": Out(32),
+            "count": Out(registers.INDEX_BITS),
+            "abort": Out(1),
+            "timeout": Out(32, init=registers.TIMEOUT),
+            "windows": Out(data.ArrayLayout(windows_layout().elem_shape, len(registers.WINDOWS))),
             "done": In(1),
-            "write_error": In(1),
+            "restart": In(1),
+            **dict.fromkeys(("halted", "aborting", "outstanding", "write_error", "error"), In(1)),
+            "fault": In(fault_layout()),
+            "job": In(registers.INDEX_BITS),
             "counters": In(counters),
             "irq": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        enable = Signal()
-        pending = Signal()
+        enable, pending = Signal(2), Signal(2)      # of the end of a table, of an error
         busy = Signal()
         write_error = Signal()
+        locked = Signal()
         status = Signal(len(Status))
-        m.d.comb += [status[Status.BUSY].eq(busy), status[Status.IRQ].eq(pending),
-                     status[Status.WRITE_ERROR].eq(write_error)]
-        values = {"irq_enable": enable, "status": status, "table": self.table,
-                  "doorbell": self.count}
+        m.d.comb += [
+            status[Status.BUSY].eq(busy), status[Status.IRQ].eq(pending[0]),
+            status[Status.WRITE_ERROR].eq(write_error), status[Status.ERROR].eq(pending[1]),
+            status[Status.HALTED].eq(self.halted), status[Status.ABORTING].eq(self.aborting),
+            status[Status.OUTSTANDING].eq(self.outstanding),
+        ]
+        fault = self.fault
+        values = {
+            "irq_enable": enable, "status": status, "table": self.table, "doorbell": self.count,
+            "control": C(0), "timeout": self.timeout, "job": self.job, "lock": locked,
+            "error": Cat(Cat(fault.cause)[:8], C(0, 8 - len(Cat(fault.cause))), fault.response,
+                         C(0, 6), fault.job),
+            "error_address": fault.address,
+        }
+        # Bits of a base reset to zeros, those of a limit to ones.
+        self._bounds = {}
+        for n, window in enumerate(registers.WINDOWS):
+            for end, fill in (("base", 0), ("limit", ~0)):
+                bound = Signal.like(self.windows[n][end], name=f"{window}_{end}", init=fill)
+                m.d.comb += self.windows[n][end].eq(bound)
+                self._bounds[f"{window}_{end}"] = bound
+                values[f"{window}_{end}"] = Cat(C(fill, WINDOW_LOW), bound)
         for name, value in self._constants.items():
             values[name] = value
         for name, _ in self.counters.shape():
             values[name] = self.counters[name]
         self._read(m, values)
-        self._write(m, enable, pending, busy)
+        self._write(m, values, enable, pending, busy, locked)
         with m.If(self.start):
             m.d.sync += write_error.eq(0)
         with m.Elif(self.write_error):
             m.d.sync += write_error.eq(1)
-        m.d.sync += self.irq.eq(pending & enable)
+        m.d.sync += self.irq.eq((pending & enable).any())
         return m
 
     def _read(self, m, values):
@@ -126,7 +168,7 @@ class Csr(wiring.Component):
                     with m.Case(at):
                         m.d.sync += [bus.rdata.eq(eights[at >> 3]), bus.rresp.eq(Resp.OKAY)]
 
-    def _write(self, m, enable, pending, busy):
+    def _write(self, m, values, enable, pending, busy, locked):
         """Address and data are held as they come; once both are there, the write is done."""
         bus = self.bus
         have_address = Signal()
@@ -151,32 +193,51 @@ class Csr(wiring.Component):
             return Cat(Mux(strobe[n], value[8 * n : 8 * n + 8], old[8 * n : 8 * n + 8])
                        for n in range(4))
 
-        m.d.sync += self.start.eq(0)
+        m.d.sync += [self.start.eq(0), self.abort.eq(0)]
         with m.If(commit):
             m.d.sync += [have_address.eq(0), have_data.eq(0), bus.bvalid.eq(1),
                          bus.bresp.eq(Resp.OKAY)]
             with m.Switch(word):
                 for register in self._registers:
+                    name = register.name
                     with m.Case(register.address >> 2):
-                        if register.name == "irq_enable":
+                        if name == "irq_enable":
                             with m.If(strobe[0]):
-                                m.d.sync += enable.eq(value[0])
-                        elif register.name == "status":
-                            with m.If(strobe[0] & value[Status.IRQ]):
-                                m.d.sync += pending.eq(0)
-                        elif register.name == "table":
-                            m.d.sync += self.table.eq(merged(self.table))
-                        elif register.name == "doorbell":
-                            self._ring(m, merged(self.count), strobe.any(), busy)
+                                m.d.sync += enable.eq(value)
+                        elif name == "status":
+                            with m.If(strobe[0]):
+                                m.d.sync += pending.eq(pending & ~Cat(value[Status.IRQ],
+                                                                      value[Status.ERROR]))
+                        elif name in ("table", "timeout"):
+                            old = getattr(self, name)
+                            m.d.sync += old.eq(merged(old))
+                        elif name == "control":
+                            m.d.sync += self.abort.eq(strobe[0] & value[0])
+                        elif name == "lock":
+                            m.d.sync += locked.eq(locked | (strobe[0] & value[0]))
+                        elif name in self._bounds:
+                            with m.If(locked | busy | self.halted | self.aborting):
+                                m.d.sync += bus.bresp.eq(Resp.SLVERR)
+                            with m.Else():
+                                m.d.sync += self._bounds[name].eq(
+                                    Cat(merged(values[name]))[WINDOW_LOW:])
+                        elif name == "doorbell":
+                            self._ring(m, Cat(merged(Cat(self.count, C(0, 16)))), strobe.any(),
+                                       busy)
                 with m.Default():
                     m.d.sync += bus.bresp.eq(Resp.SLVERR)
+        with m.If(self.done | self.restart):
+            m.d.sync += busy.eq(0)
         with m.If(self.done):
-            m.d.sync += [busy.eq(0), pending.eq(1)]
+            m.d.sync += pending[0].eq(1)
+        with m.If(self.error):
+            m.d.sync += pending[1].eq(1)
 
     def _ring(self, m, count, written, busy):
         misaligned = (self.table & (DESCRIPTOR_BYTES - 1)) != 0
         with m.If(written):
-            with m.If(busy | misaligned | (count == 0)):
+            with m.If(busy | self.halted | self.aborting | self.abort | misaligned | (count == 0)
+                      | (count > registers.COUNT_MAX)):
                 m.d.sync += self.bus.bresp.eq(Resp.SLVERR)
             with m.Else():
                 m.d.sync += [self.count.eq(count), self.start.eq(1), busy.eq(1)]

@@ -12,6 +12,7 @@ from prunus.golden import softmax
 from prunus.golden.engine import EngineConfig, JobKind
 from prunus.golden.engines import engine_of
 from prunus.golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
+from prunus.golden.registers import INDEX_BITS
 
 from .records import number, record_layout
 
@@ -56,7 +57,7 @@ def descriptor_layout(config: EngineConfig) -> data.StructLayout:
     """A decoded descriptor; ``error`` is a code of ``prunus.golden.records.Error``.
 
     With an error only ``status`` can be used, and with ``Error.BUS`` not even that. ``d8`` is
-    d / 8. An engine with several kinds of job has the fields of all, and ``kind`` says which one
+    d / 8, and ``index`` the job's in its table. An engine with several kinds of job has the fields of all, and ``kind`` says which one
     it is.
     """
     length, kinds = config.length_width, engine_of(config).kinds
@@ -73,7 +74,7 @@ def descriptor_layout(config: EngineConfig) -> data.StructLayout:
         "d8": 5, "shift": 6, "mant": 16, **pruning,
         **dict.fromkeys(_addresses(config), 32),
         **several,
-        "error": 8,
+        "error": 8, "index": INDEX_BITS,
     })
 
 
@@ -105,7 +106,10 @@ class DescriptorDecoder(wiring.Component):
         Beats: ``data``, ``error`` (the memory answered with an error) and ``last``, which ends
         the descriptor; 64 bytes, from the first word on.
     o : stream of descriptor_layout(config)
-        Decoded descriptors, stable while valid.
+        Decoded descriptors, stable while valid. ``index`` is for others to fill in.
+    lost : Out(1)
+        Beside ``o``: the job has no status record. Its descriptor could not be read, or says
+        nothing of one: its opcode is 0, or the address is not a multiple of 64.
     """
 
     def __init__(self, *, config: EngineConfig):
@@ -115,23 +119,28 @@ class DescriptorDecoder(wiring.Component):
             "i": In(stream.Signature(data.StructLayout(
                 {"data": config.axi_data_width, "error": 1, "last": 1}))),
             "o": Out(stream.Signature(descriptor_layout(config))),
+            "lost": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
         raws = self._raw()
         raw = raws[0]           # what all kinds have lies where it lies in the first
-        bus_error = Signal()
+        bus_error, stray = Signal(), Signal()
         failed = Signal(len(Error))             # by error code
         error = Signal(Error)
 
         with m.FSM():
             with m.State("GATHER"):
-                self._gather(m, raws, bus_error)
+                self._gather(m, raws, bus_error, stray)
             with m.State("CHECK"):
-                for code, condition in self._conditions(raws):
+                for code, condition in self._conditions(raws, stray):
                     m.d.sync += failed[code].eq(condition)
-                m.d.sync += failed[Error.BUS].eq(bus_error)
+                m.d.sync += [
+                    failed[Error.BUS].eq(bus_error),
+                    self.lost.eq(bus_error | (raw.opcode == 0)
+                                 | (raw.status[:STATUS_BYTES.bit_length() - 1] != 0)),
+                ]
                 m.next = "CHOOSE"
             with m.State("CHOOSE"):
                 m.d.sync += error.eq(Error.NONE)
@@ -145,7 +154,7 @@ class DescriptorDecoder(wiring.Component):
             with m.State("OFFER"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
-                    m.d.sync += bus_error.eq(0)
+                    m.d.sync += [bus_error.eq(0), stray.eq(0)]
                     m.next = "GATHER"
 
         self._fields(m, raws)
@@ -181,7 +190,8 @@ class DescriptorDecoder(wiring.Component):
                 with m.If(mine):
                     m.d.comb += fields[name].eq(value)
 
-    def _gather(self, m, raws, bus_error):
+    def _gather(self, m, raws, bus_error, stray):
+        """Words of the descriptor; ``stray`` tells of bits behind the last that is kept."""
         width = self._config.axi_data_width
         beats = DESCRIPTOR_BYTES * 8 // width
         beat = Signal(range(beats))
@@ -192,11 +202,14 @@ class DescriptorDecoder(wiring.Component):
             for n in range(beats):
                 with m.If(beat == n):
                     m.d.sync += words[n * width : (n + 1) * width].eq(self.i.p.data)
+                    behind = max(0, len(words) - n * width)
+                    if behind < width:
+                        m.d.sync += stray.eq(stray | self.i.p.data[behind:].any())
             with m.If(self.i.p.last):
                 m.d.sync += beat.eq(0)
                 m.next = "CHECK"
 
-    def _conditions(self, raws):
+    def _conditions(self, raws, stray):
         """Pairs of an error code and when it applies."""
         config, raw = self._config, raws[0]
 
@@ -211,7 +224,7 @@ class DescriptorDecoder(wiring.Component):
                 other[1:], (reserved, pruning, misaligned), strict=True))
             unknown = unknown & other[0]
         return [
-            (Error.OPCODE, unknown | reserved),
+            (Error.OPCODE, unknown | reserved | stray),
             (Error.DIMENSION,
              (raw.d[:3] != 0) | (raw.d == 0) | (raw.d > config.d_max)),
             (Error.LENGTH, bad_length(raw.l_q) | bad_length(raw.l_kv)),
@@ -222,7 +235,7 @@ class DescriptorDecoder(wiring.Component):
         ]
 
     def _kind_conditions(self, kind: JobKind, raw):
-        """Whether the opcode is another one, a reserved flag is set, what says how to prune is out
+        """Whether the opcode is another one, a bit without a field is set, what says how to prune is out
         of range, an address is not on a beat or the record's not on 64 bytes."""
         config = self._config
         low = (config.axi_data_width // 8).bit_length() - 1
@@ -230,7 +243,8 @@ class DescriptorDecoder(wiring.Component):
         misaligned = raw.status[:status_low] != 0
         for name in [*(plane.name for plane in kind.planes), *RESULTS]:
             misaligned = misaligned | (raw[name][:low] != 0)
-        reserved = [raw[name] != 0 for name, _ in raw.shape() if name.startswith("reserved")]
+        reserved = [raw[name] != 0 for name, _ in raw.shape()
+                    if name.startswith(("reserved", "unused"))]
         ranges = (out_of_range(number(raw, kind.descriptor, name), *limits)
                   for name, limits in kind.limits(config).items())
         pruning = [beyond for beyond in ranges if beyond is not None]

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Works off a table of descriptors."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.engine import EngineConfig
-from prunus.golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
+from prunus.golden.engines import engine_of
+from prunus.golden.records import DESCRIPTOR_BYTES, Error
+from prunus.golden.registers import INDEX_BITS
 
 from .bursts import request_layout
 from .descriptor import DescriptorDecoder, descriptor_layout
+from .faults import fault_layout
 
 __all__ = ["Dispatcher"]
 
@@ -37,10 +40,12 @@ class Dispatcher(wiring.Component):
     req, beats : streams
         To and from the read DMA.
     job : Out(stream of descriptor_layout)
-        Without ``same_kv`` where no job of this table went before.
+        ``same_kv`` only where the job before it in this table has keys and values at the same
+        addresses.
     lost : Out(1)
-        Strobe: a descriptor could not be read or has no place for a status record, so the job
-        is over.
+        Strobe: a job has no status record, see :class:`DescriptorDecoder`, so it is over.
+    fault : Out(fault_layout())
+        Strobe: a descriptor is wrong. One that could not be read is for the read DMA to tell of.
 
     Raises
     ------
@@ -56,41 +61,45 @@ class Dispatcher(wiring.Component):
         super().__init__({
             "start": In(1),
             "table": In(32),
-            "count": In(32),
+            "count": In(INDEX_BITS),
             "req": Out(stream.Signature(request_layout())),
             "beats": In(stream.Signature(data.StructLayout(
                 {"data": config.axi_data_width, "error": 1, "last": 1}))),
             "job": Out(stream.Signature(descriptor_layout(config))),
             "lost": Out(1),
+            "fault": Out(fault_layout()),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.decoder = decoder = DescriptorDecoder(config=self._config)
         job = decoder.o.payload
-        address = Signal(32)
-        left = Signal(32)
-        unreachable = Signal()
-        follows = Signal()
+        address = Signal(33)        # beyond the last address nothing is read
+        asked, index = Signal(INDEX_BITS), Signal(INDEX_BITS)
+        lost = Signal()
         known = Signal()
         handed_on = Signal()
+        shares = self._shares(m, decoder.o.payload, handed_on & ~lost)
         m.d.comb += [
-            self.req.payload.address.eq(address),
+            self.req.payload.address.eq(address), self.req.payload.refused.eq(address[-1]),
             self.req.payload.beats.eq(DESCRIPTOR_BYTES * 8 // self._config.axi_data_width),
+            self.req.payload.job.eq(asked), self.req.payload.record.eq(1),
             self.job.payload.eq(job),
-            self.job.payload.same_kv.eq(job.same_kv & follows),
-            # A misaligned status is an error of its own, if there is no other.
-            self.job.valid.eq(known & ~unreachable),
-            self.lost.eq(known & unreachable),
-            decoder.o.ready.eq(known & (unreachable | self.job.ready)),
+            self.job.payload.same_kv.eq(job.same_kv & shares),
+            self.job.payload.index.eq(index),
+            self.job.valid.eq(known & ~lost),
+            self.lost.eq(known & lost),
+            decoder.o.ready.eq(known & (lost | self.job.ready)),
             handed_on.eq(decoder.o.valid & decoder.o.ready),
         ]
         m.d.sync += [
-            unreachable.eq((job.error == Error.BUS) | ((job.status & (STATUS_BYTES - 1)) != 0)),
+            lost.eq(decoder.lost),
             known.eq(decoder.o.valid & ~handed_on),
+            self.fault.valid.eq(handed_on & (job.error != 0) & (job.error != Error.BUS)),
+            self.fault.cause.eq(job.error), self.fault.job.eq(index),
         ]
         with m.If(handed_on):
-            m.d.sync += follows.eq(~unreachable)
+            m.d.sync += index.eq(index + 1)
         if self._ahead == 1:
             wiring.connect(m, wiring.flipped(self.beats), decoder.i)
             room = handed_on
@@ -98,21 +107,35 @@ class Dispatcher(wiring.Component):
             room = self._queue(m, decoder)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [address.eq(self.table), left.eq(self.count)]
+                m.d.sync += [address.eq(self.table), asked.eq(0)]
                 with m.If(self.start):
-                    m.d.sync += follows.eq(0)
+                    m.d.sync += index.eq(0)
                     m.next = "REQUEST"
             with m.State("REQUEST"):
                 m.d.comb += self.req.valid.eq(1)
                 with m.If(self.req.ready):
-                    m.d.sync += [address.eq(address + DESCRIPTOR_BYTES), left.eq(left - 1)]
+                    m.d.sync += [address.eq(address + DESCRIPTOR_BYTES), asked.eq(asked + 1)]
                     m.next = "WAIT"
             with m.State("WAIT"):
                 with m.If(room):
                     m.next = "REQUEST"
-                    with m.If(left == 0):
+                    with m.If(asked == self.count):
                         m.next = "IDLE"
         return m
+
+    def _shares(self, m, job, taken):
+        """Whether K and V lie where they do for the job that was taken before in this table."""
+        names = [plane.name for kind in engine_of(self._config).kinds for plane in kind.planes
+                 if plane.of != "q"]
+        now = Cat(job[name] for name in dict.fromkeys(names))
+        before = Signal(len(now))
+        follows, shares = Signal(), Signal()
+        m.d.sync += shares.eq(follows & (before == now))
+        with m.If(taken):
+            m.d.sync += [before.eq(now), follows.eq(1)]
+        with m.If(self.start | self.lost):
+            m.d.sync += follows.eq(0)
+        return shares
 
     def _queue(self, m, decoder):
         """A FIFO before the decoder; whether it has room for one more descriptor."""

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """AXI4 read DMA."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.engine import EngineConfig
+from prunus.golden.registers import Cause
 
 from .axi import CACHE, INCR, AXI4Read
-from .bursts import ADDRESS_WIDTH, BurstSplitter, request_layout
+from .bursts import ADDRESS_WIDTH, BurstSplitter, request_layout, windows_in
+from .faults import fault_layout
 
 __all__ = ["Reader", "read_beat_layout"]
+
+MARKS = 16          # most bursts that wait for beats
 
 
 def read_beat_layout(config: EngineConfig, tag_width: int) -> data.StructLayout:
@@ -26,10 +30,11 @@ class Reader(wiring.Component):
     cycle, across requests too, with a memory of up to ``depth - burst - 4`` cycles latency.
 
     Every beat that is asked for has its place in the FIFO beforehand (a credit), so ``rready``
-    never falls and a stalled consumer never holds up the bus::
+    falls only where beats of a refused burst are put in their place, and a stalled consumer never
+    holds up the bus::
 
         req -> BurstSplitter -+-> AR               R -> FIFO (block RAM) -> register -> o
-                    credits --+-> marks (tag, last) ----^
+                    credits --+-> marks --------^
 
     Parameters
     ----------
@@ -48,7 +53,17 @@ class Reader(wiring.Component):
         Requests: ``address`` (of 32 bits, on a beat), ``beats`` (of 20 bits, never 0), ``tag``.
     o : stream
         Beats: ``data``, ``tag``, ``last`` (the request's last beat) and ``error`` (the memory
-        answered this beat with an error).
+        answered this beat with an error, or the request was refused).
+    windows : In(windows_layout())
+        Where it may read, see :class:`BurstSplitter`.
+    stop : In(1)
+        No further burst goes out.
+    busy : Out(1)
+        A burst is on the bus or waits for its beats.
+    moved : Out(1)
+        An address or a beat is taken in this cycle.
+    fault : Out(fault_layout())
+        Strobe: a beat was answered with an error, or a burst was refused.
     beat : Out(1)
         Strobe in the cycle after a beat was taken from the bus; before the beat shows at ``o``.
     axi : Out(AXI4Read)
@@ -74,6 +89,11 @@ class Reader(wiring.Component):
         super().__init__({
             "req": In(stream.Signature(request_layout(tag_width))),
             "o": Out(stream.Signature(self._beat)),
+            "windows": windows_in(),
+            "stop": In(1),
+            "busy": Out(1),
+            "moved": Out(1),
+            "fault": Out(fault_layout()),
             "beat": Out(1),
             "axi": Out(AXI4Read(ADDRESS_WIDTH, config.axi_data_width)),
         })
@@ -82,27 +102,44 @@ class Reader(wiring.Component):
         m = Module()
         m.submodules.bursts = bursts = self._bursts
         wiring.connect(m, wiring.flipped(self.req), bursts.i)
-        # One mark per burst in flight; each of these has a credit, so neither FIFO overflows.
-        m.submodules.marks = marks = fifo.SyncFIFO(
-            width=len(bursts.o.p.tag) + 1, depth=self.depth)
+        burst = bursts.o.p.shape()
+        # One mark per burst in flight; each of their beats has a credit, so the FIFO of beats
+        # never overflows.
+        m.submodules.marks = marks = fifo.SyncFIFO(width=burst.size, depth=MARKS)
         m.submodules.fifo = beats = fifo.SyncFIFOBuffered(
             width=self._beat.size, depth=self.depth + 1)    # one is the FIFO's output register
         pop = beats.r_rdy & beats.r_en
         self._issue(m, bursts, marks, pop)
+        m.d.comb += bursts.windows.eq(self.windows)
 
-        taken = self.axi.rvalid & self.axi.rready
-        mark_last = marks.r_data[0]
+        axi, mark, there = self.axi, data.View(burst, marks.r_data), marks.r_rdy
         incoming = data.View(self._beat, beats.w_data)
+        taken, refused, last = Signal(), Signal(), Signal()
+        count = Signal(range(bursts.burst))     # beats of the burst that have come
         m.d.comb += [
-            self.axi.rready.eq(beats.w_rdy),
-            beats.w_en.eq(self.axi.rvalid),
-            incoming.data.eq(self.axi.rdata),
-            incoming.tag.eq(marks.r_data[1:]),
-            incoming.last.eq(mark_last & self.axi.rlast),
-            incoming.error.eq(self.axi.rresp[1]),
-            marks.r_en.eq(taken & self.axi.rlast),
+            refused.eq(there & mark.refused),
+            axi.rready.eq(beats.w_rdy & ~refused),
+            # What nobody has asked for is dropped.
+            taken.eq(axi.rvalid & axi.rready & there),
+            last.eq(count == mark.beats - 1),
+            beats.w_en.eq(taken | refused),
+            incoming.data.eq(axi.rdata),
+            incoming.tag.eq(mark.tag),
+            incoming.last.eq(mark.last & last),
+            incoming.error.eq(refused | axi.rresp[1]),
+            marks.r_en.eq(beats.w_en & last),
+            self.busy.eq(axi.arvalid | there),
+            self.moved.eq((axi.arvalid & axi.arready) | taken),
         ]
-        m.d.sync += self.beat.eq(taken)
+        with m.If(beats.w_en):
+            m.d.sync += count.eq(Mux(last, 0, count + 1))
+        m.d.sync += [
+            self.beat.eq(taken),
+            self.fault.valid.eq(refused | (taken & axi.rresp[1])),
+            self.fault.cause.eq(Mux(refused, Cause.WINDOW, Cause.READ)),
+            self.fault.response.eq(Mux(refused, 0, axi.rresp)),
+            self.fault.job.eq(mark.job), self.fault.address.eq(mark.address),
+        ]
 
         # A block RAM is slow to give its word, so the stream comes from registers.
         m.d.comb += beats.r_en.eq(~self.o.valid | self.o.ready)
@@ -116,10 +153,11 @@ class Reader(wiring.Component):
         credit = Signal(range(self.depth + 1), init=self.depth)
         issue = Signal()
         m.d.comb += [
-            bursts.o.ready.eq((credit >= bursts.burst) & (~axi.arvalid | axi.arready)),
+            bursts.o.ready.eq((credit >= bursts.burst) & marks.w_rdy & ~self.stop
+                              & (~axi.arvalid | axi.arready)),
             issue.eq(bursts.o.valid & bursts.o.ready),
             marks.w_en.eq(issue),
-            marks.w_data.eq(Cat(burst.last, burst.tag)),
+            marks.w_data.eq(burst),
             axi.arsize.eq(self._size),
             axi.arburst.eq(INCR),
             axi.arcache.eq(CACHE),
@@ -128,7 +166,7 @@ class Reader(wiring.Component):
             m.d.sync += axi.arvalid.eq(0)
         with m.If(issue):
             m.d.sync += [
-                axi.arvalid.eq(1),
+                axi.arvalid.eq(~burst.refused),
                 axi.araddr.eq(burst.address),
                 axi.arlen.eq(burst.beats - 1),
                 credit.eq(credit - burst.beats + pop),

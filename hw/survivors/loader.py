@@ -6,6 +6,7 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.layout import Layout
+from prunus.golden.registers import INDEX_BITS
 from prunus.golden.survivors import SurvivorConfig
 from prunus.hw.shell.bursts import request_layout
 from prunus.hw.shell.reader import read_beat_layout
@@ -29,7 +30,7 @@ def command_layout(config: SurvivorConfig) -> data.StructLayout:
     """Fetch ``rows`` rows (not 0) of a plane of the job in a slot into a bank."""
     return data.StructLayout({
         "plane": Plane, "slot": range(SLOTS), "bank": 1, "address": 32,
-        "rows": config.length_width, "d8": 5})
+        "rows": config.length_width, "d8": 5, "job": INDEX_BITS})
 
 
 def beat_dims(config: SurvivorConfig) -> int:
@@ -136,6 +137,7 @@ class PlaneLoader(wiring.Component):
                 m.d.sync += [
                     self.req.payload.address.eq(command.address),
                     self.req.payload.beats.eq(rows * row_beats),
+                    self.req.payload.job.eq(command.job),
                     tag.plane.eq(command.plane), tag.slot.eq(command.slot),
                     tag.bank.eq(command.bank),
                     self.req.valid.eq(1),

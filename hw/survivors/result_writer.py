@@ -6,6 +6,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.records import STATUS_BYTES
+from prunus.golden.registers import INDEX_BITS
 from prunus.golden.survivors import SurvivorConfig
 from prunus.hw.shell.bursts import request_layout
 from prunus.hw.shell.records import record_layout
@@ -21,7 +22,7 @@ def result_job_layout(config: SurvivorConfig) -> data.StructLayout:
     """
     return data.StructLayout({
         "out": 32, "status": 32, "l_q": config.length_width, "valid_q": config.length_width,
-        "d8": 5, "computed": 1, "error": 8,
+        "d8": 5, "computed": 1, "error": 8, "index": INDEX_BITS,
     })
 
 
@@ -79,6 +80,7 @@ class ResultWriter(wiring.Component):
         left = Signal(20)
         record = Signal(record_layout(self._front.record, whole=True))
         self._fill(m, record, beats)
+        m.d.comb += self.req.payload.job.eq(job.index)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += row_beats.eq(self._row_beats(job.d8))
@@ -108,7 +110,8 @@ class ResultWriter(wiring.Component):
                         m.next = "STATUS"
             with m.State("STATUS"):
                 m.d.comb += [
-                    self.req.valid.eq(1), self.req.payload.address.eq(job.status),
+                    self.req.valid.eq(1), self.req.payload.record.eq(1),
+                    self.req.payload.address.eq(job.status),
                     self.req.payload.beats.eq(STATUS_BYTES * 8 // config.axi_data_width),
                 ]
                 with m.If(self.req.ready):

@@ -192,7 +192,7 @@ class Scheduler(wiring.Component):
         # In its slot there may be the job after this one by now, which has not asked for anything.
         older = self._slots[following(slot)]
         gone = ~older.busy | ~older.asked
-        m.d.comb += [command.slot.eq(slot), command.d8.eq(job.d8)]
+        m.d.comb += [command.slot.eq(slot), command.d8.eq(job.d8), command.job.eq(job.index)]
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(state.busy & ~state.asked):
@@ -259,7 +259,8 @@ class Scheduler(wiring.Component):
         m.d.comb += [
             error.eq(Mux(job.error != 0, job.error, Mux(state.bus_error, Error.BUS, 0))),
             self.result.valid.eq(state.busy & state.started),
-            *(result[name].eq(job[name]) for name in ("out", "status", "l_q", "valid_q", "d8")),
+            *(result[name].eq(job[name])
+              for name in ("out", "status", "l_q", "valid_q", "d8", "index")),
             result.computed.eq(state.computed), result.error.eq(error),
             self.status.eq(self._counts[slot]),
             self.done.eq(self.result.valid & self.result.ready),

@@ -17,6 +17,7 @@ from amaranth.hdl._mem import MemoryInstance
 from amaranth.lib import fifo, memory, wiring
 
 from prunus.hw.parts.repeated import Repeated
+from prunus.hw.parts.restart import Restarted
 
 __all__ = ["convert", "signature_ports"]
 
@@ -110,6 +111,13 @@ def _repeated(fragment: Fragment) -> Repeated | None:
     return next((o for o in fragment.origins or () if isinstance(o, Repeated)), None)
 
 
+def _clock(fragment: Fragment, pin: str) -> Value:
+    """What goes to the clock or the reset of an instance."""
+    value = _CLOCKS[pin]()
+    restarts = [o.restart for o in fragment.origins or () if isinstance(o, Restarted)]
+    return value | restarts[0] if pin == "rst" and restarts else value
+
+
 @dataclass
 class _Converter:
     """Replaces the blocks of a design by instances, their modules going to ``texts``."""
@@ -141,7 +149,7 @@ class _Converter:
                     self.modules[repeated.kind] = module, clocks
             pins = [("i" if direction is PortDirection.Input else "o", pin, value)
                     for pin, (value, direction) in ports.items() if len(value)]
-            pins += [("i", pin, _CLOCKS[pin]()) for pin in clocks]
+            pins += [("i", pin, _clock(child, pin)) for pin in clocks]
             fragment.subfragments[n] = (Instance(module, *pins), name, src_loc)
 
     def _convert(self, fragment: Fragment, path: str, ports: dict) -> list[str]:

@@ -9,10 +9,10 @@ import typer
 from ..errors import InputError
 from ..evaluate.methods.base import Hardware
 from ..report import heads_progress, print_json, print_lines, print_table
-from ..run import OPENED, check_port
+from ..run import OPENED, check_hardware
 from ..train.command import check_installed
 from .methods import check_calibration, chosen_method, with_method_options
-from .run import Backend
+from .run import BACKENDS_HELP, Backend, Baud, Device, Memory, Port
 
 __all__ = ["infer"]
 
@@ -30,17 +30,16 @@ def infer(
     tokens: Annotated[int | None, typer.Option(
         metavar="N", help="Tokens that a decoder generates. Default: 20, or as many as it has "
         "positions for.", show_default=False)] = None,
-    backend: Annotated[Backend, typer.Option(help="The specification, the RTL on Verilator, or a "
-                                             "board on a serial port.")] = Backend.GOLDEN,
-    port: Annotated[str | None, typer.Option(help="Serial port of the board, such as "
-                                             "/dev/ttyUSB0.", show_default=False)] = None,
-    baud: Annotated[int | None, typer.Option(min=300, help="Of the board, default 1000000.",
-                                             show_default=False)] = None,
+    backend: Annotated[Backend, typer.Option(help=BACKENDS_HELP)] = Backend.GOLDEN,
+    port: Port = None,
+    baud: Baud = None,
+    device: Device = None,
+    memory: Memory = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     **options: Any,
 ) -> None:
     """Run a model with every head of it through the coprocessor."""
-    more = check_port(port, baud, backend is Backend.SERIAL)
+    more = check_hardware(backend, {"port": port, "baud": baud, "device": device, "memory": memory})
     chosen, file = chosen_method(options)
     if backend is not Backend.GOLDEN and not isinstance(chosen, Hardware):
         raise InputError(f"--backend must be golden for method {chosen.name}, which has no "

@@ -16,12 +16,14 @@ from ..errors import InputError
 from ..evaluate.calibration import Calibration, arrays_of, load_calibration
 from ..files import check_output, write_files
 from ..heads import integers_per_head, read_arrays
-from ..run import BACKENDS, Run, check_port, not_installed
+from ..run import BACKENDS, Run, check_hardware, not_installed
 
-__all__ = ["run", "save"]
+__all__ = ["BACKENDS_HELP", "Backend", "Baud", "Device", "Memory", "Port", "run", "save"]
 
 CONFIG = "hdp_edge"
 DEFAULT = {"hdp": CONFIG, "leopard": "leopard_ae", "topk": "topk_edge"}     # of calibrations
+BACKENDS_HELP = ("The specification, the RTL on Verilator, a board on a serial port, or the "
+                 "coprocessor beside this Linux.")
 MOST = 2**16                # layers, and heads of one
 
 
@@ -29,6 +31,19 @@ class Backend(StrEnum):
     GOLDEN = "golden"
     VERILATOR = "verilator"
     SERIAL = "serial"
+    UIO = "uio"
+
+
+Port = Annotated[str | None, typer.Option(help="Serial port of the board, such as /dev/ttyUSB0.",
+                                          show_default=False)]
+Baud = Annotated[int | None, typer.Option(min=300, help="Of the board, default 1000000.",
+                                          show_default=False)]
+Device = Annotated[str | None, typer.Option(
+    metavar="PATH[@ADDRESS]", help="Registers: a UIO device such as /dev/uio0, or "
+    "/dev/mem@ADDRESS.", show_default=False)]
+Memory = Annotated[str | None, typer.Option(
+    metavar="PATH[@ADDRESS+SIZE]", help="Memory that the coprocessor reaches: a u-dma-buf such as "
+    "/dev/udmabuf0, or PATH@ADDRESS+SIZE.", show_default=False)]
 
 
 @with_engine_options
@@ -42,12 +57,11 @@ def run(
     calibration: Annotated[Path | None, typer.Option(
         metavar="TOML", help="Prune each head as this calibration says of its layer and head, "
         "which IN.npz names.", show_default=False)] = None,
-    backend: Annotated[Backend, typer.Option(help="The specification, the RTL on Verilator, or a "
-                                             "board on a serial port.")] = Backend.GOLDEN,
-    port: Annotated[str | None, typer.Option(help="Serial port of the board, such as "
-                                             "/dev/ttyUSB0.", show_default=False)] = None,
-    baud: Annotated[int | None, typer.Option(min=300, help="Of the board, default 1000000.",
-                                             show_default=False)] = None,
+    backend: Annotated[Backend, typer.Option(help=BACKENDS_HELP)] = Backend.GOLDEN,
+    port: Port = None,
+    baud: Baud = None,
+    device: Device = None,
+    memory: Memory = None,
     trace: Annotated[bool, typer.Option("--trace", help="Also write mask, scores and what else the "
                                         "engine has of them (golden only).")] = False,
     trace_file: Annotated[Path | None, typer.Option(
@@ -59,7 +73,7 @@ def run(
     """Run heads of attention through the coprocessor."""
     if trace and backend is not Backend.GOLDEN:
         raise InputError("--trace needs --backend golden: the RTL has no such outputs")
-    more = check_port(port, baud, backend is Backend.SERIAL)
+    more = check_hardware(backend, {"port": port, "baud": baud, "device": device, "memory": memory})
     if trace:
         more["whole"] = True
     more |= _trace(trace_file, backend, source, target)

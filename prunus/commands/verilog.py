@@ -2,16 +2,41 @@
 """The command ``prunus verilog``."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import load_config
 
-from ..files import check_output, make_directory, write_files
+from ..errors import InputError
+from ..files import check_directory, check_output, make_directory, put_directory, write_files
 
 __all__ = ["verilog"]
+
+DRIVER = ("prunus.h", "prunus.c", "prunus_tables.h")
+
+
+def _write_exports(config: EngineConfig, directory: Path) -> list[Path]:
+    """Registers and records in further languages, and the C driver; what was written."""
+    from ..export.header import HEADER
+    from ..export.peakrdl import export
+
+    html = check_directory(directory / f"{config.name}_html")
+    try:
+        with tempfile.TemporaryDirectory(dir=directory, prefix=f".{config.name}.") as folder:
+            made = export(config, Path(folder))
+            sources = [path for path in made.values() if path.is_file()]
+            sources += [HEADER.with_name(name) for name in DRIVER]
+            texts = {check_output(directory / path.name): path.read_bytes() for path in sources}
+            put_directory(made["_html"], html)
+            write_files({path: lambda file, text=text: file.write(text)     # type: ignore[misc]
+                         for path, text in texts.items()})
+    except OSError as err:
+        raise InputError(f"output {str(directory)!r} cannot be written: {err.strerror}") from None
+    return [*(directory / path.name for path in sources), html / "index.html"]
 
 
 def verilog(
@@ -19,6 +44,9 @@ def verilog(
         help="A preset (see prunus presets) or a TOML file.")],
     directory: Annotated[Path, typer.Option("--output", "-o", help="Where to write, made if "
                                             "missing.")] = Path("build/verilog"),
+    export: Annotated[bool, typer.Option(
+        "--export", help="Also write registers and records as SystemRDL, HTML, C header and "
+        "IP-XACT, and the C driver; needs the extra export.")] = False,
 ) -> None:
     """Write NAME.v, NAME.json with its parameters, ports and registers, and NAME.vlt for
     Verilator's lint."""
@@ -26,6 +54,7 @@ def verilog(
     make_directory(directory)
     source, description, control = (check_output(directory / f"{chosen.name}.{kind}")
                                     for kind in ("v", "json", "vlt"))
+    more = _write_exports(chosen, directory) if export else []
     from prunus.hw.verilog.emit import emit  # slow to import, and only this command needs it
 
     emission = emit(chosen)
@@ -33,5 +62,5 @@ def verilog(
     write_files({source: lambda file: file.write(emission.verilog.encode()),
                  description: lambda file: file.write(text.encode()),
                  control: lambda file: file.write(emission.waivers.encode())})
-    for path in (source, description, control):
-        typer.echo(directory / path.name)
+    for path in (*(directory / path.name for path in (source, description, control)), *more):
+        typer.echo(path)

@@ -34,12 +34,18 @@ def copy(design: dict) -> int:
             for bit in net["bits"]:
                 names[bit].add(name.rpartition(".")[2])
         free = 1 + max((bit for bit in names if isinstance(bit, int)), default=0)
-        for bit, users in pins.items():
-            if sum(pin == "LSR" for _, pin in users) < MANY or not _is_reset(
-                    cells[drivers[bit]], names[bit]):
+        resets = {bit: drivers[bit] for bit in pins if _is_reset(cells[drivers[bit]], names[bit])}
+        gates = _gates(cells, names, resets)
+        pins |= _pins(cells, gates)
+        for bit, register in {**{bit: register for bit, (_, register) in gates.items()},
+                              **resets}.items():
+            # A gate goes on seeing the reset itself, so that what it resets is no later.
+            users = [(name, pin) for name, pin in pins[bit]
+                     if name not in {gate for gate, _ in gates.values()}]
+            if sum(pin == "LSR" for _, pin in users) < MANY:
                 continue
             for part in _parts(users):
-                _register(module, drivers[bit], bit, free, f"{drivers[bit]}_copy_{count}")
+                _register(module, register, bit, free, f"{register}_copy_{count}")
                 for name, pin in part:
                     connections = cells[name]["connections"]
                     connections[pin] = [free if at == bit else at for at in connections[pin]]
@@ -52,6 +58,21 @@ def _is_reset(cell: dict, names: set[str]) -> bool:
     the synchroniser of a board's is."""
     asynchronous = cell["parameters"].get("SRMODE") == "ASYNC"
     return "CE" not in cell["connections"] and (asynchronous or bool(names & {"rst", "reset"}))
+
+
+def _gates(cells: dict, names: dict, resets: dict) -> dict[int, tuple[str, str]]:
+    """Resets that a gate makes of another one, which an abort does: the gate, and the register of
+    the other one."""
+    gates = {}
+    for name, cell in cells.items():
+        if cell["type"] != "LUT4":
+            continue
+        out, = cell["connections"]["Z"]
+        of = [resets[bit] for pin in "ABCD" for bit in cell["connections"].get(pin, ())
+              if bit in resets]
+        if of and "rst" in names[out]:
+            gates[out] = name, of[0]
+    return gates
 
 
 def _pins(cells: dict, drivers: dict) -> dict[int, list[tuple[str, str]]]:

@@ -3,6 +3,7 @@
 
 import random
 from collections.abc import Sequence
+from mmap import mmap
 
 import cocotb
 from cocotb.triggers import First, RisingEdge, Timer
@@ -21,12 +22,14 @@ IDLE_CYCLES = 32           # stalls go to sleep after so many cycles without tra
 class _ReadPort(AxiRamRead):
     """Answers SLVERR outside the memory and in ``errors``, and counts bytes."""
 
+    base = 0            # address of the memory's first byte
     errors: Sequence[tuple[int, int]] = ()
     bytes_moved = 0
 
     async def _read(self, address, length):
         self.bytes_moved += length
-        if address + length > self.size:
+        address -= self.base
+        if address < 0 or address + length > self.size:
             raise ValueError(f"read at {address:#x}, outside the memory")
         if any(first < address + length and address < end for first, end in self.errors):
             raise ValueError(f"read error wanted at {address:#x}")
@@ -36,12 +39,14 @@ class _ReadPort(AxiRamRead):
 class _WritePort(AxiRamWrite):
     """Answers SLVERR outside the memory, keeps the first such address, and counts bytes."""
 
+    base = 0
     bytes_moved = 0
     outside: int | None = None
 
     async def _write(self, address, data):
         self.bytes_moved += len(data)
-        if address + len(data) > self.size:
+        address -= self.base
+        if address < 0 or address + len(data) > self.size:
             self.outside = address if self.outside is None else self.outside
             raise ValueError(f"write at {address:#x}, outside the memory")
         self.write(address, data)
@@ -94,6 +99,10 @@ class AxiTransport:
     ----------
     dut : handle
         The top.
+    memory : bytearray or mmap, optional
+        Contents of the memory. Without it :meth:`fill` gives them.
+    base : int
+        Address on the bus of its first byte.
     stall : float
         Probability of a pause, on every channel of both interfaces; 0 for none.
     seed : int
@@ -101,17 +110,18 @@ class AxiTransport:
 
     Members
     -------
-    memory : bytearray
-        From address 0; :meth:`fill` gives it contents.
+    memory : bytearray or mmap
     """
 
-    def __init__(self, dut, *, stall: float = 0.0, seed: int = 0):
+    def __init__(self, dut, memory: bytearray | mmap | None = None, *, base: int = 0,
+                 stall: float = 0.0, seed: int = 0):
         self.dut = dut
-        self.memory = bytearray()
+        self.memory = bytearray() if memory is None else memory
         self.lite = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
         bus = AxiBus.from_prefix(dut, "m_axi")
         self.reads = _ReadPort(bus.read, dut.clk, dut.rst, mem=self.memory)
         self.writes = _WritePort(bus.write, dut.clk, dut.rst, mem=self.memory)
+        self.reads.base = self.writes.base = base
         self.lite_stalls: _Stalls | None = None
         if stall:
             self._stall(stall, seed)

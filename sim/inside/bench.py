@@ -83,13 +83,19 @@ class _Bench:
                           bus_write_bytes=transport.writes.bytes_moved - writes)
 
     async def _abort(self, after: int, cycles: int) -> dict[str, int]:
-        """Reset all in the middle of a table; the counters, which must be 0 like the status."""
+        """Reset all in the middle of a table; the counters, which must be 0 like the status. Or
+        abort the table, if it is to last no cycle; then neither memory nor buses are reset."""
         dut, driver = self.dut, self.driver
         if after:
             await ClockCycles(dut.clk, after)
         if dut.irq.value:
             raise DriverError(f"the table was worked off {after} cycles after its doorbell, before "
                               "the reset")
+        if not cycles:
+            await driver.abort()
+            if await driver.read("status"):
+                raise DriverError(f"status must be 0 after an abort; {await driver.describe()}")
+            return await driver.counters()
         dut.rst.value = 1
         await ClockCycles(dut.clk, cycles)
         dut.rst.value = 0

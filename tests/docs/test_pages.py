@@ -27,7 +27,8 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
                                   "examples/README.md")] + sorted((ROOT / "docs").rglob("*.md"))
 # The changelog and notes say what was; what they name may be gone.
 PRESENT = [page for page in PAGES if page.name != "CHANGELOG.md" and page.parent.name != "notes"]
-ROOMS = ("configs", "docs", "examples", "formal", "golden", "host", "hw", "prunus", "sim", "tests")
+ROOMS = ("configs", "docs", "examples", "formal", "golden", "host", "hw", "prunus", "sim", "sw",
+         "tests")
 PLACEHOLDER = re.compile(r"<\w+>|\b(NAME|ENGINE)\b")       # hw/<room>, golden/NAME
 
 

@@ -52,6 +52,20 @@ def test_wrong_hardware_is_found(topic, name):
     assert result.passed, result.detail
 
 
+@pytest.mark.parametrize("case", circuits.WINDOWS, ids=lambda case: "{}-{}".format(*case))
+def test_windows_of_the_dmas(case):
+    name = "{} DMA, {} bits".format(*case)
+    for topic in ("RTL: windows of the DMAs, induction", "must fail: RTL: no address on the bus"):
+        result = outcome(topic, name)
+        assert result.passed, result.detail
+
+
+@pytest.mark.parametrize("name", [change.name for _, change in circuits.WRONG_WINDOWS])
+def test_wrong_windows_are_found(name):
+    result = outcome("must fail: RTL: windows of the DMAs", name)
+    assert result.passed, result.detail
+
+
 @pytest.mark.parametrize("change", circuits.WRONG_UNITS + circuits.WRONG_CONTROL,
                          ids=lambda change: change.name)
 def test_changes_are_of_the_source_there_is(change):

@@ -9,7 +9,7 @@ from prunus.golden import registers
 from prunus.golden.engines import ENGINES, load_config, preset_names
 from prunus.golden.hdp import OCCUPANCY
 from prunus.golden.leopard import EVENTS
-from prunus.golden.records import VERSION
+from prunus.golden.records import VERSION, Error
 from prunus.golden.registers import ADDRESS_BITS, ID, SHARED, constants, counter_names, register_map
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "registers.md"
@@ -98,7 +98,21 @@ def test_fields_of_status():
     status, = (r for r in SHARED if r.name == "status")
     assert [(bits.name, bits.low, bits.width, bits.access or status.access)
             for bits in status.fields] == [
-        ("busy", 0, 1, "ro"), ("irq", 1, 1, "w1c"), ("write_error", 2, 1, "ro")]
+        ("busy", 0, 1, "ro"), ("irq", 1, 1, "w1c"), ("write_error", 2, 1, "ro"),
+        ("error", 3, 1, "w1c"), ("halted", 4, 1, "ro"), ("aborting", 5, 1, "ro"),
+        ("outstanding", 6, 1, "ro")]
+
+
+def test_windows_and_causes():
+    """A base and a limit for each window; the first causes are the codes of the records."""
+    names = [r.name for r in SHARED if r.address >= 0x80]
+    assert names == ["lock", *(f"{window}_{end}" for window in registers.WINDOWS
+                               for end in ("base", "limit"))]
+    assert {cause.value: cause.name for cause in registers.Cause if cause < 7} == {
+        error.value: error.name for error in Error if error < 7}
+    text = PAGE.read_text(encoding="utf-8")
+    assert all(f"| {cause.value} | {cause.name} |" in text
+               for cause in registers.Cause if cause >= 7)
 
 
 def test_the_page_lists_every_register():

@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from prunus.golden.engines import engine_of, load_config
 from prunus.golden.hdp.tiles import is_tiled
 from prunus.golden.image import build_image
-from prunus.host import Coprocessor, Link, coprocessor
+from prunus.host import Coprocessor, Link, LinkTransport, coprocessor
 from prunus.host.driver import DriverError
 from prunus.host.tables import folded_image, image_bytes, plan
 from prunus.sim.compare import check
@@ -36,14 +36,10 @@ def _image(jobs, config=CONFIG):
     return build_image(jobs, config)
 
 
-def _open(board, monkeypatch, config=CONFIG, **options):
-    monkeypatch.setattr(coprocessor, "LinkTransport", lambda link: _transport(link, board))
-    return Coprocessor(Link(board, clock=board.clock, **options), config)
-
-
-def _transport(link, board):
-    from prunus.host.transport import LinkTransport
-    return LinkTransport(link, sleep=board.sleep, clock=board.clock)
+def _open(board, config=CONFIG, **options):
+    link = Link(board, clock=board.clock, **options)
+    return Coprocessor(LinkTransport(link, sleep=board.sleep, clock=board.clock), config,
+                       memory_bytes=link.info.memory_bytes)
 
 
 def _check(results, jobs, config=CONFIG):
@@ -56,11 +52,11 @@ def _check(results, jobs, config=CONFIG):
 
 @ENGINES
 @pytest.mark.parametrize("chance", [0.0, 0.2])
-def test_jobs_in_several_tables(monkeypatch, chance, config):
+def test_jobs_in_several_tables(chance, config):
     jobs = _jobs(7, config=config)
     board = FakeBoard(config, jobs, memory_bytes=8192, spoil=spoiler(1, chance))
     told = []
-    with _open(board, monkeypatch, config, retries=30) as opened:
+    with _open(board, config, retries=30) as opened:
         results, counters = opened.run(jobs, lambda *at: told.append(at))
     _check(results, jobs, config)
     assert board.rings == len(plan(jobs, config, 8192)) > 1
@@ -71,12 +67,12 @@ def test_jobs_in_several_tables(monkeypatch, chance, config):
 
 
 @ENGINES
-def test_a_job_that_needs_its_output_over_its_inputs(monkeypatch, config):
+def test_a_job_that_needs_its_output_over_its_inputs(config):
     job, = jobs = _jobs(1, length=32, config=config)
     size = len(_image(jobs, config).data)
     assert size == image_bytes(job, config)
     board = FakeBoard(config, jobs, memory_bytes=size - 64)
-    results, _ = _open(board, monkeypatch, config).run(jobs)
+    results, _ = _open(board, config).run(jobs)
     _check(results, jobs, config)
 
 
@@ -151,25 +147,25 @@ def test_plan(config):
 
 
 def test_too_large():
-    with pytest.raises(ValueError, match=r"job 1 \(l_q 32, l_kv 32, d 32\) must fit the board's "
+    with pytest.raises(ValueError, match=r"job 1 \(l_q 32, l_kv 32, d 32\) must fit the "
                                          "memory of 3000 bytes, and takes 3"):
         plan(_jobs(1, 8) + _jobs(1, 32), CONFIG, 3000)
 
 
-def test_another_coprocessor(monkeypatch):
+def test_another_coprocessor():
     board = FakeBoard(load_config("hdp_edge"))
     with pytest.raises(DriverError, match="register limits must read 0x00200020, not 0x00400200"):
-        _open(board, monkeypatch)
+        _open(board)
     board = FakeBoard(load_config("leopard_tiny"))
     with pytest.raises(DriverError, match="register format must read 0x00400408, not 0x00400208"):
-        _open(board, monkeypatch)
+        _open(board)
 
 
 def test_a_coprocessor_that_hangs(monkeypatch):
     jobs = _jobs(1)
     board = FakeBoard(CONFIG, jobs)
     board.hang = True
-    opened = _open(board, monkeypatch)
+    opened = _open(board)
     monkeypatch.setattr(coprocessor.time, "monotonic", board.clock)
     with pytest.raises(DriverError, match="job 0 takes more than 60 s"):
         opened.run(jobs)

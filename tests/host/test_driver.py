@@ -10,7 +10,7 @@ from prunus.golden.hdp.compute import head
 from prunus.golden.hdp.kind import HdpKind
 from prunus.golden.hdp.planes import HdpLayout
 from prunus.golden.image import Image, build_image
-from prunus.golden.registers import constants, counter_names, register_map
+from prunus.golden.registers import Status, constants, counter_names, register_map
 from prunus.host.driver import Driver, DriverError, writable_ranges
 from prunus.sim.engines.hdp import random_jobs
 
@@ -28,8 +28,14 @@ class Fake:
         self.memory = bytearray(1 << 20)
         self.waits, self.stuck = waits, stuck
         self.asked = []
+        self.polls = 0          # of the status until an abort is over
+        self.aborts = 0
 
     async def read_register(self, address):
+        if address == AT["status"] and self.registers[address] >> Status.ABORTING & 1:
+            self.polls -= 1
+            if not self.polls:
+                self.registers[address] &= 1 << Status.IRQ | 1 << Status.ERROR
         return self.registers[address]
 
     async def write_register(self, address, value):
@@ -40,6 +46,9 @@ class Fake:
             self.registers[address] = value
         if address == AT["doorbell"]:
             self.work(value)
+        if address == AT["control"]:
+            self.aborts += value
+            self.registers[AT["status"]] |= 1 << Status.ABORTING
 
     def work(self, count):
         image, layout = build_image(JOBS, CONFIG), HdpLayout(CONFIG)
@@ -97,6 +106,38 @@ def test_another_coprocessor_is_refused():
     fake.registers[AT["version"]] = 7
     with pytest.raises(DriverError, match="register version must read 0x00000004, not 0x00000007"):
         asyncio.run(Driver(fake, CONFIG).check())
+
+
+@pytest.mark.parametrize("status", [1, 2, 1 << 4 | 10, 1 << 5, 1 << 6 | 9])
+def test_what_an_earlier_session_left_is_aborted(status):
+    fake = Fake()
+    fake.registers[AT["status"]], fake.polls = status, 5
+    asyncio.run(Driver(fake, CONFIG).check())
+    assert fake.aborts == 1
+    assert fake.registers[AT["status"]] == 0
+    results, _ = asyncio.run(Driver(fake, CONFIG).run(JOBS))
+    assert len(results) == len(JOBS)
+
+
+def test_a_fresh_coprocessor_is_not_aborted():
+    fake = Fake()
+    asyncio.run(Driver(fake, CONFIG).check())
+    assert fake.aborts == 0
+
+
+def test_an_abort_that_never_ends():
+    fake = Fake()
+    fake.registers[AT["status"]] = 1
+    with pytest.raises(DriverError, match="the memory must answer what it was asked for before an "
+                                          "abort is over; status 33, jobs_done 0, .*, error 0"):
+        asyncio.run(Driver(fake, CONFIG).check())
+
+
+def test_a_table_that_was_halted():
+    fake = Fake()
+    fake.registers[AT["status"]] = 1 << Status.HALTED | 10
+    with pytest.raises(DriverError, match="the memory did not answer in time; status 26, "):
+        asyncio.run(Driver(fake, CONFIG).finish())
 
 
 def test_no_interrupt_in_time_is_told_with_the_registers():

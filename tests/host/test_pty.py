@@ -80,8 +80,8 @@ def test_a_line_that_loses_and_changes_bytes(heads, config):
     with (_board(config, faults=faults) as board,
           open_serial(board.port, config, timeout_s=TIMEOUT_S, retries=30) as opened):
         results, counters = opened.run(jobs)
-        assert opened.link.repeated > 3
-        assert opened.link.damaged > 3
+        assert opened.transport.link.repeated > 3
+        assert opened.transport.link.damaged > 3
     for (out, status), job in zip(results, jobs, strict=True):
         assert_array_equal(out, head_of(job, config).out)
         assert status.done

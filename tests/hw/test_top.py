@@ -23,7 +23,7 @@ from prunus.golden.hdp.kind import HdpKind
 from prunus.golden.image import build_image, read_results
 from prunus.golden.names import check_name
 from prunus.golden.records import DESCRIPTOR_BYTES, Error
-from prunus.golden.registers import counter_names, register_map
+from prunus.golden.registers import Cause, Status, counter_names, register_map
 from prunus.golden.softmax import encode_scale
 from prunus.hw.hdp.loader import tag_layout
 from prunus.hw.shell.bursts import request_layout
@@ -35,7 +35,8 @@ PORTS = Path(__file__).with_name("hdp_edge_ports.json")
 CONFIG = HdpConfig(name="little", width=8, frac=4, d_max=16, l_max=8, multipliers=8,
                 softmax_lanes=1, axi_data_width=64)
 ADDRESS = {register.name: register.address for register in register_map(CONFIG)}
-OKAY = 0
+OKAY, SLVERR = 0, 2
+ERROR = 1 << Status.ERROR
 STATUS_WORD, K_F_WORD, V_WORD, OUT_WORD = 12, 9, 10, 11
 
 
@@ -220,7 +221,7 @@ def test_good_and_bad_jobs_in_a_table():
 
     async def body(ctx):
         cycles, counters = await system.work(ctx, system.image.table, len(jobs))
-        assert await system.read(ctx, "status") == 2
+        assert await system.read(ctx, "status") == 2 | ERROR
         assert 0 <= cycles - counters.pop("cycles") <= 3
         assert (counters["jobs_done"], counters["jobs_failed"]) == (len(jobs), len(errors))
         assert counters["read_bytes"] == _burst_bytes(system.memory.read_bursts)
@@ -248,13 +249,18 @@ def test_write_errors_and_counters():
         out = int(system.word(0, OUT_WORD)[0])
         system.bad.add(out + 16)
         _, counters = await system.work(ctx, 0, 1)
-        assert (counters["jobs_done"], counters["jobs_failed"]) == (1, 0)
-        assert await system.read(ctx, "status") == 6
+        assert (counters["jobs_done"], counters["jobs_failed"]) == (1, 1)
+        assert await system.read(ctx, "status") == 6 | ERROR
+        assert await system.read(ctx, "error") == Cause.WRITE | 2 << 8
+        assert await system.read(ctx, "error_address") == out       # of the burst
+        at = int(system.word(0, STATUS_WORD)[0])
+        record = bytes(system.memory.data[at : at + 64])
+        assert record == bytes([1, Error.WRITE]) + bytes(62)
         system.bad.clear()
         system.memory.read_bursts.clear()
         system.memory.write_bursts.clear()
 
-        await system.write(ctx, "status", 2)
+        await system.write(ctx, "status", 2 | ERROR)
         assert await system.read(ctx, "status") == 4
         for _ in range(3):
             await ctx.tick()
@@ -301,8 +307,8 @@ def test_two_cores():
                 "jobs_done": 6, "jobs_failed": 1,
                 "read_bytes": _burst_bytes(system.memory.read_bursts),
                 "write_bytes": _burst_bytes(system.memory.write_bursts), **_slots(good)}
-            assert await system.read(ctx, "status") == 2
-            await system.write(ctx, "status", 2)
+            assert await system.read(ctx, "status") == 2 | ERROR
+            await system.write(ctx, "status", 2 | ERROR)
 
     system.run(body)
     for n, (job, (out, status)) in enumerate(zip(jobs, system.results(), strict=True)):
@@ -312,3 +318,78 @@ def test_two_cores():
         result = head(job, CONFIG)
         assert (out == result.out).all(), n
         assert status == HdpKind().record(job, result, CONFIG), n
+
+
+@pytest.mark.parametrize("after", [0, 20, 90, 250])
+def test_a_memory_that_falls_silent(after):
+    """The table ends with an error; an abort is over when the memory has answered, and then all is
+    as new."""
+    jobs = [_job(10), _job(11, causal=True)]
+    system = _System(jobs, seed=3)
+    memory = system.memory
+
+    async def body(ctx):
+        await system.write(ctx, "timeout", 60)
+        await system.write(ctx, "irq_enable", 3)
+        await system.write(ctx, "doorbell", 2)
+        for _ in range(after):
+            await ctx.tick()
+        memory.stall = 1.0
+        cycles = 0
+        while not ctx.get(system.dut.irq):
+            await ctx.tick()
+            cycles += 1
+        assert 60 <= cycles < 400
+        for _ in range(4):
+            await ctx.tick()
+        status = await system.read(ctx, "status")
+        assert status == 1 << Status.IRQ | ERROR | 1 << Status.HALTED | 1 << Status.OUTSTANDING
+        assert await system.read(ctx, "error") & 0xFF == Cause.TIMEOUT
+        assert await system.host.write(ctx, ADDRESS["doorbell"], 2) == SLVERR
+        await system.write(ctx, "status", 2 | ERROR)
+        await system.write(ctx, "control", 1)
+        for _ in range(100):
+            await ctx.tick()
+        assert await system.read(ctx, "status") >> Status.ABORTING & 1
+        memory.stall = 0.0
+        for _ in range(200):
+            await ctx.tick()
+        assert await system.read(ctx, "status") == 0
+        assert not ctx.get(system.dut.irq)
+        await system.work(ctx, system.image.table, 2)
+        assert await system.read(ctx, "status") == 2
+        assert await system.read(ctx, "error") == 0
+
+    system.run(body)
+    for job, (out, status) in zip(jobs, system.results(), strict=True):
+        result = head(job, CONFIG)
+        assert (out == result.out).all()
+        assert status == HdpKind().record(job, result, CONFIG)
+
+
+def test_keys_are_shared_by_address_only():
+    """A job that says it has those of the one before, and means others, gets its own."""
+    jobs = [_job(12), _job(13, same_kv=True)]
+    system = _System([job.alone() for job in jobs], seed=4)
+    system.word(1, 0)[:] |= 1 << 12
+
+    async def body(ctx):
+        await system.work(ctx, system.image.table, 2)
+
+    system.run(body)
+    for job, (out, _) in zip(jobs, system.results(), strict=True):
+        assert (out == head(job, CONFIG).out).all()
+
+
+def test_a_table_of_zeros():
+    """No record anywhere, and a register that says why."""
+    system = _System([_job(14)])
+    system.image.data[:] = bytes(len(system.image.data))
+
+    async def body(ctx):
+        _, counters = await system.work(ctx, 0, 1)
+        assert (counters["jobs_done"], counters["jobs_failed"]) == (1, 1)
+        assert await system.read(ctx, "error") == Cause.OPCODE
+        assert counters["write_bytes"] == 0 and not system.memory.write_bursts
+
+    system.run(body)

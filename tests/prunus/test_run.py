@@ -16,7 +16,7 @@ from prunus.engines import FRONTS, front_of
 from prunus.errors import InputError, RunError
 from prunus.golden.engines import ENGINES, engine_of, load_config, preset_names
 from prunus.golden.records import Error
-from prunus.host import Coprocessor, Link, LinkTransport, coprocessor
+from prunus.host import Coprocessor, Link, LinkTransport
 from prunus.run import run_golden, run_serial, run_verilator
 from prunus.sim.engines import BENCHES, random_jobs
 from prunus.sim.simulate import SimulationError
@@ -29,10 +29,9 @@ BY_ENGINE = pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config
 
 def _serial(board, config, jobs, monkeypatch):
     """The run of a board's jobs over its line."""
-    monkeypatch.setattr(coprocessor, "LinkTransport", lambda link: LinkTransport(
-        link, sleep=board.sleep, clock=board.clock))
     monkeypatch.setattr(driver, "open_serial", lambda port, config: Coprocessor(
-        Link(board, clock=board.clock), config))
+        LinkTransport(Link(board, clock=board.clock), sleep=board.sleep, clock=board.clock), config,
+        memory_bytes=len(board.memory)))
     return run_serial(jobs, config, port="/dev/none")
 
 
@@ -107,7 +106,7 @@ def test_a_job_that_fails_is_reported(config, monkeypatch):
 @BY_ENGINE
 def test_a_head_too_long_for_the_board(config, monkeypatch):
     jobs = random_jobs(config, 3, seed=4)
-    with pytest.raises(InputError, match="must fit the board's memory of 256 bytes"):
+    with pytest.raises(InputError, match="must fit the memory of 256 bytes"):
         _serial(FakeBoard(config, jobs, memory_bytes=256), config, jobs, monkeypatch)
 
 

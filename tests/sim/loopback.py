@@ -13,6 +13,6 @@ def loopback(config) -> str:
     values = constants(config)
     text = Path(__file__).with_name("loopback.v").read_text(encoding="utf-8")
     text = text.replace("module loopback", f"module {config.name}")
-    names = ("version", "format", "limits", "multipliers", "engine")
+    names = ("version", "format", "limits", "multipliers", "engine", "revision")
     return text.replace(", ".join(f"{name.upper()} = 0" for name in names),
                         ", ".join(f"{name.upper()} = {int(values[name])}" for name in names))

@@ -27,7 +27,7 @@ module loopback (
   input m_axi_rid, input [63:0] m_axi_rdata, input [1:0] m_axi_rresp, input m_axi_rlast,
   input m_axi_rvalid, output m_axi_rready
 );
-  parameter VERSION = 0, FORMAT = 0, LIMITS = 0, MULTIPLIERS = 0, ENGINE = 0;
+  parameter VERSION = 0, FORMAT = 0, LIMITS = 0, MULTIPLIERS = 0, ENGINE = 0, REVISION = 0;
   localparam IDLE = 0, READ = 1, DATA = 2, WRITE = 3, WDATA = 4, RESPONSE = 5;
 
   reg [2:0] state;
@@ -138,6 +138,8 @@ module loopback (
         8'h0c: s_axil_rdata <= LIMITS;
         8'h10: s_axil_rdata <= MULTIPLIERS;
         8'h24: s_axil_rdata <= ENGINE;
+        8'h28: s_axil_rdata <= REVISION;
+        8'h38, 8'h3c: s_axil_rdata <= 0;
         8'h14: s_axil_rdata <= enable;
         8'h18: s_axil_rdata <= {pending, busy};
         8'h1c: s_axil_rdata <= table_address;

@@ -15,7 +15,8 @@ from prunus.sim.simulate import Batch, simulate_batches
 
 PRESETS = ("hdp_tiny", "hdp_w12")
 PLANES = ("q_i", "q_f", "k_i", "k_f", "v")
-FLAGS, LENGTHS, VALIDS, FORMAT, ADDRESSES, DELTA = 0, 1, 2, 3, 6, 13       # descriptor words
+# Words of a descriptor.
+FLAGS, LENGTHS, VALIDS, FORMAT, SCALE, ADDRESSES, DELTA = 0, 1, 2, 3, 5, 6, 13
 
 
 def _job(config, seed, l_q=5, l_kv=9, **choices):
@@ -34,8 +35,10 @@ def _bad_words(config):
     """``(error, word, bits to clear, bits to set)``, the first error wins."""
     beat = config.axi_data_width // 8
     l_max, d_max = config.l_max, config.d_max
-    yield from ((Error.OPCODE, FLAGS, 0xFF, opcode) for opcode in (0, 2, 0x81, 0xFF))
+    yield from ((Error.OPCODE, FLAGS, 0xFF, opcode) for opcode in (2, 0x81, 0xFF))
     yield from ((Error.OPCODE, FLAGS, 0, 1 << bit) for bit in (14, 20, 31))
+    yield from ((Error.OPCODE, SCALE, 0, 1 << bit) for bit in (16, 31))
+    yield from ((Error.OPCODE, word, 0, 1 << bit) for word in (14, 15) for bit in (0, 17, 31))
     yield from ((Error.DIMENSION, FORMAT, 0xFF, d) for d in (0, 4, 17, d_max + 8, 0xF8))
     yield from ((Error.LENGTH, LENGTHS, 0xFFFF, l_q) for l_q in (0, l_max + 1, 0xFFFF))
     yield from ((Error.LENGTH, LENGTHS, 0xFFFF0000, l_kv << 16)

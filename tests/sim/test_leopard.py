@@ -133,8 +133,10 @@ def _word(image, job, word):
 def _bad_words():
     """``(error, word, bits to clear, bits to set)``, the first error wins."""
     width = TINY.threshold_width
-    yield from ((Error.OPCODE, FLAGS, 0xFF, opcode) for opcode in (0, 1, 0x82, 0xFF))
+    yield from ((Error.OPCODE, FLAGS, 0xFF, opcode) for opcode in (1, 0x82, 0xFF))
     yield from ((Error.OPCODE, FLAGS, 0, 1 << bit) for bit in (9, 10, 11, 13, 31))
+    yield from ((Error.OPCODE, word, 0, 1 << bit) for word in (7, 9, 13, 14, 15)
+                for bit in (0, 31))
     yield from ((Error.DIMENSION, FORMAT, 0xFF, d) for d in (0, 4, 17, TINY.d_max + 8, 0xF8))
     yield from ((Error.LENGTH, LENGTHS, 0xFFFF, l_q) for l_q in (0, TINY.l_max + 1, 0xFFFF))
     yield from ((Error.LENGTH, LENGTHS, 0xFFFF0000, l_kv << 16) for l_kv in (0, TINY.l_max + 1))

@@ -8,7 +8,7 @@ import pytest
 
 from prunus.golden.engines import load_config
 from prunus.sim.compare import check
-from prunus.sim.engines import hdp, leopard
+from prunus.sim.engines import hdp, leopard, topk
 from prunus.sim.simulate import Access, Batch, SimulationError, simulate_batches
 
 from .loopback import loopback
@@ -17,7 +17,7 @@ RESETS = 100                # of an engine without stalls, and as many with them
 LENGTHS = (1, 1, 1, 2, 3)   # cycles of a reset; one is the hardest
 
 
-HDP, LEOPARD = load_config("hdp_tiny"), load_config("leopard_tiny")
+HDP, LEOPARD, TOPK = map(load_config, ("hdp_tiny", "leopard_tiny", "topk_tiny"))
 
 
 def _short_rows(seed):
@@ -31,13 +31,15 @@ TABLES = {
     "hdp_tiny": [hdp.random_jobs(HDP, 3, seed) for seed in range(6)],
     "leopard_tiny": [table for seed in range(3) for table in (
         _short_rows(10 * seed), leopard.random_jobs(LEOPARD, 3, seed))],
+    "topk_tiny": [topk.random_jobs(TOPK, 3, seed) for seed in range(6)],
 }
 
 
+@pytest.mark.parametrize("lengths", [LENGTHS, (0,)], ids=["reset", "abort"])
 @pytest.mark.parametrize("stall", [0.0, 0.3])
-@pytest.mark.parametrize("config", [HDP, LEOPARD], ids=lambda config: config.name)
-def test_the_table_after_a_reset(config, stall):
-    """Resets at random cycles of tables, each followed by another table."""
+@pytest.mark.parametrize("config", [HDP, LEOPARD, TOPK], ids=lambda config: config.name)
+def test_the_table_after_a_reset(config, stall, lengths):
+    """Resets or aborts at random cycles of tables, each followed by another table."""
     tables, rng = TABLES[config.name], Random(config.name)
     whole = simulate_batches(tables, config, stall=stall)
     cycles = [run.registers["cycles"] for run in whole]
@@ -46,7 +48,7 @@ def test_the_table_after_a_reset(config, stall):
         at = n % len(tables)
         # Pauses are others each time, and a table is over sooner with fewer of them.
         after = rng.randrange(int((0.7 if stall else 0.98) * cycles[at]))
-        batches += [Batch(tables[at], reset=(after, rng.choice(LENGTHS))),
+        batches += [Batch(tables[at], reset=(after, rng.choice(lengths))),
                     Batch(tables[(at + 1 + n // len(tables)) % len(tables)])]
     runs = simulate_batches(batches, config, stall=stall, seed=1)
     for n, (batch, run) in enumerate(zip(batches, runs, strict=True)):

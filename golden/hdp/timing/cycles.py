@@ -20,6 +20,7 @@ READ_AHEAD = 5 * BURST     # Reader: beats of a request still to come when the n
 MEMORY = 2                 # memory of the bench: address to first beat, last beat to response
 READER = 6                 # Reader: request to first beat, besides the memory's
 WRITER = 4                 # Writer: a burst's last beat to its first one on the bus
+ANSWERED = 3               # Writer: the last response to the first beat of a record
 DECODER = 4                # DescriptorDecoder 3, Dispatcher 1: last beat to job
 # With several cores:
 ARBITER = 1                # ReadArbiter: a core's request to that of all
@@ -57,10 +58,13 @@ class _Writes:
         self._gathers = cores > 1
         self._end = 0          # when the bus is free again
 
-    def beats(self, beats: int) -> None:
-        """The last of so many was given in the cycle before."""
+    def beats(self, beats: int, record: bool = False) -> None:
+        """The last of so many was given in the cycle before; a record waits for the responses to
+        all before it."""
         last = (beats - 1) % BURST + 1
         begin = self._clock.now - 1 + WRITER + (COLLECTOR + last if self._gathers else 0)
+        if record:
+            begin = max(begin, self.idle + ANSWERED)
         if beats > BURST:
             self._end = max(self._end, begin - last + BURST)
         self._end = max(self._end, begin) + last

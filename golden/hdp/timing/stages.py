@@ -418,7 +418,7 @@ class Core:
         yield lambda: head.v_loaded
         record = STATUS_BYTES * 8 // self._config.axi_data_width
         yield RECORD[1] + record
-        self._writes.beats(record)
+        self._writes.beats(record, record=True)
         self._tiles -= 1
         self.jobs -= 1
 

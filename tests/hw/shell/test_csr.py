@@ -23,6 +23,14 @@ class _Host(LiteHost):
         for name, value in values.items():
             assert await self.read(ctx, ADDRESS[name]) == (value, OKAY), name
 
+# The registers that are neither constant nor counters, after a reset.
+OTHERS = {
+    "irq_enable": 0, "status": 0, "table": 0, "doorbell": 0, "control": 0, "job": 0, "error": 0,
+    "timeout": registers.TIMEOUT, "error_address": 0, "lock": 0,
+    **{f"{window}_base": 0 for window in registers.WINDOWS},
+    **{f"{window}_limit": 0xFFFF_FFFF for window in registers.WINDOWS},
+}
+
 
 @pytest.fixture
 def dut():
@@ -52,12 +60,10 @@ def test_every_register_after_reset(preset):
 
     async def body(ctx, host):
         ctx.set(dut.counters, COUNTERS)
-        await host.check(ctx, **registers.constants(config), irq_enable=0, status=0, table=0,
-                         doorbell=0, **COUNTERS)
+        await host.check(ctx, **registers.constants(config), **OTHERS, **COUNTERS)
         assert not ctx.get(dut.irq)
 
-    assert {*registers.constants(config), "irq_enable", "status", "table", "doorbell",
-            *COUNTERS} == set(ADDRESS)
+    assert {*registers.constants(config), *OTHERS, *COUNTERS} == set(ADDRESS)
     _bench(dut, body)
 
 
@@ -102,12 +108,16 @@ def test_byte_strobes(dut):
             assert await host.write(ctx, ADDRESS["table"], value, strobe) == OKAY
             await host.check(ctx, table=table)
             assert ctx.get(dut.table) == table
+            await host.write(ctx, ADDRESS["timeout"], 0)
+            await host.write(ctx, ADDRESS["timeout"], value, strobe)
+            await host.check(ctx, timeout=value & mask)
+            assert ctx.get(dut.timeout) == value & mask
             await host.write(ctx, ADDRESS["irq_enable"], strobe & 1 ^ 1, 0b1110)
             await host.check(ctx, irq_enable=0)
         await host.write(ctx, ADDRESS["irq_enable"], 0xFFFF_FFFF, 0b0001)
+        await host.check(ctx, irq_enable=3)
+        await host.write(ctx, ADDRESS["irq_enable"], 0xFFFF_FFFD)
         await host.check(ctx, irq_enable=1)
-        await host.write(ctx, ADDRESS["irq_enable"], 0xFFFF_FFFE)
-        await host.check(ctx, irq_enable=0)
 
     _bench(dut, body)
 
@@ -150,13 +160,19 @@ def test_doorbell(dut):
         await host.check(ctx, status=2)
 
         assert await host.write(ctx, bell, 0) == SLVERR
-        assert await host.write(ctx, bell, 0xFFFF_FFFF) == OKAY      # the interrupt stays
-        await host.check(ctx, doorbell=0xFFFF_FFFF, status=3)
+        for count in (0x1_0000, 0x1_0001, 0xFFFF_FFFF):
+            assert await host.write(ctx, bell, count) == SLVERR
+        assert await host.write(ctx, bell, 0xFFFF) == OKAY          # the interrupt stays
+        await host.check(ctx, doorbell=0xFFFF, status=3)
         await done(ctx)
         assert await host.write(ctx, bell, 0x0000_AA00, 0b0010) == OKAY
-        await host.check(ctx, doorbell=0xFFFF_AAFF, status=3)
+        await host.check(ctx, doorbell=0xAAFF, status=3)
         await done(ctx)
-        assert starts == [(0x8000_0040, n) for n in (3, 0xFFFF_FFFF, 0xFFFF_AAFF)]
+        for held in (dut.halted, dut.aborting):
+            ctx.set(held, 1)
+            assert await host.write(ctx, bell, 1) == SLVERR
+            ctx.set(held, 0)
+        assert starts == [(0x8000_0040, n) for n in (3, 0xFFFF, 0xAAFF)]
 
     simulate(dut, body, background=[monitor])
 
@@ -189,6 +205,104 @@ def test_interrupt(dut):
         await host.write(ctx, ADDRESS["irq_enable"], 0)
         await irq(ctx, 0)
         await host.check(ctx, status=2)
+
+    _bench(dut, body)
+
+
+def test_abort(dut):
+    """A strobe, and the table is over once all that worked on it was reset."""
+    async def body(ctx, host):
+        control = ADDRESS["control"]
+        assert await host.write(ctx, ADDRESS["doorbell"], 1) == OKAY
+        aborts = []
+
+        async def write(value, strobe=15):
+            await send(ctx, host.aw, [control])
+            await send(ctx, host.w, [value | strobe << 32])
+            for _ in range(6):
+                _, _, abort = await ctx.tick().sample(dut.abort)
+                aborts.append(abort)
+            assert await receive(ctx, host.b, 1) == [OKAY]
+
+        await write(0)
+        await write(1, 0b1110)
+        assert not any(aborts)
+        await write(1)
+        assert sum(aborts) == 1
+        await host.check(ctx, control=0, status=1)
+        ctx.set(dut.aborting, 1)
+        ctx.set(dut.outstanding, 1)
+        await host.check(ctx, status=1 | 1 << 5 | 1 << 6)
+        ctx.set(dut.restart, 1)
+        await ctx.tick()
+        ctx.set(dut.restart, 0)
+        ctx.set(dut.aborting, 0)
+        ctx.set(dut.outstanding, 0)
+        ctx.set(dut.halted, 1)
+        await host.check(ctx, status=1 << 4)
+
+    _bench(dut, body)
+
+
+def test_errors(dut):
+    """Where the first one shows, and their interrupt."""
+    async def body(ctx, host):
+        ctx.set(dut.fault, {"valid": 1, "cause": registers.Cause.WINDOW, "response": 3,
+                            "job": 0xABCD, "address": 0x1234_5678})
+        ctx.set(dut.job, 0x7654)
+        ctx.set(dut.error, 1)
+        await ctx.tick()
+        ctx.set(dut.error, 0)
+        await host.check(ctx, error=0xABCD_0309, error_address=0x1234_5678, job=0x7654, status=8)
+        for enable, irq in ((1, 0), (2, 1), (3, 1)):
+            await host.write(ctx, ADDRESS["irq_enable"], enable)
+            await ctx.tick()
+            assert ctx.get(dut.irq) == irq
+        assert await host.write(ctx, ADDRESS["status"], 2) == OKAY
+        await host.check(ctx, status=8)
+        assert await host.write(ctx, ADDRESS["status"], 8) == OKAY
+        await host.check(ctx, status=0)
+        await ctx.tick()
+        assert not ctx.get(dut.irq)
+
+    _bench(dut, body)
+
+
+def test_windows(dut):
+    """They lie on multiples of 64 bytes, and stay as they are in use or once locked."""
+    async def body(ctx, host):
+        names = [f"{window}_{end}" for window in registers.WINDOWS for end in ("base", "limit")]
+        values = {}
+        for n, name in enumerate(names):
+            value = 0x1234_5678 + (n << 20)
+            assert await host.write(ctx, ADDRESS[name], value) == OKAY
+            values[name] = value & ~63 if name.endswith("base") else value | 63
+            assert ctx.get(dut.windows[n // 2][name.split("_")[1]]) == value >> 6
+        await host.check(ctx, **values)
+        assert await host.write(ctx, ADDRESS["results_base"], 0xAA00, 0b0010) == OKAY
+        values["results_base"] = values["results_base"] & ~0xFF00 | 0xAA00
+        await host.check(ctx, **values)
+
+        async def refused():
+            for name in names:
+                assert await host.write(ctx, ADDRESS[name], 0) == SLVERR
+            await host.check(ctx, **values)
+
+        for held in (dut.halted, dut.aborting):
+            ctx.set(held, 1)
+            await refused()
+            ctx.set(held, 0)
+        assert await host.write(ctx, ADDRESS["doorbell"], 1) == OKAY
+        await refused()
+        ctx.set(dut.done, 1)
+        await ctx.tick()
+        ctx.set(dut.done, 0)
+        assert await host.write(ctx, ADDRESS["lock"], 0) == OKAY
+        await host.check(ctx, lock=0)
+        assert await host.write(ctx, ADDRESS["lock"], 1) == OKAY
+        assert await host.write(ctx, ADDRESS["lock"], 0) == OKAY
+        await host.check(ctx, lock=1)
+        await refused()
 
     _bench(dut, body)
 
@@ -274,11 +388,11 @@ def _operations(rng, count):
         if name in state:
             merged = state[name] & ~mask | value & mask
             if name == "doorbell" and strobe:
-                if busy or state["table"] % 64 or merged == 0:
+                if busy or state["table"] % 64 or not 0 < merged < 1 << 16:
                     response, merged = SLVERR, state[name]
                 else:
                     busy = True
-            state[name] = merged & 1 if name == "irq_enable" else merged
+            state[name] = merged & 3 if name == "irq_enable" else merged
         responses.append(response)
     return writes, responses, {**state, "status": int(busy)}
 

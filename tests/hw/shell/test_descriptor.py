@@ -26,7 +26,7 @@ BYTES_D, BYTES_RHO = 0xFF, 0xFF00
 
 
 def _words(config, rng):
-    """A random good descriptor, from the golden layout, with junk where nothing is read."""
+    """A random good descriptor, from the golden layout."""
     d = 8 * rng.randint(1, config.d_max // 8)
     l_q, l_kv = rng.randint(1, config.l_max), rng.randint(1, config.l_max)
     zeros = np.zeros((max(l_q, l_kv), d), np.int64)
@@ -44,8 +44,6 @@ def _words(config, rng):
     addresses.append(rng.randrange(1 << 32) // 64 * 64)
     words = [int(w) for w in HdpKind().encode(
         job, dict(zip(ADDRESSES, addresses, strict=True)))]
-    words[5] |= rng.getrandbits(16) << 16
-    words[14:] = [rng.getrandbits(32) for _ in words[14:]]
     fields = {
         "causal": job.causal, "exact": job.exact, "dense": job.dense, "drop": job.drop,
         "same_kv": job.same_kv,
@@ -53,6 +51,7 @@ def _words(config, rng):
         "d8": d // 8, "rho": job.rho, "shift": job.scale[1], "tau_head": job.tau_head,
         "distance": job.importance is Importance.DISTANCE, "delta": job.delta,
         "mant": job.scale[0], **dict(zip(ADDRESSES, addresses, strict=True)), "error": 0,
+        "index": 0,
     }
     return words, fields
 
@@ -61,7 +60,7 @@ def _error(words, config):
     """The first error that applies, from the words."""
     l_q, l_kv = words[1] & 0xFFFF, words[1] >> 16
     d, rho, shift = words[3] & 0xFF, words[3] >> 8 & 0xFF, words[3] >> 16
-    if words[0] & 0xFF != 1 or words[0] >> 14:
+    if words[0] & 0xFF != 1 or words[0] >> 14 or words[5] >> 16 or words[14] or words[15]:
         return Error.OPCODE
     if d % 8 or not 8 <= d <= config.d_max:
         return Error.DIMENSION
@@ -85,8 +84,8 @@ def _beats(words, config, bad=()):
             for at in range(0, len(raw), size)]
 
 
-def _run(config, descriptors, rng, stall_in=0.0, stall_out=0.0):
-    """The decoded ``descriptors``, lists of beats."""
+def _run(config, descriptors, rng, stall_in=0.0, stall_out=0.0, lost=None):
+    """The decoded ``descriptors``, lists of beats; whether each is lost, into ``lost``."""
     dut = DescriptorDecoder(config=config)
     got = []
 
@@ -95,10 +94,35 @@ def _run(config, descriptors, rng, stall_in=0.0, stall_out=0.0):
             await send(ctx, dut.i, beats, rng, stall_in)
 
     async def sink(ctx):
-        got.extend(await receive(ctx, dut.o, len(descriptors), rng, stall_out))
+        for _ in descriptors:
+            got.extend(await receive(ctx, dut.o, 1, rng, stall_out))
 
-    simulate(dut, source, sink)
+    async def watch(ctx):
+        while True:
+            _, _, taken, gone = await ctx.tick().sample(dut.o.valid & dut.o.ready, dut.lost)
+            if taken and lost is not None:
+                lost.append(bool(gone))
+
+    simulate(dut, source, sink, background=[watch])
     return got
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
+def test_jobs_without_a_record(config):
+    """Nothing is known of where it would be, or it has no place."""
+    rng, lost = Random(9), []
+    good, zeros = _words(config, rng)[0], [0] * 16
+    junk, crooked = list(good), list(good)
+    junk[0], crooked[12] = junk[0] & ~0xFF, crooked[12] | 32
+    unknown = list(good)
+    unknown[0] |= 0xFF
+    descriptors = [zeros, good, junk, crooked, unknown]
+    beats = [_beats(words, config) for words in descriptors]
+    got = _run(config, [*beats, _beats(good, config, {0}), beats[1]], rng, lost=lost)
+    assert lost == [True, False, True, True, False, True, False]
+    assert [decoded.error for decoded in got] == [
+        Error.OPCODE, Error.NONE, Error.OPCODE, Error.ALIGNMENT, Error.OPCODE, Error.BUS,
+        Error.NONE]
 
 
 @pytest.mark.parametrize("stall_in, stall_out", stall_cases)
@@ -126,6 +150,8 @@ def _changes(config):
         (_set(0, 0xFF, 0), Error.OPCODE), (_set(0, 0xFF, 3), Error.OPCODE),
         (_set(0, 0xFF, 0x81), Error.OPCODE), (_set(0, 0x3F00, 0x3F00), Error.NONE),
         *((_set(0, 0, 1 << bit), Error.OPCODE) for bit in range(14, 32)),
+        *((_set(5, 0, 1 << bit), Error.OPCODE) for bit in range(16, 32)),
+        *((_set(word, 0, 1 << bit), Error.OPCODE) for word in (14, 15) for bit in (0, 9, 31)),
         *((_set(3, BYTES_D, d), Error.DIMENSION)
           for d in (0, 1, 4, 7, 9, 12, config.d_max - 4, config.d_max + 8, 0xF8, 0xFF)),
         (_set(3, BYTES_D, 8), Error.NONE), (_set(3, BYTES_D, config.d_max), Error.NONE),
@@ -237,9 +263,6 @@ def _leopard(config, rng):
     addresses = [rng.randrange(1 << 26) * 64 for _ in range(5)]
     words = [int(w) for w in LeopardKind().encode(
         job, dict(zip(("q", "k", "v", "out", "status"), addresses, strict=True)))]
-    for word in (7, 9, 13, 14, 15):
-        words[word] = rng.getrandbits(32)
-    words[3] |= rng.getrandbits(8) << 8
     return words, {
         "causal": job.causal, "same_kv": job.same_kv, "l_q": l_q, "l_kv": l_kv,
         "valid_q": job.valid_q, "valid_kv": job.valid_kv, "d8": d // 8, "shift": job.scale[1],
@@ -254,10 +277,13 @@ def test_descriptors_of_leopard(config):
     beyond = 1 << config.threshold_width - 1
     bad = []
     for word, bits, error in ((0, 0x0001, Error.OPCODE), (0, 0x0202, Error.OPCODE),
-                              (0, 0x10002, Error.OPCODE), (4, beyond, Error.PRUNING),
+                              (0, 0x10002, Error.OPCODE), *((word, 1, Error.OPCODE)
+                                                            for word in (7, 9, 13, 14, 15)), (4, beyond, Error.PRUNING),
                               (4, -beyond - 1, Error.PRUNING), (4, 1 << 46, Error.PRUNING)):
         words = list(_leopard(config, rng)[0])
-        if word:
+        if word > 5:
+            words[word] = bits
+        elif word:
             words[4], words[5] = bits & 0xFFFFFFFF, words[5] & 0xFFFF | (bits >> 32 & 0xFFFF) << 16
         else:
             words[0] = bits
@@ -312,11 +338,11 @@ def several(monkeypatch):
 
 
 def _common(config, rng, opcode):
-    """Words with what all kinds have, junk elsewhere, and the fields."""
+    """Words with what all kinds have, and the fields."""
     words, fields = _words(config, rng)
-    for word in (4, 6, 7, 8, 9, 10, 13, 14, 15):
-        words[word] = rng.getrandbits(32)
-    words[3] ^= rng.getrandbits(8) << 8
+    for word in (4, 6, 7, 8, 9, 10, 13):
+        words[word] = 0
+    words[3] &= 0xFFFF00FF
     words[0] = words[0] & 0x1100 | opcode
     own = ("rho", "tau_head", "exact", "dense", "drop", "distance", "delta", *ADDRESSES[:5])
     return words, {name: value for name, value in fields.items() if name not in own}

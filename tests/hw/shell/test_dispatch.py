@@ -20,14 +20,21 @@ CONFIGS = [load_config("hdp_tiny"),
 ADDRESSES = ("q_i", "q_f", "k_i", "k_f", "v", "out", "status")
 
 
-def _descriptor(rng, kind, beats):
-    """The words of a descriptor, its beat with a bus error (or None), and what comes of it."""
+def _descriptor(rng, kind, beats, places=None):
+    """The words of a descriptor, its beat with a bus error (or None), and what comes of it.
+
+    ``places`` are its addresses, some of which are others now and then.
+    """
     l_q, l_kv, d = rng.randint(1, 8), rng.randint(1, 8), 8 * rng.randint(1, 3)
     q, k = np.zeros((l_q, d)), np.zeros((l_kv, d))
     job = HdpJob(q=q, k=k, v=k, scale=(rng.getrandbits(16), rng.randint(12, 63)),
               valid_q=rng.randint(0, l_q), rho=rng.randint(-127, 127),
               causal=rng.random() < 0.5, same_kv=rng.random() < 0.7, tau_head=rng.getrandbits(32))
-    words = HdpKind().encode(job, {name: rng.getrandbits(26) << 6 for name in ADDRESSES})
+    addresses = {name: rng.getrandbits(26) << 6 for name in ADDRESSES}
+    for name in places or ():
+        if rng.random() < 0.9:
+            addresses[name] = places[name]
+    words = HdpKind().encode(job, addresses)
     error, bad_beat = Error.NONE, None
     if kind == "opcode":
         words[0] ^= rng.choice([2, 1 << 14])
@@ -39,13 +46,16 @@ def _descriptor(rng, kind, beats):
         words[0] |= 1 << 31
         words[12] |= 32
         error = Error.OPCODE
+    elif kind == "zeros":
+        words[:] = 0
+        error = Error.OPCODE
     elif kind == "misaligned":
         words[11] |= 4
         error = Error.ALIGNMENT
     elif kind == "bus":
         bad_beat = rng.randrange(beats)
         error = Error.BUS
-    lost = kind in ("no place", "neither", "bus")
+    lost = kind in ("no place", "neither", "zeros", "bus")
     return words, bad_beat, lost, error, job
 
 
@@ -75,14 +85,15 @@ def test_tables(config, ahead, stall_in, stall_out):
     """Three tables in turn, with descriptors of every kind."""
     rng = Random(f"{config.name}{ahead}{stall_in}{stall_out}")
     kinds = [["good", "opcode", "bus", "good", "no place", "misaligned", "good", "neither"],
-             ["bus"], ["good", "good"]]
+             ["bus"], ["good", "good"], ["zeros", *["good"] * 20]]
     beats = DESCRIPTOR_BYTES * 8 // config.axi_data_width
-    tables = [(rng.getrandbits(26) << 6, [_descriptor(rng, kind, beats) for kind in table])
-              for table in kinds]
-    tables[2] = (0xFFFF_FFC0, tables[2][1])     # addresses wrap
+    places = {name: rng.getrandbits(26) << 6 for name in ADDRESSES[2:5]}
+    tables = [(rng.getrandbits(26) << 6,
+               [_descriptor(rng, kind, beats, places) for kind in table]) for table in kinds]
+    tables[2] = (0xFFFF_FFC0, tables[2][1])     # goes on beyond the last address
     dut = Dispatcher(config=config, ahead=ahead)
     size = config.axi_data_width // 8
-    lost = [0]
+    lost, faults = [0], []
 
     async def reader(ctx):
         for table, entries in tables:
@@ -90,6 +101,8 @@ def test_tables(config, ahead, stall_in, stall_out):
                 [request] = await receive(ctx, dut.req, 1, rng, stall_out)
                 address = table + n * DESCRIPTOR_BYTES & 0xFFFF_FFFF
                 assert (request.address, request.beats) == (address, DESCRIPTOR_BYTES // size)
+                assert (request.job, request.record) == (n, 1)
+                assert request.refused == (address < table)
                 raw = words.astype("<u4").tobytes()
                 beats = [{"data": int.from_bytes(raw[at : at + size], "little"),
                           "error": int(at // size == bad_beat),
@@ -101,13 +114,16 @@ def test_tables(config, ahead, stall_in, stall_out):
         before = 0
         for table, entries in tables:
             await _start(ctx, dut, table, len(entries))
-            follows = False
-            for words, _, gone, error, job in entries:
+            follows, seen = False, None
+            for n, (words, _, gone, error, job) in enumerate(entries):
                 if not gone:
                     [got] = await receive(ctx, dut.job, 1, rng, stall_out)
                     for name, value in _fields(job, words, error).items():
                         assert got[name] == value, name
-                    assert got.same_kv == (job.same_kv and follows)
+                    same = follows and seen == list(words[8:11])
+                    assert got.same_kv == (job.same_kv and same)
+                    assert got.index == n
+                    seen = list(words[8:11])
                 follows = not gone
             # Each lost job strobes once, and then there is no more.
             before += sum(entry[2] for entry in entries)
@@ -120,10 +136,15 @@ def test_tables(config, ahead, stall_in, stall_out):
 
     async def watch(ctx):
         while True:
-            _, _, strobe = await ctx.tick().sample(dut.lost)
+            _, _, strobe, fault = await ctx.tick().sample(dut.lost, dut.fault)
             lost[0] += strobe
+            if fault.valid:
+                faults.append((fault.job, fault.cause))
 
     simulate(dut, core, reader, background=[watch])
+    assert faults == [(n, error) for _, entries in tables
+                      for n, (_, _, _, error, _) in enumerate(entries)
+                      if error not in (Error.NONE, Error.BUS)]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)

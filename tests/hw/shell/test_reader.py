@@ -4,6 +4,7 @@ from random import Random
 import pytest
 
 from prunus.golden.engines import load_config
+from prunus.golden.registers import Cause
 from prunus.hw.shell.reader import Reader
 from tests.hw.helpers import AxiMemory, receive, refusal, send, simulate, stall_cases
 
@@ -109,7 +110,7 @@ def test_errors_mark_their_beats(resp, bad):
 
 
 @pytest.mark.parametrize("latency", [1, 32])
-@pytest.mark.parametrize("count, beats", [(1, 1000), (125, 8), (20, 50), (600, 1)])
+@pytest.mark.parametrize("count, beats", [(1, 1000), (125, 8), (20, 50), (300, 3)])
 def test_one_beat_per_cycle(latency, count, beats):
     config = load_config("hdp_edge")
     rng = Random(count)
@@ -120,6 +121,110 @@ def test_one_beat_per_cycle(latency, count, beats):
                 for n in range(count)]
     cycles = _run(dut, config, requests, memory, rng)
     assert cycles == count * beats + latency + 6
+
+
+WINDOWS = {0: (0x1000, 0x2FFF), 1: (0x40, 0x7F)}
+
+
+def _inside(request):
+    base, limit = WINDOWS[request.get("record", 0)]
+    return base <= request["address"] and request["address"] + 8 * request["beats"] - 1 <= limit
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+def test_nothing_is_read_outside_the_window(stall):
+    """Beats of refused requests come in their place, with an error, and tell of themselves."""
+    rng = Random(5)
+    config = load_config("hdp_tiny")
+    dut = Reader(config=config, tag_width=3)
+    memory = _memory(config, rng, latency=7, stall=stall)
+    border = [(0x1000, 1), (0x0FF8, 1), (0x0FF8, 2), (0x2FF8, 1), (0x2FF8, 2), (0x3000, 1),
+              (0x1000, 1024), (0x1000, 1025), (0xFFFF_FFC0, 8), (0xFFFF_FFC0, 9),
+              (0xFFFF_FF80, 1000), (0xFFFF_FFF8, 1), (0, 1)]
+    requests = [{"address": address, "beats": beats} for address, beats in border]
+    requests += [{"address": rng.randrange(0x800) * 8, "beats": rng.randint(1, 40),
+                  "record": rng.randrange(2)} for _ in range(60)]
+    requests += [{"address": 0x40, "beats": 8, "record": 1}, {"address": 0x48, "beats": 8,
+                                                              "record": 1}]
+    requests = [{**request, "tag": rng.randrange(8), "job": n}
+                for n, request in enumerate(requests)]
+    expected, faults = [], []
+    for request in requests:
+        beats = _expected([request], memory)
+        expected += beats if _inside(request) else [
+            {**beat, "data": None, "error": 1} for beat in beats]
+
+    async def source(ctx):
+        ctx.set(dut.windows, [{"base": base >> 6, "limit": limit >> 6}
+                              for base, limit in WINDOWS.values()])
+        await send(ctx, dut.req, requests, rng, stall)
+
+    async def sink(ctx):
+        got = await receive(ctx, dut.o, len(expected), rng, stall)
+        for beat, want in zip(got, expected, strict=True):
+            assert (beat.tag, beat.last, beat.error) == (want["tag"], want["last"], want["error"])
+            assert want["data"] in (None, beat.data)
+        await ctx.tick()
+        assert not ctx.get(dut.busy)
+
+    async def watch(ctx):
+        while True:
+            _, _, fault = await ctx.tick().sample(dut.fault)
+            if fault.valid:
+                assert fault.cause == Cause.WINDOW
+                faults.append(fault.job)
+
+    async def serve(ctx):
+        await memory.reads(ctx, dut.axi)
+
+    simulate(dut, source, sink, background=[watch, serve])
+    assert sorted(set(faults)) == [r["job"] for r in requests if not _inside(r)]
+    assert sum(beats for _, beats in memory.read_bursts) == sum(
+        r["beats"] for r in requests if _inside(r))
+
+
+def test_beats_that_nobody_has_asked_for():
+    """Those of before a reset are dropped until something is asked for."""
+    dut = Reader(config=load_config("hdp_tiny"))
+
+    async def bench(ctx):
+        ctx.set(dut.axi.rvalid, 1)
+        ctx.set(dut.o.ready, 1)
+        for _ in range(20):
+            _, _, ready, valid, busy = await ctx.tick().sample(
+                dut.axi.rready, dut.o.valid, dut.busy)
+            assert (ready, valid, busy) == (1, 0, 0)
+
+    simulate(dut, bench)
+
+
+def test_stop():
+    """At any cycle: no further address, and the beats of those before all come."""
+    config, rng = load_config("hdp_tiny"), Random(2)
+    dut = Reader(config=config)
+    memory = _memory(config, rng, latency=3, stall=0.3)
+
+    async def bench(ctx):
+        ctx.set(dut.o.ready, 1)
+        for cycle in range(25):
+            await send(ctx, dut.req, [{"address": 0, "beats": 64}])
+            for _ in range(cycle):
+                await ctx.tick()
+            ctx.set(dut.stop, 1)
+            valid = True
+            while ctx.get(dut.busy) or valid:
+                before = valid
+                _, _, valid = await ctx.tick().sample(dut.axi.arvalid)
+                assert before or not valid
+            ctx.set(dut.stop, 0)
+            for _ in range(200):
+                await ctx.tick()
+            assert sum(beats for _, beats in memory.read_bursts) == 64 * (cycle + 1)
+
+    async def serve(ctx):
+        await memory.reads(ctx, dut.axi)
+
+    simulate(dut, bench, background=[serve])
 
 
 def test_stalled_consumer_bounds_what_is_asked_for():

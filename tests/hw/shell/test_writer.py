@@ -5,6 +5,8 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from prunus.golden.engines import load_config
+from prunus.golden.records import Error
+from prunus.golden.registers import Cause
 from prunus.hw.shell.writer import Writer
 from tests.hw.helpers import AxiMemory, refusal, send, simulate, stall_cases
 
@@ -122,7 +124,7 @@ def test_errors(resp, failing):
 
 
 @pytest.mark.parametrize("latency", [1, 32])
-@pytest.mark.parametrize("count, beats", [(1, 1000), (125, 8), (20, 50), (600, 1)])
+@pytest.mark.parametrize("count, beats", [(1, 1000), (125, 8), (20, 50), (300, 3)])
 def test_one_beat_per_cycle(latency, count, beats):
     config = load_config("hdp_edge")
     rng = Random(count)
@@ -139,8 +141,8 @@ def test_late_responses():
     rng = Random(9)
     dut = Writer(config=config)
     memory = _memory(config, rng, latency=300)
-    cycles, _ = _run(dut, [{"address": 8 * n, "beats": 1} for n in range(150)], memory, rng)
-    assert cycles > 2 * 300         # 63, 63 and 24 bursts wait for each other
+    cycles, _ = _run(dut, [{"address": 8 * n, "beats": 1} for n in range(40)], memory, rng)
+    assert 2 * 300 < cycles < 4 * 300       # 16, 16 and 8 bursts wait for each other
 
 
 def test_address_waits_for_all_data_of_its_burst():
@@ -208,6 +210,178 @@ def test_a_reset_forgets_a_burst():
             assert ctx.get(dut.idle), cycle
 
     simulate(ResetInserter(reset)(dut), bench)
+
+
+def _window(base, limit):
+    """Of the bytes from ``base`` to ``limit``."""
+    return {"base": base >> 6, "limit": limit >> 6}
+
+
+class _Watch:
+    """What a writer tells of, and what is answered by hand."""
+
+    def __init__(self, dut):
+        self.dut, self.faults, self.failed, self.bursts, self.beats = dut, [], 0, [], []
+
+    async def run(self, ctx):
+        axi = self.dut.axi
+        while True:
+            _, _, fault, failed, aw, address, length, w, word = await ctx.tick().sample(
+                self.dut.fault, self.dut.failed, axi.awvalid & axi.awready, axi.awaddr, axi.awlen,
+                axi.wvalid & axi.wready, axi.wdata)
+            if fault.valid:
+                self.faults.append((fault.cause, fault.job, fault.address, fault.response))
+            self.failed += failed
+            self.bursts += [(address, length + 1)] * aw
+            self.beats += [word] * w
+
+
+async def _answer(ctx, axi, response):
+    ctx.set(axi.bvalid, 1)
+    ctx.set(axi.bresp, response)
+    await ctx.tick()
+    ctx.set(axi.bvalid, 0)
+
+
+async def _ticks(ctx, count):
+    for _ in range(count):
+        await ctx.tick()
+
+
+RECORD = [5 << 32 | 1, 2, 3, 4, 5, 6, 7, 8]
+WRONG = [1 | Error.WRITE << 8, *[0] * 7]
+OWN = [1 | Error.BUS << 8, *[0] * 7]
+
+
+@pytest.mark.parametrize("record, response, told, failed", [
+    (RECORD, 0, RECORD, 0), (RECORD, 2, WRONG, 1), (RECORD, 3, WRONG, 1), (OWN, 2, OWN, 0)])
+def test_a_record_tells_of_failed_writes(record, response, told, failed):
+    """It waits for their responses, and the next one knows nothing of them."""
+    dut = Writer(config=load_config("hdp_tiny"))
+    watch, axi = _Watch(dut), dut.axi
+
+    async def bench(ctx):
+        ctx.set(axi.awready, 1)
+        ctx.set(axi.wready, 1)
+        await send(ctx, dut.req, [{"address": 0, "beats": 18, "job": 3}])
+        await send(ctx, dut.i, [{"data": n} for n in range(18)])
+        await send(ctx, dut.req, [{"address": 1024, "beats": 8, "job": 3, "record": 1}])
+        await send(ctx, dut.i, [{"data": n} for n in record])
+        await _ticks(ctx, 40)
+        assert watch.bursts == [(0, 16), (128, 2)]
+        await _answer(ctx, axi, response)
+        await _ticks(ctx, 20)
+        assert len(watch.bursts) == 2
+        await _answer(ctx, axi, 0)
+        await _ticks(ctx, 20)
+        assert watch.bursts[2:] == [(1024, 8)]
+        assert watch.beats[18:] == told
+        await _answer(ctx, axi, 0)
+        await _ticks(ctx, 3)
+        assert ctx.get(dut.idle) and not ctx.get(dut.busy)
+        assert watch.failed == failed
+        assert watch.faults == [(Cause.WRITE, 3, 0, response)] * (response > 1)
+        await send(ctx, dut.req, [{"address": 2048, "beats": 8, "job": 4, "record": 1}])
+        await send(ctx, dut.i, [{"data": n} for n in RECORD])
+        await _ticks(ctx, 20)
+        assert watch.beats[26:] == RECORD
+        await _answer(ctx, axi, 2)              # of the record itself
+        await _ticks(ctx, 3)
+        assert watch.failed == failed + 1
+        assert watch.faults[-1] == (Cause.WRITE, 4, 2048, 2)
+
+    simulate(dut, bench, background=[watch.run])
+
+
+@pytest.mark.parametrize("address, beats, inside", [
+    (0x1000, 32, True), (0x1000, 33, False), (0x10F8, 1, True), (0x0FF8, 1, False),
+    (0x0FF8, 2, False), (0x1100, 1, False), (0, 1, False), (0x40, 1, False),
+    (0xFFFF_FFC0, 9, False), (0xFFFF_FFF8, 1, False)])
+def test_nothing_is_written_outside_the_window(address, beats, inside):
+    """The beats of a refused request are dropped, its record tells, and the next one is written."""
+    dut = Writer(config=load_config("hdp_tiny"))
+    watch, axi = _Watch(dut), dut.axi
+
+    async def bench(ctx):
+        ctx.set(axi.awready, 1)
+        ctx.set(axi.wready, 1)
+        ctx.set(dut.windows, [_window(0x1000, 0x10FF), _window(0x40, 0x7F)])
+        await send(ctx, dut.req, [{"address": address, "beats": beats, "job": 9}])
+        await send(ctx, dut.i, [{"data": n} for n in range(beats)])
+        await _ticks(ctx, 60)
+        bursts = -(-(address % 128 // 8 + beats) // 16)
+        for _ in range(bursts if inside else 0):
+            await _answer(ctx, axi, 0)
+        await _ticks(ctx, 3)
+        assert ctx.get(dut.idle)
+        assert len(watch.bursts) == (bursts if inside else 0)
+        assert watch.beats == (list(range(beats)) if inside else [])
+        assert {fault[:2] for fault in watch.faults} == (set() if inside else {(Cause.WINDOW, 9)})
+        del watch.beats[:]
+        await send(ctx, dut.req, [{"address": 0x40, "beats": 8, "record": 1}])
+        await send(ctx, dut.i, [{"data": n} for n in RECORD])
+        await _ticks(ctx, 20)
+        assert watch.beats == (RECORD if inside else WRONG)
+        await _answer(ctx, axi, 0)
+        await send(ctx, dut.req, [{"address": 0x1000, "beats": 8, "record": 1}])    # no place
+        await send(ctx, dut.i, [{"data": n} for n in RECORD])
+        await _ticks(ctx, 20)
+        assert ctx.get(dut.idle) and len(watch.beats) == 8
+        assert watch.failed == 2 - inside
+
+    simulate(dut, bench, background=[watch.run])
+
+
+def test_responses_that_nobody_waits_for():
+    """Those of before a reset are dropped; nothing is counted below zero."""
+    dut = Writer(config=load_config("hdp_tiny"))
+    watch = _Watch(dut)
+
+    async def bench(ctx):
+        for _ in range(3):
+            await _answer(ctx, dut.axi, 2)
+        await _ticks(ctx, 3)
+        assert ctx.get(dut.idle) and not ctx.get(dut.busy)
+        assert (watch.faults, watch.failed) == ([], 0)
+
+    simulate(dut, bench, background=[watch.run])
+
+
+def test_stop():
+    """At any cycle: what has its address ends, and nothing else goes out."""
+    dut, reset = Writer(config=load_config("hdp_tiny")), Signal()
+    axi = dut.axi
+    seen = set()
+
+    async def bench(ctx):
+        ctx.set(axi.awready, 1)
+        ctx.set(axi.wready, 1)
+        for cycle in range(60):
+            watch.bursts.clear()
+            watch.beats.clear()
+            ctx.set(dut.stop, 0)
+            await send(ctx, dut.req, [{"address": 0, "beats": 48}])
+            for n in range(48):     # the FIFO holds all of it
+                ctx.set(dut.stop, n >= cycle)
+                await send(ctx, dut.i, [{"data": n}])
+            for n in range(48, 64):
+                ctx.set(dut.stop, n >= cycle)
+                await ctx.tick()
+            await _ticks(ctx, 40)
+            assert len(watch.beats) == 16 * len(watch.bursts)
+            assert ctx.get(dut.busy) == bool(watch.bursts)
+            for _ in watch.bursts:
+                await _answer(ctx, axi, 0)
+            await ctx.tick()
+            assert not ctx.get(dut.busy)
+            seen.add(len(watch.bursts))
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+        assert seen == {0, 1, 2, 3}
+
+    watch = _Watch(dut)
+    simulate(ResetInserter(reset)(dut), bench, background=[watch.run])
 
 
 def test_bad_burst():

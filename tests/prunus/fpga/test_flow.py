@@ -173,7 +173,7 @@ def test_the_longest_head_that_fits_a_board(name, preset, rows):
 
     assert len(table(rows).image.data) <= size
     if rows < config.l_max:
-        with pytest.raises(ValueError, match="must fit the board's memory of"):
+        with pytest.raises(ValueError, match="must fit the memory of"):
             table(rows + 2)
 
 

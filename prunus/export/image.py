@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory images as files of testbenches and firmware, and dumps of memory read back."""
+
+import re
+import string
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from prunus.golden import registers
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import engine_of
+from prunus.golden.image import Image, out_bytes, relocated
+from prunus.golden.jobs import Job
+from prunus.golden.records import DESCRIPTOR_BYTES, STATUS_BYTES
+
+from ..errors import InputError
+
+__all__ = ["READERS", "WRITERS", "description", "read_bin", "read_hex"]
+
+ROW_BYTES = 12      # of a C array in a line
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
+
+
+def description(image: Image, jobs: Sequence[Job], order: Sequence[int], config: EngineConfig,
+                base: int) -> dict[str, Any]:
+    """What lies where, ready for JSON; addresses are those of the bus.
+
+    ``order`` has the number of the head that each job of the table is.
+    """
+    data, kinds, heads = relocated(image, config, base), engine_of(config), []
+    for n, (job, head) in enumerate(zip(jobs, order, strict=True)):
+        kind = kinds.kind(job)
+        at = image.table + n * DESCRIPTOR_BYTES
+        values = kind.descriptor.unpack(data[at : at + DESCRIPTOR_BYTES])
+        heads.append({
+            "head": head, "descriptor": base + at,
+            "planes": {plane.name: values[plane.name] for plane in kind.planes},
+            "out": values["out"], "out_bytes": out_bytes(job, config),
+            "status": values["status"], "status_bytes": STATUS_BYTES})
+    addresses = {register.name: register.address for register in registers.register_map(config)}
+    return {
+        "config": config.name, "base": base, "bytes": len(data),
+        "beat_bytes": config.axi_data_width // 8, "jobs": len(jobs),
+        "registers": [{"name": name, "address": addresses[name], "value": value} for name, value in
+                      (("table", base + image.table), ("irq_enable", 1), ("doorbell", len(jobs)))],
+        "heads": sorted(heads, key=lambda head: head["head"])}
+
+
+def _hex(data: bytes, about: dict[str, Any]) -> bytes:
+    """For ``$readmemh``: a beat in a line, its highest byte first, the one at the base first."""
+    beat = about["beat_bytes"]
+    lines = (data[at : at + beat][::-1].hex() for at in range(0, len(data), beat))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _numbers(name: str, kind: str, values: Sequence[int]) -> str:
+    rows = (", ".join(f"0x{value:02X}" for value in values[at : at + ROW_BYTES])
+            for at in range(0, len(values), ROW_BYTES))
+    body = ",\n    ".join(rows)
+    return f"const {kind} {name}[{len(values)}] = {{\n    {body}\n}};\n"
+
+
+def _c(data: bytes, about: dict[str, Any]) -> bytes:
+    """A C file: bytes to copy to the base, addresses, and how many jobs there are."""
+    name, table = f"{about['config']}_image", about["registers"][0]["value"]
+    parts = ["/* Written by `prunus image`: memory of " f"{about['jobs']} heads. */\n"
+             "#include <stdint.h>\n"]
+    for what, value in (("base", about["base"]), ("bytes", about["bytes"]), ("table", table),
+                        ("jobs", about["jobs"])):
+        parts.append(f"const uint32_t {name}_{what} = 0x{value:X};")
+    parts.append("/* Of each head: its output plane and its status record. */")
+    parts += [_numbers(f"{name}_{what}", "uint32_t", [head[what] for head in about["heads"]])
+              for what in ("out", "status")]
+    return "\n".join([*parts, _numbers(name, "uint8_t", data)]).encode()
+
+
+WRITERS: dict[str, Callable[[bytes, dict[str, Any]], bytes]] = {
+    "hex": _hex, "bin": lambda data, about: data, "c": _c}
+
+
+def read_bin(raw: bytes, size: int, beat_bytes: int) -> bytes:
+    """The first ``size`` bytes of a dump. Raises InputError."""
+    if len(raw) < size:
+        raise InputError(f"the dump must have the {size} bytes of the image, not {len(raw)}")
+    return raw[:size]
+
+
+def read_hex(raw: bytes, size: int, beat_bytes: int) -> bytes:
+    """The same of a file of ``$writememh``, a beat for each word, with comments and addresses.
+
+    Words behind the image may be unknown.
+    """
+    try:
+        words = _COMMENT.sub(" ", raw.decode("ascii")).split()
+    except UnicodeDecodeError:
+        raise InputError("the dump must be text of $writememh, and is none") from None
+    contents, known, at = bytearray(size), 0, 0
+    for word in words:
+        digits = word.lower().lstrip("@").replace("_", "")
+        if word.startswith("@"):
+            if not digits or set(digits) - set(string.hexdigits):
+                raise InputError(f"an address of the dump must be hexadecimal, not {word!r}")
+            at = int(digits, 16) * beat_bytes
+            continue
+        if at + beat_bytes <= size:
+            if len(digits) > 2 * beat_bytes or set(digits) - set(string.hexdigits):
+                raise InputError(f"a word of the dump must be {2 * beat_bytes} hexadecimal digits, "
+                                 f"a beat, not {word!r} for the one at {at:#x} of the image")
+            contents[at : at + beat_bytes] = int(digits, 16).to_bytes(beat_bytes, "little")
+            known += beat_bytes
+        at += beat_bytes
+    if known < size:
+        raise InputError(f"the dump must have the {size} bytes of the image, not {known}")
+    return bytes(contents)
+
+
+READERS = {"hex": read_hex, "bin": read_bin}

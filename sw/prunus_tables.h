@@ -1,0 +1,658 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Registers, descriptors and status records of all coprocessors. Not written by hand:
+ * `python -m prunus.export.header` makes it from golden/registers.py and the tables of
+ * fields of each engine. */
+#ifndef PRUNUS_TABLES_H
+#define PRUNUS_TABLES_H
+
+#include <stdint.h>
+
+#define PRUNUS_ID_VALUE 0x4E555250u
+#define PRUNUS_IMAGE_VERSION 4u
+#define PRUNUS_WORDS 16u
+#define PRUNUS_COUNT_MAX 0xFFFFu
+#define PRUNUS_WINDOW_BYTES 64u
+#define PRUNUS_DESCRIPTOR_BYTES 64u
+#define PRUNUS_STATUS_BYTES 64u
+#define PRUNUS_FILL 165u
+#define PRUNUS_T_FRAC 12u
+#define PRUNUS_SCALE_BITS 16u
+#define PRUNUS_SCALE_SHIFT_MIN 12u
+#define PRUNUS_SCALE_SHIFT_MAX 63u
+#define PRUNUS_HDP_RHO_FRAC 7u
+#define PRUNUS_HDP_DELTA_MAX 0xFFFFFFu
+
+/* Of a bus, as descriptors hold it. */
+typedef uint32_t prunus_address;
+
+/* What a status record says was wrong with a job. */
+enum prunus_job_error {
+    PRUNUS_JOB_NONE = 0,
+    PRUNUS_JOB_OPCODE = 1,
+    PRUNUS_JOB_DIMENSION = 2,
+    PRUNUS_JOB_LENGTH = 3,
+    PRUNUS_JOB_VALID = 4,
+    PRUNUS_JOB_PRUNING = 5,
+    PRUNUS_JOB_ALIGNMENT = 6,
+    PRUNUS_JOB_BUS = 7,
+    PRUNUS_JOB_WRITE = 8
+};
+
+/* The first error of a table, in the register error. */
+enum prunus_cause {
+    PRUNUS_CAUSE_NONE = 0,
+    PRUNUS_CAUSE_OPCODE = 1,
+    PRUNUS_CAUSE_DIMENSION = 2,
+    PRUNUS_CAUSE_LENGTH = 3,
+    PRUNUS_CAUSE_VALID = 4,
+    PRUNUS_CAUSE_PRUNING = 5,
+    PRUNUS_CAUSE_ALIGNMENT = 6,
+    PRUNUS_CAUSE_READ = 7,
+    PRUNUS_CAUSE_WRITE = 8,
+    PRUNUS_CAUSE_WINDOW = 9,
+    PRUNUS_CAUSE_TIMEOUT = 10
+};
+
+/* Registers of every coprocessor: offsets in bytes, and fields. */
+#define PRUNUS_REG_ID 0u
+#define PRUNUS_REG_VERSION 4u
+#define PRUNUS_REG_FORMAT 8u
+#define PRUNUS_FORMAT_WIDTH_SHIFT 0u
+#define PRUNUS_FORMAT_WIDTH_MASK 255u
+#define PRUNUS_FORMAT_AXI_DATA_WIDTH_SHIFT 16u
+#define PRUNUS_FORMAT_AXI_DATA_WIDTH_MASK 0xFFFFu
+#define PRUNUS_REG_LIMITS 12u
+#define PRUNUS_LIMITS_L_MAX_SHIFT 0u
+#define PRUNUS_LIMITS_L_MAX_MASK 0xFFFFu
+#define PRUNUS_LIMITS_D_MAX_SHIFT 16u
+#define PRUNUS_LIMITS_D_MAX_MASK 0xFFFFu
+#define PRUNUS_REG_IRQ_ENABLE 20u
+#define PRUNUS_IRQ_ENABLE_DONE_SHIFT 0u
+#define PRUNUS_IRQ_ENABLE_DONE_MASK 1u
+#define PRUNUS_IRQ_ENABLE_ERROR_SHIFT 1u
+#define PRUNUS_IRQ_ENABLE_ERROR_MASK 1u
+#define PRUNUS_REG_STATUS 24u
+#define PRUNUS_STATUS_BUSY_SHIFT 0u
+#define PRUNUS_STATUS_BUSY_MASK 1u
+#define PRUNUS_STATUS_IRQ_SHIFT 1u
+#define PRUNUS_STATUS_IRQ_MASK 1u
+#define PRUNUS_STATUS_WRITE_ERROR_SHIFT 2u
+#define PRUNUS_STATUS_WRITE_ERROR_MASK 1u
+#define PRUNUS_STATUS_ERROR_SHIFT 3u
+#define PRUNUS_STATUS_ERROR_MASK 1u
+#define PRUNUS_STATUS_HALTED_SHIFT 4u
+#define PRUNUS_STATUS_HALTED_MASK 1u
+#define PRUNUS_STATUS_ABORTING_SHIFT 5u
+#define PRUNUS_STATUS_ABORTING_MASK 1u
+#define PRUNUS_STATUS_OUTSTANDING_SHIFT 6u
+#define PRUNUS_STATUS_OUTSTANDING_MASK 1u
+#define PRUNUS_REG_TABLE 28u
+#define PRUNUS_REG_DOORBELL 32u
+#define PRUNUS_REG_ENGINE 36u
+#define PRUNUS_REG_REVISION 40u
+#define PRUNUS_REG_CONTROL 44u
+#define PRUNUS_CONTROL_ABORT_SHIFT 0u
+#define PRUNUS_CONTROL_ABORT_MASK 1u
+#define PRUNUS_REG_TIMEOUT 48u
+#define PRUNUS_REG_JOB 52u
+#define PRUNUS_JOB_INDEX_SHIFT 0u
+#define PRUNUS_JOB_INDEX_MASK 0xFFFFu
+#define PRUNUS_REG_ERROR 56u
+#define PRUNUS_ERROR_CAUSE_SHIFT 0u
+#define PRUNUS_ERROR_CAUSE_MASK 255u
+#define PRUNUS_ERROR_RESPONSE_SHIFT 8u
+#define PRUNUS_ERROR_RESPONSE_MASK 3u
+#define PRUNUS_ERROR_JOB_SHIFT 16u
+#define PRUNUS_ERROR_JOB_MASK 0xFFFFu
+#define PRUNUS_REG_ERROR_ADDRESS 60u
+#define PRUNUS_REG_JOBS_DONE 64u
+#define PRUNUS_REG_JOBS_FAILED 68u
+#define PRUNUS_REG_CYCLES 72u
+#define PRUNUS_REG_READ_BYTES 76u
+#define PRUNUS_REG_WRITE_BYTES 80u
+#define PRUNUS_REG_LOCK 128u
+#define PRUNUS_LOCK_LOCKED_SHIFT 0u
+#define PRUNUS_LOCK_LOCKED_MASK 1u
+#define PRUNUS_REG_OPERANDS_BASE 132u
+#define PRUNUS_REG_OPERANDS_LIMIT 136u
+#define PRUNUS_REG_RESULTS_BASE 140u
+#define PRUNUS_REG_RESULTS_LIMIT 144u
+#define PRUNUS_REG_RECORDS_BASE 148u
+#define PRUNUS_REG_RECORDS_LIMIT 152u
+
+/* Further ones of HDP. */
+#define PRUNUS_HDP_FORMAT_FRAC_SHIFT 8u
+#define PRUNUS_HDP_FORMAT_FRAC_MASK 127u
+#define PRUNUS_HDP_FORMAT_ROUNDED_SHIFT 15u
+#define PRUNUS_HDP_FORMAT_ROUNDED_MASK 1u
+#define PRUNUS_HDP_REG_MULTIPLIERS 16u
+#define PRUNUS_HDP_REG_INTEGER_SLOTS 84u
+#define PRUNUS_HDP_REG_SCORE_SLOTS 88u
+#define PRUNUS_HDP_REG_VALUE_SLOTS 92u
+#define PRUNUS_HDP_REG_IDLE_SOFTMAX 96u
+#define PRUNUS_HDP_REG_IDLE_OPERAND 100u
+#define PRUNUS_HDP_REG_IDLE_DMA 104u
+#define PRUNUS_HDP_REG_IDLE_THRESHOLD 108u
+#define PRUNUS_HDP_REG_IDLE_DRAIN 112u
+
+/* Further ones of LeOPArd. */
+#define PRUNUS_LEOPARD_FORMAT_DIGIT_SHIFT 8u
+#define PRUNUS_LEOPARD_FORMAT_DIGIT_MASK 255u
+#define PRUNUS_LEOPARD_REG_UNITS 16u
+#define PRUNUS_LEOPARD_UNITS_DPUS_SHIFT 0u
+#define PRUNUS_LEOPARD_UNITS_DPUS_MASK 0xFFFFu
+#define PRUNUS_LEOPARD_UNITS_TAPS_SHIFT 16u
+#define PRUNUS_LEOPARD_UNITS_TAPS_MASK 0xFFFFu
+#define PRUNUS_LEOPARD_REG_DIGITS 84u
+#define PRUNUS_LEOPARD_REG_SURVIVORS 88u
+#define PRUNUS_LEOPARD_REG_KEY_WORDS 92u
+#define PRUNUS_LEOPARD_REG_VALUE_WORDS 96u
+#define PRUNUS_LEOPARD_REG_IDLE_DMA 100u
+
+/* Further ones of Top-K. */
+#define PRUNUS_TOPK_REG_PLACES 16u
+#define PRUNUS_TOPK_PLACES_K_MAX_SHIFT 0u
+#define PRUNUS_TOPK_PLACES_K_MAX_MASK 0xFFFFu
+#define PRUNUS_TOPK_PLACES_TAPS_SHIFT 16u
+#define PRUNUS_TOPK_PLACES_TAPS_MASK 0xFFFFu
+#define PRUNUS_TOPK_REG_SURVIVORS 84u
+#define PRUNUS_TOPK_REG_KEYS 88u
+#define PRUNUS_TOPK_REG_VALUE_WORDS 92u
+#define PRUNUS_TOPK_REG_IDLE_DMA 96u
+
+/* A job of HDP. */
+#define PRUNUS_HDP_OPCODE 1u
+
+struct prunus_hdp_descriptor {
+    uint32_t opcode;  /* the kind of job */
+    uint32_t causal;  /* hides key j from query i unless j <= i + valid_kv - valid_q */
+    uint32_t exact;  /* kept blocks get the product of fractions, too */
+    uint32_t dense;  /* prunes nothing and has no integer pass */
+    uint32_t drop;  /* pruned blocks have probability 0 instead of score 0 */
+    uint32_t same_kv;  /* K and V are those of the descriptor before */
+    uint32_t distance;  /* importance: distance and delta decide about blocks, not rho */
+    uint32_t l_q;  /* queries */
+    uint32_t l_kv;  /* keys */
+    uint32_t valid_q;  /* queries that are not padding */
+    uint32_t valid_kv;  /* keys that are not padding */
+    uint32_t d;  /* dimensions, a multiple of 8 */
+    int32_t rho;  /* P of the pruning ratio P / 128, two's complement */
+    uint32_t shift;  /* of the scale, 12..63 */
+    uint32_t tau_head;  /* a head with a smaller theta_head is pruned */
+    uint32_t mant;  /* of the scale: mant * 2^-shift = scale * log2(e) */
+    uint32_t q_i;  /* address of plane q_i */
+    uint32_t q_f;  /* address of plane q_f */
+    uint32_t k_i;  /* address of plane k_i */
+    uint32_t k_f;  /* address of plane k_f */
+    uint32_t v;  /* address of plane v */
+    uint32_t out;  /* address of the output plane */
+    uint32_t status;  /* address of the status record */
+    uint32_t delta;  /* largest distance of what is kept, in units of integer scores */
+};
+
+static inline void prunus_hdp_descriptor_pack(const struct prunus_hdp_descriptor *from, uint32_t *words)
+{
+    int n;
+
+    for (n = 0; n < 16; n++)
+        words[n] = 0u;
+    words[0] |= (uint32_t)(((uint64_t)from->opcode >> 0) & 0xFFu) << 0;
+    words[0] |= (uint32_t)(((uint64_t)from->causal >> 0) & 0x1u) << 8;
+    words[0] |= (uint32_t)(((uint64_t)from->exact >> 0) & 0x1u) << 9;
+    words[0] |= (uint32_t)(((uint64_t)from->dense >> 0) & 0x1u) << 10;
+    words[0] |= (uint32_t)(((uint64_t)from->drop >> 0) & 0x1u) << 11;
+    words[0] |= (uint32_t)(((uint64_t)from->same_kv >> 0) & 0x1u) << 12;
+    words[0] |= (uint32_t)(((uint64_t)from->distance >> 0) & 0x1u) << 13;
+    words[1] |= (uint32_t)(((uint64_t)from->l_q >> 0) & 0xFFFFu) << 0;
+    words[1] |= (uint32_t)(((uint64_t)from->l_kv >> 0) & 0xFFFFu) << 16;
+    words[2] |= (uint32_t)(((uint64_t)from->valid_q >> 0) & 0xFFFFu) << 0;
+    words[2] |= (uint32_t)(((uint64_t)from->valid_kv >> 0) & 0xFFFFu) << 16;
+    words[3] |= (uint32_t)(((uint64_t)from->d >> 0) & 0xFFu) << 0;
+    words[3] |= (uint32_t)(((uint64_t)from->rho >> 0) & 0xFFu) << 8;
+    words[3] |= (uint32_t)(((uint64_t)from->shift >> 0) & 0xFFFFu) << 16;
+    words[4] |= (uint32_t)(((uint64_t)from->tau_head >> 0) & 0xFFFFFFFFu) << 0;
+    words[5] |= (uint32_t)(((uint64_t)from->mant >> 0) & 0xFFFFu) << 0;
+    words[6] |= (uint32_t)(((uint64_t)from->q_i >> 0) & 0xFFFFFFFFu) << 0;
+    words[7] |= (uint32_t)(((uint64_t)from->q_f >> 0) & 0xFFFFFFFFu) << 0;
+    words[8] |= (uint32_t)(((uint64_t)from->k_i >> 0) & 0xFFFFFFFFu) << 0;
+    words[9] |= (uint32_t)(((uint64_t)from->k_f >> 0) & 0xFFFFFFFFu) << 0;
+    words[10] |= (uint32_t)(((uint64_t)from->v >> 0) & 0xFFFFFFFFu) << 0;
+    words[11] |= (uint32_t)(((uint64_t)from->out >> 0) & 0xFFFFFFFFu) << 0;
+    words[12] |= (uint32_t)(((uint64_t)from->status >> 0) & 0xFFFFFFFFu) << 0;
+    words[13] |= (uint32_t)(((uint64_t)from->delta >> 0) & 0xFFFFFFFFu) << 0;
+}
+
+static inline void prunus_hdp_descriptor_unpack(const uint32_t *words, struct prunus_hdp_descriptor *to)
+{
+    uint64_t value;
+
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 0) & 0xFFu) << 0;
+    to->opcode = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 8) & 0x1u) << 0;
+    to->causal = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 9) & 0x1u) << 0;
+    to->exact = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 10) & 0x1u) << 0;
+    to->dense = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 11) & 0x1u) << 0;
+    to->drop = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 12) & 0x1u) << 0;
+    to->same_kv = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 13) & 0x1u) << 0;
+    to->distance = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[1] >> 0) & 0xFFFFu) << 0;
+    to->l_q = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[1] >> 16) & 0xFFFFu) << 0;
+    to->l_kv = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[2] >> 0) & 0xFFFFu) << 0;
+    to->valid_q = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[2] >> 16) & 0xFFFFu) << 0;
+    to->valid_kv = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[3] >> 0) & 0xFFu) << 0;
+    to->d = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[3] >> 8) & 0xFFu) << 0;
+    to->rho = (int32_t)((int64_t)(value ^ 0x80u) - (int64_t)0x80);
+    value = 0u;
+    value |= (uint64_t)((words[3] >> 16) & 0xFFFFu) << 0;
+    to->shift = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[4] >> 0) & 0xFFFFFFFFu) << 0;
+    to->tau_head = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[5] >> 0) & 0xFFFFu) << 0;
+    to->mant = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[6] >> 0) & 0xFFFFFFFFu) << 0;
+    to->q_i = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[7] >> 0) & 0xFFFFFFFFu) << 0;
+    to->q_f = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[8] >> 0) & 0xFFFFFFFFu) << 0;
+    to->k_i = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[9] >> 0) & 0xFFFFFFFFu) << 0;
+    to->k_f = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[10] >> 0) & 0xFFFFFFFFu) << 0;
+    to->v = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[11] >> 0) & 0xFFFFFFFFu) << 0;
+    to->out = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[12] >> 0) & 0xFFFFFFFFu) << 0;
+    to->status = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[13] >> 0) & 0xFFFFFFFFu) << 0;
+    to->delta = (uint32_t)value;
+}
+
+struct prunus_hdp_record {
+    uint32_t done;  /* 1 */
+    uint32_t error;  /* error code */
+    uint32_t head_kept;  /* 1 if the head was kept */
+    uint64_t theta_head;  /* sum of theta over all blocks; 0 of a dense head */
+    uint32_t blocks_kept;  /* blocks that the mask keeps */
+    uint32_t blocks_total;  /* blocks that are visible */
+    uint32_t read_bytes;  /* bytes read for the job, its descriptor included */
+    uint32_t write_bytes;  /* bytes written for it, this record included */
+};
+
+static inline void prunus_hdp_record_pack(const struct prunus_hdp_record *from, uint32_t *words)
+{
+    int n;
+
+    for (n = 0; n < 16; n++)
+        words[n] = 0u;
+    words[0] |= (uint32_t)(((uint64_t)from->done >> 0) & 0xFFu) << 0;
+    words[0] |= (uint32_t)(((uint64_t)from->error >> 0) & 0xFFFFFFu) << 8;
+    words[1] |= (uint32_t)(((uint64_t)from->head_kept >> 0) & 0xFFFFFFFFu) << 0;
+    words[2] |= (uint32_t)(((uint64_t)from->theta_head >> 0) & 0xFFFFFFFFu) << 0;
+    words[3] |= (uint32_t)(((uint64_t)from->theta_head >> 32) & 0xFFFFFFFFu) << 0;
+    words[4] |= (uint32_t)(((uint64_t)from->blocks_kept >> 0) & 0xFFFFFFFFu) << 0;
+    words[5] |= (uint32_t)(((uint64_t)from->blocks_total >> 0) & 0xFFFFFFFFu) << 0;
+    words[6] |= (uint32_t)(((uint64_t)from->read_bytes >> 0) & 0xFFFFFFFFu) << 0;
+    words[7] |= (uint32_t)(((uint64_t)from->write_bytes >> 0) & 0xFFFFFFFFu) << 0;
+}
+
+static inline void prunus_hdp_record_unpack(const uint32_t *words, struct prunus_hdp_record *to)
+{
+    uint64_t value;
+
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 0) & 0xFFu) << 0;
+    to->done = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 8) & 0xFFFFFFu) << 0;
+    to->error = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[1] >> 0) & 0xFFFFFFFFu) << 0;
+    to->head_kept = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[2] >> 0) & 0xFFFFFFFFu) << 0;
+    value |= (uint64_t)((words[3] >> 0) & 0xFFFFFFFFu) << 32;
+    to->theta_head = (uint64_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[4] >> 0) & 0xFFFFFFFFu) << 0;
+    to->blocks_kept = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[5] >> 0) & 0xFFFFFFFFu) << 0;
+    to->blocks_total = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[6] >> 0) & 0xFFFFFFFFu) << 0;
+    to->read_bytes = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[7] >> 0) & 0xFFFFFFFFu) << 0;
+    to->write_bytes = (uint32_t)value;
+}
+
+/* A job of LeOPArd. */
+#define PRUNUS_LEOPARD_OPCODE 2u
+
+struct prunus_leopard_descriptor {
+    uint32_t opcode;  /* the kind of job */
+    uint32_t causal;  /* hides key j from query i unless j <= i + valid_kv - valid_q */
+    uint32_t same_kv;  /* K and V are those of the descriptor before */
+    uint32_t l_q;  /* queries */
+    uint32_t l_kv;  /* keys */
+    uint32_t valid_q;  /* queries that are not padding */
+    uint32_t valid_kv;  /* keys that are not padding */
+    uint32_t d;  /* dimensions, a multiple of 8 */
+    uint32_t shift;  /* of the scale, 12..63 */
+    int64_t threshold;  /* T_int, two's complement, low word: keys below are pruned; T_int, high half-word */
+    uint32_t mant;  /* of the scale: mant * 2^-shift = scale * log2(e) */
+    uint32_t q;  /* address of plane q */
+    uint32_t k;  /* address of plane k */
+    uint32_t v;  /* address of plane v */
+    uint32_t out;  /* address of the output plane */
+    uint32_t status;  /* address of the status record */
+};
+
+static inline void prunus_leopard_descriptor_pack(const struct prunus_leopard_descriptor *from, uint32_t *words)
+{
+    int n;
+
+    for (n = 0; n < 16; n++)
+        words[n] = 0u;
+    words[0] |= (uint32_t)(((uint64_t)from->opcode >> 0) & 0xFFu) << 0;
+    words[0] |= (uint32_t)(((uint64_t)from->causal >> 0) & 0x1u) << 8;
+    words[0] |= (uint32_t)(((uint64_t)from->same_kv >> 0) & 0x1u) << 12;
+    words[1] |= (uint32_t)(((uint64_t)from->l_q >> 0) & 0xFFFFu) << 0;
+    words[1] |= (uint32_t)(((uint64_t)from->l_kv >> 0) & 0xFFFFu) << 16;
+    words[2] |= (uint32_t)(((uint64_t)from->valid_q >> 0) & 0xFFFFu) << 0;
+    words[2] |= (uint32_t)(((uint64_t)from->valid_kv >> 0) & 0xFFFFu) << 16;
+    words[3] |= (uint32_t)(((uint64_t)from->d >> 0) & 0xFFu) << 0;
+    words[3] |= (uint32_t)(((uint64_t)from->shift >> 0) & 0xFFFFu) << 16;
+    words[4] |= (uint32_t)(((uint64_t)from->threshold >> 0) & 0xFFFFFFFFu) << 0;
+    words[5] |= (uint32_t)(((uint64_t)from->threshold >> 32) & 0xFFFFu) << 16;
+    words[5] |= (uint32_t)(((uint64_t)from->mant >> 0) & 0xFFFFu) << 0;
+    words[6] |= (uint32_t)(((uint64_t)from->q >> 0) & 0xFFFFFFFFu) << 0;
+    words[8] |= (uint32_t)(((uint64_t)from->k >> 0) & 0xFFFFFFFFu) << 0;
+    words[10] |= (uint32_t)(((uint64_t)from->v >> 0) & 0xFFFFFFFFu) << 0;
+    words[11] |= (uint32_t)(((uint64_t)from->out >> 0) & 0xFFFFFFFFu) << 0;
+    words[12] |= (uint32_t)(((uint64_t)from->status >> 0) & 0xFFFFFFFFu) << 0;
+}
+
+static inline void prunus_leopard_descriptor_unpack(const uint32_t *words, struct prunus_leopard_descriptor *to)
+{
+    uint64_t value;
+
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 0) & 0xFFu) << 0;
+    to->opcode = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 8) & 0x1u) << 0;
+    to->causal = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 12) & 0x1u) << 0;
+    to->same_kv = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[1] >> 0) & 0xFFFFu) << 0;
+    to->l_q = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[1] >> 16) & 0xFFFFu) << 0;
+    to->l_kv = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[2] >> 0) & 0xFFFFu) << 0;
+    to->valid_q = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[2] >> 16) & 0xFFFFu) << 0;
+    to->valid_kv = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[3] >> 0) & 0xFFu) << 0;
+    to->d = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[3] >> 16) & 0xFFFFu) << 0;
+    to->shift = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[4] >> 0) & 0xFFFFFFFFu) << 0;
+    value |= (uint64_t)((words[5] >> 16) & 0xFFFFu) << 32;
+    to->threshold = (int64_t)((int64_t)(value ^ 0x800000000000u) - (int64_t)0x800000000000);
+    value = 0u;
+    value |= (uint64_t)((words[5] >> 0) & 0xFFFFu) << 0;
+    to->mant = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[6] >> 0) & 0xFFFFFFFFu) << 0;
+    to->q = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[8] >> 0) & 0xFFFFFFFFu) << 0;
+    to->k = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[10] >> 0) & 0xFFFFFFFFu) << 0;
+    to->v = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[11] >> 0) & 0xFFFFFFFFu) << 0;
+    to->out = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[12] >> 0) & 0xFFFFFFFFu) << 0;
+    to->status = (uint32_t)value;
+}
+
+struct prunus_leopard_record {
+    uint32_t done;  /* 1 */
+    uint32_t error;  /* error code */
+    uint32_t survivors;  /* keys that survived */
+    uint32_t digits_total;  /* digits up to each deciding one */
+    uint32_t key_words;  /* words of keys that were read */
+    uint32_t read_bytes;  /* bytes read for the job, its descriptor included */
+    uint32_t write_bytes;  /* bytes written for it, this record included */
+};
+
+static inline void prunus_leopard_record_pack(const struct prunus_leopard_record *from, uint32_t *words)
+{
+    int n;
+
+    for (n = 0; n < 16; n++)
+        words[n] = 0u;
+    words[0] |= (uint32_t)(((uint64_t)from->done >> 0) & 0xFFu) << 0;
+    words[0] |= (uint32_t)(((uint64_t)from->error >> 0) & 0xFFFFFFu) << 8;
+    words[1] |= (uint32_t)(((uint64_t)from->survivors >> 0) & 0xFFFFFFFFu) << 0;
+    words[2] |= (uint32_t)(((uint64_t)from->digits_total >> 0) & 0xFFFFFFFFu) << 0;
+    words[3] |= (uint32_t)(((uint64_t)from->key_words >> 0) & 0xFFFFFFFFu) << 0;
+    words[6] |= (uint32_t)(((uint64_t)from->read_bytes >> 0) & 0xFFFFFFFFu) << 0;
+    words[7] |= (uint32_t)(((uint64_t)from->write_bytes >> 0) & 0xFFFFFFFFu) << 0;
+}
+
+static inline void prunus_leopard_record_unpack(const uint32_t *words, struct prunus_leopard_record *to)
+{
+    uint64_t value;
+
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 0) & 0xFFu) << 0;
+    to->done = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 8) & 0xFFFFFFu) << 0;
+    to->error = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[1] >> 0) & 0xFFFFFFFFu) << 0;
+    to->survivors = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[2] >> 0) & 0xFFFFFFFFu) << 0;
+    to->digits_total = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[3] >> 0) & 0xFFFFFFFFu) << 0;
+    to->key_words = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[6] >> 0) & 0xFFFFFFFFu) << 0;
+    to->read_bytes = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[7] >> 0) & 0xFFFFFFFFu) << 0;
+    to->write_bytes = (uint32_t)value;
+}
+
+/* A job of Top-K. */
+#define PRUNUS_TOPK_OPCODE 3u
+
+struct prunus_topk_descriptor {
+    uint32_t opcode;  /* the kind of job */
+    uint32_t causal;  /* hides key j from query i unless j <= i + valid_kv - valid_q */
+    uint32_t same_kv;  /* K and V are those of the descriptor before */
+    uint32_t l_q;  /* queries */
+    uint32_t l_kv;  /* keys */
+    uint32_t valid_q;  /* queries that are not padding */
+    uint32_t valid_kv;  /* keys that are not padding */
+    uint32_t d;  /* dimensions, a multiple of 8 */
+    uint32_t shift;  /* of the scale, 12..63 */
+    uint32_t top_k;  /* keys that a query keeps, 1..k_max */
+    uint32_t mant;  /* of the scale: mant * 2^-shift = scale * log2(e) */
+    uint32_t q;  /* address of plane q */
+    uint32_t k;  /* address of plane k */
+    uint32_t v;  /* address of plane v */
+    uint32_t out;  /* address of the output plane */
+    uint32_t status;  /* address of the status record */
+};
+
+static inline void prunus_topk_descriptor_pack(const struct prunus_topk_descriptor *from, uint32_t *words)
+{
+    int n;
+
+    for (n = 0; n < 16; n++)
+        words[n] = 0u;
+    words[0] |= (uint32_t)(((uint64_t)from->opcode >> 0) & 0xFFu) << 0;
+    words[0] |= (uint32_t)(((uint64_t)from->causal >> 0) & 0x1u) << 8;
+    words[0] |= (uint32_t)(((uint64_t)from->same_kv >> 0) & 0x1u) << 12;
+    words[1] |= (uint32_t)(((uint64_t)from->l_q >> 0) & 0xFFFFu) << 0;
+    words[1] |= (uint32_t)(((uint64_t)from->l_kv >> 0) & 0xFFFFu) << 16;
+    words[2] |= (uint32_t)(((uint64_t)from->valid_q >> 0) & 0xFFFFu) << 0;
+    words[2] |= (uint32_t)(((uint64_t)from->valid_kv >> 0) & 0xFFFFu) << 16;
+    words[3] |= (uint32_t)(((uint64_t)from->d >> 0) & 0xFFu) << 0;
+    words[3] |= (uint32_t)(((uint64_t)from->shift >> 0) & 0xFFFFu) << 16;
+    words[4] |= (uint32_t)(((uint64_t)from->top_k >> 0) & 0xFFFFFFFFu) << 0;
+    words[5] |= (uint32_t)(((uint64_t)from->mant >> 0) & 0xFFFFu) << 0;
+    words[6] |= (uint32_t)(((uint64_t)from->q >> 0) & 0xFFFFFFFFu) << 0;
+    words[8] |= (uint32_t)(((uint64_t)from->k >> 0) & 0xFFFFFFFFu) << 0;
+    words[10] |= (uint32_t)(((uint64_t)from->v >> 0) & 0xFFFFFFFFu) << 0;
+    words[11] |= (uint32_t)(((uint64_t)from->out >> 0) & 0xFFFFFFFFu) << 0;
+    words[12] |= (uint32_t)(((uint64_t)from->status >> 0) & 0xFFFFFFFFu) << 0;
+}
+
+static inline void prunus_topk_descriptor_unpack(const uint32_t *words, struct prunus_topk_descriptor *to)
+{
+    uint64_t value;
+
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 0) & 0xFFu) << 0;
+    to->opcode = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 8) & 0x1u) << 0;
+    to->causal = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 12) & 0x1u) << 0;
+    to->same_kv = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[1] >> 0) & 0xFFFFu) << 0;
+    to->l_q = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[1] >> 16) & 0xFFFFu) << 0;
+    to->l_kv = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[2] >> 0) & 0xFFFFu) << 0;
+    to->valid_q = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[2] >> 16) & 0xFFFFu) << 0;
+    to->valid_kv = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[3] >> 0) & 0xFFu) << 0;
+    to->d = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[3] >> 16) & 0xFFFFu) << 0;
+    to->shift = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[4] >> 0) & 0xFFFFFFFFu) << 0;
+    to->top_k = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[5] >> 0) & 0xFFFFu) << 0;
+    to->mant = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[6] >> 0) & 0xFFFFFFFFu) << 0;
+    to->q = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[8] >> 0) & 0xFFFFFFFFu) << 0;
+    to->k = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[10] >> 0) & 0xFFFFFFFFu) << 0;
+    to->v = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[11] >> 0) & 0xFFFFFFFFu) << 0;
+    to->out = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[12] >> 0) & 0xFFFFFFFFu) << 0;
+    to->status = (uint32_t)value;
+}
+
+struct prunus_topk_record {
+    uint32_t done;  /* 1 */
+    uint32_t error;  /* error code */
+    uint32_t survivors;  /* keys that survived */
+    uint32_t read_bytes;  /* bytes read for the job, its descriptor included */
+    uint32_t write_bytes;  /* bytes written for it, this record included */
+};
+
+static inline void prunus_topk_record_pack(const struct prunus_topk_record *from, uint32_t *words)
+{
+    int n;
+
+    for (n = 0; n < 16; n++)
+        words[n] = 0u;
+    words[0] |= (uint32_t)(((uint64_t)from->done >> 0) & 0xFFu) << 0;
+    words[0] |= (uint32_t)(((uint64_t)from->error >> 0) & 0xFFFFFFu) << 8;
+    words[1] |= (uint32_t)(((uint64_t)from->survivors >> 0) & 0xFFFFFFFFu) << 0;
+    words[6] |= (uint32_t)(((uint64_t)from->read_bytes >> 0) & 0xFFFFFFFFu) << 0;
+    words[7] |= (uint32_t)(((uint64_t)from->write_bytes >> 0) & 0xFFFFFFFFu) << 0;
+}
+
+static inline void prunus_topk_record_unpack(const uint32_t *words, struct prunus_topk_record *to)
+{
+    uint64_t value;
+
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 0) & 0xFFu) << 0;
+    to->done = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 8) & 0xFFFFFFu) << 0;
+    to->error = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[1] >> 0) & 0xFFFFFFFFu) << 0;
+    to->survivors = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[6] >> 0) & 0xFFFFFFFFu) << 0;
+    to->read_bytes = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[7] >> 0) & 0xFFFFFFFFu) << 0;
+    to->write_bytes = (uint32_t)value;
+}
+
+#endif
