@@ -8,6 +8,7 @@ import numpy as np
 
 from prunus.golden import registers
 from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import load_config, preset_names
 from prunus.golden.image import Image, build_image, out_bytes, read_results
 from prunus.golden.jobs import Job
 from prunus.golden.records import STATUS_BYTES
@@ -49,6 +50,13 @@ def writable_ranges(image: Image, jobs: Sequence[Job],
             *((address, STATUS_BYTES) for address in image.status)]
 
 
+def _identity(config: EngineConfig) -> dict[int, int]:
+    """What the registers that tell coprocessors apart read, by address."""
+    values = registers.constants(config)
+    return {register.address: values[register.name] for register in registers.register_map(config)
+            if register.name in values}
+
+
 class Driver:
     """Runs tables of jobs on one coprocessor.
 
@@ -76,13 +84,31 @@ class Driver:
         for name, expected in registers.constants(self.config).items():
             value = await self.read(name)
             if value != expected:
-                raise DriverError(f"register {name} must read {expected:#010x}, not {value:#010x}")
+                raise DriverError(f"register {name} must read {expected:#010x}, not {value:#010x}: "
+                                  f"{await self._found(name)}")
+
+    async def _found(self, wrong: str) -> str:
+        """What there is in place of the coprocessor, where register ``wrong`` is not as it must."""
+        if wrong == "id":
+            return "there is no coprocessor of Prunus behind these registers"
+        if wrong == "version":
+            return ("the hardware was made by another version of Prunus, with another memory "
+                    "image; make it anew")
+        there = {address: await self.transport.read_register(address)
+                 for address in _identity(self.config)}
+        like = [name for name in preset_names() if _identity(load_config(name)) == there]
+        other = f"that of {' or '.join(like)}" if like else "another one, of no preset"
+        return f"the coprocessor is {other}, not that of {self.config.name}"
 
     async def start(self, image: Image, count: int) -> None:
-        """Write the image and ring the doorbell for its first ``count`` descriptors."""
+        """Write the image and ring the doorbell for its first ``count`` descriptors.
+
+        An interrupt that is still pending would be taken for that of this table, so it is cleared.
+        """
         await self.transport.write_memory(0, bytes(image.data))
         await self.write("table", image.table)
         await self.write("irq_enable", 1)
+        await self.write("status", 1 << registers.Status.IRQ)
         await self.write("doorbell", count)
 
     async def finish(self, cycles: int | None = None,
