@@ -2,8 +2,9 @@
 """The command ``prunus verilog``."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,6 +23,9 @@ def verilog(
     prefix: Annotated[str | None, typer.Option(
         help="Name of the top module, of the files, and in front of every other module's. "
         "Default: the configuration's name.", show_default=False)] = None,
+    fusesoc: Annotated[bool, typer.Option(
+        "--fusesoc", help="Also write NAME.core for FuseSoC, and NAME_tb.v, which its target sim "
+        "runs.")] = False,
     directory: Annotated[Path, typer.Option("--output", "-o", help="Where to write, made if "
                                             "missing.")] = Path("build/verilog"),
 ) -> None:
@@ -35,14 +39,19 @@ def verilog(
             raise InputError(str(err).replace("name", "prefix", 1)) from None
         chosen = chosen.model_copy(update={"name": prefix})
     make_directory(directory)
-    source, description, control = (check_output(directory / f"{chosen.name}.{kind}")
-                                    for kind in ("v", "json", "vlt"))
+    kinds = [".v", ".json", ".vlt", *([".core", "_tb.v"] if fusesoc else [])]
+    paths = [check_output(directory / f"{chosen.name}{kind}") for kind in kinds]
     from prunus.hw.verilog.emit import emit  # slow to import, and only this command needs it
+    from prunus.hw.verilog.fusesoc import bench, core
 
     emission = emit(chosen)
-    text = json.dumps(emission.metadata, indent=2) + "\n"
-    write_files({source: lambda file: file.write(emission.verilog.encode()),
-                 description: lambda file: file.write(text.encode()),
-                 control: lambda file: file.write(emission.waivers.encode())})
-    for path in (source, description, control):
+    texts = [emission.verilog, json.dumps(emission.metadata, indent=2) + "\n", emission.waivers]
+    if fusesoc:
+        texts += [core(chosen), bench(chosen)]
+
+    def writing(text: str) -> Callable[[Any], object]:
+        return lambda file: file.write(text.encode())
+
+    write_files({path: writing(text) for path, text in zip(paths, texts, strict=True)})
+    for path in paths:
         typer.echo(directory / path.name)

@@ -42,6 +42,7 @@ class Ports:
         self.data: deque[tuple[int, int, bool]] = deque()       # beats without their address
         self.answers = 0                        # write responses to be given
         self.cycle = 0
+        self.ids: set[int] = set()
         self.ready_fell = self.gaps = 0
         self.seen = {"ar": [], "aw": [], "constants": [], "strobes": [], "written": []}
         self.peaks = {"read_beats": 0, "addresses_ahead": 0, "responses": 0, "data_ahead": 0}
@@ -67,6 +68,10 @@ class Ports:
         """To the next falling edge, then the bus."""
         await FallingEdge(self.dut.clk)
         self.cycle += 1
+        for name in ("m_axi_rid", "m_axi_bid"):
+            bit = self.random.getrandbits(1)
+            getattr(self.dut, name).value = bit
+            self.ids.add(bit)
         self._read()
         self._write()
 
@@ -294,5 +299,6 @@ async def observe(dut):
     await _interrupt(ports, notes, image, table, count)
     await _held_back(ports, notes, image, table, count)
     await _reset(ports, notes, image, table, count)
-    notes |= {"peaks": ports.peaks, "ready_fell": ports.ready_fell, "gaps": ports.gaps, **ports.seen}
+    notes |= {"peaks": ports.peaks, "ready_fell": ports.ready_fell, "gaps": ports.gaps,
+              "ids_given": sorted(ports.ids), **ports.seen}
     Path(os.environ["OBSERVE_NOTES"]).write_text(json.dumps(notes), encoding="utf-8")

@@ -327,6 +327,18 @@ def test_verilog_with_a_prefix(capfd, tmp_path):
     assert told["parameters"] == load_config("topk_tiny").model_dump(exclude={"name"})
 
 
+def test_verilog_for_fusesoc(capfd, tmp_path, monkeypatch):
+    monkeypatch.setattr("prunus.hw.verilog.emit.emit", lambda config: Emission(
+        verilog="", metadata={}, waivers=""))
+    code, out, _ = prunus(capfd, "verilog", "hdp_tiny", "--fusesoc", "--prefix", "left", "-o",
+                          tmp_path)
+    names = ["left.v", "left.json", "left.vlt", "left.core", "left_tb.v"]
+    assert (code, out.split()) == (0, [str(tmp_path / name) for name in names])
+    core = (tmp_path / "left.core").read_text(encoding="utf-8")
+    assert core.startswith("CAPI=2:\n") and "name: prunus::left:" in core
+    assert "module left_tb;" in (tmp_path / "left_tb.v").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(("prefix", "message"), [
     ("Left", "prefix must be a lower-case identifier, not 'Left'"),
     ("left__right", "prefix must have single underscores between its parts"),
