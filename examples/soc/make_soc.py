@@ -58,7 +58,7 @@ def placed(job: AttentionJob, config: EngineConfig, base: int) -> tuple[bytes, b
 
 
 def played(config: EngineConfig, number: int, table: int) -> tuple[list, list]:
-    """What a processor does to start one descriptor and to wait for it: ``(op, address, value)``."""
+    """To start one descriptor and to wait for it, each as ``(op, address, value)``."""
     at = {register.name: 0x100 * number + register.address
           for register in registers.register_map(config)}
     pending = 1 << registers.Status.IRQ
