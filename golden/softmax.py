@@ -13,9 +13,11 @@ from functools import cache
 
 import numpy as np
 
+from .errors import InputError
+
 __all__ = [
-    "DEN_BITS", "EXP_FRAC", "MANT_BITS", "RECIP_BITS", "RECIP_SEGMENTS", "SHIFT_STEP", "T_FRAC",
-    "T_INT", "T_OFFSET",
+    "DEN_BITS", "EXP_FRAC", "MANT_BITS", "RECIP_BITS", "RECIP_SEGMENTS", "SCALES", "SCALE_MAX",
+    "SCALE_MIN", "SHIFT_STEP", "T_FRAC", "T_INT", "T_OFFSET",
     "encode_scale", "exp2_neg", "exponent", "normalise", "quantise_pair", "reciprocal",
     "reciprocal_table",
 ]
@@ -29,6 +31,10 @@ MANT_BITS = 8      # magnitude bits of a weight, what a W = 8 multiplier takes
 SHIFT_STEP = 2     # a weight's shift is a multiple of this
 SCALE_BITS = 16    # mantissa bits of the encoded scale
 SCALE_SHIFT_MIN, SCALE_SHIFT_MAX = T_FRAC, 63
+# What a mantissa and a shift can hold, as a factor of logits; the text rounds inwards.
+SCALE_MIN = 2.0**-SCALE_SHIFT_MAX / math.log2(math.e)
+SCALE_MAX = ((1 << SCALE_BITS) - 1) * 2.0**-SCALE_SHIFT_MIN / math.log2(math.e)
+SCALES = "7.52e-20..11.09"
 RECIP_SEGMENTS = 16
 RECIP_BITS = 17    # fraction bits of the reciprocal's mantissa, just below 0.5 to just below 1
 
@@ -36,19 +42,20 @@ RECIP_BITS = 17    # fraction bits of the reciprocal's mantissa, just below 0.5 
 def encode_scale(scale: float) -> tuple[int, int]:
     """``(mant, shift)`` with ``mant * 2**-shift`` the nearest to ``scale * log2(e)``.
 
-    ``mant`` has ``SCALE_BITS`` bits and ``SCALE_SHIFT_MIN <= shift <= SCALE_SHIFT_MAX``: a larger
-    scale saturates (one code of difference is then worth 16 octaves), a smaller one tends to 0.
+    ``mant`` has ``SCALE_BITS`` bits and ``SCALE_SHIFT_MIN <= shift <= SCALE_SHIFT_MAX``. At the
+    largest shift ``mant`` may have fewer bits.
+
+    Raises
+    ------
+    InputError
+        The scale lies outside ``SCALE_MIN..SCALE_MAX``, what such a pair can hold.
     """
-    if not (math.isfinite(scale) and scale > 0):
-        raise ValueError(f"scale must be finite and positive, not {scale!r}")
-    frac, exp = math.frexp(scale * math.log2(math.e)) if scale < 1e300 else (1.0, 2000)
-    shift = SCALE_BITS - exp
-    if shift < SCALE_SHIFT_MIN:
-        return (1 << SCALE_BITS) - 1, SCALE_SHIFT_MIN
-    if shift > SCALE_SHIFT_MAX:
-        drop = min(shift - SCALE_SHIFT_MAX, 64)
-        return int(math.ldexp(frac, SCALE_BITS - drop)), SCALE_SHIFT_MAX
-    return min(round(math.ldexp(frac, SCALE_BITS)), (1 << SCALE_BITS) - 1), shift
+    if not SCALE_MIN <= scale <= SCALE_MAX:     # nor is it a nan
+        raise InputError(f"scale must lie in {SCALES}, not {scale!r}")
+    frac, exp = math.frexp(scale * math.log2(math.e))
+    shift = min(max(SCALE_BITS - exp, SCALE_SHIFT_MIN), SCALE_SHIFT_MAX)
+    mant = round(math.ldexp(frac, exp + shift))
+    return min(mant, (1 << SCALE_BITS) - 1), shift
 
 
 def exponent(diff, mant: int, shift: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from prunus.golden import registers
 from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import load_config, preset_names
 from prunus.golden.image import Image, build_image, out_bytes, read_results, relocated
 from prunus.golden.jobs import Job
 from prunus.golden.records import STATUS_BYTES
@@ -51,6 +52,13 @@ def writable_ranges(image: Image, jobs: Sequence[Job],
             *((address, STATUS_BYTES) for address in image.status)]
 
 
+def _identity(config: EngineConfig) -> dict[int, int]:
+    """What the registers that tell coprocessors apart read, by address."""
+    values = registers.constants(config)
+    return {register.address: values[register.name] for register in registers.register_map(config)
+            if register.name in values}
+
+
 class Driver:
     """Runs tables of jobs on one coprocessor.
 
@@ -84,9 +92,25 @@ class Driver:
         for name, expected in registers.constants(self.config).items():
             value = await self.read(name)
             if value != expected:
-                raise DriverError(f"register {name} must read {expected:#010x}, not {value:#010x}")
+                raise DriverError(f"register {name} must read {expected:#010x}, not {value:#010x}: "
+                                  f"{await self._found(name)}")
         if await self.read("status"):
             await self.abort()
+
+    async def _found(self, wrong: str) -> str:
+        """What there is in place of the coprocessor, where register ``wrong`` is not as it must."""
+        if wrong == "id":
+            return "there is no coprocessor of Prunus behind these registers"
+        if wrong == "version":
+            return ("the hardware was made by another version of Prunus, with another memory "
+                    "image; make it anew")
+        if wrong == "revision":
+            return "the hardware was made by another version of Prunus; make it anew"
+        there = {address: await self.transport.read_register(address)
+                 for address in _identity(self.config)}
+        like = [name for name in preset_names() if _identity(load_config(name)) == there]
+        other = f"that of {' or '.join(like)}" if like else "another one, of no preset"
+        return f"the coprocessor is {other}, not that of {self.config.name}"
 
     async def abort(self) -> None:
         """End what is in work and wait until the memory has answered; no interrupt is left.
@@ -102,10 +126,14 @@ class Driver:
                           f"{await self.describe()}")
 
     async def start(self, image: Image, count: int) -> None:
-        """Write the image and ring the doorbell for its first ``count`` descriptors."""
+        """Write the image and ring the doorbell for its first ``count`` descriptors.
+
+        An interrupt that is still pending would be taken for that of this table, so it is cleared.
+        """
         await self.transport.write_memory(0, relocated(image, self.config, self.base))
         await self.write("table", self.base + image.table)
         await self.write("irq_enable", 1)
+        await self.write("status", 1 << Status.IRQ | 1 << Status.ERROR)
         await self.write("doorbell", count)
 
     async def finish(self, cycles: int | None = None,

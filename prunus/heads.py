@@ -120,8 +120,8 @@ def real_scales(arrays: dict, heads: int) -> np.ndarray:
         raise InputError("scale is missing, the input needs q, k, v and scale")
     scales = real_per_head("scale", arrays["scale"], heads)
     for scale in scales:
-        if not (np.isfinite(scale) and scale > 0):
-            raise InputError(f"scale must be finite and positive, not {scale}")
+        if not softmax.SCALE_MIN <= scale <= softmax.SCALE_MAX:
+            raise InputError(f"scale must lie in {softmax.SCALES}, not {scale}")
     return scales
 
 

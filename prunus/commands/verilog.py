@@ -3,13 +3,15 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import load_config
+from prunus.golden.names import check_name
 
 from ..errors import InputError
 from ..files import check_directory, check_output, make_directory, put_directory, write_files
@@ -42,6 +44,12 @@ def _write_exports(config: EngineConfig, directory: Path) -> list[Path]:
 def verilog(
     config: Annotated[str, typer.Argument(
         help="A preset (see prunus presets) or a TOML file.")],
+    prefix: Annotated[str | None, typer.Option(
+        help="Name of the top module, of the files, and in front of every other module's. "
+        "Default: the configuration's name.", show_default=False)] = None,
+    fusesoc: Annotated[bool, typer.Option(
+        "--fusesoc", help="Also write NAME.core for FuseSoC, and NAME_tb.v, which its target sim "
+        "runs.")] = False,
     directory: Annotated[Path, typer.Option("--output", "-o", help="Where to write, made if "
                                             "missing.")] = Path("build/verilog"),
     export: Annotated[bool, typer.Option(
@@ -51,16 +59,27 @@ def verilog(
     """Write NAME.v, NAME.json with its parameters, ports and registers, and NAME.vlt for
     Verilator's lint."""
     chosen = load_config(config)
+    if prefix is not None:
+        try:
+            check_name(prefix)
+        except ValueError as err:
+            raise InputError(str(err).replace("name", "prefix", 1)) from None
+        chosen = chosen.model_copy(update={"name": prefix})
     make_directory(directory)
-    source, description, control = (check_output(directory / f"{chosen.name}.{kind}")
-                                    for kind in ("v", "json", "vlt"))
+    kinds = [".v", ".json", ".vlt", *([".core", "_tb.v"] if fusesoc else [])]
+    paths = [check_output(directory / f"{chosen.name}{kind}") for kind in kinds]
     more = _write_exports(chosen, directory) if export else []
     from prunus.hw.verilog.emit import emit  # slow to import, and only this command needs it
+    from prunus.hw.verilog.fusesoc import bench, core
 
     emission = emit(chosen)
-    text = json.dumps(emission.metadata, indent=2) + "\n"
-    write_files({source: lambda file: file.write(emission.verilog.encode()),
-                 description: lambda file: file.write(text.encode()),
-                 control: lambda file: file.write(emission.waivers.encode())})
-    for path in (*(directory / path.name for path in (source, description, control)), *more):
+    texts = [emission.verilog, json.dumps(emission.metadata, indent=2) + "\n", emission.waivers]
+    if fusesoc:
+        texts += [core(chosen), bench(chosen)]
+
+    def writing(text: str) -> Callable[[Any], object]:
+        return lambda file: file.write(text.encode())
+
+    write_files({path: writing(text) for path, text in zip(paths, texts, strict=True)})
+    for path in (*(directory / path.name for path in paths), *more):
         typer.echo(path)

@@ -63,7 +63,19 @@ def _print(figures: dict, path: Path) -> None:
     typer.echo(path)
 
 
+def _refuse_options(context: typer.Context) -> None:
+    """Without a board there is nothing that the options of one could change."""
+    given = [parameter.opts[0] for parameter in context.command.params
+             if parameter.name not in ("board", "as_json")
+             and (source := context.get_parameter_source(str(parameter.name)))
+             and source.name == "COMMANDLINE"]
+    if given:
+        raise InputError(f"board is missing: {', '.join(given)} need{'s' * (len(given) == 1)} one, "
+                         "and without one boards are listed")
+
+
 def fpga(
+    context: typer.Context,
     board: Annotated[str | None, typer.Argument(
         help="Which one; lists them, and what fits, if left out.", show_default=False)] = None,
     config: Annotated[str | None, typer.Option(
@@ -88,6 +100,7 @@ def fpga(
 ) -> None:
     """Write BOARD-CONFIG.bit, a bitstream, and BOARD-CONFIG.json with its figures."""
     if board is None:
+        _refuse_options(context)
         _list_boards(as_json)
         return
     from prunus.hw.boards.catalog import BOARDS

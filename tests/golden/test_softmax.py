@@ -2,6 +2,7 @@
 """The softmax pieces: error bounds over their whole domain, and rounding law by law."""
 
 import math
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from prunus.golden import softmax
+from prunus.golden.errors import InputError
 from prunus.golden.softmax import (
     DEN_BITS,
     EXP_FRAC,
@@ -71,18 +73,24 @@ def test_scale_is_the_nearest_in_16_bits(scale):
     assert softmax.SCALE_SHIFT_MIN <= shift <= softmax.SCALE_SHIFT_MAX
 
 
-def test_scale_saturates_at_both_ends():
-    assert softmax.encode_scale(1e308) == ((1 << 16) - 1, softmax.SCALE_SHIFT_MIN)
-    assert softmax.encode_scale(100.0) == ((1 << 16) - 1, softmax.SCALE_SHIFT_MIN)
-    assert softmax.encode_scale(5e-324) == (0, softmax.SCALE_SHIFT_MAX)
-    mant, shift = softmax.encode_scale(1e-16)
-    assert shift == softmax.SCALE_SHIFT_MAX
-    assert 0 < mant < 1 << 15
+def test_scale_at_both_ends():
+    """The text of the range rounds inwards, so both of its numbers are good."""
+    least, most = map(float, softmax.SCALES.split(".."))
+    assert softmax.encode_scale(softmax.SCALE_MAX) == ((1 << 16) - 1, softmax.SCALE_SHIFT_MIN)
+    assert softmax.encode_scale(softmax.SCALE_MIN) == (1, softmax.SCALE_SHIFT_MAX)
+    assert 0.999 * softmax.SCALE_MAX < most <= softmax.SCALE_MAX
+    assert softmax.SCALE_MIN <= least < 1.001 * softmax.SCALE_MIN
+    for scale in (least, 1e-16, 11.0, most):
+        mant, shift = softmax.encode_scale(scale)
+        want = scale * math.log2(math.e) * 2.0**shift
+        assert abs(mant - want) <= 0.5, scale
 
 
-@pytest.mark.parametrize("scale", [0.0, -1.0, math.inf, math.nan])
-def test_scale_must_be_finite_and_positive(scale):
-    with pytest.raises(ValueError, match=f"scale must be finite and positive, not {scale}"):
+@pytest.mark.parametrize("scale", [
+    0.0, -1.0, math.inf, math.nan, 5e-324, 7.4e-20, 11.1, 100.0, 1e308])
+def test_scale_out_of_range_is_refused(scale):
+    """Nothing is computed with another scale in silence."""
+    with pytest.raises(InputError, match=re.escape(f"7.52e-20..11.09, not {scale!r}")):
         softmax.encode_scale(scale)
 
 

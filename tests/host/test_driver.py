@@ -140,6 +140,56 @@ def test_a_table_that_was_halted():
         asyncio.run(Driver(fake, CONFIG).finish())
 
 
+class Slow(Fake):
+    """Works a table off while a host waits; its interrupt is a level, as that of the hardware."""
+
+    left = 0
+
+    def work(self, count):
+        self.left = count
+        self.registers[AT["status"]] |= 1
+
+    async def wait_irq(self, cycles):
+        self.asked.append(cycles)
+        if not self.registers[AT["status"]] & 2:
+            super().work(self.left)
+        return True
+
+
+@pytest.mark.parametrize("pending", [0, 2])
+def test_an_interrupt_of_before_is_not_taken_for_this_one(pending):
+    """As of a host that went away before it cleared it."""
+    fake = Slow()
+    fake.registers[AT["status"]] = pending
+    results, _ = asyncio.run(Driver(fake, CONFIG).run(JOBS))
+    for job, (out, _) in zip(JOBS, results, strict=True):
+        assert (out == head(job, CONFIG).out).all()
+
+
+@pytest.mark.parametrize(("found", "told"), [
+    ({"id": 0xFFFF_FFFF}, "register id must read 0x4e555250, not 0xffffffff: there is no "
+                          "coprocessor of Prunus behind these registers"),
+    ({"version": 3}, "the hardware was made by another version of Prunus, with another memory "
+                     "image; make it anew"),
+    ("hdp_edge", "not 0x00400200: the coprocessor is that of hdp_edge, not that of hdp_tiny"),
+    ("leopard_tiny", "not 0x00400208: the coprocessor is that of leopard_tiny, not that of "
+                     "hdp_tiny"),
+    ("topk_edge", "the coprocessor is that of topk_edge, not that of hdp_tiny"),
+    ({"limits": 0x0008_0008}, "register limits must read 0x00200020, not 0x00080008: the "
+                              "coprocessor is another one, of no preset, not that of hdp_tiny")])
+def test_another_coprocessor_is_told_by_its_name(found, told):
+    fake = Fake()
+    if isinstance(found, str):
+        config = load_config(found)
+        fake.registers |= {r.address: constants(config)[r.name] for r in register_map(config)
+                           if r.name in constants(config)}
+    else:
+        fake.registers |= {AT[name]: value for name, value in found.items()}
+    with pytest.raises(DriverError) as refusal:
+        asyncio.run(Driver(fake, CONFIG).check())
+    assert str(refusal.value).endswith(told)
+
+
 def test_no_interrupt_in_time_is_told_with_the_registers():
     fake = Fake(waits=3)
     fake.registers[AT["jobs_done"]] = 2

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -316,6 +317,46 @@ def test_verilog(capfd, tmp_path, monkeypatch):
     assert json.loads(paths[1].read_text()) == {"name": "hdp_tiny"}
     assert paths[2].read_text() == "lint_off\n"
     assert sorted(os.listdir(tmp_path / "a" / "b")) == sorted(path.name for path in paths)
+
+
+def test_verilog_with_a_prefix(capfd, tmp_path):
+    """Two of one configuration in a design, say: files, modules and description have its name."""
+    code, out, err = prunus(capfd, "verilog", "topk_tiny", "--prefix", "left_1", "-o", tmp_path)
+    assert (code, err) == (0, "")
+    paths = [tmp_path / f"left_1.{kind}" for kind in ("v", "json", "vlt")]
+    assert out.split() == [str(path) for path in paths]
+    text, description, waivers = (path.read_text(encoding="utf-8") for path in paths)
+    names = re.findall(r"^module (\w+)", text, re.M)
+    assert names[0] == "left_1" and len(names) > 20
+    assert all(name.startswith("left_1__") for name in names[1:])
+    assert "topk_tiny" not in text + waivers and '-file "*left_1.v"' in waivers
+    told = json.loads(description)
+    assert told["name"] == "left_1" and set(told["modules"]) <= set(names)
+    assert told["parameters"] == load_config("topk_tiny").model_dump(exclude={"name"})
+
+
+def test_verilog_for_fusesoc(capfd, tmp_path, monkeypatch):
+    monkeypatch.setattr("prunus.hw.verilog.emit.emit", lambda config: Emission(
+        verilog="", metadata={}, waivers=""))
+    code, out, _ = prunus(capfd, "verilog", "hdp_tiny", "--fusesoc", "--prefix", "left", "-o",
+                          tmp_path)
+    names = ["left.v", "left.json", "left.vlt", "left.core", "left_tb.v"]
+    assert (code, out.split()) == (0, [str(tmp_path / name) for name in names])
+    core = (tmp_path / "left.core").read_text(encoding="utf-8")
+    assert core.startswith("CAPI=2:\n") and "name: prunus::left:" in core
+    assert "module left_tb;" in (tmp_path / "left_tb.v").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("prefix", "message"), [
+    ("Left", "prefix must be a lower-case identifier, not 'Left'"),
+    ("left__right", "prefix must have single underscores between its parts"),
+    ("left_", "prefix must have single underscores between its parts"),
+    ("module", "prefix must be none of SystemVerilog's words, not 'module'"),
+    ("clk", "prefix must be none of a port"), ("", "prefix must be a lower-case identifier")])
+def test_verilog_refuses_prefixes(capfd, tmp_path, prefix, message):
+    code, out, err = prunus(capfd, "verilog", "topk_tiny", "--prefix", prefix, "-o", tmp_path / "a")
+    assert (code, out) == (2, "") and err.startswith(f"error: {message}")
+    assert os.listdir(tmp_path) == []
 
 
 def test_verilog_refuses(capfd, tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prunus.golden.engines import load_config, preset_names
-from prunus.hw.verilog.emit import waivers
+from prunus.hw.verilog.emit import emit, waivers
 from prunus.sim.compare import check
 from prunus.sim.engines.hdp import random_jobs
 from prunus.sim.simulate import emitted, simulate_batches
@@ -131,6 +131,21 @@ def test_two_coprocessors_are_one_design(tmp_path):
     for name in ("hdp_tiny", "topk_tiny"):
         others.append(tmp_path / f"{name}.v")
         others[-1].write_text(emitted(load_config(name)), encoding="utf-8")
+        control += waivers(name).partition("`verilator_config\n")[2]
+    done = lint(pair, control + 'lint_off -rule UNUSEDSIGNAL -file "*pair.v"\n', *others)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.slow
+def test_two_of_one_configuration_are_one_design(tmp_path):
+    """By names of their own; under one name Verilator would refuse all modules of the second."""
+    config = load_config("topk_tiny")
+    pair = tmp_path / "pair.v"
+    pair.write_text(PAIR.replace("hdp_tiny", "left").replace("topk_tiny", "right"), "utf-8")
+    others, control = [], '`verilator_config\nlint_off -rule PINMISSING -file "*pair.v"\n'
+    for name in ("left", "right"):
+        others.append(tmp_path / f"{name}.v")
+        others[-1].write_text(emit(config.model_copy(update={"name": name})).verilog, "utf-8")
         control += waivers(name).partition("`verilator_config\n")[2]
     done = lint(pair, control + 'lint_off -rule UNUSEDSIGNAL -file "*pair.v"\n', *others)
     assert (done.returncode, done.stderr) == (0, "")

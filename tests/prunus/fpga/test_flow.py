@@ -193,6 +193,25 @@ def test_refused(options, message):
         flow.design(BOARDS["ulx3s_85f"], TINY, **options)
 
 
+@pytest.mark.parametrize(("board", "preset", "options", "needs"), [
+    ("ulx3s_85f", "hdp_server", {},
+     "18,386,944 bits of memory, 17,207,296 of the coprocessor and 1,179,648 of 128 KiB for heads "
+     "(--memory-kib), and LFE5U-85F has 4,518,912"),
+    ("ulx3s_85f", "hdp_edge", {"memory_kib": 512},
+     "6,869,504 bits of memory, 2,150,912 of the coprocessor and 4,718,592 of 512 KiB for heads "
+     "(--memory-kib), and LFE5U-85F has 4,518,912"),
+    ("ecpix5_45", "leopard_ae", {}, "and LFE5UM5G-45F has 2,350,080"),
+    ("ulx3s_12f", "topk_edge", {}, "and LFE5U-12F has 1,230,848"),
+    ("icepi_zero", "hdp_small", {"memory_kib": 128}, "and LFE5U-25F has 1,230,848")])
+def test_memories_that_cannot_fit_are_refused_before_synthesis(tools, monkeypatch, board, preset,
+                                                               options, needs):
+    monkeypatch.setattr(flow, "emitted_system", lambda *_: pytest.fail("emitted first"))
+    with pytest.raises(InputError, match=f"^{preset} does not fit {board}: it needs ") as refusal:
+        flow.design(BOARDS[board], load_config(preset), **options)
+    assert needs in str(refusal.value)
+    assert tools == []
+
+
 def _prunus(capfd, *args):
     with pytest.raises(SystemExit) as stop:
         cli.main(["fpga", "--workers", "0", *map(str, args)])
@@ -226,15 +245,38 @@ def test_a_failure_leaves_old_files(capfd, tmp_path):
 
 
 def test_list(capfd):
-    code, out, _ = _prunus(capfd, "--json")
-    assert code == 0
-    rows = json.loads(out)
+    def listed(*args):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(["fpga", *args])
+        assert not stop.value.code
+        return capfd.readouterr().out
+
+    rows = json.loads(listed("--json"))
     assert [(row["board"], row["config"], row["mhz"], row["memory_kib"]) for row in rows] == [
         (board.name, preset, fit.mhz, fit.memory_kib)
         for board in BOARDS.values() for preset, fit in board.presets.items()]
     assert ("ulx3s_85f", "leopard_edge") in {(row["board"], row["config"]) for row in rows}
-    assert [line.split("\t")[:2] for line in _prunus(capfd)[1].splitlines()] == [
+    assert [line.split("\t")[:2] for line in listed().splitlines()] == [
         ["board", "config"], *([row["board"], row["config"]] for row in rows)]
+
+
+@pytest.mark.parametrize(("args", "message"), [
+    (["--config", "hdp_small"], "--config needs one"),
+    (["--mhz", "50"], "--mhz needs one"),
+    (["--baud", "9600"], "--baud needs one"),
+    (["--memory-kib", "8"], "--memory-kib needs one"),
+    (["--seeds", "1"], "--seeds needs one"),
+    (["--output", "x"], "--output needs one"),
+    (["--fresh", "--seeds", "2", "--scheduler", "tcp://a:1"],
+     "--seeds, --scheduler, --fresh need one"),
+    (["--workers", "0", "--json"], "--workers needs one")])
+def test_without_a_board_options_are_refused(capfd, args, message):
+    """They would change nothing."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["fpga", *args])
+    out, err = capfd.readouterr()
+    assert (stop.value.code, out) == (2, "")
+    assert err == (f"error: board is missing: {message}, and without one boards are listed\n")
 
 
 @pytest.mark.parametrize(("args", "message"), [
