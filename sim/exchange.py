@@ -3,7 +3,8 @@
 
 The session sends a :class:`Setup`, then a :class:`BatchRequest` for each doorbell. The bench
 answers the first with :class:`Ready`, the others with any number of :class:`Progress` and a
-:class:`BatchReply`; a :class:`Failure` in the place of either ends it. The bench ends when the
+:class:`BatchReply`; a :class:`Failure` takes the place of either. After a failure a
+:class:`Restart` alone makes sense, which is answered with :class:`Ready`. The bench ends when the
 session sends None or closes its side.
 
 Messages are pickled: both sides are this program, and nobody else has the sockets.
@@ -16,7 +17,7 @@ import numpy as np
 from prunus.golden.engine import EngineConfig
 
 __all__ = ["CHANNEL", "Access", "BatchReply", "BatchRequest", "Failure", "Progress", "Ready",
-           "Setup"]
+           "Restart", "Setup"]
 
 CHANNEL = "PRUNUS_CHANNEL"      # environment variable with the bench's file descriptor
 
@@ -28,6 +29,19 @@ class Setup:
     config: EngineConfig
     stall: float
     seed: int
+
+
+@dataclass(frozen=True)
+class Restart:
+    """A reset of coprocessor and buses; then the pauses are those of a new simulation.
+
+    Members
+    -------
+    inputs : dict of str to int
+        Further inputs of the top, which the reset finds with these values.
+    """
+
+    inputs: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -44,7 +58,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Failure:
-    """What ended the simulation; the text is for the user."""
+    """What went wrong; the text is for the user."""
 
     text: str
 
@@ -80,6 +94,11 @@ class BatchRequest:
         Somebody wants to know how many jobs are done.
     reset : (int, int) or None
         Clock cycles from those during the run to a reset, and how many it lasts.
+    places : list of (int, int, int)
+        ``(first, size, address)`` of pieces of the image and where they lie in memory; without any
+        all lies from address 0. ``writable`` counts in the image, the others are addresses.
+    hold : int
+        Write responses wait until there are so many, or until no more come.
     """
 
     image: np.ndarray
@@ -93,6 +112,8 @@ class BatchRequest:
     after: list[Access]
     progress: bool = False
     reset: tuple[int, int] | None = None
+    places: tuple[tuple[int, int, int], ...] = ()
+    hold: int = 0
 
 
 @dataclass(eq=False, kw_only=True)

@@ -20,7 +20,7 @@ from prunus.host.driver import writable_ranges
 
 from .cases import Batch, Case, advice
 from .engines import bench_of
-from .exchange import CHANNEL, BatchReply, BatchRequest, Failure, Progress, Setup
+from .exchange import CHANNEL, BatchReply, BatchRequest, Failure, Progress, Restart, Setup
 from .simulators.cache import build_root, cached, digest, generator
 from .simulators.folders import scratch
 from .simulators.icarus import IcarusRunner
@@ -112,6 +112,7 @@ def _request(batch: Batch, image: Image, config: EngineConfig, stall: float,
         count=len(batch.jobs), writable=writable_ranges(image, batch.jobs, config),
         read_errors=list(batch.read_errors), before=list(batch.before),
         during=list(batch.during), after=list(batch.after), reset=batch.reset, progress=progress,
+        places=tuple(batch.places), hold=batch.hold,
         cycles=batch.cycles or cycle_limit(batch.jobs, config, stall))
 
 
@@ -174,6 +175,10 @@ class _Alive:
                 raise EOFError
         return self.channel.recv()
 
+    @property
+    def runs(self) -> bool:
+        return self._thread.is_alive()
+
     def ended(self) -> BaseException:
         """Why there is no answer."""
         self._thread.join()
@@ -207,7 +212,8 @@ class Session:
     Raises
     ------
     SimulationError
-        As of :func:`prunus.sim.simulate.simulate_batches`. The session is over then.
+        As of :func:`prunus.sim.simulate.simulate_batches`. The session is over then, unless it is
+        ``alive``: then :meth:`restart` makes it go on.
     """
 
     def __init__(self, alive: _Alive, case: Case, build_s: float):
@@ -218,6 +224,16 @@ class Session:
         self._send(Setup(config=case.config, stall=case.stall, seed=case.seed))
         self._receive(case.config.name)
         self.start_s = time.perf_counter() - begin
+
+    @property
+    def alive(self) -> bool:
+        """Whether the simulator still runs."""
+        return self._alive.runs
+
+    def restart(self, **inputs: int) -> None:
+        """Reset coprocessor and buses, with values for further inputs of the top."""
+        self._send(Restart(inputs))
+        self._receive(self.config.name)
 
     def ring(self, batch: Batch, progress: Callable[[int], None] | None = None) -> Simulation:
         """Ring the doorbell for a batch; ``progress`` is called with the jobs done, now and then.
