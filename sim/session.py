@@ -105,10 +105,17 @@ def cycle_limit(jobs: Sequence[Job], config: EngineConfig, stall: float = 0.0) -
     return int(total / (1 - min(stall, 0.95)) * (2 if stall else 1))
 
 
+def _address(at: int, places: Sequence[tuple[int, int, int]]) -> int:
+    """Of a byte of the image, in memory."""
+    return next((address + at - first for first, size, address in places
+                 if first <= at < first + size), at)
+
+
 def _request(batch: Batch, image: Image, config: EngineConfig, stall: float,
              progress: bool) -> BatchRequest:
     return BatchRequest(
-        image=np.frombuffer(bytes(image.data), np.uint8), table=image.table,
+        image=np.frombuffer(bytes(image.data), np.uint8),
+        table=_address(image.table, batch.places),
         count=len(batch.jobs), writable=writable_ranges(image, batch.jobs, config),
         read_errors=list(batch.read_errors), before=list(batch.before),
         during=list(batch.during), after=list(batch.after), reset=batch.reset, progress=progress,

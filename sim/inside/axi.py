@@ -18,7 +18,7 @@ LONG_STALL = 1 / 256       # chance per cycle that a channel stops for LONG_CYCL
 LONG_CYCLES = (16, 64)
 IDLE_CYCLES = 32           # stalls go to sleep after so many cycles without traffic
 LITE_CYCLES = 10_000       # a register access that takes more has failed
-HOLD_CYCLES = 300          # held responses come if no other has for so many cycles
+HOLD_CYCLES = 600         # held responses come if no other has for so many cycles
 
 
 class _Places:
@@ -188,6 +188,7 @@ class AxiTransport:
         self.hold = count
         if count and not self.held:
             self.held = True
+            self.writes.b_channel.queue_occupancy_limit = -1    # the model stops writes at two
             cocotb.start_soon(self._holding())
         self.writes.b_channel.pause = bool(count)
 
