@@ -65,11 +65,21 @@ class Failure:
 
 @dataclass(frozen=True)
 class Access:
-    """A register access of a test: a read, or a write of ``value``."""
+    """A register access of a test: a read, or a write of ``value``.
+
+    Members
+    -------
+    size : int
+        Bytes that are written, whose strobes are set.
+    together : bool
+        It does not wait for the one before it, which is of the same list.
+    """
 
     address: int
     value: int = 0
     write: bool = False
+    size: int = 4
+    together: bool = False
 
 
 @dataclass(eq=False, kw_only=True)

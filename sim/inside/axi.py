@@ -232,9 +232,9 @@ class AxiTransport:
         answer = await self._lite(self.lite.read(address, 4))
         return int.from_bytes(answer.data, "little"), int(answer.resp)
 
-    async def try_write(self, address: int, value: int) -> int:
+    async def try_write(self, address: int, value: int, size: int = 4) -> int:
         """The response."""
-        answer = await self._lite(self.lite.write(address, value.to_bytes(4, "little")))
+        answer = await self._lite(self.lite.write(address, value.to_bytes(size, "little")))
         return int(answer.resp)
 
     async def read_register(self, address: int) -> int:

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, Event, First, Timer
+from cocotb.triggers import ClockCycles, Event, First, Timer, gather
 from cocotb.utils import get_sim_time
 
 from prunus.golden.image import Image
@@ -142,16 +142,26 @@ class _Bench:
 
     async def _access(self, accesses: list[Access]) -> list[tuple[int, int, int]]:
         """``(value, response, irq)`` of each register access, irq as it is afterwards."""
-        answers = []
+        answers: list[tuple[int, int, int]] = []
+        groups: list[list[Access]] = []
         for access in accesses:
-            if access.write:
-                value = access.value
-                response = await self.transport.try_write(access.address, value)
+            if access.together and groups:
+                groups[-1].append(access)
             else:
-                value, response = await self.transport.try_read(access.address)
+                groups.append([access])
+        for group in groups:
+            said = ([await self._try(group[0])] if len(group) == 1 else
+                    await gather(*(self._try(access) for access in group)))
             await ClockCycles(self.dut.clk, 2)      # what is registered on its way to irq
-            answers.append((value, response, int(self.dut.irq.value)))
+            answers += [(value, response, int(self.dut.irq.value)) for value, response in said]
         return answers
+
+    async def _try(self, access: Access) -> tuple[int, int]:
+        """``(value, response)`` of a register access."""
+        if not access.write:
+            return await self.transport.try_read(access.address)
+        return access.value, await self.transport.try_write(access.address, access.value,
+                                                            access.size)
 
     def _progress(self, done: int) -> None:
         self.channel.send(Progress(done))
