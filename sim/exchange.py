@@ -3,8 +3,9 @@
 
 The session sends a :class:`Setup`, then a :class:`BatchRequest` for each doorbell. The bench
 answers the first with :class:`Ready`, the others with any number of :class:`Progress` and a
-:class:`BatchReply`; a :class:`Failure` takes the place of either. After a failure a
-:class:`Restart` alone makes sense, which is answered with :class:`Ready`. The bench ends when the
+:class:`BatchReply`; a :class:`Failure` takes the place of either. After a failure
+a :class:`Restart` makes it go on, which is answered with :class:`Ready`, unless a rule of the bus
+was broken. The bench ends when the
 session sends None or closes its side.
 
 Messages are pickled: both sides are this program, and nobody else has the sockets.
@@ -58,9 +59,18 @@ class Progress:
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong; the text is for the user."""
+    """What went wrong.
+
+    Members
+    -------
+    text : str
+        For the user.
+    rule : bool
+        A rule of the bus was broken, which the models of the bus do not survive.
+    """
 
     text: str
+    rule: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A simulation that stays alive between tables: emit, build, start, then a doorbell at a time."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,7 @@ from .simulators.cache import build_root, cached, digest, generator
 from .simulators.folders import scratch
 from .simulators.icarus import IcarusRunner
 from .simulators.runner import CachedRunner, SimulationError
-from .simulators.verilator import VerilatorRunner
+from .simulators.verilator import COVERAGE, VerilatorRunner
 from .waveforms import check_waveform, waveform
 
 __all__ = ["SIMULATORS", "Session", "Simulation", "Stage", "check_written", "cycle_limit",
@@ -227,6 +228,7 @@ class Session:
         self.config, self.build_s = case.config, build_s
         self._alive, self._case = alive, case
         self._rung = 0          # doorbells
+        self._over = False
         begin = time.perf_counter()
         self._send(Setup(config=case.config, stall=case.stall, seed=case.seed))
         self._receive(case.config.name)
@@ -234,8 +236,8 @@ class Session:
 
     @property
     def alive(self) -> bool:
-        """Whether the simulator still runs."""
-        return self._alive.runs
+        """Whether the simulator still runs, and can be restarted."""
+        return self._alive.runs and not self._over
 
     def restart(self, **inputs: int) -> None:
         """Reset coprocessor and buses, with values for further inputs of the top."""
@@ -274,14 +276,17 @@ class Session:
         try:
             self._alive.channel.send(message)
         except ConnectionError:
+            self._over = True
             raise self._alive.ended() from None
 
     def _receive(self, where: str) -> Any:
         try:
             answer = self._alive.receive()
         except (EOFError, ConnectionError):
+            self._over = True
             raise self._alive.ended() from None
         if isinstance(answer, Failure):
+            self._over = answer.rule
             raise SimulationError(f"{where}: {answer.text}")
         return answer
 
@@ -290,10 +295,12 @@ class Session:
 def open_session(
     config: EngineConfig, *, stall: float = 0.0, seed: int = 0, simulator: str = "verilator",
     verilog: str | None = None, limit_s: float | None = None, stage: Stage | None = None,
-    trace: Path | None = None,
+    trace: Path | None = None, coverage: Path | None = None,
 ) -> Iterator[Session]:
     """A simulation from here to the end of the block, with the parameters of
     :func:`prunus.sim.simulate.simulate_batches`.
+
+    ``coverage`` is where Verilator's file of lines that ran and bits that toggled goes.
 
     Raises
     ------
@@ -310,7 +317,7 @@ def open_session(
                 verilog=verilog)
     kind = check_waveform(trace) if trace else None
     begin = time.perf_counter()
-    runner = SIMULATORS[simulator](kind)
+    runner = VerilatorRunner(kind, True) if coverage else SIMULATORS[simulator](kind)
     text = verilog or emitted(config, stage)
     directory = runner.compile(text, config.name, stage)
     build_s = time.perf_counter() - begin
@@ -327,3 +334,5 @@ def open_session(
             alive.stop()
             raise
         alive.close()
+        if coverage:
+            shutil.move(folder / COVERAGE, coverage)

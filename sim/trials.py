@@ -54,8 +54,8 @@ TRIALS = (Trial("short", 0.0), Trial("stalled", 0.3), Trial("long", 0.0), Trial(
 def _small(config: EngineConfig, count: int, seed: int) -> list[Job]:
     """Random jobs of little work."""
     jobs = random_jobs(config, 12 * count, seed)
-    order = sorted(range(len(jobs)), key=lambda n: jobs[n].output()[0] + len(jobs[n].operands()["k"]))
-    return [jobs[n].alone() for n in sorted(order[4 : 4 + count])]
+    jobs = sorted(jobs, key=lambda job: job.output()[0] + len(job.operands()["k"]))
+    return [job.alone() for job in jobs[4 : 4 + count]]
 
 
 def _registers(config: EngineConfig, seed: int) -> Batch:

@@ -13,7 +13,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -66,10 +66,8 @@ class _Player:
 
     def close(self) -> None:
         """End what runs; what a fault left a simulation in is of no interest."""
-        try:
+        with suppress(SimulationError):
             self._stack.close()
-        except SimulationError:
-            pass
         self._session = None
 
     def _restarted(self, number: int) -> Session:

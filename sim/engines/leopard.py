@@ -139,12 +139,13 @@ class LeopardBench(EngineBench):
     def hard_jobs(self, config: LeopardConfig, seed: int) -> list[LeopardJob]:
         """Rows without survivors end every few cycles and crowd the merger; rows whose keys all
         survive crowd what comes behind it; between them units wait for each other."""
-        shapes = [(32, 2, "highest", 0.0), (6, 32, "lowest", 0.0), (32, 3, "share", 0.5),
-                  (8, 24, "share", 0.95), (24, 5, "lowest", 0.0), (32, 1, "zero", 0.0)]
+        most = config.l_max
+        shapes = [(most, 2, "highest", 0.0), (6, most, "lowest", 0.0), (most, 3, "share", 0.5),
+                  (8, most // 2, "share", 0.95), (most // 2, 5, "lowest", 0.0),
+                  (most, 1, "zero", 0.0)]
         return [build(Recipe(
-            l_q=min(l_q, config.l_max), l_kv=min(l_kv, config.l_max), valid_q=min(l_q, config.l_max),
-            valid_kv=min(l_kv, config.l_max), d=8 if n % 2 else config.d_max, threshold=threshold,
-            share=share, causal=n == 3, seed=seed + n), config)
+            l_q=l_q, l_kv=l_kv, valid_q=l_q, valid_kv=l_kv, d=8 if n % 2 else config.d_max,
+            threshold=threshold, share=share, causal=n == 3, seed=seed + n), config)
             for n, (l_q, l_kv, threshold, share) in enumerate(shapes)]
 
     def sizes(self) -> list[LeopardConfig]:

@@ -46,7 +46,7 @@ class _Bench:
     def _broken(self, rule: str) -> None:
         """Said at once: the models of the bus may end the simulation in this very cycle."""
         if not self.broken.is_set():
-            self.channel.send(Failure(rule))
+            self.channel.send(Failure(rule, rule=True))
         self.broken.set()
 
     async def answer(self, work: Coroutine) -> None:
@@ -88,7 +88,6 @@ class _Bench:
         dut.rst.value = 1
         await ClockCycles(dut.clk, 4)
         self.transport.restart()
-        self.broken.clear()
         dut.rst.value = 0
         await ClockCycles(dut.clk, 2)
         await self.driver.check()
