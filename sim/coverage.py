@@ -65,13 +65,15 @@ def uncovered(counts: Mapping[Point, int], verilog: str, top: str) -> list[str]:
     """What was never met, a row for each signal or line, without numbers of lines: the rows stay
     the same as long as the code does."""
     lines = verilog.splitlines()
-    rows, bits = set(), defaultdict(set)
+    rows: set[str] = set()
+    bits: dict[tuple[str, str], set[int]] = defaultdict(set)
     for point, count in counts.items():
         if count:
             continue
         module = point.module.removeprefix(f"{top}__")
         if point.kind == "toggle":
-            name, bit = _BIT.fullmatch(point.what).groups()
+            found = _BIT.fullmatch(point.what)
+            name, bit = found.groups() if found else (point.what, None)
             bits[module, name].add(int(bit or 0))
         else:
             text = " ".join(lines[point.line - 1].split())

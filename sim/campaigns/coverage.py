@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from prunus.console import Parser
 from prunus.golden.engine import EngineConfig
@@ -98,7 +99,8 @@ def main(arguments: list[str] | None = None) -> int:
     campaign.add_options(parser)
     options = parser.parse_args(arguments)
     configs = [load_config(name) for name in options.config or presets]
-    report, failed = {}, False
+    report: dict[str, dict[str, Any]] = {}
+    failed = False
     for name, counts in _merged(options, configs).items():
         rows = uncovered(counts, emitted(load_config(name)), name)
         why = _explained(rows)

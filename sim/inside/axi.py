@@ -212,7 +212,7 @@ class AxiTransport:
         """The response of a register access, with pauses during it if wanted."""
         if self.lite_stalls is None:
             return await self._in_time(access)
-        return await self._in_time(self._stalled(access))
+        return await self._in_time(self._stalled(access, self.lite_stalls))
 
     async def _in_time(self, access):
         try:
@@ -220,11 +220,11 @@ class AxiTransport:
         except SimTimeoutError:
             raise BusError(f"a register access was not answered in {LITE_CYCLES} cycles") from None
 
-    async def _stalled(self, access):
+    async def _stalled(self, access, stalls: _Stalls):
         """With pauses."""
         task = cocotb.start_soon(access)
         while not task.done():
-            await self.lite_stalls.step()
+            await stalls.step()
         return task.result()
 
     async def try_read(self, address: int) -> tuple[int, int]:
