@@ -34,7 +34,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Restart:
-    """A reset of coprocessor and buses; then the pauses are those of a new simulation.
+    """A reset of coprocessor and buses.
 
     Members
     -------
