@@ -28,6 +28,7 @@ class Sameness:
     Members
     -------
     verdict : Verdict
+        Unknown if the solver or the search for states gave up.
         Refuted means no more than that the induction fails: outputs may differ from some equal
         states on, which need not be reachable.
     differ : tuple of str
@@ -93,7 +94,8 @@ class Variants:
             outputs, states, doubtful = self._differing(variant, apart, resources)
             apart |= states
             if outputs or len(apart) > MOST_APART:
-                verdict = Verdict.UNKNOWN if doubtful else Verdict.REFUTED
+                given_up = doubtful or not outputs
+                verdict = Verdict.UNKNOWN if given_up else Verdict.REFUTED
                 return Sameness(verdict, tuple(outputs), len(apart))
             if not states:
                 return Sameness(Verdict.PROVED, (), len(apart))
