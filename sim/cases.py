@@ -46,6 +46,11 @@ class Batch:
         Clock cycles from the doorbell to a reset of the coprocessor and both buses, and how many
         it lasts. With 0 cycles it is an abort instead, of the coprocessor alone. It must come
         before the table is worked off.
+    places : sequence of (int, int, int)
+        ``(first, size, address)`` of pieces of the image and where they lie in memory, see
+        :func:`prunus.sim.scatter.scatter`; without any all lies from address 0.
+    hold : int
+        Write responses wait until there are so many, or until no more come.
     """
 
     jobs: Sequence[Job]
@@ -56,6 +61,8 @@ class Batch:
     after: Sequence[Access] = ()
     cycles: int | None = None
     reset: tuple[int, int] | None = None
+    places: Sequence[tuple[int, int, int]] = ()
+    hold: int = 0
 
 
 def _plain(value: Any) -> Any:
@@ -81,7 +88,7 @@ def _parse(plan: dict, arrays: Mapping[str, np.ndarray], config: EngineConfig) -
     accesses = {when: [Access(**access) for access in plan[when]]
                 for when in ("before", "during", "after")}
     return Batch(jobs, image, _tuples(plan["read_errors"]), **accesses, cycles=plan["cycles"],
-                 reset=_tuples(plan["reset"]))
+                 reset=_tuples(plan["reset"]), places=_tuples(plan["places"]), hold=plan["hold"])
 
 
 @dataclass(eq=False, kw_only=True)
@@ -132,6 +139,7 @@ class Case:
             batches.append({
                 "jobs": jobs, "image": image, "read_errors": list(batch.read_errors),
                 "cycles": batch.cycles, "reset": batch.reset,
+                "places": [list(place) for place in batch.places], "hold": batch.hold,
                 **{when: [asdict(access) for access in getattr(batch, when)]
                    for when in ("before", "during", "after")}})
         return {"config": self.config.model_dump(), "stall": self.stall, "seed": self.seed,

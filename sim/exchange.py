@@ -3,7 +3,9 @@
 
 The session sends a :class:`Setup`, then a :class:`BatchRequest` for each doorbell. The bench
 answers the first with :class:`Ready`, the others with any number of :class:`Progress` and a
-:class:`BatchReply`; a :class:`Failure` in the place of either ends it. The bench ends when the
+:class:`BatchReply`; a :class:`Failure` takes the place of either. After a failure
+a :class:`Restart` makes it go on, which is answered with :class:`Ready`, unless a rule of the bus
+was broken. The bench ends when the
 session sends None or closes its side.
 
 Messages are pickled: both sides are this program, and nobody else has the sockets.
@@ -16,7 +18,7 @@ import numpy as np
 from prunus.golden.engine import EngineConfig
 
 __all__ = ["CHANNEL", "Access", "BatchReply", "BatchRequest", "Failure", "Progress", "Ready",
-           "Setup"]
+           "Restart", "Setup"]
 
 CHANNEL = "PRUNUS_CHANNEL"      # environment variable with the bench's file descriptor
 
@@ -28,6 +30,19 @@ class Setup:
     config: EngineConfig
     stall: float
     seed: int
+
+
+@dataclass(frozen=True)
+class Restart:
+    """A reset of coprocessor and buses.
+
+    Members
+    -------
+    inputs : dict of str to int
+        Further inputs of the top, which the reset finds with these values.
+    """
+
+    inputs: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -44,18 +59,37 @@ class Progress:
 
 @dataclass(frozen=True)
 class Failure:
-    """What ended the simulation; the text is for the user."""
+    """What went wrong.
+
+    Members
+    -------
+    text : str
+        For the user.
+    rule : bool
+        A rule of the bus was broken, which the models of the bus do not survive.
+    """
 
     text: str
+    rule: bool = False
 
 
 @dataclass(frozen=True)
 class Access:
-    """A register access of a test: a read, or a write of ``value``."""
+    """A register access of a test: a read, or a write of ``value``.
+
+    Members
+    -------
+    size : int
+        Bytes that are written, whose strobes are set.
+    together : bool
+        It does not wait for the one before it, which is of the same list.
+    """
 
     address: int
     value: int = 0
     write: bool = False
+    size: int = 4
+    together: bool = False
 
 
 @dataclass(eq=False, kw_only=True)
@@ -80,6 +114,11 @@ class BatchRequest:
         Somebody wants to know how many jobs are done.
     reset : (int, int) or None
         Clock cycles from those during the run to a reset, and how many it lasts; 0 for an abort.
+    places : list of (int, int, int)
+        ``(first, size, address)`` of pieces of the image and where they lie in memory; without any
+        all lies from address 0. ``writable`` counts in the image, the others are addresses.
+    hold : int
+        Write responses wait until there are so many, or until no more come.
     """
 
     image: np.ndarray
@@ -93,6 +132,8 @@ class BatchRequest:
     after: list[Access]
     progress: bool = False
     reset: tuple[int, int] | None = None
+    places: tuple[tuple[int, int, int], ...] = ()
+    hold: int = 0
 
 
 @dataclass(eq=False, kw_only=True)

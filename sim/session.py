@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A simulation that stays alive between tables: emit, build, start, then a doorbell at a time."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,12 +21,12 @@ from prunus.host.driver import writable_ranges
 
 from .cases import Batch, Case, advice
 from .engines import bench_of
-from .exchange import CHANNEL, BatchReply, BatchRequest, Failure, Progress, Setup
+from .exchange import CHANNEL, BatchReply, BatchRequest, Failure, Progress, Restart, Setup
 from .simulators.cache import build_root, cached, digest, generator
 from .simulators.folders import scratch
 from .simulators.icarus import IcarusRunner
 from .simulators.runner import CachedRunner, SimulationError
-from .simulators.verilator import VerilatorRunner
+from .simulators.verilator import COVERAGE, VerilatorRunner
 from .waveforms import check_waveform, waveform
 
 __all__ = ["SIMULATORS", "Session", "Simulation", "Stage", "check_written", "cycle_limit",
@@ -105,13 +106,21 @@ def cycle_limit(jobs: Sequence[Job], config: EngineConfig, stall: float = 0.0) -
     return int(total / (1 - min(stall, 0.95)) * (2 if stall else 1))
 
 
+def _address(at: int, places: Sequence[tuple[int, int, int]]) -> int:
+    """Of a byte of the image, in memory."""
+    return next((address + at - first for first, size, address in places
+                 if first <= at < first + size), at)
+
+
 def _request(batch: Batch, image: Image, config: EngineConfig, stall: float,
              progress: bool) -> BatchRequest:
     return BatchRequest(
-        image=np.frombuffer(bytes(image.data), np.uint8), table=image.table,
+        image=np.frombuffer(bytes(image.data), np.uint8),
+        table=_address(image.table, batch.places),
         count=len(batch.jobs), writable=writable_ranges(image, batch.jobs, config),
         read_errors=list(batch.read_errors), before=list(batch.before),
         during=list(batch.during), after=list(batch.after), reset=batch.reset, progress=progress,
+        places=tuple(batch.places), hold=batch.hold,
         cycles=batch.cycles or cycle_limit(batch.jobs, config, stall))
 
 
@@ -174,6 +183,10 @@ class _Alive:
                 raise EOFError
         return self.channel.recv()
 
+    @property
+    def runs(self) -> bool:
+        return self._thread.is_alive()
+
     def ended(self) -> BaseException:
         """Why there is no answer."""
         self._thread.join()
@@ -207,17 +220,29 @@ class Session:
     Raises
     ------
     SimulationError
-        As of :func:`prunus.sim.simulate.simulate_batches`. The session is over then.
+        As of :func:`prunus.sim.simulate.simulate_batches`. The session is over then, unless it is
+        ``alive``: then :meth:`restart` makes it go on.
     """
 
     def __init__(self, alive: _Alive, case: Case, build_s: float):
         self.config, self.build_s = case.config, build_s
         self._alive, self._case = alive, case
         self._rung = 0          # doorbells
+        self._over = False
         begin = time.perf_counter()
         self._send(Setup(config=case.config, stall=case.stall, seed=case.seed))
         self._receive(case.config.name)
         self.start_s = time.perf_counter() - begin
+
+    @property
+    def alive(self) -> bool:
+        """Whether the simulator still runs, and can be restarted."""
+        return self._alive.runs and not self._over
+
+    def restart(self, **inputs: int) -> None:
+        """Reset coprocessor and buses, with values for further inputs of the top."""
+        self._send(Restart(inputs))
+        self._receive(self.config.name)
 
     def ring(self, batch: Batch, progress: Callable[[int], None] | None = None) -> Simulation:
         """Ring the doorbell for a batch; ``progress`` is called with the jobs done, now and then.
@@ -251,14 +276,17 @@ class Session:
         try:
             self._alive.channel.send(message)
         except ConnectionError:
+            self._over = True
             raise self._alive.ended() from None
 
     def _receive(self, where: str) -> Any:
         try:
             answer = self._alive.receive()
         except (EOFError, ConnectionError):
+            self._over = True
             raise self._alive.ended() from None
         if isinstance(answer, Failure):
+            self._over = answer.rule
             raise SimulationError(f"{where}: {answer.text}")
         return answer
 
@@ -267,10 +295,12 @@ class Session:
 def open_session(
     config: EngineConfig, *, stall: float = 0.0, seed: int = 0, simulator: str = "verilator",
     verilog: str | None = None, limit_s: float | None = None, stage: Stage | None = None,
-    trace: Path | None = None,
+    trace: Path | None = None, coverage: Path | None = None,
 ) -> Iterator[Session]:
     """A simulation from here to the end of the block, with the parameters of
     :func:`prunus.sim.simulate.simulate_batches`.
+
+    ``coverage`` is where Verilator's file of lines that ran and bits that toggled goes.
 
     Raises
     ------
@@ -287,7 +317,7 @@ def open_session(
                 verilog=verilog)
     kind = check_waveform(trace) if trace else None
     begin = time.perf_counter()
-    runner = SIMULATORS[simulator](kind)
+    runner = VerilatorRunner(kind, True) if coverage else SIMULATORS[simulator](kind)
     text = verilog or emitted(config, stage)
     directory = runner.compile(text, config.name, stage)
     build_s = time.perf_counter() - begin
@@ -304,3 +334,5 @@ def open_session(
             alive.stop()
             raise
         alive.close()
+        if coverage:
+            shutil.move(folder / COVERAGE, coverage)

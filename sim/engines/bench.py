@@ -27,6 +27,10 @@ class EngineBench(ABC):
     def random_jobs(self, config: Any, count: int, seed: int) -> Sequence[Any]:
         """``count`` jobs that look for trouble, always the same for a seed."""
 
+    def hard_jobs(self, config: Any, seed: int) -> Sequence[Any]:
+        """A table that meets what random jobs seldom do; random jobs where nothing is known."""
+        return self.random_jobs(config, 6, seed)
+
     @abstractmethod
     def sizes(self) -> list[Any]:
         """Configurations that meet each choice of a parameter, for ``make sim-matrix``."""

@@ -160,6 +160,20 @@ class HdpBench(EngineBench):
     def random_jobs(self, config: HdpConfig, count: int, seed: int) -> list[HdpJob]:
         return random_jobs(config, count, seed)
 
+    def hard_jobs(self, config: HdpConfig, seed: int) -> list[HdpJob]:
+        """Full heads of one K and V whose last rows are masked while the next one's scores come,
+        by the other importance; one at the threshold of heads, one of a row."""
+        length = config.l_max
+        jobs = [build(Recipe(l_q=length, l_kv=length, valid_q=length, valid_kv=length, d=8,
+                             importance=kind, rho=25, delta=2 + n, seed=seed + n, causal=n == 1),
+                      config) for n in range(2) for kind in Importance]
+        jobs = [replace(job, k=jobs[0].k, v=jobs[0].v, same_kv=n > 0)
+                for n, job in enumerate(jobs)]
+        more = [build(Recipe(l_q=l_q, l_kv=9, valid_q=l_q, valid_kv=8, d=config.d_max, rho=-25,
+                             tau=tau, drop=tau == "above", exact=l_q == 1, seed=seed + l_q),
+                      config) for l_q, tau in ((7, "equal"), (6, "above"), (1, "zero"))]
+        return [*jobs, *more]
+
     def sizes(self) -> list[HdpConfig]:
         return sizes()
 

@@ -136,6 +136,18 @@ class LeopardBench(EngineBench):
     def random_jobs(self, config: LeopardConfig, count: int, seed: int) -> list[LeopardJob]:
         return random_jobs(config, count, seed)
 
+    def hard_jobs(self, config: LeopardConfig, seed: int) -> list[LeopardJob]:
+        """Rows without survivors end every few cycles and crowd the merger; rows whose keys all
+        survive crowd what comes behind it; between them units wait for each other."""
+        most = config.l_max
+        shapes = [(most, 2, "highest", 0.0), (6, most, "lowest", 0.0), (most, 3, "share", 0.5),
+                  (8, most // 2, "share", 0.95), (most // 2, 5, "lowest", 0.0),
+                  (most, 1, "zero", 0.0)]
+        return [build(Recipe(
+            l_q=l_q, l_kv=l_kv, valid_q=l_q, valid_kv=l_kv, d=8 if n % 2 else config.d_max,
+            threshold=threshold, share=share, causal=n == 3, seed=seed + n), config)
+            for n, (l_q, l_kv, threshold, share) in enumerate(shapes)]
+
     def sizes(self) -> list[LeopardConfig]:
         return list(SIZES)
 

@@ -2,11 +2,12 @@
 """The driver's transport in a cocotb simulation: a memory on m_axi, a master on s_axil."""
 
 import random
+from bisect import bisect_right
 from collections.abc import Sequence
 from mmap import mmap
 
 import cocotb
-from cocotb.triggers import First, RisingEdge, Timer
+from cocotb.triggers import First, RisingEdge, SimTimeoutError, Timer, with_timeout
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRamRead, AxiRamWrite, AxiResp
 
 from prunus.host.driver import BusError
@@ -17,39 +18,63 @@ PERIOD_NS = 10
 LONG_STALL = 1 / 256       # chance per cycle that a channel stops for LONG_CYCLES
 LONG_CYCLES = (16, 64)
 IDLE_CYCLES = 32           # stalls go to sleep after so many cycles without traffic
+LITE_CYCLES = 10_000       # a register access that takes more has failed
+HOLD_CYCLES = 600         # held responses come if no other has for so many cycles
+
+
+class _Places:
+    """Which addresses a memory answers, and where their bytes lie in it.
+
+    Parameters
+    ----------
+    places : sequence of (int, int, int)
+        ``(first, size, address)``; pieces do not overlap.
+    """
+
+    def __init__(self, places: Sequence[tuple[int, int, int]]):
+        self._places = sorted((address, size, first) for first, size, address in places)
+        self._starts = [address for address, _, _ in self._places]
+
+    def find(self, address: int, length: int) -> int | None:
+        """Where ``length`` bytes from an address lie; None if they do not, or not all."""
+        n = bisect_right(self._starts, address) - 1
+        if n < 0:
+            return None
+        start, size, first = self._places[n]
+        return first + address - start if address + length <= start + size else None
 
 
 class _ReadPort(AxiRamRead):
     """Answers SLVERR outside the memory and in ``errors``, and counts bytes."""
 
-    base = 0            # address of the memory's first byte
     errors: Sequence[tuple[int, int]] = ()
+    places = _Places(())
     bytes_moved = 0
 
     async def _read(self, address, length):
         self.bytes_moved += length
-        address -= self.base
-        if address < 0 or address + length > self.size:
+        at = self.places.find(address, length)
+        if at is None:
             raise ValueError(f"read at {address:#x}, outside the memory")
         if any(first < address + length and address < end for first, end in self.errors):
             raise ValueError(f"read error wanted at {address:#x}")
-        return self.read(address, length)
+        return self.mem[at : at + length]
 
 
 class _WritePort(AxiRamWrite):
     """Answers SLVERR outside the memory, keeps the first such address, and counts bytes."""
 
-    base = 0
+    places = _Places(())
     bytes_moved = 0
     outside: int | None = None
 
     async def _write(self, address, data):
         self.bytes_moved += len(data)
-        address -= self.base
-        if address < 0 or address + len(data) > self.size:
+        at = self.places.find(address, len(data))
+        if at is None:
             self.outside = address if self.outside is None else self.outside
             raise ValueError(f"write at {address:#x}, outside the memory")
-        self.write(address, data)
+        self.mem[at : at + len(data)] = data
 
 
 class _Stalls:
@@ -67,7 +92,12 @@ class _Stalls:
         self.edge = RisingEdge(clock)
         self.channels = list(channels)
         self.probability = probability
-        self.random = random.Random(seed)
+        self.seed = seed
+        self.restart()
+
+    def restart(self) -> None:
+        """The pauses from now on are those of a new simulation."""
+        self.random = random.Random(self.seed)
         self.until = [0] * len(self.channels)
         self.cycle = 0
 
@@ -111,6 +141,7 @@ class AxiTransport:
     Members
     -------
     memory : bytearray or mmap
+        :meth:`fill` gives it contents and says which addresses they have.
     """
 
     def __init__(self, dut, memory: bytearray | mmap | None = None, *, base: int = 0,
@@ -121,8 +152,11 @@ class AxiTransport:
         bus = AxiBus.from_prefix(dut, "m_axi")
         self.reads = _ReadPort(bus.read, dut.clk, dut.rst, mem=self.memory)
         self.writes = _WritePort(bus.write, dut.clk, dut.rst, mem=self.memory)
-        self.reads.base = self.writes.base = base
+        self.reads.places = self.writes.places = _Places([(0, len(self.memory), base)])
         self.lite_stalls: _Stalls | None = None
+        self.stalls: list[_Stalls] = []
+        self.held = False
+        self.hold = 0
         if stall:
             self._stall(stall, seed)
 
@@ -142,20 +176,62 @@ class AxiTransport:
                     or not writes.b_channel.idle() or not all(sink.empty() for sink in sinks))
 
         stalls = _Stalls(dut.clk, channels, probability=stall, seed=seed + 1)
+        self.stalls = [self.lite_stalls, stalls]
         cocotb.start_soon(stalls.run(valid, busy))
 
-    def fill(self, contents: bytes) -> None:
-        """Memory has these contents from address 0, and ends with them."""
+    def restart(self) -> None:
+        """Nothing is left of what was before; called in a reset."""
+        self.writes.outside = None
+        for stalls in self.stalls:
+            stalls.restart()
+
+    def fill(self, contents: bytes, places: Sequence[tuple[int, int, int]] = ()) -> None:
+        """Memory has these contents, from address 0 or in ``places``, and no others."""
         self.memory[:] = contents
-        self.reads.size = self.writes.size = len(contents)
+        self.reads.places = self.writes.places = _Places(places or [(0, len(contents), 0)])
+
+    def hold_responses(self, count: int) -> None:
+        """From now on write responses wait until there are so many, or until no more come."""
+        self.hold = count
+        if count and not self.held:
+            self.held = True
+            self.writes.b_channel.queue_occupancy_limit = -1    # the model stops writes at two
+            cocotb.start_soon(self._holding())
+        self.writes.b_channel.pause = bool(count)
+
+    async def _holding(self) -> None:
+        """For ever: pause the channel of responses as ``hold`` says."""
+        channel, edge = self.writes.b_channel, RisingEdge(self.dut.clk)
+        waiting, since = 0, 0
+        while True:
+            await edge
+            if not self.hold:
+                continue
+            count = channel.count()
+            since = since + 1 if count == waiting else 0
+            waiting = count
+            if count == 0:
+                channel.pause = True
+            elif count >= self.hold or since > HOLD_CYCLES:
+                channel.pause = False
 
     async def _lite(self, access):
         """The response of a register access, with pauses during it if wanted."""
         if self.lite_stalls is None:
-            return await access
+            return await self._in_time(access)
+        return await self._in_time(self._stalled(access, self.lite_stalls))
+
+    async def _in_time(self, access):
+        try:
+            return await with_timeout(access, LITE_CYCLES * PERIOD_NS, "ns")
+        except SimTimeoutError:
+            raise BusError(f"a register access was not answered in {LITE_CYCLES} cycles") from None
+
+    async def _stalled(self, access, stalls: _Stalls):
+        """With pauses."""
         task = cocotb.start_soon(access)
         while not task.done():
-            await self.lite_stalls.step()
+            await stalls.step()
         return task.result()
 
     async def try_read(self, address: int) -> tuple[int, int]:
@@ -163,9 +239,9 @@ class AxiTransport:
         answer = await self._lite(self.lite.read(address, 4))
         return int.from_bytes(answer.data, "little"), int(answer.resp)
 
-    async def try_write(self, address: int, value: int) -> int:
+    async def try_write(self, address: int, value: int, size: int = 4) -> int:
         """The response."""
-        answer = await self._lite(self.lite.write(address, value.to_bytes(4, "little")))
+        answer = await self._lite(self.lite.write(address, value.to_bytes(size, "little")))
         return int(answer.resp)
 
     async def read_register(self, address: int) -> int:

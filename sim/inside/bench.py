@@ -2,12 +2,13 @@
 """The bench that runs inside the simulator: rings a doorbell for each request of a session."""
 
 import os
+from collections.abc import Coroutine
 from multiprocessing.connection import Connection
 
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, Timer
+from cocotb.triggers import ClockCycles, Event, First, Timer, gather
 from cocotb.utils import get_sim_time
 
 from prunus.golden.image import Image
@@ -21,6 +22,7 @@ from ..exchange import (
     Failure,
     Progress,
     Ready,
+    Restart,
     Setup,
 )
 from .axi import PERIOD_NS, AxiTransport
@@ -39,8 +41,30 @@ class _Bench:
         self.dut = dut
         self.setup = setup
         self.channel = channel
+        self.broken = Event()   # a rule of the bus
 
-    async def start(self) -> None:
+    def _broken(self, rule: str) -> None:
+        """Said at once: the models of the bus may end the simulation in this very cycle."""
+        if not self.broken.is_set():
+            self.channel.send(Failure(rule, rule=True))
+        self.broken.set()
+
+    async def answer(self, work: Coroutine) -> None:
+        """Say what ``work`` returns; a Failure if it fails, or as soon as a rule is broken."""
+        async def guarded() -> object:
+            try:
+                return await work
+            except DriverError as err:
+                return Failure(str(err))
+
+        task = cocotb.start_soon(guarded())
+        await First(task.complete, self.broken.wait())
+        if self.broken.is_set():
+            task.cancel()
+        else:
+            self.channel.send(task.result())
+
+    async def start(self) -> Ready:
         """Clock, reset, buses, monitors."""
         dut, setup = self.dut, self.setup
         dut.rst.value = 1
@@ -52,14 +76,29 @@ class _Bench:
         await ClockCycles(dut.clk, 4)
         dut.rst.value = 0
         await ClockCycles(dut.clk, 2)
-        watch(dut, setup.config.axi_data_width // 8)
+        watch(dut, setup.config.axi_data_width // 8, self._broken)
         await self.driver.check()
+        return Ready()
+
+    async def restart(self, inputs: dict[str, int]) -> Ready:
+        """A reset like that at the start, with values for further inputs."""
+        dut = self.dut
+        for name, value in inputs.items():
+            getattr(dut, name).value = value
+        dut.rst.value = 1
+        await ClockCycles(dut.clk, 4)
+        self.transport.restart()
+        dut.rst.value = 0
+        await ClockCycles(dut.clk, 2)
+        await self.driver.check()
+        return Ready()
 
     async def batch(self, batch: BatchRequest) -> BatchReply:
         """One doorbell."""
         transport, driver = self.transport, self.driver
         size = -(-len(batch.image) // MARGIN) * MARGIN + MARGIN
-        transport.fill(bytes([FILL]) * size)
+        transport.fill(bytes([FILL]) * size, batch.places)
+        transport.hold_responses(batch.hold)
         transport.reads.errors = batch.read_errors
         reads, writes = transport.reads.bytes_moved, transport.writes.bytes_moved
         answers = {"before": await self._access(batch.before)}
@@ -108,16 +147,26 @@ class _Bench:
 
     async def _access(self, accesses: list[Access]) -> list[tuple[int, int, int]]:
         """``(value, response, irq)`` of each register access, irq as it is afterwards."""
-        answers = []
+        answers: list[tuple[int, int, int]] = []
+        groups: list[list[Access]] = []
         for access in accesses:
-            if access.write:
-                value = access.value
-                response = await self.transport.try_write(access.address, value)
+            if access.together and groups:
+                groups[-1].append(access)
             else:
-                value, response = await self.transport.try_read(access.address)
+                groups.append([access])
+        for group in groups:
+            said = ([await self._try(group[0])] if len(group) == 1 else
+                    await gather(*(self._try(access) for access in group)))
             await ClockCycles(self.dut.clk, 2)      # what is registered on its way to irq
-            answers.append((value, response, int(self.dut.irq.value)))
+            answers += [(value, response, int(self.dut.irq.value)) for value, response in said]
         return answers
+
+    async def _try(self, access: Access) -> tuple[int, int]:
+        """``(value, response)`` of a register access."""
+        if not access.write:
+            return await self.transport.try_read(access.address)
+        return access.value, await self.transport.try_write(access.address, access.value,
+                                                            access.size)
 
     def _progress(self, done: int) -> None:
         self.channel.send(Progress(done))
@@ -140,18 +189,17 @@ class _Bench:
 
 @cocotb.test()
 async def run(dut):
-    """Until the session sends None or closes its side; a driver's complaint ends it as well.
+    """Until the session sends None or closes its side.
 
     Simulated time stands still while the session thinks.
     """
     channel = Connection(int(os.environ[CHANNEL]))
     try:
         bench = _Bench(dut, channel.recv(), channel)
-        await bench.start()
-        channel.send(Ready())
-        while (batch := channel.recv()) is not None:
-            channel.send(await bench.batch(batch))
-    except DriverError as err:
-        channel.send(Failure(str(err)))
+        await bench.answer(bench.start())
+        while (message := channel.recv()) is not None:
+            work = (bench.restart(message.inputs) if isinstance(message, Restart)
+                    else bench.batch(message))
+            await bench.answer(work)
     except (EOFError, ConnectionError):
         pass

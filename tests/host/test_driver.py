@@ -171,6 +171,8 @@ def test_an_interrupt_of_before_is_not_taken_for_this_one(pending):
                           "coprocessor of Prunus behind these registers"),
     ({"version": 3}, "the hardware was made by another version of Prunus, with another memory "
                      "image; make it anew"),
+    ({"revision": 1}, "not 0x00000001: the hardware was made by another version of Prunus; make it "
+                      "anew"),
     ("hdp_edge", "not 0x00400200: the coprocessor is that of hdp_edge, not that of hdp_tiny"),
     ("leopard_tiny", "not 0x00400208: the coprocessor is that of leopard_tiny, not that of "
                      "hdp_tiny"),

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules of the doorbell, the interrupt and the table."""
 
+from dataclasses import replace
+
+import pytest
+
 from prunus.golden.engines import load_config
 from prunus.golden.image import build_image
 from prunus.golden.records import DESCRIPTOR_BYTES
-from prunus.golden.registers import counter_names, register_map
+from prunus.golden.registers import constants, counter_names, register_map
 from prunus.sim.compare import check
 from prunus.sim.engines.hdp import random_jobs
 from prunus.sim.simulate import Access, Batch, simulate_batches
@@ -112,3 +116,57 @@ def test_registers():
     assert set(answers[n : n + len(holes)]) == {(0, SLVERR, 0)}
     kept = answers[n + len(holes) :]
     assert [kept[n][0] for n in (1, 3, 5)] == [0xFFFFFFC0, 3, 0]
+
+
+def _bytes(name, at, value, size):
+    return Access(AT[name] + at, value, write=True, size=size)
+
+
+def test_registers_are_written_byte_by_byte():
+    """A byte that has no strobe keeps what it was; a doorbell rings with any of its bytes, and
+    without the lowest of TABLE the table is misaligned."""
+    jobs = random_jobs(CONFIG, 2, 27)
+    before = [_write("table", 0x12345640), _bytes("table", 1, 0xAB, 1), _read("table"),
+              _bytes("table", 2, 0xCDEF, 2), _read("table"), _bytes("table", 0, 0x20, 1),
+              _read("table"), _write("doorbell", 1), _bytes("doorbell", 3, 1, 1),
+              _write("irq_enable", 1), _bytes("irq_enable", 1, 0, 1), _read("irq_enable"),
+              _bytes("irq_enable", 0, 0, 1), _read("irq_enable")]
+    # The doorbell of the batch left a count of 2: a byte beside it makes no other of its low byte.
+    after = [_bytes("doorbell", 1, 0, 1), *[_read("status")] * 3000, _read("jobs_done"),
+             _bytes("status", 1, PENDING, 1), _read("status"), _bytes("status", 0, PENDING, 1),
+             _read("status")]
+    simulation, = simulate_batches([Batch(jobs, before=before, after=after)], CONFIG)
+    said = simulation.accesses["before"]
+    assert [said[n][0] for n in (2, 4, 6)] == [0x1234AB40, 0xCDEFAB40, 0xCDEFAB20]
+    assert [said[n][1] for n in (7, 8)] == [SLVERR, SLVERR]
+    assert [said[n][0] for n in (11, 13)] == [1, 0]
+    said = simulation.accesses["after"]
+    assert said[0][1] == OKAY and said[1][0] & WORKS == BUSY
+    assert [answer[0] for answer in said[-5:]] == [2, PENDING, PENDING, PENDING, 0]
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+def test_accesses_back_to_back(stall):
+    """Reads and writes that do not wait for each other, on both channels at a time."""
+    jobs = random_jobs(CONFIG, 2, 28)
+    writes = [replace(_write("table", 64 * n), together=n > 0) for n in range(1, 12)]
+    reads = [replace(_read(name), together=n > 0) for n, name in enumerate(sorted(AT))]
+    mixed = [replace(access, together=n > 0) for n, access in enumerate(
+        access for n in range(8) for access in (_write("irq_enable", n & 1), _read("id"),
+                                                Access(0xFC), _read("engine")))]
+    batch = Batch(jobs, before=[*writes, _read("table"), *reads, *mixed, _read("irq_enable")])
+    simulation, = simulate_batches([batch], CONFIG, stall=stall, seed=4)
+    check(simulation, jobs, CONFIG)
+    said = simulation.accesses["before"]
+    assert {answer[1] for answer in said[: len(writes)]} == {OKAY}
+    assert said[len(writes)][0] == 64 * 11
+    at = len(writes) + 1
+    known = constants(CONFIG)
+    for name, answer in zip(sorted(AT), said[at : at + len(AT)], strict=True):
+        assert answer[1] == OKAY and answer[0] == known.get(name, answer[0])
+    at += len(AT)
+    for n in range(8):
+        _, word, hole, engine = said[at + 4 * n : at + 4 * n + 4]
+        assert word[:2] == (known["id"], OKAY) and hole[:2] == (0, SLVERR)
+        assert engine[:2] == (known["engine"], OKAY)
+    assert said[-1][0] == 1

@@ -163,3 +163,27 @@ def test_a_job_without_a_record_is_told():
 def test_arguments_are_checked(how, message):
     with pytest.raises(ValueError, match=message), opened(**how):
         pytest.fail("there is no session")
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.5])
+def test_a_session_goes_on_after_a_failure(stall):
+    """A restart makes it what a new one is; pauses may fall otherwise."""
+    with opened(stall=stall, seed=3) as session:
+        first = session.simulate(JOBS)
+        with pytest.raises(SimulationError, match="no interrupt after 1 cycles"):
+            session.ring(Batch(JOBS, cycles=1))
+        assert session.alive
+        session.restart(m_axi_bid=0)        # an input of the top like others
+        again = session.simulate(JOBS)
+        unknown(again, JOBS)
+        timed = {"cycles", "idle_drain"} if stall else set()
+        assert {name: again.registers[name] for name in first.registers.keys() - timed} == {
+            name: first.registers[name] for name in first.registers.keys() - timed}
+
+
+def test_a_broken_rule_is_the_end():
+    with pytest.raises(SimulationError, match="m_axi_wlast"), opened() as session:
+        try:
+            session.ring(Batch(JOBS, before=[BROKEN]))
+        finally:
+            assert not session.alive

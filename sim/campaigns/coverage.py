@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which lines and bits of the emitted Verilog the system tests' kinds of tables never meet.
+
+``python -m prunus.sim.campaigns.coverage`` plays the tables of :mod:`prunus.sim.trials` on the
+smallest preset of each engine and compares what was not met with the lists in ``docs/coverage``:
+a row that is not there is an error. ``--write`` makes the lists anew.
+"""
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+import tomllib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from prunus.console import Parser
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import load_config
+
+from ..coverage import Point, read, uncovered
+from ..engines import BENCHES
+from ..session import emitted, open_session
+from ..simulators.cache import ROOT
+from ..simulators.runner import SimulationError
+from ..trials import TRIALS
+from . import campaign
+
+__all__ = ["KEPT", "compare", "cover", "main"]
+
+KEPT = ROOT / "docs" / "coverage"
+UNEXPLAINED = "not explained"
+SEEDS = (1, 2)
+
+
+def cover(config: EngineConfig, trial: int, seed: int) -> list:
+    """Counts of all points in a trial, ``[kind, module, line, what, count]`` each."""
+    with tempfile.TemporaryDirectory(prefix="prunus-coverage-") as folder:
+        path = Path(folder) / "coverage.dat"
+        try:
+            with open_session(config, stall=TRIALS[trial].stall, seed=seed,
+                              coverage=path) as session:
+                for batch in TRIALS[trial].batches(config, seed):
+                    session.ring(batch)
+        except SimulationError as err:
+            raise campaign.TaskError(str(err).splitlines()[0]) from None
+        return [[p.kind, p.module, p.line, p.what, count] for p, count in read(path).items()]
+
+
+def compare(rows: Sequence[str], kept: Path) -> tuple[list[str], list[str]]:
+    """``(new, gone)``: rows that a list does not have, and those of it that are met now."""
+    text = kept.read_text(encoding="utf-8") if kept.exists() else ""
+    known = [line.split("  # ")[0] for line in text.splitlines() if not line.startswith("#")]
+    return ([row for row in rows if row not in set(known)],
+            [row for row in known if row not in set(rows)])
+
+
+def _explained(rows: Sequence[str]) -> dict[str, str]:
+    said = tomllib.loads((KEPT / "reasons.toml").read_text(encoding="utf-8"))["reason"]
+    return {row: next((r["why"] for r in said if re.match(r["rows"], row)), UNEXPLAINED)
+            for row in rows}
+
+
+def _shares(counts: Mapping[Point, int]) -> dict[str, tuple[int, int]]:
+    """``(met, all)`` of each kind of point."""
+    every, met = Counter(p.kind for p in counts), Counter(p.kind for p, n in counts.items() if n)
+    return {kind: (met[kind], every[kind]) for kind in sorted(every)}
+
+
+def _merged(options: argparse.Namespace, configs: Sequence[EngineConfig]
+            ) -> dict[str, Counter[Point]]:
+    """Counts by preset, over all trials and seeds."""
+    tasks = [campaign.Task(f"{config.name}, {TRIALS[trial].name}, stall {TRIALS[trial].stall}",
+                           cover, (config, trial, seed))
+             for config in configs for seed in SEEDS for trial in range(len(TRIALS))]
+    merged = {config.name: Counter[Point]() for config in configs}
+    with closing(campaign.run("coverage", tasks, campaign.options_of(options))) as done:
+        for result in done:
+            if result.failure:
+                raise campaign.CampaignError(f"{result.task.name}: {result.failure}")
+            counts = merged[result.task.arguments[0].name]
+            for *point, count in result.value:
+                counts[Point(*point)] += count
+    return merged
+
+
+@campaign.command
+def main(arguments: list[str] | None = None) -> int:
+    presets = [bench.preset for bench in BENCHES.values()]
+    parser = Parser(prog="python -m prunus.sim.campaigns.coverage", description=__doc__)
+    parser.add_argument("--config", choices=presets, action="append",
+                        help="a preset; default: all of them")
+    parser.add_argument("--write", action="store_true", help="write the lists of docs/coverage")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    campaign.add_options(parser)
+    options = parser.parse_args(arguments)
+    configs = [load_config(name) for name in options.config or presets]
+    report: dict[str, dict[str, Any]] = {}
+    failed = False
+    for name, counts in _merged(options, configs).items():
+        rows = uncovered(counts, emitted(load_config(name)), name)
+        why = _explained(rows)
+        kept = KEPT / f"{name}.txt"
+        new, gone = compare(rows, kept)
+        if options.write:
+            kept.write_text("".join(f"{row}  # {why[row]}\n" for row in rows), encoding="utf-8")
+            new = gone = []
+        failed |= bool(new)
+        open_ones = sum(reason == UNEXPLAINED for reason in why.values())
+        report[name] = {"points": _shares(counts), "rows": len(rows), "unexplained": open_ones,
+                        "new": new, "gone": gone}
+    if options.json:
+        print(json.dumps(report))
+        return 1 if failed else 0
+    for name, said in report.items():
+        shares = ", ".join(f"{kind} {met} of {every} ({met / every:.1%})"
+                           for kind, (met, every) in said["points"].items())
+        print(f"{name}: {shares}; {said['rows']} rows are not covered, {said['unexplained']} of "
+              "them not explained")
+        for row in said["new"]:
+            print(f"new: {row}", file=sys.stderr)
+        if said["gone"]:
+            print(f"{len(said['gone'])} rows of docs/coverage/{name}.txt are covered now: "
+                  "--write takes them out")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    # Under its own name, by which workers find what they are to do.
+    from prunus.sim.campaigns.coverage import main
+
+    sys.exit(main())

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hundreds of faults in the emitted Verilog, of which the tests must notice nearly all.
+
+``python -m prunus.sim.campaigns.mutants --config hdp_tiny --count 500`` has Yosys put the faults
+into one simulator (:mod:`prunus.sim.variants`), plays the tables of :mod:`prunus.sim.trials` with
+each until something differs from the coprocessor without a fault, which is held against golden, and
+asks the solver which of the others do the same for ever (:mod:`prunus.formal.same`).
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from prunus.console import Parser, print_table
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import ConfigError, load_config
+
+from ..compare import MismatchError, check
+from ..session import Session, Simulation, open_session
+from ..simulators.runner import SimulationError
+from ..trials import TRIALS, Trial, difference, limited, slower
+from ..variants import SELECT, Fault, Variants, variants, words
+from . import campaign
+
+__all__ = ["Outcome", "main", "prove", "try_faults"]
+
+GROUP = 20                  # faults of a task, which play against the same original
+MOST = 100_000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a fault.
+
+    Members
+    -------
+    verdict : str
+        ``killed``; ``slower``: results are right, but cycles or the counters of them are others;
+        ``same``: proved to do what the original does; ``survived``.
+    message : str
+        What differed, or what the proof stopped at.
+    """
+
+    fault: Fault
+    verdict: str
+    message: str
+
+
+class _Player:
+    """Simulations of one trial, begun again when a fault ends one."""
+
+    def __init__(self, trial: Trial, config: EngineConfig, made: Variants, seed: int):
+        self._trial, self._config, self._made, self._seed = trial, config, made, seed
+        self._stack = ExitStack()
+        self._session: Session | None = None
+        self._batches = trial.batches(config, seed)
+        self._want: list[Simulation] = []
+
+    def close(self) -> None:
+        """End what runs; what a fault left a simulation in is of no interest."""
+        with suppress(SimulationError):
+            self._stack.close()
+        self._session = None
+
+    def _restarted(self, number: int) -> Session:
+        """A simulation with a fault, out of its reset."""
+        if self._session and not self._session.alive:
+            self.close()
+        if self._session is None:
+            self._stack = ExitStack()
+            self._session = self._stack.enter_context(open_session(
+                self._config, stall=self._trial.stall, seed=self._seed, verilog=self._made.verilog))
+        self._session.restart(**{SELECT: number})
+        return self._session
+
+    def original(self) -> None:
+        """Play without a fault; what golden says anything of is held against it."""
+        session = self._restarted(0)
+        for batch in self._batches:
+            run = session.ring(batch)
+            self._want.append(run)
+            plain = not (batch.image and not batch.places) and not batch.reset
+            if plain:
+                check(run, batch.jobs, self._config)
+        self._batches = limited(self._batches, self._want)
+
+    def play(self, fault: Fault) -> tuple[str, str]:
+        """``(what differed, what was slower)``; up to the first table that gives something else."""
+        late = ""
+        try:
+            session = self._restarted(fault.number)
+            for batch, want in zip(self._batches, self._want, strict=True):
+                run = session.ring(batch)
+                if said := difference(run, want, self._config):
+                    return said, late
+                # With pauses time depends on when each channel happened to be looked at.
+                if not self._trial.stall:
+                    late = late or slower(run, want, self._config)
+        except SimulationError as err:
+            return str(err).splitlines()[0], late
+        return "", late
+
+
+def try_faults(config: EngineConfig, count: int, seed: int, numbers: Sequence[int]) -> list[dict]:
+    """``verdict`` and ``message`` of faults; those that no trial tells from the original survive.
+    """
+    made = variants(config, count, seed)
+    faults = {fault.number: fault for fault in made.faults}
+    said: dict[int, tuple[str, str]] = {}
+    left = list(numbers)
+    for trial in TRIALS:
+        player = _Player(trial, config, made, seed)
+        try:
+            player.original()
+            for number in left:
+                killed, late = player.play(faults[number])
+                if killed:
+                    said[number] = "killed", f"{trial.name}, stall {trial.stall}: {killed}"
+                elif late and number not in said:
+                    said[number] = "slower", late
+        except (MismatchError, SimulationError) as err:
+            raise campaign.TaskError(f"without a fault, {trial.name}, stall {trial.stall}: "
+                                     f"{str(err).splitlines()[0]}") from None
+        finally:
+            player.close()
+        left = [number for number in left if said.get(number, ("",))[0] != "killed"]
+    return [dict(zip(("verdict", "message"), said.get(number, ("survived", "")), strict=True))
+            for number in numbers]
+
+
+# -- proofs ---------------------------------------------------------------------------------------
+@cache
+def _circuit(config: EngineConfig, count: int, seed: int):
+    from prunus.formal.rtl import read
+    from prunus.formal.same import Variants as Circuit
+
+    return Circuit(read(words(variants(config, count, seed), config)), SELECT)
+
+
+def prove(config: EngineConfig, count: int, seed: int, number: int) -> list:
+    """``[verdict, outputs that may differ, states that may]`` of a fault."""
+    same = _circuit(config, count, seed).compare(number)
+    return [same.verdict.value, list(same.differ), same.states]
+
+
+# -- report ---------------------------------------------------------------------------------------
+def _tried(options: argparse.Namespace, faults: Sequence[Fault]) -> Iterator[Outcome]:
+    config = options.chosen
+    groups = [faults[n : n + GROUP] for n in range(0, len(faults), GROUP)]
+    tasks = [campaign.Task(f"faults {group[0].number}-{group[-1].number}", try_faults,
+                           (config, options.count, options.seed, [f.number for f in group]))
+             for group in groups]
+    with closing(campaign.run(f"mutants-{config.name}", tasks,
+                              campaign.options_of(options))) as done:
+        for group, result in zip(groups, done, strict=True):
+            if result.failure:
+                raise campaign.CampaignError(result.failure)
+            for fault, value in zip(group, result.value, strict=True):
+                yield Outcome(fault, **value)
+
+
+def _proved(options: argparse.Namespace, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The same outcomes, with what is proved of those that survived."""
+    config = options.chosen
+    left = [outcome for outcome in outcomes if outcome.verdict == "survived"]
+    tasks = [campaign.Task(f"fault {outcome.fault.number}", prove,
+                           (config, options.count, options.seed, outcome.fault.number))
+             for outcome in left]
+    known: dict[int, Outcome] = {}
+    with closing(campaign.run(f"mutants-{config.name}", tasks,
+                              campaign.options_of(options))) as done:
+        for outcome, result in zip(left, done, strict=True):
+            if result.failure:
+                raise campaign.CampaignError(result.failure)
+            verdict, outputs, states = result.value
+            if verdict == "proved":
+                known[outcome.fault.number] = replace(outcome, verdict="same")
+            else:
+                what = " ".join([*outputs, f"{states} states"])
+                known[outcome.fault.number] = replace(
+                    outcome, message=f"induction {verdict}: {what} may differ")
+    return [known.get(outcome.fault.number, outcome) for outcome in outcomes]
+
+
+def _summary(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Numbers of each verdict and the share of those not proved the same that were noticed."""
+    count = Counter(outcome.verdict for outcome in outcomes)
+    other = len(outcomes) - count["same"]
+    return {"faults": len(outcomes), "killed": count["killed"], "slower": count["slower"],
+            "same": count["same"], "survived": count["survived"],
+            "killed_share": count["killed"] / other if other else 1.0,
+            "noticed_share": (count["killed"] + count["slower"]) / other if other else 1.0}
+
+
+def _rows(outcomes: Sequence[Outcome]) -> list[dict]:
+    return [{**asdict(outcome.fault), "verdict": outcome.verdict, "message": outcome.message}
+            for outcome in outcomes]
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = Parser(prog="python -m prunus.sim.campaigns.mutants", description=__doc__)
+    parser.add_argument("--config", default="hdp_tiny", help="a preset or a TOML file")
+    parser.add_argument("--count", type=int, default=500, help="of faults")
+    parser.add_argument("--seed", type=int, default=1, help="of the choice of faults and of jobs")
+    parser.add_argument("--first", type=int, metavar="N", help="try the first N of them alone")
+    parser.add_argument("--no-proof", action="store_true",
+                        help="do not ask which survivors do the same as the original")
+    parser.add_argument("--json", action="store_true", help="print JSON, of all faults")
+    parser.add_argument("--output", metavar="FILE", help="also write the JSON to FILE")
+    campaign.add_options(parser)
+    options = parser.parse_args(arguments)
+    if not 1 <= options.count <= MOST:
+        parser.error(f"--count must lie in 1..{MOST:,}, not {options.count}")
+    if options.seed < 0:
+        parser.error(f"--seed must be at least 0, not {options.seed}")
+    if options.first is not None and not 1 <= options.first <= options.count:
+        parser.error(f"--first must lie in 1..{options.count}, the --count, not {options.first}")
+    try:
+        options.chosen = load_config(options.config)
+    except ConfigError as err:
+        parser.error(str(err))
+    return options
+
+
+def _report(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
+    summary = _summary(outcomes)
+    text = json.dumps({"config": options.chosen.name, "count": options.count, "seed": options.seed,
+                       **summary, "rows": _rows(outcomes)}, indent=1)
+    if options.output:
+        Path(options.output).write_text(text + os.linesep, encoding="utf-8")
+    if options.json:
+        print(text)
+        return
+    open_ones = [o for o in outcomes if o.verdict in ("slower", "survived")]
+    if open_ones:
+        print_table(["fault", "module", "line", "what", "verdict", "message", "text"],
+                    [[str(o.fault.number), o.fault.module, str(o.fault.line), o.fault.what,
+                      o.verdict, o.message, o.fault.text] for o in open_ones], keys=3)
+    print(f"{options.chosen.name}: {summary['faults']} faults, {summary['same']} proved the same; "
+          f"of the others {summary['killed']} killed ({summary['killed_share']:.1%}), "
+          f"{summary['slower']} seen by cycles alone ({summary['noticed_share']:.1%} with them), "
+          f"{summary['survived']} survived")
+
+
+@campaign.command
+def main(arguments: list[str] | None = None) -> int:
+    options = _parse(arguments)
+    faults = variants(options.chosen, options.count, options.seed).faults
+    outcomes = list(_tried(options, faults[: options.first]))
+    if not options.no_proof:
+        outcomes = _proved(options, outcomes)
+    _report(outcomes, options)
+    return 0
+
+
+if __name__ == "__main__":
+    # Under its own name, by which workers find what they are to do.
+    from prunus.sim.campaigns.mutants import main
+
+    sys.exit(main())

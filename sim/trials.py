@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables that tell a coprocessor with a fault from one without, and how they are compared.
+
+They are of the kinds that ``tests/sim`` has: random jobs, images at any address, descriptors and
+buses with errors, resets in the middle of a table, write responses that wait, register accesses.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import engine_of
+from prunus.golden.image import build_image
+from prunus.golden.jobs import Job
+from prunus.golden.records import DESCRIPTOR_BYTES, WORD_BITS
+from prunus.golden.registers import Status, counter_names, register_map
+from prunus.golden.softmax import SCALE_SHIFT_MAX, SCALE_SHIFT_MIN
+
+from .cases import Batch
+from .engines import bench_of, random_jobs
+from .exchange import Access
+from .scatter import scatter
+from .session import Simulation
+
+__all__ = ["TRIALS", "Trial", "difference", "limited", "slower"]
+
+BITS = (0x00000000, 0xFFFFFFC0, 0x55555540, 0xAAAAAA80)     # addresses of a table
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Tables of one simulation, and how its buses pause.
+
+    Members
+    -------
+    name : str
+    stall : float
+    """
+
+    name: str
+    stall: float
+
+    def batches(self, config: EngineConfig, seed: int) -> list[Batch]:
+        """The tables, always the same for a seed; short ones come first."""
+        return list({"short": _short, "long": _long, "stalled": _stalled}[self.name](config, seed))
+
+
+TRIALS = (Trial("short", 0.0), Trial("stalled", 0.3), Trial("long", 0.0), Trial("stalled", 0.8))
+
+
+def _small(config: EngineConfig, count: int, seed: int) -> list[Job]:
+    """Random jobs of little work."""
+    jobs = random_jobs(config, 12 * count, seed)
+    jobs = sorted(jobs, key=lambda job: job.output()[0] + len(job.operands()["k"]))
+    return [job.alone() for job in jobs[4 : 4 + count]]
+
+
+def _registers(config: EngineConfig, seed: int) -> Batch:
+    """Registers read, written whole and in bytes, and doorbells that are refused."""
+    at = {register.name: register.address for register in register_map(config)}
+
+    def write(name: str, value: int, first: int = 0, size: int = 4, together: bool = False):
+        return Access(at[name] + first, value, True, size, together)
+
+    reads = [Access(address, together=address % 8 == 4) for address in range(0, 256, 4)]
+    before = [*reads, write("doorbell", 0)]
+    for value in BITS:
+        before += [write("table", value), Access(at["table"])]
+    before += [write("table", 0x0FF04321), write("doorbell", 1), Access(at["status"])]
+    before += [access for n in range(4) for access in (
+        write("table", 0x5A + n, n, 1), Access(at["table"]))]
+    before += [write("irq_enable", 1), Access(at["irq_enable"]), write("irq_enable", 0, 1, 1),
+               Access(at["irq_enable"]), write("irq_enable", 0, 0, 1), Access(at["irq_enable"])]
+    before += [write("table", 64 * n, together=n > 0) for n in range(6)] + [Access(at["table"])]
+    during = [write("doorbell", 1), Access(at["status"])]
+    after = [Access(at["status"]), write("status", 1 << Status.BUSY), Access(at["status"])]
+    return Batch(_small(config, 2, seed), before=before, during=during, after=after)
+
+
+def _wrong(config: EngineConfig, kind: Any, values: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    """One field of a descriptor at a time out of what is allowed."""
+    yield from ({"opcode": kind.opcode ^ 1 << bit} for bit in range(8))
+    yield from ({"d": d} for d in (0, 4, values["d"] + 1, 128, 255, config.d_max + 8) if d < 256)
+    for name in ("q", "kv"):
+        yield from ({f"l_{name}": n} for n in (0, config.l_max + 1, 0x8000, 0xFFFF))
+        yield {f"valid_{name}": values[f"l_{name}"] + 1}
+        yield {f"valid_{name}": 0x8000}
+    yield from ({"shift": n} for n in (0, SCALE_SHIFT_MIN - 1, SCALE_SHIFT_MAX + 1, 0x10C, 0x8020))
+    for name, (low, high) in kind.limits(config).items():
+        pieces = kind.descriptor.pieces(name)
+        width = sum(piece.width for piece in pieces)
+        least = -(1 << width - 1) if pieces[-1].signed else 0
+        ends = (low - 1, high + 1, least, least + (1 << width) - 1)
+        yield from ({name: n} for n in ends
+                    if least <= n < least + (1 << width) and not low <= n <= high)
+    for name in [*(plane.name for plane in kind.planes), "out"]:
+        yield {name: values[name] + 1}
+        yield {name: values[name] + config.axi_data_width // 16}
+
+
+def _bad(config: EngineConfig, seed: int) -> Iterator[Batch]:
+    """Descriptors that must be refused, between good ones; reads answered with an error."""
+    job = next(job for job in _small(config, 4, seed) if job.output()[0] > 1)
+    kind = engine_of(config).kind(job)
+    probe = build_image([job], config)
+    own = kind.descriptor.unpack(bytes(probe.data[probe.table :][:DESCRIPTOR_BYTES]))
+    wrongs = list(_wrong(config, kind, own))
+    used = {bit for field in kind.descriptor for bit in range(field.first,
+                                                               field.first + field.width)}
+    reserved = [bit for bit in range(WORD_BITS) if bit not in used]
+    jobs = [job] * (len(wrongs) + len(reserved) + 1)
+    image = build_image(jobs, config)
+    for n, wrong in enumerate(wrongs):
+        at = image.table + n * DESCRIPTOR_BYTES
+        values = kind.descriptor.unpack(bytes(image.data[at : at + DESCRIPTOR_BYTES]))
+        moved = {name: values[name] + value - own[name] if name in _addresses(kind) else value
+                 for name, value in wrong.items()}
+        image.describe(n, kind.descriptor.pack(values | moved))
+    for n, bit in enumerate(reserved, len(wrongs)):
+        at = image.table + n * DESCRIPTOR_BYTES
+        words = np.frombuffer(bytes(image.data[at : at + DESCRIPTOR_BYTES]), "<u4").copy()
+        words[0] |= np.uint32(1 << bit)
+        image.describe(n, words)
+    yield Batch(jobs, image=image)
+    jobs = [job] * (2 * len(kind.planes) + 1)
+    image, errors = build_image(jobs, config), []
+    for n, plane in enumerate(kind.planes):
+        at = image.table + 2 * n * DESCRIPTOR_BYTES
+        first = kind.descriptor.unpack(bytes(image.data[at : at + DESCRIPTOR_BYTES]))[plane.name]
+        errors.append((first, first + config.axi_data_width // 8))
+    yield Batch(jobs, image=image, read_errors=errors)
+
+
+def _addresses(kind: Any) -> set[str]:
+    """Fields of a descriptor that are addresses."""
+    return {*(plane.name for plane in kind.planes), "out", "status"}
+
+
+def _short(config: EngineConfig, seed: int) -> Iterator[Batch]:
+    yield Batch(_small(config, 3, seed))
+    yield _registers(config, seed)
+    yield scatter(_small(config, 4, seed + 1), config, seed)
+    yield from _bad(config, seed)
+    table = _small(config, 3, seed + 2)
+    yield Batch(table, reset=(150, 1))
+    yield scatter(random_jobs(config, 4, seed + 3), config, seed + 1)
+    yield Batch(random_jobs(config, 8, seed + 4))
+
+
+def _long(config: EngineConfig, seed: int) -> Iterator[Batch]:
+    for n in range(3):
+        yield scatter(random_jobs(config, 6, seed + 10 + n), config, seed + 2 + n)
+    jobs = sorted(random_jobs(config, 40, seed), key=lambda job: -np.prod(job.output()))[:4]
+    yield Batch([job.alone() for job in jobs], hold=100)
+    yield Batch(random_jobs(config, 4, seed + 20), reset=(700, 2))
+    for n in range(4):
+        yield Batch(random_jobs(config, 8, seed + 21 + n))
+    yield Batch(bench_of(config).hard_jobs(config, seed))
+
+
+def _stalled(config: EngineConfig, seed: int) -> Iterator[Batch]:
+    yield scatter(_small(config, 4, seed + 30), config, seed + 5)
+    yield Batch(bench_of(config).hard_jobs(config, seed))
+    yield Batch(random_jobs(config, 8, seed + 31))
+
+
+# -- what is compared -----------------------------------------------------------------------------
+def _timed(config: EngineConfig) -> set[str]:
+    """Counters that say how long something took."""
+    return {"cycles", *(name for name in counter_names(config) if name.startswith("idle_"))}
+
+
+def difference(got: Simulation, want: Simulation, config: EngineConfig) -> str:
+    """What a table gave otherwise, in a few words: outputs, records, counters, answers."""
+    for n, ((out, status), (right, record)) in enumerate(zip(got.results, want.results,
+                                                             strict=True)):
+        if status != record:
+            return f"job {n}: another status record"
+        if not np.array_equal(out, right):
+            return f"job {n}: another output"
+    for name, value in want.registers.items():
+        if name not in _timed(config) and got.registers[name] != value:
+            return f"another {name}"
+    for way in ("read", "write"):
+        if getattr(got, f"bus_{way}_bytes") != getattr(want, f"bus_{way}_bytes"):
+            return f"other bytes {way}"
+    if got.accesses != want.accesses:
+        return "other answers of registers"
+    return ""
+
+
+def slower(got: Simulation, want: Simulation, config: EngineConfig) -> str:
+    """What a table took otherwise, though it gave the same: cycles, and what they were used for."""
+    for name in sorted(_timed(config)):
+        if not got.aborted and got.registers[name] != want.registers[name]:
+            return f"{name} {got.registers[name]}, not {want.registers[name]}"
+    return ""
+
+
+def limited(batches: Sequence[Batch], runs: Sequence[Simulation]) -> list[Batch]:
+    """The same tables with a watchdog that knows how long they take."""
+    return [replace(batch, cycles=3 * run.cycles + 3000)
+            for batch, run in zip(batches, runs, strict=True)]

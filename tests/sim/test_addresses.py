@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images anywhere in 32 bits of addresses, and a memory that answers writes late."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from prunus.golden.engines import load_config
+from prunus.sim.compare import check
+from prunus.sim.engines import BENCHES, random_jobs
+from prunus.sim.scatter import TOP, scatter
+from prunus.sim.simulate import Batch, SimulationError, simulate_batches
+
+TABLES, JOBS = 6, 5
+ALL = TOP - 1
+
+
+@pytest.fixture(params=sorted(BENCHES))
+def config(request):
+    return load_config(BENCHES[request.param].preset)
+
+
+def _tables(config):
+    return [scatter(random_jobs(config, JOBS, seed), config, seed) for seed in range(TABLES)]
+
+
+def test_every_bit_of_an_address_moves_and_carries(config):
+    """Of what the tests below run: each bit is 0 somewhere and 1 elsewhere, and pieces lie across
+    multiples of high powers of two."""
+    places = [place for batch in _tables(config) for place in batch.places]
+    starts = np.array([address for _, _, address in places])
+    ends = np.array([address + size - 1 for _, size, address in places])
+    assert np.bitwise_or.reduce(starts) == ALL & ~63
+    assert np.bitwise_or.reduce(~starts & ALL) == ALL
+    crossed = int(np.bitwise_or.reduce(starts ^ ends))
+    assert crossed.bit_length() >= 30 and ends.max() < TOP
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+def test_planes_at_random_addresses(config, stall):
+    batches = _tables(config)
+    for batch, run in zip(batches, simulate_batches(batches, config, stall=stall, seed=5),
+                          strict=True):
+        check(run, batch.jobs, config)
+
+
+def test_a_write_beside_the_pieces_is_seen(config):
+    """The plane of the output is not there: the memory answers with an error, which STATUS tells.
+    """
+    batch = scatter(random_jobs(config, 1, 0), config, 0)
+    batch.places = [place for place in batch.places if place[0] != batch.image.out[0]]
+    with pytest.raises(SimulationError, match="status must be idle .*; status 6"):
+        simulate_batches([batch], config)
+
+
+def test_write_responses_that_wait(config):
+    """The most that may be on their way at a time, and fewer, change nothing but the time."""
+    # Of as much output as possible.
+    jobs = sorted(random_jobs(config, 60, 8), key=lambda job: job.l_q * job.d)[-4:]
+    jobs = [replace(job, same_kv=False) for job in jobs]
+    batches = [Batch(jobs, hold=hold) for hold in (0, 3, 100)]
+    runs = simulate_batches(batches, config)
+    for run in runs:
+        check(run, jobs, config)
+    assert runs[0].cycles < runs[1].cycles < runs[2].cycles
