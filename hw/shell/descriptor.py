@@ -126,7 +126,8 @@ class DescriptorDecoder(wiring.Component):
         m = Module()
         raws = self._raw()
         raw = raws[0]           # what all kinds have lies where it lies in the first
-        bus_error, stray = Signal(), Signal()
+        bus_error = Signal()
+        stray = Signal()
         failed = Signal(len(Error))             # by error code
         error = Signal(Error)
 
