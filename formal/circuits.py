@@ -106,9 +106,6 @@ WRONG_WINDOWS = [
                     "axi.arvalid.eq(1)")),
     ("write", Change("refused bursts are written", writer.Writer, "axi.awvalid.eq(~burst.refused)",
                      "axi.awvalid.eq(1)")),
-    ("write", Change("an address changes while it waits", writer.Writer,
-                     "& lengths.w_rdy & ~self.stop & (~axi.awvalid | axi.awready)",
-                     "& lengths.w_rdy & ~self.stop")),
 ]
 _SYSTEMS: dict = {}
 

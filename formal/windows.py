@@ -2,8 +2,8 @@
 """The DMAs never ask for an address outside its window, by induction: for runs of any length.
 
 Requests come at any time with any address on a beat, any length that is not 0, of either kind and
-refused or not; the bus takes and answers what it likes, and both windows are anything. What is shown
-of every address that is on the bus, in any state that can be:
+refused or not; the bus takes and answers what it likes, and both windows are anything. What is
+shown of every address that is on the bus, in any state that can be:
 
 - it and the last byte of its burst lie in the window of what it is about, records or planes, and
   the burst does not go on at address 0;

@@ -113,9 +113,9 @@ SHARED = [
              "that of an error", (
         Bits("done", 0, 1, "lets the interrupt of the end of a table out"),
         Bits("error", 1, 1, "lets that of an error out"))),
-    Register("status", 0x18, "w1c", "bits 1 and 3 pending interrupts: the end of a table, an error; "
-             "read only: bit 0 busy, bit 2 a write failed, bit 4 halted, bit 5 aborting, bit 6 "
-             "answers of the memory are outstanding", (
+    Register("status", 0x18, "w1c", "bits 1 and 3 pending interrupts: the end of a table, an "
+             "error; read only: bit 0 busy, bit 2 a write failed, bit 4 halted, bit 5 aborting, "
+             "bit 6 answers of the memory are outstanding", (
         Bits("busy", Status.BUSY, 1, "a doorbell is being worked off", "ro"),
         Bits("irq", Status.IRQ, 1, "a table has ended"),
         Bits("write_error", Status.WRITE_ERROR, 1,
@@ -139,8 +139,8 @@ SHARED = [
              f"after which a table ends; 0 for never; {TIMEOUT:#x} after a reset"),
     Register("job", 0x34, "ro", "index of the job that a core took last (15:0)", (
         Bits("index", 0, INDEX_BITS, "index of the job that a core took last"),)),
-    Register("error", 0x38, "ro", "the first error since the doorbell: cause (7:0), response of the "
-             "bus (9:8), index of the job (31:16)", (
+    Register("error", 0x38, "ro", "the first error since the doorbell: cause (7:0), response of "
+             "the bus (9:8), index of the job (31:16)", (
         Bits("cause", 0, 8, "of the first error since the doorbell"),
         Bits("response", 8, 2, "what the bus answered"),
         Bits("job", 16, INDEX_BITS, "index of the job"))),

@@ -168,7 +168,8 @@ class Tiler(wiring.Component):
             with m.State("WHOLE"):
                 tiled = (job.error == 0) & (job.valid_q != 0) & (job.valid_kv != 0) & (
                     (job.valid_q > rows) | (job.valid_kv > rows))
-                m.d.sync += [*begin_queries, *begin_keys, at.again.eq(0), pruned.eq(0), at.beyond.eq(0),
+                m.d.sync += [*begin_queries, *begin_keys, at.again.eq(0), at.beyond.eq(0),
+                             pruned.eq(0),
                              at.phase.eq(Mux(job.dense, Phase.TOP, Phase.STATS))]
                 with m.If(jobs.r_rdy & tiled):
                     m.next = "SIZE"

@@ -162,7 +162,8 @@ class BurstSplitter(wiring.Component):
         """Whether a request must not be made, once any of its bursts must not."""
         numbers = ADDRESS_WIDTH - self.unit
         behind = Signal(numbers + 1)            # number of the first beat behind it
-        refused, beyond = Signal(), Signal()
+        refused = Signal()
+        beyond = Signal()
         window = self.windows[request.record]
         first = request.address[WINDOW_LOW:]
         inside = window.limit + 1               # number of what lies behind the window

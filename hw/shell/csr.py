@@ -99,7 +99,8 @@ class Csr(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        enable, pending = Signal(2), Signal(2)      # of the end of a table, of an error
+        enable = Signal(2)      # of the end of a table, of an error
+        pending = Signal(2)
         busy = Signal()
         write_error = Signal()
         locked = Signal()

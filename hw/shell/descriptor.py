@@ -57,8 +57,8 @@ def descriptor_layout(config: EngineConfig) -> data.StructLayout:
     """A decoded descriptor; ``error`` is a code of ``prunus.golden.records.Error``.
 
     With an error only ``status`` can be used, and with ``Error.BUS`` not even that. ``d8`` is
-    d / 8, and ``index`` the job's in its table. An engine with several kinds of job has the fields of all, and ``kind`` says which one
-    it is.
+    d / 8, and ``index`` the job's in its table. An engine with several kinds of job has the fields
+    of all, and ``kind`` says which one it is.
     """
     length, kinds = config.length_width, engine_of(config).kinds
     ranges: dict[str, tuple[int, int]] = {}
@@ -126,7 +126,8 @@ class DescriptorDecoder(wiring.Component):
         m = Module()
         raws = self._raw()
         raw = raws[0]           # what all kinds have lies where it lies in the first
-        bus_error, stray = Signal(), Signal()
+        bus_error = Signal()
+        stray = Signal()
         failed = Signal(len(Error))             # by error code
         error = Signal(Error)
 
@@ -235,8 +236,8 @@ class DescriptorDecoder(wiring.Component):
         ]
 
     def _kind_conditions(self, kind: JobKind, raw):
-        """Whether the opcode is another one, a bit without a field is set, what says how to prune is out
-        of range, an address is not on a beat or the record's not on 64 bytes."""
+        """Whether the opcode is another one, a bit without a field is set, what says how to prune
+        is out of range, an address is not on a beat or the record's not on 64 bytes."""
         config = self._config
         low = (config.axi_data_width // 8).bit_length() - 1
         status_low = STATUS_BYTES.bit_length() - 1

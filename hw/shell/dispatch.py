@@ -75,7 +75,8 @@ class Dispatcher(wiring.Component):
         m.submodules.decoder = decoder = DescriptorDecoder(config=self._config)
         job = decoder.o.payload
         address = Signal(33)        # beyond the last address nothing is read
-        asked, index = Signal(INDEX_BITS), Signal(INDEX_BITS)
+        asked = Signal(INDEX_BITS)
+        index = Signal(INDEX_BITS)
         lost = Signal()
         known = Signal()
         handed_on = Signal()
@@ -129,7 +130,8 @@ class Dispatcher(wiring.Component):
                  if plane.of != "q"]
         now = Cat(job[name] for name in dict.fromkeys(names))
         before = Signal(len(now))
-        follows, shares = Signal(), Signal()
+        follows = Signal()
+        shares = Signal()
         m.d.sync += shares.eq(follows & (before == now))
         with m.If(taken):
             m.d.sync += [before.eq(now), follows.eq(1)]

@@ -114,7 +114,9 @@ class Reader(wiring.Component):
 
         axi, mark, there = self.axi, data.View(burst, marks.r_data), marks.r_rdy
         incoming = data.View(self._beat, beats.w_data)
-        taken, refused, last = Signal(), Signal(), Signal()
+        taken = Signal()
+        refused = Signal()
+        last = Signal()
         count = Signal(range(bursts.burst))     # beats of the burst that have come
         m.d.comb += [
             refused.eq(there & mark.refused),

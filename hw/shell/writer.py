@@ -161,7 +161,8 @@ class Writer(wiring.Component):
         """B channel, and which client's outputs have met an error."""
         axi, burst = self.axi, self._bursts.o.p
         answered = data.View(burst.shape(), answers.r_data)
-        bad, refused = Signal(), Signal()
+        bad = Signal()
+        refused = Signal()
         failed = Signal(self._clients)
         mine, its = (failed.bit_select(at.tag, 1) if self._clients > 1 else failed
                      for at in (burst, answered))
@@ -200,7 +201,9 @@ class Writer(wiring.Component):
         left = Signal.like(length.beats, reset_less=False)
         refused, record, failed, first, changed = (Signal(name=name) for name in (
             "refused", "record", "record_failed", "first", "changed"))
-        move, tells, change = Signal(), Signal(), Signal()
+        move = Signal()
+        tells = Signal()
+        change = Signal()
         m.d.comb += [
             move.eq(beats.r_rdy & (left != 0) & (refused | ~axi.wvalid | axi.wready)),
             beats.r_en.eq(move),

@@ -25,7 +25,7 @@ DESIGNS = {
 }
 QUEUE = "the head of a queue, looked at only while the queue says that there is one"
 REASONS = {
-    r"(.*\.(rows|found|tokens|queue|lengths|jobs|weights|results|marks|answers)) memory": QUEUE,
+    r".*\.(rows|found|tokens|queue|lengths|jobs|weights|results|marks|answers|fifo) memory": QUEUE,
     r"top\.core(_\d)? memory": "a word of the mask, used two cycles after the scanner asked for it",
     r".*\.array control_\d": "what an operation is, used with its `en`, which has a reset",
     r".*\.row_output (row|end)": "the row whose turn it is, used with its `valid`",

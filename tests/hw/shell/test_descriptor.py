@@ -277,9 +277,10 @@ def test_descriptors_of_leopard(config):
     beyond = 1 << config.threshold_width - 1
     bad = []
     for word, bits, error in ((0, 0x0001, Error.OPCODE), (0, 0x0202, Error.OPCODE),
-                              (0, 0x10002, Error.OPCODE), *((word, 1, Error.OPCODE)
-                                                            for word in (7, 9, 13, 14, 15)), (4, beyond, Error.PRUNING),
-                              (4, -beyond - 1, Error.PRUNING), (4, 1 << 46, Error.PRUNING)):
+                              (0, 0x10002, Error.OPCODE),
+                              *((word, 1, Error.OPCODE) for word in (7, 9, 13, 14, 15)),
+                              (4, beyond, Error.PRUNING), (4, -beyond - 1, Error.PRUNING),
+                              (4, 1 << 46, Error.PRUNING)):
         words = list(_leopard(config, rng)[0])
         if word > 5:
             words[word] = bits
