@@ -49,6 +49,7 @@ ALLOWED = {
     "prunus.models.quantise": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
     "prunus.figures.criteria": ({"hdp"}, "the criteria of HDP in models"),
     "prunus.figures.masks": ({"hdp", "leopard"}, "compares the criteria of engines"),
+    "prunus.figures.points": (set(ENGINES), "points of the papers' figures, by engine"),
     "prunus.figures.energy": ({"leopard"}, "the baseline of the estimates"),
     "prunus.webpage.dense": (set(ENGINES), "what pruning is measured against, by engine"),
     "prunus.webpage.models": ({"topk"}, "Top-K has no mode that prunes nothing"),

@@ -30,6 +30,7 @@ LEAST = 4           # texts to search by, and to confirm by
 ROWS = 16           # of the front that a table shows
 SEARCHED = {False: 128, True: 6}        # texts to search by, of a decoder True
 CONFIRMED = {False: 1024, True: 24}
+LESSONS = {False: 4096, True: 256}      # to learn from
 
 
 class Per(StrEnum):
@@ -78,7 +79,7 @@ def calibrate(
     label_column: Annotated[str | None, typer.Option(
         metavar="NAME", help="As of prunus evaluate.", show_default=False)] = None,
     trials: Annotated[int, typer.Option(help="Settings to try, among them all of one "
-                                        "parameter.")] = 400,
+                                        "parameter.")] = 160,
     seed: Annotated[int, typer.Option(help="Of the choice of texts and of what is tried.")] = 0,
     study: Annotated[Path | None, typer.Option(
         metavar="FILE", help="Where trials are kept, for the same command to go on. Default: "
@@ -163,6 +164,11 @@ class _Calibrated:
             new = [n for n, one in enumerate(other.texts) if repr(sorted(one.items())) not in seen]
             drawn = np.random.default_rng(seed).permutation(new)[:confirm_texts]
             confirmed = sorted(drawn.tolist())
+        asked = {keys[n] for n in confirmed} if confirm is None else {
+            repr(sorted(other.texts[n].items())) for n in confirmed}
+        others = [n for n, key in enumerate(keys) if key not in asked]
+        drawn = np.random.default_rng(seed).permutation(others)
+        lessons = sorted(drawn[:LESSONS[self.task.generates]].tolist())
         for what, chosen, path in (("search", searched, data),
                                    ("confirm", confirmed, confirm or data)):
             if len(chosen) < LEAST:
@@ -175,8 +181,9 @@ class _Calibrated:
         common = {"model": model.resolve(), "task": self.task.name, "columns": columns,
                   "length": length}
         sha = self.header["model"]["sha256"]
-        self.searched = Texts(data=data.resolve(), chosen=tuple(searched),
-                              state=(sha, digest(data)), **common)
+        self.searched, self.lessons = (Texts(
+            data=data.resolve(), chosen=tuple(some), state=(sha, digest(data)), **common)
+            for some in (searched, lessons))
         path = confirm or data
         self.confirmed = Texts(data=path.resolve(), chosen=tuple(confirmed),
                                state=(sha, digest(path)), **common)
@@ -212,9 +219,9 @@ class _Calibrated:
             space = kind(self.config, self.layers, self.heads, per=str(self.more["per"]), goal=goal,
                          importance=self.more["importance"], length=self.longest,
                          causal=self.task.generates, surveyed=surveyed)
-            search = Search(study, space, self.searched, self.header, config=self.more["preset"],
-                            options=options, idle=idle, max_loss=max_loss, trials=trials,
-                            seed=self.seed, said=told)
+            search = Search(study, space, self.searched, self.lessons, self.header,
+                            config=self.more["preset"], options=options, idle=idle,
+                            max_loss=max_loss, trials=trials, seed=self.seed, said=told)
             search.run()
             found = search.confirm(self.confirmed)
         confirmed = [self._confirmed(one.result, result, search.true_loss(result))

@@ -57,6 +57,9 @@ def _own(
     centred: Annotated[bool | None, typer.Option(
         "--centred/--not-centred", help="hdp: the host takes the mean of the keys off each of "
         "them. Default: centred.", show_default=False)] = None,
+    balanced: Annotated[bool | None, typer.Option(
+        "--balanced", help="hdp: the host gives queries and keys the same peak in each "
+        "dimension, which changes no product.", show_default=False)] = None,
     threshold: Annotated[float | None, typer.Option(
         metavar="T", help="leopard: keys with a logit below it are pruned.",
         show_default=False)] = None,
@@ -65,6 +68,9 @@ def _own(
     keep: Annotated[float | None, typer.Option(
         metavar="S", help="topk, instead of --top-k: the share of a head's scores to be kept, in "
         "(0, 1].", show_default=False)] = None,
+    temperature: Annotated[float | None, typer.Option(
+        metavar="T", help="hdp, leopard, topk: divides the logits; above 1 it makes up for what "
+        "is pruned. Default: 1.", show_default=False)] = None,
     token_keep: Annotated[float | None, typer.Option(
         metavar="S", help="spatten: the share of tokens that the last layer keeps. Default: 1.",
         show_default=False)] = None,

@@ -80,6 +80,12 @@ def report(
     centred: Annotated[bool | None, typer.Option(
         "--centred/--not-centred", help="Model, hdp: the host takes the mean of the keys off each "
         "of them. Default: centred.", show_default=False)] = None,
+    balanced: Annotated[bool | None, typer.Option(
+        "--balanced", help="Model, hdp: the host gives queries and keys the same peak in each "
+        "dimension, which changes no product.", show_default=False)] = None,
+    temperature: Annotated[float | None, typer.Option(
+        metavar="T", help="Model, hdp, leopard, topk: divides the logits; above 1 it makes up "
+        "for what is pruned. Default: 1.", show_default=False)] = None,
     text_column: Annotated[str | None, typer.Option(
         metavar="NAME", help="Model: column of the sentences.", show_default=False)] = None,
     pair_column: Annotated[str | None, typer.Option(
@@ -94,6 +100,7 @@ def report(
     of_models = {"data": data, "task": task, "text": text, "method": method,
                  "calibration": calibration, "preset": preset, "limit": limit, "length": length,
                  "sweep": sweep or None, "keep": keep, "centred": centred,
+                 "balanced": balanced, "temperature": temperature,
                  "text_column": text_column, "pair_column": pair_column,
                  "label_column": label_column}
     if util.find_spec("plotly") is None:
@@ -144,7 +151,7 @@ def _of_model(source: Path, own: dict[str, Any], config: str | None, options: di
     for name, least in (("limit", 1), ("length", 2)):
         if own[name] is not None and own[name] < least:
             raise InputError(f"--{name} must be at least {least}, not {own[name]}")
-    given |= {name: own[name] for name in ("keep", "centred")}
+    given |= {name: own[name] for name in ("keep", "centred", "balanced", "temperature")}
     path = own["calibration"]
     chosen, file = method_of(own["method"], path, own["preset"],
                              {name: getattr(value, "value", value)

@@ -15,7 +15,7 @@ from ..engines import chosen_options, front_of, with_engine_options
 from ..errors import InputError
 from ..evaluate.calibration import Calibration, arrays_of, load_calibration
 from ..files import check_output, write_files
-from ..heads import integers_per_head, read_arrays
+from ..heads import integers_per_head, read_arrays, real_per_head, real_scales
 from ..run import BACKENDS, Run, check_hardware, not_installed
 
 __all__ = ["BACKENDS_HELP", "Backend", "Baud", "Device", "Memory", "Port", "run", "save"]
@@ -107,7 +107,7 @@ def run(
 
 def _calibrated(source: Path, calibration: Calibration, path: Path) -> dict[str, Any]:
     """Arrays that prune the heads of a file as a calibration says. Raises InputError."""
-    arrays = read_arrays(source, "layer", "head")
+    arrays = read_arrays(source, "layer", "head", "temperature")
     for name in ("layer", "head"):
         if name not in arrays:
             raise InputError(f"{name} is missing: --calibration {str(path)!r} needs arrays layer "
@@ -119,7 +119,13 @@ def _calibrated(source: Path, calibration: Calibration, path: Path) -> dict[str,
     valid = integers_per_head(arrays, "valid_q", heads, rows, 0, rows)
     causal = bool(arrays.get("causal", False))
     limits = [np.arange(1, length + 1) if causal else np.full(length, length) for length in valid]
-    return arrays_of([calibration.choice(*of) for of in zip(layers, numbers, strict=True)], limits)
+    given = arrays_of([calibration.choice(*of) for of in zip(layers, numbers, strict=True)], limits)
+    # The scale of the file is divided by the temperature that its heads were written with.
+    before = real_per_head("temperature", arrays.get("temperature", np.array(1.0)), heads)
+    if not (np.isfinite(before) & (before > 0)).all():
+        raise InputError(f"temperature must be finite and above 0, not "
+                         f"{before[~(np.isfinite(before) & (before > 0))][0]}")
+    return given | {"scale": real_scales(arrays, heads) * (before / given["temperature"])}
 
 
 def _trace(path: Path | None, backend: Backend, *others: Path) -> dict[str, Any]:

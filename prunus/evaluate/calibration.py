@@ -176,14 +176,15 @@ def check_model(calibration: Calibration, path: Path, model: Path, layers: int |
 
 def arrays_of(choices: Sequence[Any], limits: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """What ``prunus run`` takes of heads in an .npz, of the choice of each of them; ``limits`` are
-    the keys that their queries see."""
+    the keys that their queries see. ``temperature`` is what their ``scale`` is divided by."""
     kind = type(choices[0])
+    temperature = {"temperature": np.array([choice.temperature for choice in choices])}
     if kind is LeopardChoice:
-        return {"threshold": np.array([choice.threshold for choice in choices])}
+        return temperature | {"threshold": np.array([choice.threshold for choice in choices])}
     if kind is TopkChoice:
-        return {"top_k": np.array([choice.places(limit) for choice, limit in zip(
+        return temperature | {"top_k": np.array([choice.places(limit) for choice, limit in zip(
             choices, limits, strict=True)])}
-    return {
+    return temperature | {
         "importance": np.array([str(choice.importance or Importance.MAGNITUDE)
                                 for choice in choices]),
         # Of the other criterion there is none, and nobody looks at it.

@@ -14,9 +14,18 @@ __all__ = ["Choice", "HdpChoice", "LeopardChoice", "TopkChoice", "places"]
 
 
 class Choice(BaseModel):
-    """What can be chosen of a head."""
+    """What can be chosen of a head of any method.
+
+    Parameters
+    ----------
+    temperature : float
+        Divides the logits before anything else looks at them. What is pruned no longer counts in
+        the sum of the softmax, which sharpens the rest; a temperature above 1 makes up for it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
 
 
 class HdpChoice(Choice):
@@ -38,6 +47,8 @@ class HdpChoice(Choice):
         Kept blocks get the full product.
     centred : bool
         The host takes the mean of the keys off each of them.
+    balanced : bool
+        The host scales the dimensions of queries and keys so that both have the same peak in each.
     dense : bool
         Nothing is pruned, and the full product is made of everything.
     """
@@ -49,6 +60,7 @@ class HdpChoice(Choice):
     pruned: Literal["zero", "drop"] = "zero"
     exact: bool = False
     centred: bool = True
+    balanced: bool = False
     dense: bool = False
 
     @model_validator(mode="before")

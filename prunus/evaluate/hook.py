@@ -67,7 +67,7 @@ class Hook:
         for n, rows in enumerate(heads.rows()):
             yield Layer(number=heads.layer, layers=self.layers, text=self.texts[n],
                         q=q[n, :, :rows], k=k[n, :, :cached + rows], v=v[n, :, :cached + rows],
-                        scaling=heads.scaling,
+                        scaling=heads.scaling, group=heads.group,
                         # A single query is the last one, which sees all keys.
                         causal=heads.causal and rows > 1)
 

@@ -2,7 +2,7 @@
 """The heads of a layer of one text, their codes, and counts of what is pruned of them."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,11 @@ class Layer:
         Logits are ``q·k * scaling``.
     causal : bool
         A query sees no key that comes after it; the last query belongs to the last key.
+    group : int
+        Heads of queries that have one head of keys and values in common; they are neighbours.
+    peaks : ndarray of float64, (heads, d), optional
+        Of each dimension, the largest magnitude of the queries of a group; that of ``q`` unless
+        said.
     """
 
     number: int
@@ -41,6 +46,8 @@ class Layer:
     v: np.ndarray
     scaling: float
     causal: bool = False
+    group: int = 1
+    peaks: np.ndarray | None = None
 
     @property
     def heads(self) -> int:
@@ -55,6 +62,20 @@ class Layer:
     def keys(self) -> int:
         return self.k.shape[1]
 
+    def queries_peak(self) -> np.ndarray:
+        """(heads, d), as of ``peaks``."""
+        if self.peaks is not None:
+            return self.peaks
+        heads, _, d = self.q.shape
+        peaks = np.abs(self.q).max(axis=1).reshape(heads // self.group, self.group, d)
+        return peaks.max(axis=1).repeat(self.group, axis=0)
+
+    def only(self, head: int) -> "Layer":
+        """This head alone; what it shares with others stays as it is."""
+        some = slice(head, head + 1)
+        return replace(self, q=self.q[some], k=self.k[some], v=self.v[some], group=1,
+                       peaks=self.queries_peak()[some])
+
     def visible(self) -> np.ndarray:
         """(l_q, l_kv) of bool: who sees whom."""
         everything = np.ones((self.length, self.keys), bool)
@@ -62,22 +83,34 @@ class Layer:
 
 
 def quantised(layer: Layer, head: int, config: EngineConfig,
-              make: Callable[..., Any] = AttentionJob, *, centred: bool,
-              **more: Any) -> tuple[Any, float, float]:
+              make: Callable[..., Any] = AttentionJob, *, centred: bool, balanced: bool = False,
+              temperature: float = 1.0, **more: Any) -> tuple[Any, float, float]:
     """A job of a head, the real value of a unit of its scores, and that of a code of V.
 
     Each of Q, K and V has a unit of its own, so that its largest is the largest code.
-    ``centred`` keys have their mean taken off, which no softmax can tell. Values of ``more`` that
-    are callable are of the unit of scores.
+    ``centred`` keys have their mean taken off, which no softmax can tell. ``balanced`` ones have
+    each dimension multiplied by what the queries are divided by, so that both have the same peak
+    there. No product changes by that, and no dimension wastes the range of another. Logits are
+    divided by the ``temperature``. Values of ``more`` that are callable are of the unit of scores.
     """
-    k = layer.k[head] - (layer.k[head].mean(axis=0) if centred else 0)
+    q, k = layer.q[head], layer.k[head]
+    if centred:
+        k = k - k.mean(axis=0)
+    if balanced:
+        factors = _balance(layer.queries_peak()[head], np.abs(k).max(axis=0))
+        q, k = q / factors, k * factors
     (q, q_unit), (k, k_unit), (v, v_unit) = (
-        config.codes_of(name).fill(x)
-        for name, x in (("q", layer.q[head]), ("k", k), ("v", layer.v[head])))
-    unit = q_unit * k_unit * layer.scaling
+        config.codes_of(name).fill(x) for name, x in (("q", q), ("k", k), ("v", layer.v[head])))
+    unit = q_unit * k_unit * layer.scaling / temperature
     fields_of_it = {name: value(unit) if callable(value) else value for name, value in more.items()}
     return (make(q=q, k=k, v=v, scale=encode_scale(unit), causal=layer.causal, **fields_of_it),
             unit, v_unit)
+
+
+def _balance(queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """sqrt(peak of queries / peak of keys) of each dimension; 1 where one of them is zero."""
+    used = (queries > 0) & (keys > 0)
+    return np.sqrt(np.divide(queries, keys, out=np.ones_like(keys), where=used))
 
 
 @dataclass(kw_only=True)

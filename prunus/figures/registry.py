@@ -3,15 +3,28 @@
 
 from dataclasses import replace
 
-from . import benches, boards, criteria, energy, hdp, leopard, masks, methods, papers, training, vit
+from . import (
+    benches,
+    boards,
+    calibrations,
+    criteria,
+    energy,
+    hdp,
+    leopard,
+    masks,
+    methods,
+    papers,
+    training,
+    vit,
+)
 from .figure import Figure
 
 __all__ = ["FIGURES"]
 
 
 def _found() -> dict[str, Figure]:
-    modules = (hdp, criteria, masks, methods, papers, vit, leopard, energy, training, boards,
-               benches)
+    modules = (hdp, criteria, masks, methods, calibrations, papers, vit, leopard, energy,
+               training, boards, benches)
     found = {figure.name: figure for module in modules for figure in module.FIGURES}
     # What shows the data of another figure has its file and its command.
     return {name: figure if figure.of is None else replace(

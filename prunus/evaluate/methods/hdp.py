@@ -64,7 +64,8 @@ class Hdp(Hardware):
         elif choice.rho is not None:
             how = {"importance": Importance.MAGNITUDE, "rho": encode_rho(choice.rho)}
         return quantised(layer, head, self.config, HdpJob, centred=choice.centred,
-                         tau_head=choice.tau_head, drop=choice.drop, exact=choice.exact, **how)
+                         balanced=choice.balanced, tau_head=choice.tau_head, drop=choice.drop,
+                         exact=choice.exact, temperature=choice.temperature, **how)
 
     def counts(self, layer: Layer, jobs: Sequence[HdpJob],
                results: Sequence[HdpResult]) -> Counts:

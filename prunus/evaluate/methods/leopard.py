@@ -41,10 +41,10 @@ class Leopard(Hardware):
         self.config, self.choice, self.parameters = config, choice, parameters
 
     def coded(self, layer: Layer, head: int) -> tuple[LeopardJob, float, float]:
-        threshold = self.choice(layer.number, head).threshold
+        choice = self.choice(layer.number, head)
         return quantised(
-            layer, head, self.config, LeopardJob, centred=False,
-            threshold=lambda unit: encode_threshold(threshold, unit, self.config))
+            layer, head, self.config, LeopardJob, centred=False, temperature=choice.temperature,
+            threshold=lambda unit: encode_threshold(choice.threshold, unit, self.config))
 
     def counts(self, layer: Layer, jobs: Sequence[LeopardJob],
                results: Sequence[LeopardResult]) -> Counts:

@@ -50,7 +50,8 @@ class Topk(Hardware):
                              f"{self.config.name}, not {top_k}" + (
                                  "" if choice.top_k else
                                  f", which keeps {choice.keep:g} of {layer.keys} keys"))
-        return quantised(layer, head, self.config, TopkJob, centred=True, top_k=top_k)
+        return quantised(layer, head, self.config, TopkJob, centred=True,
+                         temperature=choice.temperature, top_k=top_k)
 
     def counts(self, layer: Layer, jobs: Sequence[TopkJob],
                results: Sequence[TopkResult]) -> Counts:

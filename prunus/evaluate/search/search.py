@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A search for the setting that prunes most within a loss, and its confirmation.
 
-Three phases try settings, all of them by the divergence from what the model says by itself:
+Phases try settings, all of them by the divergence from what the model says by itself:
 
 - *ladder*: one parameter, all heads alike.
+- *learned*: strengths and temperatures of all heads, by gradients (:mod:`.learn`).
 - *greedy*: from a point of the ladder on, the steps that cost least for what they prune, again and
   again. Steps are measured where the search stands, together with all that were taken.
 - *tpe*: what Optuna proposes from all of this.
@@ -23,6 +24,7 @@ from prunus.sim.campaigns import campaign
 
 from ...errors import RunError
 from ..calibration import Calibration, Entry
+from .learn import learn
 from .space import Goal, Setting, Space
 from .study import Study
 from .trial import Texts, measure
@@ -86,8 +88,8 @@ class Search:
     ----------
     study : Study
     space : Space
-    texts : Texts
-        That it looks at.
+    texts, lessons : Texts
+        That it looks at, and that it learns from.
     header : dict
         Fields ``method``, ``preset`` and ``model`` of calibrations.
     config : str
@@ -104,10 +106,11 @@ class Search:
         Is told of trials, of how many, and the best so far.
     """
 
-    def __init__(self, study: Study, space: Space, texts: Texts, header: dict[str, Any], *,
-                 config: str, options: campaign.Options, idle: list, max_loss: float, trials: int,
-                 seed: int, said: Said | None = None):
+    def __init__(self, study: Study, space: Space, texts: Texts, lessons: Texts,
+                 header: dict[str, Any], *, config: str, options: campaign.Options, idle: list,
+                 max_loss: float, trials: int, seed: int, said: Said | None = None):
         self.study, self.space, self.texts, self.header = study, space, texts, header
+        self.lessons = lessons
         self.config, self.options, self.idle = config, options, idle
         self.max_loss, self.seed, self._said = max_loss, seed, said
         self.goal: Goal = space.goal
@@ -179,8 +182,12 @@ class Search:
         self._try(self.ladder, "ladder")
         start = self._start()
         others = self._try(self.space.variants(start.setting), "variants")
-        self._greedy(min(start, *others, key=lambda one: one.result["divergence"])
-                     if others else start)
+        start = min([start, *others], key=lambda one: one.result["divergence"])
+        if self.space.learnable(start.setting):
+            self._try([self.space.learned(start.setting, found)
+                       for found in self._learned(start.setting)], "learned")
+            start = self._start()
+        self._greedy(start)
         batch = 0
         while self._left > 0:
             proposed = self.study.propose(
@@ -192,9 +199,25 @@ class Search:
             if len(self.tried) == before:       # a space of few settings is exhausted
                 break
 
+    def _learned(self, setting: Setting) -> list[dict[str, list[float]]]:
+        """What can be learned from a setting on; a study keeps it."""
+        known = self.study.noted("learned")
+        if known is None:
+            if self._said:
+                self._said(min(len(self.study), self.trials), self.trials, "learning")
+            space = self.space
+            [result] = campaign.run("calibrate", [campaign.Task("learn", learn, (
+                self.lessons, self.config, space.numbers(), space.strengths(setting),
+                space.how(setting), self.seed))], self.options, bar=False, idle=self.idle)
+            if result.failure:
+                raise RunError(f"learning failed: {result.failure}")
+            known = result.value
+            self.study.note("learned", known)
+        return known
+
     def _start(self) -> Tried:
-        """A point of the ladder within the loss: what prunes most of those that have at most
-        NEAR of the divergence of the best one."""
+        """A point of those tried so far within the loss: what prunes most of those that have at
+        most NEAR of the divergence of the best one."""
         ladder = list(self.tried)
         within = self._within(ladder)
         if not within:

@@ -48,6 +48,10 @@ class Range:
     low: float
     high: float
 
+    def nearest(self, value: float) -> float:
+        """That lies within, of four decimals."""
+        return min(max(round(value, 4), self.low), self.high)
+
 
 Values = Range | tuple          # of a parameter; a tuple has all of them
 
@@ -74,6 +78,7 @@ class Space(ABC):
     """
 
     surveys: ClassVar[bool] = False
+    strength: ClassVar[str | None] = None       # the parameter that can be learned
 
     def __init__(self, config: EngineConfig, layers: int, heads: int, *, per: str, goal: Goal,
                  importance: Importance | None = None, length: int = 0, causal: bool = False,
@@ -102,6 +107,34 @@ class Space(ABC):
     def variants(self, setting: Setting) -> list[Setting]:
         """The same strengths with what else may be better."""
         return []
+
+    def learnable(self, setting: Setting) -> bool:
+        """What :func:`.learn.learn` can start from."""
+        return self.strength is not None
+
+    def numbers(self) -> list[list[int]]:
+        """(layers, heads), the number of the unit of each head."""
+        found = [[0] * self.heads for _ in range(self.layers)]
+        for n, unit in enumerate(self.units):
+            for head in self.heads_of(unit):
+                found[unit.layer][head] = n
+        return found
+
+    def how(self, setting: Setting) -> dict[str, list[bool]]:
+        """What is not learned, layer by layer."""
+        return {"drop": [True] * self.layers, "exact": [False] * self.layers,
+                "balanced": [False] * self.layers}
+
+    def strengths(self, setting: Setting) -> list[float]:
+        return [setting[f"{self.strength}.{unit.name}"] for unit in self.units]
+
+    def learned(self, setting: Setting, found: Mapping[str, Sequence[float]]) -> Setting:
+        """A setting with what was learned in the place of its own."""
+        values = {name: of for name, of in self.values().items() if isinstance(of, Range)}
+        new = {f"{name}.{unit.name}": float(value) for name, of in (
+            (self.strength, found["strengths"]), ("temperature", found["temperatures"]))
+            for unit, value in zip(self.units, of, strict=True)}
+        return setting | {name: values[name].nearest(value) for name, value in new.items()}
 
     @abstractmethod
     def steps(self, setting: Setting, unit: Unit) -> list[Setting]:
@@ -154,13 +187,16 @@ DISTANCES = (8.0, 6.0, 5.0, 4.5, 4.0, 3.5, 3.0, 2.5, 2.0, 1.5, 1.0, 0.75, 0.5, 0
 RHOS = (-0.8, -0.6, -0.4, -0.2, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 PRUNED = ("zero", "drop")
 SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)     # of texts in which a head is pruned
+TEMPERATURES = Range(0.5, 2.0)
 
 
 class HdpSpace(Space):
     """Of each unit ``distance`` or ``rho``, and ``tau``, the share of texts in which the head is
-    pruned, from 0 to 1; of each layer ``importance``, ``pruned`` and ``exact``."""
+    pruned, from 0 to 1, and ``temperature``; of each layer ``importance``, ``pruned``, ``exact``
+    and ``balanced``."""
 
     surveys = True
+    strength = "distance"
 
     @property
     def kinds(self) -> list[Importance]:
@@ -172,12 +208,14 @@ class HdpSpace(Space):
             found[f"importance.{layer}"] = tuple(map(str, self.kinds))
             found[f"pruned.{layer}"] = PRUNED
             found[f"exact.{layer}"] = (False, True)
+            found[f"balanced.{layer}"] = (False, True)
         for unit in self.units:
             if Importance.DISTANCE in self.kinds:
                 found[f"distance.{unit.name}"] = Range(min(DISTANCES), max(DISTANCES))
             if Importance.MAGNITUDE in self.kinds:
                 found[f"rho.{unit.name}"] = Range(min(RHOS), max(RHOS))
             found[f"tau.{unit.name}"] = Range(0.0, EVERYTHING)
+            found[f"temperature.{unit.name}"] = TEMPERATURES
         return found
 
     def ladder(self) -> list[Setting]:
@@ -189,11 +227,23 @@ class HdpSpace(Space):
                     for kind in self.kinds if self.goal == "heads" for share in SHARES]
 
     def variants(self, setting: Setting) -> list[Setting]:
-        return [setting | {f"exact.{layer}": True for layer in range(self.layers)}]
+        return [setting | {f"{name}.{layer}": value for layer in range(self.layers)}
+                for name, value in (("exact", True), ("balanced", False))]
+
+    def learnable(self, setting: Setting) -> bool:
+        return self.goal != "heads" and all(
+            setting[f"importance.{layer}"] == Importance.DISTANCE for layer in range(self.layers))
+
+    def how(self, setting: Setting) -> dict[str, list[bool]]:
+        layers = range(self.layers)
+        return {"drop": [setting[f"pruned.{layer}"] == "drop" for layer in layers],
+                **{name: [setting[f"{name}.{layer}"] for layer in layers]
+                   for name in ("exact", "balanced")}}
 
     def _alike(self, kind: Importance, value: float, pruned: str, tau: float = 0.0) -> Setting:
         by_distance = kind is Importance.DISTANCE
-        return self.alike(importance=str(kind), pruned=pruned, exact=False, tau=tau,
+        return self.alike(importance=str(kind), pruned=pruned, exact=False, balanced=True,
+                          tau=tau, temperature=1.0,
                           distance=value if by_distance else DISTANCES[0],
                           rho=RHOS[0] if by_distance else value)
 
@@ -215,11 +265,14 @@ class HdpSpace(Space):
         entries: list[dict[str, Any]] = []
         for layer in range(self.layers):
             entries.append({"layer": layer, "pruned": setting[f"pruned.{layer}"],
-                            "exact": setting[f"exact.{layer}"]})
+                            "exact": setting[f"exact.{layer}"],
+                            "balanced": setting[f"balanced.{layer}"]})
         for unit in self.units:
             importance = setting[f"importance.{unit.layer}"]
             field = "distance" if importance == Importance.DISTANCE else "rho"
-            entries.append(_entry(unit, {field: setting[f"{field}.{unit.name}"]}))
+            entries.append(_entry(unit, {
+                field: setting[f"{field}.{unit.name}"],
+                "temperature": setting[f"temperature.{unit.name}"]}))
             share = setting[f"tau.{unit.name}"]
             for head in self.heads_of(unit) if share > 0 else []:
                 entries.append({"layer": unit.layer, "head": head,
@@ -236,10 +289,10 @@ class HdpSpace(Space):
 
 # -- LeOPArd --------------------------------------------------------------------------------------
 class LeopardSpace(_Plain):
-    """Of each unit a ``threshold``."""
+    """Of each unit a ``threshold`` and a ``temperature``."""
 
     surveys = True
-    field = "threshold"
+    field = strength = "threshold"
 
     def _level(self, unit: Unit, share: float) -> float:
         """The logit below which a share of those of the unit lies."""
@@ -253,7 +306,13 @@ class LeopardSpace(_Plain):
         return float(everything[..., 0].min()) - 1, float(everything[..., -1].max()) + 1
 
     def values(self) -> dict[str, Values]:
-        return {f"{self.field}.{unit.name}": Range(*self._bounds) for unit in self.units}
+        return {f"{name}.{unit.name}": values for unit in self.units for name, values in (
+            ("threshold", Range(*self._bounds)), ("temperature", TEMPERATURES))}
+
+    def entries(self, setting: Setting) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        return {}, [_entry(unit, {name: setting[f"{name}.{unit.name}"]
+                                  for name in ("threshold", "temperature")})
+                    for unit in self.units]
 
     def falls(self, unit: Unit) -> Sequence[float]:
         return [*(self._level(unit, share) for share in LEVELS), self._bounds[1]]
@@ -265,8 +324,10 @@ class LeopardSpace(_Plain):
         """One level for all heads, and one share of the logits of each."""
         low, high = self._bounds
         step = max(0.25, (high - low) / 20)
-        return [*(self.alike(threshold=float(value)) for value in np.arange(low, high, step)),
-                *({f"threshold.{unit.name}": self._level(unit, share) for unit in self.units}
+        return [*(self.alike(threshold=float(value), temperature=1.0)
+                  for value in np.arange(low, high, step)),
+                *(self.alike(threshold=0.0, temperature=1.0) | {
+                    f"threshold.{unit.name}": self._level(unit, share) for unit in self.units}
                   for share in LEVELS[::2])]
 
 

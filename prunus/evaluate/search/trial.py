@@ -8,7 +8,7 @@ heads: a head gives the same again where it and all layers before its own have t
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -135,11 +135,6 @@ _opened = lru_cache(maxsize=2)(_Opened)     # a search, and its confirmation
 
 
 # -- methods --------------------------------------------------------------------------------------
-def _of_head(layer: Layer, head: int) -> Layer:
-    some = slice(head, head + 1)
-    return replace(layer, q=layer.q[some], k=layer.k[some], v=layer.v[some])
-
-
 class _Remembering(Method):
     """A calibration's method, head by head, that computes nothing twice."""
 
@@ -165,7 +160,7 @@ class _Remembering(Method):
 
             def made(choice: Choice = choice, head: int = head) -> tuple[np.ndarray, Counts]:
                 method = self._kind(self.config, lambda layer, head: choice, {})
-                attended = method.attend(_of_head(layer, head))
+                attended = method.attend(layer.only(head))
                 return attended.out[0].astype(np.float32), attended.counts
 
             of_head, more = self._opened.remembered(key, made)

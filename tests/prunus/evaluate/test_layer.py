@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layers with the keys of a cache, told slowly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,9 @@ from prunus.evaluate.methods.own import Float, Uniform
 from prunus.evaluate.methods.registry import make_method
 from prunus.golden.engines import load_config
 from prunus.golden.jobs import visible_limits
+from prunus.golden.softmax import encode_scale
 from prunus.run import OPENED
-from tests.prunus.evaluate.layers import make_step, of, slow_codes, slow_counts
+from tests.prunus.evaluate.layers import make_layer, make_step, of, slow_codes, slow_counts
 
 METHODS = {"hdp": {"distance": 0.5}, "leopard": {"threshold": 0.1}, "topk": {"keep": 0.3}}
 STEPS = pytest.mark.parametrize("queries", [1, 2, 5])
@@ -100,3 +103,55 @@ def test_masks_by_chance_have_the_shape_of_the_step():
     assert 0 < attended.counts.scores_kept < 27
     with pytest.raises(InputError, match="spatten needs all queries of a text, which a decoder"):
         make_method("spatten", None, {"head_keep": 0.5}).check_cache()
+
+
+# -- balanced dimensions --------------------------------------------------------------------------
+FINE = load_config("hdp_fine")
+UNLIKE = np.array([9, 1, 0.1, 1, 3, 1, 0.01, 1])        # peaks of dimensions
+
+
+def unlike(**how):
+    layer = make_layer(length=9, heads=4, **how)
+    return replace(layer, q=layer.q * UNLIKE, k=layer.k * UNLIKE[::-1], group=how.get("share", 1))
+
+
+@pytest.mark.parametrize("share", [1, 2, 4])
+def test_balanced_dimensions_have_the_same_peak(share):
+    layer = unlike(share=share)
+    for h in range(4):
+        plain, unit, _ = quantised(layer, h, FINE, centred=False)
+        job, finer, _ = quantised(layer, h, FINE, centred=False, balanced=True)
+        if share == 1:
+            np.testing.assert_allclose(np.abs(job.q).max(axis=0), np.abs(job.k).max(axis=0), atol=1)
+        logits = layer.q[h] @ layer.k[h].T * layer.scaling
+        # What the integer parts say, which choose the blocks.
+        off, worse = (np.square((one.q + 4) // 8 @ ((one.k + 4) // 8).T * of_it * 64
+                                - logits).mean()
+                      for one, of_it in ((job, finer), (plain, unit)))
+        assert off < worse / 4
+
+
+def test_balanced_heads_of_a_group_share_keys():
+    layer = unlike(share=2)
+    codes = [quantised(layer, h, FINE, centred=True, balanced=True)[0].k for h in range(4)]
+    np.testing.assert_array_equal(codes[0], codes[1])
+    np.testing.assert_array_equal(codes[2], codes[3])
+    assert (codes[0] != codes[2]).any()
+    for h in range(4):              # alone a head is what it is among others
+        job, _, _ = quantised(layer.only(h), 0, FINE, centred=True, balanced=True)
+        np.testing.assert_array_equal(job.k, codes[h])
+
+
+def test_a_dimension_without_values_stays_as_it_is():
+    layer = make_layer()
+    q, k = layer.q.copy(), layer.k.copy()
+    q[:, :, 2], k[:, :, 5] = 0, 0
+    job, unit, _ = quantised(replace(layer, q=q, k=k), 0, FINE, centred=False, balanced=True)
+    assert not job.q[:, 2].any() and not job.k[:, 5].any() and np.isfinite(unit)
+
+
+def test_a_temperature_divides_the_logits():
+    layer = make_layer()
+    _, unit, _ = quantised(layer, 0, FINE, centred=True)
+    job, cooler, _ = quantised(layer, 0, FINE, centred=True, temperature=1.6)
+    assert cooler == unit / 1.6 and job.scale == encode_scale(cooler)

@@ -24,9 +24,14 @@ def method(config, choice) -> Hdp:
 def slow(layer, h, config, choice):
     """The mask of blocks and theta_head of a head, by the rule, block by block."""
     most = config.format.max_code
-    q, q_unit = slow_codes(layer.q[h], most)
-    k, k_unit = slow_codes(layer.k[h] - layer.k[h].mean(axis=0) * choice.centred, most)
-    scale = q_unit * k_unit * layer.scaling
+    q, k = layer.q[h].copy(), layer.k[h] - layer.k[h].mean(axis=0) * choice.centred
+    if choice.balanced:
+        for c in range(q.shape[1]):
+            high, wide = max(map(abs, q[:, c])), max(map(abs, k[:, c]))
+            q[:, c] *= (wide / high) ** 0.5
+            k[:, c] *= (high / wide) ** 0.5
+    (q, q_unit), (k, k_unit) = slow_codes(q, most), slow_codes(k, most)
+    scale = q_unit * k_unit * layer.scaling / choice.temperature
     if config.digits == "rounded":
         whole = lambda x: np.floor(x / 2**config.frac + 0.5)    # noqa: E731
     else:
@@ -55,7 +60,9 @@ def slow(layer, h, config, choice):
 
 
 CHOICES = [HdpChoice(rho=0.2), HdpChoice(rho=-0.3, pruned="drop"), HdpChoice(distance=1.5),
-           HdpChoice(distance=0.4, pruned="drop", exact=True), HdpChoice(rho=0, centred=False)]
+           HdpChoice(distance=0.4, pruned="drop", exact=True), HdpChoice(rho=0, centred=False),
+           HdpChoice(distance=0.7, balanced=True), HdpChoice(distance=0.7, temperature=1.7),
+           HdpChoice(rho=0.2, balanced=True, temperature=0.6, pruned="drop")]
 
 
 @pytest.mark.parametrize("causal", [False, True])
