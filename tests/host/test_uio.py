@@ -244,6 +244,7 @@ def test_a_device_that_is_none(capfd, tmp_path):
     code, _, err = prunus(capfd, "run", EXAMPLE, tmp_path / "out.npz", "--backend", "uio",
                           "--device", tmp_path / "registers", "--memory",
                           f"{tmp_path / 'memory'}@0+4096")
-    assert (code, err) == (1, "error: register id must read 0x4e555250, not 0x00000000\n")
+    assert (code, err) == (1, "error: register id must read 0x4e555250, not 0x00000000: there is "
+                              "no coprocessor of Prunus behind these registers\n")
     with pytest.raises(DriverError, match="register id must read"):
         uio.open_uio(str(tmp_path / "registers"), HDP, memory=f"{tmp_path / 'memory'}@0+4096")
