@@ -2,8 +2,8 @@
 """Which lines and bits of the emitted Verilog the system tests' kinds of tables never meet.
 
 ``python -m prunus.sim.campaigns.coverage`` plays the tables of :mod:`prunus.sim.trials` on the
-smallest preset of each engine and compares what was not met with the lists in ``docs/coverage``:
-a row that is not there is an error. ``--write`` makes the lists anew.
+smallest preset of each engine and compares what was not met with the lists in ``docs/coverage``,
+as far as they exist: a row that is not there is an error. ``--write`` makes the lists anew.
 """
 
 import argparse
@@ -53,8 +53,8 @@ def cover(config: EngineConfig, trial: int, seed: int) -> list:
 
 def compare(rows: Sequence[str], kept: Path) -> tuple[list[str], list[str]]:
     """``(new, gone)``: rows that a list does not have, and those of it that are met now."""
-    text = kept.read_text(encoding="utf-8") if kept.exists() else ""
-    known = [line.split("  # ")[0] for line in text.splitlines() if not line.startswith("#")]
+    lines = kept.read_text(encoding="utf-8").splitlines()
+    known = [line.split("  # ")[0] for line in lines if not line.startswith("#")]
     return ([row for row in rows if row not in set(known)],
             [row for row in known if row not in set(rows)])
 
@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
         rows = uncovered(counts, emitted(load_config(name)), name)
         why = _explained(rows)
         kept = KEPT / f"{name}.txt"
-        new, gone = compare(rows, kept)
+        new, gone = compare(rows, kept) if kept.exists() else ([], [])
         if options.write:
             kept.write_text("".join(f"{row}  # {why[row]}\n" for row in rows), encoding="utf-8")
             new = gone = []
@@ -123,6 +123,8 @@ def main(arguments: list[str] | None = None) -> int:
               "them not explained")
         for row in said["new"]:
             print(f"new: {row}", file=sys.stderr)
+        if not (KEPT / f"{name}.txt").exists():
+            print(f"docs/coverage/{name}.txt, to compare with, is not there: --write makes it")
         if said["gone"]:
             print(f"{len(said['gone'])} rows of docs/coverage/{name}.txt are covered now: "
                   "--write takes them out")

@@ -41,6 +41,7 @@ def test_rows_have_no_line_numbers(counts):
 
 def test_what_is_new_and_what_is_gone(tmp_path):
     kept = tmp_path / "kept.txt"
+    kept.write_text("")
     assert compare(["a", "b"], kept) == (["a", "b"], [])
     kept.write_text("a  # why\nc  # not explained\n")
     assert compare(["a", "b"], kept) == (["b"], ["c"])
