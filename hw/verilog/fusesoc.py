@@ -18,7 +18,7 @@ def core(config: EngineConfig) -> str:
 
 def bench(config: EngineConfig) -> str:
     """``NAME_tb.v``: reads each register that tells coprocessors apart and compares it."""
-    text = Path(__file__).with_name("testbench.v").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("fusesoc_tb.v").read_text(encoding="utf-8")
     values = registers.constants(config)
     checks = [f"        check(8'h{register.address:02x}, 32'h{values[register.name]:08x});"
               for register in registers.register_map(config) if register.name in values]
