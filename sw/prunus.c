@@ -102,30 +102,20 @@ int prunus_encode_scale(double scale, struct prunus_scale *encoded)
 {
     const double log2_e = 1.4426950408889634;
     const uint64_t most = ((uint64_t)1 << PRUNUS_SCALE_BITS) - 1u;
+    const double least = 1.0 / (double)((uint64_t)1 << PRUNUS_SCALE_SHIFT_MAX) / log2_e;
+    const double largest = (double)most / (double)((uint64_t)1 << PRUNUS_SCALE_SHIFT_MIN) / log2_e;
     uint64_t mant;
     int exp, negative, shift;
 
-    if (!(scale > 0.0) || !parts(scale, &mant, &exp, &negative))
+    if (!(scale >= least && scale <= largest))
         return PRUNUS_BAD_ARGUMENT;
-    encoded->mant = (uint32_t)most;
-    encoded->shift = PRUNUS_SCALE_SHIFT_MIN;
-    if (scale >= 1e300)
-        return PRUNUS_OK;
     (void)parts(scale * log2_e, &mant, &exp, &negative);
-    while (mant && !(mant >> 52)) {
-        mant <<= 1;
-        exp--;
-    }
     shift = (int)PRUNUS_SCALE_BITS - (exp + 53);
     if (shift < (int)PRUNUS_SCALE_SHIFT_MIN)
-        return PRUNUS_OK;
-    if (shift > (int)PRUNUS_SCALE_SHIFT_MAX) {
-        shift += 53 - (int)PRUNUS_SCALE_BITS - (int)PRUNUS_SCALE_SHIFT_MAX;
-        encoded->mant = shift < 64 ? (uint32_t)(mant >> shift) : 0u;
-        encoded->shift = PRUNUS_SCALE_SHIFT_MAX;
-        return PRUNUS_OK;
-    }
-    mant = round_even(mant, 53 - (int)PRUNUS_SCALE_BITS);
+        shift = (int)PRUNUS_SCALE_SHIFT_MIN;
+    if (shift > (int)PRUNUS_SCALE_SHIFT_MAX)
+        shift = (int)PRUNUS_SCALE_SHIFT_MAX;
+    mant = round_even(mant, -(exp + shift));
     encoded->mant = (uint32_t)(mant < most ? mant : most);
     encoded->shift = (uint32_t)shift;
     return PRUNUS_OK;

@@ -68,7 +68,7 @@ struct prunus {
 int prunus_open(struct prunus *device, const struct prunus_port *port);
 uint32_t prunus_read(const struct prunus *device, uint32_t offset);
 
-/* logit = (q.k over codes) * scale: mant * 2^-shift = scale * log2(e) */
+/* logit = (q.k over codes) * scale, in 7.52e-20..11.09: mant * 2^-shift = scale * log2(e) */
 struct prunus_scale {
     uint32_t mant, shift;
 };

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The C driver lays out memory as golden does, byte for byte, and encodes numbers as it does."""
 
+import math
 import re
 import shutil
 import subprocess
@@ -167,6 +168,8 @@ def _doubles(rng, count):
     yield from (rng.random() * 2.0 ** rng.randint(-70, 5) for _ in range(count))
     yield from ((rng.randint(1, 1 << 16) + 0.5) * 2.0 ** rng.randint(-60, 0) for _ in range(count))
     yield from (5e-324, 1e-310, 1e-30, 11.0, 12.0, 1e299, 1e300, 1.7e308, 2.0 ** -1022)
+    for bound in (softmax.SCALE_MIN, softmax.SCALE_MAX):
+        yield from (bound, math.nextafter(bound, 0), math.nextafter(bound, 100))
 
 
 def test_scales(driver):
