@@ -5,6 +5,7 @@ Phases try settings, all of them by the divergence from what the model says by i
 
 - *ladder*: one parameter, all heads alike.
 - *learned*: strengths and temperatures of all heads, by gradients (:mod:`.learn`).
+- *between*: on the way from one of these to the next, where the loss reaches what is allowed.
 - *greedy*: from a point of the ladder on, the steps that cost least for what they prune, again and
   again. Steps are measured where the search stands, together with all that were taken.
 - *tpe*: what Optuna proposes from all of this.
@@ -16,6 +17,7 @@ and what the study has of it is not computed twice.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,8 +38,10 @@ MEASURED, TAKEN = 0.3, 0.15         # of the units, in a round of the greedy pha
 GREEDY = 0.85           # of the trials, at most, are spent before TPE
 NEAR = 0.85             # of the divergence of the best of the ladder: where the greedy phase starts
 FAR = 2.5               # times the loss allowed: where the greedy phase turns back
+BEYOND = 1.6            # times the loss allowed, and a part of it: where steps are finer
+PARTS = (0.25, 0.5, 0.75)
 CONFIRMATIONS = 6
-LESS = 0.85             # of the divergence of what did not hold: what is confirmed next
+LESS = 0.93             # of the divergence of what did not hold: what is confirmed next
 FREE = 1e-7             # of a divergence, and of a share: nothing
 
 Said = Callable[[int, int, str], None]
@@ -184,8 +188,9 @@ class Search:
         others = self._try(self.space.variants(start.setting), "variants")
         start = min([start, *others], key=lambda one: one.result["divergence"])
         if self.space.learnable(start.setting):
-            self._try([self.space.learned(start.setting, found)
-                       for found in self._learned(start.setting)], "learned")
+            learned = self._try([self.space.learned(start.setting, found)
+                                 for found in self._learned(start.setting)], "learned")
+            self._try(self._between(learned), "between")
             start = self._start()
         self._greedy(start)
         batch = 0
@@ -214,6 +219,16 @@ class Search:
             known = result.value
             self.study.note("learned", known)
         return known
+
+    def _between(self, learned: Sequence[Tried]) -> list[Setting]:
+        """Where the loss reaches what is allowed, settings on the way from one to the next."""
+        found = []
+        for one, other in pairwise(sorted(learned, key=lambda one: one.result[self.share])):
+            if (one.result["lost"] < BEYOND * self.max_loss
+                    and other.result["lost"] > self.max_loss / BEYOND):
+                found += [self.space.between(one.setting, other.setting, part)
+                          for part in PARTS]
+        return found
 
     def _start(self) -> Tried:
         """A point of those tried so far within the loss: what prunes most of those that have at
