@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from prunus.figures.claims import CLAIMS, Claim, Loss, Verdict, at_most, found, loss_of, nearest
+from prunus.figures.claims import CLAIMS, Claim, Loss, Verdict, found, loss_of, nearest
 from prunus.figures.curves import claims_of, claims_table
 from prunus.figures.figure import load
 from prunus.figures.registry import FIGURES
@@ -15,7 +15,7 @@ ROW = {"curve": "topk", "blocks_pruned": 0.5, "scores_pruned": 0.72, "heads_prun
        "difference": -0.005, "interval": [-0.012, 0.002]}
 MODEL = {"name": "cola", "model": "m", "relative": False, "rows": [ROW]}
 CLAIM = Claim(said="70% of scores", source="here", curve="topk", share="scores", at=0.7,
-              judge=at_most(1))
+              limit=1)
 
 
 @pytest.mark.parametrize("low, high, within, beyond", [
@@ -54,7 +54,7 @@ def test_a_claim_follows_the_data():
 
 def test_a_claim_about_a_rival():
     claim = Claim(said="better", source="here", curve="topk", share="scores", at=0.7,
-                  judge=at_most(0), against=True)
+                  limit=0, against=True)
     for interval, verdict in (([0.01, 0.02], Verdict.HOLDS), ([-0.02, -0.01], Verdict.FAILS),
                               ([-0.01, 0.02], Verdict.OPEN)):
         against = {"curve": "spatten", "scores_pruned": 0.715, "interval": interval,
