@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from .claims import CLAIMS, Claim, Found, Loss, found, loss_of
+from .claims import CLAIMS, LEARNED_CLAIM, LEARNED_LIMIT, Claim, Found, Loss, found, loss_of
 from .figure import table
 
 __all__ = ["CURVES", "Curve", "approximation_table", "claims_of", "claims_table", "draw",
@@ -131,19 +131,19 @@ def layers_table(data: Mapping) -> str:
                   "difference to float (95% interval)"], lines)
 
 
-def _verdict(one: Found) -> list[str]:
-    if one.row is None or one.loss is None:
-        return [one.claim.said, one.model, "nothing near it was measured", "",
-                f"**{one.verdict}**"]
-    at = f"{one.row[f'{one.claim.share}_pruned']:.1%} of {one.claim.share}"
-    if one.claim.against:
-        rival = one.row["against"]
-        at += f"; {CURVES[rival['curve']].title}: {rival[f'{one.claim.share}_pruned']:.1%}"
-    return [one.claim.said, one.model, at, _lost(one.loss), f"**{one.verdict}**"]
-
-
 def _lost(loss: Loss) -> str:
     return f"{loss.lost:+.1f} ({loss.low:+.1f} to {loss.high:+.1f})"
+
+
+def _verdict(one: Found) -> str:
+    if one.row is None or one.loss is None:
+        return f"**{one.verdict}**: nothing near was measured"
+    share = f"{one.claim.share}_pruned"
+    at = f"{one.row[share]:.1%}"
+    if one.claim.against:
+        rival = one.row["against"]
+        at += f" (rival: {rival[share]:.1%})"
+    return f"**{one.verdict}**: {_lost(one.loss)} at {at}"
 
 
 def claims_of(name: str, data: Mapping) -> list[Found]:
@@ -152,12 +152,19 @@ def claims_of(name: str, data: Mapping) -> list[Found]:
 
 
 def claims_table(name: str, data: Mapping) -> str:
-    lines = [_verdict(one) for one in claims_of(name, data)]
+    """A row for each claim, a column for each model."""
+    models = dict.fromkeys(one["model"] for one in [*data["models"], *data.get("learned", ())])
+    lines: dict[str, dict[str, str]] = {claim.said: {} for claim in CLAIMS[name]}
+    for one in claims_of(name, data):
+        lines[one.claim.said][one.model] = _verdict(one)
     for run in data.get("learned", ()):
         loss = Loss(**run["loss"])
-        lines.append([f"thresholds cost less than 0.2%: learned, {run['title']}", run["model"],
-                      f"{run['pruned']:.1%} of scores", _lost(loss), f"**{loss.at_most(0.2)}**"])
-    return table(["claim", "model", "measured at", "lost (95% interval)", "verdict"], lines)
+        lines[f"{LEARNED_CLAIM}, {run['title']}"] = {
+            run["model"]: f"**{loss.at_most(LEARNED_LIMIT)}**: {_lost(loss)} at "
+                          f"{run['pruned']:.1%}"}
+    source, = {claim.source for claim in CLAIMS[name]}
+    return table([f"claim of {source}", *(f"`{model}`" for model in models)], [
+        [said, *(cells.get(model, "") for model in models)] for said, cells in lines.items()])
 
 
 def vit_table(data: Sequence[Mapping]) -> str:

@@ -6,7 +6,7 @@ and figures share points.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -56,9 +56,8 @@ RHOS = (0.0, 0.25, 0.6)
 ENCODER = (1.0, 0.5, 0.25)              # distances
 DECODER = (6.0, 4.0, 3.0)
 KEEPS = (0.5, 0.3, 0.2, 0.1)
-# What lies beside them on the curves of blocks.
-MORE_RHOS, MORE_KEEPS = (-0.5, 0.4, 0.8), (0.4, 0.15)
-MORE_ENCODER, MORE_DECODER = (4.0, 2.0, 0.0), (8.0, 5.0, 2.0)
+# Of SST-2, which hardly loses anything, longer curves of blocks show where it begins to.
+MORE_RHOS, MORE_DISTANCES, MORE_KEEPS = (-0.5, 0.4, 0.8), (4.0, 2.0, 0.0), (0.4, 0.15)
 
 
 def _decodes(bench: Bench) -> bool:
@@ -67,8 +66,8 @@ def _decodes(bench: Bench) -> bool:
 
 def _distances(bench: Bench, more: bool = False) -> dict[str, Any]:
     if _decodes(bench):                 # docs/criteria.md says why they drop
-        return {"values": DECODER + MORE_DECODER * more, "pruned": "drop"}
-    return {"values": ENCODER + MORE_ENCODER * more}
+        return {"values": DECODER, "pruned": "drop"}
+    return {"values": ENCODER + MORE_DISTANCES * more}
 
 
 # -- the points of each figure --------------------------------------------------------------------
@@ -86,8 +85,9 @@ def top_k(keeps: Sequence[float] = KEEPS) -> list[Point]:
 
 
 def _blocks(bench: Bench, levels: Levels) -> list[Point]:
-    return [*criteria(_distances(bench, more=True), RHOS + MORE_RHOS), *top_k(KEEPS + MORE_KEEPS),
-            *_controls("blocks", (0.5, 0.75))]
+    more = bench.task == "sst2"
+    return [*criteria(_distances(bench, more), RHOS + MORE_RHOS * more),
+            *top_k(KEEPS + MORE_KEEPS * more), *_controls("blocks", (0.5, 0.75))]
 
 
 def _approximation(bench: Bench, levels: Levels) -> list[Point]:
@@ -159,6 +159,8 @@ class Drawn:
         share. Texts are drawn in pairs.
     table : callable
         From the data to Markdown.
+    texts : dict
+        Of a model, how many of its texts judge, if not all.
     """
 
     about: str
@@ -167,8 +169,10 @@ class Drawn:
     share: str = "scores"
     rivals: Mapping[str, str] = field(default_factory=dict)
     table: Callable[[Any], str] = curves.points_table
+    texts: Mapping[str, int] = field(default_factory=dict)
 
 
+HALF = {"sst2": 436}                    # of its sentences, where heads are pruned
 DRAWN = {
     "blocks": Drawn(about="blocks of HDP against Top-K", points=_blocks,
                     rivals={"magnitude": "topk", "distance": "topk"}),
@@ -177,14 +181,14 @@ DRAWN = {
         share="blocks", table=curves.approximation_table,
         rivals={"magnitude_exact": "magnitude", "distance_exact": "distance"}),
     "heads": Drawn(about="heads pruned by theta_head", points=_heads, learned=(EDGE, FINE),
-                   share="heads"),
+                   share="heads", texts=HALF),
     "spatten": Drawn(about="heads of HDP against SpAtten's", points=_spatten,
                      learned=(EDGE, FINE), share="heads",
                      table=partial(curves.points_table, without=(
                          "float", "heads", "heads_rounded", "random", "uniform")),
-                     rivals={"heads": "spatten", "heads_rounded": "spatten"}),
+                     rivals={"heads": "spatten", "heads_rounded": "spatten"}, texts=HALF),
     "net": Drawn(about="blocks and heads together", points=_net, learned=(EDGE, FINE),
-                 share="blocks"),
+                 share="blocks", texts=HALF),
     "leopard": Drawn(about="thresholds of LeOPArd by layer", points=_leopard,
                      learned=("logits",), table=curves.layers_table),
 }
@@ -205,6 +209,7 @@ def _against(drawn: Drawn, points: Sequence[Point], rows: Sequence[dict], n: int
 
 def _of_model(name: str, key: str, heads: Heads) -> dict:
     drawn, bench = DRAWN[name], BENCHES[key]
+    bench = replace(bench, limit=drawn.texts.get(key, bench.limit))
     levels: dict[str, list] = {}
     about: dict[str, Any] = {}
     if drawn.learned:
