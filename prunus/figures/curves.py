@@ -240,7 +240,7 @@ def _mark(axes: Any, claims: Sequence[Claim], model: Mapping) -> None:
         if claim.falls_from is not None:
             axes.axvline(100 * claim.falls_from, color=CURVES[claim.curve].color, linestyle=":",
                          linewidth=1, label="published: Top-K falls from here on")
-        if model["relative"]:               # of perplexity nothing is published
+        if model["metric"] != "accuracy":   # of nothing else losses are published
             continue
         for curve, lost in claim.published.items():
             axes.plot(100 * claim.at_of(model["name"]), lost, marker="*", markersize=11,

@@ -2,13 +2,14 @@
 """Verdicts over published claims."""
 
 import copy
+import re
 from dataclasses import replace
 
 import pytest
 
 from prunus.figures.claims import CLAIMS, Claim, Loss, Verdict, found, loss_of, nearest
 from prunus.figures.curves import claims_of, claims_table
-from prunus.figures.figure import load
+from prunus.figures.figure import ROOT, load
 from prunus.figures.registry import FIGURES
 
 ROW = {"curve": "topk", "blocks_pruned": 0.5, "scores_pruned": 0.72, "heads_pruned": 0.0,
@@ -150,6 +151,15 @@ def test_the_table_says_what_the_data_say(name):
             "**holds**" if high <= 0.2 else "**does not hold**" if low > 0.2
             else "**cannot be said**")
     assert len(lines) == len(CLAIMS[name]) + len(data.get("learned", ()))
+
+
+def test_verdicts_stand_in_tables_only():
+    """What the code says of the intervals is not said once more by hand."""
+    page = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
+    explained = page.index("## Blocks of HDP")
+    prose = re.sub(r"<!-- figures: .*?<!-- end figures -->", "", page[explained:], flags=re.DOTALL)
+    assert re.findall(r"\bholds\b|does not hold|cannot be said", prose) == []
+    assert all(f"*{verdict}*" in page[:explained] for verdict in Verdict)
 
 
 @pytest.mark.parametrize("name", CLAIMS)

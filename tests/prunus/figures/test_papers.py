@@ -56,6 +56,14 @@ def test_a_layer_by_itself():
         (at, -inf, -inf), (-inf, 1 + at, -inf), (-inf, -inf, 2 + at)]
 
 
+@pytest.mark.parametrize("name", papers.DRAWN)
+def test_models_must_be_given(name, capsys):
+    assert main(["--measure", f"papers_{name}"]) == 2
+    assert capsys.readouterr().err == (
+        "error: figures of stories260k need --models, the directory in which it is, and --texts, "
+        f"that of tinystories/{'calibration' if papers.DRAWN[name].learned else 'dev'}.txt\n")
+
+
 # -- heads that are pruned ------------------------------------------------------------------------
 @pytest.mark.parametrize("causal", [False, True])
 def test_tau_grows_with_the_length(causal):
