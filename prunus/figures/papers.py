@@ -87,7 +87,8 @@ def top_k(keeps: Sequence[float] = KEEPS) -> list[Point]:
 def _blocks(bench: Bench, levels: Levels) -> list[Point]:
     more = bench.task == "sst2"
     return [*criteria(_distances(bench, more), RHOS + MORE_RHOS * more),
-            *top_k(KEEPS + MORE_KEEPS * more), *_controls("blocks", (0.5, 0.75))]
+            *top_k(KEEPS + MORE_KEEPS * more),
+            *_controls("blocks", (0.5,) if more else (0.5, 0.75))]
 
 
 def _approximation(bench: Bench, levels: Levels) -> list[Point]:
@@ -162,6 +163,8 @@ class Drawn:
         share. Texts are drawn in pairs.
     table : callable
         From the data to Markdown.
+    models : tuple of str
+        Those of BENCHES that are measured.
     texts : dict
         Of a model, how many of its texts judge, if not all.
     """
@@ -172,6 +175,7 @@ class Drawn:
     share: str = "scores"
     rivals: Mapping[str, str] = field(default_factory=dict)
     table: Callable[[Any], str] = curves.points_table
+    models: tuple[str, ...] = ("stories", "cola", "sst2")
     texts: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -193,7 +197,7 @@ DRAWN = {
     "net": Drawn(about="blocks and heads together", points=_net, learned=(EDGE, FINE),
                  share="blocks", texts=HALF),
     "leopard": Drawn(about="thresholds of LeOPArd by layer", points=_leopard,
-                     learned=("logits",), table=curves.layers_table, texts=HALF),
+                     learned=("logits",), table=curves.layers_table, models=("stories", "cola")),
 }
 
 
@@ -245,7 +249,8 @@ def _of_model(name: str, key: str, heads: Heads) -> dict:
 
 def measure(name: str, heads: Heads) -> dict:
     """The data of a figure, for all models."""
-    return {"models": [_of_model(name, key, heads) for key in BENCHES],
+    return {"models": [_of_model(name, key, heads) for key in BENCHES
+                       if key in DRAWN[name].models],
             **({"learned": _learned()} if name == "leopard" else {})}
 
 

@@ -153,6 +153,17 @@ def test_the_table_says_what_the_data_say(name):
     assert len(lines) == len(CLAIMS[name]) + len(data.get("learned", ()))
 
 
+@pytest.mark.parametrize("low, high, verdict", [
+    (-1.0, 0.2, "holds"), (0.1, 0.3, "cannot be said"), (0.3, 0.5, "does not hold")])
+def test_a_verdict_of_learned_thresholds(low, high, verdict):
+    run = {"title": "t", "model": "m", "pruned": 0.75,
+           "loss": {"lost": 0.2, "low": low, "high": high}}
+    text = claims_table("leopard", {"models": [], "learned": [run]})
+    assert text.splitlines()[-1] == (
+        f"| less than 0.2% lost: learned, t | **{verdict}**: +0.2 ({low:+.1f} to {high:+.1f}) at "
+        "75.0% |")
+
+
 def test_verdicts_stand_in_tables_only():
     """What the code says of the intervals is not said once more by hand."""
     page = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
