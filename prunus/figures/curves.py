@@ -74,17 +74,25 @@ def _shares(row: Mapping) -> list[str]:
     return [f"{row[f'{what}_pruned']:.1%}" for what in ("blocks", "scores", "heads")]
 
 
+def _lines(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
+    """The points of each curve."""
+    lines: dict[str, list[Mapping]] = {}
+    for row in rows:
+        lines.setdefault(row["curve"], []).append(row)
+    return lines
+
+
 def points_table(data: Mapping, without: Sequence[str] = ()) -> str:
     """A row for each point, but for those of curves that stand elsewhere."""
     lines = []
     for model in data["models"]:
-        for row in model["rows"]:
-            if row["curve"] in without:
-                continue
-            lines.append([
-                f"{model['model']} ({model['n']})", CURVES[row["curve"]].title,
+        for curve, rows in _lines(model["rows"]).items():
+            lines += [[
+                f"{model['model']} ({model['n']})", CURVES[curve].title,
                 _settings(row["settings"]), *_shares(row), f"{row['value']:.3f}",
-                "" if row["curve"] == "float" else _change(row, model["relative"])])
+                "" if curve == "float" else _change(row, model["relative"])]
+                for row in sorted(rows, key=lambda row: row["scores_pruned"])
+                if curve not in without]
     return table(["model (texts)", "curve", "setting", "blocks", "scores", "heads",
                   "metric", "difference to float (95% interval)"], lines)
 
@@ -174,14 +182,6 @@ def vit_table(data: Sequence[Mapping]) -> str:
 
 
 # -- pictures -------------------------------------------------------------------------------------
-def _lines(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
-    """The points of each curve, by what is pruned."""
-    lines: dict[str, list[Mapping]] = {}
-    for row in rows:
-        lines.setdefault(row["curve"], []).append(row)
-    return lines
-
-
 def _figure(panels: int, **shared: Any) -> Any:
     from matplotlib.figure import Figure  # without pyplot: no window system, no state
 

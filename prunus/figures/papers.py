@@ -92,10 +92,7 @@ def _blocks(bench: Bench, levels: Levels) -> list[Point]:
 
 
 def _approximation(bench: Bench, levels: Levels) -> list[Point]:
-    distances, rhos = _distances(bench), RHOS
-    if bench.task == "sst2":            # for time: about where the paper prunes
-        distances, rhos = {"values": ENCODER[:1]}, RHOS[1:2]
-    return criteria(distances, rhos) + criteria(distances, rhos, exact=True)
+    return criteria(_distances(bench)) + criteria(_distances(bench), exact=True)
 
 
 def _tau(preset: str, percent: int, levels: Levels) -> dict[str, Any]:
@@ -186,7 +183,8 @@ DRAWN = {
     "approximation": Drawn(
         about="what is lost by leaving out products of fractions", points=_approximation,
         share="blocks", table=curves.approximation_table,
-        rivals={"magnitude_exact": "magnitude", "distance_exact": "distance"}),
+        rivals={"magnitude_exact": "magnitude", "distance_exact": "distance"},
+        models=("stories", "cola")),
     "heads": Drawn(about="heads pruned by theta_head", points=_heads, learned=(EDGE, FINE),
                    share="heads", texts=HALF),
     "spatten": Drawn(about="heads of HDP against SpAtten's", points=_spatten,
