@@ -39,7 +39,6 @@ CURVES = {
     "distance_heads": Curve("distance, and heads", ORANGE, "s-"),
     "layers": Curve("LeOPArd, one share for all layers", PURPLE, "o-"),
     "one_layer": Curve("LeOPArd, a layer by itself", PURPLE, "s"),
-    "learned": Curve("LeOPArd, learned (SST-2)", ORANGE, "D"),
     "random": Curve("control: by chance", RED, "x--"),
     "uniform": Curve("control: uniform attention", GREY, ""),
 }
@@ -249,7 +248,7 @@ def _mark(axes: Any, claims: Sequence[Claim], model: Mapping) -> None:
     axes.set(xlim=limits[0], ylim=limits[1])
 
 
-def _panel(axes: Any, model: Mapping, share: str, learned: Sequence[Mapping]) -> None:
+def _panel(axes: Any, model: Mapping, share: str) -> None:
     for curve, rows in _lines(model["rows"]).items():
         losses = [loss_of(row, model["relative"]) for row in rows]
         if curve == "uniform":
@@ -257,9 +256,6 @@ def _panel(axes: Any, model: Mapping, share: str, learned: Sequence[Mapping]) ->
                          label=CURVES[curve].title)
         elif curve not in ("float", "one_layer"):
             _draw_points(axes, curve, [100 * row[f"{share}_pruned"] for row in rows], losses)
-    if learned:
-        _draw_points(axes, "learned", [100 * run["pruned"] for run in learned],
-                     [Loss(**run["loss"]) for run in learned])
     _losses_axis(axes, model)
     axes.set(xlabel=f"{share} pruned, %")
 
@@ -269,8 +265,7 @@ def draw(data: Mapping, share: str, claims: Sequence[Claim], file: BinaryIO) -> 
     with _style():
         figure, axes = _figure(len(data["models"]), sharex=True)
         for one, model in zip(axes, data["models"], strict=True):
-            _panel(one, model, share, [run for run in data.get("learned", ())
-                                       if run["model"] == model["model"]])
+            _panel(one, model, share)
         for one, model in zip(axes, data["models"], strict=True):
             _mark(one, [claim for claim in claims
                         if not claim.only or model["name"] in claim.only], model)
