@@ -7,7 +7,7 @@ from prunus.errors import InputError
 
 pytest.importorskip("optuna", reason="needs optuna: pip install -e '.[models]'")
 
-from prunus.evaluate.search.study import Study  # noqa: E402
+from prunus.evaluate.search.study import Study
 
 
 @pytest.mark.parametrize("name", ["plain", "what?", "{x}", "100% of 'ü\"", "a%41", "file:#x"])
