@@ -218,6 +218,18 @@ def test_heads_that_no_preset_takes(capfd, tmp_path, root):
                         "any preset, not 12\n")
 
 
+@pytest.mark.parametrize(("task", "text"), [
+    ("sst2", "nobody knows\t0\nnot one\t1\n"),
+    ("rte", "sentence1\tsentence2\tlabel\nnobody knows\tnot one\t0\nno word\tof these\t1\n")])
+def test_words_that_nobody_knows(capfd, root, tmp_path, task, text):
+    """Of sentences and of pairs alike."""
+    (tmp_path / "data.tsv").write_text(text)
+    code, out, err = prunus(capfd, "evaluate", root / "bert", "--data", tmp_path / "data.tsv",
+                            "--task", task, "--method", "float")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "every word of " in err and " is unknown to the one it has" in err
+
+
 # -- calibrations ---------------------------------------------------------------------------------
 def calibration(root, tmp_path, **how):
     path = tmp_path / "c.toml"
