@@ -37,7 +37,7 @@ from .trial import Texts
 
 __all__ = ["WEIGHTS", "Soft", "learn"]
 
-WEIGHTS = (0.02, 0.05, 0.08, 0.1, 0.12, 0.14, 0.17, 0.2, 0.25, 0.3)
+WEIGHTS = (0.02, 0.05, 0.08, 0.1, 0.12, 0.14, 0.17, 0.2, 0.25, 0.3, 0.45, 0.7)
 STEPS = 45                  # for each weight; of the first one twice as many
 BATCH = {False: 16, True: 1}            # texts of a step, of a decoder True
 RATES = (0.05, 0.015)       # of strengths, in units of the logits, and of 1 / temperature

@@ -36,7 +36,7 @@ from prunus.train.thresholds import digest  # noqa: E402
 
 # What tools may rely on.
 RECORD = {"model", "task", "method", "preset", "prune", "max_loss", "trials", "seed",
-          "search_texts", "confirm_texts", "metric", "front", "confirmed", "nearest",
+          "target", "search_texts", "confirm_texts", "metric", "front", "confirmed", "nearest",
           "calibration"}
 MADE = {"command", "seed", "trials", "prune", "max_loss", "search_data", "search_texts",
         "confirm_data", "confirm_texts", "metric", "confirmations", "search_lost",
