@@ -128,19 +128,17 @@ def _table(data: dict) -> str:
         if found is None:
             lines.append([*head, "nothing holds", *[""] * 7])
             continue
-        form, times = ("+.2f", 100)
-        unit = "%" if TASKS[one.task].generates else ""
-        low, high = found["interval"]
-        made = found["made"]
+        difference, low, high = (f"{100 * value:+.2f}" for value in (
+            found["difference"], *found["interval"]))
+        unit, made = "%" if TASKS[one.task].generates else "", found["made"]
         lines.append([
             *head, *(f"{found[f'{what}_pruned']:.1%}" for what in ("blocks", "scores", "heads")),
             f"{found['own']:.3f}", f"{found['value']:.3f}",
-            f"{times * found['difference']:{form}}{unit} ({times * low:{form}} to "
-            f"{times * high:{form}})",
+            f"{difference}{unit} ({low} to {high})",
             f"{made['lost']:.2f} of {made['confirm_texts']}",
             f"{made['trials']}"])
-    return table(["model", "preset", "aim", "blocks", "scores", "heads", "float",
-                  "pruned", "difference (95% interval)", "lost in confirmation, of texts",
+    return table(["model", "preset", "aim", "blocks", "scores", "heads", "float", "pruned",
+                  "difference in points or % (95% interval)", "lost in confirmation, of texts",
                   "trials"], lines)
 
 

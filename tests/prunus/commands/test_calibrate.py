@@ -146,6 +146,38 @@ def test_never_worse_than_one_parameter(capfd, root, tmp_path):
     assert within[""] >= within["ladder"] > 0
 
 
+def test_a_share_instead_of_a_loss(capfd, root, tmp_path):
+    """The setting of least divergence that prunes as much."""
+    out = tmp_path / "c.toml"
+    code, said, err = calibrate(capfd, root, out, "--trials", 24, "--target", 0.4, "--json",
+                                *DISTANCE, task="lm")
+    assert (code, err) == (0, ""), err
+    record = json.loads(said)
+    assert (record["target"], record["max_loss"]) == (0.4, None)
+    [confirmed] = record["confirmed"]
+    enough = [one for one in record["front"] if one["blocks_pruned"] >= 0.4]
+    assert confirmed["search_divergence"] == min(one["divergence"] for one in enough)
+    assert load_calibration(out).made["target"] == 0.4
+    assert any(one["phase"] == "learned" for one in record["front"])
+
+
+def test_a_share_that_nothing_reaches(capfd, root, tmp_path):
+    out = tmp_path / "c.toml"
+    code, said, err = calibrate(capfd, root, out, "--trials", 10, "--target", 0.999, "--preset",
+                                "leopard_ae", "--prune", "blocks", task="lm")
+    assert code == 1 and not out.exists()
+    assert err.endswith("prunes 99.9% of blocks on the texts of the search\n")
+
+
+@pytest.mark.parametrize(("args", "said"), [
+    (["--target", "0.5", "--max-loss", "1"], "--target must not be given beside --max-loss"),
+    (["--target", "1"], "--target must lie in (0, 1), not 1"),
+    (["--target", "nan"], "--target must lie in (0, 1), not nan")])
+def test_bad_aims(capfd, root, tmp_path, args, said):
+    code, out, err = calibrate(capfd, root, tmp_path / "c.toml", *args)
+    assert (code, out, err) == (2, "", f"error: {said}\n")
+
+
 def test_heads(capfd, root, tmp_path):
     out = tmp_path / "c.toml"
     code, said, _ = calibrate(capfd, root, out, "--trials", 40, "--max-loss", 60, "--json",
