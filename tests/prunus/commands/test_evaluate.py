@@ -73,10 +73,10 @@ def test_methods_are_those_of_the_contract():
      "method hdp: rho belongs to importance magnitude, and this is distance"),
     (["--task", "sst2", "--method", "hdp", "--tau-head", "-1"],
      "method hdp: tau_head: .* equal to 0, not -1"),
-    (["--task", "sst2", "--method", "leopard"], "method leopard: threshold: Field required"),
+    (["--task", "sst2", "--method", "leopard"], "method leopard needs --threshold"),
     (["--task", "sst2", "--method", "leopard", "--threshold", "nan"],
      "method leopard: threshold: threshold must be a real number, not nan"),
-    (["--task", "sst2", "--method", "topk"], "method topk: there must be one of top_k and keep"),
+    (["--task", "sst2", "--method", "topk"], "method topk needs --top-k or --keep"),
     (["--task", "sst2", "--method", "topk", "--top-k", "0"], "method topk: top_k: .*, not 0"),
     (["--task", "sst2", "--method", "topk", "--keep", "1.5"], "method topk: keep: .*, not 1.5"),
     (["--task", "sst2", "--method", "random"], "method random needs --share"),
@@ -159,7 +159,7 @@ def test_parameters(capfd, root):
                          "--preset", "hdp_fine")
     assert json.loads(out)["parameters"] == {
         "importance": "magnitude", "rho": 0.25, "tau_head": 9, "pruned": "drop", "exact": True,
-        "centred": False}
+        "centred": False, "balanced": False, "temperature": 1.0}
     _, out, _ = evaluate(capfd, root, "lm", "--method", "leopard", "--threshold", "-inf", "--json")
     assert json.loads(out)["parameters"] == {"threshold": "-inf"}
     _, out, _ = evaluate(capfd, root, "lm", "--method", "energon", "--alpha", "0.25", "--alpha",
