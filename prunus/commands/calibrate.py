@@ -26,6 +26,7 @@ from .evaluate import TaskName
 
 __all__ = ["calibrate"]
 
+LOSS = 0.3          # that is allowed unless somebody says otherwise
 LEAST = 4           # texts to search by, and to confirm by
 ROWS = 16           # of the front that a table shows
 SEARCHED = {False: 128, True: 6}        # texts to search by, of a decoder True
@@ -49,9 +50,12 @@ def calibrate(
                                          help="Where the calibration goes.")],
     preset: Annotated[str, typer.Option(metavar="CONFIG", help="The hardware, a preset or a TOML "
                                         "file. Its engine is the method.")] = "hdp_edge",
-    max_loss: Annotated[float, typer.Option(
+    max_loss: Annotated[float | None, typer.Option(
         metavar="X", help="What the metric may lose: points of accuracy, points of MCC (0.01 of "
-        "it), percent of a perplexity.")] = 0.3,
+        f"it), percent of a perplexity. Default: {LOSS:g}.", show_default=False)] = None,
+    target_share: Annotated[float | None, typer.Option(
+        "--target", metavar="S", help="Instead of --max-loss: prune at least this share, and lose "
+        "as little as can be.", show_default=False)] = None,
     prune: Annotated[Literal["blocks", "scores", "heads"] | None, typer.Option(
         help="What is to be pruned. Default: blocks of HDP, else scores.",
         show_default=False)] = None,
@@ -97,7 +101,14 @@ def calibrate(
             ("search-texts", search_texts, LEAST), ("confirm-texts", confirm_texts, LEAST)):
         if value is not None and value < least:
             raise InputError(f"--{name} must be at least {least}, not {value}")
-    if not (math.isfinite(max_loss) and max_loss >= 0):
+    if target_share is not None:
+        if max_loss is not None:
+            raise InputError("--target must not be given beside --max-loss")
+        if not 0 < target_share < 1:
+            raise InputError(f"--target must lie in (0, 1), not {target_share:g}")
+    elif max_loss is None:
+        max_loss = LOSS
+    if max_loss is not None and not (math.isfinite(max_loss) and max_loss >= 0):
         raise InputError(f"--max-loss must be a finite number of at least 0, not {max_loss}")
     config = load_config(preset)
     engine = engine_of(config).name
@@ -128,7 +139,8 @@ def calibrate(
         importance=importance,
         search_texts=search_texts or SEARCHED[TASKS[task].generates],
         confirm_texts=confirm_texts or CONFIRMED[TASKS[task].generates])
-    record = found.search(kept, options, max_loss, trials, target, command_line(context))
+    record = found.search(kept, options, max_loss, target_share, trials, target,
+                          command_line(context))
     if as_json:
         print_json(record)
     else:
@@ -198,16 +210,18 @@ class _Calibrated:
                 "texts": list(self.searched.chosen), "length": self.searched.length,
                 "columns": repr(self.searched.columns)}
 
-    def search(self, kept: Path, options: campaign.Options, max_loss: float, trials: int,
-               target: Path, command: str) -> dict[str, Any]:
+    def search(self, kept: Path, options: campaign.Options, max_loss: float | None,
+               share: float | None, trials: int, target: Path, command: str) -> dict[str, Any]:
         """Search, confirm, and write the calibration if there is one; what is to be said."""
-        from ..evaluate.search.search import Search
+        from ..evaluate.search.search import Aim, Search
         from ..evaluate.search.space import SPACES
         from ..evaluate.search.study import Study
         from ..evaluate.search.trial import survey
 
         engine, goal = self.header["method"], self.more["goal"]
         kind = SPACES[engine]
+        aim = Aim(share=f"{goal}_pruned", target=share,
+                  max_loss=math.inf if max_loss is None else max_loss)
         study = Study(kept, self._identity())
         if study.known:
             typer.echo(f"study {str(kept)!r} has {study.known} trials of this search: going on "
@@ -221,14 +235,14 @@ class _Calibrated:
                          causal=self.task.generates, surveyed=surveyed)
             search = Search(study, space, self.searched, self.lessons, self.header,
                             config=self.more["preset"], options=options, idle=idle,
-                            max_loss=max_loss, trials=trials, seed=self.seed, said=told)
+                            aim=aim, trials=trials, seed=self.seed, said=told)
             search.run()
             found = search.confirm(self.confirmed)
         confirmed = [self._confirmed(one.result, result, search.true_loss(result))
                      for one, result in found.confirmed]
         record = {
             "model": self.header["model"]["name"], "task": self.task.name, "method": engine,
-            "preset": self.config.name, "prune": goal, "max_loss": max_loss,
+            "preset": self.config.name, "prune": goal, "max_loss": max_loss, "target": share,
             "trials": found.trials, "seed": self.seed, "search_texts": len(self.searched.chosen),
             "confirm_texts": len(self.confirmed.chosen), "metric": self.task.metric,
             "front": [one.result for one in found.front], "confirmed": confirmed,
@@ -237,7 +251,8 @@ class _Calibrated:
         if found.best is not None:
             last = confirmed[-1]
             made = {"command": command, "seed": self.seed, "trials": found.trials,
-                    "prune": goal, "max_loss": max_loss,
+                    "prune": goal,
+                    **({"max_loss": max_loss} if share is None else {"target": share}),
                     "search_data": self.searched.data.name,
                     "search_texts": len(self.searched.chosen),
                     "confirm_data": self.confirmed.data.name,
@@ -271,6 +286,9 @@ def _shares(result: dict) -> list[str]:
 
 def _nearest(record: dict) -> str:
     unit = UNITS[record["metric"]]
+    if record["target"] is not None:
+        return (f"no setting of {record['trials']} prunes {record['target']:.1%} of "
+                f"{record['prune']} on the texts of the search")
     if not record["confirmed"]:
         return (f"no setting of {record['trials']} keeps a loss of {record['max_loss']:g} {unit} "
                 f"on the texts of the search: the nearest loses {record['nearest']:.2f}")
@@ -298,7 +316,8 @@ def _print(record: dict) -> None:
           f"{one['own']:.4f}", f"{one['lost']:.2f}",
           f"{one['lost_low']:.2f} to {one['lost_high']:.2f}"] for one in record["confirmed"]],
         title=f"confirmation on {record['confirm_texts']} other texts, "
-              f"{record['max_loss']:g} {unit} allowed")
+              + (f"{record['max_loss']:g} {unit} allowed" if record["target"] is None else
+                 f"{record['target']:.1%} of {record['prune']} wanted"))
     if record["calibration"] is not None:
         typer.echo(f"calibration: {record['calibration']}, confirmed at the "
                    f"{len(record['confirmed'])}. try")

@@ -8,14 +8,23 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import load_config
+from prunus.golden.jobs import AttentionJob, visible_limits
 
 from .. import report
 from ..engines import chosen_options, front_of, with_engine_options
 from ..errors import InputError
 from ..evaluate.calibration import Calibration, arrays_of, load_calibration
 from ..files import check_output, write_files
-from ..heads import integers_per_head, read_arrays, real_per_head, real_scales
+from ..heads import (
+    attention_fields,
+    bools_per_head,
+    integers_per_head,
+    read_arrays,
+    real_per_head,
+    real_scales,
+)
 from ..run import BACKENDS, Run, check_hardware, not_installed
 
 __all__ = ["BACKENDS_HELP", "Backend", "Baud", "Device", "Memory", "Port", "run", "save"]
@@ -25,6 +34,7 @@ DEFAULT = {"hdp": CONFIG, "leopard": "leopard_ae", "topk": "topk_edge"}     # of
 BACKENDS_HELP = ("The specification, the RTL on Verilator, a board on a serial port, or the "
                  "coprocessor beside this Linux.")
 MOST = 2**16                # layers, and heads of one
+CODES = ("centred", "balanced")     # what codes are made by, which cannot be changed any more
 
 
 class Backend(StrEnum):
@@ -89,7 +99,7 @@ def run(
         if wanted != front.options():
             raise InputError("options of the engine must not be given beside --calibration, which "
                              "says of each head how it is pruned")
-        given = _calibrated(source, said, calibration)
+        given = _calibrated(source, said, calibration, chosen)
     jobs = front.load_jobs(source, chosen, wanted, given)
     path = check_output(target, source)
     with report.heads_progress() as progress:
@@ -105,21 +115,30 @@ def run(
         report.print_lines([*front.lines(summary), *_lines(summary), *wave])
 
 
-def _calibrated(source: Path, calibration: Calibration, path: Path) -> dict[str, Any]:
+def _calibrated(source: Path, calibration: Calibration, path: Path,
+                config: EngineConfig) -> dict[str, Any]:
     """Arrays that prune the heads of a file as a calibration says. Raises InputError."""
-    arrays = read_arrays(source, "layer", "head", "temperature")
+    arrays = read_arrays(source, "layer", "head", "temperature", *CODES)
     for name in ("layer", "head"):
         if name not in arrays:
             raise InputError(f"{name} is missing: --calibration {str(path)!r} needs arrays layer "
                              f"and head in {str(source)!r}, as prunus capture writes them")
-    heads = len(arrays["q"]) if "q" in arrays and arrays["q"].ndim else 0
+    jobs = [AttentionJob(**fields) for fields in attention_fields(arrays, config)]
+    heads = len(jobs)
     layers, numbers = (integers_per_head(arrays, name, heads, 0, 0, MOST)
                        for name in ("layer", "head"))
-    rows = arrays["q"].shape[1] if heads and arrays["q"].ndim == 3 else 0
-    valid = integers_per_head(arrays, "valid_q", heads, rows, 0, rows)
-    causal = bool(arrays.get("causal", False))
-    limits = [np.arange(1, length + 1) if causal else np.full(length, length) for length in valid]
-    given = arrays_of([calibration.choice(*of) for of in zip(layers, numbers, strict=True)], limits)
+    given = arrays_of([calibration.choice(*of) for of in zip(layers, numbers, strict=True)],
+                      [visible_limits(job) for job in jobs])
+    for name in CODES:
+        if name in given and name in arrays:
+            there = bools_per_head(arrays, name, heads)
+            for layer, head, wanted, has in zip(layers, numbers, given[name], there, strict=True):
+                if wanted != has:
+                    raise InputError(
+                        f"{name} must be {str(bool(wanted)).lower()} of layer {layer}, head "
+                        f"{head}, as --calibration {str(path)!r} says, and the codes of "
+                        f"{str(source)!r} were made otherwise: prunus capture takes the "
+                        "calibration")
     # The scale of the file is divided by the temperature that its heads were written with.
     before = real_per_head("temperature", arrays.get("temperature", np.array(1.0)), heads)
     if not (np.isfinite(before) & (before > 0)).all():

@@ -176,7 +176,8 @@ def check_model(calibration: Calibration, path: Path, model: Path, layers: int |
 
 def arrays_of(choices: Sequence[Any], limits: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """What ``prunus run`` takes of heads in an .npz, of the choice of each of them; ``limits`` are
-    the keys that their queries see. ``temperature`` is what their ``scale`` is divided by."""
+    the keys that their queries see. ``temperature`` is what their ``scale`` is divided by;
+    ``centred`` and ``balanced`` say how their codes are made."""
     kind = type(choices[0])
     temperature = {"temperature": np.array([choice.temperature for choice in choices])}
     if kind is LeopardChoice:
@@ -191,4 +192,4 @@ def arrays_of(choices: Sequence[Any], limits: Sequence[np.ndarray]) -> dict[str,
         **{name: np.array([getattr(choice, name) or 0.0 for choice in choices])
            for name in ("rho", "distance")},
         **{name: np.array([getattr(choice, name) for choice in choices])
-           for name in ("tau_head", "pruned", "exact", "dense")}}
+           for name in ("tau_head", "pruned", "exact", "dense", "centred", "balanced")}}

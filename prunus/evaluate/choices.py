@@ -25,7 +25,7 @@ class Choice(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
+    temperature: Annotated[float, Field(ge=0.01, le=100)] = 1.0
 
 
 class HdpChoice(Choice):

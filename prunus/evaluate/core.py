@@ -151,6 +151,7 @@ class Evaluator:
             self.texts = [{"input_ids": tokens}
                           for tokens in self.model.tokenise(sentences.texts)]
         else:
+            self.model.tokenise([*sentences.texts, *sentences.pairs])   # refuses what it cannot say
             said = tokenizer(list(sentences.texts), list(sentences.pairs), truncation=True,
                              max_length=self.model.length)
             self.texts = [{key: values[n] for key, values in said.items()

@@ -89,7 +89,7 @@ def _list(root: Path) -> None:
         there = figure.path(root).exists()
         when = load(figure, root).get("measured", "by prunus bench") if there else "never measured"
         print(f"{name:22} {figure.about}\n{'':22} {figure.compared}; {when}; "
-              f"{figure.command}")
+              f"{FIGURES[figure.of or name].command}")
 
 
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:

@@ -12,11 +12,12 @@ larger share that it does not. Of two methods the one that prunes less has it ea
 stands on that.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-__all__ = ["CLAIMS", "Claim", "Found", "Loss", "Verdict", "found", "loss_of", "nearest"]
+__all__ = ["CLAIMS", "LEARNED_CLAIM", "LEARNED_LIMIT", "Claim", "Found", "Loss", "Verdict", "found",
+           "loss_of", "nearest"]
 
 HDP, LEOPARD = "arXiv 2407.12893", "arXiv 2204.03227"
 FAIR = 0.01                 # of a share: so much less may be pruned by the one that loses less
@@ -70,8 +71,10 @@ class Claim:
         ``blocks``, ``scores`` or ``heads``: what the share is of.
     at : float
         The share, by the model's name if models differ.
-    judge : callable
-        From a loss to the verdict.
+    limit : float
+        The loss that is allowed.
+    falls_from : float or None
+        The claim is that more is lost, from this share on; ``at`` lies beyond it.
     against : bool
         The loss is that beyond the rival of the curve, not beyond the model by itself.
     only : tuple of str
@@ -80,6 +83,8 @@ class Claim:
         The share must be reached, but for so much: a point that prunes less cannot show that the
         claim holds, and one that prunes more cannot show that it does not. Without it the nearest
         point says what is said.
+    published : dict
+        From a curve to the loss that the paper has there, where it has one.
     """
 
     said: str
@@ -87,21 +92,20 @@ class Claim:
     curve: str
     share: str
     at: float | Mapping[str, float]
-    judge: Callable[[Loss], Verdict]
+    limit: float
+    falls_from: float | None = None
     against: bool = False
     only: tuple[str, ...] = ()
     slack: float | None = None
+    published: Mapping[str, float] = field(default_factory=dict)
+
+    def judge(self, loss: Loss) -> Verdict:
+        if self.falls_from is not None:
+            return loss.above(self.limit)
+        return loss.at_most(self.limit)
 
     def at_of(self, name: str) -> float:
         return self.at[name] if isinstance(self.at, Mapping) else self.at
-
-
-def at_most(limit: float) -> Callable[[Loss], Verdict]:
-    return lambda loss: loss.at_most(limit)
-
-
-def above(limit: float) -> Callable[[Loss], Verdict]:
-    return lambda loss: loss.above(limit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,27 +173,31 @@ BOTH = (("magnitude", "the paper's rule"), ("distance", "our rule"))
 TOGETHER = (("magnitude_heads", "the paper's rule"), ("distance_heads", "our rule"))
 OF_HEADS = (("heads", "truncated digits"), ("heads_rounded", "rounded digits"))
 
+# Of thresholds that were learned, at what they prune.
+LEARNED_CLAIM, LEARNED_LIMIT = "less than 0.2% lost: learned", 0.2
+
 # "Held" is at most a point, or a percent of perplexity: what the paper allows its heads.
 CLAIMS: dict[str, list[Claim]] = {
     "blocks": [
-        *_with_ours("70% of blocks go and accuracy is held", BOTH, share="blocks", at=0.7,
-                    judge=at_most(1), slack=FAIR),
-        Claim(said="Top-K falls beyond 75%: by more than a point at 80%", source=HDP, curve="topk",
-              share="scores", at=0.8, judge=above(1)),
-        *_with_ours("beyond 75% HDP loses less than Top-K", BOTH, share="scores", at=0.8,
-                    judge=at_most(0), against=True)],
+        *_with_ours("70% of blocks go, accuracy is held", BOTH, share="blocks", at=0.7, limit=1,
+                    slack=FAIR),
+        Claim(said="beyond 75% of scores Top-K falls, by more than a point", source=HDP,
+              curve="topk", share="scores", at=0.8, falls_from=0.75, limit=1),
+        *_with_ours("beyond 75% of scores HDP loses less than Top-K", BOTH, share="scores", at=0.8,
+                    limit=0, against=True)],
     "heads": [
-        *_with_ours("13 to 17% of heads go for 1%", OF_HEADS, share="heads", at=0.15,
-                    judge=at_most(1), slack=0.02)],
+        *_with_ours("13 to 17% of heads go for 1%", OF_HEADS, share="heads", at=0.15, limit=1,
+                    slack=0.02)],
     "spatten": [
-        *_with_ours("at 35% of heads HDP loses less than SpAtten (7.5 against 10 points)",
-                    OF_HEADS, share="heads", at=0.35, judge=at_most(0), against=True)],
+        *_with_ours("at 35% of heads HDP loses less than SpAtten",
+                    OF_HEADS, share="heads", at=0.35, limit=0, against=True,
+                    published={"heads": 7.5, "spatten": 10})],
     "net": [
-        *_with_ours("75% (SST-2) and 65% (CoLA) net of blocks and heads", TOGETHER, share="blocks",
-                    at={"sst2": 0.75, "cola": 0.65}, judge=at_most(1), only=("cola", "sst2"),
+        *_with_ours("net 75% (SST-2), 65% (CoLA), accuracy is held", TOGETHER, share="blocks",
+                    at={"sst2": 0.75, "cola": 0.65}, limit=1, only=("cola", "sst2"),
                     slack=FAIR)],
     "leopard": [
-        Claim(said="thresholds cost less than 0.2%: one share for all layers, not learned",
-              source=LEOPARD, curve="layers", share="scores", at=0.75, judge=at_most(0.2),
+        Claim(said="less than 0.2% lost at 75% of scores: not learned, one share for all layers",
+              source=LEOPARD, curve="layers", share="scores", at=0.75, limit=LEARNED_LIMIT,
               slack=0.05)],
 }

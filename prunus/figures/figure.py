@@ -132,7 +132,7 @@ class Figure:
         if self.also:
             return self.also
         outside = set(self.files) - {path.stem for path in EXAMPLES.rglob("*.npz")}
-        return f"python -m prunus.figures --measure {self.of or self.name}" + (
+        return f"python -m prunus.figures --measure {self.name}" + (
             " --data DIR" if outside else "") + (
             " --models DIR --texts DIR" if self.models else "")
 

@@ -6,7 +6,7 @@ and figures share points.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,8 +17,7 @@ from ..evaluate.metrics import METRICS, difference_interval
 from ..evaluate.tasks import TASKS
 from ..train.thresholds import load_thresholds
 from . import claims, curves, whole
-from .figure import ROOT, Compared, Figure, Heads, load
-from .methods import FIGURES as METHODS
+from .figure import ROOT, Compared, Figure, Heads
 from .points import ALL_BLOCKS, LEOPARD, NEEDS, PERCENT, Bench, Point, learn, measure_point
 
 __all__ = ["BENCHES", "DRAWN", "FIGURES", "Drawn", "criteria", "measure", "top_k"]
@@ -32,11 +31,9 @@ BENCHES = {
                      training="tinystories/calibration.txt", learned_from=20, relative=True),
     "cola": Bench(model="minilm-cola", text="cola/dev.tsv", task="cola",
                   training="cola/train.tsv", learned_from=100),
-    "sst2": Bench(model="minilm-sst2", text="sst2/dev.tsv", task="sst2", limit=436,
+    "sst2": Bench(model="minilm-sst2", text="sst2/dev.tsv", task="sst2",
                   training="sst2/train.tsv", learned_from=100),
 }
-
-BY_METHOD = {figure.name: figure for figure in METHODS}
 
 Levels = Callable[[str], list]          # from what is learned to its percentiles
 
@@ -56,34 +53,42 @@ def _controls(of: str, shares: Sequence[float]) -> list[Point]:
 PERCENTS = (15, 35)                    # of the heads of training
 NET = 15                                # of them with blocks, too
 RHOS = (0.0, 0.25, 0.6)
-ENCODER: dict[str, Any] = {"values": (1.0, 0.5, 0.25)}
-# docs/criteria.md says why.
-DECODER: dict[str, Any] = {"values": (6.0, 4.0, 3.0), "pruned": "drop"}
+ENCODER = (1.0, 0.5, 0.25)              # distances
+DECODER = (6.0, 4.0, 3.0)
+KEEPS = (0.5, 0.3, 0.2, 0.1)
+# Of SST-2, which hardly loses anything, longer curves of blocks show where it begins to.
+MORE_RHOS, MORE_DISTANCES, MORE_KEEPS = (-0.5, 0.4, 0.8), (4.0, 2.0, 0.0), (0.4, 0.15)
 
 
 def _decodes(bench: Bench) -> bool:
     return TASKS[bench.task].generates
 
 
-def _distances(bench: Bench) -> dict[str, Any]:
-    return DECODER if _decodes(bench) else ENCODER
+def _distances(bench: Bench, more: bool = False) -> dict[str, Any]:
+    if _decodes(bench):                 # docs/criteria.md says why they drop
+        return {"values": DECODER, "pruned": "drop"}
+    return {"values": ENCODER + MORE_DISTANCES * more}
 
 
 # -- the points of each figure --------------------------------------------------------------------
-def criteria(distances: Mapping[str, Any], **more: Any) -> list[Point]:
+def criteria(distances: Mapping[str, Any], rhos: Sequence[float] = RHOS,
+             **more: Any) -> list[Point]:
     """The paper's rule with the paper's digits, and our rule with rounded ones, whose options are
     ``distances``."""
     exact = "_exact" if more else ""
-    return [*_by(f"magnitude{exact}", EDGE, "rho", values=RHOS, **more),
+    return [*_by(f"magnitude{exact}", EDGE, "rho", values=rhos, **more),
             *_by(f"distance{exact}", FINE, "distance", **distances, **more)]
 
 
-def top_k() -> list[Point]:
-    return _by("topk", TOPK, "keep", values=(0.5, 0.3, 0.2, 0.1), method="topk")
+def top_k(keeps: Sequence[float] = KEEPS) -> list[Point]:
+    return _by("topk", TOPK, "keep", values=keeps, method="topk")
 
 
 def _blocks(bench: Bench, levels: Levels) -> list[Point]:
-    return [*criteria(_distances(bench)), *top_k(), *_controls("blocks", (0.5, 0.75))]
+    more = bench.task == "sst2"
+    return [*criteria(_distances(bench, more), RHOS + MORE_RHOS * more),
+            *top_k(KEEPS + MORE_KEEPS * more),
+            *_controls("blocks", (0.5,) if more else (0.5, 0.75))]
 
 
 def _approximation(bench: Bench, levels: Levels) -> list[Point]:
@@ -157,8 +162,8 @@ class Drawn:
         From the data to Markdown.
     models : tuple of str
         Those of BENCHES that are measured.
-    evaluated : tuple of str
-        Those of which the points are taken that the figure evaluate_NAME has, with all its texts.
+    texts : dict
+        Of a model, how many of its texts judge, if not all.
     """
 
     about: str
@@ -168,25 +173,27 @@ class Drawn:
     rivals: Mapping[str, str] = field(default_factory=dict)
     table: Callable[[Any], str] = curves.points_table
     models: tuple[str, ...] = ("stories", "cola", "sst2")
-    evaluated: tuple[str, ...] = ()
+    texts: Mapping[str, int] = field(default_factory=dict)
 
 
+HALF = {"sst2": 436}                    # of its sentences, for time
 DRAWN = {
     "blocks": Drawn(about="blocks of HDP against Top-K", points=_blocks,
-                    rivals={"magnitude": "topk", "distance": "topk"},
-                    models=("stories", "cola"), evaluated=("sst2",)),
+                    rivals={"magnitude": "topk", "distance": "topk"}),
     "approximation": Drawn(
         about="what is lost by leaving out products of fractions", points=_approximation,
         share="blocks", table=curves.approximation_table,
         rivals={"magnitude_exact": "magnitude", "distance_exact": "distance"},
         models=("stories", "cola")),
     "heads": Drawn(about="heads pruned by theta_head", points=_heads, learned=(EDGE, FINE),
-                   share="heads"),
+                   share="heads", texts=HALF),
     "spatten": Drawn(about="heads of HDP against SpAtten's", points=_spatten,
                      learned=(EDGE, FINE), share="heads",
-                     rivals={"heads": "spatten", "heads_rounded": "spatten"}),
+                     table=partial(curves.points_table, without=(
+                         "float", "heads", "heads_rounded", "random", "uniform")),
+                     rivals={"heads": "spatten", "heads_rounded": "spatten"}, texts=HALF),
     "net": Drawn(about="blocks and heads together", points=_net, learned=(EDGE, FINE),
-                 share="blocks"),
+                 share="blocks", texts=HALF),
     "leopard": Drawn(about="thresholds of LeOPArd by layer", points=_leopard,
                      learned=("logits",), table=curves.layers_table, models=("stories", "cola")),
 }
@@ -207,6 +214,7 @@ def _against(drawn: Drawn, points: Sequence[Point], rows: Sequence[dict], n: int
 
 def _of_model(name: str, key: str, heads: Heads) -> dict:
     drawn, bench = DRAWN[name], BENCHES[key]
+    bench = replace(bench, limit=drawn.texts.get(key, bench.limit))
     levels: dict[str, list] = {}
     about: dict[str, Any] = {}
     if drawn.learned:
@@ -239,33 +247,9 @@ def _of_model(name: str, key: str, heads: Heads) -> dict:
 
 def measure(name: str, heads: Heads) -> dict:
     """The data of a figure, for all models."""
-    drawn = DRAWN[name]
-    return {"models": [*(_of_model(name, key, heads) for key in BENCHES if key in drawn.models),
-                       *(_evaluated(key) for key in drawn.evaluated)],
+    return {"models": [_of_model(name, key, heads) for key in BENCHES
+                       if key in DRAWN[name].models],
             **({"learned": _learned()} if name == "leopard" else {})}
-
-
-ALIKE = {"float": "float", "topk": "topk", "random": "random", "uniform": "uniform"}
-RULES = {"rho": "magnitude", "distance": "distance"}
-
-
-def _evaluated(key: str) -> dict:
-    """The points of docs/evaluate.md that lie on curves; nothing compares them in pairs."""
-    data = load(BY_METHOD[f"evaluate_{key}"])["data"]
-    rows = []
-    for record in data["rows"]:
-        told = record["parameters"]
-        curve = ALIKE.get(record["method"]) or next(
-            (of for name, of in RULES.items() if record["method"] == "hdp" and name in told), None)
-        if curve is not None and told.get("of", "blocks") == "blocks":
-            rows.append({"curve": curve, "settings": told, **{
-                name: record[name] for name in ("preset", "value", "difference", "interval",
-                                                "blocks_pruned", "scores_pruned",
-                                                "heads_pruned")}})
-    first = data["rows"][0]
-    return {"name": key, "model": data["model"], "text": data["text"], "sha256": data["sha256"],
-            "n": first["n"], "metric": first["metric"], "relative": BENCHES[key].relative,
-            "from": f"evaluate_{key}", "rows": rows}
 
 
 def _learned() -> list[dict]:
@@ -288,16 +272,11 @@ def _plots(name: str, document: dict) -> dict[str, Callable]:
     """What draws the pictures, where matplotlib is there."""
     if not plot.available():
         return {}
-    drawn, data = DRAWN[name], document["data"]
-    published = sorted({claim.at_of(key) for claim in claims.CLAIMS.get(name, ())
-                        for key in (claim.only or BENCHES)})
+    data = document["data"]
     found: dict[str, Callable] = {f"papers_{name}.svg": partial(
-        curves.draw, data, drawn.share, published)}
+        curves.draw, data, DRAWN[name].share, claims.CLAIMS.get(name, ()))}
     if name == "leopard":
-        alone = [model for model in data["models"]
-                 if any(row["curve"] == "one_layer" for row in model["rows"])]
-        found["papers_layers.svg"] = partial(
-            curves.draw, {"models": alone}, drawn.share, (), by_layer=True)
+        found["papers_layers.svg"] = partial(curves.draw_layers, data)
     return found
 
 

@@ -221,11 +221,17 @@ def _arrays(texts: list[Layer], method: Hardware, group: int) -> dict[str, Any]:
         for name, plane in codes.items():
             plane[n, :job.l_q] = getattr(job, name)
     valid = np.array([job.l_q for job in jobs])
+    # Heads of a group have the same keys, but not the same codes if each is told otherwise.
+    shared = all(np.array_equal(plane[::group].repeat(group, axis=0), plane)
+                 for plane in (codes["k"], codes["v"]))
+    step = group if shared else 1
     return {
-        "q": codes["q"], "k": codes["k"][::group], "v": codes["v"][::group],
+        "q": codes["q"], "k": codes["k"][::step], "v": codes["v"][::step],
         "scale": np.array([unit for _, unit, _ in coded]),
         "v_scale": np.array([unit for _, _, unit in coded]),
-        "valid_q": valid, "valid_kv": valid, "causal": np.bool_(texts[0].causal),
+        "valid_q": valid, "valid_kv": valid,
+        # A text of one token is not causal, as there is nothing to hide.
+        "causal": np.bool_(any(layer.causal for layer in texts)),
         "layer": np.array([layer.number for layer, _ in numbers]),
         "head": np.array([head for _, head in numbers]),
         **arrays_of([method.choice(layer.number, head) for layer, head in numbers],

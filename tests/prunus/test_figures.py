@@ -197,6 +197,20 @@ def test_check_of_a_figure_that_stands_nowhere(root, capsys):
                                        "'<!-- figures: energy -->' where they belong\n")
 
 
+def test_the_list_says_what_measures_a_figure(root, capsys):
+    """Also those that follow from the data of another one."""
+    capsys.readouterr()
+    assert main(["--list"], root) == 0
+    lines = capsys.readouterr().out.splitlines()
+    commands = {first.split()[0]: second.split("; ")[-1]
+                for first, second in zip(lines[::2], lines[1::2], strict=True)}
+    assert commands.keys() == FIGURES.keys()
+    for name, figure in FIGURES.items():
+        assert commands[name] == FIGURES[figure.of or name].command
+    assert commands["papers_blocks_claims"].endswith(
+        "--measure papers_blocks --models DIR --texts DIR")
+
+
 def test_measuring_says_what_changed(root, capsys, monkeypatch):
     monkeypatch.delenv("PRUNUS_DATA", raising=False)
     path = root / "docs" / "figures" / "leopard_copies.json"

@@ -57,9 +57,14 @@ def _constant(choice: Choice) -> Callable[[int, int], Any]:
     return lambda layer, head: choice
 
 
+NEEDS = {"leopard": "--threshold", "topk": "--top-k or --keep"}
+
+
 def _on(engine: str) -> Callable[[EngineConfig, dict[str, Any]], Method]:
     """A method with the same choice for all heads."""
     def make(config: EngineConfig, given: dict[str, Any]) -> Method:
+        if engine in NEEDS and not given.keys() - {"temperature"}:
+            raise InputError(f"method {engine} needs {NEEDS[engine]}")
         try:
             choice = CHOICES[engine].model_validate(given)
         except ValidationError as err:

@@ -37,9 +37,9 @@ from .trial import Texts
 
 __all__ = ["WEIGHTS", "Soft", "learn"]
 
-WEIGHTS = (0.02, 0.04, 0.06, 0.08, 0.1, 0.14, 0.2, 0.3)
-STEPS = 60                  # for each weight; of the first one twice as many
-BATCH = {False: 24, True: 1}            # texts of a step, of a decoder True
+WEIGHTS = (0.02, 0.05, 0.08, 0.1, 0.12, 0.14, 0.17, 0.2, 0.25, 0.3, 0.45, 0.7)
+STEPS = 45                  # for each weight; of the first one twice as many
+BATCH = {False: 16, True: 1}            # texts of a step, of a decoder True
 RATES = (0.05, 0.015)       # of strengths, in units of the logits, and of 1 / temperature
 WIDTHS = (0.4, 0.15)        # of the soft mask, from the first step of a weight to its last
 COLDEST, HOTTEST = 0.5, 2.0             # temperatures

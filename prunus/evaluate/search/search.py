@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A search for the setting that prunes most within a loss, and its confirmation.
+"""A search for what prunes most within a loss, or loses least at a pruned share; its confirmation.
 
 Phases try settings, all of them by the divergence from what the model says by itself:
 
 - *ladder*: one parameter, all heads alike.
 - *learned*: strengths and temperatures of all heads, by gradients (:mod:`.learn`).
+- *between*: on the way from one of these to the next, where the loss reaches what is allowed.
 - *greedy*: from a point of the ladder on, the steps that cost least for what they prune, again and
   again. Steps are measured where the search stands, together with all that were taken.
 - *tpe*: what Optuna proposes from all of this.
@@ -16,6 +17,7 @@ and what the study has of it is not computed twice.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,15 +31,18 @@ from .space import Goal, Setting, Space
 from .study import Study
 from .trial import Texts, measure
 
-__all__ = ["CONFIRMATIONS", "Found", "Search", "Tried", "front", "split"]
+__all__ = ["CONFIRMATIONS", "Aim", "Found", "Search", "Tried", "front", "split"]
 
 TOGETHER = 8            # settings that TPE proposes at a time
 MEASURED, TAKEN = 0.3, 0.15         # of the units, in a round of the greedy phase
 GREEDY = 0.85           # of the trials, at most, are spent before TPE
 NEAR = 0.85             # of the divergence of the best of the ladder: where the greedy phase starts
 FAR = 2.5               # times the loss allowed: where the greedy phase turns back
+BEYOND = 1.6            # times the loss allowed, and a part of it: where steps are finer
+WIDE = 0.04             # about the share wanted: where steps are finer, and the greedy phase ends
+PARTS = (0.25, 0.5, 0.75)
 CONFIRMATIONS = 6
-LESS = 0.85             # of the divergence of what did not hold: what is confirmed next
+LESS = 0.93             # of the divergence of what did not hold: what is confirmed next
 FREE = 1e-7             # of a divergence, and of a share: nothing
 
 Said = Callable[[int, int, str], None]
@@ -81,6 +86,48 @@ def front(tried: Iterable[Tried], share: str) -> list[Tried]:
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class Aim:
+    """What is wanted: the largest share within a loss, or the least divergence from a share on.
+
+    Parameters
+    ----------
+    share : str
+        What is pruned, a field of results.
+    max_loss, target : float
+        One of them: of the metric, in its own unit; of the share.
+    """
+
+    share: str
+    max_loss: float = math.inf
+    target: float | None = None
+
+    def met(self, one: Tried) -> bool:
+        """On the texts of the search."""
+        if self.target is not None:
+            return one.result[self.share] >= self.target
+        return one.result["lost"] <= self.max_loss
+
+    def candidates(self, tried: Iterable[Tried]) -> list[Tried]:
+        """What met it and is not dominated, the best one first."""
+        found = front([one for one in tried if self.met(one)], self.share)
+        return found if self.target is None else found[::-1]
+
+    def crossed(self, one: Tried, other: Tried) -> bool:
+        """Whether what is wanted lies about between them; the other prunes more."""
+        if self.target is not None:
+            return (one.result[self.share] < self.target + WIDE
+                    and other.result[self.share] > self.target - WIDE)
+        return (one.result["lost"] < BEYOND * self.max_loss
+                and other.result["lost"] > self.max_loss / BEYOND)
+
+    def past(self, one: Tried) -> bool:
+        """Far beyond."""
+        if self.target is not None:
+            return one.result[self.share] > self.target + WIDE
+        return one.result["lost"] > FAR * self.max_loss
+
+
 class Search:
     """The search of a model's calibration.
 
@@ -98,8 +145,7 @@ class Search:
         Where trials are done.
     idle : list
         Of :func:`prunus.sim.campaigns.campaign.lasting`.
-    max_loss : float
-        Of the metric, in its own unit.
+    aim : Aim
     trials : int
     seed : int
     said : callable, optional
@@ -108,13 +154,13 @@ class Search:
 
     def __init__(self, study: Study, space: Space, texts: Texts, lessons: Texts,
                  header: dict[str, Any], *, config: str, options: campaign.Options, idle: list,
-                 max_loss: float, trials: int, seed: int, said: Said | None = None):
+                 aim: Aim, trials: int, seed: int, said: Said | None = None):
         self.study, self.space, self.texts, self.header = study, space, texts, header
         self.lessons = lessons
         self.config, self.options, self.idle = config, options, idle
-        self.max_loss, self.seed, self._said = max_loss, seed, said
+        self.aim, self.seed, self._said = aim, seed, said
         self.goal: Goal = space.goal
-        self.share = f"{self.goal}_pruned"
+        self.share = aim.share
         self.values = space.values()
         self.ladder = space.ladder()
         self.trials = max(trials, len(self.ladder))
@@ -163,14 +209,10 @@ class Search:
 
     def _tell(self, more: int) -> None:
         if self._said:
-            best = max(self._within(self.tried), default=None,
-                       key=lambda one: one.result[self.share])
-            note = "" if best is None else (
-                f"best {best.result[self.share]:.1%} at {best.result['lost']:.2f}")
+            best = self.aim.candidates(self.tried)[:1]
+            note = "".join(f"best {one.result[self.share]:.1%} at {one.result['lost']:.2f}"
+                           for one in best)
             self._said(min(len(self.study), self.trials), self.trials, note)
-
-    def _within(self, tried: Iterable[Tried]) -> list[Tried]:
-        return [one for one in tried if one.result["lost"] <= self.max_loss]
 
     @property
     def _left(self) -> int:
@@ -184,8 +226,9 @@ class Search:
         others = self._try(self.space.variants(start.setting), "variants")
         start = min([start, *others], key=lambda one: one.result["divergence"])
         if self.space.learnable(start.setting):
-            self._try([self.space.learned(start.setting, found)
-                       for found in self._learned(start.setting)], "learned")
+            learned = self._try([self.space.learned(start.setting, found)
+                                 for found in self._learned(start.setting)], "learned")
+            self._try(self._between(learned), "between")
             start = self._start()
         self._greedy(start)
         batch = 0
@@ -215,14 +258,25 @@ class Search:
             self.study.note("learned", known)
         return known
 
+    def _between(self, learned: Sequence[Tried]) -> list[Setting]:
+        """About where the aim is reached, settings on the way from one to the next."""
+        found = []
+        for one, other in pairwise(sorted(learned, key=lambda one: one.result[self.share])):
+            if self.aim.crossed(one, other):
+                found += [self.space.between(one.setting, other.setting, part)
+                          for part in PARTS]
+        return found
+
     def _start(self) -> Tried:
-        """A point of those tried so far within the loss: what prunes most of those that have at
-        most NEAR of the divergence of the best one."""
+        """A point of those tried so far that meets the aim; within a loss, what prunes most of
+        those that have at most NEAR of the divergence of the best one."""
         ladder = list(self.tried)
-        within = self._within(ladder)
-        if not within:
+        met = self.aim.candidates(ladder)
+        if not met:
             return min(ladder, key=lambda one: one.result["divergence"])
-        best = max(within, key=lambda one: (one.result[self.share], -one.result["divergence"]))
+        best = met[0]
+        if self.aim.target is not None:
+            return best
         near = [one for one in ladder
                 if one.result["divergence"] <= NEAR * best.result["divergence"]]
         if self.goal == "heads" or not near:
@@ -259,7 +313,7 @@ class Search:
                     break
                 continue
             now = self._try([now.setting | change], "greedy")[0]
-            far = far + 1 if now.result["lost"] > FAR * self.max_loss else 0
+            far = far + 1 if self.aim.past(now) else 0
 
     def _ratio(self, before: Tried, after: Tried) -> float:
         """Divergence that is paid for what is pruned."""
@@ -271,19 +325,18 @@ class Search:
 
     # -- confirmation ----------------------------------------------------------------------------
     def confirm(self, texts: Texts) -> Found:
-        """What prunes most within the loss on the texts of the search, and then on these, which the
-        search never reads."""
+        """What meets the aim on the texts of the search, and keeps the loss on these, too, which
+        the search never reads."""
         confirmed: list[tuple[Tried, dict[str, Any]]] = []
-        candidates = front(self._within(self.tried), self.share)
         best, limit = None, math.inf
-        for one in candidates:
+        for one in self.aim.candidates(self.tried):
             if len(confirmed) == CONFIRMATIONS:
                 break
             if one.result["divergence"] > limit:
                 continue
             [result] = self._results(texts, [one.setting])
             confirmed.append((one, result))
-            if self.true_loss(result) <= self.max_loss:
+            if self.true_loss(result) <= self.aim.max_loss:
                 best = one
                 break
             limit = LESS * one.result["divergence"]

@@ -136,6 +136,12 @@ class Space(ABC):
             for unit, value in zip(self.units, of, strict=True)}
         return setting | {name: values[name].nearest(value) for name, value in new.items()}
 
+    def between(self, one: Setting, other: Setting, part: float) -> Setting:
+        """On the way from one setting to another: real parameters move, what else there is stays
+        that of the first."""
+        return one | {name: of.nearest(one[name] + part * (other[name] - one[name]))
+                      for name, of in self.values().items() if isinstance(of, Range)}
+
     @abstractmethod
     def steps(self, setting: Setting, unit: Unit) -> list[Setting]:
         """Changes of a setting by which this unit prunes more."""

@@ -2,6 +2,7 @@
 """What a search has tried: an Optuna study in a file, and settings that Optuna proposes."""
 
 import json
+import sqlite3
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,9 +57,11 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.path, self._done = path, dict[str, dict[str, Any]]()
         try:
+            # A path has signs that mean something else in a URL: ? and %, and braces to Optuna.
+            storage = optuna.storages.RDBStorage("sqlite:///study", engine_kwargs={
+                "creator": lambda: sqlite3.connect(path, check_same_thread=False)})
             self._kept = optuna.create_study(
-                study_name=NAME, storage=f"sqlite:///{path}", directions=DIRECTIONS,
-                load_if_exists=True)
+                study_name=NAME, storage=storage, directions=DIRECTIONS, load_if_exists=True)
             self._check(of)
             for trial in self._kept.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
                 self._done[_key(trial.params)] = dict(trial.user_attrs)

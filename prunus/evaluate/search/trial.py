@@ -123,8 +123,8 @@ class _Opened:
         value, soft = self._value(done.items), self._soft(said)
         return {
             "divergence": divergence, "own": self.value, "value": value,
-            # Of few tokens a perplexity may rise by less than the divergence says, by chance.
-            "lost": (max(lost(self.task, self.value, value), math.expm1(divergence) * 100)
+            # Of few tokens a perplexity says as much by chance as the divergence by what it is.
+            "lost": ((lost(self.task, self.value, value) + math.expm1(divergence) * 100) / 2
                      if soft is None or self.soft is None
                      else lost(self.task, self.soft, soft)),
             **done.counts.pruned(), "own_items": self.items.tolist(),

@@ -36,7 +36,7 @@ from prunus.train.thresholds import digest  # noqa: E402
 
 # What tools may rely on.
 RECORD = {"model", "task", "method", "preset", "prune", "max_loss", "trials", "seed",
-          "search_texts", "confirm_texts", "metric", "front", "confirmed", "nearest",
+          "target", "search_texts", "confirm_texts", "metric", "front", "confirmed", "nearest",
           "calibration"}
 MADE = {"command", "seed", "trials", "prune", "max_loss", "search_data", "search_texts",
         "confirm_data", "confirm_texts", "metric", "confirmations", "search_lost",
@@ -144,6 +144,38 @@ def test_never_worse_than_one_parameter(capfd, root, tmp_path):
                          if one.user_attrs["lost"] <= 2 and phase in (one.user_attrs["phase"], ""))
               for phase in ("ladder", "")}
     assert within[""] >= within["ladder"] > 0
+
+
+def test_a_share_instead_of_a_loss(capfd, root, tmp_path):
+    """The setting of least divergence that prunes as much."""
+    out = tmp_path / "c.toml"
+    code, said, err = calibrate(capfd, root, out, "--trials", 24, "--target", 0.4, "--json",
+                                *DISTANCE, task="lm")
+    assert (code, err) == (0, ""), err
+    record = json.loads(said)
+    assert (record["target"], record["max_loss"]) == (0.4, None)
+    [confirmed] = record["confirmed"]
+    enough = [one for one in record["front"] if one["blocks_pruned"] >= 0.4]
+    assert confirmed["search_divergence"] == min(one["divergence"] for one in enough)
+    assert load_calibration(out).made["target"] == 0.4
+    assert any(one["phase"] == "learned" for one in record["front"])
+
+
+def test_a_share_that_nothing_reaches(capfd, root, tmp_path):
+    out = tmp_path / "c.toml"
+    code, said, err = calibrate(capfd, root, out, "--trials", 10, "--target", 0.999, "--preset",
+                                "leopard_ae", "--prune", "blocks", task="lm")
+    assert code == 1 and not out.exists()
+    assert err.endswith("prunes 99.9% of blocks on the texts of the search\n")
+
+
+@pytest.mark.parametrize(("args", "said"), [
+    (["--target", "0.5", "--max-loss", "1"], "--target must not be given beside --max-loss"),
+    (["--target", "1"], "--target must lie in (0, 1), not 1"),
+    (["--target", "nan"], "--target must lie in (0, 1), not nan")])
+def test_bad_aims(capfd, root, tmp_path, args, said):
+    code, out, err = calibrate(capfd, root, tmp_path / "c.toml", *args)
+    assert (code, out, err) == (2, "", f"error: {said}\n")
 
 
 def test_heads(capfd, root, tmp_path):
@@ -364,15 +396,21 @@ FILES = {
     "hdp": {"all": {"distance": 1.0}, "heads": (
         {"layer": 0, "head": 1, "rho": 0.3, "pruned": "drop"}, {"layer": 1, "exact": True},
         {"layer": 1, "head": 0, "tau_head": 2**31}, {"layer": 0, "head": 0, "dense": True})},
-    "leopard": {"all": {"threshold": 0.1}, "heads": ({"layer": 1, "head": 1, "threshold": -0.2},)},
-    "topk": {"all": {"keep": 0.4}, "heads": ({"layer": 1, "head": 0, "top_k": 2},)}}
-PRESETS = {"hdp": "hdp_fine", "leopard": "leopard_ae", "topk": "topk_edge"}
+    # Heads that share keys and have other codes of them.
+    "codes": {"all": {"distance": 0.3, "temperature": 1.7}, "heads": (
+        {"layer": 0, "head": 1, "balanced": True}, {"layer": 1, "balanced": True},
+        {"layer": 1, "head": 1, "centred": False, "temperature": 0.6})},
+    "leopard": {"all": {"threshold": 0.1, "temperature": 0.7}, "heads": (
+        {"layer": 1, "head": 1, "threshold": -0.2},)},
+    "topk": {"all": {"keep": 0.4}, "heads": (
+        {"layer": 1, "head": 0, "top_k": 2, "temperature": 1.3},)}}
+PRESETS = {"hdp": "hdp_fine", "codes": "hdp_fine", "leopard": "leopard_ae", "topk": "topk_edge"}
 
 
 def write(root, path, method, model="bert", **more):
     how = FILES[method] | more
     save_calibration(path, Calibration(
-        method=method, preset=PRESETS[method], all=how["all"],
+        method="hdp" if method == "codes" else method, preset=PRESETS[method], all=how["all"],
         model=ModelOf(name=model, sha256=digest(root / model)),
         heads=tuple(Entry.model_validate(entry) for entry in how["heads"])))
     return path
@@ -387,7 +425,10 @@ def test_run_of_a_calibrated_capture_is_evaluate(capfd, root, tmp_path, method, 
                              tmp_path / "heads", "--calibration", file, "--limit", 3, "--json")
     assert (code, err) == (0, "")
     evaluator = Evaluator(root / model, TASKS[task], root / data, limit=3)
-    want = evaluator.run(calibrated(load_calibration(file), file, None), costs=False)
+    outs = {}
+    want = evaluator.run(calibrated(load_calibration(file), file, None), costs=False,
+                         watch=lambda layer, attended: outs.update(
+                             {(layer.number, layer.text): attended.out}))
     heads = evaluator.layers * evaluator.heads
     for row, counts in zip(json.loads(said), want.layers, strict=True):
         path = tmp_path / "heads" / row["file"]
@@ -395,7 +436,7 @@ def test_run_of_a_calibrated_capture_is_evaluate(capfd, root, tmp_path, method, 
                                 PRESETS[method])
         assert (code, err) == (0, "")
         summary = json.loads(out)
-        if method == "hdp":
+        if method in ("hdp", "codes"):
             # What the mask keeps of a pruned head is counted by the engine, and not by evaluate.
             kept = np.load(tmp_path / "o.npz")
             assert (kept["blocks_kept"] * kept["head_kept"]).sum() == counts.blocks_kept
@@ -408,6 +449,12 @@ def test_run_of_a_calibrated_capture_is_evaluate(capfd, root, tmp_path, method, 
             number = int(row["file"][5])
             assert (arrays["layer"] == number).all()
             assert arrays["head"].tolist() == 3 * list(range(heads // 2))
+            scale = arrays["v_scale"][:, None, None]
+        with np.load(tmp_path / "o.npz") as got:
+            real = got["out"] * (scale / 2.0**int(got["out_frac"]))
+        for text, some in enumerate(np.split(real, 3)):
+            one = outs[number, text]
+            np.testing.assert_array_equal(some[:, :one.shape[1]], one)
         # The same again, said by the file of the calibration.
         code, again, err = prunus(capfd, "run", path, tmp_path / "p.npz", "--json",
                                   "--calibration", file)
@@ -418,17 +465,72 @@ def test_run_of_a_calibrated_capture_is_evaluate(capfd, root, tmp_path, method, 
 
 def test_run_takes_another_calibration(capfd, root, tmp_path):
     """Over what IN.npz says."""
-    for name, how in (("a", {}), ("b", {"all": {"distance": 0.1}, "heads": ()})):
+    for name, how in (("a", {}), ("b", {"all": {"distance": 0.1, "temperature": 2.5},
+                                        "heads": ()})):
         write(root, tmp_path / f"{name}.toml", "hdp", **how)
         prunus(capfd, "capture", root / "bert", "--data", root / "s.tsv", "-o", tmp_path / name,
                "--calibration", tmp_path / f"{name}.toml")
-    summaries = []
-    for name in "ab":
+    prunus(capfd, "capture", root / "bert", "--data", root / "s.tsv", "-o", tmp_path / "plain",
+           "--engine", "hdp", "--config", "hdp_fine")
+    summaries, outs = [], []
+    for name in ("a", "b", "plain"):
         _, out, _ = prunus(capfd, "run", tmp_path / name / "layer0.npz", tmp_path / "o.npz",
                            "--json", "--calibration", tmp_path / "b.toml")
         summaries.append(json.loads(out))
+        outs.append(np.load(tmp_path / "o.npz")["out"])
+    _, out, _ = prunus(capfd, "run", tmp_path / "b" / "layer0.npz", tmp_path / "o.npz", "--json",
+                       "--config", "hdp_fine")
     # The first layer has the same heads whatever is pruned.
-    assert summaries[0] == summaries[1] and summaries[0]["heads_pruned"] == 0
+    assert summaries == [json.loads(out)] * 3 and summaries[0]["heads_pruned"] == 0
+    for one in outs:
+        np.testing.assert_array_equal(one, np.load(tmp_path / "o.npz")["out"])
+
+
+@pytest.mark.parametrize(("way", "field"), [
+    ({"balanced": True}, "balanced must be true of layer 0, head 1, "),
+    ({"centred": False}, "centred must be false of layer 0, head 1, ")])
+def test_codes_that_were_made_for_another_calibration(capfd, root, tmp_path, way, field):
+    """What the host does with queries and keys cannot be done with their codes any more."""
+    plain = write(root, tmp_path / "plain.toml", "hdp", heads=())
+    other = write(root, tmp_path / "other.toml", "hdp", heads=({"layer": 0, "head": 1, **way},))
+    prunus(capfd, "capture", root / "bert", "--data", root / "s.tsv", "-o", tmp_path / "h",
+           "--calibration", plain)
+    code, out, err = prunus(capfd, "run", tmp_path / "h" / "layer0.npz", tmp_path / "o.npz",
+                            "--calibration", other)
+    assert (code, out, err.count("\n")) == (2, "", 1) and field in err, err
+    assert not (tmp_path / "o.npz").exists()
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"q": None}, "q is missing, the input needs q, k, v and scale"),
+    ({"q": np.ones((8, 8), int)}, "q must have shape (heads, l, d) with no size 0, not (8, 8)"),
+    ({"causal": np.array(["yes"])}, "causal must be one bool, not <U3 of shape (1,)"),
+    ({"temperature": 0.0}, "temperature must be finite and above 0, not 0.0"),
+    ({"temperature": np.array("a")}, "temperature must have a real dtype, not <U1")])
+def test_run_refuses_bad_files(capfd, root, tmp_path, change, message):
+    """As it does without a calibration."""
+    file = write(root, tmp_path / "c.toml", "topk")
+    codes = np.ones((2, 8, 8), int)
+    arrays = {"q": codes, "k": codes, "v": codes, "scale": 0.1, "layer": 0, "head": 0} | change
+    np.savez(tmp_path / "a.npz", **{name: x for name, x in arrays.items() if x is not None})
+    code, out, err = prunus(capfd, "run", tmp_path / "a.npz", tmp_path / "o.npz", "--calibration",
+                            file)
+    assert (code, out, err.count("\n")) == (2, "", 1) and message in err, err
+
+
+def test_a_share_is_that_of_what_the_queries_of_a_file_see(capfd, root, tmp_path):
+    """Padding sees nothing, and the queries of a step see the keys before them."""
+    file = write(root, tmp_path / "c.toml", "topk", all={"keep": 0.5}, heads=())
+    random = np.random.default_rng(0)
+    q, k = (random.integers(-99, 99, (4, rows, 8)) for rows in (4, 12))
+    np.savez(tmp_path / "a.npz", q=q, k=k, v=k, scale=0.1, layer=0, head=np.arange(4), causal=True,
+             valid_q=np.array([4, 2, 1, 0]), valid_kv=np.array([12, 12, 4, 4]))
+    code, out, err = prunus(capfd, "run", tmp_path / "a.npz", tmp_path / "o.npz", "--json",
+                            "--calibration", file)
+    assert (code, err) == (0, "")
+    # Queries see 9 to 12 keys, 11 and 12, or 4.
+    assert np.load(tmp_path / "o.npz")["survivors"].tolist() == [4 * 5, 2 * 5, 2, 0]
+    assert json.loads(out)["keys"] == 9 + 10 + 11 + 12 + 11 + 12 + 4
 
 
 @pytest.mark.parametrize(("method", "args", "message"), [

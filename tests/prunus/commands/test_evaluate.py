@@ -73,10 +73,10 @@ def test_methods_are_those_of_the_contract():
      "method hdp: rho belongs to importance magnitude, and this is distance"),
     (["--task", "sst2", "--method", "hdp", "--tau-head", "-1"],
      "method hdp: tau_head: .* equal to 0, not -1"),
-    (["--task", "sst2", "--method", "leopard"], "method leopard: threshold: Field required"),
+    (["--task", "sst2", "--method", "leopard"], "method leopard needs --threshold"),
     (["--task", "sst2", "--method", "leopard", "--threshold", "nan"],
      "method leopard: threshold: threshold must be a real number, not nan"),
-    (["--task", "sst2", "--method", "topk"], "method topk: there must be one of top_k and keep"),
+    (["--task", "sst2", "--method", "topk"], "method topk needs --top-k or --keep"),
     (["--task", "sst2", "--method", "topk", "--top-k", "0"], "method topk: top_k: .*, not 0"),
     (["--task", "sst2", "--method", "topk", "--keep", "1.5"], "method topk: keep: .*, not 1.5"),
     (["--task", "sst2", "--method", "random"], "method random needs --share"),
@@ -159,7 +159,7 @@ def test_parameters(capfd, root):
                          "--preset", "hdp_fine")
     assert json.loads(out)["parameters"] == {
         "importance": "magnitude", "rho": 0.25, "tau_head": 9, "pruned": "drop", "exact": True,
-        "centred": False}
+        "centred": False, "balanced": False, "temperature": 1.0}
     _, out, _ = evaluate(capfd, root, "lm", "--method", "leopard", "--threshold", "-inf", "--json")
     assert json.loads(out)["parameters"] == {"threshold": "-inf"}
     _, out, _ = evaluate(capfd, root, "lm", "--method", "energon", "--alpha", "0.25", "--alpha",
@@ -216,6 +216,18 @@ def test_heads_that_no_preset_takes(capfd, tmp_path, root):
     assert code == 2 and err.count("\n") == 1
     assert err.endswith("must have heads with a d that is a multiple of 8 up to 128, the most of "
                         "any preset, not 12\n")
+
+
+@pytest.mark.parametrize(("task", "text"), [
+    ("sst2", "nobody knows\t0\nnot one\t1\n"),
+    ("rte", "sentence1\tsentence2\tlabel\nnobody knows\tnot one\t0\nno word\tof these\t1\n")])
+def test_words_that_nobody_knows(capfd, root, tmp_path, task, text):
+    """Of sentences and of pairs alike."""
+    (tmp_path / "data.tsv").write_text(text)
+    code, out, err = prunus(capfd, "evaluate", root / "bert", "--data", tmp_path / "data.tsv",
+                            "--task", task, "--method", "float")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "every word of " in err and " is unknown to the one it has" in err
 
 
 # -- calibrations ---------------------------------------------------------------------------------

@@ -2,20 +2,21 @@
 """Verdicts over published claims."""
 
 import copy
+import re
 from dataclasses import replace
 
 import pytest
 
-from prunus.figures.claims import CLAIMS, Claim, Loss, Verdict, at_most, found, loss_of, nearest
+from prunus.figures.claims import CLAIMS, Claim, Loss, Verdict, found, loss_of, nearest
 from prunus.figures.curves import claims_of, claims_table
-from prunus.figures.figure import load
+from prunus.figures.figure import ROOT, load
 from prunus.figures.registry import FIGURES
 
 ROW = {"curve": "topk", "blocks_pruned": 0.5, "scores_pruned": 0.72, "heads_pruned": 0.0,
        "difference": -0.005, "interval": [-0.012, 0.002]}
 MODEL = {"name": "cola", "model": "m", "relative": False, "rows": [ROW]}
 CLAIM = Claim(said="70% of scores", source="here", curve="topk", share="scores", at=0.7,
-              judge=at_most(1))
+              limit=1)
 
 
 @pytest.mark.parametrize("low, high, within, beyond", [
@@ -54,7 +55,7 @@ def test_a_claim_follows_the_data():
 
 def test_a_claim_about_a_rival():
     claim = Claim(said="better", source="here", curve="topk", share="scores", at=0.7,
-                  judge=at_most(0), against=True)
+                  limit=0, against=True)
     for interval, verdict in (([0.01, 0.02], Verdict.HOLDS), ([-0.02, -0.01], Verdict.FAILS),
                               ([-0.01, 0.02], Verdict.OPEN)):
         against = {"curve": "spatten", "scores_pruned": 0.715, "interval": interval,
@@ -102,39 +103,74 @@ def kept(name: str) -> dict:
     return load(FIGURES[f"papers_{name}"])["data"]
 
 
+def again(claim: Claim, model: dict, row: dict) -> tuple[str, str]:
+    """The loss and the verdict of a row once more, from its numbers alone."""
+    change = row["against"] if claim.against else row
+    sign = 100 if model["relative"] else -100
+    low, high = sorted(sign * edge for edge in change["interval"])
+    holds, fails = high <= claim.limit, low > claim.limit
+    if claim.falls_from is not None:
+        holds, fails = low > claim.limit, high <= claim.limit
+    share = f"{claim.share}_pruned"
+    if claim.slack is not None:
+        off = row[share] - claim.at_of(model["name"])
+        holds, fails = holds and off >= -claim.slack, fails and off <= claim.slack
+    if claim.against:
+        more = row[share] - change[share]
+        holds, fails = holds and more >= -0.01, fails and more <= 0.01
+    return (f"{sign * change['difference']:+.1f} ({low:+.1f} to {high:+.1f})",
+            "holds" if holds else "does not hold" if fails else "cannot be said")
+
+
 @pytest.mark.parametrize("name", CLAIMS)
 def test_the_table_says_what_the_data_say(name):
-    """Losses and verdicts once more, from the rows alone."""
     data = kept(name)
-    lines = [[cell.strip() for cell in line.split("|")[1:-1]]
-             for line in claims_table(name, data).splitlines()[2:]]
-    learned = len(data.get("learned", ()))
-    assert len(lines) == len(claims_of(name, data)) + learned
-    for line, one in zip(lines, claims_of(name, data), strict=False):
-        if one.row is None:
-            assert line[2] == "nothing near it was measured"
-            continue
-        change = one.row["against"] if one.claim.against else one.row
-        sign = 100 if next(model for model in data["models"]
-                           if model["model"] == one.model)["relative"] else -100
-        low, high = sorted(sign * edge for edge in change["interval"])
-        assert line[3] == f"{sign * change['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
-        assert line[2].startswith(f"{one.row[one.claim.share + '_pruned']:.1%} of ")
-        verdict = one.claim.judge(Loss(lost=0, low=low, high=high))
-        if one.claim.slack is not None:
-            at = one.claim.at_of(next(model["name"] for model in data["models"]
-                                      if model["model"] == one.model))
-            off = one.row[one.claim.share + "_pruned"] - at
-            if (verdict, off < -one.claim.slack) == ("holds", True) or (
-                    verdict, off > one.claim.slack) == ("does not hold", True):
-                verdict = "cannot be said"
-        less = one.claim.against and one.row[one.claim.share + "_pruned"] < (
-            change[one.claim.share + "_pruned"] - 0.01)
-        more = one.claim.against and one.row[one.claim.share + "_pruned"] > (
-            change[one.claim.share + "_pruned"] + 0.01)
-        if (less, verdict) == (True, "holds") or (more, verdict) == (True, "does not hold"):
-            verdict = "cannot be said"
-        assert line[4] == f"**{verdict}**"
+    titles, _, *lines = [[cell.strip() for cell in line.split("|")[1:-1]]
+                         for line in claims_table(name, data).splitlines()]
+    table = {line[0]: dict(zip(titles, line, strict=True)) for line in lines}
+    told = 0
+    for claim in CLAIMS[name]:
+        assert titles[0] == f"claim of {claim.source}"
+        for model in data["models"]:
+            cell = table[claim.said][f"`{model['model']}`"]
+            if claim.only and model["name"] not in claim.only:
+                assert cell == ""
+                continue
+            told += 1
+            row = found(claim, model).row
+            if row is None:
+                assert cell == "**cannot be said**: nothing near was measured"
+                continue
+            loss, verdict = again(claim, model, row)
+            assert cell.startswith(
+                f"**{verdict}**: {loss} at {row[claim.share + '_pruned']:.1%}")
+    assert told == len(claims_of(name, data))
+    for run in data.get("learned", ()):
+        low, high = run["loss"]["low"], run["loss"]["high"]
+        assert table[f"less than 0.2% lost: learned, {run['title']}"]["`minilm-sst2`"].startswith(
+            "**holds**" if high <= 0.2 else "**does not hold**" if low > 0.2
+            else "**cannot be said**")
+    assert len(lines) == len(CLAIMS[name]) + len(data.get("learned", ()))
+
+
+@pytest.mark.parametrize("low, high, verdict", [
+    (-1.0, 0.2, "holds"), (0.1, 0.3, "cannot be said"), (0.3, 0.5, "does not hold")])
+def test_a_verdict_of_learned_thresholds(low, high, verdict):
+    run = {"title": "t", "model": "m", "pruned": 0.75,
+           "loss": {"lost": 0.2, "low": low, "high": high}}
+    text = claims_table("leopard", {"models": [], "learned": [run]})
+    assert text.splitlines()[-1] == (
+        f"| less than 0.2% lost: learned, t | **{verdict}**: +0.2 ({low:+.1f} to {high:+.1f}) at "
+        "75.0% |")
+
+
+def test_verdicts_stand_in_tables_only():
+    """What the code says of the intervals is not said once more by hand."""
+    page = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
+    explained = page.index("## Blocks of HDP")
+    prose = re.sub(r"<!-- figures: .*?<!-- end figures -->", "", page[explained:], flags=re.DOTALL)
+    assert re.findall(r"\bholds\b|does not hold|cannot be said", prose) == []
+    assert all(f"*{verdict}*" in page[:explained] for verdict in Verdict)
 
 
 @pytest.mark.parametrize("name", CLAIMS)

@@ -7,6 +7,7 @@ import pytest
 
 from prunus.bench import plot
 from prunus.figures import curves
+from prunus.figures.claims import CLAIMS
 from prunus.figures.figure import ROOT, load
 from prunus.figures.papers import DRAWN
 from prunus.figures.registry import FIGURES
@@ -84,8 +85,8 @@ def test_pictures_are_those_of_the_data(name):
 def test_a_picture_follows_the_data():
     data = {"models": [model({"curve": "topk", "settings": {}}, {"curve": "uniform"})]}
     before, after = io.BytesIO(), io.BytesIO()
-    curves.draw(data, "scores", (0.7,), before)
+    curves.draw(data, "scores", CLAIMS["blocks"], before)
     data["models"][0]["rows"][0]["difference"] = -0.02
-    curves.draw(data, "scores", (0.7,), after)
+    curves.draw(data, "scores", CLAIMS["blocks"], after)
     assert before.getvalue() != after.getvalue()
     assert b"<svg" in before.getvalue()

@@ -3,6 +3,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from prunus.bench import plot
 from prunus.errors import InputError
 from prunus.evaluate.methods.registry import make_method
-from prunus.figures import papers
+from prunus.figures import papers, whole
 from prunus.figures.__main__ import main
 from prunus.figures.points import PERCENT, Bench, Point, learn, measure_point
+from prunus.sim.campaigns import campaign
 from tests.prunus.evaluate.layers import make_layer
 from tests.prunus.models import tiny
 
@@ -52,6 +54,14 @@ def test_a_layer_by_itself():
     inf = float("inf")
     assert [point.thresholds for point in points if point.curve == "one_layer"] == [
         (at, -inf, -inf), (-inf, 1 + at, -inf), (-inf, -inf, 2 + at)]
+
+
+@pytest.mark.parametrize("name", papers.DRAWN)
+def test_models_must_be_given(name, capsys):
+    assert main(["--measure", f"papers_{name}"]) == 2
+    assert capsys.readouterr().err == (
+        "error: figures of stories260k need --models, the directory in which it is, and --texts, "
+        f"that of tinystories/{'calibration' if papers.DRAWN[name].learned else 'dev'}.txt\n")
 
 
 # -- heads that are pruned ------------------------------------------------------------------------
@@ -130,6 +140,9 @@ def test_levels_prune_their_share_of_training(root):
 def test_a_sweep_from_end_to_end(root, monkeypatch, capsys):
     monkeypatch.setenv("PRUNUS_BUILD", str(root / "build"))
     monkeypatch.setattr(papers, "BENCHES", {"stories": BENCH})
+    # A process that has torch already; campaigns' own tests start others.
+    monkeypatch.setattr(whole.campaign, "run",
+                        partial(campaign.run, options=campaign.Options(workers=0)))
     command = ["--measure", "papers_spatten", "--models", str(root), "--texts", str(root)]
     assert main(command, root) == 0
     path = root / "docs" / "figures" / "papers_spatten.json"

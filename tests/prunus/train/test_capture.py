@@ -116,6 +116,21 @@ def test_leopard(capfd, tmp_path, kind):
         assert np.abs(got - want).max() < 0.02 * np.abs(want).max()
 
 
+def test_a_first_text_of_one_token(capfd, tmp_path):
+    """It hides nothing, and the texts behind it are causal all the same."""
+    path = tiny.save(tmp_path / "m", DECODERS["llama"]())       # no token of a beginning
+    (tmp_path / "data.txt").write_text("w3\n<|endoftext|>\nw1 w2 w3 w4 w5\n")
+    code, out, err = prunus(capfd, "capture", path, "--data", tmp_path / "data.txt", "-o",
+                            tmp_path / "heads", "--engine", "hdp", "--rho", -0.9, "--json")
+    assert (code, err) == (0, "")
+    for row in json.loads(out):
+        file = tmp_path / "heads" / row["file"]
+        assert np.load(file)["causal"]
+        summary, _, _ = again(capfd, file, "--config", "hdp_edge")
+        assert (summary["blocks_kept"], summary["blocks_total"]) == (
+            row["blocks_kept"], row["blocks_total"])
+
+
 def test_plain_lines_say_how_to_run_them(capfd, tmp_path):
     path, data = make(tmp_path, "decoder")
     code, out, _ = prunus(capfd, "capture", path, "--data", data, "-o", tmp_path / "heads",
