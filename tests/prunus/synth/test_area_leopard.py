@@ -15,7 +15,8 @@ from tests.prunus.synth.test_area import library, prunus
 TINY = load_config("leopard_tiny")
 COUNTS = {"dot_product_unit": 2, "dot_product": 2, "query_store": 2, "reorder": 2, "key_bank": 2,
           "code_buffer": 2, **dict.fromkeys((
-              "top", "csr", "dispatcher", "reader", "writer", "leopard_core", "scheduler",
+              "top", "csr", "dispatcher", "reader", "writer", "control", "first_fault",
+              "leopard_core", "scheduler",
               "loader", "row_issue", "qk_unit", "row_loader", "merger", "row_collector",
               "row_weights", "value_unit", "row_output", "result_writer"), 1)}
 ITEMS = {"reorder", "dot-product units", "query stores", "bounds and thresholds"}
