@@ -74,6 +74,7 @@ SEARCHES = {
     "sst2_heads": search(SST2, "hdp_fine", "--target", "0.15", *OURS, "--prune", "heads",
                          "--trials", "30", goal="heads"),
     "cola_fine": search(COLA, "hdp_fine", "--target", "0.77", *OURS, "--trials", "30"),
+    "cola_less": search(COLA, "hdp_fine", "--target", "0.76", *OURS, "--trials", "30"),
     "cola_edge": search(COLA, "hdp_edge", "--target", "0.77", *PAPERS, "--trials", "16"),
 }
 
