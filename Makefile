@@ -59,8 +59,9 @@ mutate: $(DEV)  ## break the RTL in many places and check that the tests notice 
 	@$(BIN)/python prunus/doctor.py sim
 	$(BIN)/python -m prunus.sim.campaigns.mutate --markdown docs/mutations.md $(WHERE)
 
-models: $(MODELS)  ## install torch and run the tests that need it: models, training of thresholds
-	$(BIN)/pytest -q tests/prunus/models tests/prunus/train
+models: $(MODELS)  ## install torch and run the tests that need it: models, evaluate, calibrate, infer, training
+	$(BIN)/pytest -q -n auto tests/prunus/models tests/prunus/train tests/prunus/evaluate \
+		tests/prunus/commands tests/prunus/figures tests/prunus/webpage
 
 fpga: CONFIG =
 fpga: $(DEV)  ## a bitstream for BOARD (ulx3s_85f) in build/fpga (CONFIG; SEEDS=1-4; WORKERS); fails if it misses its clock
