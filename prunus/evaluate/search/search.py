@@ -272,14 +272,15 @@ class Search:
         those that have at most NEAR of the divergence of the best one."""
         ladder = list(self.tried)
         met = self.aim.candidates(ladder)
-        if not met:
+        # Heads go one by one; by theta_head alone they go by chance.
+        if self.goal == "heads" or not met:
             return min(ladder, key=lambda one: one.result["divergence"])
         best = met[0]
         if self.aim.target is not None:
             return best
         near = [one for one in ladder
                 if one.result["divergence"] <= NEAR * best.result["divergence"]]
-        if self.goal == "heads" or not near:
+        if not near:
             return min(ladder, key=lambda one: one.result["divergence"])
         return max(near, key=lambda one: (one.result[self.share], -one.result["divergence"]))
 
