@@ -12,7 +12,7 @@ from ..report import heads_progress, print_json, print_lines, print_table
 from ..run import OPENED, check_port
 from ..train.command import check_installed
 from .methods import check_calibration, chosen_method, with_method_options
-from .run import Backend
+from .run import BACKEND, BAUD, PORT, Backend
 
 __all__ = ["infer"]
 
@@ -30,12 +30,9 @@ def infer(
     tokens: Annotated[int | None, typer.Option(
         metavar="N", help="Tokens that a decoder generates. Default: 20, or as many as it has "
         "positions for.", show_default=False)] = None,
-    backend: Annotated[Backend, typer.Option(help="The specification, the RTL on Verilator, or a "
-                                             "board on a serial port.")] = Backend.GOLDEN,
-    port: Annotated[str | None, typer.Option(help="Serial port of the board, such as "
-                                             "/dev/ttyUSB0.", show_default=False)] = None,
-    baud: Annotated[int | None, typer.Option(min=300, help="Of the board, default 1000000.",
-                                             show_default=False)] = None,
+    backend: BACKEND = Backend.GOLDEN,
+    port: PORT = None,
+    baud: BAUD = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     **options: Any,
 ) -> None:

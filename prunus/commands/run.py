@@ -13,7 +13,7 @@ from prunus.golden.engines import load_config
 from prunus.golden.jobs import AttentionJob, visible_limits
 
 from .. import report
-from ..engines import chosen_options, front_of, with_engine_options
+from ..engines import FRONTS, chosen_options, front_of, with_engine_options
 from ..errors import InputError
 from ..evaluate.calibration import Calibration, arrays_of, load_calibration
 from ..files import check_output, write_files
@@ -27,10 +27,9 @@ from ..heads import (
 )
 from ..run import BACKENDS, Run, check_port, not_installed
 
-__all__ = ["run", "save"]
+__all__ = ["BACKEND", "BAUD", "PORT", "Backend", "run", "save"]
 
-CONFIG = "hdp_edge"
-DEFAULT = {"hdp": CONFIG, "leopard": "leopard_ae", "topk": "topk_edge"}     # of calibrations
+CONFIG = FRONTS["hdp"].preset
 MOST = 2**16                # layers, and heads of one
 CODES = ("centred", "balanced")     # what codes are made by, which cannot be changed any more
 
@@ -39,6 +38,14 @@ class Backend(StrEnum):
     GOLDEN = "golden"
     VERILATOR = "verilator"
     SERIAL = "serial"
+
+
+BACKEND = Annotated[Backend, typer.Option(help="The specification, the RTL on Verilator, or a "
+                                          "board on a serial port.")]
+PORT = Annotated[str | None, typer.Option(help="Serial port of the board, such as /dev/ttyUSB0.",
+                                          show_default=False)]
+BAUD = Annotated[int | None, typer.Option(min=300, help="Of the board, default 1000000.",
+                                          show_default=False)]
 
 
 @with_engine_options
@@ -52,12 +59,9 @@ def run(
     calibration: Annotated[Path | None, typer.Option(
         metavar="TOML", help="Prune each head as this calibration says of its layer and head, "
         "which IN.npz names.", show_default=False)] = None,
-    backend: Annotated[Backend, typer.Option(help="The specification, the RTL on Verilator, or a "
-                                             "board on a serial port.")] = Backend.GOLDEN,
-    port: Annotated[str | None, typer.Option(help="Serial port of the board, such as "
-                                             "/dev/ttyUSB0.", show_default=False)] = None,
-    baud: Annotated[int | None, typer.Option(min=300, help="Of the board, default 1000000.",
-                                             show_default=False)] = None,
+    backend: BACKEND = Backend.GOLDEN,
+    port: PORT = None,
+    baud: BAUD = None,
     trace: Annotated[bool, typer.Option("--trace", help="Also write mask, scores and what else the "
                                         "engine has of them (golden only).")] = False,
     trace_file: Annotated[Path | None, typer.Option(
@@ -75,7 +79,7 @@ def run(
     more |= _trace(trace_file, backend, source, target)
     said = None if calibration is None else load_calibration(calibration)
     chosen = load_config(config or (said.preset if said else None) or (
-        DEFAULT[said.method] if said else CONFIG))
+        FRONTS[said.method].preset if said else CONFIG))
     front, given = front_of(chosen), {}
     wanted = chosen_options(chosen, options)
     if said is not None and calibration is not None:
