@@ -22,7 +22,7 @@ from ..files import check_output
 from ..report import print_json, print_table
 from ..train.command import check_installed, command_line, steps_progress
 from ..train.thresholds import digest
-from .evaluate import TaskName
+from .evaluate import LABEL_COLUMN, LENGTH, PAIR_COLUMN, TEXT_COLUMN, TaskName
 
 __all__ = ["calibrate"]
 
@@ -64,9 +64,7 @@ def calibrate(
         help="HDP: the only one that is tried. Default: both.", show_default=False)] = None,
     limit: Annotated[int | None, typer.Option(
         metavar="N", help="Only the first N texts.", show_default=False)] = None,
-    length: Annotated[int | None, typer.Option(
-        metavar="L", help="Cut texts to L tokens. Default: the positions of the model.",
-        show_default=False)] = None,
+    length: LENGTH = None,
     confirm: Annotated[Path | None, typer.Option(
         metavar="FILE", help="Confirm by texts of this file. Default: by those of --data that the "
         "search does not see.", show_default=False)] = None,
@@ -76,14 +74,11 @@ def calibrate(
     confirm_texts: Annotated[int | None, typer.Option(
         metavar="N", help=f"Texts to confirm by. Default: {CONFIRMED[False]}, "
         f"{CONFIRMED[True]} of task lm.", show_default=False)] = None,
-    text_column: Annotated[str | None, typer.Option(
-        metavar="NAME", help="As of prunus evaluate.", show_default=False)] = None,
-    pair_column: Annotated[str | None, typer.Option(
-        metavar="NAME", help="As of prunus evaluate.", show_default=False)] = None,
-    label_column: Annotated[str | None, typer.Option(
-        metavar="NAME", help="As of prunus evaluate.", show_default=False)] = None,
-    trials: Annotated[int, typer.Option(help="Settings to try, among them all of one "
-                                        "parameter.")] = 160,
+    text_column: TEXT_COLUMN = None,
+    pair_column: PAIR_COLUMN = None,
+    label_column: LABEL_COLUMN = None,
+    trials: Annotated[int, typer.Option(help="About how many settings to try; all of one "
+                                        "parameter and what is learned are tried anyway.")] = 160,
     seed: Annotated[int, typer.Option(help="Of the choice of texts and of what is tried.")] = 0,
     study: Annotated[Path | None, typer.Option(
         metavar="FILE", help="Where trials are kept, for the same command to go on. Default: "

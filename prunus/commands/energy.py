@@ -16,6 +16,7 @@ from prunus.golden.jobs import Job
 from prunus.golden.leopard.config import LeopardConfig
 from prunus.golden.topk.config import TopkConfig
 
+from ..engines import FRONTS
 from ..engines import hdp as hdp_files
 from ..engines import leopard as leopard_files
 from ..engines import topk as topk_files
@@ -107,7 +108,7 @@ def _topk(path: Path, config: TopkConfig, settings: Settings) -> Pair:
 
 PAIRS: dict[str, Callable[[Path, Any, Settings], Pair]] = {
     "hdp": _hdp, "leopard": _leopard, "topk": _topk}
-DEFAULTS = {"hdp": "hdp_edge", "leopard": "leopard_ae", "topk": "topk_edge"}
+DEFAULTS = {engine: FRONTS[engine].preset for engine in PAIRS}
 
 
 def _configs(given: Sequence[str], leopard: str | None) -> list[EngineConfig]:

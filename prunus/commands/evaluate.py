@@ -13,9 +13,20 @@ from ..report import print_json, print_table
 from ..train.command import check_installed, steps_progress
 from .methods import check_calibration, chosen_method, with_method_options
 
-__all__ = ["evaluate"]
+__all__ = ["LABEL_COLUMN", "LENGTH", "PAIR_COLUMN", "TEXT_COLUMN", "TaskName", "evaluate"]
 
 TaskName = StrEnum("TaskName", {name: name for name in TASKS})          # type: ignore[misc]
+
+LENGTH = Annotated[int | None, typer.Option(
+    metavar="L", help="Cut texts to L tokens. Default: the positions of the model.",
+    show_default=False)]
+TEXT_COLUMN = Annotated[str | None, typer.Option(
+    metavar="NAME", help="Column of the sentences, by its name in the first line or its number "
+    "from 1. Default: that of the task.", show_default=False)]
+PAIR_COLUMN = Annotated[str | None, typer.Option(
+    metavar="NAME", help="Column of the second sentences of pairs.", show_default=False)]
+LABEL_COLUMN = Annotated[str | None, typer.Option(
+    metavar="NAME", help="Column of the labels.", show_default=False)]
 
 
 @with_method_options
@@ -27,17 +38,10 @@ def evaluate(
                                            "for any labelled sentences, lm for a text.")],
     limit: Annotated[int | None, typer.Option(
         metavar="N", help="Only the first N texts.", show_default=False)] = None,
-    length: Annotated[int | None, typer.Option(
-        metavar="L", help="Cut texts to L tokens. Default: the positions of the model.",
-        show_default=False)] = None,
-    text_column: Annotated[str | None, typer.Option(
-        metavar="NAME", help="Column of the sentences, by its name in the first line or its number "
-        "from 1. Default: that of the task.", show_default=False)] = None,
-    pair_column: Annotated[str | None, typer.Option(
-        metavar="NAME", help="Column of the second sentences of pairs.",
-        show_default=False)] = None,
-    label_column: Annotated[str | None, typer.Option(
-        metavar="NAME", help="Column of the labels.", show_default=False)] = None,
+    length: LENGTH = None,
+    text_column: TEXT_COLUMN = None,
+    pair_column: PAIR_COLUMN = None,
+    label_column: LABEL_COLUMN = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     **options: Any,
 ) -> None:

@@ -12,7 +12,7 @@ from ..report import heads_progress, print_json, print_lines, print_table
 from ..run import OPENED, check_hardware
 from ..train.command import check_installed
 from .methods import check_calibration, chosen_method, with_method_options
-from .run import BACKENDS_HELP, Backend, Baud, Device, Memory, Port
+from .run import BACKEND, BAUD, DEVICE, MEMORY, PORT, Backend
 
 __all__ = ["infer"]
 
@@ -30,11 +30,11 @@ def infer(
     tokens: Annotated[int | None, typer.Option(
         metavar="N", help="Tokens that a decoder generates. Default: 20, or as many as it has "
         "positions for.", show_default=False)] = None,
-    backend: Annotated[Backend, typer.Option(help=BACKENDS_HELP)] = Backend.GOLDEN,
-    port: Port = None,
-    baud: Baud = None,
-    device: Device = None,
-    memory: Memory = None,
+    backend: BACKEND = Backend.GOLDEN,
+    port: PORT = None,
+    baud: BAUD = None,
+    device: DEVICE = None,
+    memory: MEMORY = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     **options: Any,
 ) -> None:

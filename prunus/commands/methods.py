@@ -13,11 +13,12 @@ from prunus.golden.hdp.compute import Importance
 
 from ..engines import with_parameters
 from ..errors import InputError
-from ..evaluate.calibration import Calibration, check_model, load_calibration
+from ..evaluate.calibration import CHOICES, Calibration, check_model, load_calibration
 from ..evaluate.methods.base import Method
 from ..evaluate.methods.registry import METHODS, calibrated, make_method
 
-__all__ = ["MethodName", "check_calibration", "chosen_method", "method_of", "with_method_options"]
+__all__ = ["MethodName", "check_calibration", "chosen_method", "method_of", "method_parameters",
+           "with_method_options"]
 
 MethodName = StrEnum("MethodName", {name: name for name in METHODS})    # type: ignore[misc]
 
@@ -98,6 +99,12 @@ def _parameters(options: Callable[..., None]) -> Mapping[str, inspect.Parameter]
 def with_method_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command, in place of its ``**options``, those of methods."""
     return with_parameters(command, [*_parameters(_which).values(), *_parameters(_own).values()])
+
+
+def method_parameters() -> dict[str, inspect.Parameter]:
+    """The options of methods on hardware, by name."""
+    wanted = {option for name in CHOICES for option in METHODS[name].options}
+    return {name: of for name, of in _parameters(_own).items() if name in wanted}
 
 
 def chosen_method(options: Mapping[str, Any]) -> tuple[Method, Calibration | None]:

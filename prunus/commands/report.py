@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command ``prunus report``: a page that shows what is pruned, and what it costs and saves."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from importlib import util
 from pathlib import Path
@@ -11,7 +12,13 @@ import typer
 from prunus.golden.engines import load_config
 
 from ..console import install_hint
-from ..engines import chosen_options, front_of, with_engine_options
+from ..engines import (
+    FRONTS,
+    chosen_options,
+    engine_parameters,
+    front_of,
+    with_parameters,
+)
 from ..errors import InputError
 from ..evaluate.calibration import check_model
 from ..evaluate.tasks import TASKS, Columns
@@ -20,13 +27,13 @@ from ..report import heads_progress, print_json, print_lines
 from ..train.command import check_installed, steps_progress
 from ..webpage.content import of_file
 from ..webpage.evaluations import joined, read_evaluations
-from .evaluate import TaskName
-from .methods import MethodName, method_of
+from .evaluate import LABEL_COLUMN, LENGTH, PAIR_COLUMN, TEXT_COLUMN, TaskName
+from .methods import MethodName, method_of, method_parameters
 
 __all__ = ["report"]
 
 LIMIT = 100
-CONFIG = "hdp_edge"
+CONFIG = FRONTS["hdp"].preset
 
 
 class Source(StrEnum):
@@ -36,7 +43,16 @@ class Source(StrEnum):
     VERILATOR = "verilator"
 
 
-@with_engine_options
+# Options that methods have and heads of a file do not.
+OF_MODELS = {name: of for name, of in method_parameters().items()
+             if name not in engine_parameters()}
+
+
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    return with_parameters(command, [*engine_parameters().values(), *OF_MODELS.values()])
+
+
+@_with_options
 def report(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Heads in an .npz as prunus run "
                                            "takes them, or the directory of a model.")],
@@ -69,38 +85,20 @@ def report(
     limit: Annotated[int | None, typer.Option(
         metavar="N", help=f"Model: only the first N texts. Default: {LIMIT}.",
         show_default=False)] = None,
-    length: Annotated[int | None, typer.Option(
-        metavar="L", help="Model: cut texts to L tokens.", show_default=False)] = None,
+    length: LENGTH = None,
     sweep: Annotated[list[float] | None, typer.Option(
         metavar="X", help="Model: values of the method's parameter for the curve; may be repeated. "
         "Default: six of them.", show_default=False)] = None,
-    keep: Annotated[float | None, typer.Option(
-        metavar="S", help="Model, topk, instead of --top-k: the share of a head's scores to be "
-        "kept, in (0, 1].", show_default=False)] = None,
-    centred: Annotated[bool | None, typer.Option(
-        "--centred/--not-centred", help="Model, hdp: the host takes the mean of the keys off each "
-        "of them. Default: centred.", show_default=False)] = None,
-    balanced: Annotated[bool | None, typer.Option(
-        "--balanced", help="Model, hdp: the host gives queries and keys the same peak in each "
-        "dimension, which changes no product.", show_default=False)] = None,
-    temperature: Annotated[float | None, typer.Option(
-        metavar="T", help="Model, hdp, leopard, topk: divides the logits; above 1 it makes up "
-        "for what is pruned. Default: 1.", show_default=False)] = None,
-    text_column: Annotated[str | None, typer.Option(
-        metavar="NAME", help="Model: column of the sentences.", show_default=False)] = None,
-    pair_column: Annotated[str | None, typer.Option(
-        metavar="NAME", help="Model: column of the second sentences of pairs.",
-        show_default=False)] = None,
-    label_column: Annotated[str | None, typer.Option(
-        metavar="NAME", help="Model: column of the labels.", show_default=False)] = None,
+    text_column: TEXT_COLUMN = None,
+    pair_column: PAIR_COLUMN = None,
+    label_column: LABEL_COLUMN = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the page's data as JSON.")] = False,
     **options: Any,
 ) -> None:
     """Write a page of what is pruned and what it costs and saves, for a browser."""
     of_models = {"data": data, "task": task, "text": text, "method": method,
                  "calibration": calibration, "preset": preset, "limit": limit, "length": length,
-                 "sweep": sweep or None, "keep": keep, "centred": centred,
-                 "balanced": balanced, "temperature": temperature,
+                 "sweep": sweep or None, **{name: options.pop(name) for name in OF_MODELS},
                  "text_column": text_column, "pair_column": pair_column,
                  "label_column": label_column}
     if util.find_spec("plotly") is None:
@@ -151,7 +149,7 @@ def _of_model(source: Path, own: dict[str, Any], config: str | None, options: di
     for name, least in (("limit", 1), ("length", 2)):
         if own[name] is not None and own[name] < least:
             raise InputError(f"--{name} must be at least {least}, not {own[name]}")
-    given |= {name: own[name] for name in ("keep", "centred", "balanced", "temperature")}
+    given |= {name: own[name] for name in OF_MODELS}
     path = own["calibration"]
     chosen, file = method_of(own["method"], path, own["preset"],
                              {name: getattr(value, "value", value)

@@ -13,7 +13,7 @@ from prunus.golden.engines import load_config
 from prunus.golden.jobs import AttentionJob, visible_limits
 
 from .. import report
-from ..engines import chosen_options, front_of, with_engine_options
+from ..engines import FRONTS, chosen_options, front_of, with_engine_options
 from ..errors import InputError
 from ..evaluate.calibration import Calibration, arrays_of, load_calibration
 from ..files import check_output, write_files
@@ -27,12 +27,9 @@ from ..heads import (
 )
 from ..run import BACKENDS, Run, check_hardware, not_installed
 
-__all__ = ["BACKENDS_HELP", "Backend", "Baud", "Device", "Memory", "Port", "run", "save"]
+__all__ = ["BACKEND", "BAUD", "DEVICE", "MEMORY", "PORT", "Backend", "run", "save"]
 
-CONFIG = "hdp_edge"
-DEFAULT = {"hdp": CONFIG, "leopard": "leopard_ae", "topk": "topk_edge"}     # of calibrations
-BACKENDS_HELP = ("The specification, the RTL on Verilator, a board on a serial port, or the "
-                 "coprocessor beside this Linux.")
+CONFIG = FRONTS["hdp"].preset
 MOST = 2**16                # layers, and heads of one
 CODES = ("centred", "balanced")     # what codes are made by, which cannot be changed any more
 
@@ -44,14 +41,17 @@ class Backend(StrEnum):
     UIO = "uio"
 
 
-Port = Annotated[str | None, typer.Option(help="Serial port of the board, such as /dev/ttyUSB0.",
+BACKEND = Annotated[Backend, typer.Option(help="The specification, the RTL on Verilator, a board "
+                                          "on a serial port, or the coprocessor beside this "
+                                          "Linux.")]
+PORT = Annotated[str | None, typer.Option(help="Serial port of the board, such as /dev/ttyUSB0.",
                                           show_default=False)]
-Baud = Annotated[int | None, typer.Option(min=300, help="Of the board, default 1000000.",
+BAUD = Annotated[int | None, typer.Option(min=300, help="Of the board, default 1000000.",
                                           show_default=False)]
-Device = Annotated[str | None, typer.Option(
+DEVICE = Annotated[str | None, typer.Option(
     metavar="PATH[@ADDRESS]", help="Registers: a UIO device such as /dev/uio0, or "
     "/dev/mem@ADDRESS.", show_default=False)]
-Memory = Annotated[str | None, typer.Option(
+MEMORY = Annotated[str | None, typer.Option(
     metavar="PATH[@ADDRESS+SIZE]", help="Memory that the coprocessor reaches: a u-dma-buf such as "
     "/dev/udmabuf0, or PATH@ADDRESS+SIZE.", show_default=False)]
 
@@ -67,11 +67,11 @@ def run(
     calibration: Annotated[Path | None, typer.Option(
         metavar="TOML", help="Prune each head as this calibration says of its layer and head, "
         "which IN.npz names.", show_default=False)] = None,
-    backend: Annotated[Backend, typer.Option(help=BACKENDS_HELP)] = Backend.GOLDEN,
-    port: Port = None,
-    baud: Baud = None,
-    device: Device = None,
-    memory: Memory = None,
+    backend: BACKEND = Backend.GOLDEN,
+    port: PORT = None,
+    baud: BAUD = None,
+    device: DEVICE = None,
+    memory: MEMORY = None,
     trace: Annotated[bool, typer.Option("--trace", help="Also write mask, scores and what else the "
                                         "engine has of them (golden only).")] = False,
     trace_file: Annotated[Path | None, typer.Option(
@@ -89,7 +89,7 @@ def run(
     more |= _trace(trace_file, backend, source, target)
     said = None if calibration is None else load_calibration(calibration)
     chosen = load_config(config or (said.preset if said else None) or (
-        DEFAULT[said.method] if said else CONFIG))
+        FRONTS[said.method].preset if said else CONFIG))
     front, given = front_of(chosen), {}
     wanted = chosen_options(chosen, options)
     if said is not None and calibration is not None:

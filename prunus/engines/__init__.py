@@ -12,7 +12,7 @@ from ..errors import InputError
 from . import hdp, leopard, topk
 from .front import EngineFront
 
-__all__ = ["FRONTS", "chosen_options", "front_of", "with_engine_options",
+__all__ = ["FRONTS", "chosen_options", "engine_parameters", "front_of", "with_engine_options",
            "with_parameters"]
 
 FRONTS: dict[str, EngineFront] = {
@@ -31,10 +31,15 @@ def _parameters(front: EngineFront) -> dict[str, inspect.Parameter]:
 
 def with_engine_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command, in place of its ``**options``, the options of all engines."""
+    return with_parameters(command, engine_parameters().values())
+
+
+def engine_parameters() -> dict[str, inspect.Parameter]:
+    """The options of all engines, by name."""
     added: dict[str, inspect.Parameter] = {}
     for front in FRONTS.values():
         added |= _parameters(front)
-    return with_parameters(command, added.values())
+    return added
 
 
 def with_parameters(command: Callable[..., None],

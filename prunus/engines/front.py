@@ -18,12 +18,15 @@ class EngineFront(ABC):
 
     Members
     -------
+    preset : str
+        What commands take unless somebody says otherwise.
     trace : tuple of str
         Members of golden's results that ``--trace`` writes.
     sizes : tuple of str
         Parameters of a configuration that matter most to whoever chooses one.
     """
 
+    preset: ClassVar[str]
     trace: ClassVar[tuple[str, ...]]
     sizes: ClassVar[tuple[str, ...]]
 

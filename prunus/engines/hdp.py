@@ -129,6 +129,7 @@ def load_jobs(path: Path, config: HdpConfig, options: Options,
 class HdpFront(EngineFront):
     """Blocks and heads that are kept."""
 
+    preset = "hdp_edge"
     trace = ("theta", "mask", "scores")
     sizes = ("multipliers", "cores", "width", "d_max", "l_max", "tile", "axi_data_width")
 

@@ -55,6 +55,7 @@ def _wasted(run: Run) -> list[int]:
 class LeopardFront(EngineFront):
     """Keys that survive, and the digits that they take."""
 
+    preset = "leopard_ae"
     trace = ("mask", "digits", "scores")
     sizes = ("dpus", "taps", "digit", "width", "d_max", "l_max", "axi_data_width")
 

@@ -44,6 +44,7 @@ def load_jobs(path: Path, config: TopkConfig, top_k: int | None,
 class TopkFront(EngineFront):
     """Keys that are kept."""
 
+    preset = "topk_edge"
     trace = ("mask", "scores")
     sizes = ("k_max", "taps", "width", "d_max", "l_max", "axi_data_width")
 

@@ -70,10 +70,12 @@ SEARCHES = {
     "stories_leopard": search(STORIES, "leopard_ae", "--max-loss", "1", "--trials", "70",
                               goal="scores"),
     "sst2_fine": search(SST2, "hdp_fine", "--target", "0.89", *OURS, "--trials", "30"),
+    "sst2_less": search(SST2, "hdp_fine", "--target", "0.88", *OURS, "--trials", "30"),
     "sst2_edge": search(SST2, "hdp_edge", "--target", "0.89", *PAPERS, "--trials", "16"),
     "sst2_heads": search(SST2, "hdp_fine", "--target", "0.15", *OURS, "--prune", "heads",
                          "--trials", "30", goal="heads"),
     "cola_fine": search(COLA, "hdp_fine", "--target", "0.77", *OURS, "--trials", "30"),
+    "cola_less": search(COLA, "hdp_fine", "--target", "0.75", *OURS, "--trials", "30"),
     "cola_edge": search(COLA, "hdp_edge", "--target", "0.77", *PAPERS, "--trials", "16"),
 }
 

@@ -16,6 +16,7 @@ from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.jobs import visible_limits
 from prunus.golden.leopard.config import LeopardConfig
 
+from ..engines import FRONTS
 from ..engines.hdp import DEFAULT_RHO, Pruned
 from ..errors import InputError
 from ..evaluate.calibration import arrays_of, check_model, load_calibration
@@ -45,9 +46,6 @@ JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 class CaptureEngine(StrEnum):
     LEOPARD = "leopard"
     HDP = "hdp"
-
-
-DEFAULT_CONFIG = {"leopard": "leopard_ae", "hdp": "hdp_edge", "topk": "topk_edge"}
 
 
 def _check_thresholds(model, learned: Learned, path: Path) -> None:
@@ -129,7 +127,7 @@ def capture(
                 raise InputError(f"{option} must not be given beside --calibration, which says it")
     said = None if calibration is None else load_calibration(calibration)
     kind = said.method if said else str(engine or CaptureEngine.LEOPARD)
-    name = config or (said.preset if said else None) or DEFAULT_CONFIG[kind]
+    name = config or (said.preset if said else None) or FRONTS[kind].preset
     learned: Learned | None = None
     chosen: Any = load_config(name) if said else load_config_of(
         HdpConfig if kind == CaptureEngine.HDP else LeopardConfig, name)
@@ -186,6 +184,9 @@ def _capture_leopard(model, items: list, learned: Learned | None,
     made = []
     for heads, threshold in zip(recorder.heads, thresholds, strict=True):
         arrays, figures = captured(heads, threshold, config)
+        texts, count = heads.q.shape[:2]
+        arrays |= {"layer": np.full(texts * count, heads.layer),
+                   "head": np.tile(np.arange(count), texts)}
         said = threshold if math.isfinite(threshold) else None
         made.append((arrays, {"threshold": said, **figures}))
     return made

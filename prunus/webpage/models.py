@@ -33,6 +33,9 @@ STEPS: dict[str, tuple[float, ...]] = {
     "rho": (-0.5, 0.0, 0.2, 0.4, 0.6, 0.8), "distance": (0.25, 0.5, 1, 2, 4, 8),
     "threshold": (-4, -2, -1, -0.5, 0.5, 1), "keep": (0.05, 0.1, 0.2, 0.35, 0.5, 0.75)}
 
+# Not taken over from a method: what is swept, what would be said twice, what is no option.
+LEFT = ("rho", "distance", "threshold", "top_k", "keep", "importance", "dense")
+
 Progress = Callable[[int, int], None]
 
 
@@ -63,9 +66,10 @@ def swept(method: Hardware, values: Sequence[float] | None, longest: int) -> lis
         if name == "keep":
             most = getattr(method.config, "k_max", longest)
             values = [value for value in values if value * longest <= most]
-    own = None if "calibration" in method.parameters else choice.get(name)
-    given = {key: value for key, value in choice.items()
-             if key not in ("rho", "distance", "threshold", "top_k", "keep", "importance", "dense")}
+    own, left = choice.get(name), set(LEFT)
+    if "calibration" in method.parameters:      # the first head's temperature is not that of others
+        own, left = None, left | {"temperature"}
+    given = {key: value for key, value in choice.items() if key not in left}
     return [METHODS[method.name].make(method.config, {**given, name: value})
             for value in dict.fromkeys(values) if value != own]
 

@@ -13,6 +13,7 @@ from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of, load_config
 from prunus.golden.hdp.config import HdpConfig
 
+from ...engines import FRONTS
 from ...errors import InputError
 from ..calibration import CHOICES, Calibration, why
 from ..choices import Choice, HdpChoice, LeopardChoice
@@ -118,17 +119,18 @@ def _energon(_: Any, given: dict[str, Any]) -> Method:
 
 METHODS: dict[str, Kind] = {
     "float": Kind(about="the model by itself, float32", make=lambda _, given: Float()),
-    "dense": Kind(about="quantised, nothing pruned", make=dense, preset="hdp_edge",
+    "dense": Kind(about="quantised, nothing pruned", make=dense, preset=FRONTS["hdp"].preset,
                   engines=("hdp", "leopard")),
     "hdp": Kind(about="hybrid dynamic pruning of blocks and heads", make=_on("hdp"),
                 options=("importance", "rho", "distance", "tau_head", "pruned", "exact",
-                         "centred", "balanced", "temperature"), preset="hdp_edge",
+                         "centred", "balanced", "temperature"), preset=FRONTS["hdp"].preset,
                 engines=("hdp",)),
     "leopard": Kind(about="thresholds on logits", make=_on("leopard"),
                     options=("threshold", "temperature"),
-                    preset="leopard_ae", engines=("leopard",)),
+                    preset=FRONTS["leopard"].preset, engines=("leopard",)),
     "topk": Kind(about="the K best keys of each query", make=_on("topk"),
-                 options=("top_k", "keep", "temperature"), preset="topk_edge", engines=("topk",)),
+                 options=("top_k", "keep", "temperature"), preset=FRONTS["topk"].preset,
+                 engines=("topk",)),
     "spatten": Kind(about="tokens and heads pruned for all later layers", make=_spatten,
                     options=("token_keep", "head_keep")),
     "energon": Kind(about="keys filtered in two rounds of few bits", make=_energon,

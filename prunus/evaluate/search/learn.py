@@ -17,7 +17,7 @@ larger weight prunes more; each gives a setting. Golden says what these are wort
 learned here is believed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -194,8 +194,7 @@ def _lost(evaluator: Evaluator, chosen: Sequence[int], own: list[Tensor],
 
 
 def learn(texts: Texts, preset: str, units: Sequence[Sequence[int]], start: Sequence[float],
-          how: dict[str, list[bool]], seed: int,
-          told: Callable[[int, int], None] | None = None) -> list[dict[str, list[float]]]:
+          how: dict[str, list[bool]], seed: int) -> list[dict[str, list[float]]]:
     """Strengths and temperatures of each unit, for each of ``WEIGHTS``.
 
     Parameters
@@ -229,7 +228,7 @@ def learn(texts: Texts, preset: str, units: Sequence[Sequence[int]], start: Sequ
     drawn, order = np.random.default_rng(seed), list[int]()
     batch = min(BATCH[evaluator.task.generates], len(evaluator))
     own: dict[int, Tensor] = {}
-    found, total, done = [], STEPS * (len(WEIGHTS) + 1), 0
+    found = []
     for n, weight in enumerate(WEIGHTS):
         steps = STEPS * 2 if n == 0 else STEPS
         for step in range(steps):
@@ -254,8 +253,5 @@ def learn(texts: Texts, preset: str, units: Sequence[Sequence[int]], start: Sequ
             with torch.no_grad():
                 strengths.clamp_(min=least)
                 inverse.clamp_(1 / HOTTEST, 1 / COLDEST)
-            done += 1
-            if told:
-                told(done, total)
         found.append({"strengths": strengths.tolist(), "temperatures": (1 / inverse).tolist()})
     return found

@@ -5,8 +5,8 @@ Phases try settings, all of them by the divergence from what the model says by i
 
 - *ladder*: one parameter, all heads alike.
 - *learned*: strengths and temperatures of all heads, by gradients (:mod:`.learn`).
-- *between*: on the way from one of these to the next, where the loss reaches what is allowed.
-- *greedy*: from a point of the ladder on, the steps that cost least for what they prune, again and
+- *between*: on the way from one of these to the next, about where the aim is reached.
+- *greedy*: from a good point so far on, the steps that cost least for what they prune, again and
   again. Steps are measured where the search stands, together with all that were taken.
 - *tpe*: what Optuna proposes from all of this.
 
@@ -193,7 +193,7 @@ class Search:
         results = self._results(self.texts, missing)
         for setting, result in zip(missing, results, strict=True):
             self.study.add(setting, self.values, result, self.goal, phase)
-            self._tell(1)
+            self._tell()
         found = []
         for setting in settings:
             known = self.study.result(setting)
@@ -204,10 +204,10 @@ class Search:
             if key not in self._settings:
                 self._settings.add(key)
                 self.tried.append(one)
-        self._tell(0)
+        self._tell()
         return found
 
-    def _tell(self, more: int) -> None:
+    def _tell(self) -> None:
         if self._said:
             best = self.aim.candidates(self.tried)[:1]
             note = "".join(f"best {one.result[self.share]:.1%} at {one.result['lost']:.2f}"
@@ -243,20 +243,16 @@ class Search:
                 break
 
     def _learned(self, setting: Setting) -> list[dict[str, list[float]]]:
-        """What can be learned from a setting on; a study keeps it."""
-        known = self.study.noted("learned")
-        if known is None:
-            if self._said:
-                self._said(min(len(self.study), self.trials), self.trials, "learning")
-            space = self.space
-            [result] = campaign.run("calibrate", [campaign.Task("learn", learn, (
-                self.lessons, self.config, space.numbers(), space.strengths(setting),
-                space.how(setting), self.seed))], self.options, bar=False, idle=self.idle)
-            if result.failure:
-                raise RunError(f"learning failed: {result.failure}")
-            known = result.value
-            self.study.note("learned", known)
-        return known
+        """What can be learned from a setting on; the campaign keeps it."""
+        if self._said:
+            self._said(min(len(self.study), self.trials), self.trials, "learning")
+        space = self.space
+        [result] = campaign.run("calibrate", [campaign.Task("learn", learn, (
+            self.lessons, self.config, space.numbers(), space.strengths(setting),
+            space.how(setting), self.seed))], self.options, bar=False, idle=self.idle)
+        if result.failure:
+            raise RunError(f"learning failed: {result.failure}")
+        return result.value
 
     def _between(self, learned: Sequence[Tried]) -> list[Setting]:
         """About where the aim is reached, settings on the way from one to the next."""
@@ -272,14 +268,15 @@ class Search:
         those that have at most NEAR of the divergence of the best one."""
         ladder = list(self.tried)
         met = self.aim.candidates(ladder)
-        if not met:
+        # Heads go one by one; by theta_head alone they go by chance.
+        if self.goal == "heads" or not met:
             return min(ladder, key=lambda one: one.result["divergence"])
         best = met[0]
         if self.aim.target is not None:
             return best
         near = [one for one in ladder
                 if one.result["divergence"] <= NEAR * best.result["divergence"]]
-        if self.goal == "heads" or not near:
+        if not near:
             return min(ladder, key=lambda one: one.result["divergence"])
         return max(near, key=lambda one: (one.result[self.share], -one.result["divergence"]))
 

@@ -99,14 +99,6 @@ class Study:
         self._done[_key(setting)] = kept
         return kept
 
-    def noted(self, name: str) -> Any:
-        """What was noted under a name, or None."""
-        found = self._kept.user_attrs.get(f"noted {name}")
-        return None if found is None else json.loads(found)
-
-    def note(self, name: str, value: Any) -> None:
-        self._kept.set_user_attr(f"noted {name}", json.dumps(value))
-
     # -- proposals -------------------------------------------------------------------------------
     @staticmethod
     def propose(tried: Sequence[tuple[Setting, Mapping[str, Any]]], values: Mapping[str, Values],

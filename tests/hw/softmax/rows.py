@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth.sim import Simulator
 
-from prunus.golden.hdp.compute import HdpJob, _weights
+from prunus.golden.hdp.compute import HdpJob, weights
 from prunus.golden.softmax import SHIFT_STEP, encode_scale, reciprocal
 from prunus.hw.hdp.softmax_layouts import score_index_width, weight_entry_layout
 
@@ -32,7 +32,7 @@ class Row:
         self.keep = visible & kept
         zeros = np.zeros((l_max, 8), np.int64)
         job = HdpJob(q=zeros[:2], k=zeros, v=zeros, scale=self.scale, drop=self.drop)
-        self.weights, self.e0, self.den = _weights(job, self.scores, self.keep, visible)
+        self.weights, self.e0, self.den = weights(job, self.scores, self.keep, visible)
 
     def token(self, base: int, tag: int) -> dict:
         lowest = self.scores.min() - 1

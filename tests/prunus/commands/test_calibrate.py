@@ -486,6 +486,18 @@ def test_run_takes_another_calibration(capfd, root, tmp_path):
         np.testing.assert_array_equal(one, np.load(tmp_path / "o.npz")["out"])
 
 
+def test_a_capture_without_a_calibration_names_its_heads(capfd, root, tmp_path):
+    file = write(root, tmp_path / "c.toml", "leopard", all={"threshold": 0.1}, heads=())
+    prunus(capfd, "capture", root / "bert", "--data", root / "s.tsv", "-o", tmp_path / "heads")
+    source = tmp_path / "heads" / "layer1.npz"
+    ran = []
+    for args in (["--calibration", file], ["--config", "leopard_ae", "--threshold", "0.1"]):
+        code, out, err = prunus(capfd, "run", source, tmp_path / "o.npz", "--json", *args)
+        assert (code, err) == (0, "")
+        ran.append((json.loads(out), np.load(tmp_path / "o.npz")["out"].tolist()))
+    assert ran[0] == ran[1] and ran[0][0]["keys"] > ran[0][0]["survivors"] > 0
+
+
 @pytest.mark.parametrize(("way", "field"), [
     ({"balanced": True}, "balanced must be true of layer 0, head 1, "),
     ({"centred": False}, "centred must be false of layer 0, head 1, ")])

@@ -18,11 +18,14 @@ from prunus.evaluate.calibration import (  # noqa: E402
     ModelOf,
     save_calibration,
 )
+from prunus.evaluate.choices import HdpChoice  # noqa: E402
 from prunus.evaluate.core import Evaluator  # noqa: E402
+from prunus.evaluate.methods.hdp import Hdp  # noqa: E402
 from prunus.evaluate.methods.registry import make_method  # noqa: E402
 from prunus.evaluate.tasks import TASKS  # noqa: E402
+from prunus.golden.engines import load_config  # noqa: E402
 from prunus.train.thresholds import digest  # noqa: E402
-from prunus.webpage.models import STEPS  # noqa: E402
+from prunus.webpage.models import STEPS, swept  # noqa: E402
 
 METHODS = {"hdp": {"distance": 0.5}, "leopard": {"threshold": 0.2}, "topk": {"keep": 0.4}}
 PRESETS = {"hdp": "hdp_edge", "leopard": "leopard_ae", "topk": "topk_edge"}
@@ -139,3 +142,14 @@ def test_points_of_another_metric_are_refused(capfd, root, tmp_path):
     assert "one metric, not accuracy and perplexity" in refused(
         capfd, tmp_path, root / "bert", "--data", root / "s.tsv", "--task", "sst2", "--method",
         "hdp", "--evaluation", points)
+
+
+def test_a_sweep_takes_no_head_s_temperature():
+    """A calibration's is that of one head; what is said of all heads is that of all."""
+    config = load_config("hdp_fine")
+    choice = HdpChoice(distance=0.5, temperature=1.7, balanced=True)
+    for parameters, temperature in (({"calibration": "c.toml"}, 1.0), ({"distance": 0.5}, 1.7)):
+        method = Hdp(config, lambda layer, head: choice, parameters)
+        found = [one.choice(0, 0) for one in swept(method, [1.0, 2.0], 9)]
+        assert [one.distance for one in found] == [1.0, 2.0]
+        assert {(one.temperature, one.balanced) for one in found} == {(temperature, True)}
