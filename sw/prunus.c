@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define ALIGN 64u
+#define OPEN_LOOKS 100000u      /* at `status`, until an abort must be over */
 
 /* The encoders look at the bits of a double. */
 typedef char prunus_double_has_64_bits[sizeof(double) == sizeof(uint64_t) ? 1 : -1];
@@ -34,7 +35,7 @@ static void write(const struct prunus *device, uint32_t offset, uint32_t value)
 
 int prunus_open(struct prunus *device, const struct prunus_port *port)
 {
-    uint32_t format, limits;
+    uint32_t format, limits, status;
 
     memset(device, 0, sizeof *device);
     device->port = *port;
@@ -62,7 +63,8 @@ int prunus_open(struct prunus *device, const struct prunus_port *port)
     } else {
         return PRUNUS_BAD_ENGINE;
     }
-    return PRUNUS_OK;
+    status = prunus_read(device, PRUNUS_REG_STATUS);
+    return status ? prunus_abort(device, OPEN_LOOKS) : PRUNUS_OK;
 }
 
 /* -- numbers ---------------------------------------------------------------------------------- */

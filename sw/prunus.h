@@ -65,6 +65,8 @@ struct prunus {
     uint32_t k_max;                 /* Top-K */
 };
 
+/* Identify a coprocessor. A table that somebody started before is aborted: PRUNUS_TIMEOUT if the memory
+ * does not answer what it was asked for. */
 int prunus_open(struct prunus *device, const struct prunus_port *port);
 uint32_t prunus_read(const struct prunus *device, uint32_t offset);
 

@@ -337,6 +337,7 @@ static void say_error(const struct prunus *device)
 static int control(const char *memory, size_t size, prunus_address address, const char *path)
 {
     struct prunus device;
+    struct prunus_port port;
     struct prunus_table table;
     uint8_t *data = map(memory, size);
     uint32_t tables, room, t, n;
@@ -367,6 +368,10 @@ static int control(const char *memory, size_t size, prunus_address address, cons
             say("start", prunus_start(&device, &table));
             say("busy window", prunus_set_window(&device, PRUNUS_OPERANDS, 0, 64));
             say("abort", prunus_abort(&device, 0));
+            say("start", prunus_start(&device, &table));
+            port = device.port;
+            say("open", prunus_open(&device, &port));
+            printf("status %lu\n", (unsigned long)prunus_read(&device, PRUNUS_REG_STATUS));
             break;
         case 2:         /* a memory that does not answer */
             prunus_set_timeout(&device, 1000);
@@ -376,6 +381,8 @@ static int control(const char *memory, size_t size, prunus_address address, cons
             say_error(&device);
             say("start", prunus_start(&device, &table));
             say("abort", prunus_abort(&device, 20));
+            port = device.port;
+            say("open", prunus_open(&device, &port));
             (void)ask(4, 0, 0);
             say("abort", prunus_abort(&device, 0));
             break;

@@ -114,8 +114,8 @@ def test_windows_aborts_and_a_silent_memory(driver, tmp_path, name):
     assert said == [
         "window 0", "start 0", "wait 0",
         "bad window -4", "bad window -4", "bad window -4", "window 0", "window 0", "window 0",
-        "start 0", "busy window -7", "abort 0",
-        "start 0", "wait -11", "start -11", "abort -8", "abort 0",
+        "start 0", "busy window -7", "abort 0", "start 0", "open 0", "status 0",
+        "start 0", "wait -11", "start -11", "abort -8", "open -8", "abort 0",
         "locked -12", "start 0", "wait 0", "error 0 0 0 0"]
     for (out, _), line in zip(run_golden(jobs, config).outputs, lines[-3::2], strict=True):
         assert_array_equal(np.array(line.split(), np.int64).reshape(out.shape), out)
