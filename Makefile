@@ -76,7 +76,7 @@ coverage: $(DEV)  ## lines and bits of the Verilog that the tests do not meet, a
 
 models: $(MODELS)  ## install torch and run the tests that need it: models, evaluate, calibrate, infer, training
 	$(BIN)/pytest -q -n auto tests/prunus/models tests/prunus/train tests/prunus/evaluate \
-		tests/prunus/commands tests/prunus/figures tests/prunus/webpage
+		tests/prunus/commands tests/prunus/figures tests/prunus/webpage tests/host/test_uio.py
 
 fpga: CONFIG =
 fpga: $(DEV)  ## a bitstream for BOARD (ulx3s_85f) in build/fpga (CONFIG; SEEDS=1-4; WORKERS); fails if it misses its clock

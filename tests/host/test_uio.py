@@ -6,6 +6,7 @@ of a UIO device. A plain file cannot tell of a write of the value that it holds,
 behind a socket there. What is mapped of them is tested by itself.
 """
 
+import json
 import mmap
 import os
 import struct
@@ -26,6 +27,7 @@ from prunus.host.driver import DriverError
 from prunus.host.uio import Interrupt, MappedRegisters, Mapping, Place, find_memory, find_registers
 from prunus.run import run_golden
 from prunus.sim.served import ServedSimulation
+from tests.prunus.models import tiny
 from tests.prunus.test_cli import prunus
 from tests.sim.served import ServedRegisters, interrupts
 
@@ -205,6 +207,22 @@ def test_command(capfd, tmp_path, heads, serve, config, polls, size):
     with np.load(tmp_path / "out.npz") as data:
         assert_array_equal(data["out"], [want for want, _ in expected.outputs])
         assert data["out"].any() and int(data["cycles"]) > 1000
+
+
+def test_a_model_through_the_device(capfd, tmp_path, serve):
+    """``prunus infer`` rings one doorbell after the other, with the bits of the specification."""
+    tiny.need_torch()
+    model = tiny.make_model(tmp_path / "bert")
+    options = ["infer", model, "w1 w2 w3", "--method", "hdp", "--distance", "0.7", "--preset",
+               "hdp_tiny", "--json"]
+    memory = tmp_path / "memory"
+    memory.write_bytes(bytes(16384))
+    with ServedSimulation(HDP, memory, BASE) as served:
+        code, out, err = prunus(capfd, *options, *serve(served, memory, 16384))
+    assert (code, err) == (0, "")
+    got, want = json.loads(out), json.loads(prunus(capfd, *options)[1])
+    assert (got["backend"], got["cycles_from"]) == ("uio", "counters")
+    assert got["logits"] == want["logits"] and got["logits"] != got["float"]
 
 
 def test_another_preset_and_too_little_memory(capfd, tmp_path, heads, serve):
