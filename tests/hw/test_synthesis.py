@@ -55,7 +55,7 @@ def test_memories_and_multipliers(mapped):
     """
     cells, paths = mapped
     assert not [kind for kind in cells if kind.startswith("$mem")]
-    assert cells["TRELLIS_DPR16X4"] <= 520
+    assert cells["TRELLIS_DPR16X4"] <= 530
     found = Counter(re.match(r"hdp_edge/(core\.\w+|\w+\.\w+)", path)[1] for path in paths)
     assert found == BLOCK_RAMS
     assert cells["MULT18X18D"] <= 32

@@ -173,15 +173,19 @@ def test_bad_descriptors(stall):
 
 
 def test_the_ends_of_the_threshold_are_taken():
-    """Bits of the descriptor that mean nothing may be anything."""
     jobs = [replace(_job(seed), threshold=t) for seed, t in enumerate((LOW, HIGH, -1, 0))]
+    check(simulate_batches([jobs], TINY)[0], jobs, TINY)
+
+
+def test_bits_that_mean_nothing_are_zero():
+    """Words without a field, and the byte where HDP has rho: each word of a job of its own."""
+    words = {7: 0xDEADBEEF, 9: 0xDEADBEEF, 13: 1, 14: 1 << 31, 15: 0xDEADBEEF, FORMAT: 0xFF00}
+    jobs = [_job(seed, threshold="zero") for seed in range(2 * len(words))]
     image = build_image(jobs, TINY)
-    for n in range(len(jobs)):
-        for word in (7, 9, 13, 14, 15):
-            _word(image, n, word)[:] = 0xDEADBEEF
-        _word(image, n, FORMAT)[:] |= np.uint32(0xFF00)
+    for n, (word, bits) in enumerate(words.items()):
+        _word(image, 2 * n, word)[:] |= np.uint32(bits)
     simulation, = simulate_batches([Batch(jobs, image=image)], TINY)
-    check(simulation, jobs, TINY)
+    check(simulation, jobs, TINY, {2 * n: Error.OPCODE for n in range(len(words))})
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.3])

@@ -17,7 +17,8 @@ TINY = load_config("hdp_tiny")
 BLOCKS = {"top", "hdp_core", "array", "composable_multiplier", "sparsity_engine",
           "fetch_upon_mask", "integer_pass", "score_adder", "softmax_unit", "value_pass",
           "column_sum", "row_output", "result_writer", "plane_buffer", "loader", "scheduler",
-          "issue", "occupancy", "tiler", "csr", "dispatcher", "reader", "writer"}
+          "issue", "occupancy", "tiler", "csr", "control", "first_fault",
+          "dispatcher", "reader", "writer"}
 # l_max = 32 and d_max = 32: operands of two heads, 5 bits an element (9 of V), and the mask.
 BUFFER_BITS = 2 * 32 * 32 * (4 * 5 + 9)
 MASK_BITS = 2 * 16 * 16
