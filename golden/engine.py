@@ -35,6 +35,9 @@ class EngineConfig(CodeRange, BaseModel):
         Largest l_q and l_kv of a job.
     axi_data_width : int
         Bits of an AXI4 beat.
+    axi_prot, axi_cache, axi_qos : int
+        AxPROT, AxCACHE and AxQOS of all reads and writes. AxCACHE is a type of memory that AXI4
+        knows; by default normal, non-cacheable and bufferable.
     description : str
         One line for people. No hardware depends on it, so it is in no dump of the parameters.
     """
@@ -47,6 +50,9 @@ class EngineConfig(CodeRange, BaseModel):
     d_max: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = 64
     l_max: Annotated[int, Field(ge=2, le=1024, multiple_of=2)] = 512
     axi_data_width: Literal[64, 128, 256, 512] = 64
+    axi_prot: Annotated[int, Field(ge=0, le=7)] = 0
+    axi_cache: Literal[0, 1, 2, 3, 6, 7, 10, 11, 14, 15] = 3
+    axi_qos: Annotated[int, Field(ge=0, le=15)] = 0
     description: str = Field(default="", exclude=True, repr=False)
     tile: int | None = None     # None of an engine that does not work off heads in tiles
 

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from prunus.golden.engine import EngineConfig
 from prunus.golden.registers import Cause
 
-from .axi import CACHE, INCR, AXI4Read
+from .axi import AXI4Read, attributes
 from .bursts import ADDRESS_WIDTH, BurstSplitter, request_layout, windows_in
 from .faults import fault_layout
 
@@ -84,7 +84,7 @@ class Reader(wiring.Component):
         if self.depth < 2 * burst or self.depth & (self.depth - 1):
             raise ValueError(f"depth must be a power of two of at least {2 * burst}, "
                              f"not {depth!r}")
-        self._size = (config.axi_data_width // 8).bit_length() - 1
+        self._config = config
         self._beat = read_beat_layout(config, tag_width)
         super().__init__({
             "req": In(stream.Signature(request_layout(tag_width))),
@@ -160,9 +160,7 @@ class Reader(wiring.Component):
             issue.eq(bursts.o.valid & bursts.o.ready),
             marks.w_en.eq(issue),
             marks.w_data.eq(burst),
-            axi.arsize.eq(self._size),
-            axi.arburst.eq(INCR),
-            axi.arcache.eq(CACHE),
+            *attributes(axi, "ar", self._config),
         ]
         with m.If(axi.arready):
             m.d.sync += axi.arvalid.eq(0)

@@ -9,7 +9,7 @@ from prunus.golden.engine import EngineConfig
 from prunus.golden.records import Error
 from prunus.golden.registers import Cause
 
-from .axi import CACHE, INCR, AXI4Write
+from .axi import AXI4Write, attributes
 from .bursts import ADDRESS_WIDTH, BurstSplitter, request_layout, unclaimed_beats, windows_in
 from .faults import fault_layout
 
@@ -83,7 +83,7 @@ class Writer(wiring.Component):
         self._bursts = BurstSplitter(config=config, burst=burst, tag_width=tag_width)
         self.depth = 4 * burst
         self._clients = 1 << tag_width
-        self._size = (config.axi_data_width // 8).bit_length() - 1
+        self._config = config
         super().__init__({
             "req": In(stream.Signature(request_layout(tag_width))),
             "i": In(stream.Signature(data.StructLayout({"data": config.axi_data_width}))),
@@ -144,9 +144,7 @@ class Writer(wiring.Component):
             lengths.w_en.eq(issue),
             length.beats.eq(burst.beats), length.refused.eq(burst.refused),
             length.record.eq(burst.record),
-            axi.awsize.eq(self._size),
-            axi.awburst.eq(INCR),
-            axi.awcache.eq(CACHE),
+            *attributes(axi, "aw", self._config),
         ]
         with m.If(axi.awready):
             m.d.sync += axi.awvalid.eq(0)
