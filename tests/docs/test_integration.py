@@ -139,6 +139,7 @@ def constant_pins(seen, lock, cache, prot, qos):
 @fact
 def address_bits(seen, bits):
     assert {seen.ports("m_axi_araddr"), seen.ports("m_axi_awaddr")} == {bits}
+    assert seen.config.axi_address_width == bits
 
 
 @fact

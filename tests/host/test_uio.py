@@ -28,11 +28,13 @@ from prunus.run import run_golden
 from prunus.sim.served import ServedSimulation
 from tests.prunus.test_cli import prunus
 from tests.sim.served import ServedRegisters, interrupts
+from tests.sim.wide import widened
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "minilm_sentence.npz"
 HDP, LEOPARD = load_config("hdp_tiny"), load_config("leopard_tiny")
 BASE = 0x8000_0000 - 4096       # descriptors and planes lie on either side of it
 HEADS = 3
+WIDE = widened(HDP, 48)
 
 
 # -- places -------------------------------------------------------------------------------------
@@ -70,17 +72,26 @@ def test_registers_are_found(classes):
 
 
 def test_memory_is_found(classes):
-    assert find_memory(Place("/dev/udmabuf1"), classes) == (0x7000_0000, 1 << 20)
-    assert find_memory(Place("/dev/udmabuf1", 0, 64), classes) == (0, 64)
+    assert find_memory(Place("/dev/udmabuf1"), HDP, classes) == (0x7000_0000, 1 << 20)
+    assert find_memory(Place("/dev/udmabuf1", 0, 64), HDP, classes) == (0, 64)
+    assert find_memory(Place("/dev/x", 1 << 40, 64), WIDE) == (1 << 40, 64)
     with pytest.raises(InputError, match="memory '/dev/x' is no u-dma-buf that tells its address"):
-        find_memory(Place("/dev/x"), classes)
+        find_memory(Place("/dev/x"), HDP, classes)
 
 
 @pytest.mark.parametrize(("address", "size"), [
     (32, 64), (0, 0), (1 << 32, 64), (0xFFFF_FFC0, 65)])
 def test_memory_out_of_reach(address, size):
-    with pytest.raises(InputError, match="^memory must begin at a multiple of 64 and end within"):
-        find_memory(Place("/dev/x", address, size))
+    with pytest.raises(InputError, match="^memory must begin at a multiple of 64 and end within 32 "
+                                         "bits, not "):
+        find_memory(Place("/dev/x", address, size), HDP)
+
+
+@pytest.mark.parametrize(("address", "size"), [(64, 64), (1 << 48, 64), ((1 << 48) - 128, 129)])
+def test_memory_out_of_wide_reach(address, size):
+    with pytest.raises(InputError, match="^memory must begin at a multiple of 128 and end within "
+                                         "48 bits, not "):
+        find_memory(Place("/dev/x", address, size), WIDE)
 
 
 # -- mappings -----------------------------------------------------------------------------------
