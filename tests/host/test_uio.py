@@ -198,6 +198,26 @@ def serve(monkeypatch, tmp_path):
         connection.close()
 
 
+def test_wide_addresses(tmp_path, heads, monkeypatch):
+    """Memory above 4 GiB, and heads in several tables, each on 128 bytes."""
+    _, jobs = heads
+    memory, device, base = tmp_path / "memory", tmp_path / "device", 0xBEEF_8000_0000 - 4096
+    memory.write_bytes(bytes(8192))
+    device.write_bytes(bytes(256))
+    with ServedSimulation(WIDE, memory, base) as served:
+        registers = ServedRegisters(served.port)
+        monkeypatch.setattr(uio, "transport", lambda place, mapped, memory: UioTransport(
+            registers, memory.bytes, None))
+        with uio.open_uio(str(device), WIDE, memory=f"{memory}@{base:#x}+8192") as coprocessor:
+            assert len(coprocessor.plan(jobs["hdp"])) > 1
+            results, _ = coprocessor.run(jobs["hdp"])
+        registers.close()
+    for (out, status), (want, told) in zip(results, run_golden(jobs["hdp"], WIDE).outputs,
+                                           strict=True):
+        assert_array_equal(out, want)
+        assert status == told and out.any()
+
+
 @pytest.mark.parametrize(("config", "polls", "size"), [
     (HDP, False, 1 << 16), (HDP, True, 8192), (LEOPARD, False, 8192)],
     ids=["hdp", "hdp-polled", "leopard"])
