@@ -89,7 +89,9 @@ WRONG_WHOLE = [
     Change("words of another copy", query.RowLoader, "region.eq(copy * region_words(",
            "region.eq((count - 1 - copy) * region_words("),
 ]
-WINDOWS = [(way, bits) for way in DMAS for bits in (64, 128, 256, 512)]
+# Bits of data and of addresses.
+WINDOWS = [(way, *bits) for way in DMAS
+           for bits in ((64, 32), (128, 32), (256, 32), (512, 32), (64, 64), (512, 40))]
 WRONG_WINDOWS = [
     ("read", Change("the carry is lost", bursts.BurstSplitter, "behind = Signal(numbers + 1)",
                     "behind = Signal(numbers)")),
@@ -146,8 +148,9 @@ def _whole(case: tuple, change: Change | None = None, only: str = "ok_") -> Iter
 
 
 def _window(case: tuple, change: Change | None = None, queries=inside) -> Iterator[Query]:
-    way, bits = case
-    config = load_config("hdp_tiny").model_copy(update={"axi_data_width": bits})
+    way, bits, addresses = case
+    config = load_config("hdp_tiny").model_copy(
+        update={"axi_data_width": bits, "axi_address_width": addresses})
     if (case, change) not in _SYSTEMS:
         with changed(change):
             _SYSTEMS[case, change] = system(WindowWatch(config=config, way=way))
@@ -160,13 +163,16 @@ def circuits(units: list[tuple] = UNITS, control: list[tuple] = CONTROL,
              wrong_whole: list[Change] = WRONG_WHOLE) -> Iterator[Proof]:
     """By default all."""
     for case in WINDOWS:
-        name = "{} DMA, {} bits".format(*case)
+        name = "{} DMA, {} bits, addresses of {}".format(*case)
         yield Proof("RTL: windows of the DMAs, induction", name, lambda case=case: _window(case))
         yield Proof("must fail: RTL: no address on the bus", name,
                     lambda case=case: _window(case, queries=reachable), holds=False)
-    for way, change in WRONG_WINDOWS:
-        yield Proof("must fail: RTL: windows of the DMAs", change.name,
-                    lambda way=way, change=change: _window((way, 64), change), holds=False)
+    for bits in (32, 64):
+        for way, change in WRONG_WINDOWS:
+            yield Proof("must fail: RTL: windows of the DMAs",
+                        f"{change.name}, addresses of {bits}",
+                        lambda case=(way, 64, bits), change=change: _window(case, change),
+                        holds=False)
     for case in units:
         name = "W={} B={} d={} keys={} (q of {}) in {} cycles".format(*case)
         yield Proof("RTL: dot-product unit, bounded", name, lambda case=case: _unit(case))

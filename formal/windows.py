@@ -20,7 +20,6 @@ from amaranth.lib.wiring import In, Out
 from prunus.golden.engine import EngineConfig
 from prunus.hw.shell import reader, writer
 from prunus.hw.shell.bursts import (
-    ADDRESS_WIDTH,
     WINDOW_LOW,
     burst_layout,
     request_layout,
@@ -55,13 +54,13 @@ class WindowWatch(wiring.Component):
     """
 
     def __init__(self, *, config: EngineConfig, way: str):
-        self._config, self._way = config, way
+        self._config, self._way, width = config, way, config.axi_address_width
         super().__init__({
-            "any_windows": In(windows_layout()),
-            "req": In(stream.Signature(request_layout(1 if way == "read" else 0))),
+            "any_windows": In(windows_layout(width)),
+            "req": In(stream.Signature(request_layout(1 if way == "read" else 0, width))),
             "bus": In(config.axi_data_width + 8), "ready": In(1), "stop": In(1),
             "data": In(config.axi_data_width), "valid": In(1),
-            "assume_request": Out(1), "on_bus": Out(1), "address": Out(ADDRESS_WIDTH),
+            "assume_request": Out(1), "on_bus": Out(1), "address": Out(width),
             "length": Out(8), "record": Out(1),
         })
 
@@ -107,31 +106,34 @@ class _State:
         self.unit = (config.axi_data_width // 8).bit_length() - 1
         self.values = values
         tag = 1 if way == "read" else 0
-        self.request, self.offer = request_layout(tag), burst_layout(BURST, tag)
-        self.windows = z3.BitVec("any_windows", windows_layout().size)
+        self.width = config.axi_address_width
+        self.request = request_layout(tag, self.width)
+        self.offer = burst_layout(BURST, tag, self.width)
+        self.layout = windows_layout(self.width)
+        self.windows = z3.BitVec("any_windows", self.layout.size)
 
     def window(self, record, end: str):
         """A bound of the window, in ``WINDOW_BYTES``."""
-        layout, size = windows_layout().elem_shape, windows_layout().elem_shape.size
+        layout, size = self.layout.elem_shape, self.layout.elem_shape.size
         planes, records = (field(z3.Extract(size * n + size - 1, size * n, self.windows), layout,
                                  end) for n in (0, 1))
         return z3.If(record == 1, records, planes)
 
     def burst(self, address, beats, record):
         """A burst is well. ``beats`` of any width."""
-        beats = z3.ZeroExt(ADDRESS_WIDTH + 1 - beats.size(), beats)
+        beats = z3.ZeroExt(self.width + 1 - beats.size(), beats)
         first = z3.ZeroExt(1, address)
         last = first + (beats << self.unit) - 1
         return z3.And(
             z3.UGE(beats, 1), z3.ULE(beats, BURST),
             z3.Extract(self.unit - 1, 0, address) == 0,
-            z3.Extract(ADDRESS_WIDTH, ADDRESS_WIDTH, last) == 0,
-            z3.UGE(z3.Extract(ADDRESS_WIDTH - 1, WINDOW_LOW, address),
+            z3.Extract(self.width, self.width, last) == 0,
+            z3.UGE(z3.Extract(self.width - 1, WINDOW_LOW, address),
                    self.window(record, "base")),
-            z3.ULE(z3.Extract(ADDRESS_WIDTH - 1, WINDOW_LOW, last),
+            z3.ULE(z3.Extract(self.width - 1, WINDOW_LOW, last),
                    self.window(record, "limit")),
-            z3.Extract(ADDRESS_WIDTH - 1, PAGE, address)
-            == z3.Extract(ADDRESS_WIDTH - 1, PAGE, last))
+            z3.Extract(self.width - 1, PAGE, address)
+            == z3.Extract(self.width - 1, PAGE, last))
 
     def output(self, name):
         return self.values[self.values.system.outputs[name]]
@@ -149,7 +151,7 @@ class _State:
             return field(request, self.request, name)
 
         behind = v("dma.bursts.behind")
-        first = z3.Extract(ADDRESS_WIDTH - 1, self.unit, of("address"))
+        first = z3.Extract(self.width - 1, self.unit, of("address"))
         first = z3.ZeroExt(behind.size() - first.size(), first)
         beats = z3.ZeroExt(behind.size() - of("beats").size(), of("beats"))
         yield "request", z3.Implies(active, z3.And(

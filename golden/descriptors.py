@@ -9,20 +9,18 @@ import numpy as np
 from . import softmax
 from .engine import EngineConfig, JobKind
 from .engines import engine_of
-from .records import STATUS_BYTES, WORD_BITS, WORDS, Error
-from .registers import WINDOW_BYTES
+from .records import STATUS_BYTES, Error
+from .registers import WINDOW_BYTES, WINDOWS
 
-__all__ = ["OPEN", "Window", "descriptor_error", "has_record", "kind_of"]
-
-ADDRESS_BITS = 32
+__all__ = ["Window", "descriptor_error", "has_record", "kind_of", "open_windows"]
 
 
 @dataclass(frozen=True)
 class Window:
     """Addresses from ``base`` to ``limit``, both of them included."""
 
-    base: int = 0
-    limit: int = (1 << ADDRESS_BITS) - 1
+    base: int
+    limit: int
 
     def holds(self, address: int, size: int) -> bool:
         """Whether so many bytes lie in it."""
@@ -30,7 +28,9 @@ class Window:
         return first <= address and address + size - 1 <= self.limit | (WINDOW_BYTES - 1)
 
 
-OPEN: Mapping[str, Window] = {name: Window() for name in ("operands", "results", "records")}
+def open_windows(config: EngineConfig) -> dict[str, Window]:
+    """Those after a reset: all addresses."""
+    return {name: Window(0, (1 << config.axi_address_width) - 1) for name in WINDOWS}
 
 
 def kind_of(words: np.ndarray, config: EngineConfig) -> JobKind | None:
@@ -40,26 +40,26 @@ def kind_of(words: np.ndarray, config: EngineConfig) -> JobKind | None:
 
 
 def has_record(words: np.ndarray, config: EngineConfig,
-               windows: Mapping[str, Window] = OPEN) -> bool:
+               windows: Mapping[str, Window] | None = None) -> bool:
     """Whether a status record is written: there is a place for it, and an opcode."""
-    status = int(words[12])
+    # Where it lies in the descriptors of all kinds.
+    status = engine_of(config).kinds[0].descriptor_of(config).unpack(_raw(words))["status"]
+    window = (windows or open_windows(config))["records"]
     return bool(int(words[0]) & 0xFF and status % STATUS_BYTES == 0
-                and windows["records"].holds(status, STATUS_BYTES))
+                and window.holds(status, STATUS_BYTES))
 
 
 def descriptor_error(words: np.ndarray, config: EngineConfig,
-                     windows: Mapping[str, Window] = OPEN) -> Error:
+                     windows: Mapping[str, Window] | None = None) -> Error:
     """The error of a job whose reads and writes are all answered, and that needs all its planes.
 
     The first that applies, in the order of :class:`Error`. A head that is pruned does not read
     what it does not need, and so does not meet the end of a window there.
     """
     kind = kind_of(words, config)
-    bits = int.from_bytes(words.astype("<u4").tobytes(), "little")
-    if kind is None or bits & ~_named(kind):
+    if kind is None or int.from_bytes(_raw(words), "little") & ~_named(kind, config):
         return Error.OPCODE
-    values = kind.descriptor.unpack(words.astype("<u4").tobytes())
-    addresses = [*(plane.name for plane in kind.planes), "out", "status"]
+    values = kind.descriptor_of(config).unpack(_raw(words))
     beat = config.axi_data_width // 8
     wrong = {
         Error.DIMENSION: values["d"] % 8 or not 8 <= values["d"] <= config.d_max,
@@ -70,19 +70,21 @@ def descriptor_error(words: np.ndarray, config: EngineConfig,
             or not all(low <= values[name] <= high
                        for name, (low, high) in kind.limits(config).items()),
         Error.ALIGNMENT: values["status"] % STATUS_BYTES
-            or any(values[name] % beat for name in addresses),
+            or any(values[name] % beat for name in kind.addresses),
     }
     for error, applies in wrong.items():
         if applies:
             return error
-    return _refusal(kind, values, config, windows)
+    return _refusal(kind, values, config, windows or open_windows(config))
 
 
-def _named(kind: JobKind) -> int:
+def _raw(words: np.ndarray) -> bytes:
+    return words.astype("<u4").tobytes()
+
+
+def _named(kind: JobKind, config: EngineConfig) -> int:
     """The bits that a field has."""
-    named = sum(((1 << field.width) - 1) << field.first for field in kind.descriptor)
-    assert named < 1 << WORDS * WORD_BITS
-    return named
+    return sum(((1 << field.width) - 1) << field.first for field in kind.descriptor_of(config))
 
 
 def _refusal(kind: JobKind, values: Mapping[str, int], config: EngineConfig,

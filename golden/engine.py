@@ -14,7 +14,7 @@ from .formats import CodeRange
 from .jobs import Job
 from .layout import Layout, Plane
 from .names import check_name
-from .records import Record
+from .records import DESCRIPTOR_BYTES, WORD_BITS, Record, widened
 
 __all__ = ["Engine", "EngineConfig", "JobKind", "Result", "Status"]
 
@@ -35,6 +35,11 @@ class EngineConfig(CodeRange, BaseModel):
         Largest l_q and l_kv of a job.
     axi_data_width : int
         Bits of an AXI4 beat.
+    axi_address_width : int
+        Bits of an address.
+    axi_prot, axi_cache, axi_qos : int
+        AxPROT, AxCACHE and AxQOS of all reads and writes. AxCACHE is a type of memory that AXI4
+        knows; by default normal, non-cacheable and bufferable.
     description : str
         One line for people. No hardware depends on it, so it is in no dump of the parameters.
     """
@@ -47,6 +52,10 @@ class EngineConfig(CodeRange, BaseModel):
     d_max: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = 64
     l_max: Annotated[int, Field(ge=2, le=1024, multiple_of=2)] = 512
     axi_data_width: Literal[64, 128, 256, 512] = 64
+    axi_address_width: Literal[32, 40, 48, 64] = 32
+    axi_prot: Annotated[int, Field(ge=0, le=7)] = 0
+    axi_cache: Literal[0, 1, 2, 3, 6, 7, 10, 11, 14, 15] = 3
+    axi_qos: Annotated[int, Field(ge=0, le=15)] = 0
     description: str = Field(default="", exclude=True, repr=False)
     tile: int | None = None     # None of an engine that does not work off heads in tiles
 
@@ -77,6 +86,16 @@ class EngineConfig(CodeRange, BaseModel):
     def limits_of(self, operand: str) -> str:
         """Why, in a few words for messages."""
         return f"codes of {self.width} bits"
+
+    @property
+    def wide(self) -> bool:
+        """Whether an address has more bits than a word."""
+        return self.axi_address_width > WORD_BITS
+
+    @property
+    def descriptor_bytes(self) -> int:
+        """Bytes of a descriptor; a table begins at a multiple."""
+        return DESCRIPTOR_BYTES << self.wide
 
     @property
     def score_width(self) -> int:
@@ -157,7 +176,8 @@ class JobKind(ABC):
     planes : tuple of Plane
         Operands in the order of memory.
     descriptor, status : Record
-        Every plane and ``out`` and ``status`` have an address in the descriptor.
+        Every plane and ``out`` and ``status`` have an address in the descriptor. The descriptor is
+        that of addresses of 32 bits, :meth:`descriptor_of` gives that of a configuration.
     """
 
     opcode: ClassVar[int]
@@ -166,6 +186,15 @@ class JobKind(ABC):
     planes: ClassVar[tuple[Plane, ...]]
     descriptor: ClassVar[Record]
     status: ClassVar[Record]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Fields of the descriptor that are addresses."""
+        return *(plane.name for plane in self.planes), "out", "status"
+
+    def descriptor_of(self, config: Any) -> Record:
+        """The descriptor of a coprocessor."""
+        return widened(self.descriptor, self.addresses, config.axi_address_width)
 
     @abstractmethod
     def layout(self, config: Any) -> Layout:
@@ -199,9 +228,10 @@ class JobKind(ABC):
     def describe(self, job: Any) -> str:
         """How the job prunes, in a few words for messages."""
 
-    def encode(self, job: Any, addresses: Mapping[str, int]) -> np.ndarray:
-        """The 16 words of a descriptor; ``addresses`` of all planes, ``out`` and ``status``."""
-        return self.descriptor.pack({"opcode": self.opcode, **self.fields(job), **addresses})
+    def encode(self, job: Any, addresses: Mapping[str, int], config: Any) -> np.ndarray:
+        """The words of a descriptor; ``addresses`` of all planes, ``out`` and ``status``."""
+        return self.descriptor_of(config).pack(
+            {"opcode": self.opcode, **self.fields(job), **addresses})
 
 
 class Engine(ABC):

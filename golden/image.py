@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from .engine import EngineConfig
+from .engine import EngineConfig, JobKind
 from .engines import engine_of
 from .jobs import Job
-from .records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
+from .records import STATUS_BYTES, Error
 
-__all__ = ["FILL", "Image", "build_image", "failed", "out_bytes", "read_output", "read_results",
-           "read_status", "relocated"]
-
-ADDRESSES = 1 << 32
+__all__ = ["FILL", "Image", "build_image", "described", "failed", "out_bytes", "read_output",
+           "read_results", "read_status", "relocated"]
 
 FILL = 0xA5         # of outputs and status records that nobody has written
 
@@ -52,8 +50,20 @@ class Image:
 
     def describe(self, n: int, words: np.ndarray) -> None:
         """Write the descriptor of job ``n``."""
-        at = self.table + n * DESCRIPTOR_BYTES
-        self.data[at : at + DESCRIPTOR_BYTES] = words.astype("<u4").tobytes()
+        raw = words.astype("<u4").tobytes()
+        at = self.table + n * len(raw)
+        self.data[at : at + len(raw)] = raw
+
+    def descriptor(self, n: int, config: EngineConfig) -> np.ndarray:
+        """The words of the descriptor of job ``n``."""
+        size = config.descriptor_bytes
+        at = self.table + n * size
+        return np.frombuffer(bytes(self.data[at : at + size]), "<u4").copy()
+
+
+def described(image: Image, n: int, kind: JobKind, config: EngineConfig) -> dict[str, int]:
+    """What the descriptor of job ``n`` says, by name."""
+    return kind.descriptor_of(config).unpack(image.descriptor(n, config).tobytes())
 
 
 def out_bytes(job: Job, config: EngineConfig) -> int:
@@ -73,7 +83,7 @@ def build_image(jobs: Sequence[Job], config: EngineConfig) -> Image:
         A job shares operands that the one before it does not have.
     """
     engine, image = engine_of(config), Image()
-    image.table = image.reserve(DESCRIPTOR_BYTES * len(jobs))
+    image.table = image.reserve(config.descriptor_bytes * len(jobs))
     addresses: dict[str, int] = {}
     for n, job in enumerate(jobs):
         kind = engine.kind(job)
@@ -90,7 +100,7 @@ def build_image(jobs: Sequence[Job], config: EngineConfig) -> Image:
         image.out.append(image.place(np.full(layout.out_bytes(job.output()), FILL, np.uint8)))
         image.status.append(image.place(np.full(STATUS_BYTES, FILL, np.uint8)))
         image.describe(n, kind.encode(
-            job, addresses | {"out": image.out[-1], "status": image.status[-1]}))
+            job, addresses | {"out": image.out[-1], "status": image.status[-1]}, config))
     return image
 
 
@@ -102,24 +112,22 @@ def relocated(image: Image, config: EngineConfig, base: int) -> bytes:
     Raises
     ------
     ValueError
-        The base is no multiple of 64, or the image does not end within 32 bits.
+        The base is no multiple of a descriptor's size, or the image does not end within the bits
+        of an address.
     """
-    if base % DESCRIPTOR_BYTES or not 0 <= base <= ADDRESSES - len(image.data):
-        raise ValueError(f"base must be a multiple of {DESCRIPTOR_BYTES} in "
-                         f"0..{ADDRESSES - len(image.data):#x}, as the image takes "
-                         f"{len(image.data)} bytes, not {base:#x}")
+    last = (1 << config.axi_address_width) - len(image.data)
+    if base % config.descriptor_bytes or not 0 <= base <= last:
+        raise ValueError(f"base must be a multiple of {config.descriptor_bytes} in 0..{last:#x}, "
+                         f"as the image takes {len(image.data)} bytes, not {base:#x}")
     if not base:
         return bytes(image.data)
     moved = Image(bytearray(image.data), image.table)
     kinds = {kind.opcode: kind for kind in engine_of(config).kinds}
     for n in range(len(image.status)):
-        at = image.table + n * DESCRIPTOR_BYTES
-        raw = bytes(image.data[at : at + DESCRIPTOR_BYTES])
-        kind = kinds[raw[0]]
-        values = kind.descriptor.unpack(raw)
-        places = (*(plane.name for plane in kind.planes), "out", "status")
-        moved.describe(n, kind.descriptor.pack(
-            values | {name: values[name] + base for name in places}))
+        kind = kinds[int(image.descriptor(n, config)[0]) & 0xFF]
+        values = described(image, n, kind, config)
+        moved.describe(n, kind.descriptor_of(config).pack(
+            values | {name: values[name] + base for name in kind.addresses}))
     return bytes(moved.data)
 
 

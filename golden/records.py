@@ -2,6 +2,8 @@
 """Descriptors and status records: 16 little-endian 32-bit words on 64-byte boundaries, as tables of
 fields.
 
+Of a coprocessor with more than 32 bits of addresses a descriptor has twice as many.
+
 The tables serve the NumPy driver, the decoder in hardware and the documentation alike.
 """
 
@@ -13,7 +15,7 @@ from operator import index
 import numpy as np
 
 __all__ = ["DESCRIPTOR_BYTES", "STATUS_BYTES", "VERSION", "WORDS", "WORD_BITS", "Error", "Field",
-           "Record"]
+           "Record", "widened"]
 
 VERSION = 4         # of the memory image
 DESCRIPTOR_BYTES = 64
@@ -77,20 +79,28 @@ class Field:
 class Record(tuple[Field, ...]):
     """All fields of a descriptor or status record, by rising bits; what lies between is zero.
 
+    Members
+    -------
+    words : int
+        That it takes.
+
     Raises
     ------
     ValueError
         Fields overlap or do not fit.
     """
 
-    def __new__(cls, fields: Iterable[Field]) -> "Record":
+    words: int
+
+    def __new__(cls, fields: Iterable[Field], words: int = WORDS) -> "Record":
         record = super().__new__(cls, sorted(fields, key=lambda field: field.first))
         at = 0
         for field in record:
-            if field.first < at or field.first + field.width > WORDS * WORD_BITS:
+            if field.first < at or field.first + field.width > words * WORD_BITS:
                 raise ValueError(f"field {field.name} must lie behind the one before it and within "
-                                 f"{WORDS} words, not at word {field.word}, bit {field.low}")
+                                 f"{words} words, not at word {field.word}, bit {field.low}")
             at = field.first + field.width
+        record.words = words
         return record
 
     @property
@@ -103,7 +113,7 @@ class Record(tuple[Field, ...]):
         return [field for field in self if field.name == name]
 
     def pack(self, values: Mapping[str, int]) -> np.ndarray:
-        """The 16 words (uint32) of a value for each name.
+        """The words (uint32) of a value for each name.
 
         Raises
         ------
@@ -125,11 +135,11 @@ class Record(tuple[Field, ...]):
             for piece in pieces:
                 bits |= (value & ((1 << piece.width) - 1)) << piece.first
                 value >>= piece.width
-        return np.frombuffer(bits.to_bytes(WORDS * WORD_BITS // 8, "little"), "<u4").copy()
+        return np.frombuffer(bits.to_bytes(self.words * WORD_BITS // 8, "little"), "<u4").copy()
 
     def unpack(self, raw: bytes) -> dict[str, int]:
         """The value of each name in the bytes of a record."""
-        bits, values = int.from_bytes(raw[: WORDS * WORD_BITS // 8], "little"), {}
+        bits, values = int.from_bytes(raw[: self.words * WORD_BITS // 8], "little"), {}
         for name in self.names:
             value, at = 0, 0
             for piece in self.pieces(name):
@@ -145,3 +155,16 @@ class Record(tuple[Field, ...]):
         rows = [f"| {field.place[0]} | {field.place[1]} | {field.name} | {field.text} |"
                 for field in self]
         return "\n".join(["| word | bits | field | content |", "|---|---|---|---|", *rows])
+
+
+def widened(record: Record, addresses: Iterable[str], width: int) -> Record:
+    """A descriptor whose ``addresses``, which have a word each, have ``width`` bits.
+
+    Bits above the 32nd of the address in word n lie in word 16 + n.
+    """
+    if width <= WORD_BITS:
+        return record
+    low = [field for name in addresses for field in record.pieces(name)]
+    high = [Field(field.word + WORDS, 0, width - WORD_BITS, field.name, "its bits from 32 on")
+            for field in low]
+    return Record([*record, *high], words=2 * WORDS)

@@ -7,10 +7,10 @@ from enum import IntEnum
 
 from .engine import EngineConfig
 from .engines import ENGINES, engine_of
-from .records import VERSION
+from .records import VERSION, WORD_BITS
 
-__all__ = ["ADDRESS_BITS", "COUNTERS_AT", "COUNT_MAX", "ID", "INDEX_BITS", "REVISION", "SHARED",
-           "TIMEOUT", "WINDOWS", "WINDOW_BYTES", "Bits", "Cause", "Register", "Status",
+__all__ = ["ADDRESS_BITS", "COUNTERS_AT", "COUNT_MAX", "HIGH", "ID", "INDEX_BITS", "REVISION",
+           "SHARED", "TIMEOUT", "WINDOWS", "WINDOW_BYTES", "Bits", "Cause", "Register", "Status",
            "constants", "counter_names", "register_map"]
 
 ID = 0x4E555250    # "PRUN"
@@ -86,6 +86,11 @@ class Register:
         return self.parts or (Bits(self.name, 0, 32, self.text),)
 
 
+# What the words of an address of more than 32 bits are called, the low one first, and where the
+# others lie, in this order.
+HIGH = "_high"
+HIGH_AT = 0xA0
+
 _COUNTERS = [
     ("jobs_done", "jobs finished since the doorbell, good or bad"),
     ("jobs_failed", "of these, jobs with an error"),
@@ -126,12 +131,16 @@ SHARED = [
         Bits("aborting", Status.ABORTING, 1, "an abort waits for answers", "ro"),
         Bits("outstanding", Status.OUTSTANDING, 1,
              "answers of the memory are outstanding", "ro"))),
-    Register("table", 0x1C, "rw", "address of the descriptor table, a multiple of 64"),
+    Register("table", 0x1C, "rw", "address of the descriptor table, a multiple of 64, or of 128 "
+             "if addresses have more than 32 bits"),
     Register("doorbell", 0x20, "rw", "writing n starts on the first n descriptors of the "
              "table; while busy, halted or aborting, with n = 0 or n > 65535 or with a misaligned "
              "table the write answers SLVERR"),
-    Register("engine", 0x24, "ro", "the opcode of its jobs: " + ", ".join(
-        f"{engine.kinds[0].opcode} {engine.title}" for engine in ENGINES.values())),
+    Register("engine", 0x24, "ro", "the opcode of its jobs (7:0): " + ", ".join(
+        f"{engine.kinds[0].opcode} {engine.title}" for engine in ENGINES.values())
+        + "; bits of an address beyond 32 (15:8)", (
+        Bits("opcode", 0, 8, "of its jobs"),
+        Bits("address_high", 8, 8, "bits of an address beyond 32"))),
     Register("revision", 0x28, "ro", "revision of the hardware"),
     Register("control", 0x2C, "rw", "writing 1 aborts; reads 0", (
         Bits("abort", 0, 1, "ends the table, drops what is under way and forgets it"),)),
@@ -161,12 +170,27 @@ def _stacked(low: int, parts: Iterable[tuple[str, int, str]]) -> Iterator[Bits]:
         low += width
 
 
+def _is_address(name: str) -> bool:
+    return name in ("table", "error_address") or name.rpartition("_")[2] in ("base", "limit")
+
+
+def _high_words(config: EngineConfig) -> Iterator[Register]:
+    """Of the registers with an address, if it has more than 32 bits."""
+    width = config.axi_address_width - WORD_BITS
+    low = [register for register in SHARED if _is_address(register.name)] if width else []
+    for n, register in enumerate(low):
+        text = f"bits from 32 on of {register.name}"
+        yield Register(register.name + HIGH, HIGH_AT + 4 * n, register.access, text,
+                       (Bits("high", 0, width, text),) if width < WORD_BITS else ())
+
+
 def register_map(config: EngineConfig) -> list[Register]:
     """The registers of a coprocessor, by rising address."""
     engine = engine_of(config)
     size, meaning = engine.size
     return sorted([
         *SHARED,
+        *_high_words(config),
         Register("format", 0x08, "ro", f"W (7:0), {engine.format}, AXI4 data bits (31:16)", (
             Bits("width", 0, 8, "W, bits of a code"),
             *_stacked(8, engine.format_part),
@@ -194,6 +218,6 @@ def constants(config: EngineConfig) -> dict[str, int]:
         "format": config.width | part << 8 | config.axi_data_width << 16,
         "limits": config.l_max | config.d_max << 16,
         engine.size[0]: size,
-        "engine": engine.kinds[0].opcode,
+        "engine": engine.kinds[0].opcode | (config.axi_address_width - WORD_BITS) << 8,
         "revision": REVISION,
     }

@@ -11,7 +11,6 @@ from . import softmax
 from .engine import EngineConfig
 from .jobs import AttentionJob, exponentials, matmul, row_tops
 from .layout import Layout, Plane
-from .records import DESCRIPTOR_BYTES
 
 __all__ = ["HEADS", "SurvivorConfig", "SurvivorLayout", "Taps", "attend", "buffer_bits",
            "held_planes", "planes_read", "ring_bits", "weights"]
@@ -96,7 +95,7 @@ class SurvivorLayout(Layout):
     def read_bytes(self, job: AttentionJob, held: Collection[str] = ()) -> int:
         """Bytes a job reads: its descriptor and the planes that are not ``held``."""
         rows = {"q": job.valid_q, "k": job.valid_kv, "v": job.valid_kv}
-        return DESCRIPTOR_BYTES + sum(
+        return self.config.descriptor_bytes + sum(
             rows[plane.of] * self.row_bytes(plane.kind, job.d) for plane in self.planes
             if plane.name in planes_read(job) and plane.name not in held)
 

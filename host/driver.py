@@ -11,8 +11,8 @@ from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import load_config, preset_names
 from prunus.golden.image import Image, build_image, out_bytes, read_results, relocated
 from prunus.golden.jobs import Job
-from prunus.golden.records import STATUS_BYTES
-from prunus.golden.registers import Status
+from prunus.golden.records import STATUS_BYTES, WORD_BITS
+from prunus.golden.registers import HIGH, Status
 
 __all__ = ["BusError", "Driver", "DriverError", "Transport", "writable_ranges"]
 
@@ -84,6 +84,17 @@ class Driver:
     async def write(self, name: str, value: int) -> None:
         await self.transport.write_register(self._registers[name].address, value)
 
+    async def read_address(self, name: str) -> int:
+        """A register that has an address, of two words if that is wide."""
+        high = await self.read(name + HIGH) if self.config.wide else 0
+        return await self.read(name) | high << WORD_BITS
+
+    async def write_address(self, name: str, value: int) -> None:
+        """Likewise."""
+        if self.config.wide:
+            await self.write(name + HIGH, value >> WORD_BITS)
+        await self.write(name, value & (1 << WORD_BITS) - 1)
+
     async def check(self) -> None:
         """Raise DriverError unless this is the coprocessor of the configuration.
 
@@ -131,7 +142,7 @@ class Driver:
         An interrupt that is still pending would be taken for that of this table, so it is cleared.
         """
         await self.transport.write_memory(0, relocated(image, self.config, self.base))
-        await self.write("table", self.base + image.table)
+        await self.write_address("table", self.base + image.table)
         await self.write("irq_enable", 1)
         await self.write("status", 1 << Status.IRQ | 1 << Status.ERROR)
         await self.write("doorbell", count)
@@ -174,7 +185,8 @@ class Driver:
     async def describe(self) -> str:
         """Status, counters and the first error in one line, for messages."""
         values = {"status": await self.read("status"), **await self.counters(),
-                  **{name: await self.read(name) for name in ("error", "error_address")}}
+                  "error": await self.read("error"),
+                  "error_address": await self.read_address("error_address")}
         return ", ".join(f"{name} {value}" for name, value in values.items())
 
     async def run(self, jobs: Sequence[Job], cycles: int | None = None,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
-from prunus.golden.image import Image, build_image, out_bytes
+from prunus.golden.image import Image, build_image, described, out_bytes
 from prunus.golden.jobs import Job
 from prunus.golden.layout import Plane
-from prunus.golden.records import DESCRIPTOR_BYTES, STATUS_BYTES
+from prunus.golden.records import STATUS_BYTES
 
 __all__ = ["Table", "folded_image", "image_bytes", "plan"]
 
@@ -40,7 +40,7 @@ def _sizes(job: Job, config: EngineConfig) -> dict[Plane, int]:
 
 def image_bytes(job: Job, config: EngineConfig) -> int:
     """That a job takes of the image that ``build_image`` makes."""
-    return DESCRIPTOR_BYTES + STATUS_BYTES + _aligned(out_bytes(job, config)) + sum(
+    return config.descriptor_bytes + STATUS_BYTES + _aligned(out_bytes(job, config)) + sum(
         size for plane, size in _sizes(job, config).items() if plane.of not in job.shared)
 
 
@@ -54,12 +54,12 @@ def folded_image(job: Job, config: EngineConfig) -> Image:
     room = sum(size for plane, size in _sizes(job, config).items() if plane.name in through)
     if _aligned(out_bytes(job, config)) > room:
         return image
-    first, out = DESCRIPTOR_BYTES, image.out[0]
+    first, out = config.descriptor_bytes, image.out[0]
     status = image.data[image.status[0] :]
     image.out, image.status = [first], [out]
     image.data[out:] = status
-    values = kind.descriptor.unpack(bytes(image.data[:DESCRIPTOR_BYTES]))
-    image.describe(0, kind.descriptor.pack(values | {"out": first, "status": out}))
+    values = described(image, 0, kind, config)
+    image.describe(0, kind.descriptor_of(config).pack(values | {"out": first, "status": out}))
     return image
 
 

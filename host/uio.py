@@ -22,8 +22,6 @@ import numpy as np
 from prunus.golden import registers
 from prunus.golden.engine import EngineConfig
 from prunus.golden.errors import InputError
-from prunus.golden.image import ADDRESSES
-from prunus.golden.records import DESCRIPTOR_BYTES
 
 from .coprocessor import Coprocessor
 from .transport import IRQ_STATUS, deadline
@@ -84,13 +82,14 @@ def find_registers(place: Place, classes: Path = CLASSES) -> tuple[int, int]:
     return _attribute(place.path, classes, "uio", "maps/map0/offset") or 0, size
 
 
-def find_memory(place: Place, classes: Path = CLASSES) -> tuple[int, int]:
+def find_memory(place: Place, config: EngineConfig, classes: Path = CLASSES) -> tuple[int, int]:
     """``(address, size)`` of a memory: what is said of it, or what u-dma-buf knows.
 
     Raises
     ------
     InputError
-        When neither does, or it does not lie within 32 bits and on 64 bytes.
+        When neither does, or a coprocessor of ``config`` does not reach all of it, or no
+        descriptor can lie at its begin.
     """
     address, size = place.address, place.size
     if address is None:
@@ -100,9 +99,10 @@ def find_memory(place: Place, classes: Path = CLASSES) -> tuple[int, int]:
     if address is None or size is None:
         raise InputError(f"memory {place.path!r} is no u-dma-buf that tells its address and size: "
                          f"say {place.path}@ADDRESS+SIZE")
-    if address % DESCRIPTOR_BYTES or size <= 0 or address + size > ADDRESSES:
-        raise InputError(f"memory must begin at a multiple of {DESCRIPTOR_BYTES} and end within 32 "
-                         f"bits, not {address:#x} with {size:#x} bytes")
+    align, bits = config.descriptor_bytes, config.axi_address_width
+    if address % align or size <= 0 or address + size > 1 << bits:
+        raise InputError(f"memory must begin at a multiple of {align} and end within {bits} bits, "
+                         f"not {address:#x} with {size:#x} bytes")
     return address, size
 
 
@@ -252,7 +252,7 @@ def open_uio(device: str, config: EngineConfig, *, memory: str) -> Coprocessor:
     if place.path == MEM and place.address is None:
         raise InputError(f"device {MEM} needs the address of the registers: {MEM}@ADDRESS")
     offset, size = find_registers(place)
-    base, room = find_memory(buffer)
+    base, room = find_memory(buffer, config)
     with contextlib.ExitStack() as stack:
         mapped = stack.enter_context(contextlib.closing(Mapping(place.path, offset, size)))
         held = stack.enter_context(contextlib.closing(

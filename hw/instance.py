@@ -8,7 +8,6 @@ from amaranth.lib.wiring import In, Out
 from prunus.golden import registers
 from prunus.golden.engine import EngineConfig
 from prunus.hw.shell.axi import AXI4, AXI4Lite
-from prunus.hw.shell.bursts import ADDRESS_WIDTH
 
 __all__ = ["CoprocessorInstance", "bus_pins"]
 
@@ -52,7 +51,7 @@ class CoprocessorInstance(wiring.Component):
         self._config = config
         super().__init__({
             "control": In(AXI4Lite(registers.ADDRESS_BITS)),
-            "memory": Out(AXI4(ADDRESS_WIDTH, config.axi_data_width)),
+            "memory": Out(AXI4(config.axi_address_width, config.axi_data_width)),
             "irq": Out(1),
         })
 

@@ -54,7 +54,7 @@ class Top(wiring.Component):
     def __init__(self, *, config: EngineConfig):
         self._config = config
         self._control = AXI4Lite(registers.ADDRESS_BITS)
-        self._memory = AXI4(32, config.axi_data_width)
+        self._memory = AXI4(config.axi_address_width, config.axi_data_width)
         super().__init__({
             **flat_members("s_axil", self._control.flip()),
             **flat_members("m_axi", self._memory),
@@ -105,10 +105,9 @@ class Top(wiring.Component):
         self._count(m, csr, control, dispatcher, cores, reader, writer, written)
         return m
 
-    @staticmethod
-    def _guard(m, csr, control, dispatcher, reader, writer):
+    def _guard(self, m, csr, control, dispatcher, reader, writer):
         """Windows, errors, and the end of tables before their time."""
-        m.submodules.faults = faults = FirstFault(sources=4)
+        m.submodules.faults = faults = FirstFault(config=self._config, sources=4)
         timed_out, *others = faults.i
         for fault, source in zip(others, (reader, writer, dispatcher), strict=True):
             m.d.comb += fault.eq(source.fault)

@@ -11,7 +11,7 @@ from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
 from prunus.golden.image import FILL, failed, out_bytes
 from prunus.golden.jobs import Job
-from prunus.golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
+from prunus.golden.records import STATUS_BYTES, Error
 
 from .cases import advice
 from .engines import bench_of
@@ -60,7 +60,7 @@ def _check_counters(simulation: Simulation, jobs: Sequence[Job], results: Sequen
     _check_register(registers, "write_bytes",
                     failures + sum(record.write_bytes for record in records.values()))
     if Error.BUS not in errors.values():       # how much of such a job is read is not defined
-        _check_register(registers, "read_bytes", DESCRIPTOR_BYTES * len(errors) + sum(
+        _check_register(registers, "read_bytes", config.descriptor_bytes * len(errors) + sum(
             record.read_bytes for record in records.values()))
     for way, moved in (("read", simulation.bus_read_bytes), ("write", simulation.bus_write_bytes)):
         counted = registers[f"{way}_bytes"]

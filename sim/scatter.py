@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images in pieces at random addresses of all 32 bits, so that every carry of an address moves."""
+"""Images in pieces at random addresses of all bits, so that every carry of an address moves."""
 
 from collections.abc import Sequence
 from random import Random
 
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
-from prunus.golden.image import Image, build_image
+from prunus.golden.image import Image, build_image, described
 from prunus.golden.jobs import Job
-from prunus.golden.records import DESCRIPTOR_BYTES
 
 from .cases import Batch
 
@@ -16,28 +15,28 @@ __all__ = ["scatter"]
 
 ALIGN = 64
 GAP = 4096              # between pieces, so that a byte beyond one is seen
-TOP = 1 << 32
 
 
 def _starts(image: Image, jobs: Sequence[Job], config: EngineConfig) -> list[int]:
     """Where tables, planes and records begin in the image."""
     engine, starts = engine_of(config), {image.table, *image.out, *image.status}
     for n, job in enumerate(jobs):
-        kind, at = engine.kind(job), image.table + n * DESCRIPTOR_BYTES
-        values = kind.descriptor.unpack(bytes(image.data[at : at + DESCRIPTOR_BYTES]))
+        kind = engine.kind(job)
+        values = described(image, n, kind, config)
         starts |= {values[plane.name] for plane in kind.planes}
     return sorted(starts)
 
 
-def _address(size: int, rng: Random) -> int:
+def _address(size: int, bits: int, rng: Random) -> int:
     """For a piece: often it lies across a power of two, sometimes it ends with the memory."""
-    room = TOP - -(-size // ALIGN) * ALIGN
+    top = 1 << bits
+    room = top - -(-size // ALIGN) * ALIGN
     kind = rng.random()
     if kind < 0.1:
         return room
     if kind < 0.75:
-        border = 1 << rng.randrange(13, 32)
-        border *= rng.randrange(1, TOP // border + 1)
+        border = 1 << rng.randrange(13, bits)
+        border *= rng.randrange(1, top // border + 1)
         before = rng.randrange(1, max(size // ALIGN, 1) + 1) * ALIGN
         return min(max(border - before, 0), room)
     return rng.randrange(room // ALIGN) * ALIGN
@@ -52,16 +51,17 @@ def scatter(jobs: Sequence[Job], config: EngineConfig, seed: int) -> Batch:
     for first, end in zip(starts, [*starts[1:], len(image.data)], strict=True):
         size = end - first
         while True:
-            address = _address(size, rng)
+            address = _address(size, config.axi_address_width, rng)
+            if first == image.table:
+                address -= address % config.descriptor_bytes
             if all(address + size + GAP <= other or other + length + GAP <= address
                    for _, length, other in places):
                 break
         places.append((first, size, address))
     moved = {first: address for first, _, address in places}
     for n, job in enumerate(jobs):
-        kind, at = engine.kind(job), image.table + n * DESCRIPTOR_BYTES
-        values = kind.descriptor.unpack(bytes(image.data[at : at + DESCRIPTOR_BYTES]))
-        for name in [*(plane.name for plane in kind.planes), "out", "status"]:
-            values[name] = moved[values[name]]
-        image.describe(n, kind.descriptor.pack(values))
+        kind = engine.kind(job)
+        values = described(image, n, kind, config)
+        image.describe(n, kind.descriptor_of(config).pack(
+            values | {name: moved[values[name]] for name in kind.addresses}))
     return Batch(jobs, image=image, places=places)

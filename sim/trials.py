@@ -13,9 +13,9 @@ import numpy as np
 
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
-from prunus.golden.image import build_image
+from prunus.golden.image import build_image, described
 from prunus.golden.jobs import Job
-from prunus.golden.records import DESCRIPTOR_BYTES, WORD_BITS
+from prunus.golden.records import WORD_BITS
 from prunus.golden.registers import Status, counter_names, register_map
 from prunus.golden.softmax import SCALE_SHIFT_MAX, SCALE_SHIFT_MIN
 
@@ -90,7 +90,7 @@ def _wrong(config: EngineConfig, kind: Any, values: Mapping[str, int]) -> Iterat
         yield {f"valid_{name}": 0x8000}
     yield from ({"shift": n} for n in (0, SCALE_SHIFT_MIN - 1, SCALE_SHIFT_MAX + 1, 0x10C, 0x8020))
     for name, (low, high) in kind.limits(config).items():
-        pieces = kind.descriptor.pieces(name)
+        pieces = kind.descriptor_of(config).pieces(name)
         width = sum(piece.width for piece in pieces)
         least = -(1 << width - 1) if pieces[-1].signed else 0
         ends = (low - 1, high + 1, least, least + (1 << width) - 1)
@@ -106,37 +106,28 @@ def _bad(config: EngineConfig, seed: int) -> Iterator[Batch]:
     job = next(job for job in _small(config, 4, seed) if job.output()[0] > 1)
     kind = engine_of(config).kind(job)
     probe = build_image([job], config)
-    own = kind.descriptor.unpack(bytes(probe.data[probe.table :][:DESCRIPTOR_BYTES]))
+    own, record = described(probe, 0, kind, config), kind.descriptor_of(config)
     wrongs = list(_wrong(config, kind, own))
-    used = {bit for field in kind.descriptor for bit in range(field.first,
-                                                               field.first + field.width)}
+    used = {bit for field in record for bit in range(field.first, field.first + field.width)}
     reserved = [bit for bit in range(WORD_BITS) if bit not in used]
     jobs = [job] * (len(wrongs) + len(reserved) + 1)
     image = build_image(jobs, config)
     for n, wrong in enumerate(wrongs):
-        at = image.table + n * DESCRIPTOR_BYTES
-        values = kind.descriptor.unpack(bytes(image.data[at : at + DESCRIPTOR_BYTES]))
-        moved = {name: values[name] + value - own[name] if name in _addresses(kind) else value
+        values = described(image, n, kind, config)
+        moved = {name: values[name] + value - own[name] if name in kind.addresses else value
                  for name, value in wrong.items()}
-        image.describe(n, kind.descriptor.pack(values | moved))
+        image.describe(n, record.pack(values | moved))
     for n, bit in enumerate(reserved, len(wrongs)):
-        at = image.table + n * DESCRIPTOR_BYTES
-        words = np.frombuffer(bytes(image.data[at : at + DESCRIPTOR_BYTES]), "<u4").copy()
+        words = image.descriptor(n, config)
         words[0] |= np.uint32(1 << bit)
         image.describe(n, words)
     yield Batch(jobs, image=image)
     jobs = [job] * (2 * len(kind.planes) + 1)
     image, errors = build_image(jobs, config), []
     for n, plane in enumerate(kind.planes):
-        at = image.table + 2 * n * DESCRIPTOR_BYTES
-        first = kind.descriptor.unpack(bytes(image.data[at : at + DESCRIPTOR_BYTES]))[plane.name]
+        first = described(image, 2 * n, kind, config)[plane.name]
         errors.append((first, first + config.axi_data_width // 8))
     yield Batch(jobs, image=image, read_errors=errors)
-
-
-def _addresses(kind: Any) -> set[str]:
-    """Fields of a descriptor that are addresses."""
-    return {*(plane.name for plane in kind.planes), "out", "status"}
 
 
 def _short(config: EngineConfig, seed: int) -> Iterator[Batch]:

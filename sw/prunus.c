@@ -33,9 +33,27 @@ static void write(const struct prunus *device, uint32_t offset, uint32_t value)
     device->port.write(device->port.context, offset, value);
 }
 
+/* Whether so many bytes from an address on lie on the bus. */
+static int reaches(const struct prunus *device, prunus_address address, size_t size)
+{
+    const prunus_address last = (prunus_address)(address + (size - 1u));
+
+    return last >= address && last - address == size - 1u
+        && (device->address_bits > 63u || !(last >> device->address_bits));
+}
+
+/* An address into its register, and into that of its upper bits if it has such. */
+static void write_address(const struct prunus *device, uint32_t low, uint32_t high,
+                          prunus_address address)
+{
+    if (device->address_bits > 32u)
+        write(device, high, (uint32_t)(address >> 32));
+    write(device, low, (uint32_t)address);
+}
+
 int prunus_open(struct prunus *device, const struct prunus_port *port)
 {
-    uint32_t format, limits, status;
+    uint32_t format, limits, engine, status;
 
     memset(device, 0, sizeof *device);
     device->port = *port;
@@ -43,7 +61,12 @@ int prunus_open(struct prunus *device, const struct prunus_port *port)
         return PRUNUS_NO_DEVICE;
     if (prunus_read(device, PRUNUS_REG_VERSION) != PRUNUS_IMAGE_VERSION)
         return PRUNUS_BAD_VERSION;
-    device->engine = prunus_read(device, PRUNUS_REG_ENGINE);
+    engine = prunus_read(device, PRUNUS_REG_ENGINE);
+    device->engine = FIELD(engine, ENGINE_OPCODE);
+    device->address_bits = 32u + FIELD(engine, ENGINE_ADDRESS_HIGH);
+    device->descriptor_bytes = PRUNUS_DESCRIPTOR_BYTES;
+    if (device->address_bits > 32u)
+        device->descriptor_bytes *= 2u;
     format = prunus_read(device, PRUNUS_REG_FORMAT);
     limits = prunus_read(device, PRUNUS_REG_LIMITS);
     device->width = FIELD(format, FORMAT_WIDTH);
@@ -220,19 +243,19 @@ static uint32_t load(const uint8_t *at, uint32_t bytes)
     return value;
 }
 
-static void store_words(uint8_t *at, const uint32_t *words)
+static void store_words(uint8_t *at, const uint32_t *words, uint32_t bytes)
 {
     uint32_t n;
 
-    for (n = 0u; n < 4u * PRUNUS_WORDS; n++)
+    for (n = 0u; n < bytes; n++)
         at[n] = (uint8_t)(words[n / 4u] >> 8u * (n % 4u));
 }
 
-static void load_words(const uint8_t *at, uint32_t *words)
+static void load_words(const uint8_t *at, uint32_t *words, uint32_t bytes)
 {
     uint32_t n;
 
-    for (n = 0u; n < PRUNUS_WORDS; n++)
+    for (n = 0u; n < bytes / 4u; n++)
         words[n] = load(at + 4u * n, 4u);
 }
 
@@ -282,16 +305,16 @@ int prunus_table_init(struct prunus_table *table, const struct prunus *device, v
     prunus_address first;
 
     memset(table, 0, sizeof *table);
-    if (address % ALIGN || !room || (size && (prunus_address)(address + (size - 1u)) < address))
+    if (address % device->descriptor_bytes || !room || (size && !reaches(device, address, size)))
         return PRUNUS_BAD_ARGUMENT;
     table->device = device;
     table->data = data;
     table->address = address;
     table->size = size;
     table->room = room;
-    if (room > size / PRUNUS_DESCRIPTOR_BYTES)
+    if (room > size / device->descriptor_bytes)
         return PRUNUS_NO_ROOM;
-    (void)reserve(table, (size_t)room * PRUNUS_DESCRIPTOR_BYTES, 0, &first);
+    (void)reserve(table, (size_t)room * device->descriptor_bytes, 0, &first);
     return PRUNUS_OK;
 }
 
@@ -473,11 +496,13 @@ static int place_results(struct prunus_table *table, const struct prunus_head *h
 /* Words of a descriptor into its place; a job that failed leaves the table as it was. */
 static int add(struct prunus_table *table, int result, size_t used, const uint32_t *words)
 {
+    const uint32_t bytes = table->device->descriptor_bytes;
+
     if (result != PRUNUS_OK) {
         table->used = used;
         return result;
     }
-    store_words(table->data + (size_t)table->count * PRUNUS_DESCRIPTOR_BYTES, words);
+    store_words(table->data + (size_t)table->count * bytes, words, bytes);
     table->count++;
     return PRUNUS_OK;
 }
@@ -502,7 +527,7 @@ int prunus_add_hdp(struct prunus_table *table, const struct prunus_hdp_job *job)
     const struct prunus_head *head = &job->head;
     const size_t used = table->used;
     struct prunus_hdp_descriptor descriptor;
-    uint32_t words[PRUNUS_WORDS];
+    uint32_t words[PRUNUS_DESCRIPTOR_WORDS];
     prunus_address k[2] = {table->k[0], table->k[1]}, v = table->v;
     int result = check(table, head, PRUNUS_HDP_OPCODE);
 
@@ -565,7 +590,7 @@ int prunus_add_leopard(struct prunus_table *table, const struct prunus_leopard_j
     const struct prunus_head *head = &job->head;
     const size_t used = table->used;
     struct prunus_leopard_descriptor descriptor;
-    uint32_t words[PRUNUS_WORDS];
+    uint32_t words[PRUNUS_DESCRIPTOR_WORDS];
     int result = check(table, head, PRUNUS_LEOPARD_OPCODE);
 
     memset(&descriptor, 0, sizeof descriptor);
@@ -592,7 +617,7 @@ int prunus_add_topk(struct prunus_table *table, const struct prunus_topk_job *jo
     const struct prunus_head *head = &job->head;
     const size_t used = table->used;
     struct prunus_topk_descriptor descriptor;
-    uint32_t words[PRUNUS_WORDS];
+    uint32_t words[PRUNUS_DESCRIPTOR_WORDS];
     int result = check(table, head, PRUNUS_TOPK_OPCODE);
 
     memset(&descriptor, 0, sizeof descriptor);
@@ -640,17 +665,23 @@ int prunus_set_window(const struct prunus *device, enum prunus_window window,
                                       PRUNUS_REG_RECORDS_BASE};
     static const uint32_t limits[3] = {PRUNUS_REG_OPERANDS_LIMIT, PRUNUS_REG_RESULTS_LIMIT,
                                        PRUNUS_REG_RECORDS_LIMIT};
-    const prunus_address last = (prunus_address)(address + (size - 1u));
+    static const uint32_t bases_high[3] = {PRUNUS_REG_OPERANDS_BASE_HIGH,
+                                           PRUNUS_REG_RESULTS_BASE_HIGH,
+                                           PRUNUS_REG_RECORDS_BASE_HIGH};
+    static const uint32_t limits_high[3] = {PRUNUS_REG_OPERANDS_LIMIT_HIGH,
+                                            PRUNUS_REG_RESULTS_LIMIT_HIGH,
+                                            PRUNUS_REG_RECORDS_LIMIT_HIGH};
     int result = idle(device);
 
-    if (!size || address % PRUNUS_WINDOW_BYTES || size % PRUNUS_WINDOW_BYTES || last < address
-            || last - address != size - 1u || (uint32_t)window > 2u)
+    if (!size || address % PRUNUS_WINDOW_BYTES || size % PRUNUS_WINDOW_BYTES
+            || !reaches(device, address, size) || (uint32_t)window > 2u)
         return PRUNUS_BAD_ARGUMENT;
     if (FIELD(prunus_read(device, PRUNUS_REG_LOCK), LOCK_LOCKED))
         return PRUNUS_LOCKED;
     if (result == PRUNUS_OK) {
-        write(device, bases[window], address);
-        write(device, limits[window], last);
+        write_address(device, bases[window], bases_high[window], address);
+        write_address(device, limits[window], limits_high[window],
+                      (prunus_address)(address + (size - 1u)));
     }
     return result;
 }
@@ -687,6 +718,8 @@ void prunus_first_error(const struct prunus *device, struct prunus_error *error)
     error->response = FIELD(value, ERROR_RESPONSE);
     error->job = FIELD(value, ERROR_JOB);
     error->address = prunus_read(device, PRUNUS_REG_ERROR_ADDRESS);
+    if (device->address_bits > 32u)
+        error->address |= (prunus_address)prunus_read(device, PRUNUS_REG_ERROR_ADDRESS_HIGH) << 32;
 }
 
 int prunus_start(const struct prunus *device, const struct prunus_table *table)
@@ -701,7 +734,7 @@ int prunus_start(const struct prunus *device, const struct prunus_table *table)
     if (port->flush)
         port->flush(port->context, table->data, table->used);
     clear(device);
-    write(device, PRUNUS_REG_TABLE, table->address);
+    write_address(device, PRUNUS_REG_TABLE, PRUNUS_REG_TABLE_HIGH, table->address);
     write(device, PRUNUS_REG_IRQ_ENABLE, port->wait ? BIT(IRQ_ENABLE_DONE) : 0u);
     write(device, PRUNUS_REG_DOORBELL, table->count);
     return PRUNUS_OK;
@@ -738,7 +771,8 @@ struct results {
 
 static int results_of(const struct prunus_table *table, uint32_t n, struct results *results)
 {
-    uint32_t words[PRUNUS_WORDS];
+    const uint32_t bytes = table->device->descriptor_bytes;
+    uint32_t words[PRUNUS_DESCRIPTOR_WORDS] = {0};
     struct prunus_hdp_descriptor hdp;
     struct prunus_leopard_descriptor leopard;
     struct prunus_topk_descriptor topk;
@@ -746,7 +780,7 @@ static int results_of(const struct prunus_table *table, uint32_t n, struct resul
 
     if (n >= table->count)
         return PRUNUS_BAD_ARGUMENT;
-    load_words(table->data + (size_t)n * PRUNUS_DESCRIPTOR_BYTES, words);
+    load_words(table->data + (size_t)n * bytes, words, bytes);
     if (table->device->engine == PRUNUS_HDP_OPCODE) {
         prunus_hdp_descriptor_unpack(words, &hdp);
         results->l_q = hdp.l_q;
@@ -779,7 +813,7 @@ int prunus_record(const struct prunus_table *table, uint32_t n, uint32_t *words)
 
     if (result != PRUNUS_OK)
         return result;
-    load_words(results.status, words);
+    load_words(results.status, words, PRUNUS_STATUS_BYTES);
     prunus_hdp_record_unpack(words, &record);
     return record.done == 1u ? PRUNUS_OK : PRUNUS_NO_RECORD;
 }

@@ -58,6 +58,8 @@ struct prunus {
     uint32_t engine;        /* opcode of its jobs */
     uint32_t width;         /* bits of a code */
     uint32_t beat_bytes;    /* of the AXI4 data bus */
+    uint32_t address_bits;  /* of the bus: 32 to 64 */
+    uint32_t descriptor_bytes;  /* of a job; a table begins at a multiple */
     uint32_t l_max, d_max;
     uint32_t out_bits, out_frac;    /* of an output word in memory */
     uint32_t frac, rounded;         /* HDP */
@@ -117,7 +119,7 @@ struct prunus_topk_job {
 struct prunus_table {
     const struct prunus *device;
     uint8_t *data;              /* as the processor sees it */
-    prunus_address address;     /* as the coprocessor sees it, a multiple of 64 */
+    prunus_address address;     /* as the coprocessor sees it, a multiple of descriptor_bytes */
     size_t size, used;
     uint32_t room, count;       /* descriptors there is room for, and jobs */
     prunus_address k[2], v;     /* planes of the last job */

@@ -10,6 +10,7 @@
 #define PRUNUS_ID_VALUE 0x4E555250u
 #define PRUNUS_IMAGE_VERSION 4u
 #define PRUNUS_WORDS 16u
+#define PRUNUS_DESCRIPTOR_WORDS 32u
 #define PRUNUS_COUNT_MAX 0xFFFFu
 #define PRUNUS_WINDOW_BYTES 64u
 #define PRUNUS_DESCRIPTOR_BYTES 64u
@@ -22,8 +23,8 @@
 #define PRUNUS_HDP_RHO_FRAC 7u
 #define PRUNUS_HDP_DELTA_MAX 0xFFFFFFu
 
-/* Of a bus, as descriptors hold it. */
-typedef uint32_t prunus_address;
+/* Of a bus. A descriptor of 32 bits of addresses has the first PRUNUS_WORDS words. */
+typedef uint64_t prunus_address;
 
 /* What a status record says was wrong with a job. */
 enum prunus_job_error {
@@ -89,6 +90,10 @@ enum prunus_cause {
 #define PRUNUS_REG_TABLE 28u
 #define PRUNUS_REG_DOORBELL 32u
 #define PRUNUS_REG_ENGINE 36u
+#define PRUNUS_ENGINE_OPCODE_SHIFT 0u
+#define PRUNUS_ENGINE_OPCODE_MASK 255u
+#define PRUNUS_ENGINE_ADDRESS_HIGH_SHIFT 8u
+#define PRUNUS_ENGINE_ADDRESS_HIGH_MASK 255u
 #define PRUNUS_REG_REVISION 40u
 #define PRUNUS_REG_CONTROL 44u
 #define PRUNUS_CONTROL_ABORT_SHIFT 0u
@@ -119,6 +124,16 @@ enum prunus_cause {
 #define PRUNUS_REG_RESULTS_LIMIT 144u
 #define PRUNUS_REG_RECORDS_BASE 148u
 #define PRUNUS_REG_RECORDS_LIMIT 152u
+
+/* Further ones where addresses have more than 32 bits. */
+#define PRUNUS_REG_TABLE_HIGH 160u
+#define PRUNUS_REG_ERROR_ADDRESS_HIGH 164u
+#define PRUNUS_REG_OPERANDS_BASE_HIGH 168u
+#define PRUNUS_REG_OPERANDS_LIMIT_HIGH 172u
+#define PRUNUS_REG_RESULTS_BASE_HIGH 176u
+#define PRUNUS_REG_RESULTS_LIMIT_HIGH 180u
+#define PRUNUS_REG_RECORDS_BASE_HIGH 184u
+#define PRUNUS_REG_RECORDS_LIMIT_HIGH 188u
 
 /* Further ones of HDP. */
 #define PRUNUS_HDP_FORMAT_FRAC_SHIFT 8u
@@ -180,13 +195,13 @@ struct prunus_hdp_descriptor {
     uint32_t shift;  /* of the scale, 12..63 */
     uint32_t tau_head;  /* a head with a smaller theta_head is pruned */
     uint32_t mant;  /* of the scale: mant * 2^-shift = scale * log2(e) */
-    uint32_t q_i;  /* address of plane q_i */
-    uint32_t q_f;  /* address of plane q_f */
-    uint32_t k_i;  /* address of plane k_i */
-    uint32_t k_f;  /* address of plane k_f */
-    uint32_t v;  /* address of plane v */
-    uint32_t out;  /* address of the output plane */
-    uint32_t status;  /* address of the status record */
+    uint64_t q_i;  /* address of plane q_i; its bits from 32 on */
+    uint64_t q_f;  /* address of plane q_f; its bits from 32 on */
+    uint64_t k_i;  /* address of plane k_i; its bits from 32 on */
+    uint64_t k_f;  /* address of plane k_f; its bits from 32 on */
+    uint64_t v;  /* address of plane v; its bits from 32 on */
+    uint64_t out;  /* address of the output plane; its bits from 32 on */
+    uint64_t status;  /* address of the status record; its bits from 32 on */
     uint32_t delta;  /* largest distance of what is kept, in units of integer scores */
 };
 
@@ -194,7 +209,7 @@ static inline void prunus_hdp_descriptor_pack(const struct prunus_hdp_descriptor
 {
     int n;
 
-    for (n = 0; n < 16; n++)
+    for (n = 0; n < 32; n++)
         words[n] = 0u;
     words[0] |= (uint32_t)(((uint64_t)from->opcode >> 0) & 0xFFu) << 0;
     words[0] |= (uint32_t)(((uint64_t)from->causal >> 0) & 0x1u) << 8;
@@ -213,12 +228,19 @@ static inline void prunus_hdp_descriptor_pack(const struct prunus_hdp_descriptor
     words[4] |= (uint32_t)(((uint64_t)from->tau_head >> 0) & 0xFFFFFFFFu) << 0;
     words[5] |= (uint32_t)(((uint64_t)from->mant >> 0) & 0xFFFFu) << 0;
     words[6] |= (uint32_t)(((uint64_t)from->q_i >> 0) & 0xFFFFFFFFu) << 0;
+    words[22] |= (uint32_t)(((uint64_t)from->q_i >> 32) & 0xFFFFFFFFu) << 0;
     words[7] |= (uint32_t)(((uint64_t)from->q_f >> 0) & 0xFFFFFFFFu) << 0;
+    words[23] |= (uint32_t)(((uint64_t)from->q_f >> 32) & 0xFFFFFFFFu) << 0;
     words[8] |= (uint32_t)(((uint64_t)from->k_i >> 0) & 0xFFFFFFFFu) << 0;
+    words[24] |= (uint32_t)(((uint64_t)from->k_i >> 32) & 0xFFFFFFFFu) << 0;
     words[9] |= (uint32_t)(((uint64_t)from->k_f >> 0) & 0xFFFFFFFFu) << 0;
+    words[25] |= (uint32_t)(((uint64_t)from->k_f >> 32) & 0xFFFFFFFFu) << 0;
     words[10] |= (uint32_t)(((uint64_t)from->v >> 0) & 0xFFFFFFFFu) << 0;
+    words[26] |= (uint32_t)(((uint64_t)from->v >> 32) & 0xFFFFFFFFu) << 0;
     words[11] |= (uint32_t)(((uint64_t)from->out >> 0) & 0xFFFFFFFFu) << 0;
+    words[27] |= (uint32_t)(((uint64_t)from->out >> 32) & 0xFFFFFFFFu) << 0;
     words[12] |= (uint32_t)(((uint64_t)from->status >> 0) & 0xFFFFFFFFu) << 0;
+    words[28] |= (uint32_t)(((uint64_t)from->status >> 32) & 0xFFFFFFFFu) << 0;
     words[13] |= (uint32_t)(((uint64_t)from->delta >> 0) & 0xFFFFFFFFu) << 0;
 }
 
@@ -276,25 +298,32 @@ static inline void prunus_hdp_descriptor_unpack(const uint32_t *words, struct pr
     to->mant = (uint32_t)value;
     value = 0u;
     value |= (uint64_t)((words[6] >> 0) & 0xFFFFFFFFu) << 0;
-    to->q_i = (uint32_t)value;
+    value |= (uint64_t)((words[22] >> 0) & 0xFFFFFFFFu) << 32;
+    to->q_i = (uint64_t)value;
     value = 0u;
     value |= (uint64_t)((words[7] >> 0) & 0xFFFFFFFFu) << 0;
-    to->q_f = (uint32_t)value;
+    value |= (uint64_t)((words[23] >> 0) & 0xFFFFFFFFu) << 32;
+    to->q_f = (uint64_t)value;
     value = 0u;
     value |= (uint64_t)((words[8] >> 0) & 0xFFFFFFFFu) << 0;
-    to->k_i = (uint32_t)value;
+    value |= (uint64_t)((words[24] >> 0) & 0xFFFFFFFFu) << 32;
+    to->k_i = (uint64_t)value;
     value = 0u;
     value |= (uint64_t)((words[9] >> 0) & 0xFFFFFFFFu) << 0;
-    to->k_f = (uint32_t)value;
+    value |= (uint64_t)((words[25] >> 0) & 0xFFFFFFFFu) << 32;
+    to->k_f = (uint64_t)value;
     value = 0u;
     value |= (uint64_t)((words[10] >> 0) & 0xFFFFFFFFu) << 0;
-    to->v = (uint32_t)value;
+    value |= (uint64_t)((words[26] >> 0) & 0xFFFFFFFFu) << 32;
+    to->v = (uint64_t)value;
     value = 0u;
     value |= (uint64_t)((words[11] >> 0) & 0xFFFFFFFFu) << 0;
-    to->out = (uint32_t)value;
+    value |= (uint64_t)((words[27] >> 0) & 0xFFFFFFFFu) << 32;
+    to->out = (uint64_t)value;
     value = 0u;
     value |= (uint64_t)((words[12] >> 0) & 0xFFFFFFFFu) << 0;
-    to->status = (uint32_t)value;
+    value |= (uint64_t)((words[28] >> 0) & 0xFFFFFFFFu) << 32;
+    to->status = (uint64_t)value;
     value = 0u;
     value |= (uint64_t)((words[13] >> 0) & 0xFFFFFFFFu) << 0;
     to->delta = (uint32_t)value;
@@ -374,18 +403,18 @@ struct prunus_leopard_descriptor {
     uint32_t shift;  /* of the scale, 12..63 */
     int64_t threshold;  /* T_int, two's complement, low word: keys below are pruned; T_int, high half-word */
     uint32_t mant;  /* of the scale: mant * 2^-shift = scale * log2(e) */
-    uint32_t q;  /* address of plane q */
-    uint32_t k;  /* address of plane k */
-    uint32_t v;  /* address of plane v */
-    uint32_t out;  /* address of the output plane */
-    uint32_t status;  /* address of the status record */
+    uint64_t q;  /* address of plane q; its bits from 32 on */
+    uint64_t k;  /* address of plane k; its bits from 32 on */
+    uint64_t v;  /* address of plane v; its bits from 32 on */
+    uint64_t out;  /* address of the output plane; its bits from 32 on */
+    uint64_t status;  /* address of the status record; its bits from 32 on */
 };
 
 static inline void prunus_leopard_descriptor_pack(const struct prunus_leopard_descriptor *from, uint32_t *words)
 {
     int n;
 
-    for (n = 0; n < 16; n++)
+    for (n = 0; n < 32; n++)
         words[n] = 0u;
     words[0] |= (uint32_t)(((uint64_t)from->opcode >> 0) & 0xFFu) << 0;
     words[0] |= (uint32_t)(((uint64_t)from->causal >> 0) & 0x1u) << 8;
@@ -400,10 +429,15 @@ static inline void prunus_leopard_descriptor_pack(const struct prunus_leopard_de
     words[5] |= (uint32_t)(((uint64_t)from->threshold >> 32) & 0xFFFFu) << 16;
     words[5] |= (uint32_t)(((uint64_t)from->mant >> 0) & 0xFFFFu) << 0;
     words[6] |= (uint32_t)(((uint64_t)from->q >> 0) & 0xFFFFFFFFu) << 0;
+    words[22] |= (uint32_t)(((uint64_t)from->q >> 32) & 0xFFFFFFFFu) << 0;
     words[8] |= (uint32_t)(((uint64_t)from->k >> 0) & 0xFFFFFFFFu) << 0;
+    words[24] |= (uint32_t)(((uint64_t)from->k >> 32) & 0xFFFFFFFFu) << 0;
     words[10] |= (uint32_t)(((uint64_t)from->v >> 0) & 0xFFFFFFFFu) << 0;
+    words[26] |= (uint32_t)(((uint64_t)from->v >> 32) & 0xFFFFFFFFu) << 0;
     words[11] |= (uint32_t)(((uint64_t)from->out >> 0) & 0xFFFFFFFFu) << 0;
+    words[27] |= (uint32_t)(((uint64_t)from->out >> 32) & 0xFFFFFFFFu) << 0;
     words[12] |= (uint32_t)(((uint64_t)from->status >> 0) & 0xFFFFFFFFu) << 0;
+    words[28] |= (uint32_t)(((uint64_t)from->status >> 32) & 0xFFFFFFFFu) << 0;
 }
 
 static inline void prunus_leopard_descriptor_unpack(const uint32_t *words, struct prunus_leopard_descriptor *to)
@@ -446,19 +480,24 @@ static inline void prunus_leopard_descriptor_unpack(const uint32_t *words, struc
     to->mant = (uint32_t)value;
     value = 0u;
     value |= (uint64_t)((words[6] >> 0) & 0xFFFFFFFFu) << 0;
-    to->q = (uint32_t)value;
+    value |= (uint64_t)((words[22] >> 0) & 0xFFFFFFFFu) << 32;
+    to->q = (uint64_t)value;
     value = 0u;
     value |= (uint64_t)((words[8] >> 0) & 0xFFFFFFFFu) << 0;
-    to->k = (uint32_t)value;
+    value |= (uint64_t)((words[24] >> 0) & 0xFFFFFFFFu) << 32;
+    to->k = (uint64_t)value;
     value = 0u;
     value |= (uint64_t)((words[10] >> 0) & 0xFFFFFFFFu) << 0;
-    to->v = (uint32_t)value;
+    value |= (uint64_t)((words[26] >> 0) & 0xFFFFFFFFu) << 32;
+    to->v = (uint64_t)value;
     value = 0u;
     value |= (uint64_t)((words[11] >> 0) & 0xFFFFFFFFu) << 0;
-    to->out = (uint32_t)value;
+    value |= (uint64_t)((words[27] >> 0) & 0xFFFFFFFFu) << 32;
+    to->out = (uint64_t)value;
     value = 0u;
     value |= (uint64_t)((words[12] >> 0) & 0xFFFFFFFFu) << 0;
-    to->status = (uint32_t)value;
+    value |= (uint64_t)((words[28] >> 0) & 0xFFFFFFFFu) << 32;
+    to->status = (uint64_t)value;
 }
 
 struct prunus_leopard_record {
@@ -528,18 +567,18 @@ struct prunus_topk_descriptor {
     uint32_t shift;  /* of the scale, 12..63 */
     uint32_t top_k;  /* keys that a query keeps, 1..k_max */
     uint32_t mant;  /* of the scale: mant * 2^-shift = scale * log2(e) */
-    uint32_t q;  /* address of plane q */
-    uint32_t k;  /* address of plane k */
-    uint32_t v;  /* address of plane v */
-    uint32_t out;  /* address of the output plane */
-    uint32_t status;  /* address of the status record */
+    uint64_t q;  /* address of plane q; its bits from 32 on */
+    uint64_t k;  /* address of plane k; its bits from 32 on */
+    uint64_t v;  /* address of plane v; its bits from 32 on */
+    uint64_t out;  /* address of the output plane; its bits from 32 on */
+    uint64_t status;  /* address of the status record; its bits from 32 on */
 };
 
 static inline void prunus_topk_descriptor_pack(const struct prunus_topk_descriptor *from, uint32_t *words)
 {
     int n;
 
-    for (n = 0; n < 16; n++)
+    for (n = 0; n < 32; n++)
         words[n] = 0u;
     words[0] |= (uint32_t)(((uint64_t)from->opcode >> 0) & 0xFFu) << 0;
     words[0] |= (uint32_t)(((uint64_t)from->causal >> 0) & 0x1u) << 8;
@@ -553,10 +592,15 @@ static inline void prunus_topk_descriptor_pack(const struct prunus_topk_descript
     words[4] |= (uint32_t)(((uint64_t)from->top_k >> 0) & 0xFFFFFFFFu) << 0;
     words[5] |= (uint32_t)(((uint64_t)from->mant >> 0) & 0xFFFFu) << 0;
     words[6] |= (uint32_t)(((uint64_t)from->q >> 0) & 0xFFFFFFFFu) << 0;
+    words[22] |= (uint32_t)(((uint64_t)from->q >> 32) & 0xFFFFFFFFu) << 0;
     words[8] |= (uint32_t)(((uint64_t)from->k >> 0) & 0xFFFFFFFFu) << 0;
+    words[24] |= (uint32_t)(((uint64_t)from->k >> 32) & 0xFFFFFFFFu) << 0;
     words[10] |= (uint32_t)(((uint64_t)from->v >> 0) & 0xFFFFFFFFu) << 0;
+    words[26] |= (uint32_t)(((uint64_t)from->v >> 32) & 0xFFFFFFFFu) << 0;
     words[11] |= (uint32_t)(((uint64_t)from->out >> 0) & 0xFFFFFFFFu) << 0;
+    words[27] |= (uint32_t)(((uint64_t)from->out >> 32) & 0xFFFFFFFFu) << 0;
     words[12] |= (uint32_t)(((uint64_t)from->status >> 0) & 0xFFFFFFFFu) << 0;
+    words[28] |= (uint32_t)(((uint64_t)from->status >> 32) & 0xFFFFFFFFu) << 0;
 }
 
 static inline void prunus_topk_descriptor_unpack(const uint32_t *words, struct prunus_topk_descriptor *to)
@@ -598,19 +642,24 @@ static inline void prunus_topk_descriptor_unpack(const uint32_t *words, struct p
     to->mant = (uint32_t)value;
     value = 0u;
     value |= (uint64_t)((words[6] >> 0) & 0xFFFFFFFFu) << 0;
-    to->q = (uint32_t)value;
+    value |= (uint64_t)((words[22] >> 0) & 0xFFFFFFFFu) << 32;
+    to->q = (uint64_t)value;
     value = 0u;
     value |= (uint64_t)((words[8] >> 0) & 0xFFFFFFFFu) << 0;
-    to->k = (uint32_t)value;
+    value |= (uint64_t)((words[24] >> 0) & 0xFFFFFFFFu) << 32;
+    to->k = (uint64_t)value;
     value = 0u;
     value |= (uint64_t)((words[10] >> 0) & 0xFFFFFFFFu) << 0;
-    to->v = (uint32_t)value;
+    value |= (uint64_t)((words[26] >> 0) & 0xFFFFFFFFu) << 32;
+    to->v = (uint64_t)value;
     value = 0u;
     value |= (uint64_t)((words[11] >> 0) & 0xFFFFFFFFu) << 0;
-    to->out = (uint32_t)value;
+    value |= (uint64_t)((words[27] >> 0) & 0xFFFFFFFFu) << 32;
+    to->out = (uint64_t)value;
     value = 0u;
     value |= (uint64_t)((words[12] >> 0) & 0xFFFFFFFFu) << 0;
-    to->status = (uint32_t)value;
+    value |= (uint64_t)((words[28] >> 0) & 0xFFFFFFFFu) << 32;
+    to->status = (uint64_t)value;
 }
 
 struct prunus_topk_record {

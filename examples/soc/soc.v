@@ -29,7 +29,7 @@ module soc #(
     wire        c0_arid, c0_arlock, c0_awid, c0_awlock;
     wire [2:0]  c0_arsize, c0_arprot, c0_awsize, c0_awprot;
     wire [1:0]  c0_arburst, c0_awburst;
-    wire [3:0]  c0_arcache, c0_awcache;
+    wire [3:0]  c0_arcache, c0_awcache, c0_arqos, c0_awqos;
     wire        m0_arvalid, m0_arready, m0_rvalid, m0_rready;
     wire        m0_awvalid, m0_awready, m0_wvalid, m0_wready, m0_wlast;
     wire        m0_bvalid, m0_bready;
@@ -44,7 +44,7 @@ module soc #(
     wire        c1_arid, c1_arlock, c1_awid, c1_awlock;
     wire [2:0]  c1_arsize, c1_arprot, c1_awsize, c1_awprot;
     wire [1:0]  c1_arburst, c1_awburst;
-    wire [3:0]  c1_arcache, c1_awcache;
+    wire [3:0]  c1_arcache, c1_awcache, c1_arqos, c1_awqos;
     wire        m1_arvalid, m1_arready, m1_rvalid, m1_rready;
     wire        m1_awvalid, m1_awready, m1_wvalid, m1_wready, m1_wlast;
     wire        m1_bvalid, m1_bready;
@@ -87,13 +87,13 @@ module soc #(
         // Memory. What the interconnect does not carry is constant.
         .m_axi_arid(c0_arid), .m_axi_araddr(m0_araddr), .m_axi_arlen(m0_arlen),
         .m_axi_arsize(c0_arsize), .m_axi_arburst(c0_arburst), .m_axi_arlock(c0_arlock),
-        .m_axi_arcache(c0_arcache), .m_axi_arprot(c0_arprot),
+        .m_axi_arcache(c0_arcache), .m_axi_arprot(c0_arprot), .m_axi_arqos(c0_arqos),
         .m_axi_arvalid(m0_arvalid), .m_axi_arready(m0_arready),
         .m_axi_rid(1'b0), .m_axi_rdata(s_rdata), .m_axi_rresp(s_rresp), .m_axi_rlast(s_rlast),
         .m_axi_rvalid(m0_rvalid), .m_axi_rready(m0_rready),
         .m_axi_awid(c0_awid), .m_axi_awaddr(m0_awaddr), .m_axi_awlen(m0_awlen),
         .m_axi_awsize(c0_awsize), .m_axi_awburst(c0_awburst), .m_axi_awlock(c0_awlock),
-        .m_axi_awcache(c0_awcache), .m_axi_awprot(c0_awprot),
+        .m_axi_awcache(c0_awcache), .m_axi_awprot(c0_awprot), .m_axi_awqos(c0_awqos),
         .m_axi_awvalid(m0_awvalid), .m_axi_awready(m0_awready),
         .m_axi_wdata(m0_wdata), .m_axi_wstrb(m0_wstrb), .m_axi_wlast(m0_wlast),
         .m_axi_wvalid(m0_wvalid), .m_axi_wready(m0_wready),
@@ -116,13 +116,13 @@ module soc #(
         // Memory. What the interconnect does not carry is constant.
         .m_axi_arid(c1_arid), .m_axi_araddr(m1_araddr), .m_axi_arlen(m1_arlen),
         .m_axi_arsize(c1_arsize), .m_axi_arburst(c1_arburst), .m_axi_arlock(c1_arlock),
-        .m_axi_arcache(c1_arcache), .m_axi_arprot(c1_arprot),
+        .m_axi_arcache(c1_arcache), .m_axi_arprot(c1_arprot), .m_axi_arqos(c1_arqos),
         .m_axi_arvalid(m1_arvalid), .m_axi_arready(m1_arready),
         .m_axi_rid(1'b0), .m_axi_rdata(s_rdata), .m_axi_rresp(s_rresp), .m_axi_rlast(s_rlast),
         .m_axi_rvalid(m1_rvalid), .m_axi_rready(m1_rready),
         .m_axi_awid(c1_awid), .m_axi_awaddr(m1_awaddr), .m_axi_awlen(m1_awlen),
         .m_axi_awsize(c1_awsize), .m_axi_awburst(c1_awburst), .m_axi_awlock(c1_awlock),
-        .m_axi_awcache(c1_awcache), .m_axi_awprot(c1_awprot),
+        .m_axi_awcache(c1_awcache), .m_axi_awprot(c1_awprot), .m_axi_awqos(c1_awqos),
         .m_axi_awvalid(m1_awvalid), .m_axi_awready(m1_awready),
         .m_axi_wdata(m1_wdata), .m_axi_wstrb(m1_wstrb), .m_axi_wlast(m1_wlast),
         .m_axi_wvalid(m1_wvalid), .m_axi_wready(m1_wready),
@@ -160,8 +160,8 @@ module soc #(
 
     // Bursts end with wlast, so their length need not reach the RAM. The rest is constant.
     wire unused = &{1'b0, address[31:9], s_awlen,
-        c0_arid, c0_arsize, c0_arburst, c0_arlock, c0_arcache, c0_arprot,
-        c0_awid, c0_awsize, c0_awburst, c0_awlock, c0_awcache, c0_awprot,
-        c1_arid, c1_arsize, c1_arburst, c1_arlock, c1_arcache, c1_arprot,
-        c1_awid, c1_awsize, c1_awburst, c1_awlock, c1_awcache, c1_awprot};
+        c0_arid, c0_arsize, c0_arburst, c0_arlock, c0_arcache, c0_arprot, c0_arqos,
+        c0_awid, c0_awsize, c0_awburst, c0_awlock, c0_awcache, c0_awprot, c0_awqos,
+        c1_arid, c1_arsize, c1_arburst, c1_arlock, c1_arcache, c1_arprot, c1_arqos,
+        c1_awid, c1_awsize, c1_awburst, c1_awlock, c1_awcache, c1_awprot, c1_awqos};
 endmodule

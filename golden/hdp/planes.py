@@ -24,7 +24,6 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from ..layout import Layout, Plane, container
-from ..records import DESCRIPTOR_BYTES
 from .compute import HdpJob, HdpOutcome
 from .config import HdpConfig
 from .tiles import is_tiled, planes_of, tiles
@@ -101,7 +100,7 @@ class HdpLayout(Layout):
         Planes of K and V that are ``held`` (see :func:`held_planes`) are not read. A head in tiles
         reads those of each tile, but the keys once if they are a single tile (and not causal).
         """
-        total = DESCRIPTOR_BYTES
+        total = self.config.descriptor_bytes
         if not is_tiled(job, self.config):
             return total + sum(
                 self._plane_bytes(plane, job.valid_q, job.valid_kv, job.d)

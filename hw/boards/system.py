@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from prunus.golden.engine import EngineConfig
 from prunus.hw.instance import bus_pins
+from prunus.hw.shell.bursts import ADDRESS_WIDTH
 from prunus.hw.verilog.emit import emit, to_verilog
 
 from .frames import SlipDecoder, SlipEncoder
@@ -14,12 +15,19 @@ from .link import Link
 from .ram import BlockMemory
 from .uart import UartReceiver, UartTransmitter
 
-__all__ = ["System", "emit_system", "system_name"]
+__all__ = ["System", "check_addresses", "emit_system", "system_name"]
 
 
 def system_name(config: EngineConfig) -> str:
     """Of the module."""
     return f"{config.name}__system"
+
+
+def check_addresses(config: EngineConfig) -> None:
+    """Raise ValueError for a coprocessor whose addresses the link and the memory do not have."""
+    if config.wide:
+        raise ValueError(f"axi_address_width must be {ADDRESS_WIDTH} on a board, not "
+                         f"{config.axi_address_width}")
 
 
 class System(wiring.Component):
@@ -47,9 +55,15 @@ class System(wiring.Component):
         The coprocessor's interrupt.
     error : Out(1)
         A request was refused in this session.
+
+    Raises
+    ------
+    ValueError
+        Addresses have more than 32 bits.
     """
 
     def __init__(self, *, config: EngineConfig, divisor: int, memory_bytes: int):
+        check_addresses(config)
         self._config = config
         self._divisor, self._memory_bytes = divisor, memory_bytes
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "irq": Out(1),

@@ -33,8 +33,8 @@ def tag_layout() -> data.StructLayout:
 def command_layout(config: HdpConfig) -> data.StructLayout:
     """Fetch ``rows`` rows (not 0) of a plane of the head in a bank; K and V go to bank ``kv``."""
     return data.StructLayout({
-        "plane": Plane, "bank": 1, "kv": 1, "address": 32, "rows": config.held_width, "d8": 5,
-        "job": INDEX_BITS, "refused": 1,
+        "plane": Plane, "bank": 1, "kv": 1, "address": config.axi_address_width,
+        "rows": config.held_width, "d8": 5, "job": INDEX_BITS, "refused": 1,
     })
 
 
@@ -96,7 +96,8 @@ class Loader(wiring.Component):
         layout = HdpLayout(config)
         super().__init__({
             "command": In(stream.Signature(command_layout(config))),
-            "req": Out(stream.Signature(request_layout(tag.size))),
+            "req": Out(stream.Signature(request_layout(
+                tag.size, config.axi_address_width))),
             "beats": In(stream.Signature(read_beat_layout(config, tag.size))),
             "write": Out(data.StructLayout({
                 "q_i": 1, "k_i": 1, "q_f": 1, "k_f": 1, "v": 1,

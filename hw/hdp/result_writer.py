@@ -28,7 +28,8 @@ def result_job_layout(config: HdpConfig) -> data.StructLayout:
     """
     tiled = {"record": 1, "refused": 1} if config.tile else {}
     return data.StructLayout({
-        "out": 32, "status": 32, "l_q": config.length_width, "valid_q": config.held_width,
+        **dict.fromkeys(("out", "status"), config.axi_address_width),
+        "l_q": config.length_width, "valid_q": config.held_width,
         "d8": 5, "computed": 1, "index": INDEX_BITS, **tiled,
     })
 
@@ -76,7 +77,8 @@ class ResultWriter(wiring.Component):
             "complete": In(1),
             "status": In(status_layout(config)),
             "rows": In(beat).array(2),
-            "req": Out(stream.Signature(request_layout())),
+            "req": Out(stream.Signature(request_layout(
+                address_width=config.axi_address_width))),
             "o": Out(stream.Signature(data.StructLayout({"data": config.axi_data_width}))),
         })
 

@@ -6,7 +6,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.hdp.config import HdpConfig
-from prunus.golden.records import DESCRIPTOR_BYTES, Error
+from prunus.golden.records import Error
 from prunus.hw.hdp.head_totals import READ_BEATS, HeadTotals, tile_counts_layout
 from prunus.hw.hdp.layouts import head_layout
 from prunus.hw.hdp.loader import Plane, command_layout, tag_layout
@@ -247,7 +247,7 @@ class Scheduler(wiring.Component):
             m.d.sync += [
                 self.jobs[bank].eq(job), bank.eq(~bank),
                 state.eq(0), state.busy.eq(1), state.kv.eq(kv),
-                state.read_beats.eq(Mux(is_head(job), DESCRIPTOR_BYTES * 8
+                state.read_beats.eq(Mux(is_head(job), self._config.descriptor_bytes * 8
                                         // self._config.axi_data_width, 0)),
             ]
             with m.If(~same):

@@ -131,7 +131,7 @@ class Tiler(wiring.Component):
             "l_q": length, "queries": length, "keys": length,
             "offset": self.o.payload.offset.shape(),
             "strip_offset": self.o.payload.offset.shape(),      # at its first tile
-            **dict.fromkeys(addresses, 32),
+            **dict.fromkeys(addresses, config.axi_address_width),
         }))
         self._steps(m, job, addresses)
 
@@ -140,7 +140,7 @@ class Tiler(wiring.Component):
             beyond, moved = at.beyond, []
             for name in names:
                 there = at[name] + self._step[name]
-                beyond = beyond | there[32]
+                beyond = beyond | there[config.axi_address_width]
                 moved.append(at[name].eq(there))
             return [*moved, at.beyond.eq(beyond)]
 
@@ -245,7 +245,8 @@ class Tiler(wiring.Component):
             signs, elements = row_beats(config, kind, job.d8)
             beats[kind] = signs + elements if kind == signed_kind else elements
         bits = (config.held_rows * config.axi_data_width // 8).bit_length() - 1
-        self._step = Signal(data.StructLayout(dict.fromkeys(addresses, 32)), name="step")
+        self._step = Signal(data.StructLayout(
+            dict.fromkeys(addresses, config.axi_address_width)), name="step")
         for name in addresses:
             m.d.sync += self._step[name].eq(Cat(C(0, bits), beats[name.split("_")[-1]]))
 

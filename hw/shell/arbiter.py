@@ -97,10 +97,11 @@ class ReadArbiter(wiring.Component):
         self._turn = RoundRobin(clients=clients)
         self._tag_width = tag_width
         self.wide_tag = tag_width + (clients - 1).bit_length()
+        width = config.axi_address_width
         super().__init__({
-            "reqs": In(stream.Signature(request_layout(tag_width))).array(clients),
+            "reqs": In(stream.Signature(request_layout(tag_width, width))).array(clients),
             "beats": Out(stream.Signature(read_beat_layout(config, tag_width))).array(clients),
-            "req": Out(stream.Signature(request_layout(self.wide_tag))),
+            "req": Out(stream.Signature(request_layout(self.wide_tag, width))),
             "i": In(stream.Signature(read_beat_layout(config, self.wide_tag))),
         })
 
@@ -167,11 +168,13 @@ class WriteArbiter(wiring.Component):
         self._clients = clients
         self.tag = (clients - 1).bit_length()
         self._turn = RoundRobin(clients=clients)
-        request = stream.Signature(request_layout())
+        width = config.axi_address_width
+        request = stream.Signature(request_layout(address_width=width))
+        self._request = request_layout(self.tag, width)
         beat = stream.Signature(data.StructLayout({"data": config.axi_data_width}))
         super().__init__({
             "reqs": In(request).array(clients), "i": In(beat).array(clients),
-            "req": Out(stream.Signature(request_layout(self.tag))), "o": Out(beat),
+            "req": Out(stream.Signature(self._request)), "o": Out(beat),
         })
 
     def elaborate(self, platform):
@@ -182,7 +185,7 @@ class WriteArbiter(wiring.Component):
         # Whose beats follow each other to the DMA.
         m.submodules.order = order = fifo.SyncFIFO(width=share.size, depth=4)
         holds = Signal()
-        held = Signal(request_layout(self.tag))
+        held = Signal(self._request)
         owner = Signal(self._clients)
         room = Signal()
         m.d.comb += [

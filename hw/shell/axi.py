@@ -5,20 +5,20 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from prunus.golden.engine import EngineConfig
+
 __all__ = [
     "AXI4",
-    "CACHE",
-    "INCR",
     "AXI4Lite",
     "AXI4Read",
     "AXI4Write",
     "Resp",
+    "attributes",
     "connect_flat",
     "flat_members",
 ]
 
 INCR = 0b01         # axburst: rising addresses
-CACHE = 0b0011      # axcache: normal, non-cacheable, bufferable
 
 
 class Resp:
@@ -34,9 +34,17 @@ def _address(channel: str, address_width: int) -> dict:
     return {
         f"{channel}id": Out(1), f"{channel}addr": Out(address_width), f"{channel}len": Out(8),
         f"{channel}size": Out(3), f"{channel}burst": Out(2), f"{channel}lock": Out(1),
-        f"{channel}cache": Out(4), f"{channel}prot": Out(3), f"{channel}valid": Out(1),
-        f"{channel}ready": In(1),
+        f"{channel}cache": Out(4), f"{channel}prot": Out(3), f"{channel}qos": Out(4),
+        f"{channel}valid": Out(1), f"{channel}ready": In(1),
     }
+
+
+def attributes(axi, channel: str, config: EngineConfig) -> list:
+    """What a channel of addresses says of all of them: whole beats, at rising addresses, and what
+    the configuration has chosen."""
+    values = {"size": (config.axi_data_width // 8).bit_length() - 1, "burst": INCR,
+              "cache": config.axi_cache, "prot": config.axi_prot, "qos": config.axi_qos}
+    return [getattr(axi, f"{channel}{name}").eq(value) for name, value in values.items()]
 
 
 def _check_width(data_width: int, allowed: tuple[int, ...]):

@@ -11,42 +11,43 @@ from prunus.golden.registers import INDEX_BITS, WINDOW_BYTES
 __all__ = ["ADDRESS_WIDTH", "BEATS_WIDTH", "WINDOW_LOW", "BurstSplitter", "burst_layout",
            "request_layout", "unclaimed_beats", "windows_in", "windows_layout"]
 
-ADDRESS_WIDTH = 32
+ADDRESS_WIDTH = 32      # bits of an address, unless a configuration has more
 WINDOW_LOW = (WINDOW_BYTES - 1).bit_length()
 BEATS_WIDTH = 20        # the longest plane has 4096 rows of at most 64 beats
 PAGE = 4096             # no burst crosses a border of so many bytes
 
 
-def request_layout(tag_width: int = 0) -> data.StructLayout:
+def request_layout(tag_width: int = 0, address_width: int = ADDRESS_WIDTH) -> data.StructLayout:
     """A DMA request: byte address on a beat, beats (never 0), and a tag if it has bits.
 
     ``job`` is the index of the job, ``record`` says that it is about a descriptor or a status
     record, and ``refused`` that it must not be made: reads give beats with an error, writes
     nothing.
     """
-    fields = {"address": ADDRESS_WIDTH, "beats": BEATS_WIDTH, "job": INDEX_BITS, "record": 1,
+    fields = {"address": address_width, "beats": BEATS_WIDTH, "job": INDEX_BITS, "record": 1,
               "refused": 1}
     return data.StructLayout({**fields, "tag": tag_width} if tag_width else fields)
 
 
-def burst_layout(burst: int, tag_width: int = 0) -> data.StructLayout:
+def burst_layout(burst: int, tag_width: int = 0,
+                 address_width: int = ADDRESS_WIDTH) -> data.StructLayout:
     """A part of a request, of at most ``burst`` beats."""
-    fields = {"address": ADDRESS_WIDTH, "beats": range(burst + 1), "last": 1,
+    fields = {"address": address_width, "beats": range(burst + 1), "last": 1,
               "job": INDEX_BITS, "record": 1, "refused": 1}
     return data.StructLayout({**fields, "tag": tag_width} if tag_width else fields)
 
 
-def windows_layout() -> data.ArrayLayout:
+def windows_layout(address_width: int = ADDRESS_WIDTH) -> data.ArrayLayout:
     """Where requests may go, those for planes and those for records: from the ``WINDOW_BYTES``
     numbered ``base`` to those numbered ``limit``."""
-    number = ADDRESS_WIDTH - WINDOW_LOW
+    number = address_width - WINDOW_LOW
     return data.ArrayLayout(data.StructLayout({"base": number, "limit": number}), 2)
 
 
-def windows_in() -> wiring.Member:
+def windows_in(address_width: int = ADDRESS_WIDTH) -> wiring.Member:
     """A member for windows that are open for all, unless something drives it."""
-    everything = {"base": 0, "limit": (1 << ADDRESS_WIDTH - WINDOW_LOW) - 1}
-    return In(windows_layout(), init=[everything, everything])
+    everything = {"base": 0, "limit": (1 << address_width - WINDOW_LOW) - 1}
+    return In(windows_layout(address_width), init=[everything, everything])
 
 
 def unclaimed_beats(m, depth: int, *, accepted, claimed, beats) -> Signal:
@@ -73,7 +74,7 @@ class BurstSplitter(wiring.Component):
     Parameters
     ----------
     config : EngineConfig
-        Gives the bytes of a beat.
+        Gives the bytes of a beat and the bits of an address.
     burst : int
         Most beats of a burst, a power of two; at most 256 and at most 4 KB.
     tag_width : int
@@ -105,11 +106,12 @@ class BurstSplitter(wiring.Component):
         if not 0 <= tag_width <= 64:
             raise ValueError(f"tag_width must lie in 0..64, not {tag_width!r}")
         self.burst = burst
-        request = request_layout(tag_width)
+        self._width = width = config.axi_address_width
+        request = request_layout(tag_width, width)
         super().__init__({
             "i": In(stream.Signature(request)),
-            "o": Out(stream.Signature(burst_layout(burst, tag_width))),
-            "windows": windows_in(),
+            "o": Out(stream.Signature(burst_layout(burst, tag_width, width))),
+            "windows": windows_in(width),
             "busy": Out(1),
         })
         self._request = request
@@ -160,7 +162,7 @@ class BurstSplitter(wiring.Component):
 
     def _refused(self, m, request, step):
         """Whether a request must not be made, once any of its bursts must not."""
-        numbers = ADDRESS_WIDTH - self.unit
+        numbers = self._width - self.unit
         behind = Signal(numbers + 1)            # number of the first beat behind it
         refused = Signal()
         beyond = Signal()

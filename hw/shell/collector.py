@@ -25,7 +25,7 @@ class WriteCollector(wiring.Component):
     Parameters
     ----------
     config : EngineConfig
-        Gives the bits of a beat.
+        Gives the bits of a beat and of an address.
     burst : int
         Most beats of a burst, a power of two.
 
@@ -51,11 +51,12 @@ class WriteCollector(wiring.Component):
     def __init__(self, *, config: EngineConfig, burst: int = 16):
         self._bursts = BurstSplitter(config=config, burst=burst)
         self.depth = 2 * burst
-        request = stream.Signature(request_layout())
+        width = config.axi_address_width
+        request = stream.Signature(request_layout(address_width=width))
         beat = stream.Signature(data.StructLayout({"data": config.axi_data_width}))
         super().__init__({"req": In(request), "i": In(beat), "burst": Out(request),
                           "o": Out(beat), "idle": Out(1),
-                          "windows": windows_in()})
+                          "windows": windows_in(width)})
 
     def elaborate(self, platform):
         m = Module()

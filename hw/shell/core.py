@@ -18,11 +18,12 @@ def core_ports(config: EngineConfig, tag_width: int) -> dict:
 
     ``tag_width`` bits mark what a beat that was read belongs to.
     """
+    width = config.axi_address_width
     return {
         "job": In(stream.Signature(descriptor_layout(config))),
-        "read_req": Out(stream.Signature(request_layout(tag_width))),
+        "read_req": Out(stream.Signature(request_layout(tag_width, width))),
         "read": In(stream.Signature(read_beat_layout(config, tag_width))),
-        "write_req": Out(stream.Signature(request_layout())),
+        "write_req": Out(stream.Signature(request_layout(address_width=width))),
         "write": Out(stream.Signature(data.StructLayout({"data": config.axi_data_width}))),
         "done": Out(1),
         "failed": Out(1),

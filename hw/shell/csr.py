@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from prunus.golden import registers
 from prunus.golden.engine import EngineConfig
-from prunus.golden.records import DESCRIPTOR_BYTES
-from prunus.golden.registers import Status
+from prunus.golden.records import WORD_BITS
+from prunus.golden.registers import HIGH, Status
 
 from .axi import AXI4Lite, Resp
 from .bursts import WINDOW_LOW, windows_layout
@@ -20,6 +20,13 @@ __all__ = ["Csr", "counter_layout"]
 def counter_layout(config: EngineConfig | None = None) -> data.StructLayout:
     """The 32-bit counters of the register map, by name; those of HDP by default."""
     return data.StructLayout(dict.fromkeys(registers.counter_names(config), 32))
+
+
+def _words(name: str, value, low: int = WORD_BITS) -> dict:
+    """The registers of a number: its ``low`` lower bits, and the others if there are any."""
+    if len(value) <= low:
+        return {name: value}
+    return {name: value[:low], name + HIGH: value[low:]}
 
 
 class Csr(wiring.Component):
@@ -36,7 +43,7 @@ class Csr(wiring.Component):
     Parameters
     ----------
     config : EngineConfig
-        Gives the registers and the constants.
+        Gives the registers, the constants and the bits of an address.
 
     Members
     -------
@@ -44,9 +51,9 @@ class Csr(wiring.Component):
         The host's side.
     start : Out(1)
         Strobe: a doorbell was accepted. ``table`` and ``count`` are valid.
-    table : Out(32)
-        Address of the descriptor table, a multiple of 64 at ``start``. Follows the register,
-        which the host may write while busy.
+    table : Out
+        Address of the descriptor table, a multiple of a descriptor's size at ``start``. Follows
+        the register, which the host may write while busy.
     count : Out(16)
         Descriptors of the last accepted doorbell.
     abort : Out(1)
@@ -79,19 +86,21 @@ class Csr(wiring.Component):
     def __init__(self, *, config: EngineConfig):
         self._constants = registers.constants(config)
         self._registers = registers.register_map(config)
-        counters = counter_layout(config)
+        self._align = config.descriptor_bytes
+        counters, width = counter_layout(config), config.axi_address_width
         super().__init__({
             "bus": In(AXI4Lite(registers.ADDRESS_BITS)),
             "start": Out(1),
-            "table": Out(32),
+            "table": Out(width),
             "count": Out(registers.INDEX_BITS),
             "abort": Out(1),
             "timeout": Out(32, init=registers.TIMEOUT),
-            "windows": Out(data.ArrayLayout(windows_layout().elem_shape, len(registers.WINDOWS))),
+            "windows": Out(data.ArrayLayout(windows_layout(width).elem_shape,
+                                            len(registers.WINDOWS))),
             "done": In(1),
             "restart": In(1),
             **dict.fromkeys(("halted", "aborting", "outstanding", "write_error", "error"), In(1)),
-            "fault": In(fault_layout()),
+            "fault": In(fault_layout(width)),
             "job": In(registers.INDEX_BITS),
             "counters": In(counters),
             "irq": Out(1),
@@ -113,20 +122,23 @@ class Csr(wiring.Component):
         ]
         fault = self.fault
         values = {
-            "irq_enable": enable, "status": status, "table": self.table, "doorbell": self.count,
+            "irq_enable": enable, "status": status, "doorbell": self.count,
             "control": C(0), "timeout": self.timeout, "job": self.job, "lock": locked,
             "error": Cat(Cat(fault.cause)[:8], C(0, 8 - len(Cat(fault.cause))), fault.response,
                          C(0, 6), fault.job),
-            "error_address": fault.address,
+            **_words("table", self.table), **_words("error_address", fault.address),
         }
+        self._plain = {"timeout": self.timeout, **_words("table", self.table)}
         # Bits of a base reset to zeros, those of a limit to ones.
         self._bounds = {}
         for n, window in enumerate(registers.WINDOWS):
             for end, fill in (("base", 0), ("limit", ~0)):
                 bound = Signal.like(self.windows[n][end], name=f"{window}_{end}", init=fill)
                 m.d.comb += self.windows[n][end].eq(bound)
-                self._bounds[f"{window}_{end}"] = bound
-                values[f"{window}_{end}"] = Cat(C(fill, WINDOW_LOW), bound)
+                name = f"{window}_{end}"
+                self._bounds |= _words(name, bound, WORD_BITS - WINDOW_LOW)
+                values |= _words(name, bound, WORD_BITS - WINDOW_LOW)
+                values[name] = Cat(C(fill, WINDOW_LOW), values[name])
         for name, value in self._constants.items():
             values[name] = value
         for name, _ in self.counters.shape():
@@ -209,8 +221,8 @@ class Csr(wiring.Component):
                             with m.If(strobe[0]):
                                 m.d.sync += pending.eq(pending & ~Cat(value[Status.IRQ],
                                                                       value[Status.ERROR]))
-                        elif name in ("table", "timeout"):
-                            old = getattr(self, name)
+                        elif name in self._plain:
+                            old = self._plain[name]
                             m.d.sync += old.eq(merged(old))
                         elif name == "control":
                             m.d.sync += self.abort.eq(strobe[0] & value[0])
@@ -220,8 +232,9 @@ class Csr(wiring.Component):
                             with m.If(locked | busy | self.halted | self.aborting):
                                 m.d.sync += bus.bresp.eq(Resp.SLVERR)
                             with m.Else():
-                                m.d.sync += self._bounds[name].eq(
-                                    Cat(merged(values[name]))[WINDOW_LOW:])
+                                bound = self._bounds[name]
+                                m.d.sync += bound.eq(Cat(merged(values[name]))[
+                                    0 if name.endswith(HIGH) else WINDOW_LOW:])
                         elif name == "doorbell":
                             self._ring(m, Cat(merged(Cat(self.count, C(0, 16)))), strobe.any(),
                                        busy)
@@ -235,7 +248,7 @@ class Csr(wiring.Component):
             m.d.sync += pending[1].eq(1)
 
     def _ring(self, m, count, written, busy):
-        misaligned = (self.table & (DESCRIPTOR_BYTES - 1)) != 0
+        misaligned = (self.table & (self._align - 1)) != 0
         with m.If(written):
             with m.If(busy | self.halted | self.aborting | self.abort | misaligned | (count == 0)
                       | (count > registers.COUNT_MAX)):

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from prunus.golden import softmax
 from prunus.golden.engine import EngineConfig, JobKind
 from prunus.golden.engines import engine_of
-from prunus.golden.records import DESCRIPTOR_BYTES, STATUS_BYTES, Error
+from prunus.golden.records import STATUS_BYTES, Error, Record
 from prunus.golden.registers import INDEX_BITS
 
 from .records import number, record_layout
@@ -72,7 +72,7 @@ def descriptor_layout(config: EngineConfig) -> data.StructLayout:
         "causal": 1, "same_kv": 1,
         "l_q": length, "l_kv": length, "valid_q": length, "valid_kv": length,
         "d8": 5, "shift": 6, "mant": 16, **pruning,
-        **dict.fromkeys(_addresses(config), 32),
+        **dict.fromkeys(_addresses(config), config.axi_address_width),
         **several,
         "error": 8, "index": INDEX_BITS,
     })
@@ -87,7 +87,7 @@ def _addresses(config: EngineConfig) -> list[str]:
 class DescriptorDecoder(wiring.Component):
     """Gathers the beats of descriptors and checks every field.
 
-    3 cycles from a descriptor's last beat to its fields; one descriptor per 64-byte read and
+    3 cycles from a descriptor's last beat to its fields; one descriptor per read of one and
     4 cycles.
 
     The error is the first that applies in the order of ``prunus.golden.records.Error``, but a beat
@@ -104,7 +104,7 @@ class DescriptorDecoder(wiring.Component):
     -------
     i : stream
         Beats: ``data``, ``error`` (the memory answered with an error) and ``last``, which ends
-        the descriptor; 64 bytes, from the first word on.
+        the descriptor; all of it, from the first word on.
     o : stream of descriptor_layout(config)
         Decoded descriptors, stable while valid. ``index`` is for others to fill in.
     lost : Out(1)
@@ -115,6 +115,7 @@ class DescriptorDecoder(wiring.Component):
     def __init__(self, *, config: EngineConfig):
         self._config = config
         self._kinds = engine_of(config).kinds
+        self._records = [kind.descriptor_of(config) for kind in self._kinds]
         super().__init__({
             "i": In(stream.Signature(data.StructLayout(
                 {"data": config.axi_data_width, "error": 1, "last": 1}))),
@@ -140,7 +141,8 @@ class DescriptorDecoder(wiring.Component):
                 m.d.sync += [
                     failed[Error.BUS].eq(bus_error),
                     self.lost.eq(bus_error | (raw.opcode == 0)
-                                 | (raw.status[:STATUS_BYTES.bit_length() - 1] != 0)),
+                                 | (number(raw, self._records[0], "status")
+                                    [:STATUS_BYTES.bit_length() - 1] != 0)),
                 ]
                 m.next = "CHOOSE"
             with m.State("CHOOSE"):
@@ -164,7 +166,7 @@ class DescriptorDecoder(wiring.Component):
 
     def _raw(self) -> list:
         """The words that were gathered, as each kind of job has them."""
-        layouts = [record_layout(kind.descriptor) for kind in self._kinds]
+        layouts = [record_layout(record) for record in self._records]
         if len(layouts) == 1:
             return [Signal(layouts[0], name="raw")]
         words = Signal(max(layout.size for layout in layouts), name="raw")
@@ -176,15 +178,15 @@ class DescriptorDecoder(wiring.Component):
         names = [name for name, _ in fields.shape()]
         # Numbers that are put together come last.
         for name in sorted(names, key=lambda name: max(
-                len(kind.descriptor.pieces(name)) for kind in self._kinds) > 1):
+                len(record.pieces(name)) for record in self._records) > 1):
             if name == "kind":
                 for n, (kind, raw) in enumerate(zip(self._kinds, raws, strict=True)):
                     with m.If(raw.opcode == kind.opcode):
                         m.d.comb += fields.kind.eq(n)
                 continue
-            values = [(raw.opcode == kind.opcode, number(raw, kind.descriptor, name))
-                      for kind, raw in zip(self._kinds, raws, strict=True)
-                      if name in kind.descriptor.names]
+            values = [(raw.opcode == kind.opcode, number(raw, record, name))
+                      for kind, record, raw in zip(self._kinds, self._records, raws, strict=True)
+                      if name in record.names]
             if len(values) == 1:
                 m.d.comb += fields[name].eq(values[0][1])
             for mine, value in values if len(values) > 1 else ():
@@ -194,7 +196,7 @@ class DescriptorDecoder(wiring.Component):
     def _gather(self, m, raws, bus_error, stray):
         """Words of the descriptor; ``stray`` tells of bits behind the last that is kept."""
         width = self._config.axi_data_width
-        beats = DESCRIPTOR_BYTES * 8 // width
+        beats = self._config.descriptor_bytes * 8 // width
         beat = Signal(range(beats))
         words = max((raw.as_value() for raw in raws), key=len)
         m.d.comb += self.i.ready.eq(1)
@@ -217,8 +219,8 @@ class DescriptorDecoder(wiring.Component):
         def bad_length(length):
             return (length == 0) | (length > config.l_max)
 
-        kinds = [self._kind_conditions(kind, raw)
-                 for kind, raw in zip(self._kinds, raws, strict=True)]
+        kinds = [self._kind_conditions(kind, record, raw)
+                 for kind, record, raw in zip(self._kinds, self._records, raws, strict=True)]
         unknown, reserved, pruning, misaligned = kinds[0]
         for other in kinds[1:]:     # those of the kind whose opcode it is
             reserved, pruning, misaligned = (Mux(unknown, theirs, mine) for theirs, mine in zip(
@@ -235,18 +237,18 @@ class DescriptorDecoder(wiring.Component):
             (Error.ALIGNMENT, misaligned),
         ]
 
-    def _kind_conditions(self, kind: JobKind, raw):
+    def _kind_conditions(self, kind: JobKind, record: Record, raw):
         """Whether the opcode is another one, a bit without a field is set, what says how to prune
         is out of range, an address is not on a beat or the record's not on 64 bytes."""
         config = self._config
         low = (config.axi_data_width // 8).bit_length() - 1
         status_low = STATUS_BYTES.bit_length() - 1
-        misaligned = raw.status[:status_low] != 0
-        for name in [*(plane.name for plane in kind.planes), *RESULTS]:
-            misaligned = misaligned | (raw[name][:low] != 0)
+        misaligned = number(raw, record, "status")[:status_low] != 0
+        for name in kind.addresses:
+            misaligned = misaligned | (number(raw, record, name)[:low] != 0)
         reserved = [raw[name] != 0 for name, _ in raw.shape()
                     if name.startswith(("reserved", "unused"))]
-        ranges = (out_of_range(number(raw, kind.descriptor, name), *limits)
+        ranges = (out_of_range(number(raw, record, name), *limits)
                   for name, limits in kind.limits(config).items())
         pruning = [beyond for beyond in ranges if beyond is not None]
         return raw.opcode != kind.opcode, _any(reserved), _any(pruning), misaligned

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
-from prunus.golden.records import DESCRIPTOR_BYTES, Error
+from prunus.golden.records import Error
 from prunus.golden.registers import INDEX_BITS
 
 from .bursts import request_layout
@@ -36,7 +36,7 @@ class Dispatcher(wiring.Component):
     -------
     start, table, count : In
         Strobe, after the table before was worked off: begin with ``count`` descriptors (not 0)
-        from address ``table``, a multiple of 64.
+        from address ``table``, a multiple of a descriptor's size.
     req, beats : streams
         To and from the read DMA.
     job : Out(stream of descriptor_layout)
@@ -58,23 +58,25 @@ class Dispatcher(wiring.Component):
             raise ValueError(f"ahead must be at least 1, not {ahead!r}")
         self._config = config
         self._ahead = ahead
+        width = config.axi_address_width
         super().__init__({
             "start": In(1),
-            "table": In(32),
+            "table": In(width),
             "count": In(INDEX_BITS),
-            "req": Out(stream.Signature(request_layout())),
+            "req": Out(stream.Signature(request_layout(address_width=width))),
             "beats": In(stream.Signature(data.StructLayout(
                 {"data": config.axi_data_width, "error": 1, "last": 1}))),
             "job": Out(stream.Signature(descriptor_layout(config))),
             "lost": Out(1),
-            "fault": Out(fault_layout()),
+            "fault": Out(fault_layout(width)),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.decoder = decoder = DescriptorDecoder(config=self._config)
         job = decoder.o.payload
-        address = Signal(33)        # beyond the last address nothing is read
+        size = self._config.descriptor_bytes
+        address = Signal(len(self.table) + 1)       # beyond the last address nothing is read
         asked = Signal(INDEX_BITS)
         index = Signal(INDEX_BITS)
         lost = Signal()
@@ -83,7 +85,7 @@ class Dispatcher(wiring.Component):
         shares = self._shares(m, decoder.o.payload, handed_on & ~lost)
         m.d.comb += [
             self.req.payload.address.eq(address), self.req.payload.refused.eq(address[-1]),
-            self.req.payload.beats.eq(DESCRIPTOR_BYTES * 8 // self._config.axi_data_width),
+            self.req.payload.beats.eq(size * 8 // self._config.axi_data_width),
             self.req.payload.job.eq(asked), self.req.payload.record.eq(1),
             self.job.payload.eq(job),
             self.job.payload.same_kv.eq(job.same_kv & shares),
@@ -115,7 +117,7 @@ class Dispatcher(wiring.Component):
             with m.State("REQUEST"):
                 m.d.comb += self.req.valid.eq(1)
                 with m.If(self.req.ready):
-                    m.d.sync += [address.eq(address + DESCRIPTOR_BYTES), asked.eq(asked + 1)]
+                    m.d.sync += [address.eq(address + size), asked.eq(asked + 1)]
                     m.next = "WAIT"
             with m.State("WAIT"):
                 with m.If(room):
@@ -141,7 +143,7 @@ class Dispatcher(wiring.Component):
 
     def _queue(self, m, decoder):
         """A FIFO before the decoder; whether it has room for one more descriptor."""
-        beats = DESCRIPTOR_BYTES * 8 // self._config.axi_data_width
+        beats = self._config.descriptor_bytes * 8 // self._config.axi_data_width
         payload = self.beats.payload
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(
             width=len(payload.as_value()),

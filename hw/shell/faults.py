@@ -5,6 +5,7 @@ from amaranth.hdl import Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from prunus.golden.engine import EngineConfig
 from prunus.golden.registers import INDEX_BITS, Cause
 
 from .bursts import ADDRESS_WIDTH
@@ -12,11 +13,11 @@ from .bursts import ADDRESS_WIDTH
 __all__ = ["FirstFault", "fault_layout"]
 
 
-def fault_layout() -> data.StructLayout:
+def fault_layout(address_width: int = ADDRESS_WIDTH) -> data.StructLayout:
     """A strobe ``valid``, and beside it the cause, the response of the bus and the address of the
     burst, if there was one, and the index of the job."""
     return data.StructLayout({"valid": 1, "cause": Cause, "response": 2, "job": INDEX_BITS,
-                              "address": ADDRESS_WIDTH})
+                              "address": address_width})
 
 
 class FirstFault(wiring.Component):
@@ -24,6 +25,8 @@ class FirstFault(wiring.Component):
 
     Parameters
     ----------
+    config : EngineConfig
+        Gives the bits of an address.
     sources : int
 
     Members
@@ -36,9 +39,10 @@ class FirstFault(wiring.Component):
         Strobe: there was another one, a cycle ago.
     """
 
-    def __init__(self, *, sources: int):
-        super().__init__({"i": In(fault_layout()).array(sources), "clear": In(1),
-                          "o": Out(fault_layout()), "any": Out(1)})
+    def __init__(self, *, config: EngineConfig, sources: int):
+        fault = fault_layout(config.axi_address_width)
+        super().__init__({"i": In(fault).array(sources), "clear": In(1), "o": Out(fault),
+                          "any": Out(1)})
 
     def elaborate(self, platform):
         m = Module()

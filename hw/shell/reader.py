@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 from prunus.golden.engine import EngineConfig
 from prunus.golden.registers import Cause
 
-from .axi import CACHE, INCR, AXI4Read
-from .bursts import ADDRESS_WIDTH, BurstSplitter, request_layout, windows_in
+from .axi import AXI4Read, attributes
+from .bursts import BurstSplitter, request_layout, windows_in
 from .faults import fault_layout
 
 __all__ = ["Reader", "read_beat_layout"]
@@ -39,7 +39,7 @@ class Reader(wiring.Component):
     Parameters
     ----------
     config : EngineConfig
-        Gives the bits of a beat.
+        Gives the bits of a beat and of an address.
     tag_width : int
         Bits of the tag of a request.
     burst : int
@@ -50,7 +50,7 @@ class Reader(wiring.Component):
     Members
     -------
     req : stream
-        Requests: ``address`` (of 32 bits, on a beat), ``beats`` (of 20 bits, never 0), ``tag``.
+        Requests: ``address`` (on a beat), ``beats`` (of 20 bits, never 0), ``tag``.
     o : stream
         Beats: ``data``, ``tag``, ``last`` (the request's last beat) and ``error`` (the memory
         answered this beat with an error, or the request was refused).
@@ -84,18 +84,18 @@ class Reader(wiring.Component):
         if self.depth < 2 * burst or self.depth & (self.depth - 1):
             raise ValueError(f"depth must be a power of two of at least {2 * burst}, "
                              f"not {depth!r}")
-        self._size = (config.axi_data_width // 8).bit_length() - 1
+        self._config, width = config, config.axi_address_width
         self._beat = read_beat_layout(config, tag_width)
         super().__init__({
-            "req": In(stream.Signature(request_layout(tag_width))),
+            "req": In(stream.Signature(request_layout(tag_width, width))),
             "o": Out(stream.Signature(self._beat)),
-            "windows": windows_in(),
+            "windows": windows_in(width),
             "stop": In(1),
             "busy": Out(1),
             "moved": Out(1),
-            "fault": Out(fault_layout()),
+            "fault": Out(fault_layout(width)),
             "beat": Out(1),
-            "axi": Out(AXI4Read(ADDRESS_WIDTH, config.axi_data_width)),
+            "axi": Out(AXI4Read(width, config.axi_data_width)),
         })
 
     def elaborate(self, platform):
@@ -160,9 +160,7 @@ class Reader(wiring.Component):
             issue.eq(bursts.o.valid & bursts.o.ready),
             marks.w_en.eq(issue),
             marks.w_data.eq(burst),
-            axi.arsize.eq(self._size),
-            axi.arburst.eq(INCR),
-            axi.arcache.eq(CACHE),
+            *attributes(axi, "ar", self._config),
         ]
         with m.If(axi.arready):
             m.d.sync += axi.arvalid.eq(0)

@@ -4,7 +4,7 @@
 from amaranth.hdl import Cat, Shape, signed
 from amaranth.lib import data
 
-from prunus.golden.records import WORD_BITS, WORDS, Field, Record
+from prunus.golden.records import WORD_BITS, Field, Record
 
 __all__ = ["number", "record_layout"]
 
@@ -32,7 +32,7 @@ def record_layout(record: Record, *, whole: bool = False) -> data.StructLayout:
         add(_piece_name(record, field), signed(field.width) if field.signed else field.width)
         at = field.first + field.width
     if whole:
-        add("rest", WORDS * WORD_BITS - at)
+        add("rest", record.words * WORD_BITS - at)
     return data.StructLayout(members)
 
 

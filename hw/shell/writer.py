@@ -9,8 +9,8 @@ from prunus.golden.engine import EngineConfig
 from prunus.golden.records import Error
 from prunus.golden.registers import Cause
 
-from .axi import CACHE, INCR, AXI4Write
-from .bursts import ADDRESS_WIDTH, BurstSplitter, request_layout, unclaimed_beats, windows_in
+from .axi import AXI4Write, attributes
+from .bursts import BurstSplitter, request_layout, unclaimed_beats, windows_in
 from .faults import fault_layout
 
 __all__ = ["Writer"]
@@ -38,7 +38,7 @@ class Writer(wiring.Component):
     Parameters
     ----------
     config : EngineConfig
-        Gives the bits of a beat.
+        Gives the bits of a beat and of an address.
     burst : int
         Most beats of a burst, a power of two. The FIFO holds four times as many.
     tag_width : int
@@ -47,7 +47,7 @@ class Writer(wiring.Component):
     Members
     -------
     req : stream
-        Requests: ``address`` (of 32 bits, on a beat) and ``beats`` (of 20 bits, never 0).
+        Requests: ``address`` (on a beat) and ``beats`` (of 20 bits, never 0).
     i : stream
         Beats: ``data``, in the order of the requests.
     windows : In(windows_layout())
@@ -83,20 +83,20 @@ class Writer(wiring.Component):
         self._bursts = BurstSplitter(config=config, burst=burst, tag_width=tag_width)
         self.depth = 4 * burst
         self._clients = 1 << tag_width
-        self._size = (config.axi_data_width // 8).bit_length() - 1
+        self._config, width = config, config.axi_address_width
         super().__init__({
-            "req": In(stream.Signature(request_layout(tag_width))),
+            "req": In(stream.Signature(request_layout(tag_width, width))),
             "i": In(stream.Signature(data.StructLayout({"data": config.axi_data_width}))),
-            "windows": windows_in(),
+            "windows": windows_in(width),
             "stop": In(1),
             "busy": Out(1),
             "moved": Out(1),
-            "fault": Out(fault_layout()),
+            "fault": Out(fault_layout(width)),
             "failed": Out(1),
             "idle": Out(1),
             "error": Out(1),
             "beat": Out(1),
-            "axi": Out(AXI4Write(ADDRESS_WIDTH, config.axi_data_width)),
+            "axi": Out(AXI4Write(width, config.axi_data_width)),
         })
 
     def elaborate(self, platform):
@@ -144,9 +144,7 @@ class Writer(wiring.Component):
             lengths.w_en.eq(issue),
             length.beats.eq(burst.beats), length.refused.eq(burst.refused),
             length.record.eq(burst.record),
-            axi.awsize.eq(self._size),
-            axi.awburst.eq(INCR),
-            axi.awcache.eq(CACHE),
+            *attributes(axi, "aw", self._config),
         ]
         with m.If(axi.awready):
             m.d.sync += axi.awvalid.eq(0)

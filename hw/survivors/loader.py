@@ -29,7 +29,7 @@ def tag_layout() -> data.StructLayout:
 def command_layout(config: SurvivorConfig) -> data.StructLayout:
     """Fetch ``rows`` rows (not 0) of a plane of the job in a slot into a bank."""
     return data.StructLayout({
-        "plane": Plane, "slot": range(SLOTS), "bank": 1, "address": 32,
+        "plane": Plane, "slot": range(SLOTS), "bank": 1, "address": config.axi_address_width,
         "rows": config.length_width, "d8": 5, "job": INDEX_BITS})
 
 
@@ -76,7 +76,8 @@ class PlaneLoader(wiring.Component):
         tag, layout = tag_layout(), Layout(config)
         super().__init__({
             "command": In(stream.Signature(command_layout(config))),
-            "req": Out(stream.Signature(request_layout(tag.size))),
+            "req": Out(stream.Signature(request_layout(
+                tag.size, config.axi_address_width))),
             "beats": In(stream.Signature(read_beat_layout(config, tag.size))),
             **(others or {}),
             "write": Out(data.StructLayout({

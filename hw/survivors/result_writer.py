@@ -21,7 +21,8 @@ def result_job_layout(config: SurvivorConfig) -> data.StructLayout:
     ``computed``: the output rows of valid queries come; never with an error.
     """
     return data.StructLayout({
-        "out": 32, "status": 32, "l_q": config.length_width, "valid_q": config.length_width,
+        **dict.fromkeys(("out", "status"), config.axi_address_width),
+        "l_q": config.length_width, "valid_q": config.length_width,
         "d8": 5, "computed": 1, "error": 8, "index": INDEX_BITS,
     })
 
@@ -60,7 +61,8 @@ class ResultWriter(wiring.Component):
             "job": In(stream.Signature(result_job_layout(config))),
             "status": In(status_layout(front)),
             "rows": In(beat),
-            "req": Out(stream.Signature(request_layout())),
+            "req": Out(stream.Signature(request_layout(
+                address_width=config.axi_address_width))),
             "o": Out(stream.Signature(data.StructLayout({"data": config.axi_data_width}))),
         })
 

@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from prunus.golden.records import DESCRIPTOR_BYTES, Error
+from prunus.golden.records import Error
 from prunus.golden.survivors import SurvivorConfig
 from prunus.hw.shell.descriptor import descriptor_layout
 from prunus.hw.survivors.layouts import SLOTS, FrontEnd, head_layout
@@ -180,7 +180,7 @@ class Scheduler(wiring.Component):
                 state.idle.eq((job.error != 0) | (job.valid_q == 0) | (job.valid_kv == 0)),
                 self._counts[slot].eq(0),
                 self._counts[slot].read_beats.eq(
-                    DESCRIPTOR_BYTES * 8 // self._config.axi_data_width),
+                    self._config.descriptor_bytes * 8 // self._config.axi_data_width),
             ]
 
     def _load(self, m):

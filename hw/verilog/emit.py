@@ -256,7 +256,7 @@ def _metadata(config: EngineConfig, ports: list[Port], modules: dict) -> dict:
                          "access": bits.access or r.access, "description": bits.text}
                         for bits in r.fields]}
             for r in registers.register_map(config)],
-        "jobs": [{"opcode": kind.opcode, "descriptor": _record(kind.descriptor),
+        "jobs": [{"opcode": kind.opcode, "descriptor": _record(kind.descriptor_of(config)),
                   "status": _record(kind.status)} for kind in engine.kinds],
         "errors": {error.name: error.value for error in Error},
         "modules": modules,

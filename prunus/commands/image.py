@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of, load_config
-from prunus.golden.image import ADDRESSES, build_image, relocated
-from prunus.golden.records import DESCRIPTOR_BYTES
+from prunus.golden.image import build_image, relocated
 
 from .. import report
 from ..engines import chosen_options, front_of, with_engine_options
@@ -29,14 +29,15 @@ class Kind(StrEnum):
     C = "c"
 
 
-def _base(text: str) -> int:
+def _base(text: str, config: EngineConfig) -> int:
+    align, end = config.descriptor_bytes, 1 << config.axi_address_width
     try:
         base = int(text, 0)
     except ValueError:
         base = -1
-    if base < 0 or base % DESCRIPTOR_BYTES or base >= ADDRESSES:
-        raise InputError(f"--base must be a multiple of {DESCRIPTOR_BYTES} below {ADDRESSES:#x}, "
-                         f"such as 0x40000000, not {text!r}")
+    if base < 0 or base % align or base >= end:
+        raise InputError(f"--base must be a multiple of {align} below {end:#x}, such as "
+                         f"0x40000000, not {text!r}")
     return base
 
 
@@ -76,7 +77,8 @@ def image(
     **options: Any,
 ) -> None:
     """Write the memory of heads for a testbench or firmware, or read their results back."""
-    chosen, at = load_config(config), _base(base)
+    chosen = load_config(config)
+    at = _base(base, chosen)
     front = front_of(chosen)
     jobs = front.load_jobs(source, chosen, chosen_options(chosen, options))
     order, table = engine_of(chosen).arrange(jobs, chosen)
@@ -89,7 +91,7 @@ def image(
     if dump is not None:
         path = check_output(check_output(target, source), dump if dump.exists() else None)
         contents = _contents(dump, _kind(kind, dump), len(data), about["beat_bytes"])
-        end = placed.table + len(table) * DESCRIPTOR_BYTES
+        end = placed.table + len(table) * chosen.descriptor_bytes
         if contents[placed.table : end] != data[placed.table : end]:
             raise InputError(f"dump {str(dump)!r} must have the descriptors of this image: are "
                              f"input, options, config and base those that it was made with?")

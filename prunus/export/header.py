@@ -10,7 +10,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from prunus.golden import registers, softmax
-from prunus.golden.engine import Engine
+from prunus.golden.engine import Engine, EngineConfig
 from prunus.golden.engines import ENGINES, make_config
 from prunus.golden.hdp.compute import DELTA_MAX, RHO_FRAC
 from prunus.golden.image import FILL
@@ -30,12 +30,19 @@ __all__ = ["HEADER", "header"]
 HEADER = Path(__file__).resolve().parents[1] / "sw" / "prunus_tables.h"
 CONSTANTS = {
     "ID_VALUE": registers.ID, "IMAGE_VERSION": VERSION, "WORDS": WORDS,
+    "DESCRIPTOR_WORDS": 2 * WORDS,
     "COUNT_MAX": registers.COUNT_MAX, "WINDOW_BYTES": registers.WINDOW_BYTES,
     "DESCRIPTOR_BYTES": DESCRIPTOR_BYTES, "STATUS_BYTES": STATUS_BYTES, "FILL": FILL,
     "T_FRAC": softmax.T_FRAC, "SCALE_BITS": softmax.SCALE_BITS,
     "SCALE_SHIFT_MIN": softmax.SCALE_SHIFT_MIN, "SCALE_SHIFT_MAX": softmax.SCALE_SHIFT_MAX,
     "HDP_RHO_FRAC": RHO_FRAC, "HDP_DELTA_MAX": DELTA_MAX,
 }
+
+
+def _widest(engine: Engine) -> EngineConfig:
+    """A configuration with all registers and words that one can have."""
+    return make_config({"name": engine.name, "engine": engine.name, "width": 8,
+                        "axi_address_width": 64})
 
 
 def _enum(name: str, prefix: str, text: str, members: Iterable[IntEnum]) -> str:
@@ -55,9 +62,9 @@ def _fields(prefix: str, fields: Sequence[Bits]) -> Iterator[str]:
 
 def _registers() -> Iterator[str]:
     """Addresses and fields: those that all engines have, then each engine's own."""
-    maps = {engine.name: {register.name: register for register in registers.register_map(
-        make_config({"name": engine.name, "engine": engine.name, "width": 8}))}
-        for engine in ENGINES.values()}
+    maps = {engine.name: {register.name: register
+                          for register in registers.register_map(_widest(engine))}
+            for engine in ENGINES.values()}
     first, *rest = maps.values()
 
     def everywhere(register: Register) -> bool:
@@ -71,10 +78,16 @@ def _registers() -> Iterator[str]:
                 if all((bits.name, bits.low, bits.width) in place for place in places)]
 
     common = {register.name for register in first.values() if everywhere(register)}
+    ordered = sorted(common, key=lambda name: first[name].address)
     yield "/* Registers of every coprocessor: offsets in bytes, and fields. */"
-    for name in sorted(common, key=lambda name: first[name].address):
-        yield _define(f"REG_{name}", first[name].address)
-        yield from _fields(f"{name}_", shared(name))
+    for name in ordered:
+        if not name.endswith(registers.HIGH):
+            yield _define(f"REG_{name}", first[name].address)
+            yield from _fields(f"{name}_", shared(name))
+    yield "\n/* Further ones where addresses have more than 32 bits. */"
+    for name in ordered:
+        if name.endswith(registers.HIGH):
+            yield _define(f"REG_{name}", first[name].address)
     for engine, own in maps.items():
         yield f"\n/* Further ones of {ENGINES[engine].title}. */"
         for register in own.values():
@@ -121,7 +134,7 @@ def _struct(name: str, record: Record) -> Iterator[str]:
     yield "};\n"
     yield f"static inline void {name}_pack(const struct {name} *from, uint32_t *words)\n{{"
     yield "    int n;\n"
-    yield f"    for (n = 0; n < {WORDS}; n++)\n        words[n] = 0u;"
+    yield f"    for (n = 0; n < {record.words}; n++)\n        words[n] = 0u;"
     for field in record.names:
         value = f"(uint64_t)from->{field}"
         for at, word, low, width in _pieces(record, field):
@@ -147,13 +160,13 @@ def _engine(engine: Engine) -> Iterator[str]:
         name = f"prunus_{engine.name}{f'_{n}' if n else ''}"
         yield f"/* A job of {engine.title}. */"
         yield _define(f"{name.removeprefix('prunus_')}_OPCODE", kind.opcode) + "\n"
-        yield from _struct(f"{name}_descriptor", kind.descriptor)
+        yield from _struct(f"{name}_descriptor", kind.descriptor_of(_widest(engine)))
         yield from _struct(f"{name}_record", kind.status)
 
 
 def header() -> str:
     """The text of the file."""
-    addresses = {_type(kind.descriptor, "out") for engine in ENGINES.values()
+    addresses = {_type(kind.descriptor_of(_widest(engine)), "out") for engine in ENGINES.values()
                  for kind in engine.kinds}
     address, = addresses
     return "\n".join([
@@ -163,7 +176,7 @@ def header() -> str:
         " * fields of each engine. */",
         "#ifndef PRUNUS_TABLES_H", "#define PRUNUS_TABLES_H", "", "#include <stdint.h>", "",
         *(_define(name, value) for name, value in CONSTANTS.items()), "",
-        "/* Of a bus, as descriptors hold it. */",
+        "/* Of a bus. A descriptor of 32 bits of addresses has the first PRUNUS_WORDS words. */",
         f"typedef {address} prunus_address;", "",
         _enum("job_error", "JOB", "What a status record says was wrong with a job.", Error),
         _enum("cause", "CAUSE", "The first error of a table, in the register error.",

@@ -9,9 +9,9 @@ from typing import Any
 from prunus.golden import registers
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
-from prunus.golden.image import Image, out_bytes, relocated
+from prunus.golden.image import Image, described, out_bytes, relocated
 from prunus.golden.jobs import Job
-from prunus.golden.records import DESCRIPTOR_BYTES, STATUS_BYTES
+from prunus.golden.records import STATUS_BYTES, WORD_BITS
 
 from ..errors import InputError
 
@@ -28,21 +28,24 @@ def description(image: Image, jobs: Sequence[Job], order: Sequence[int], config:
     ``order`` has the number of the head that each job of the table is.
     """
     data, kinds, heads = relocated(image, config, base), engine_of(config), []
+    moved, table = Image(bytearray(data), image.table), base + image.table
     for n, (job, head) in enumerate(zip(jobs, order, strict=True)):
         kind = kinds.kind(job)
-        at = image.table + n * DESCRIPTOR_BYTES
-        values = kind.descriptor.unpack(data[at : at + DESCRIPTOR_BYTES])
+        values = described(moved, n, kind, config)
         heads.append({
-            "head": head, "descriptor": base + at,
+            "head": head, "descriptor": table + n * config.descriptor_bytes,
             "planes": {plane.name: values[plane.name] for plane in kind.planes},
             "out": values["out"], "out_bytes": out_bytes(job, config),
             "status": values["status"], "status_bytes": STATUS_BYTES})
     addresses = {register.name: register.address for register in registers.register_map(config)}
+    high = [("table" + registers.HIGH, table >> WORD_BITS)] if config.wide else []
     return {
         "config": config.name, "base": base, "bytes": len(data),
-        "beat_bytes": config.axi_data_width // 8, "jobs": len(jobs),
+        "beat_bytes": config.axi_data_width // 8, "jobs": len(jobs), "table": table,
+        "address_bits": config.axi_address_width,
         "registers": [{"name": name, "address": addresses[name], "value": value} for name, value in
-                      (("table", base + image.table), ("irq_enable", 1), ("doorbell", len(jobs)))],
+                      (("table", table & (1 << WORD_BITS) - 1), *high, ("irq_enable", 1),
+                       ("doorbell", len(jobs)))],
         "heads": sorted(heads, key=lambda head: head["head"])}
 
 
@@ -62,14 +65,15 @@ def _numbers(name: str, kind: str, values: Sequence[int]) -> str:
 
 def _c(data: bytes, about: dict[str, Any]) -> bytes:
     """A C file: bytes to copy to the base, addresses, and how many jobs there are."""
-    name, table = f"{about['config']}_image", about["registers"][0]["value"]
+    name = f"{about['config']}_image"
+    address = "uint64_t" if about["address_bits"] > WORD_BITS else "uint32_t"
     parts = ["/* Written by `prunus image`: memory of " f"{about['jobs']} heads. */\n"
              "#include <stdint.h>\n"]
-    for what, value in (("base", about["base"]), ("bytes", about["bytes"]), ("table", table),
-                        ("jobs", about["jobs"])):
-        parts.append(f"const uint32_t {name}_{what} = 0x{value:X};")
+    for what, kind in (("base", address), ("bytes", "uint32_t"), ("table", address),
+                       ("jobs", "uint32_t")):
+        parts.append(f"const {kind} {name}_{what} = 0x{about[what]:X};")
     parts.append("/* Of each head: its output plane and its status record. */")
-    parts += [_numbers(f"{name}_{what}", "uint32_t", [head[what] for head in about["heads"]])
+    parts += [_numbers(f"{name}_{what}", address, [head[what] for head in about["heads"]])
               for what in ("out", "status")]
     return "\n".join([*parts, _numbers(name, "uint8_t", data)]).encode()
 

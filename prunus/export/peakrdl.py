@@ -47,6 +47,6 @@ def export(config: EngineConfig, folder: Path) -> dict[str, Path]:
     CHeaderExporter().export(registers, str(made["_regs.h"]))
     IPXACTExporter(vendor="prunus", library="coprocessors").export(
         registers, str(made[".ipxact.xml"]), component_name=config.name)
-    maps = [registers, *map(top, record_maps(engine_of(config), config.name))]
+    maps = [registers, *map(top, record_maps(engine_of(config), config))]
     HTMLExporter().export(maps, str(made["_html"]), title=config.name)
     return made

@@ -91,14 +91,15 @@ def _record(name: str, title: str, text: str, record: Record, access: str) -> st
         for word, fields in words.items()])
 
 
-def record_maps(engine: Engine, name: str) -> dict[str, str]:
+def record_maps(engine: Engine, config: EngineConfig) -> dict[str, str]:
     """Names of the address maps of descriptors and records, and their SystemRDL."""
-    maps = {}
+    name, maps = config.name, {}
     for n, kind in enumerate(engine.kinds):
         suffix = f"_{n}" if n else ""
         maps[f"{name}_descriptor{suffix}"] = _record(
             f"{name}_descriptor{suffix}", f"Descriptor of {engine.title}",
-            f"One job with opcode {kind.opcode}, in memory", kind.descriptor, "sw = rw; hw = r;")
+            f"One job with opcode {kind.opcode}, in memory",
+            kind.descriptor_of(config), "sw = rw; hw = r;")
         maps[f"{name}_record{suffix}"] = _record(
             f"{name}_record{suffix}", f"Status record of {engine.title}",
             "What the coprocessor writes after a job, in memory", kind.status, "sw = r; hw = w;")
@@ -113,4 +114,4 @@ def systemrdl(config: EngineConfig) -> str:
                [_register(register, values.get(register.name))
                 for register in registers.register_map(config)])
     return "\n\n".join(["// SPDX-License-Identifier: Apache-2.0",
-                        *record_maps(engine, config.name).values(), own]) + "\n"
+                        *record_maps(engine, config).values(), own]) + "\n"

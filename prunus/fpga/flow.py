@@ -18,6 +18,7 @@ from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
 from prunus.hw.boards.catalog import Board
 from prunus.hw.boards.pll import Ecp5Pll
+from prunus.hw.boards.system import check_addresses
 from prunus.hw.boards.top import BoardTop, divisor_for, source_mhz
 from prunus.sim.board import emitted_system
 from prunus.sim.campaigns.campaign import Options, Task, TaskError, run
@@ -110,8 +111,8 @@ def design(board: Board, config: EngineConfig, *, mhz: float | None = None,
     Raises
     ------
     InputError
-        A package is missing, clock, baud rate or memory are out of range, or the memories do not
-        fit.
+        A package is missing, clock, baud rate or memory are out of range, the memories do not fit,
+        or addresses are wider than the board's.
     """
     _check_packages()
     platform = board.make_platform()
@@ -119,6 +120,7 @@ def design(board: Board, config: EngineConfig, *, mhz: float | None = None,
     memory_kib = memory_kib or fit.memory_kib
     _check_memories(board, config, platform.device, memory_kib)
     try:
+        check_addresses(config)
         pll = Ecp5Pll.near(source_mhz(platform), mhz or fit.mhz)
         divisor = divisor_for(pll.mhz, baud)
     except ValueError as err:

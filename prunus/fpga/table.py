@@ -80,7 +80,10 @@ def _processor() -> str:
 def _benched(case: str, config: EngineConfig, benches: Sequence[dict]) -> dict | None:
     """What a bench of this configuration says of a case."""
     parameters = config.model_dump(exclude={"name"})
-    return next((row for bench in benches if bench["parameters"] == parameters
+    # A bench of before a parameter came says nothing of it.
+    older = {name: field.default for name, field in type(config).model_fields.items()
+             if name in parameters}
+    return next((row for bench in benches if older | bench["parameters"] == parameters
                  for row in bench["cases"] if row["case"] == case), None)
 
 

@@ -21,9 +21,9 @@ import numpy as np
 from prunus.console import Parser
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import ConfigError, engine_of, load_config
-from prunus.golden.image import build_image
+from prunus.golden.image import build_image, described
 from prunus.golden.jobs import Job
-from prunus.golden.records import DESCRIPTOR_BYTES, Error
+from prunus.golden.records import Error
 
 from ..cases import Batch
 from ..compare import MismatchError, check
@@ -55,14 +55,13 @@ def _before(kind: str, job: Job, config: EngineConfig, rng: Random) -> Batch:
     if kind == "cut off":
         return Batch([job], reset=(rng.randrange(1, 120), rng.randint(1, 3)))
     image = build_image([job], config)
-    described = engine_of(config).kind(job)
-    at = image.table
-    values = described.descriptor.unpack(bytes(image.data[at : at + DESCRIPTOR_BYTES]))
+    its = engine_of(config).kind(job)
+    values = described(image, 0, its, config)
     if kind == "refused":
-        image.describe(0, described.descriptor.pack(values | {"d": values["d"] + 1}))
+        image.describe(0, its.descriptor_of(config).pack(values | {"d": values["d"] + 1}))
         return Batch([job], image=image)
     if kind == "unreadable":
-        plane = rng.choice(described.planes)
+        plane = rng.choice(its.planes)
         first = values[plane.name]
         return Batch([job], image=image, read_errors=[(first, first + 4096)])
     return Batch([job])

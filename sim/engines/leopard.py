@@ -83,10 +83,11 @@ def build(recipe: Recipe, config: LeopardConfig) -> LeopardJob:
 
 
 # Digits of every size, also where W is no multiple of them; chunks, and beats of several words;
-# scores of 39 bits.
+# scores of 39 bits; wide addresses.
 SIZES = tuple(LeopardConfig.model_validate({"name": f"leopard_{name}", "l_max": L_MAX, **fields})
               for name, fields in (
     ("w8_b1_n4", {"width": 8, "digit": 1, "dpus": 4, "d_max": 32, "axi_data_width": 128}),
+    ("w8_b2_n2_a40", {"width": 8, "dpus": 2, "d_max": 16, "axi_address_width": 40}),
     ("w10_b3_n3", {"width": 10, "digit": 3, "dpus": 3, "d_max": 24}),
     ("w12_b4_n1", {"digit": 4, "dpus": 1, "d_max": 16, "axi_data_width": 512}),
     ("w12_b2_n6_d128", {"d_max": 128, "taps": 32, "axi_data_width": 128}),

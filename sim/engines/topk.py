@@ -65,11 +65,12 @@ def build(recipe: Recipe, config: TopkConfig) -> TopkJob:
                    top_k=(recipe.top_k - 1) % config.k_max + 1)
 
 
-# Scores of 39 bits; chunks; one place, and as many as keys; a wide bus.
+# Scores of 39 bits; chunks; one place, and as many as keys; a wide bus; wide addresses.
 SIZES = tuple(TopkConfig.model_validate({"name": f"topk_{name}", "l_max": L_MAX, **fields})
               for name, fields in (
     ("w8_k32_d32", {"d_max": 32, "axi_data_width": 128}),
     ("w8_k1_d24", {"d_max": 24, "k_max": 1}),
+    ("w8_k4_a48", {"d_max": 16, "k_max": 4, "axi_address_width": 48}),
     ("w16_k8_d128", {"width": 16, "d_max": 128, "taps": 32, "k_max": 8}),
     ("w4_k16_d40", {"width": 4, "d_max": 40, "taps": 16, "k_max": 16, "axi_data_width": 512})))
 

@@ -22,7 +22,7 @@ HALF_NS = 5
 LIMIT = 200_000
 ADDRESS = {register.name: register.address for register in registers.SHARED}
 PENDING, BUSY = 1 << registers.Status.IRQ, 1 << registers.Status.BUSY
-CONSTANT = ("id", "size", "burst", "lock", "cache", "prot")
+CONSTANT = ("id", "size", "burst", "lock", "cache", "prot", "qos")
 HELD = {"r": 1500, "w": 3000, "b": 12_000, "aw": 1500}     # cycles that a channel is held back
 
 

@@ -52,7 +52,7 @@ class Seen:
 
     def pins(self, *names: str) -> set[tuple]:
         """Values that pins of addresses had, over all bursts."""
-        order = ("channel", "id", "size", "burst", "lock", "cache", "prot")
+        order = ("channel", "id", "size", "burst", "lock", "cache", "prot", "qos")
         return {tuple(row[order.index(name)] for name in names) for row in self["constants"]}
 
     def ports(self, name: str) -> int:
@@ -130,13 +130,16 @@ def one_id(seen, number):
 
 
 @fact
-def constant_pins(seen, lock, cache, prot):
-    assert seen.pins("lock", "cache", "prot") == {(lock, cache, prot)}
+def constant_pins(seen, lock, cache, prot, qos):
+    config = seen.config
+    assert seen.pins("lock", "cache", "prot", "qos") == {(lock, cache, prot, qos)}
+    assert (config.axi_cache, config.axi_prot, config.axi_qos) == (cache, prot, qos)
 
 
 @fact
 def address_bits(seen, bits):
     assert {seen.ports("m_axi_araddr"), seen.ports("m_axi_awaddr")} == {bits}
+    assert seen.config.axi_address_width == bits
 
 
 @fact

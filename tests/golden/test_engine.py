@@ -9,7 +9,7 @@ import pytest
 
 from prunus.golden.engine import Engine, EngineConfig, JobKind
 from prunus.golden.engines import ENGINES, engine_of, load_config, preset_names
-from prunus.golden.image import build_image, failed, read_status
+from prunus.golden.image import build_image, failed, read_status, relocated
 from prunus.golden.jobs import Job
 from prunus.golden.records import DESCRIPTOR_BYTES, WORDS, Error
 from prunus.golden.registers import SHARED, constants, counter_names, register_map
@@ -90,6 +90,29 @@ def test_a_descriptor_has_an_address_of_everything(engine, kind):
     opcode, = kind.descriptor.pieces("opcode")
     assert (opcode.word, opcode.low, opcode.width) == (0, 0, 8)
     assert all(field.text for field in (*kind.descriptor, *kind.status))
+
+
+@BY_KIND
+@pytest.mark.parametrize("width", [32, 40, 64])
+def test_a_wide_descriptor_is_made_of_the_narrow_one(engine, kind, width):
+    """The upper bits of the address in word n lie in word 16 + n; the first 16 words stay."""
+    config = _config(engine).model_copy(update={"axi_address_width": width})
+    record = kind.descriptor_of(config)
+    more = [field for field in record if field not in kind.descriptor]
+    assert [field for field in record if field not in more] == list(kind.descriptor)
+    assert record.words * 4 == config.descriptor_bytes == (128 if width > 32 else 64)
+    where = {name: kind.descriptor.pieces(name)[0].word for name in kind.addresses}
+    assert {(field.word - 16, field.low, field.width, field.name) for field in more} == {
+        (word, 0, width - 32, name) for name, word in where.items() if width > 32}
+    image = build_image(random_jobs(config, 3, 2), config)
+    moved = relocated(image, config, (1 << width) - (1 << 24))
+    for n in range(3):
+        words = np.frombuffer(moved, "<u4")[image.table // 4 :][n * record.words :][: record.words]
+        values = record.unpack(words.tobytes())
+        for name, word in where.items():
+            high = words[word + 16] if width > 32 else 0
+            assert values[name] == int(words[word]) | int(high) << 32
+            assert values[name].bit_length() == width
 
 
 @BY_KIND

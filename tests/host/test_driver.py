@@ -13,6 +13,7 @@ from prunus.golden.image import Image, build_image
 from prunus.golden.registers import Status, constants, counter_names, register_map
 from prunus.host.driver import Driver, DriverError, writable_ranges
 from prunus.sim.engines.hdp import random_jobs
+from tests.sim.wide import widened
 
 CONFIG = load_config("hdp_tiny")
 AT = {register.name: register.address for register in register_map(CONFIG)}
@@ -232,3 +233,24 @@ def test_an_image_is_written_from_address_zero():
     asyncio.run(Driver(fake, CONFIG).start(Image(data=bytearray(b"abc"), table=64), 1))
     assert fake.memory[:4] == b"abc\0"
     assert fake.registers[AT["table"]] == 64
+
+
+def test_wide_addresses_take_two_registers():
+    config = widened(CONFIG, 48)
+    at = {register.name: register.address for register in register_map(config)}
+    fake = Fake()
+    fake.work = lambda count: None
+    driver = Driver(fake, config, base=0xABCD_0000_0080)
+    asyncio.run(driver.start(Image(data=bytearray(256), table=128), 0))
+    assert (fake.registers[at["table"]], fake.registers[at["table_high"]]) == (0x100, 0xABCD)
+    fake.registers |= {at["error_address"]: 0x40, at["error_address_high"]: 0x1234}
+    assert f"error_address {0x1234_0000_0040}" in asyncio.run(driver.describe())
+    with pytest.raises(DriverError, match="register engine must read 0x00001001, not 0x00000001: "
+                                          "the coprocessor is that of hdp_tiny, not that of"):
+        asyncio.run(driver.check())
+
+
+def test_an_image_beyond_the_addresses_is_refused():
+    for config, base in ((CONFIG, 1 << 32), (widened(CONFIG, 40), 1 << 40), (widened(CONFIG), 64)):
+        with pytest.raises(ValueError, match="^base must be a multiple of "):
+            asyncio.run(Driver(Fake(), config, base).start(Image(data=bytearray(64)), 0))

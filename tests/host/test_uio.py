@@ -30,11 +30,13 @@ from prunus.sim.served import ServedSimulation
 from tests.prunus.models import tiny
 from tests.prunus.test_cli import prunus
 from tests.sim.served import ServedRegisters, interrupts
+from tests.sim.wide import widened
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "minilm_sentence.npz"
 HDP, LEOPARD = load_config("hdp_tiny"), load_config("leopard_tiny")
 BASE = 0x8000_0000 - 4096       # descriptors and planes lie on either side of it
 HEADS = 3
+WIDE = widened(HDP, 48)
 
 
 # -- places -------------------------------------------------------------------------------------
@@ -72,17 +74,26 @@ def test_registers_are_found(classes):
 
 
 def test_memory_is_found(classes):
-    assert find_memory(Place("/dev/udmabuf1"), classes) == (0x7000_0000, 1 << 20)
-    assert find_memory(Place("/dev/udmabuf1", 0, 64), classes) == (0, 64)
+    assert find_memory(Place("/dev/udmabuf1"), HDP, classes) == (0x7000_0000, 1 << 20)
+    assert find_memory(Place("/dev/udmabuf1", 0, 64), HDP, classes) == (0, 64)
+    assert find_memory(Place("/dev/x", 1 << 40, 64), WIDE) == (1 << 40, 64)
     with pytest.raises(InputError, match="memory '/dev/x' is no u-dma-buf that tells its address"):
-        find_memory(Place("/dev/x"), classes)
+        find_memory(Place("/dev/x"), HDP, classes)
 
 
 @pytest.mark.parametrize(("address", "size"), [
     (32, 64), (0, 0), (1 << 32, 64), (0xFFFF_FFC0, 65)])
 def test_memory_out_of_reach(address, size):
-    with pytest.raises(InputError, match="^memory must begin at a multiple of 64 and end within"):
-        find_memory(Place("/dev/x", address, size))
+    with pytest.raises(InputError, match="^memory must begin at a multiple of 64 and end within 32 "
+                                         "bits, not "):
+        find_memory(Place("/dev/x", address, size), HDP)
+
+
+@pytest.mark.parametrize(("address", "size"), [(64, 64), (1 << 48, 64), ((1 << 48) - 128, 129)])
+def test_memory_out_of_wide_reach(address, size):
+    with pytest.raises(InputError, match="^memory must begin at a multiple of 128 and end within "
+                                         "48 bits, not "):
+        find_memory(Place("/dev/x", address, size), WIDE)
 
 
 # -- mappings -----------------------------------------------------------------------------------
@@ -187,6 +198,26 @@ def serve(monkeypatch, tmp_path):
     yield start
     for connection in connections:
         connection.close()
+
+
+def test_wide_addresses(tmp_path, heads, monkeypatch):
+    """Memory above 4 GiB, and heads in several tables, each on 128 bytes."""
+    _, jobs = heads
+    memory, device, base = tmp_path / "memory", tmp_path / "device", 0xBEEF_8000_0000 - 4096
+    memory.write_bytes(bytes(8192))
+    device.write_bytes(bytes(256))
+    with ServedSimulation(WIDE, memory, base) as served:
+        registers = ServedRegisters(served.port)
+        monkeypatch.setattr(uio, "transport", lambda place, mapped, memory: UioTransport(
+            registers, memory.bytes, None))
+        with uio.open_uio(str(device), WIDE, memory=f"{memory}@{base:#x}+8192") as coprocessor:
+            assert len(coprocessor.plan(jobs["hdp"])) > 1
+            results, _ = coprocessor.run(jobs["hdp"])
+        registers.close()
+    for (out, status), (want, told) in zip(results, run_golden(jobs["hdp"], WIDE).outputs,
+                                           strict=True):
+        assert_array_equal(out, want)
+        assert status == told and out.any()
 
 
 @pytest.mark.parametrize(("config", "polls", "size"), [

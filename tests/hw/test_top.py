@@ -393,3 +393,19 @@ def test_a_table_of_zeros():
         assert counters["write_bytes"] == 0 and not system.memory.write_bursts
 
     system.run(body)
+
+
+def test_what_every_burst_says_of_itself():
+    """AxPROT, AxCACHE and AxQOS are those of the configuration."""
+    chosen = {"prot": 5, "cache": 11, "qos": 9}
+    config = CONFIG.model_copy(update={f"axi_{name}": value for name, value in chosen.items()})
+    system, seen = _System([_job(15)], config=config), set()
+
+    async def body(ctx):
+        await system.work(ctx, system.image.table, 1)
+        for channel in ("ar", "aw"):
+            seen.add(tuple(ctx.get(getattr(system.dut, f"m_axi_{channel}{name}"))
+                           for name in chosen))
+
+    system.run(body)
+    assert seen == {tuple(chosen.values())}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images anywhere in 32 bits of addresses, and a memory that answers writes late."""
+"""Images anywhere in all bits of addresses, and a memory that answers writes late."""
 
 from dataclasses import replace
 
@@ -8,17 +8,22 @@ import pytest
 
 from prunus.golden.engines import load_config
 from prunus.sim.compare import check
-from prunus.sim.engines import BENCHES, random_jobs
-from prunus.sim.scatter import TOP, scatter
+from prunus.sim.engines import BENCHES, hdp_sizes, random_jobs
+from prunus.sim.scatter import scatter
 from prunus.sim.simulate import Batch, SimulationError, simulate_batches
+from tests.sim.wide import widened
 
 TABLES, JOBS = 6, 5
-ALL = TOP - 1
 
 
-@pytest.fixture(params=sorted(BENCHES))
+TINY = [load_config(BENCHES[engine].preset) for engine in sorted(BENCHES)]
+# Heads in tiles, which go on from one tile to the next, and cores that share the bus.
+TILES = hdp_sizes.OTHERS[1].model_copy(update={"name": "tiles_48", "axi_address_width": 48})
+
+
+@pytest.fixture(params=[*TINY, *map(widened, TINY), TILES], ids=lambda config: config.name)
 def config(request):
-    return load_config(BENCHES[request.param].preset)
+    return request.param
 
 
 def _tables(config):
@@ -29,12 +34,13 @@ def test_every_bit_of_an_address_moves_and_carries(config):
     """Of what the tests below run: each bit is 0 somewhere and 1 elsewhere, and pieces lie across
     multiples of high powers of two."""
     places = [place for batch in _tables(config) for place in batch.places]
-    starts = np.array([address for _, _, address in places])
-    ends = np.array([address + size - 1 for _, size, address in places])
-    assert np.bitwise_or.reduce(starts) == ALL & ~63
-    assert np.bitwise_or.reduce(~starts & ALL) == ALL
+    starts = np.array([address for _, _, address in places], object)
+    ends = np.array([address + size - 1 for _, size, address in places], object)
+    every = (1 << config.axi_address_width) - 1
+    assert np.bitwise_or.reduce(starts) == every & ~63
+    assert np.bitwise_or.reduce(~starts & every) == every
     crossed = int(np.bitwise_or.reduce(starts ^ ends))
-    assert crossed.bit_length() >= 30 and ends.max() < TOP
+    assert crossed.bit_length() >= config.axi_address_width - 2 and ends.max() <= every
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.3])

@@ -312,7 +312,8 @@ static int jobs(const char *memory, size_t size, prunus_address address, const c
                 fail("run", result);
             print_results(&table, &device);
         }
-        used += (table.used + 63) / 64 * 64;
+        used += (table.used + device.descriptor_bytes - 1) / device.descriptor_bytes
+            * device.descriptor_bytes;
     }
     printf("used %lu done %lu waits %lu flushed %lu invalidated %lu\n", (unsigned long)used,
            path ? (unsigned long)prunus_read(&device, PRUNUS_REG_JOBS_DONE) : 0ul, waits, flushed,

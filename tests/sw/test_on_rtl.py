@@ -13,17 +13,21 @@ from prunus.engines import leopard
 from prunus.engines.hdp import Options, load_jobs
 from prunus.engines.topk import load_jobs as load_topk
 from prunus.golden.engines import engine_of, load_config
-from prunus.golden.image import build_image
+from prunus.golden.image import build_image, described
 from prunus.golden.registers import Cause
 from prunus.run import run_golden
 from prunus.sim.served import ServedSimulation
+from tests.sim.wide import widened
 from tests.sw.driver import Driver, jobs_text, registers_text, run_host
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is missing")
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "minilm_sentence.npz"
 BASE = 0xC000_0000 - (1 << 16)      # a table that begins below an address whose upper bits differ
+FAR = 0xA5_C000_0000 - (1 << 16)    # likewise, of a coprocessor with wide addresses
 SIZE = 1 << 18
+CONFIGS = [load_config(name) for name in ("hdp_tiny", "leopard_tiny", "topk_tiny")]
+WIDE = [widened(config, width) for config, width in zip(CONFIGS, (64, 40, 48), strict=True)]
 
 
 def _heads(config, folder, d):
@@ -44,18 +48,23 @@ def driver(tmp_path_factory):
     return Driver(tmp_path_factory.mktemp("driver"))
 
 
-@pytest.mark.parametrize(("name", "count", "interrupts"), [
-    ("hdp_tiny", (4, 2), True), ("leopard_tiny", (4, 2), False), ("topk_tiny", (3, 1), True)])
-def test_real_heads(driver, tmp_path, name, count, interrupts):
+def _base(config):
+    return FAR if config.wide else BASE
+
+
+@pytest.mark.parametrize(("config", "count", "interrupts"), [
+    (CONFIGS[0], (4, 2), True), (CONFIGS[1], (4, 2), False), (CONFIGS[2], (3, 1), True),
+    *((config, (2, 1), True) for config in WIDE)],
+    ids=lambda value: getattr(value, "name", None))
+def test_real_heads(driver, tmp_path, config, count, interrupts):
     """Two tables, one doorbell after the other, by interrupt and by looking."""
-    config = load_config(name)
     jobs = _heads(config, tmp_path, config.d_max)[: sum(count)]
     tables = [jobs[: count[0]], jobs[count[0] :]]
     memory = tmp_path / "memory"
     memory.write_bytes(bytes(SIZE))
-    with ServedSimulation(config, memory, BASE) as served:
+    with ServedSimulation(config, memory, _base(config)) as served:
         port = f"irq:{served.port}" if interrupts else served.port
-        lines = run_host(driver, "run", memory, SIZE, BASE, port,
+        lines = run_host(driver, "run", memory, SIZE, _base(config), port,
                          text=jobs_text(tables, config, results=True))
     assert len(lines) == 2 * len(jobs) + 1, lines
     kind, at, sizes = engine_of(config).kind(jobs[0]), 0, []
@@ -93,22 +102,22 @@ def test_the_example(driver, tmp_path):
     assert want.any() and job.l_q == job.valid_q == job.l_kv == job.valid_kv
 
 
-@pytest.mark.parametrize("name", ["hdp_tiny", "leopard_tiny"])
-def test_windows_aborts_and_a_silent_memory(driver, tmp_path, name):
+@pytest.mark.parametrize("config", [*CONFIGS[:2], WIDE[0]], ids=lambda config: config.name)
+def test_windows_aborts_and_a_silent_memory(driver, tmp_path, config):
     """What the driver says of each, and that the coprocessor is as good as new afterwards."""
-    config = load_config(name)
+    base = _base(config)
     jobs = _heads(config, tmp_path, config.d_max)[:2]
     memory = tmp_path / "memory"
     memory.write_bytes(bytes(SIZE))
-    with ServedSimulation(config, memory, BASE) as served:
+    with ServedSimulation(config, memory, base) as served:
         text = jobs_text([jobs] * 4, config) + " ".join(f"{job.l_q} {job.d}" for job in jobs)
-        lines = run_host(driver, "control", memory, SIZE, BASE, f"irq:{served.port}", text=text)
+        lines = run_host(driver, "control", memory, SIZE, base, f"irq:{served.port}", text=text)
     table = build_image(jobs, config)
     kind, said = engine_of(config).kinds[0], lines[: len(lines) - 4]
-    values = kind.descriptor.unpack(bytes(table.data[:64]))
+    values = described(table, 0, kind, config)
     cause, response, job, address = map(int, said.pop(said.index("wait 0") + 1).split()[1:])
     assert (cause, response, job) == (Cause.WINDOW, 0, 0)
-    assert address in {BASE + values[plane.name] for plane in kind.planes}
+    assert address in {base + values[plane.name] for plane in kind.planes}
     silent = said.pop(said.index("wait -11") + 1).split()
     assert silent[:2] == ["error", str(Cause.TIMEOUT.value)]
     assert said == [

@@ -18,6 +18,7 @@ from prunus.golden.hdp.compute import encode_delta, encode_rho
 from prunus.golden.image import build_image, relocated
 from prunus.golden.leopard.compute import encode_threshold
 from prunus.sim.engines import random_jobs
+from tests.sim.wide import widened
 from tests.sw.driver import FLAGS, SOURCES, Driver, jobs_text, registers_text, run_host
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is missing")
@@ -80,20 +81,26 @@ def packed(driver, tmp_path, tables, config, base=BASE, size=1 << 20):
     return said, memory.read_bytes()
 
 
-@pytest.mark.parametrize("name", [name for name in preset_names() if "server" not in name])
-def test_an_image_is_that_of_golden(driver, tmp_path, name):
-    """Random jobs of every shape and mode, two tables one behind the other."""
-    config = load_config(name)
-    count = 12 if name in SMALL else 2
+PRESETS = [load_config(name) for name in preset_names() if "server" not in name]
+WIDE = [widened(load_config(name), width) for name, width in (
+    ("hdp_tiny", 40), ("leopard_tiny", 48), ("topk_tiny", 64))]
+
+
+@pytest.mark.parametrize("config", [*PRESETS, *WIDE], ids=lambda config: config.name)
+def test_an_image_is_that_of_golden(driver, tmp_path, config):
+    """Random jobs of every shape and mode, two tables one behind the other, at the end of all
+    addresses."""
+    name, align = config.name, config.descriptor_bytes
+    count = 12 if name in SMALL or config.wide else 2
     tables = [random_jobs(config, count, seed=3), random_jobs(config, 2, seed=4)]
-    size = 1 << (20 if name in SMALL else 25)
-    base = 0xFFFF_FFC0 - size & ~63
+    size = 1 << (20 if name in SMALL or config.wide else 25)
+    base = (1 << config.axi_address_width) - align - size
     said, memory = packed(driver, tmp_path, tables, config, base, size)
     at = 0
     for table in tables:
         image = build_image(table, config)
         assert memory[at : at + len(image.data)] == relocated(image, config, base + at)
-        at += -(-len(image.data) // 64) * 64
+        at += -(-len(image.data) // align) * align
     assert said == [f"used {at} done 0 waits 0 flushed 0 invalidated 0"]
     assert set(memory[at:]) == {0xEE}
 
@@ -140,6 +147,16 @@ def test_a_full_memory_and_a_bad_place_are_refused(driver, tmp_path):
         assert packed(driver, tmp_path, [jobs], config, size=size)[0] == ["error table -6"]
     for base in (BASE + 32, 0xFFFF_FF00):
         assert packed(driver, tmp_path, [jobs], config, base)[0] == ["error table -4"]
+
+
+@pytest.mark.parametrize("config", WIDE, ids=lambda config: config.name)
+def test_a_bad_wide_place_is_refused(driver, tmp_path, config):
+    """Not on a descriptor's size, or beyond the last address."""
+    jobs, end = random_jobs(config, 2, seed=7), 1 << config.axi_address_width
+    assert packed(driver, tmp_path, [jobs], config, end - (1 << 20))[0][0].startswith("used ")
+    for base in (64, end - (1 << 20) + 128, end, end - 128):
+        if base < 1 << 64:
+            assert packed(driver, tmp_path, [jobs], config, base)[0] == ["error table -4"]
 
 
 @pytest.mark.parametrize(("offset", "value", "result"), [(0, 1, -1), (4, 99, -2), (36, 9, -3)])

@@ -4,7 +4,6 @@
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from ...records import DESCRIPTOR_BYTES
 from ..compute import HdpJob, HdpOutcome
 from ..config import HdpConfig
 from ..planes import held_planes
@@ -82,7 +81,7 @@ class _Dispatcher:
                  cores: Sequence[Core], reads: _Reads, config: HdpConfig):
         self._clock, self._heads, self._cores, self._reads = clock, heads, cores, reads
         self._count = count
-        self._beats = DESCRIPTOR_BYTES * 8 // config.axi_data_width
+        self._beats = config.descriptor_bytes * 8 // config.axi_data_width
         self._read: list[int] = []      # when the last beats came
         self._ahead = Room(1 if len(cores) == 1 else 2 * len(cores))
         clock.start(self._ask())

@@ -146,7 +146,8 @@ def test_out_plane_round_trip(config):
 
 
 def _descriptor(job, addresses):
-    return HdpKind().encode(job, dict(zip(ADDRESSES, addresses, strict=True)))
+    return HdpKind().encode(job, dict(zip(ADDRESSES, addresses, strict=True)),
+                            load_config("hdp_tiny"))
 
 
 def test_descriptor_words():

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from prunus.golden.engines import load_config
+from prunus.hw.boards.system import System
 from prunus.hw.boards.top import divisor_for
 from prunus.sim.board import emitted_system
 from tests.hw.helpers import refusal
@@ -24,6 +25,12 @@ def test_lint_and_ports(tmp_path, name):
     assert len(re.findall(rf"^module {name}\(", text, re.M)) == 1
     done = lint(source)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_addresses_that_a_board_does_not_have():
+    config = load_config("hdp_tiny").model_copy(update={"axi_address_width": 64})
+    text = refusal(lambda: System(config=config, divisor=4, memory_bytes=8192))
+    assert text == "axi_address_width must be 32 on a board, not 64"
 
 
 @pytest.mark.parametrize(("mhz", "baud", "divisor"), [

@@ -8,10 +8,10 @@ from amaranth.sim import Simulator
 from prunus.hw.shell.axi import AXI4, AXI4Lite, AXI4Read, AXI4Write, connect_flat, flat_members
 from tests.hw.helpers import refusal
 
-AXI4_NAMES = """awid awaddr awlen awsize awburst awlock awcache awprot awvalid awready
-    wdata wstrb wlast wvalid wready bid bresp bvalid bready
-    arid araddr arlen arsize arburst arlock arcache arprot arvalid arready
-    rid rdata rresp rlast rvalid rready""".split()
+AXI4_NAMES = """awid awaddr awlen awsize awburst awlock awcache awprot awqos awvalid
+    awready wdata wstrb wlast wvalid wready bid bresp bvalid bready
+    arid araddr arlen arsize arburst arlock arcache arprot arqos arvalid
+    arready rid rdata rresp rlast rvalid rready""".split()
 LITE_NAMES = """awaddr awprot awvalid awready wdata wstrb wvalid wready bresp bvalid bready
     araddr arprot arvalid arready rdata rresp rvalid rready""".split()
 FROM_SLAVE = {"awready", "wready", "bid", "bresp", "bvalid", "arready", "rid", "rdata", "rresp",

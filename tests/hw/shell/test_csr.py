@@ -307,6 +307,46 @@ def test_windows(dut):
     _bench(dut, body)
 
 
+@pytest.mark.parametrize("width", [40, 64])
+def test_wide_addresses(width):
+    """Upper words after a reset, written whole and in bytes, and in what they are for; a table
+    begins at a multiple of 128."""
+    config = CONFIG.model_copy(update={"axi_address_width": width})
+    dut, at = Csr(config=config), {r.name: r.address for r in register_map(config)}
+    most, names = (1 << width - 32) - 1, [f"{window}_{end}" for window in registers.WINDOWS
+                                          for end in ("base", "limit")]
+
+    async def body(ctx, host):
+        async def check(**values):
+            for name, value in values.items():
+                assert await host.read(ctx, at[name]) == (value, OKAY), name
+
+        await check(engine=1 | width - 32 << 8, table_high=0, error_address_high=0,
+                    **{f"{name}_high": most if name.endswith("limit") else 0 for name in names})
+        ctx.set(dut.fault, {"valid": 1, "address": 0xA500_0000_5A & (1 << width) - 1 | 3 << 36})
+        await check(error_address_high=(0xA5 | 3 << 4) & most, error_address=0x5A)
+        for n, name in enumerate(["table", *names]):
+            assert await host.write(ctx, at[name], 0x1234_5678) == OKAY
+            assert await host.write(ctx, at[f"{name}_high"], 0x8F00_00C1 + n) == OKAY
+            await check(**{f"{name}_high": (0x8F00_00C1 + n) & most})
+            value = ((0x8F00_00C1 + n) & most) << 32 | 0x1234_5678
+            if n:
+                assert ctx.get(dut.windows[(n - 1) // 2][name.split("_")[1]]) == value >> 6
+            else:
+                assert ctx.get(dut.table) == value
+        await check(operands_base=0x1234_5640, operands_limit=0x1234_567F)
+        assert await host.write(ctx, at["records_base_high"], 0x77, 0b1110) == OKAY
+        await check(records_base_high=0xC1 + 5 & 0xFF if width == 40 else 0xC6)
+        assert await host.write(ctx, at["table"], 64) == OKAY
+        assert await host.write(ctx, at["doorbell"], 1) == SLVERR
+        assert await host.write(ctx, at["table"], 128) == OKAY
+        assert await host.write(ctx, at["doorbell"], 1) == OKAY
+        for name in names:
+            assert await host.write(ctx, at[f"{name}_high"], 0) == SLVERR
+
+    _bench(dut, body)
+
+
 def test_done_around_a_doorbell():
     """In whatever cycle done falls, the doorbell is either refused or starts anew."""
     answers = []

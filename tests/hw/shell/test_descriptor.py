@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import Shape, signed, unsigned
 
+from prunus.golden.descriptors import descriptor_error, has_record
 from prunus.golden.engines import ENGINES, load_config
 from prunus.golden.hdp import HdpEngine
 from prunus.golden.hdp.compute import DELTA_MAX, HdpJob, Importance
@@ -43,7 +44,7 @@ def _words(config, rng):
     addresses = [rng.randrange(1 << 32) // align * align for _ in ADDRESSES[:-1]]
     addresses.append(rng.randrange(1 << 32) // 64 * 64)
     words = [int(w) for w in HdpKind().encode(
-        job, dict(zip(ADDRESSES, addresses, strict=True)))]
+        job, dict(zip(ADDRESSES, addresses, strict=True)), config)]
     fields = {
         "causal": job.causal, "exact": job.exact, "dense": job.dense, "drop": job.drop,
         "same_kv": job.same_kv,
@@ -262,7 +263,7 @@ def _leopard(config, rng):
                      causal=rng.random() < 0.5, same_kv=rng.random() < 0.5)
     addresses = [rng.randrange(1 << 26) * 64 for _ in range(5)]
     words = [int(w) for w in LeopardKind().encode(
-        job, dict(zip(("q", "k", "v", "out", "status"), addresses, strict=True)))]
+        job, dict(zip(("q", "k", "v", "out", "status"), addresses, strict=True)), config)]
     return words, {
         "causal": job.causal, "same_kv": job.same_kv, "l_q": l_q, "l_kv": l_kv,
         "valid_q": job.valid_q, "valid_kv": job.valid_kv, "d8": d // 8, "shift": job.scale[1],
@@ -436,3 +437,45 @@ def test_each_kind_has_its_own_errors(config, several):
 def test_one_kind_has_no_field_for_it():
     for config in (*CONFIGS, *LEOPARD):
         assert "kind" not in dict(descriptor_layout(config))
+
+
+# -- addresses of more than a word -----------------------------------------------------------------
+FAR = [CONFIGS[0].model_copy(update={"axi_address_width": width, "axi_data_width": bits})
+       for width, bits in ((64, 64), (48, 256), (40, 512))]
+
+
+def _far(config, rng):
+    """A descriptor, good or with one thing wrong: often a bit of the upper words."""
+    words = np.array(_words(CONFIGS[0], rng)[0] + [0] * 16, np.uint32)
+    for word in range(6, 13):
+        words[word] &= np.uint32(~63 & 0xFFFF_FFFF)
+        words[word + 16] = rng.getrandbits(config.axi_address_width - 32)
+    what = rng.randrange(5)
+    if what == 0:
+        words[rng.randrange(16, 32)] ^= np.uint32(1 << rng.randrange(32))
+    elif what == 1:
+        words[rng.randrange(16)] ^= np.uint32(1 << rng.randrange(32))
+    elif what == 2:
+        words[:] = [rng.getrandbits(32) for _ in words]
+    return words
+
+
+@pytest.mark.parametrize("config", FAR, ids=lambda c: f"{c.axi_address_width}-{c.axi_data_width}")
+def test_far_addresses(config):
+    """All is as golden says, whatever the words; every address has its upper bits."""
+    rng, lost = Random(config.axi_address_width), []
+    record = HdpKind().descriptor_of(config)
+    table = [_far(config, rng) for _ in range(200)]
+    got = _run(config, [_beats(words, config) for words in table], rng, 0.1, 0.1, lost=lost)
+    errors, addresses = set(), 0
+    for words, decoded, gone in zip(table, got, lost, strict=True):
+        values, error = record.unpack(words.tobytes()), descriptor_error(words, config)
+        errors.add(error)
+        assert decoded.error == error
+        assert gone == (not has_record(words, config))
+        assert decoded.status == values["status"]
+        if not error:
+            assert all(decoded[name] == values[name] for name in ADDRESSES)
+            addresses |= values["v"]
+    assert errors >= {Error.NONE, Error.OPCODE, Error.ALIGNMENT}
+    assert addresses.bit_length() == config.axi_address_width

@@ -10,31 +10,42 @@ from prunus.golden.engines import load_config
 from prunus.golden.hdp.compute import HdpJob
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.kind import HdpKind
-from prunus.golden.records import DESCRIPTOR_BYTES, Error
+from prunus.golden.records import Error
 from prunus.hw.shell.dispatch import Dispatcher
 from tests.hw.helpers import receive, refusal, send, simulate, stall_cases
 
 CONFIGS = [load_config("hdp_tiny"),
            HdpConfig(name="wide", width=12, frac=8, d_max=24, l_max=8, axi_data_width=128),
-           HdpConfig(name="widest", d_max=24, l_max=8, axi_data_width=512)]
+           HdpConfig(name="widest", d_max=24, l_max=8, axi_data_width=512),
+           HdpConfig(name="far", d_max=24, l_max=8, axi_address_width=64),
+           HdpConfig(name="farther", d_max=24, l_max=8, axi_data_width=512, axi_address_width=40)]
 ADDRESSES = ("q_i", "q_f", "k_i", "k_f", "v", "out", "status")
 
 
-def _descriptor(rng, kind, beats, places=None):
+def _place(rng, config):
+    return rng.getrandbits(config.axi_address_width - 6) << 6
+
+
+def _values(words, config):
+    return HdpKind().descriptor_of(config).unpack(words.tobytes())
+
+
+def _descriptor(rng, kind, config, places=None):
     """The words of a descriptor, its beat with a bus error (or None), and what comes of it.
 
-    ``places`` are its addresses, some of which are others now and then.
+    ``places`` are its addresses, some of which are others now and then, by a bit or wholly.
     """
     l_q, l_kv, d = rng.randint(1, 8), rng.randint(1, 8), 8 * rng.randint(1, 3)
     q, k = np.zeros((l_q, d)), np.zeros((l_kv, d))
     job = HdpJob(q=q, k=k, v=k, scale=(rng.getrandbits(16), rng.randint(12, 63)),
               valid_q=rng.randint(0, l_q), rho=rng.randint(-127, 127),
               causal=rng.random() < 0.5, same_kv=rng.random() < 0.7, tau_head=rng.getrandbits(32))
-    addresses = {name: rng.getrandbits(26) << 6 for name in ADDRESSES}
+    addresses = {name: _place(rng, config) for name in ADDRESSES}
     for name in places or ():
-        if rng.random() < 0.9:
-            addresses[name] = places[name]
-    words = HdpKind().encode(job, addresses)
+        if rng.random() < 0.95:
+            addresses[name] = places[name] ^ (rng.random() < 0.05) << rng.randrange(
+                6, config.axi_address_width)
+    words = HdpKind().encode(job, addresses, config)
     error, bad_beat = Error.NONE, None
     if kind == "opcode":
         words[0] ^= rng.choice([2, 1 << 14])
@@ -53,20 +64,21 @@ def _descriptor(rng, kind, beats, places=None):
         words[11] |= 4
         error = Error.ALIGNMENT
     elif kind == "bus":
-        bad_beat = rng.randrange(beats)
+        bad_beat = rng.randrange(config.descriptor_bytes * 8 // config.axi_data_width)
         error = Error.BUS
     lost = kind in ("no place", "neither", "zeros", "bus")
     return words, bad_beat, lost, error, job
 
 
-def _fields(job, words, error):
+def _fields(job, words, error, config):
     """What must come out; with an error only the place of the record counts."""
+    values = _values(words, config)
     if error:
-        return {"error": error, "status": int(words[12])}
+        return {"error": error, "status": values["status"]}
     return {"error": 0, "l_q": job.l_q, "l_kv": job.l_kv, "valid_q": job.valid_q,
             "valid_kv": job.valid_kv, "d8": job.d // 8, "rho": job.rho, "mant": job.scale[0],
             "shift": job.scale[1], "tau_head": job.tau_head, "causal": int(job.causal),
-            **{name: int(words[6 + n]) for n, name in enumerate(ADDRESSES)}}
+            **{name: values[name] for name in ADDRESSES}}
 
 
 async def _start(ctx, dut, table, count):
@@ -86,11 +98,11 @@ def test_tables(config, ahead, stall_in, stall_out):
     rng = Random(f"{config.name}{ahead}{stall_in}{stall_out}")
     kinds = [["good", "opcode", "bus", "good", "no place", "misaligned", "good", "neither"],
              ["bus"], ["good", "good"], ["zeros", *["good"] * 20]]
-    beats = DESCRIPTOR_BYTES * 8 // config.axi_data_width
-    places = {name: rng.getrandbits(26) << 6 for name in ADDRESSES[2:5]}
-    tables = [(rng.getrandbits(26) << 6,
-               [_descriptor(rng, kind, beats, places) for kind in table]) for table in kinds]
-    tables[2] = (0xFFFF_FFC0, tables[2][1])     # goes on beyond the last address
+    end, length = 1 << config.axi_address_width, config.descriptor_bytes
+    places = {name: _place(rng, config) for name in ADDRESSES[2:5]}
+    tables = [(_place(rng, config) // length * length,
+               [_descriptor(rng, kind, config, places) for kind in table]) for table in kinds]
+    tables[2] = (end - length, tables[2][1])    # goes on beyond the last address
     dut = Dispatcher(config=config, ahead=ahead)
     size = config.axi_data_width // 8
     lost, faults = [0], []
@@ -99,15 +111,14 @@ def test_tables(config, ahead, stall_in, stall_out):
         for table, entries in tables:
             for n, (words, bad_beat, *_) in enumerate(entries):
                 [request] = await receive(ctx, dut.req, 1, rng, stall_out)
-                address = table + n * DESCRIPTOR_BYTES & 0xFFFF_FFFF
-                assert (request.address, request.beats) == (address, DESCRIPTOR_BYTES // size)
+                address = (table + n * length) % end
+                assert (request.address, request.beats) == (address, length // size)
                 assert (request.job, request.record) == (n, 1)
                 assert request.refused == (address < table)
                 raw = words.astype("<u4").tobytes()
                 beats = [{"data": int.from_bytes(raw[at : at + size], "little"),
                           "error": int(at // size == bad_beat),
-                          "last": int(at + size == DESCRIPTOR_BYTES)}
-                         for at in range(0, DESCRIPTOR_BYTES, size)]
+                          "last": int(at + size == length)} for at in range(0, length, size)]
                 await send(ctx, dut.beats, beats, rng, stall_in)
 
     async def core(ctx):
@@ -118,12 +129,13 @@ def test_tables(config, ahead, stall_in, stall_out):
             for n, (words, _, gone, error, job) in enumerate(entries):
                 if not gone:
                     [got] = await receive(ctx, dut.job, 1, rng, stall_out)
-                    for name, value in _fields(job, words, error).items():
+                    for name, value in _fields(job, words, error, config).items():
                         assert got[name] == value, name
-                    same = follows and seen == list(words[8:11])
+                    values = _values(words, config)
+                    same = follows and seen == [values[name] for name in ADDRESSES[2:5]]
                     assert got.same_kv == (job.same_kv and same)
                     assert got.index == n
-                    seen = list(words[8:11])
+                    seen = [values[name] for name in ADDRESSES[2:5]]
                 follows = not gone
             # Each lost job strobes once, and then there is no more.
             before += sum(entry[2] for entry in entries)
@@ -153,14 +165,14 @@ def test_reads_ahead(config, ahead):
     """So many descriptors are asked for and their beats taken, whether jobs are or not."""
     dut = Dispatcher(config=config, ahead=ahead)
     rng = Random(ahead)
-    count = DESCRIPTOR_BYTES * 8 // config.axi_data_width
-    entries = [_descriptor(rng, "good", count) for _ in range(ahead + 4)]
+    count = config.descriptor_bytes * 8 // config.axi_data_width
+    entries = [_descriptor(rng, "good", config) for _ in range(ahead + 4)]
     raw = [int.from_bytes(words.astype("<u4").tobytes(), "little") for words, *_ in entries]
     beats = [{"data": word >> n * config.axi_data_width & (1 << config.axi_data_width) - 1,
               "last": n == count - 1} for word in raw for n in range(count)]
 
     async def body(ctx):
-        await _start(ctx, dut, 64, len(entries))
+        await _start(ctx, dut, 128, len(entries))
         ctx.set(dut.req.ready, 1)
         asked = 0
         for _ in range(3 * ahead + 20):
@@ -182,7 +194,7 @@ def test_reads_ahead(config, ahead):
         while len(times) < ahead + 1:
             _, _, valid, status = await ctx.tick().sample(dut.job.valid, dut.job.payload.status)
             if valid:
-                assert status == entries[len(times)][0][12]
+                assert status == _values(entries[len(times)][0], config)["status"]
                 times.append(cycles)
             cycles += 1
         assert {b - a for a, b in zip(times, times[1:], strict=False)} == {count + 4}

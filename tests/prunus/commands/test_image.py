@@ -59,6 +59,35 @@ def hex_of(data, beat):
     return "\n".join(data[at : at + beat][::-1].hex() for at in range(0, len(data), beat))
 
 
+def test_wide_addresses(capfd, tmp_path):
+    """Descriptors of 128 bytes, a register more, and numbers of 64 bits in C."""
+    (tmp_path / "far.toml").write_text(
+        'engine = "topk"\nwidth = 8\nd_max = 64\nl_max = 64\nk_max = 8\naxi_address_width = 48\n',
+        encoding="utf-8")
+    config, base = load_config(tmp_path / "far.toml"), 0x1234_5678_9A80
+    jobs = jobs_of(config)
+    for kind in ("bin", "c"):
+        code, _, err = prunus(capfd, "image", EXAMPLE, "-o", tmp_path / f"all.{kind}", "--config",
+                              tmp_path / "far.toml", "--base", hex(base), "--top-k", "4")
+        assert (code, err) == (0, "")
+    data = (tmp_path / "all.bin").read_bytes()
+    about = json.loads((tmp_path / "all.bin.json").read_text("utf-8"))
+    assert data == relocated(build_image(jobs, config), config, base)
+    assert about["registers"][:2] == [{"name": "table", "address": 0x1C, "value": 0x5678_9A80},
+                                      {"name": "table_high", "address": 0xA0, "value": 0x1234}]
+    assert [head["descriptor"] - base for head in about["heads"]] == [
+        128 * n for n in range(len(jobs))]
+    for head in about["heads"]:
+        words = np.frombuffer(data[head["descriptor"] - base :][:128], "<u4").astype(np.uint64)
+        assert (words[11] | words[27] << np.uint64(32)) == head["out"] > base
+    text = (tmp_path / "all.c").read_text("utf-8")
+    assert "const uint64_t far_image_table = 0x123456789A80;" in text
+    code, _, err = prunus(capfd, "image", EXAMPLE, "-o", tmp_path / "x.bin", "--config",
+                          tmp_path / "far.toml", "--base", "0x40", "--top-k", "4")
+    assert (code, err) == (2, "error: --base must be a multiple of 128 below 0x1000000000000, such "
+                              "as 0x40000000, not '0x40'\n")
+
+
 @BY_CONFIG
 @pytest.mark.parametrize("kind", ["hex", "bin"])
 def test_round_trip(capfd, tmp_path, name, kind):
@@ -230,7 +259,7 @@ def test_only_addresses_move(name):
     image = build_image(jobs, config)
     moved, kind = relocated(image, config, BASE), engine_of(config).kinds[0]
     assert relocated(image, config, 0) == bytes(image.data)
-    places = {plane.name for plane in kind.planes} | {"out", "status"}
+    places = set(kind.addresses)
     for n in range(len(jobs)):
         at = image.table + n * DESCRIPTOR_BYTES
         before, after = (kind.descriptor.unpack(bytes(data[at : at + DESCRIPTOR_BYTES]))

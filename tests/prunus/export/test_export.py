@@ -16,8 +16,10 @@ from prunus.golden.engines import engine_of, load_config
 from prunus.golden.records import WORD_BITS, Field, Record
 from prunus.hw.verilog.emit import Emission
 from tests.prunus.test_cli import prunus
+from tests.sim.wide import widened
 
 CONFIGS = [load_config(name) for name in ("hdp_tiny", "hdp_fine", "leopard_tiny", "topk_tiny")]
+WIDE = [widened(CONFIGS[0]), widened(CONFIGS[2], 40)]
 BY_CONFIG = pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 needs_packages = pytest.mark.skipif(
     not all(map(find_spec, ("systemrdl", "peakrdl_html", "peakrdl_cheader", "peakrdl_ipxact"))),
@@ -48,7 +50,7 @@ def _fields(top):
 
 
 @needs_packages
-@BY_CONFIG
+@pytest.mark.parametrize("config", [*CONFIGS, *WIDE], ids=lambda config: config.name)
 def test_registers_of_systemrdl(config, tmp_path):
     top = _compiled(systemrdl(config), config.name, tmp_path)
     known = registers.register_map(config)
@@ -69,10 +71,10 @@ def test_registers_of_systemrdl(config, tmp_path):
 
 
 @needs_packages
-@BY_CONFIG
+@pytest.mark.parametrize("config", [*CONFIGS, *WIDE], ids=lambda config: config.name)
 def test_records_of_systemrdl(config, tmp_path):
     kind = engine_of(config).kinds[0]
-    for suffix, record in (("descriptor", kind.descriptor), ("record", kind.status)):
+    for suffix, record in (("descriptor", kind.descriptor_of(config)), ("record", kind.status)):
         top = _compiled(systemrdl(config), f"{config.name}_{suffix}", tmp_path)
         assert {(address, low, width, name) for address, _, low, width, name in _fields(top)} == {
             (field.word * 4, field.low, field.width, field.name) for field in record}
@@ -81,10 +83,11 @@ def test_records_of_systemrdl(config, tmp_path):
 @needs_packages
 def test_a_field_over_words_is_cut(tmp_path):
     """Where it is not two whole words from an even one."""
+    descriptor = Record([Field(1, 16, 40, "odd"), Field(3, 0, 64, "late")])
     engine = type("Engine", (), {"title": "X", "kinds": [type("Kind", (), {
         "opcode": 1, "status": Record([Field(2, 0, 64, "wide")]),
-        "descriptor": Record([Field(1, 16, 40, "odd"), Field(3, 0, 64, "late")])})]})
-    texts = record_maps(engine, "x")
+        "descriptor_of": lambda config: descriptor})]})
+    texts = record_maps(engine, load_config("hdp_tiny").model_copy(update={"name": "x"}))
     assert _fields(_compiled(texts["x_record"], "x_record", tmp_path)) == {
         (8, "word_2", 0, 64, "wide")}
     found = _fields(_compiled(texts["x_descriptor"], "x_descriptor", tmp_path))

@@ -212,6 +212,14 @@ def test_memories_that_cannot_fit_are_refused_before_synthesis(tools, monkeypatc
     assert tools == []
 
 
+def test_wide_addresses_are_refused_before_synthesis(tools, monkeypatch):
+    monkeypatch.setattr(flow, "emitted_system", lambda *_: pytest.fail("emitted first"))
+    config = TINY.model_copy(update={"axi_address_width": 40})
+    with pytest.raises(InputError, match="^axi_address_width must be 32 on a board, not 40$"):
+        flow.design(BOARDS["ulx3s_85f"], config)
+    assert tools == []
+
+
 def _prunus(capfd, *args):
     with pytest.raises(SystemExit) as stop:
         cli.main(["fpga", "--workers", "0", *map(str, args)])
