@@ -98,7 +98,7 @@ class Case:
     Members
     -------
     batches : list of Batch
-    config, stall, seed, simulator
+    config, stall, seed, simulator, memory
         As for :func:`prunus.sim.simulate.simulate_batches`.
     verilog : str or None
         What is simulated, if that is not the configuration's own Verilog.
@@ -112,6 +112,7 @@ class Case:
     stall: float = 0.0
     seed: int = 0
     simulator: str = "verilator"
+    memory: str | None = None
     verilog: str | None = None
     batch: int | None = None
     errors: Mapping[int, Error] = field(default_factory=dict)
@@ -143,7 +144,7 @@ class Case:
                 **{when: [asdict(access) for access in getattr(batch, when)]
                    for when in ("before", "during", "after")}})
         return {"config": self.config.model_dump(), "stall": self.stall, "seed": self.seed,
-                "simulator": self.simulator, "verilog": self.verilog,
+                "simulator": self.simulator, "memory": self.memory, "verilog": self.verilog,
                 "batch": self.batch, "errors": {n: int(e) for n, e in self.errors.items()},
                 "batches": batches}
 

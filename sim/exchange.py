@@ -25,11 +25,18 @@ CHANNEL = "PRUNUS_CHANNEL"      # environment variable with the bench's file des
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """How the buses of a simulation behave."""
+    """How the buses of a simulation behave.
+
+    Members
+    -------
+    memory : str
+        Whose memory answers: that in C++ (``cpp``) or that of cocotbext-axi (``python``).
+    """
 
     config: EngineConfig
     stall: float
     seed: int
+    memory: str
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,12 @@ from .simulators.runner import CachedRunner, SimulationError
 from .simulators.verilator import COVERAGE, VerilatorRunner
 from .waveforms import check_waveform, waveform
 
-__all__ = ["SIMULATORS", "Session", "Simulation", "Stage", "check_written", "cycle_limit",
-           "emitted", "open_session"]
+__all__ = ["MEMORIES", "SIMULATORS", "Session", "Simulation", "Stage", "check_written",
+           "cycle_limit", "emitted", "open_session"]
 
 SIMULATORS: dict[str, Callable[..., CachedRunner]] = {
     "verilator": VerilatorRunner, "icarus": IcarusRunner}
+MEMORIES = {"verilator": ("cpp", "python"), "icarus": ("python",)}     # the first by itself
 Stage = Callable[[str], None]
 JOB_CYCLES = 20_000        # of the watchdog, beside the work
 ROW_CYCLES = 200
@@ -230,7 +231,8 @@ class Session:
         self._rung = 0          # doorbells
         self._over = False
         begin = time.perf_counter()
-        self._send(Setup(config=case.config, stall=case.stall, seed=case.seed))
+        self._send(Setup(config=case.config, stall=case.stall, seed=case.seed,
+                         memory=case.memory or MEMORIES[case.simulator][0]))
         self._receive(case.config.name)
         self.start_s = time.perf_counter() - begin
 
@@ -294,8 +296,8 @@ class Session:
 @contextmanager
 def open_session(
     config: EngineConfig, *, stall: float = 0.0, seed: int = 0, simulator: str = "verilator",
-    verilog: str | None = None, limit_s: float | None = None, stage: Stage | None = None,
-    trace: Path | None = None, coverage: Path | None = None,
+    memory: str | None = None, verilog: str | None = None, limit_s: float | None = None,
+    stage: Stage | None = None, trace: Path | None = None, coverage: Path | None = None,
 ) -> Iterator[Session]:
     """A simulation from here to the end of the block, with the parameters of
     :func:`prunus.sim.simulate.simulate_batches`.
@@ -313,8 +315,11 @@ def open_session(
         raise ValueError(f"stall must lie in [0, 1), not {stall!r}")
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
+    if memory not in (None, *MEMORIES[simulator]):
+        raise ValueError(f"memory of {simulator} must be one of {', '.join(MEMORIES[simulator])}, "
+                         f"not {memory!r}")
     case = Case(batches=[], config=config, stall=stall, seed=seed, simulator=simulator,
-                verilog=verilog)
+                memory=memory, verilog=verilog)
     kind = check_waveform(trace) if trace else None
     begin = time.perf_counter()
     runner = VerilatorRunner(kind, True) if coverage else SIMULATORS[simulator](kind)

@@ -43,7 +43,8 @@ def repeat(case: Case, *, progress: Callable[[int, int], None] | None = None,
             progress(shown, total)
 
     with open_session(case.config, stall=case.stall, seed=case.seed, simulator=case.simulator,
-                      verilog=case.verilog, limit_s=limit_s, stage=stage, trace=trace) as session:
+                      memory=case.memory, verilog=case.verilog, limit_s=limit_s, stage=stage,
+                      trace=trace) as session:
         done = 0
         tell(done)
         for table in case.batches:
@@ -58,8 +59,8 @@ def simulate_batches(
     batches: Sequence[Batch | Sequence[Job]], config: EngineConfig, *,
     stall: float = 0.0, seed: int = 0,
     progress: Callable[[int, int], None] | None = None, simulator: str = "verilator",
-    verilog: str | None = None, limit_s: float | None = None, stage: Stage | None = None,
-    trace: Path | None = None,
+    memory: str | None = None, verilog: str | None = None, limit_s: float | None = None,
+    stage: Stage | None = None, trace: Path | None = None,
 ) -> list[Simulation]:
     """Ring one doorbell per batch, all in one simulation.
 
@@ -75,6 +76,9 @@ def simulate_batches(
         Called with the jobs done and all jobs, now and then.
     simulator : str
         One of SIMULATORS.
+    memory : str or None
+        What answers on the memory bus, ``cpp`` or ``python``: the memory that is compiled into a
+        simulation on Verilator, which is its default, or that of cocotbext-axi.
     verilog : str or None
         Verilog text to run instead of what prunus.hw.verilog.emit gives for the configuration.
     limit_s : float or None
@@ -94,7 +98,7 @@ def simulate_batches(
         When the build folder, the temporary one or that of ``trace`` cannot be written.
     """
     case = Case(batches=[b if isinstance(b, Batch) else Batch(b) for b in batches], config=config,
-                stall=stall, seed=seed, simulator=simulator, verilog=verilog)
+                stall=stall, seed=seed, simulator=simulator, memory=memory, verilog=verilog)
     try:
         simulations = repeat(case, progress=progress, stage=stage, limit_s=limit_s, trace=trace)
     except BuildError:

@@ -7,8 +7,7 @@ from multiprocessing.connection import Connection
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, Event, First, Timer, gather
+from cocotb.triggers import Timer, gather
 from cocotb.utils import get_sim_time
 
 from prunus.golden.image import Image
@@ -25,13 +24,17 @@ from ..exchange import (
     Restart,
     Setup,
 )
-from .axi import PERIOD_NS, AxiTransport
-from .monitors import watch
+from .axi import AxiTransport
+from .clocks import PERIOD_NS, cycles
+from .memory import PythonMemory
+from .native import NativeMemory
 
 __all__ = ["run"]
 
 MARGIN = 4096              # bytes behind the image that must stay as they are
 FILL = 0x5A
+MEMORIES: dict[str, type[NativeMemory] | type[PythonMemory]] = {
+    "cpp": NativeMemory, "python": PythonMemory}
 
 
 class _Bench:
@@ -41,28 +44,23 @@ class _Bench:
         self.dut = dut
         self.setup = setup
         self.channel = channel
-        self.broken = Event()   # a rule of the bus
+        self.broken = False     # a rule of the bus
 
     def _broken(self, rule: str) -> None:
-        """Said at once: the models of the bus may end the simulation in this very cycle."""
-        if not self.broken.is_set():
+        """Said at once: the models of the bus may end the simulation in this very cycle. The
+        session ends it, too, as soon as it hears of this."""
+        if not self.broken:
+            self.broken = True
             self.channel.send(Failure(rule, rule=True))
-        self.broken.set()
 
     async def answer(self, work: Coroutine) -> None:
-        """Say what ``work`` returns; a Failure if it fails, or as soon as a rule is broken."""
-        async def guarded() -> object:
-            try:
-                return await work
-            except DriverError as err:
-                return Failure(str(err))
-
-        task = cocotb.start_soon(guarded())
-        await First(task.complete, self.broken.wait())
-        if self.broken.is_set():
-            task.cancel()
-        else:
-            self.channel.send(task.result())
+        """Say what ``work`` returns; a Failure if it fails."""
+        try:
+            said = await work
+        except DriverError as err:
+            said = Failure(str(err))
+        if not self.broken:
+            self.channel.send(said)
 
     async def start(self) -> Ready:
         """Clock, reset, buses, monitors."""
@@ -70,13 +68,14 @@ class _Bench:
         dut.rst.value = 1
         dut.clk.value = 0
         await Timer(PERIOD_NS, "ns")
-        self.transport = AxiTransport(dut, stall=setup.stall, seed=setup.seed)
+        self.memory = MEMORIES[setup.memory](dut, self._broken)
+        self.transport = AxiTransport(dut, self.memory, stall=setup.stall, seed=setup.seed)
         self.driver = Driver(self.transport, setup.config)
-        Clock(dut.clk, PERIOD_NS, "ns").start(start_high=False)
-        await ClockCycles(dut.clk, 4)
+        self.memory.start_clock()
+        await cycles(dut.clk, 4)
         dut.rst.value = 0
-        await ClockCycles(dut.clk, 2)
-        watch(dut, setup.config.axi_data_width // 8, self._broken)
+        await cycles(dut.clk, 2)
+        self.memory.watch()
         await self.driver.check()
         return Ready()
 
@@ -86,21 +85,21 @@ class _Bench:
         for name, value in inputs.items():
             getattr(dut, name).value = value
         dut.rst.value = 1
-        await ClockCycles(dut.clk, 4)
+        await cycles(dut.clk, 4)
         self.transport.restart()
         dut.rst.value = 0
-        await ClockCycles(dut.clk, 2)
+        await cycles(dut.clk, 2)
         await self.driver.check()
         return Ready()
 
     async def batch(self, batch: BatchRequest) -> BatchReply:
         """One doorbell."""
-        transport, driver = self.transport, self.driver
+        memory, driver = self.memory, self.driver
         size = -(-len(batch.image) // MARGIN) * MARGIN + MARGIN
-        transport.fill(bytes([FILL]) * size, batch.places)
-        transport.hold_responses(batch.hold)
-        transport.reads.errors = batch.read_errors
-        reads, writes = transport.reads.bytes_moved, transport.writes.bytes_moved
+        memory.fill(bytearray([FILL]) * size, batch.places or [(0, size, 0)])
+        memory.hold(batch.hold)
+        memory.fail(batch.read_errors)
+        reads, writes = memory.bytes_read, memory.bytes_written
         answers = {"before": await self._access(batch.before)}
         begin = get_sim_time("ns")
         await driver.start(Image(data=bytearray(batch.image), table=batch.table), batch.count)
@@ -110,35 +109,35 @@ class _Bench:
         else:
             counters = await driver.finish(batch.cycles,
                                            self._progress if batch.progress else None)
-        cycles = (get_sim_time("ns") - begin) / PERIOD_NS
+        taken = (get_sim_time("ns") - begin) / PERIOD_NS
         if self.dut.irq.value:
             raise DriverError("irq must be low after the interrupt was cleared")
         answers["after"] = await self._access(batch.after)
         self._check_memory(batch)
-        image = np.frombuffer(bytes(transport.memory[: len(batch.image)]), np.uint8)
-        return BatchReply(image=image, registers=counters, cycles=int(cycles), accesses=answers,
+        image = np.frombuffer(bytes(memory.contents[: len(batch.image)]), np.uint8)
+        return BatchReply(image=image, registers=counters, cycles=int(taken), accesses=answers,
                           aborted=batch.reset is not None,
-                          bus_read_bytes=transport.reads.bytes_moved - reads,
-                          bus_write_bytes=transport.writes.bytes_moved - writes)
+                          bus_read_bytes=memory.bytes_read - reads,
+                          bus_write_bytes=memory.bytes_written - writes)
 
-    async def _abort(self, after: int, cycles: int) -> dict[str, int]:
+    async def _abort(self, after: int, length: int) -> dict[str, int]:
         """Reset all in the middle of a table; the counters, which must be 0 like the status. Or
         abort the table, if it is to last no cycle; then neither memory nor buses are reset."""
         dut, driver = self.dut, self.driver
         if after:
-            await ClockCycles(dut.clk, after)
+            await cycles(dut.clk, after)
         if dut.irq.value:
             raise DriverError(f"the table was worked off {after} cycles after its doorbell, before "
                               "the reset")
-        if not cycles:
+        if not length:
             await driver.abort()
             if await driver.read("status"):
                 raise DriverError(f"status must be 0 after an abort; {await driver.describe()}")
             return await driver.counters()
         dut.rst.value = 1
-        await ClockCycles(dut.clk, cycles)
+        await cycles(dut.clk, length)
         dut.rst.value = 0
-        await ClockCycles(dut.clk, 2)
+        await cycles(dut.clk, 2)
         counters = await driver.counters()
         if await driver.read("status") or any(counters.values()):
             raise DriverError(f"status and counters must be 0 after a reset; "
@@ -157,7 +156,7 @@ class _Bench:
         for group in groups:
             said = ([await self._try(group[0])] if len(group) == 1 else
                     await gather(*(self._try(access) for access in group)))
-            await ClockCycles(self.dut.clk, 2)      # what is registered on its way to irq
+            await cycles(self.dut.clk, 2)      # what is registered on its way to irq
             answers += [(value, response, int(self.dut.irq.value)) for value, response in said]
         return answers
 
@@ -173,10 +172,10 @@ class _Bench:
 
     def _check_memory(self, batch: BatchRequest) -> None:
         """Raise DriverError if anything but outputs and status records was written."""
-        outside = self.transport.writes.outside
+        outside = self.memory.outside
         if outside is not None:
             raise DriverError(f"the coprocessor wrote to {outside:#x}, outside the memory")
-        memory = np.frombuffer(bytes(self.transport.memory), np.uint8)
+        memory = np.frombuffer(bytes(self.memory.contents), np.uint8)
         before = np.full(len(memory), FILL, np.uint8)
         before[: len(batch.image)] = batch.image
         changed = before != memory

@@ -11,11 +11,11 @@ from collections import deque
 from pathlib import Path
 
 import cocotb
-from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, FallingEdge, Timer
+from cocotb.triggers import FallingEdge, Timer
 
 from ..board import BENCH, Faults
-from .axi import PERIOD_NS
+from .clocks import PERIOD_NS, cycles
+from .native import start_clock
 
 __all__ = ["run"]
 
@@ -113,10 +113,10 @@ async def run(dut):
     dut.rx.value = 1
     dut.clk.value = 0
     await Timer(PERIOD_NS, "ns")
-    Clock(dut.clk, PERIOD_NS, "ns").start(start_high=False)
-    await ClockCycles(dut.clk, 4)
+    start_clock(dut)
+    await cycles(dut.clk, 4)
     dut.rst.value = 0
-    await ClockCycles(dut.clk, 40)
+    await cycles(dut.clk, 40)
     line = _Line(dut, plan["divisor"], Faults(**plan["faults"]))
     cocotb.start_soon(line.listen())
     name, stop = Path(plan["name"]), Path(plan["stop"])

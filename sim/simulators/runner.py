@@ -86,6 +86,10 @@ class CachedRunner(Runner):
     def product(self, top: str) -> str:
         """Name of the file that a run needs."""
 
+    def program(self) -> bytes:
+        """The text of what is built into each simulator beside the Verilog."""
+        return b""
+
     def before_build(self, objects: Path) -> None:
         """Called with the empty directory that a build fills."""
         return
@@ -146,7 +150,8 @@ class CachedRunner(Runner):
         InputError
             The build folder cannot be written, or its disk is full.
         """
-        key = digest(verilog, top, self.identity(), repr(self.flags), cocotb.__version__,
+        key = digest(verilog, self.program(), top, self.identity(), repr(self.flags),
+                     cocotb.__version__,
                      str(cocotb_tools.config.libs_dir))
         directory = build_root() / "sim" / f"{top}-{key}"
 

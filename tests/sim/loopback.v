@@ -4,7 +4,8 @@
 // so that benches can be tested without it. A number written to 0xfc makes it break a rule:
 // 1 no interrupt, 2 wstrb with a gap, 3 writes one beat too far, 4 araddr moves while it waits,
 // 5 reads across 4 KB, 6 wlast too early, 7 irq does not clear, 8 arsize too small,
-// 9 awvalid falls before it is taken.
+// 9 awvalid falls before it is taken, 10 awburst is FIXED, 11 araddr lies between beats, 12 no wlast,
+// 13 rdata of a register moves while it waits.
 module loopback (
   input clk, input rst, output reg irq,
   input [7:0] s_axil_awaddr, input [2:0] s_axil_awprot, input s_axil_awvalid,
@@ -42,15 +43,17 @@ module loopback (
   assign m_axi_arlen = 7;
   assign m_axi_awsize = 3;
   assign m_axi_arsize = fault == 8 ? 2 : 3;
-  assign m_axi_awburst = 1;
+  assign m_axi_awburst = fault == 10 ? 0 : 1;
   assign m_axi_arburst = 1;
-  assign m_axi_araddr = fault == 4 ? source ^ {cycles, 3'b0} : fault == 5 ? source + 32'hfe0 : source;
+  assign m_axi_araddr = fault == 4 ? source ^ {cycles, 3'b0} : fault == 5 ? source + 32'hfe0
+    : fault == 11 ? source + 4 : source;
   assign m_axi_awaddr = target;
   assign m_axi_rready = state == DATA;
   assign m_axi_bready = state == RESPONSE;
   assign m_axi_wdata = beat == 0 && !over ? 64'h0000000000000101 : 64'h0;
   assign m_axi_wstrb = fault == 2 ? 8'hfe : 8'hff;
-  assign m_axi_wlast = fault == 6 ? beat == 6 : fault == 3 ? over : beat == 7;
+  assign m_axi_wlast = fault == 6 ? beat == 6 : fault == 3 ? over
+    : fault == 12 ? 0 : beat == 7;
 
   wire write = s_axil_awvalid && s_axil_wvalid && !s_axil_bvalid;
   wire read = s_axil_arvalid && !s_axil_rvalid;
@@ -67,6 +70,7 @@ module loopback (
     irq <= enable && pending && fault != 1;
     if (s_axil_bready) s_axil_bvalid <= 0;
     if (s_axil_rready) s_axil_rvalid <= 0;
+    else if (fault == 13) s_axil_rdata <= ~s_axil_rdata;
     if (busy) cycles <= cycles + 1;
     case (state)
       READ: if (m_axi_arvalid && m_axi_arready) begin

@@ -50,7 +50,7 @@ def test_stalls_slow_down_and_repeat():
 @pytest.mark.skipif(not shutil.which("iverilog"), reason="no iverilog in PATH")
 @pytest.mark.parametrize("stall", [0.0, 0.5])
 def test_icarus_agrees(stall):
-    verilated, interpreted = (run([JOBS], stall=stall, simulator=name)[0]
+    verilated, interpreted = (run([JOBS], stall=stall, simulator=name, memory="python")[0]
                               for name in ("verilator", "icarus"))
     _all_unknown(interpreted, JOBS)
     assert interpreted.registers == verilated.registers
@@ -97,14 +97,19 @@ FAULTS = {
     7: r"status must be clear after the interrupt was",
     8: r"m_axi_ar 0x0 of 8 beats: size must be the whole beat, not 4 bytes",
     9: r"m_axi_awvalid fell before it was taken",
+    10: r"m_axi_aw 0x[0-9a-f]+ of 8 beats: burst must be INCR, not 0",
+    11: r"m_axi_ar 0x4 of 8 beats: the address must be a multiple of a beat",
+    12: r"m_axi_wlast is missing on beat 8",
+    13: r"s_axil_rdata changed from 0x[0-9a-f]+ to 0x[0-9a-f]+ while it waited",
 }
 
 
+@pytest.mark.parametrize("memory", ["cpp", "python"])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_broken_rule_is_reported(fault):
+def test_a_broken_rule_is_reported(fault, memory):
     faulty = Batch(JOBS, before=[Access(0xFC, fault, write=True)], cycles=3000)
     with pytest.raises(SimulationError, match=FAULTS[fault]):
-        run([JOBS, faulty], stall=0.8, seed=1)
+        run([JOBS, faulty], stall=0.8, seed=1, memory=memory)
 
 
 def test_errors_surface_with_progress():
@@ -135,6 +140,8 @@ def test_arguments_are_checked():
         run([JOBS], stall=1)
     with pytest.raises(ValueError, match="simulator must be one of verilator, icarus, not 'vcs'"):
         run([JOBS], simulator="vcs")
+    with pytest.raises(ValueError, match="memory of icarus must be one of python, not 'cpp'"):
+        run([JOBS], simulator="icarus", memory="cpp")
 
 
 def test_emitted_text_is_kept_until_a_source_changes(monkeypatch, tmp_path):

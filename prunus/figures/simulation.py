@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of the simulation: how many cycles a second either memory lets it go."""
+
+from collections.abc import Sequence
+
+from prunus.golden.engines import load_config
+from prunus.sim.engines import random_jobs
+from prunus.sim.session import MEMORIES, open_session
+
+from .figure import RTL, Compared, Figure, Heads, table
+
+__all__ = ["FIGURES"]
+
+CONFIGS = ("hdp_tiny", "hdp_edge", "leopard_ae")
+JOBS = {"hdp_tiny": 100, "hdp_edge": 20, "leopard_ae": 20}
+TRIES = 3                   # the fastest counts: other programs make a simulation slower only
+
+
+def _measure(heads: Heads) -> list[dict]:
+    """Random jobs of one doorbell, with each memory."""
+    rows = []
+    for name in CONFIGS:
+        config = load_config(name)
+        jobs = random_jobs(config, JOBS[name], 1)
+        row = {"config": name, "jobs": len(jobs)}
+        for memory in MEMORIES["verilator"]:
+            with open_session(config, memory=memory) as session:
+                runs = [session.simulate(jobs) for _ in range(TRIES)]
+            fastest = min(runs, key=lambda run: run.sim_s)
+            row |= {"cycles": fastest.cycles, memory: round(fastest.cycles / fastest.sim_s)}
+        rows.append(row)
+    return rows
+
+
+def _table(rows: Sequence[dict]) -> str:
+    return table(["preset", "cycles", "cocotbext-axi", "C++", "factor"], [
+        [f"`{row['config']}`", f"{row['cycles']:,}", f"{row['python'] / 1000:,.0f} k/s",
+         f"{row['cpp'] / 1000:,.0f} k/s", f"{row['cpp'] / row['python']:.1f}"] for row in rows])
+
+
+FIGURES = [
+    Figure(name="simulation_speed", about="cycles a second with the memory in C++ and in Python",
+           measure=_measure, table=_table, compared=Compared.COMMAND, configs=CONFIGS, tools=RTL),
+]
