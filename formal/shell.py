@@ -16,6 +16,7 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.engines import load_config
+from prunus.golden.registers import Cause
 from prunus.hw.shell import arbiter, bursts, collector, reader, writer
 
 from .control import field
@@ -41,10 +42,14 @@ TAG = 2
 BEAT = data.StructLayout({"data": CONFIG.axi_data_width})
 LENGTH = 2      # bits of the beats of a request, in place of 20
 
+MARKS = 2       # bursts that wait for beats, or for their response, in place of 16
+
+
 @contextmanager
-def short_requests(bits: int = LENGTH) -> Iterator[None]:
-    """With so many bits for the beats of a request."""
-    with patch.object(bursts, "BEATS_WIDTH", bits):
+def small(bits: int = LENGTH, marks: int = MARKS) -> Iterator[None]:
+    """With so many bits for the beats of a request, and so many bursts on their way."""
+    with (patch.object(bursts, "BEATS_WIDTH", bits), patch.object(reader, "MARKS", marks),
+          patch.object(writer, "OUTSTANDING", marks)):
         yield
 
 
@@ -399,3 +404,172 @@ def splitter_invariant(step, unit: int, burst: int) -> Claims:
     yield "bursts end at multiples", z3.Implies(valid, z3.ULE(at + offered, burst))
     yield "aligned bursts", z3.Implies(valid, z3.Extract(
         unit - 1, 0, of(offer, layouts[1], "address")) == 0) if unit else z3.BoolVal(True)
+
+
+class CollectorWatch(wiring.Component):
+    """Any requests and any beats; beats are taken once their request was."""
+
+    def __init__(self):
+        self._block = collector.WriteCollector(config=CONFIG, burst=BURST)
+        super().__init__({
+            "req": In(stream.Signature(bursts.request_layout())),
+            "i": In(stream.Signature(BEAT)), "ready": In(1), "beat_ready": In(1), "mark": In(1),
+            "assume_request": Out(1), "assume_owed": Out(1), "cover_out": Out(1),
+            **_outs("known", "order", "stays", "beat_stays", "there", "soon", "idle")})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.dut = dut = self._block
+        wiring.connect(m, wiring.flipped(self.req), dut.req)
+        wiring.connect(m, wiring.flipped(self.i), dut.i)
+        enters, leaves, asks = Signal(), Signal(), Signal()
+        m.d.comb += [
+            dut.burst.ready.eq(self.ready), dut.o.ready.eq(self.beat_ready),
+            enters.eq(self.i.valid & self.i.ready), leaves.eq(dut.o.valid & self.beat_ready),
+            asks.eq(dut.burst.valid & self.ready), self.cover_out.eq(leaves),
+            self.assume_request.eq(self.req.payload.beats != 0)]
+        beat = Marked(m, "beat", mark=self.mark, enters=enters, entering=self.i.payload,
+                      leaves=leaves, leaving=dut.o.payload, most=dut.depth + 1)
+        # Beats that came and were not asked for yet; what is asked for is there, or has left.
+        spare, owed = (Signal(NARROW, name=name) for name in ("spare", "owed"))
+        beats = dut.burst.payload.beats
+        m.d.sync += [spare.eq(spare + enters - Mux(asks, beats, 0)),
+                     owed.eq(owed + Mux(asks, beats, 0) - leaves)]
+        m.d.comb += self.assume_owed.eq(~leaves | (owed != 0))
+        _ok(m, self, known=beat.known, order=beat.order,
+            stays=waits(m, "burst", dut.burst.valid, self.ready, dut.burst.payload),
+            beat_stays=waits(m, "o", dut.o.valid, self.beat_ready, dut.o.payload),
+            there=~asks | (beats <= spare),
+            soon=soon(m, "soon", (beat.inside != 0) & ~dut.o.valid, 2),
+            idle=~dut.idle | (beat.inside == 0))
+        return m
+
+
+def collector_invariant(step) -> Claims:
+    depth = 2 * BURST
+    queue = Queue(step, "dut.fifo", depth, buffered=True)
+    yield "the FIFO", queue.well()
+    yield from element_is_inside(step, "beat", [
+        Place(step("dut.o__valid") == 1, step("dut.o__payload")),
+        *(Place(*place) for place in queue.places)])
+    inside = wide(step("beat_inside"), NARROW)
+    yield "beats not asked for", z3.And(
+        step("spare") == wide(step("dut.unclaimed"), NARROW),
+        step("spare") + step("owed") == inside, z3.ULE(step("spare"), inside))
+    yield "beats inside", wide(step("dut.inside_"), NARROW) == inside
+    yield "on their way", z3.Implies(step("dut.o__valid") == 0, z3.ULE(
+        step("soon_count"), z3.If(queue.places[0][0], z3.BitVecVal(1, 2), 0)))
+
+
+class ReaderWatch(wiring.Component):
+    """Any requests, any windows; memory answers when it likes, but nothing it was not asked for."""
+
+    def __init__(self):
+        self._block = reader.Reader(config=CONFIG, tag_width=TAG, burst=BURST, depth=2 * BURST)
+        super().__init__({
+            "req": In(stream.Signature(bursts.request_layout(TAG))), "ready": In(1),
+            "mark": In(1), "any_windows": In(bursts.windows_layout()), "stop": In(1),
+            "arready": In(1), "rvalid": In(1), "rdata": In(CONFIG.axi_data_width),
+            "rresp": In(2), "assume_request": Out(1), "assume_asked": Out(1), "rready": Out(1),
+            "came": Out(1), "newest": Out(CONFIG.axi_data_width + 1), "ar": Out(2),
+            "cover_out": Out(1),
+            **_outs("known", "tag", "last", "error", "stays", "ar_stays", "data_known", "data")})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.dut = dut = self._block
+        wiring.connect(m, wiring.flipped(self.req), dut.req)
+        axi, o, request = dut.axi, dut.o.payload, self.req.payload
+        enters, leaves = Signal(), Signal()
+        m.d.comb += [
+            dut.o.ready.eq(self.ready), dut.windows.eq(self.any_windows), dut.stop.eq(self.stop),
+            axi.arready.eq(self.arready), axi.rvalid.eq(self.rvalid), axi.rdata.eq(self.rdata),
+            axi.rresp.eq(self.rresp), self.assume_request.eq(request.beats != 0),
+            enters.eq(self.req.valid & self.req.ready), leaves.eq(dut.o.valid & self.ready),
+            self.cover_out.eq(leaves), self.rready.eq(axi.rready),
+            self.ar.eq(Mux(axi.arvalid, axi.arlen + 1, 0))]
+        asked = Signal(WIDE, name="asked")
+        m.d.sync += asked.eq(asked + Mux(axi.arvalid & axi.arready, axi.arlen + 1, 0)
+                             - (axi.rvalid & axi.rready))
+        m.d.comb += self.assume_asked.eq(~axi.rvalid | (asked != 0))
+        run = Run(m, "run", mark=self.mark, enters=enters, beats=request.beats,
+                  entering=Cat(request.tag), leaves=leaves, leaving=Cat(o.tag), last=o.last)
+        refused = Signal(name="its_refused")
+        with m.If(enters & self.mark & ~run.marked):
+            m.d.sync += refused.eq(request.refused)
+        # A beat, or the error in its place, is counted in the cycle after it came.
+        answer = Signal(len(self.newest), name="answer")
+        shut = dut.fault.valid & (dut.fault.cause == Cause.WINDOW)
+        m.d.sync += answer.eq(Cat(axi.rdata, axi.rresp[1]))
+        m.d.comb += [self.came.eq(dut.beat | shut),
+                     self.newest.eq(Cat(answer[:-1], answer[-1] | shut))]
+        beat = Marked(m, "beat", mark=self.mark, enters=self.came, entering=self.newest,
+                      leaves=leaves, leaving=Cat(o.data, o.error), most=dut.depth + 2)
+        _ok(m, self, known=run.known, tag=run.right, last=run.last,
+            error=~(leaves & run.mine & refused) | o.error,
+            stays=waits(m, "o", dut.o.valid, self.ready, o),
+            ar_stays=waits(m, "ar", axi.arvalid, self.arready, Cat(axi.araddr, axi.arlen)),
+            data_known=beat.known, data=beat.order)
+        return m
+
+
+def _sum(places: list[Place]):
+    total = z3.BitVecVal(0, WIDE)
+    for place in places:
+        total = total + z3.If(place.there, place.size(WIDE), z3.BitVecVal(0, WIDE))
+    return total
+
+
+def reader_invariant(step) -> Claims:
+    depth, kept, refused = 2 * BURST, step("run_kept"), step("its_refused") == 0
+    beats = Queue(step, "dut.fifo", depth + 1, buffered=True)
+    marks = Queue(step, "dut.marks", MARKS)
+    beat, burst = reader.read_beat_layout(CONFIG, TAG), bursts.burst_layout(BURST, TAG)
+    request = bursts.request_layout(TAG)
+    count = wide(step("dut.count"))
+    zero = z3.BitVecVal(0, WIDE)
+
+    def of(value, layout, name):
+        return field(value, layout, name)
+
+    def of_beat(there, value):
+        return Place(there, last=of(value, beat, "last") == 1, right=z3.And(
+            of(value, beat, "tag") == kept, z3.Or(refused, of(value, beat, "error") == 1)))
+
+    def of_burst(there, value, less=zero, layout=burst, last=None):
+        return Place(there, beats=wide(of(value, layout, "beats")) - less,
+                     last=of(value, layout, "last") == 1 if last is None else last,
+                     right=z3.And(of(value, layout, "tag") == kept,
+                                  z3.Or(refused, of(value, layout, "refused") == 1)))
+
+    held = [(step("dut.o__valid") == 1, step("dut.o__payload")), *beats.places]
+    waiting = [of_burst(*place, less=zero if n else count) for n, place in enumerate(marks.places)]
+    offer = (step("dut.bursts.o__valid") == 1, step("dut.bursts.o__payload"))
+    rest = (step("dut.bursts.active") == 1, step("dut.bursts.request"))
+    yield "the FIFO of beats", beats.well()
+    yield "the FIFO of bursts", marks.well()
+    yield from request_is_inside(step, "run", [
+        *(of_beat(*place) for place in held), *waiting, of_burst(*offer),
+        of_burst(*rest, layout=request, last=z3.BoolVal(True))], most=_most())
+    answers = [Place(there, z3.Concat(of(value, beat, "error"), of(value, beat, "data")))
+               for there, value in held]
+    came, newest = (step[step.system.outputs[name]] for name in ("came", "newest"))
+    yield from element_is_inside(step, "beat", answers, late=(came == 1, newest))
+    yield "credit", wide(step("dut.credit")) == depth - _sum(
+        [*(of_beat(*place) for place in beats.places), *waiting])
+    yield "credits", z3.ULE(wide(step("dut.credit")), depth)
+    yield "beats of a burst", z3.And(
+        *(z3.Implies(there, z3.And(of(value, burst, "beats") != 0,
+                                   z3.ULE(of(value, burst, "beats"), BURST)))
+          for there, value in [offer, *marks.places]),
+        z3.If(marks.places[0][0],
+              z3.ULT(count, wide(of(marks.places[0][1], burst, "beats"))), count == 0))
+    asked = [Place(z3.And(place.there, of(value, burst, "refused") == 0), beats=place.beats)
+             for place, (_, value) in zip(waiting, marks.places, strict=True)]
+    ar = step[step.system.outputs["ar"]]
+    yield "bursts on the bus", z3.ULT(step("dut.axi__arlen"), BURST)
+    yield "as many as are waited for are asked for", z3.And(
+        z3.ULE(step("asked"), _sum(asked)), step("asked") + wide(ar) == _sum(asked))
+    first = marks.places[0]
+    yield "room for each beat", (step[step.system.outputs["rready"]] == 0) == z3.And(
+        first[0], of(first[1], burst, "refused") == 1)
