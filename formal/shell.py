@@ -49,7 +49,7 @@ MARKS = 2       # bursts that wait for beats, or for their response, in place of
 def small(bits: int = LENGTH, marks: int = MARKS) -> Iterator[None]:
     """With so many bits for the beats of a request, and so many bursts on their way."""
     with (patch.object(bursts, "BEATS_WIDTH", bits), patch.object(reader, "MARKS", marks),
-          patch.object(writer, "OUTSTANDING", marks)):
+          patch.object(writer, "OUTSTANDING", marks), patch.object(writer, "LENGTHS", marks)):
         yield
 
 
@@ -573,3 +573,122 @@ def reader_invariant(step) -> Claims:
     first = marks.places[0]
     yield "room for each beat", (step[step.system.outputs["rready"]] == 0) == z3.And(
         first[0], of(first[1], burst, "refused") == 1)
+
+
+class WriterWatch(wiring.Component):
+    """Any requests, beats and windows; the bus takes and answers when it likes. In calm runs
+    nothing is refused and nothing answered with an error."""
+
+    def __init__(self):
+        self._block = writer.Writer(config=CONFIG, burst=BURST, tag_width=TAG)
+        super().__init__({
+            "req": In(stream.Signature(bursts.request_layout(TAG))),
+            "i": In(stream.Signature(BEAT)), "mark": In(1), "stop": In(1), "any_calm": In(1),
+            "any_windows": In(bursts.windows_layout()), "awready": In(1), "wready": In(1),
+            "bvalid": In(1), "bresp": In(2),
+            "assume_request": Out(1), "assume_calm": Out(1), "assume_owed": Out(1),
+            "cover_out": Out(1),
+            **_outs("aw_known", "aw_order", "aw_stays", "w_known", "w_last", "w_stays",
+                    "data_known", "data", "there", "open", "idle")})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.dut = dut = self._block
+        wiring.connect(m, wiring.flipped(self.req), dut.req)
+        wiring.connect(m, wiring.flipped(self.i), dut.i)
+        axi, burst = dut.axi, dut._bursts.o.payload
+        issue, asks, sends, enters, opened = (
+            Signal(name=name) for name in ("issue", "asks", "sends", "enters", "opened"))
+        aw, length = Cat(axi.awaddr, axi.awlen), Signal.like(axi.awlen)
+        m.d.comb += [
+            dut.windows.eq(self.any_windows), dut.stop.eq(self.stop),
+            axi.awready.eq(self.awready), axi.wready.eq(self.wready),
+            axi.bvalid.eq(self.bvalid), axi.bresp.eq(self.bresp),
+            self.assume_request.eq(self.req.payload.beats != 0),
+            issue.eq(dut._bursts.o.valid & dut._bursts.o.ready),
+            opened.eq(issue & ~burst.refused),
+            asks.eq(axi.awvalid & self.awready), sends.eq(axi.wvalid & self.wready),
+            enters.eq(self.i.valid & self.i.ready), self.cover_out.eq(sends & axi.wlast),
+            length.eq(burst.beats - 1),
+            self.assume_calm.eq(~self.any_calm | (
+                ~(issue & burst.refused) & ~(self.bvalid & self.bresp[1])))]
+        address = Marked(m, "burst", mark=self.mark, enters=opened,
+                         entering=Cat(burst.address, length),
+                         leaves=asks, leaving=aw, most=2)
+        run = Run(m, "run", mark=self.mark, enters=opened, beats=burst.beats, entering=C(0, 1),
+                  leaves=sends, leaving=C(0, 1), last=axi.wlast)
+        beat = Marked(m, "beat", mark=self.mark, enters=enters, entering=self.i.payload,
+                      leaves=sends, leaving=axi.wdata, most=dut.depth + 2)
+        spare, open_ = (Signal(NARROW, name=name) for name in ("spare", "open"))
+        m.d.sync += [spare.eq(spare + enters - Mux(issue, burst.beats, 0)),
+                     open_.eq(open_ + opened - self.bvalid)]
+        m.d.comb += self.assume_owed.eq(~self.bvalid | (open_ != 0))
+        calm = self.any_calm
+        _ok(m, self, aw_known=address.known, aw_order=address.order,
+            aw_stays=waits(m, "aw", axi.awvalid, self.awready, aw),
+            w_known=run.known, w_last=run.last & run.right,
+            w_stays=waits(m, "w", axi.wvalid, self.wready, Cat(axi.wdata, axi.wlast)),
+            data_known=~calm | beat.known, data=~calm | beat.order,
+            there=~issue | (burst.beats <= spare), open=open_ <= writer.OUTSTANDING,
+            idle=~dut.idle | ((spare == 0) & (open_ == 0) & (run.total == axi.wvalid)))
+        return m
+
+
+def writer_invariant(step) -> Claims:
+    beats = Queue(step, "dut.fifo", 4 * BURST + 1, buffered=True)
+    lengths, answers = Queue(step, "dut.lengths", MARKS), Queue(step, "dut.answers", MARKS)
+    burst = bursts.burst_layout(BURST, TAG)
+    length = data.StructLayout({"beats": range(BURST + 1), "refused": 1, "record": 1,
+                                "failed": 1})
+    calm = z3.BitVec("any_calm", 1) == 1
+    sent = step("dut.axi__wvalid") == 1
+    left, refused = wide(step("dut.left")), step("dut.refused_1") == 1
+    offered, offer = step("dut.bursts.o__valid") == 1, step("dut.bursts.o__payload")
+    for name, queue in {"beats": beats, "lengths": lengths, "answers": answers}.items():
+        yield f"the FIFO of {name}", queue.well()
+    yield from element_is_inside(step, "burst", [
+        Place(step("dut.axi__awvalid") == 1,
+              z3.Concat(step("dut.axi__awlen"), step("dut.axi__awaddr")))])
+
+    def of_length(there, value, any_kind=False):
+        mine = z3.BoolVal(True) if any_kind else field(value, length, "refused") == 0
+        return Place(z3.And(there, mine), beats=field(value, length, "beats"),
+                     last=z3.BoolVal(True), right=step("run_kept") == 0)
+
+    yield from request_is_inside(step, "run", [
+        Place(sent, last=step("dut.axi__wlast") == 1, right=step("run_kept") == 0),
+        Place(z3.And(left != 0, z3.Not(refused)), beats=left, last=z3.BoolVal(True),
+              right=step("run_kept") == 0),
+        *(of_length(*place) for place in lengths.places)], most=BURST)
+    pending = step("dut.w_en_2") == 1
+    held = [*beats.places, (pending, step("dut.w_data_2"))]
+    known = [*element_is_inside(step, "beat", [Place(sent, step("dut.axi__wdata")),
+                                               *(Place(*place) for place in held)])]
+    for name, claim in known:
+        yield name, z3.Implies(calm, claim)
+    yield "calm", z3.Implies(calm, z3.And(
+        step("dut.failed_1") == 0, step("dut.record_failed") == 0, step("dut.changed") == 0,
+        z3.Not(z3.And(left != 0, refused)),
+        *(z3.Implies(there, z3.And(field(value, length, "refused") == 0,
+                                   field(value, length, "failed") == 0))
+          for there, value in lengths.places)))
+    level, full = beats.inside() + z3.ZeroExt(NARROW - 1, step("dut.w_en_2")), 4 * BURST
+    yield "room for each beat", z3.And(
+        z3.ULE(level, full + 1), z3.Implies(pending, z3.ULT(beats.level, full)),
+        z3.Implies(beats.level == full, beats.places[0][0]))
+    yield "a refused burst takes the beats it has", _sum([Place(*place) for place in held]) == (
+        wide(step("dut.unclaimed")) + left + _sum(
+            [of_length(*place, any_kind=True) for place in lengths.places]))
+    yield "beats that no burst has", z3.And(
+        step("spare") == wide(step("dut.unclaimed"), NARROW),
+        z3.ULE(wide(step("dut.unclaimed")), _sum([Place(*place) for place in held])))
+    yield "bursts without their response", step("open") == wide(step("dut.answers.w_level"),
+                                                                 NARROW)
+    yield "beats of a request", z3.Implies(
+        step("dut.bursts.active") == 1,
+        field(step("dut.bursts.request"), bursts.request_layout(TAG), "beats") != 0)
+    yield "beats of a burst", z3.And(z3.ULE(left, BURST), *(
+        z3.Implies(there, z3.And(field(value, layout, "beats") != 0,
+                                 z3.ULE(field(value, layout, "beats"), BURST)))
+        for there, value, layout in [(offered, offer, burst), *(
+            (*place, length) for place in lengths.places)]))
