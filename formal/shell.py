@@ -69,14 +69,14 @@ def _outs(*names, prefix="ok"):
 class FifoWatch(wiring.Component):
     """A FIFO of Amaranth with words of two bits."""
 
-    def __init__(self, *, kind, depth: int):
+    def __init__(self, *, kind: str, depth: int):
         self._kind, self._depth = kind, depth
         super().__init__({"i": In(stream.Signature(2)), "ready": In(1), "mark": In(1),
                           **_outs("known", "order", "soon"), "cover_out": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.fifo = queue = self._kind(width=2, depth=self._depth)
+        m.submodules.fifo = queue = getattr(fifo, self._kind)(width=2, depth=self._depth)
         m.d.comb += [queue.w_en.eq(self.i.valid), queue.w_data.eq(self.i.payload),
                      self.i.ready.eq(queue.w_rdy), queue.r_en.eq(self.ready)]
         leaves = Signal()
@@ -392,7 +392,8 @@ def splitter_invariant(step, unit: int, burst: int) -> Claims:
         return z3.If(record == 1, records, planes)
 
     low = bursts.WINDOW_LOW
-    limit = z3.Concat(z3.ZeroExt(1, bound("limit")) + 1, z3.BitVecVal(0, low - unit))
+    limit = z3.ZeroExt(1, bound("limit")) + 1
+    limit = z3.Concat(limit, z3.BitVecVal(0, low - unit)) if low > unit else limit
     now = z3.Or(refused, beyond, z3.ULT(z3.Extract(width - 1, low, first), bound("base")),
                 z3.UGT(behind, limit))
     of_request = z3.And(marked, active, z3.UGT(step("run_before") + step("run_left"),
