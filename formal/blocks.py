@@ -29,12 +29,14 @@ from . import control_blocks, shell
 from .proofs import Proof
 from .query import Query
 from .rtl import Step, system
-from .streams import Claims, induction, reached
+from .streams import Claims, induction, reached, shown
 from .variants import Change, changed
 
 __all__ = ["WATCHED", "Watched", "block_proofs"]
 
 COVERED = 20        # cycles after reset within which something comes out
+SHOWN = 12          # within which most faults show
+RESOURCES = 10_000_000      # of the solver, to find one in such a run
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,30 @@ class Watched:
     wrong: tuple[Change, ...] = ()
     small: bool = False
 
-    def queries(self, change: Change | None = None, asked=None) -> Iterator[Query]:
-        """That it holds, or what else is ``asked``."""
+    def queries(self) -> Iterator[Query]:
+        """That it holds."""
+        yield from self._made(None, lambda watched: induction(watched, self.invariant))
+
+    def cover(self) -> Iterator[Query]:
+        """That nothing comes out, to be refuted."""
+        yield from self._made(None, lambda watched: reached(watched, COVERED))
+
+    def refuted(self, change: Change) -> Iterator[Query]:
+        """That a wrong block does what it should, to be refuted: in a run from reset on, or, where
+        the fault does not show outside in so few cycles, in a cycle from any state."""
+        def asked(watched):
+            yield from shown(watched, SHOWN, RESOURCES)
+            yield from induction(watched, self.invariant)
+
+        yield from self._made(change, asked)
+
+    def _made(self, change: Change | None, asked) -> Iterator[Query]:
         with shell.small() if self.small else nullcontext():
             with changed(change):
                 watched = system(self.top())
-            found = list(asked(watched) if asked else induction(watched, self.invariant))
-        yield from found
+            made = asked(watched)
+            while (query := next(made, None)) is not None:
+                yield query
 
 
 def _fifos() -> Iterator[Watched]:
@@ -274,8 +293,7 @@ def block_proofs(watched: tuple[Watched, ...] = WATCHED) -> Iterator[Proof]:
         name = f"{case.block.__name__}, {case.name}"
         yield Proof("RTL: blocks, induction", name, case.queries)
         yield Proof("must fail: RTL: nothing comes out of a block", name,
-                    lambda case=case: case.queries(
-                        asked=lambda watched: reached(watched, COVERED)), holds=False)
+                    case.cover, holds=False)
         for change in case.wrong:
             yield Proof("must fail: RTL: blocks", f"{name}: {change.name}",
-                        lambda case=case, change=change: case.queries(change), holds=False)
+                        lambda case=case, change=change: case.refuted(change), holds=False)

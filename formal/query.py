@@ -33,6 +33,8 @@ class Query:
         To be decided as an identity of polynomials over words rather than bit by bit.
     bits : bool
         Of nothing but words, and large: goes bit by bit to a SAT solver as a whole.
+    resources : int
+        Most that the solver may take, if not ``RESOURCES``.
     parts : tuple
         Claims that make up the goal, with names, for a counterexample to say which are wrong.
     """
@@ -42,6 +44,7 @@ class Query:
     goal: z3.BoolRef
     ring: bool = False
     bits: bool = False
+    resources: int = 0
     parts: tuple[tuple[str, z3.BoolRef], ...] = ()
 
 
@@ -76,14 +79,14 @@ def _spent(solver: z3.Solver) -> int:
     return counts.get_key_value("rlimit count") if "rlimit count" in counts.keys() else 0
 
 
-def decide(query: Query, resources: int = RESOURCES) -> Answer:
+def decide(query: Query, resources: int = 0) -> Answer:
     """Ask for an assignment that contradicts the claim; one that comes is checked again."""
     begin = time.perf_counter()
     context = z3.Context()
     hypotheses = [claim.translate(context) for claim in query.hypotheses]
     goal = query.goal.translate(context)
     solver = _solver(query, context)
-    solver.set("rlimit", resources)
+    solver.set("rlimit", resources or query.resources or RESOURCES)
     solver.add(*hypotheses, z3.Not(goal))
     found = solver.check()
     seconds, spent = time.perf_counter() - begin, _spent(solver)

@@ -26,7 +26,7 @@ from .rtl import Step, System
 
 __all__ = ["NARROW", "WIDE", "Claims", "Marked", "Place", "Queue", "Run", "element_is_inside", "induction",
            "reached",
-           "request_is_inside", "soon", "waits", "wide"]
+           "request_is_inside", "shown", "soon", "waits", "wide"]
 
 Claims = Iterator[tuple[str, z3.BoolRef]]
 WIDE = 5       # bits of a sum of beats, enough for what a block holds
@@ -39,6 +39,10 @@ class Marked:
 
     Members
     -------
+    inside, kept : Signal
+        How many there are, and the element.
+    mine : Value
+        It is the next to come out.
     known, order : Value
         To be shown: only what went in comes out, and the element comes out as it went in.
     """
@@ -55,7 +59,8 @@ class Marked:
             m.d.sync += [ahead.eq(ahead - 1)]
             with m.If(ahead == 0):
                 m.d.sync += [marked.eq(0), ahead.eq(0)]
-        self.inside = inside
+        self.inside, self.kept = inside, kept
+        self.mine = marked & (ahead == 0)
         self.known = ~leaves | (inside != 0)
         self.order = ~(leaves & marked & (ahead == 0)) | (kept == Value.cast(leaving))
 
@@ -261,13 +266,28 @@ def induction(system: System, invariant: Callable[[Step], Claims]) -> Iterator[Q
                     parts=(claim,))
 
 
-def reached(system: System, cycles: int) -> Iterator[Query]:
-    """That nothing comes out within so many cycles after reset, to be refuted."""
+def _run(system: System, cycles: int) -> tuple[list[Step], tuple[z3.BoolRef, ...]]:
+    """So many cycles from reset on, and what is assumed of them."""
     states, steps = system.reset(), []
     for n in range(cycles):
         steps.append(Step(system, states, str(n)))
         states = steps[-1].after()
-    assumed = [claim for step in steps for claim in step.claims("assume_").values()]
-    yield Query("nothing comes out", tuple(assumed), z3.And(
+    return steps, tuple(claim for step in steps for claim in step.claims("assume_").values())
+
+
+def reached(system: System, cycles: int) -> Iterator[Query]:
+    """That nothing comes out within so many cycles after reset, to be refuted."""
+    steps, assumed = _run(system, cycles)
+    yield Query("nothing comes out", assumed, z3.And(
         *(z3.Not(claim) for step in steps for claim in step.claims("cover_").values())),
-        bits=True)
+        bits=True, parts=(("something does", z3.BoolVal(False)),))
+
+
+def shown(system: System, cycles: int, resources: int) -> Iterator[Query]:
+    """All that is to be shown, at once, within so many cycles after reset: a fault is found
+    fast."""
+    steps, assumed = _run(system, cycles)
+    parts = [(name, z3.And(*(step.claims("ok_")[name] for step in steps)))
+             for name in steps[0].claims("ok_")]
+    yield Query(f"a run of {cycles} cycles", assumed, z3.And(*(claim for _, claim in parts)),
+                bits=True, parts=tuple(parts), resources=resources)
