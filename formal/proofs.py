@@ -50,30 +50,39 @@ class Outcome:
 
     Members
     -------
+    undecided : bool
+        The solver gave up before anything was refuted; then it has not passed.
+    most : int
+        Resources that the dearest query took of the solver.
     detail : str
         What is not as it should be; of a claim that was refuted as it should, how.
     """
 
     proof: Proof
     passed: bool
+    undecided: bool
     queries: int
     seconds: float
+    most: int
     detail: str
 
 
 def check(proof: Proof) -> Outcome:
-    """Ask the solver until the outcome is known."""
-    seconds, number = 0.0, 0
+    """Ask the solver until the outcome is known. A claim that is undecided does not keep the next
+    one from being refuted."""
+    seconds, number, most, undecided = 0.0, 0, 0, ""
     for number, query in enumerate(proof.queries(), 1):
         answer = decide(query)
-        seconds += answer.seconds
-        refuted = answer.verdict is Verdict.REFUTED
-        if refuted or (proof.holds and answer.verdict is not Verdict.PROVED):
-            detail = f"{answer.name}: {answer.verdict}"
-            detail += f" by {answer.counterexample}" if answer.counterexample else ""
-            return Outcome(proof, refuted and not proof.holds, number, seconds, detail)
-    detail = "" if proof.holds else "nothing contradicts it"
-    return Outcome(proof, proof.holds, number, seconds, detail)
+        seconds, most = seconds + answer.seconds, max(most, answer.resources)
+        detail = f"{answer.name}: {answer.verdict}"
+        detail += f" by {answer.counterexample}" if answer.counterexample else ""
+        if answer.verdict is Verdict.REFUTED:
+            return Outcome(proof, not proof.holds, False, number, seconds, most, detail)
+        if answer.verdict is Verdict.UNKNOWN and not undecided:
+            undecided = f"{answer.name}: undecided ({answer.counterexample})"
+    detail = undecided or ("" if proof.holds else "nothing contradicts it")
+    return Outcome(proof, proof.holds and not undecided, bool(undecided), number, seconds, most,
+                   detail)
 
 
 def _theorem(sizes: Sequence[Size]) -> Iterator[Proof]:

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A claim, and what the solver says about it."""
+"""A claim, and what the solver says about it.
+
+The solver's limit counts its resources, not seconds: steps of its own, of which it takes the same
+number on every machine and under any load. Each query has a context of its own, so the number does
+not depend on the queries before it either.
+"""
 
 import time
 from dataclasses import dataclass
@@ -7,9 +12,9 @@ from enum import StrEnum
 
 import z3
 
-__all__ = ["Answer", "Query", "Verdict", "decide"]
+__all__ = ["RESOURCES", "Answer", "Query", "Verdict", "decide"]
 
-TIMEOUT_MS = 60_000
+RESOURCES = 400_000_000     # of the solver, for a query; several times what any query takes
 
 
 class Verdict(StrEnum):
@@ -28,6 +33,8 @@ class Query:
         To be decided as an identity of polynomials over words rather than bit by bit.
     bits : bool
         Of nothing but words, and large: goes bit by bit to a SAT solver as a whole.
+    resources : int
+        Most that the solver may take, if not ``RESOURCES``.
     parts : tuple
         Claims that make up the goal, with names, for a counterexample to say which are wrong.
     """
@@ -37,44 +44,64 @@ class Query:
     goal: z3.BoolRef
     ring: bool = False
     bits: bool = False
+    resources: int = 0
     parts: tuple[tuple[str, z3.BoolRef], ...] = ()
 
 
 @dataclass(frozen=True)
 class Answer:
+    """What the solver says.
+
+    Members
+    -------
+    resources : int
+        What the solver took of them.
+    """
+
     name: str
     verdict: Verdict
     seconds: float
+    resources: int
     counterexample: str = ""
 
 
-def _solver(query: Query) -> z3.Solver:
+def _solver(query: Query, context: z3.Context) -> z3.Solver:
     if query.bits:
-        return z3.SolverFor("QF_BV")
+        return z3.SolverFor("QF_BV", ctx=context)
     if not query.ring:
-        return z3.Solver()
-    return z3.Then(z3.With("simplify", som=True), "smt").solver()
+        return z3.Solver(ctx=context)
+    return z3.Then(z3.With("simplify", som=True, ctx=context), z3.Tactic("smt", ctx=context),
+                   ctx=context).solver()
 
 
-def decide(query: Query) -> Answer:
+def _spent(solver: z3.Solver) -> int:
+    counts = solver.statistics()
+    return counts.get_key_value("rlimit count") if "rlimit count" in counts.keys() else 0
+
+
+def decide(query: Query, resources: int = 0) -> Answer:
     """Ask for an assignment that contradicts the claim; one that comes is checked again."""
     begin = time.perf_counter()
-    solver = _solver(query)
-    solver.set("timeout", TIMEOUT_MS)
-    solver.add(*query.hypotheses, z3.Not(query.goal))
+    context = z3.Context()
+    hypotheses = [claim.translate(context) for claim in query.hypotheses]
+    goal = query.goal.translate(context)
+    solver = _solver(query, context)
+    solver.set("rlimit", resources or query.resources or RESOURCES)
+    solver.add(*hypotheses, z3.Not(goal))
     found = solver.check()
-    seconds = time.perf_counter() - begin
+    seconds, spent = time.perf_counter() - begin, _spent(solver)
     if found == z3.unsat:
-        return Answer(query.name, Verdict.PROVED, seconds)
+        return Answer(query.name, Verdict.PROVED, seconds, spent)
     if found == z3.unknown:
-        return Answer(query.name, Verdict.UNKNOWN, seconds)
+        return Answer(query.name, Verdict.UNKNOWN, seconds, spent, solver.reason_unknown())
     model = solver.model()
-    for claim, value in [*((h, True) for h in query.hypotheses), (query.goal, False)]:
+    for claim, value in [*((h, True) for h in hypotheses), (goal, False)]:
         if z3.is_true(model.eval(claim, model_completion=True)) is not value:
             raise RuntimeError(f"the solver's counterexample of {query.name} is none: {model}")
     if query.parts:
-        text = ", ".join(name for name, claim in query.parts
-                         if z3.is_false(model.eval(claim, model_completion=True)))
-        return Answer(query.name, Verdict.REFUTED, seconds, text)
-    text = ", ".join(sorted(f"{d.name()} = {model[d]}" for d in model.decls() if d.arity() == 0))
-    return Answer(query.name, Verdict.REFUTED, seconds, text)
+        text = ", ".join(name for name, claim in query.parts if z3.is_false(
+            model.eval(claim.translate(context), model_completion=True)))
+    else:
+        text = ", ".join(sorted(f"{d.name()} = {model[d]}" for d in model.decls()
+                                if d.arity() == 0))
+    return Answer(query.name, Verdict.REFUTED, seconds, spent, text)

@@ -31,7 +31,7 @@ class Change:
 
 @contextmanager
 def changed(change: Change | None) -> Iterator[None]:
-    """With the block replaced wherever the hardware uses it."""
+    """With the block replaced wherever the hardware uses it, and where it is defined."""
     if change is None:
         yield
         return
@@ -44,7 +44,7 @@ def changed(change: Change | None) -> Iterator[None]:
     exec(source.replace(change.old, change.new), names)
     with ExitStack() as stack:
         for module in [m for name, m in sys.modules.items()
-                       if name.startswith("prunus.hw.")]:
+                       if name.startswith("prunus.hw.") or name == block.__module__]:
             for name in [n for n, value in vars(module).items() if value is block]:
                 stack.enter_context(patch.object(module, name, names[block.__name__]))
         yield

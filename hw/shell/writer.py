@@ -16,6 +16,7 @@ from .faults import fault_layout
 __all__ = ["Writer"]
 
 OUTSTANDING = 16        # most bursts without their write response
+LENGTHS = 8             # bursts that have their address and wait for their beats to be sent
 ERRORS = slice(8, 16)   # of a record, the first bits of its error code
 FAILED = 1 | Error.WRITE << ERRORS.start
 
@@ -108,7 +109,7 @@ class Writer(wiring.Component):
         # Beats of each burst that has its address; deep enough to bridge the FIFO's latency.
         self._length = data.StructLayout({
             "beats": bursts.o.p.beats.shape(), "refused": 1, "record": 1, "failed": 1})
-        m.submodules.lengths = lengths = fifo.SyncFIFO(width=self._length.size, depth=8)
+        m.submodules.lengths = lengths = fifo.SyncFIFO(width=self._length.size, depth=LENGTHS)
         # Bursts that wait for their response.
         m.submodules.answers = answers = fifo.SyncFIFO(
             width=bursts.o.p.shape().size, depth=OUTSTANDING)

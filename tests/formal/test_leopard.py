@@ -70,6 +70,9 @@ TRUE = Query("true", (x > 1,), x * x > 1)
 FALSE = Query("false", (x > 1,), x < 7)
 HARD = Query("hard", (x > 2, z3.Int("y") > 2, z3.Int("z") > 2), x**3 + z3.Int("y")**3
              != z3.Int("z")**3)
+FACTORS = [z3.ZeroExt(10, word) for word in z3.BitVecs("a b", 10)]
+HARDER = Query("harder", tuple(z3.UGT(f, 1) for f in FACTORS), FACTORS[0] * FACTORS[1] != 1000003,
+               bits=True)
 
 
 def test_what_the_solver_says():
@@ -80,10 +83,42 @@ def test_what_the_solver_says():
 
 
 def test_a_claim_it_cannot_decide_is_not_proved(monkeypatch):
-    monkeypatch.setattr("prunus.formal.query.TIMEOUT_MS", 50)
+    monkeypatch.setattr("prunus.formal.query.RESOURCES", 50_000)
     assert decide(HARD).verdict is Verdict.UNKNOWN
     for holds in (True, False):
-        assert not check(Proof("t", "n", lambda: [HARD], holds=holds)).passed
+        outcome = check(Proof("t", "n", lambda: [HARD], holds=holds))
+        assert not outcome.passed
+        assert outcome.undecided
+        assert "undecided" in outcome.detail
+
+
+def test_a_claim_that_is_refuted_is_so_whatever_else_is_undecided(monkeypatch):
+    monkeypatch.setattr("prunus.formal.query.RESOURCES", 50_000)
+    for holds in (True, False):
+        outcome = check(Proof("t", "n", lambda: [HARD, FALSE], holds=holds))
+        assert outcome.passed is not holds
+        assert not outcome.undecided
+
+
+def test_the_limit_counts_what_the_solver_does_and_nothing_else():
+    """The same number again, whatever was asked before."""
+    spent = decide(HARDER).resources
+    decide(FALSE)
+    assert decide(HARDER).resources == spent > decide(TRUE).resources
+    assert decide(HARDER, spent // 2).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("queries, status, word", [
+    ("HARD", command.UNDECIDED, "?   "), ("HARD FALSE", 1, "FAIL"), ("TRUE", 0, "ok  ")])
+def test_undecided_has_a_status_of_its_own(monkeypatch, capsys, queries, status, word):
+    monkeypatch.setattr("prunus.formal.query.RESOURCES", 50_000)
+    asked = [globals()[name] for name in queries.split()]
+    monkeypatch.setattr(command, "proofs", lambda sizes, wrong: [
+        Proof("t", "n", lambda query=query: [query]) for query in asked])
+    assert command.main(["--width", "3"]) == status
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(word)
+    assert ("1 undecided" in lines[-1]) is ("HARD" in queries)
 
 
 @pytest.mark.parametrize(("queries", "holds", "passed"), [
