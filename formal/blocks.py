@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from amaranth.lib import fifo, wiring
 
+from prunus.hw.hdp import tiler
 from prunus.hw.shell import (
     arbiter,
     bursts,
@@ -25,7 +26,7 @@ from prunus.hw.shell import (
     writer,
 )
 
-from . import control_blocks, shell
+from . import addresses, control_blocks, shell
 from .proofs import Proof
 from .query import Query
 from .rtl import Step, system
@@ -283,6 +284,21 @@ WATCHED: tuple[Watched, ...] = (
             control_blocks.FaultWatch, control_blocks.fault_invariant,
             (Change("the last fault", faults.FirstFault, "with m.If(~self.o.valid):",
                     "with m.If(1):"),)),
+    Watched("4 by 4 tiles", tiler.Tiler,
+            "Every tile of a head lies at the address of its rows, computed without an end of the "
+            "addresses, unless ``beyond`` is set; that is never set if all tiles lie below the end.",
+            addresses.TilerWatch, addresses.tiler_invariant,
+            (Change("the carry is lost", tiler.Tiler, "beyond = beyond | there[32]",
+                    "beyond = beyond"),
+             Change("beyond for one tile only", tiler.Tiler, "beyond, moved = at.beyond, []",
+                    "beyond, moved = 0, []"),
+             Change("keys of the tile before", tiler.Tiler,
+                    """at.first.eq(0), at.keys.eq(at.keys - rows), at.offset.eq(at.offset - rows),
+                        *move(addresses[3:]),""",
+                    """at.first.eq(0), at.keys.eq(at.keys - rows), at.offset.eq(at.offset - rows),
+                        *move(addresses[4:]),"""),
+             Change("outputs of the strip before", tiler.Tiler, "*move(addresses[:3]),",
+                    "*move(addresses[:2]),"))),
 )
 """All of them."""
 
