@@ -290,8 +290,8 @@ class ResultWatch(wiring.Component):
             "job": In(stream.Signature(block.job.payload.shape())),
             "valid": In(2), "ready": In(1), "beat_ready": In(1), "error": In(8),
             "complete": In(1), "wanted": Out(NARROW), "owed": Out(LONG), "length": Out(NARROW),
-            "assume_limits": Out(1), "assume_stays": Out(1), "cover_out": Out(1),
-            **_outs("address", "beats", "once", "whole", "stays", "known")})
+            "assume_limits": Out(1), "assume_stays": Out(1), "assume_final": Out(1),
+            "cover_out": Out(1), **_outs("address", "beats", "once", "whole", "stays", "known")})
 
     def elaborate(self, platform):
         m = Module()
@@ -300,6 +300,8 @@ class ResultWatch(wiring.Component):
         job, request, config = self.job.payload, dut.req.payload, self._config
         asks, moves, ends = (Signal(name=name) for name in ("asks", "moves", "ends"))
         rows = dut.rows if self._several else [dut.rows]
+        final = Signal(name="final")
+        m.d.sync += final.eq(self.complete & ~ends)
         if self._several:
             m.d.comb += [dut.error.eq(self.error), dut.complete.eq(self.complete)]
         m.d.comb += [
@@ -311,7 +313,9 @@ class ResultWatch(wiring.Component):
             self.assume_limits.eq(~self.job.valid | (
                 (job.d8 != 0) & (job.d8 <= config.d_max // 8) & (job.l_q <= config.l_max)
                 & (job.valid_q <= job.l_q) & (job.l_q != 0))),
-            self.assume_stays.eq(waits(m, "job", self.job.valid, self.job.ready, job))]
+            self.assume_stays.eq(waits(m, "job", self.job.valid, self.job.ready, job)),
+            # What is final stays so until the head is taken.
+            self.assume_final.eq(~final | self.complete)]
         for d8 in range(1, config.d_max // 8 + 1):
             with m.If(job.d8 == d8):
                 m.d.comb += self.wanted.eq(self._layout.row_beats("out", 8 * d8))
@@ -358,4 +362,36 @@ def survivor_result_invariant(step) -> Claims:
     index = wide(step("dut.index"), LONG)
     beats = STATUS_BYTES * 8 // 64
     yield "owed", owed == z3.If(has_rows, left, z3.If(record, beats - index, zero))
+    yield "index", z3.And(z3.ULT(index, beats), z3.Implies(z3.Not(record), index == 0))
+
+
+def head_result_invariant(step) -> Claims:
+    """In which state it is: 0 waits for a head, 1 for its first row, 3 counts, 5 requests, 4 has
+    rows, 2 and 6 have the record."""
+    state = step("dut.fsm_state")
+    out = {name: step[step.system.outputs[name]] for name in ("wanted", "owed", "length")}
+    held = step("job_waited") == 1
+    owed, told, written = out["owed"], step("told") == 1, step("written") == 1
+    idle, waiting, status, counts, has_rows, requests, record = (state == n for n in range(7))
+    last, row, beat = (wide(step(f"dut.{name}"), LONG) for name in ("last_beat", "row", "beat"))
+    length, wanted = wide(out["length"], LONG), wide(out["wanted"], LONG)
+    good = step("dut.error_1") == 0
+    yield "states", z3.And(
+        z3.ULE(state, 6), z3.Implies(z3.Not(idle), held), z3.Implies(told, record),
+        z3.Implies(record, told), z3.Implies(z3.Or(idle, waiting, counts, requests),
+                                             z3.Not(written)))
+    begins = z3.Or(waiting, counts, requests)
+    yield "row", z3.And(
+        z3.Implies(z3.Or(begins, has_rows), last == wanted - 1),
+        z3.Implies(begins, row == 0), z3.Implies(z3.Not(has_rows), beat == 0),
+        z3.Implies(has_rows, z3.And(z3.ULE(beat, last), written == good)),
+        z3.Implies(z3.And(has_rows, z3.UGE(row, wide(step("dut.computed_rows"), LONG)),
+                          z3.Or(z3.UGE(row, length), z3.Not(good))), beat == 0),
+        z3.Implies(requests, good),
+        z3.Implies(requests, step("dut.beats") == wide(out["length"], 20)
+                   * wide(out["wanted"], 20)))
+    index, beats = wide(step("dut.index"), LONG), STATUS_BYTES * 8 // 64
+    yield "owed", owed == z3.If(
+        z3.And(has_rows, written, z3.ULT(row, length)), (length - row) * wanted - beat,
+        z3.If(record, beats - index, z3.BitVecVal(0, LONG)))
     yield "index", z3.And(z3.ULT(index, beats), z3.Implies(z3.Not(record), index == 0))
