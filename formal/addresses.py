@@ -17,7 +17,22 @@ from prunus.hw.hdp import tiler
 from prunus.hw.shell.descriptor import descriptor_layout
 
 from .control import field
-from .streams import NARROW, WIDE, Claims, Marked, Place, Queue, element_is_inside, soon, waits, wide
+from .streams import (
+    NARROW,
+    Claims,
+    Marked,
+    Place,
+    Queue,
+    element_is_inside,
+    oks,
+    show,
+    soon,
+    waits,
+    wide,
+)
+
+__all__ = ["LoaderWatch", "ResultWatch", "TilerWatch", "head_result_invariant",
+           "loader_invariant", "survivor_result_invariant", "tiler_invariant"]
 
 TILED = load_config("hdp_tiles").model_copy(update={"tile": 8, "l_max": 32, "d_max": 16})
 PLANES = {"q_i": "i", "q_f": "f", "out": "out", "k_i": "i", "k_f": "f", "v": "v"}
@@ -35,14 +50,6 @@ def step_bytes(plane: str, d8: int) -> int:
     return TILED.held_rows * HdpLayout(TILED).row_bytes(PLANES[plane], 8 * d8)
 
 
-def _outs(*names):
-    return {f"ok_{name}": Out(1) for name in names}
-
-
-def _ok(m, top, **claims):
-    m.d.comb += [getattr(top, f"ok_{name}").eq(claim) for name, claim in claims.items()]
-
-
 class TilerWatch(wiring.Component):
     """Any heads within the limits, and refused ones."""
 
@@ -52,7 +59,7 @@ class TilerWatch(wiring.Component):
             "i": In(stream.Signature(descriptor_layout(TILED))), "ready": In(1), "mark": In(1),
             "drained": In(1), "theta": In(TILED.theta_head_width), "assume_limits": Out(1),
             "cover_out": Out(1),
-            **_outs("known", "stays", "whole", "address", "beyond", "place", "rows")})
+            **oks("known", "stays", "whole", "address", "beyond", "place", "rows")})
 
     def elaborate(self, platform):
         m = Module()
@@ -223,7 +230,7 @@ class LoaderWatch(wiring.Component):
             "beats": In(stream.Signature(self._block.beats.payload.shape())), "ready": In(1),
             "wanted": Out(NARROW), "count": Out(NARROW),
             "assume_limits": Out(1), "assume_stays": Out(1), "cover_out": Out(1),
-            **_outs("address", "operand", "length", "once", "stays", "soon")})
+            **oks("address", "operand", "length", "once", "stays", "soon")})
 
     def elaborate(self, platform):
         m = Module()
@@ -246,7 +253,7 @@ class LoaderWatch(wiring.Component):
             for d8 in range(1, self._config.d_max // 8 + 1):
                 with m.If((command.plane == planes[name]) & (command.d8 == d8)):
                     m.d.comb += self.wanted.eq(self._layout.row_beats(kind, 8 * d8))
-        _ok(m, self, address=~dut.req.valid | (self.command.valid & (
+        show(m, self, address=~dut.req.valid | (self.command.valid & (
                 request.address == command.address) & (request.job == command.job)),
             operand=~request.record,
             length=~dut.req.valid | (request.beats == command.rows * self.wanted),
@@ -291,7 +298,7 @@ class ResultWatch(wiring.Component):
             "valid": In(2), "ready": In(1), "beat_ready": In(1), "error": In(8),
             "complete": In(1), "wanted": Out(NARROW), "owed": Out(LONG), "length": Out(NARROW),
             "assume_limits": Out(1), "assume_stays": Out(1), "assume_final": Out(1),
-            "cover_out": Out(1), **_outs("address", "beats", "once", "whole", "stays", "known")})
+            "cover_out": Out(1), **oks("address", "beats", "once", "whole", "stays", "known")})
 
     def elaborate(self, platform):
         m = Module()
@@ -328,7 +335,7 @@ class ResultWatch(wiring.Component):
         with m.Elif(asks):
             m.d.sync += [written.eq(written | ~request.record), told.eq(told | request.record)]
         record = STATUS_BYTES * 8 // config.axi_data_width
-        _ok(m, self,
+        show(m, self,
             address=~dut.req.valid | (self.job.valid & (request.job == job.index) & (
                 request.address == Mux(request.record, job.status, job.out))),
             beats=~dut.req.valid | (request.beats == Mux(

@@ -363,8 +363,9 @@ WATCHED: tuple[Watched, ...] = (
             (Change("the last fault", faults.FirstFault, "with m.If(~self.o.valid):",
                     "with m.If(1):"),)),
     Watched("4 by 4 tiles", tiler.Tiler,
-            "Every tile of a head lies at the address of its rows, computed without an end of the "
-            "addresses, unless ``beyond`` is set; that is never set if all tiles lie below the end.",
+            "Every tile of a head lies at the address of its rows, reckoned without an end of the "
+            "addresses, unless ``beyond`` is set, and that is never set if all tiles lie below "
+            "the end.",
             addresses.TilerWatch, addresses.tiler_invariant,
             (Change("the carry is lost", tiler.Tiler, "beyond = beyond | there[32]",
                     "beyond = beyond"),

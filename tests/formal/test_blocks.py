@@ -15,9 +15,9 @@ from amaranth.lib import wiring
 import prunus.hw
 from prunus.formal.blocks import WATCHED, Watched, block_proofs
 from prunus.formal.proofs import check
+from prunus.formal.query import Query, Verdict, decide
 from prunus.formal.rtl import system
 from prunus.formal.streams import induction
-from prunus.formal.query import Query, Verdict, decide
 from prunus.hw.parts.repeated import Repeated
 
 PAGE = Path(__file__).parents[2] / "docs" / "verification.md"
