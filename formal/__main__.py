@@ -8,6 +8,7 @@ import time
 
 from prunus.console import Parser, guarded
 
+from .blocks import block_proofs
 from .circuits import circuits
 from .proofs import ALL_SIZES, Outcome, check, proofs
 
@@ -21,8 +22,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--width", type=int, nargs="+", choices=range(1, 17), metavar="W",
                         help="only these widths (1..16, default all), and nothing of the "
                              "hardware")
-    parser.add_argument("--only", choices=("theorem", "rtl"),
-                        help="only what is proved of all sizes, or only of the hardware")
+    parser.add_argument("--only", choices=("theorem", "rtl", "blocks"),
+                        help="only what is proved of all sizes, or only of the hardware, or "
+                             "only of its blocks")
     parser.add_argument("-v", "--verbose", action="store_true",
                         help="every proof, with the counterexamples of what must fail")
     return parser.parse_args(arguments)
@@ -47,10 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
     begin = time.perf_counter()
     sizes = [s for s in ALL_SIZES if options.width is None or s.width in options.width]
     # Wrong updates of wide codes take the solver long to refute bit by bit.
-    chosen = [] if options.only == "rtl" else proofs(
+    chosen = [] if options.only in ("rtl", "blocks") else proofs(
         sizes, [size for size in sizes if size.width <= 12])
     if options.only != "theorem" and options.width is None:
-        chosen += circuits()
+        chosen += block_proofs()
+        chosen += [] if options.only == "blocks" else circuits()
     topics: dict[str, list] = {}
     for proof in chosen:
         topics.setdefault(proof.topic, []).append(proof)

@@ -12,11 +12,27 @@ from amaranth.lib.wiring import In, Out
 
 from prunus.golden.engines import load_config
 from prunus.golden.hdp.planes import HdpLayout
+from prunus.golden.records import STATUS_BYTES
 from prunus.hw.hdp import tiler
 from prunus.hw.shell.descriptor import descriptor_layout
 
 from .control import field
-from .streams import NARROW, WIDE, Claims, Marked, Place, Queue, element_is_inside, soon, waits, wide
+from .streams import (
+    NARROW,
+    Claims,
+    Marked,
+    Place,
+    Queue,
+    element_is_inside,
+    oks,
+    show,
+    soon,
+    waits,
+    wide,
+)
+
+__all__ = ["LoaderWatch", "ResultWatch", "TilerWatch", "head_result_invariant",
+           "loader_invariant", "survivor_result_invariant", "tiler_invariant"]
 
 TILED = load_config("hdp_tiles").model_copy(update={"tile": 8, "l_max": 32, "d_max": 16})
 PLANES = {"q_i": "i", "q_f": "f", "out": "out", "k_i": "i", "k_f": "f", "v": "v"}
@@ -26,15 +42,12 @@ D8 = TILED.d_max // 8
 
 
 EXACT = 34      # bits of an address that does not wrap
+LONG = 16       # bits of the beats of a head
 
 
 def step_bytes(plane: str, d8: int) -> int:
     """Bytes from a tile to the next one of a head of ``8 * d8`` dimensions, by golden."""
     return TILED.held_rows * HdpLayout(TILED).row_bytes(PLANES[plane], 8 * d8)
-
-
-def _outs(*names):
-    return {f"ok_{name}": Out(1) for name in names}
 
 
 class TilerWatch(wiring.Component):
@@ -46,7 +59,7 @@ class TilerWatch(wiring.Component):
             "i": In(stream.Signature(descriptor_layout(TILED))), "ready": In(1), "mark": In(1),
             "drained": In(1), "theta": In(TILED.theta_head_width), "assume_limits": Out(1),
             "cover_out": Out(1),
-            **_outs("known", "stays", "whole", "address", "beyond", "place", "rows")})
+            **oks("known", "stays", "whole", "address", "beyond", "place", "rows")})
 
     def elaborate(self, platform):
         m = Module()
@@ -193,3 +206,199 @@ def tiler_invariant(step) -> Claims:
                                   z3.And(*right))
     yield "beyond", z3.Implies(z3.And(z3.Or(has_tile, state == 5), beyond),
                                z3.Not(z3.And(*fits)))
+
+
+class LoaderWatch(wiring.Component):
+    """Any commands within the limits; each is held until it is taken.
+
+    Parameters
+    ----------
+    block : callable
+        Makes the loader of a configuration.
+    config : EngineConfig
+    layout : Layout
+        Golden's, for the beats of a row.
+    kinds : dict
+        Golden's kind of a plane by its name.
+    """
+
+    def __init__(self, *, block, config, layout, kinds: dict[str, str]):
+        self._block, self._config = block(config=config), config
+        self._layout, self._kinds = layout, kinds
+        super().__init__({
+            "command": In(stream.Signature(self._block.command.payload.shape())),
+            "beats": In(stream.Signature(self._block.beats.payload.shape())), "ready": In(1),
+            "wanted": Out(NARROW), "count": Out(NARROW),
+            "assume_limits": Out(1), "assume_stays": Out(1), "cover_out": Out(1),
+            **oks("address", "operand", "length", "once", "stays", "soon")})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.dut = dut = self._block
+        wiring.connect(m, wiring.flipped(self.command), dut.command)
+        wiring.connect(m, wiring.flipped(self.beats), dut.beats)
+        command, request = self.command.payload, dut.req.payload
+        asks = Signal(name="asks")
+        m.d.comb += [
+            dut.req.ready.eq(self.ready), asks.eq(dut.req.valid & self.ready),
+            self.cover_out.eq(asks), self.count.eq(command.rows),
+            self.assume_limits.eq(~self.command.valid | (
+                (command.rows != 0) & (command.d8 != 0)
+                & (command.d8 <= self._config.d_max // 8)
+                & (command.plane.as_value() < len(self._kinds)))),
+            self.assume_stays.eq(waits(m, "command", self.command.valid, self.command.ready,
+                                       command))]
+        planes = command.shape()["plane"].shape
+        for name, kind in self._kinds.items():
+            for d8 in range(1, self._config.d_max // 8 + 1):
+                with m.If((command.plane == planes[name]) & (command.d8 == d8)):
+                    m.d.comb += self.wanted.eq(self._layout.row_beats(kind, 8 * d8))
+        show(m, self, address=~dut.req.valid | (self.command.valid & (
+                request.address == command.address) & (request.job == command.job)),
+            operand=~request.record,
+            length=~dut.req.valid | (request.beats == command.rows * self.wanted),
+            once=self.command.ready == asks,
+            stays=waits(m, "req", dut.req.valid, self.ready, request),
+            soon=soon(m, "soon", self.command.valid & ~dut.req.valid, 2))
+        return m
+
+
+def loader_invariant(step) -> Claims:
+    """In which state it is: 0 waits for a command, 1 counts, 2 requests."""
+    state = step("dut.fsm_state")
+    wanted, length = (step[step.system.outputs[name]] for name in ("wanted", "count"))
+    held = step("command_waited") == 1
+    yield "states", z3.And(z3.ULE(state, 2), z3.Implies(state != 0, held),
+                           (step("dut.req__valid") == 1) == (state == 2))
+    row, rows = step("dut.row_beats"), step("dut.rows")
+    yield "a row", z3.Implies(state == 1, z3.And(
+        wide(row, NARROW) == wanted, wide(rows, NARROW) == length))
+    yield "on its way", wide(step("soon_count"), NARROW) == z3.If(
+        state == 1, z3.BitVecVal(1, NARROW), z3.If(
+            z3.And(state == 2, step("req_waited") == 0), z3.BitVecVal(2, NARROW), 0))
+
+
+class ResultWatch(wiring.Component):
+    """Any heads within the limits, each held until it is taken; rows come when they like.
+
+    Parameters
+    ----------
+    block : wiring.Component
+        The result writer.
+    config : EngineConfig
+    layout : Layout
+        Golden's, for the beats of a row.
+    """
+
+    def __init__(self, *, block, config, layout):
+        self._block, self._config, self._layout = block, config, layout
+        self._several = isinstance(block.rows, list)
+        super().__init__({
+            "job": In(stream.Signature(block.job.payload.shape())),
+            "valid": In(2), "ready": In(1), "beat_ready": In(1), "error": In(8),
+            "complete": In(1), "wanted": Out(NARROW), "owed": Out(LONG), "length": Out(NARROW),
+            "assume_limits": Out(1), "assume_stays": Out(1), "assume_final": Out(1),
+            "cover_out": Out(1), **oks("address", "beats", "once", "whole", "stays", "known")})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.dut = dut = self._block
+        wiring.connect(m, wiring.flipped(self.job), dut.job)
+        job, request, config = self.job.payload, dut.req.payload, self._config
+        asks, moves, ends = (Signal(name=name) for name in ("asks", "moves", "ends"))
+        rows = dut.rows if self._several else [dut.rows]
+        final = Signal(name="final")
+        m.d.sync += final.eq(self.complete & ~ends)
+        if self._several:
+            m.d.comb += [dut.error.eq(self.error), dut.complete.eq(self.complete)]
+        m.d.comb += [
+            dut.req.ready.eq(self.ready), dut.o.ready.eq(self.beat_ready),
+            *(row.valid.eq(self.valid[n]) for n, row in enumerate(rows)),
+            asks.eq(dut.req.valid & self.ready), moves.eq(dut.o.valid & self.beat_ready),
+            ends.eq(self.job.valid & self.job.ready), self.cover_out.eq(ends),
+            self.length.eq(job.l_q),
+            self.assume_limits.eq(~self.job.valid | (
+                (job.d8 != 0) & (job.d8 <= config.d_max // 8) & (job.l_q <= config.l_max)
+                & (job.valid_q <= job.l_q) & (job.l_q != 0))),
+            self.assume_stays.eq(waits(m, "job", self.job.valid, self.job.ready, job)),
+            # What is final stays so until the head is taken.
+            self.assume_final.eq(~final | self.complete)]
+        for d8 in range(1, config.d_max // 8 + 1):
+            with m.If(job.d8 == d8):
+                m.d.comb += self.wanted.eq(self._layout.row_beats("out", 8 * d8))
+        owed = Signal(LONG, name="its_owed")
+        written, told = Signal(name="written"), Signal(name="told")
+        m.d.sync += owed.eq(owed + Mux(asks, request.beats, 0) - moves)
+        m.d.comb += self.owed.eq(owed)
+        with m.If(ends):
+            m.d.sync += [written.eq(0), told.eq(0)]
+        with m.Elif(asks):
+            m.d.sync += [written.eq(written | ~request.record), told.eq(told | request.record)]
+        record = STATUS_BYTES * 8 // config.axi_data_width
+        show(m, self,
+            address=~dut.req.valid | (self.job.valid & (request.job == job.index) & (
+                request.address == Mux(request.record, job.status, job.out))),
+            beats=~dut.req.valid | (request.beats == Mux(
+                request.record, record, job.l_q * self.wanted)),
+            once=~dut.req.valid | (~told & (request.record | ~written)),
+            known=Mux(moves, owed != 0, 1) & (~dut.req.valid | (owed == 0)),
+            whole=~ends | (told & (owed == 1) & moves),
+            stays=waits(m, "req", dut.req.valid, self.ready, request))
+        return m
+
+
+def survivor_result_invariant(step) -> Claims:
+    """In which state it is: 0 waits for a head, 1 counts, 3 requests, 4 has rows, 2 and 5 have the
+    record."""
+    state = step("dut.fsm_state")
+    out = {name: step[step.system.outputs[name]] for name in ("wanted", "owed", "length")}
+    held = step("job_waited") == 1
+    owed, told, written = out["owed"], step("told") == 1, step("written") == 1
+    zero = z3.BitVecVal(0, LONG)
+    left = z3.Extract(LONG - 1, 0, step("dut.left"))
+    idle, counts, status, requests, has_rows, record = (state == n for n in (0, 1, 2, 3, 4, 5))
+    yield "states", z3.And(
+        z3.ULE(state, 5), z3.Implies(z3.Not(idle), held),
+        z3.Implies(z3.Or(idle, counts, requests), z3.Not(written)), z3.Not(z3.And(
+            told, z3.Not(record))), z3.Implies(record, told))
+    yield "row", z3.Implies(counts, wide(step("dut.row_beats"), NARROW) == out["wanted"])
+    product = wide(out["length"], 20) * wide(out["wanted"], 20)
+    yield "beats", z3.And(
+        z3.Implies(requests, z3.And(step("dut.beats") == product, step("dut.left") == product)),
+        z3.Implies(has_rows, z3.And(z3.Extract(19, LONG, step("dut.left")) == 0, left != 0)))
+    index = wide(step("dut.index"), LONG)
+    beats = STATUS_BYTES * 8 // 64
+    yield "owed", owed == z3.If(has_rows, left, z3.If(record, beats - index, zero))
+    yield "index", z3.And(z3.ULT(index, beats), z3.Implies(z3.Not(record), index == 0))
+
+
+def head_result_invariant(step) -> Claims:
+    """In which state it is: 0 waits for a head, 1 for its first row, 3 counts, 5 requests, 4 has
+    rows, 2 and 6 have the record."""
+    state = step("dut.fsm_state")
+    out = {name: step[step.system.outputs[name]] for name in ("wanted", "owed", "length")}
+    held = step("job_waited") == 1
+    owed, told, written = out["owed"], step("told") == 1, step("written") == 1
+    idle, waiting, status, counts, has_rows, requests, record = (state == n for n in range(7))
+    last, row, beat = (wide(step(f"dut.{name}"), LONG) for name in ("last_beat", "row", "beat"))
+    length, wanted = wide(out["length"], LONG), wide(out["wanted"], LONG)
+    good = step("dut.error_1") == 0
+    yield "states", z3.And(
+        z3.ULE(state, 6), z3.Implies(z3.Not(idle), held), z3.Implies(told, record),
+        z3.Implies(record, told), z3.Implies(z3.Or(idle, waiting, counts, requests),
+                                             z3.Not(written)))
+    begins = z3.Or(waiting, counts, requests)
+    yield "row", z3.And(
+        z3.Implies(z3.Or(begins, has_rows), last == wanted - 1),
+        z3.Implies(begins, row == 0), z3.Implies(z3.Not(has_rows), beat == 0),
+        z3.Implies(has_rows, z3.And(z3.ULE(beat, last), written == good)),
+        z3.Implies(z3.And(has_rows, z3.UGE(row, wide(step("dut.computed_rows"), LONG)),
+                          z3.Or(z3.UGE(row, length), z3.Not(good))), beat == 0),
+        z3.Implies(requests, good),
+        z3.Implies(requests, step("dut.beats") == wide(out["length"], 20)
+                   * wide(out["wanted"], 20)))
+    index, beats = wide(step("dut.index"), LONG), STATUS_BYTES * 8 // 64
+    yield "owed", owed == z3.If(
+        z3.And(has_rows, written, z3.ULT(row, length)), (length - row) * wanted - beat,
+        z3.If(record, beats - index, z3.BitVecVal(0, LONG)))
+    yield "index", z3.And(z3.ULT(index, beats), z3.Implies(z3.Not(record), index == 0))

@@ -5,12 +5,22 @@
 and finds blocks without a row.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 
 from amaranth.lib import fifo, wiring
 
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.planes import HdpLayout
+from prunus.golden.layout import Layout
+from prunus.golden.leopard.planes import LeopardLayout
+from prunus.hw.hdp import loader as hdp_loader
+from prunus.hw.hdp import result_writer as hdp_results
+from prunus.hw.hdp import tiler
+from prunus.hw.leopard import loader as leopard_loader
 from prunus.hw.shell import (
     arbiter,
     bursts,
@@ -24,8 +34,11 @@ from prunus.hw.shell import (
     router,
     writer,
 )
+from prunus.hw.survivors import loader as survivor_loader
+from prunus.hw.survivors import result_writer as survivor_results
+from prunus.hw.topk.core import front_end
 
-from . import control_blocks, shell
+from . import addresses, control_blocks, shell
 from .proofs import Proof
 from .query import Query
 from .rtl import Step, system
@@ -170,6 +183,72 @@ def _dispatchers() -> Iterator[Watched]:
             wrong[ahead])
 
 
+def _loaders() -> Iterator[Watched]:
+    hdp = dict(zip(("Q_I", "K_I", "Q_F", "K_F", "V"), "iiffv", strict=True))
+    cases: list[tuple[type, str, type[Layout], dict[str, str]]] = [
+        (hdp_loader.Loader, "hdp_tiny", HdpLayout, hdp),
+        (survivor_loader.PlaneLoader, "topk_tiny", Layout, dict.fromkeys("KVQ", "v")),
+        (leopard_loader.Loader, "leopard_tiny", LeopardLayout, dict(zip("KVQ", "kvv",
+                                                                        strict=True)))]
+    wrong: dict[type, tuple[Change, ...]] = {
+        hdp_loader.Loader: (
+            Change("a command is taken before its request is", hdp_loader.Loader,
+                   "with m.If(self.req.ready):", "with m.If(1):"),
+            Change("sign bits are not counted", hdp_loader.Loader,
+                   "row_beats.eq(signs + elements)", "row_beats.eq(elements)")),
+        survivor_loader.PlaneLoader: (
+            Change("a row too few", survivor_loader.PlaneLoader, "rows * row_beats",
+                   "(rows - 1) * row_beats"),),
+        leopard_loader.Loader: (
+            Change("keys are taken for codes", leopard_loader.Loader,
+                   "Mux(command.plane == Plane.K, beats, code_beats)", "code_beats"),),
+    }
+    for block, name, layout, kinds in cases:
+        def top(block=block, name=name, layout=layout, kinds=kinds):
+            config: EngineConfig = load_config(name)
+            # Taken by name: what is wrong stands in the place of the block.
+            made = getattr(sys.modules[block.__module__], block.__name__)
+            return addresses.LoaderWatch(block=made, config=config, layout=layout(config),
+                                         kinds=kinds)
+
+        yield Watched(
+            name, block,
+            "Each command gets one request, soon, for exactly its rows, at the address and of the "
+            "length that golden says; it stays until it is taken.",
+            top, addresses.loader_invariant, wrong[block])
+
+
+def _results() -> Iterator[Watched]:
+    def of_hdp():
+        config = load_config("hdp_tiny").model_copy(update={"l_max": 8, "d_max": 16})
+        return addresses.ResultWatch(block=hdp_results.ResultWriter(config=config), config=config,
+                                     layout=HdpLayout(config))
+
+    def of_topk():
+        config = load_config("topk_tiny")
+        return addresses.ResultWatch(
+            block=survivor_results.ResultWriter(config=config, front=front_end(config)),
+            config=config, layout=Layout(config))
+
+    cases = ((hdp_results.ResultWriter, "hdp_tiny of 8 rows", of_hdp,
+              addresses.head_result_invariant, "Mux(wanted, self.o.valid & self.o.ready,",
+              "Mux(wanted, self.o.ready,"),
+             (survivor_results.ResultWriter, "topk_tiny", of_topk,
+              addresses.survivor_result_invariant, "with m.If(left == 1):",
+              "with m.If(left == 2):"))
+    for block, name, top, invariant, old, new in cases:
+        yield Watched(
+            name, block,
+            "Each head asks once for the beats of its rows, at ``out``, unless it has an error, "
+            "and then once for its record, at ``status``; behind each request come exactly its "
+            "beats, and only then the next request.",
+            top, invariant,
+            (Change("a beat too few", block, old, new),
+             Change("the record in the place of the rows", block,
+                    "self.req.payload.address.eq(job.status)",
+                    "self.req.payload.address.eq(job.out)")))
+
+
 WATCHED: tuple[Watched, ...] = (
     *_fifos(),
     *_turns(),
@@ -283,6 +362,24 @@ WATCHED: tuple[Watched, ...] = (
             control_blocks.FaultWatch, control_blocks.fault_invariant,
             (Change("the last fault", faults.FirstFault, "with m.If(~self.o.valid):",
                     "with m.If(1):"),)),
+    Watched("4 by 4 tiles", tiler.Tiler,
+            "Every tile of a head lies at the address of its rows, reckoned without an end of the "
+            "addresses, unless ``beyond`` is set, and that is never set if all tiles lie below "
+            "the end.",
+            addresses.TilerWatch, addresses.tiler_invariant,
+            (Change("the carry is lost", tiler.Tiler, "beyond = beyond | there[32]",
+                    "beyond = beyond"),
+             Change("beyond for one tile only", tiler.Tiler, "beyond, moved = at.beyond, []",
+                    "beyond, moved = 0, []"),
+             Change("keys of the tile before", tiler.Tiler,
+                    """at.first.eq(0), at.keys.eq(at.keys - rows), at.offset.eq(at.offset - rows),
+                        *move(addresses[3:]),""",
+                    """at.first.eq(0), at.keys.eq(at.keys - rows), at.offset.eq(at.offset - rows),
+                        *move(addresses[4:]),"""),
+             Change("outputs of the strip before", tiler.Tiler, "*move(addresses[:3]),",
+                    "*move(addresses[:2]),"))),
+    *_loaders(),
+    *_results(),
 )
 """All of them."""
 

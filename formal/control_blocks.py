@@ -3,7 +3,7 @@
 
 import z3
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden import registers
@@ -11,7 +11,7 @@ from prunus.golden.engines import load_config
 from prunus.golden.records import DESCRIPTOR_BYTES, Error
 from prunus.hw.shell import axi, control, csr, descriptor, dispatch, faults, router
 
-from .streams import NARROW, Claims, Queue, soon, waits, wide
+from .streams import NARROW, Claims, Queue, oks, show, soon, waits, wide
 
 __all__ = ["ControlWatch", "CsrWatch", "DecoderWatch", "DispatcherWatch", "FaultWatch",
            "RouterWatch", "control_invariant", "csr_invariant", "decoder_invariant",
@@ -23,14 +23,6 @@ SOURCES = 3
 BEATS = DESCRIPTOR_BYTES * 8 // CONFIG.axi_data_width
 
 
-def _ok(m, top, **claims):
-    m.d.comb += [getattr(top, f"ok_{name}").eq(claim) for name, claim in claims.items()]
-
-
-def _outs(*names):
-    return {f"ok_{name}": Out(1) for name in names}
-
-
 class RouterWatch(wiring.Component):
     """Any jobs; cores end theirs when they like."""
 
@@ -40,7 +32,7 @@ class RouterWatch(wiring.Component):
         super().__init__({
             "job": In(job), "done": In(CORES), "hungry": In(CORES), "any_core": In(range(CORES)),
             "assume_core": Out(1), "assume_done": Out(1), "cover_out": Out(1),
-            **_outs("once", "same", "room", "served", "follows")})
+            **oks("once", "same", "room", "served", "follows")})
 
     def elaborate(self, platform):
         m = Module()
@@ -63,7 +55,7 @@ class RouterWatch(wiring.Component):
         same_kv = self.job.payload.same_kv
         free = Cat(count == 0 for count in counts)
         room = Cat(count < 2 for count in counts)
-        _ok(m, self, once=Mux(moves, given.any() & ((given & (given - 1)) == 0), ~given.any()),
+        show(m, self, once=Mux(moves, given.any() & ((given & (given - 1)) == 0), ~given.any()),
             same=Cat(core.payload.as_value() == self.job.payload.as_value()
                      for core in dut.cores).all(),
             room=(given & ~room) == 0,
@@ -91,7 +83,7 @@ class CsrWatch(wiring.Component):
         super().__init__({
             "bus": In(axi.AXI4Lite(registers.ADDRESS_BITS)),
             **dict.fromkeys(self._events, In(1)), "cover_out": Out(1),
-            **_outs("write", "write_stays", "write_soon", "read", "read_stays", "read_soon")})
+            **oks("write", "write_stays", "write_soon", "read", "read_stays", "read_soon")})
 
     def elaborate(self, platform):
         m = Module()
@@ -108,7 +100,7 @@ class CsrWatch(wiring.Component):
             reads.eq(reads + (bus.arvalid & bus.arready) - read),
         ]
         m.d.comb += self.cover_out.eq(written)
-        _ok(m, self, write=~bus.bvalid | ((addresses != 0) & (words != 0)),
+        show(m, self, write=~bus.bvalid | ((addresses != 0) & (words != 0)),
             write_stays=waits(m, "b", bus.bvalid, bus.bready, bus.bresp),
             write_soon=soon(m, "write", (addresses != 0) & (words != 0) & ~bus.bvalid, 1),
             read=~bus.rvalid | (reads != 0),
@@ -137,7 +129,7 @@ class ControlWatch(wiring.Component):
     def __init__(self):
         self._names = ("abort", "outstanding", "moved", "running")
         super().__init__({**dict.fromkeys(self._names, In(1)), "any_timeout": In(32),
-                          "cover_out": Out(1), **_outs("quiet", "ends", "timeout", "stop")})
+                          "cover_out": Out(1), **oks("quiet", "ends", "timeout", "stop")})
 
     def elaborate(self, platform):
         m = Module()
@@ -151,7 +143,7 @@ class ControlWatch(wiring.Component):
             m.d.sync += silent.eq(0)
         with m.Elif(~silent[32]):
             m.d.sync += silent.eq(silent + 1)
-        _ok(m, self, quiet=~dut.restart | ~owed_before,
+        show(m, self, quiet=~dut.restart | ~owed_before,
             ends=soon(m, "ends", dut.aborting & ~self.outstanding & ~dut.restart, 2),
             timeout=~dut.timed_out | (silent > self.any_timeout),
             stop=~(dut.aborting | dut.halted) | dut.stop)
@@ -179,7 +171,7 @@ class FaultWatch(wiring.Component):
 
     def __init__(self):
         super().__init__({"i": In(faults.fault_layout()).array(SOURCES), "clear": In(1),
-                          "cover_out": Out(1), **_outs("first", "any")})
+                          "cover_out": Out(1), **oks("first", "any")})
 
     def elaborate(self, platform):
         m = Module()
@@ -200,7 +192,7 @@ class FaultWatch(wiring.Component):
         with m.Elif(now[0] & ~kept[0]):
             m.d.sync += kept.eq(now)
         m.d.comb += self.cover_out.eq(dut.o.valid)
-        _ok(m, self, first=dut.o.as_value() == kept, any=dut.any == came)
+        show(m, self, first=dut.o.as_value() == kept, any=dut.any == came)
         return m
 
 
@@ -216,7 +208,8 @@ class DecoderWatch(wiring.Component):
         beat = self._block.i.payload.shape()
         super().__init__({
             "i": In(stream.Signature(beat)), "ready": In(1), "any_beat": In(range(BEATS)),
-            "word": Out(CONFIG.axi_data_width), "assume_last": Out(1), "cover_out": Out(1), **_outs("known", "error", "stays", "soon")})
+            "word": Out(CONFIG.axi_data_width), "assume_last": Out(1), "cover_out": Out(1),
+            **oks("known", "error", "stays", "soon")})
 
     def elaborate(self, platform):
         m = Module()
@@ -237,7 +230,7 @@ class DecoderWatch(wiring.Component):
                 m.d.sync += word.eq(beat.data)
         with m.If(leaves):
             m.d.sync += [whole.eq(0), failed.eq(0)]
-        _ok(m, self, known=(~dut.o.valid | whole) & ~(enters & whole),
+        show(m, self, known=(~dut.o.valid | whole) & ~(enters & whole),
             error=~dut.o.valid | ((dut.o.payload.error == Error.BUS) == failed),
             stays=waits(m, "o", dut.o.valid, self.ready, Cat(dut.o.payload, dut.lost)),
             soon=soon(m, "soon", whole & ~dut.o.valid, 2))
@@ -279,7 +272,7 @@ class DispatcherWatch(wiring.Component):
             "start": In(1), "place": In(32), "number": In(registers.INDEX_BITS),
             "req_ready": In(1), "beats": In(stream.Signature(self._block.beats.payload.shape())),
             "ready": In(1), "assume_start": Out(1), "assume_beats": Out(1), "assume_count": Out(1),
-            "cover_out": Out(1), **_outs("address", "stays", "job", "room", "over")})
+            "cover_out": Out(1), **oks("address", "stays", "job", "room", "over")})
 
     def elaborate(self, platform):
         m = Module()
@@ -310,7 +303,7 @@ class DispatcherWatch(wiring.Component):
             with m.If(asks):
                 m.d.sync += [left.eq(left - 1), begin.eq(begin + DESCRIPTOR_BYTES)]
         request, job = dut.req.payload, dut.job.payload
-        _ok(m, self,
+        show(m, self,
             address=~dut.req.valid | ((left != 0) & (request.address == begin[:32])
                                       & (request.refused == begin[32]) & request.record
                                       & (request.beats == BEATS)),

@@ -75,8 +75,7 @@ def _solver(query: Query, context: z3.Context) -> z3.Solver:
 
 
 def _spent(solver: z3.Solver) -> int:
-    counts = solver.statistics()
-    return counts.get_key_value("rlimit count") if "rlimit count" in counts.keys() else 0
+    return dict(list(solver.statistics())).get("rlimit count", 0)
 
 
 def decide(query: Query, resources: int = 0) -> Answer:

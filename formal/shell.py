@@ -2,8 +2,8 @@
 """The stream blocks, arbiters and FIFOs of the shell, watched: see :mod:`prunus.formal.streams`.
 
 Every block has around it whatever its interface allows. Data and tags only pass through, so a beat
-has 8 bits here, a burst 2 beats and a FIFO as few places as go with that; addresses, lengths and
-everything else have the bits that they have in a coprocessor.
+has 8 bits here, a burst 2 beats, a request up to 3 and a FIFO as few places as go with that; the
+splitter has requests as long as in a coprocessor. Addresses have all their bits everywhere.
 """
 
 from collections.abc import Iterator
@@ -29,11 +29,19 @@ from .streams import (
     Queue,
     Run,
     element_is_inside,
+    oks,
     request_is_inside,
+    show,
     soon,
     waits,
     wide,
 )
+
+__all__ = ["CLIENTS", "CollectorWatch", "FifoWatch", "ReadArbiterWatch", "ReaderWatch",
+           "SplitterWatch", "TurnWatch", "WriteArbiterWatch", "WriterWatch",
+           "collector_invariant", "fifo_invariant", "read_arbiter_invariant", "reader_invariant",
+           "small", "splitter_invariant", "turn_invariant", "write_arbiter_invariant",
+           "writer_invariant"]
 
 BURST = 2
 CLIENTS = 3
@@ -41,7 +49,6 @@ CONFIG = load_config("hdp_tiny").model_copy(update={"axi_data_width": 8})
 TAG = 2
 BEAT = data.StructLayout({"data": CONFIG.axi_data_width})
 LENGTH = 2      # bits of the beats of a request, in place of 20
-
 MARKS = 2       # bursts that wait for beats, or for their response, in place of 16
 
 
@@ -58,21 +65,13 @@ def _most() -> int:
     return (1 << bursts.BEATS_WIDTH) - 1
 
 
-def _ok(m, top, **claims):
-    m.d.comb += [getattr(top, f"ok_{name}").eq(claim) for name, claim in claims.items()]
-
-
-def _outs(*names, prefix="ok"):
-    return {f"{prefix}_{name}": Out(1) for name in names}
-
-
 class FifoWatch(wiring.Component):
     """A FIFO of Amaranth with words of two bits."""
 
     def __init__(self, *, kind: str, depth: int):
         self._kind, self._depth = kind, depth
         super().__init__({"i": In(stream.Signature(2)), "ready": In(1), "mark": In(1),
-                          **_outs("known", "order", "soon"), "cover_out": Out(1)})
+                          **oks("known", "order", "soon"), "cover_out": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -84,7 +83,7 @@ class FifoWatch(wiring.Component):
         marked = Marked(m, "word", mark=self.mark, enters=self.i.valid & queue.w_rdy,
                         entering=self.i.payload, leaves=leaves, leaving=queue.r_data,
                         most=self._depth)
-        _ok(m, self, known=marked.known, order=marked.order,
+        show(m, self, known=marked.known, order=marked.order,
             soon=soon(m, "soon", (marked.inside != 0) & ~queue.r_rdy, 1))
         return m
 
@@ -106,7 +105,7 @@ class TurnWatch(wiring.Component):
         super().__init__({"wants": In(clients), "take": In(1), "any_client": In(range(clients)),
                           "others": Out(range(clients + 1)), "cover_turn": Out(1),
                           "assume_client": Out(1), "assume_take": Out(1),
-                          **_outs("served", "one")})
+                          **oks("served", "one")})
 
     def elaborate(self, platform):
         m = Module()
@@ -122,7 +121,7 @@ class TurnWatch(wiring.Component):
             m.d.sync += others.eq(0)
         with m.Elif(self.take):
             m.d.sync += others.eq(others + 1)
-        _ok(m, self, served=others < self._clients,
+        show(m, self, served=others < self._clients,
             one=((turn.turn & (turn.turn - 1)) == 0) & ((turn.turn & ~self.wants) == 0)
             & (turn.turn.any() == self.wants.any()))
         return m
@@ -157,7 +156,7 @@ class ReadArbiterWatch(wiring.Component):
             "i": In(stream.Signature(reader.read_beat_layout(CONFIG, block.wide_tag))),
             "ready": In(1), "readies": In(clients), "mark": In(1),
             "assume_owner": Out(1), "cover_out": Out(1),
-            **_outs("known", "order", "stays", "soon", "beats")})
+            **oks("known", "order", "stays", "soon", "beats")})
 
     def elaborate(self, platform):
         m = Module()
@@ -185,7 +184,7 @@ class ReadArbiterWatch(wiring.Component):
                               & (sink.payload.tag == beat.tag[:TAG])))
             for n, sink in enumerate(dut.beats)]
         m.d.comb += self.assume_owner.eq(owner < self._clients)
-        _ok(m, self, known=marked.known & ((enters & (enters - 1)) == 0), order=marked.order,
+        show(m, self, known=marked.known & ((enters & (enters - 1)) == 0), order=marked.order,
             stays=waits(m, "req", dut.req.valid, self.ready, dut.req.payload),
             soon=(marked.inside == 0) | dut.req.valid,
             beats=Cat(right).all() & (self.i.ready == self.readies.bit_select(owner, 1)))
@@ -208,7 +207,7 @@ class WriteArbiterWatch(wiring.Component):
             "i": In(stream.Signature(BEAT)).array(clients),
             "ready": In(1), "beat_ready": In(1), "mark": In(1),
             "assume_beats": Out(1), "cover_out": Out(1),
-            **_outs("known", "order", "stays", "beat_known", "beat_owner", "beat_after", "soon",
+            **oks("known", "order", "stays", "beat_known", "beat_owner", "beat_after", "soon",
                     "data")})
 
     def elaborate(self, platform):
@@ -243,7 +242,7 @@ class WriteArbiterWatch(wiring.Component):
         # Beats of requests that the DMA has.
         told = Signal(WIDE)
         m.d.sync += told.eq(told + Mux(gone, dut.req.payload.beats, 0) - moves)
-        _ok(m, self, known=marked.known & ((taken & (taken - 1)) == 0), order=marked.order,
+        show(m, self, known=marked.known & ((taken & (taken - 1)) == 0), order=marked.order,
             stays=waits(m, "req", dut.req.valid, self.ready, dut.req.payload),
             beat_known=run.known, beat_owner=run.right,
             beat_after=~moves | (told != 0),
@@ -299,7 +298,7 @@ class SplitterWatch(wiring.Component):
             "i": In(stream.Signature(bursts.request_layout(TAG))), "ready": In(1), "mark": In(1),
             "any_windows": In(bursts.windows_layout()), "assume_request": Out(1),
             "cover_out": Out(1),
-            **_outs("known", "fields", "last", "address", "size", "refused", "stays", "soon")})
+            **oks("known", "fields", "last", "address", "size", "refused", "stays", "soon")})
 
     def elaborate(self, platform):
         m = Module()
@@ -330,7 +329,7 @@ class SplitterWatch(wiring.Component):
             m.d.sync += address.eq(address + (o.beats << unit))
         mine = ~(leaves & run.mine)
         first, last = o.address, o.address + (o.beats << unit) - 1
-        _ok(m, self, known=run.known, fields=run.right, last=run.last,
+        show(m, self, known=run.known, fields=run.right, last=run.last,
             address=mine | (o.address == address[:width]),
             refused=mine | (o.refused == bad),
             size=~leaves | ((o.beats != 0) & (o.beats <= dut.burst)
@@ -416,7 +415,7 @@ class CollectorWatch(wiring.Component):
             "req": In(stream.Signature(bursts.request_layout())),
             "i": In(stream.Signature(BEAT)), "ready": In(1), "beat_ready": In(1), "mark": In(1),
             "assume_request": Out(1), "assume_owed": Out(1), "cover_out": Out(1),
-            **_outs("known", "order", "stays", "beat_stays", "there", "soon", "idle")})
+            **oks("known", "order", "stays", "beat_stays", "there", "soon", "idle")})
 
     def elaborate(self, platform):
         m = Module()
@@ -437,7 +436,7 @@ class CollectorWatch(wiring.Component):
         m.d.sync += [spare.eq(spare + enters - Mux(asks, beats, 0)),
                      owed.eq(owed + Mux(asks, beats, 0) - leaves)]
         m.d.comb += self.assume_owed.eq(~leaves | (owed != 0))
-        _ok(m, self, known=beat.known, order=beat.order,
+        show(m, self, known=beat.known, order=beat.order,
             stays=waits(m, "burst", dut.burst.valid, self.ready, dut.burst.payload),
             beat_stays=waits(m, "o", dut.o.valid, self.beat_ready, dut.o.payload),
             there=~asks | (beats <= spare),
@@ -474,7 +473,7 @@ class ReaderWatch(wiring.Component):
             "rresp": In(2), "assume_request": Out(1), "assume_asked": Out(1), "rready": Out(1),
             "came": Out(1), "newest": Out(CONFIG.axi_data_width + 1), "ar": Out(2),
             "cover_out": Out(1),
-            **_outs("known", "tag", "last", "error", "stays", "ar_stays", "data_known", "data")})
+            **oks("known", "tag", "last", "error", "stays", "ar_stays", "data_known", "data")})
 
     def elaborate(self, platform):
         m = Module()
@@ -506,7 +505,7 @@ class ReaderWatch(wiring.Component):
                      self.newest.eq(Cat(answer[:-1], answer[-1] | shut))]
         beat = Marked(m, "beat", mark=self.mark, enters=self.came, entering=self.newest,
                       leaves=leaves, leaving=Cat(o.data, o.error), most=dut.depth + 2)
-        _ok(m, self, known=run.known, tag=run.right, last=run.last,
+        show(m, self, known=run.known, tag=run.right, last=run.last,
             error=~(leaves & run.mine & refused) | o.error,
             stays=waits(m, "o", dut.o.valid, self.ready, o),
             ar_stays=waits(m, "ar", axi.arvalid, self.arready, Cat(axi.araddr, axi.arlen)),
@@ -589,7 +588,7 @@ class WriterWatch(wiring.Component):
             "bvalid": In(1), "bresp": In(2),
             "assume_request": Out(1), "assume_calm": Out(1), "assume_owed": Out(1),
             "cover_out": Out(1),
-            **_outs("aw_known", "aw_order", "aw_stays", "w_known", "w_last", "w_stays",
+            **oks("aw_known", "aw_order", "aw_stays", "w_known", "w_last", "w_stays",
                     "data_known", "data", "there", "open", "idle")})
 
     def elaborate(self, platform):
@@ -625,7 +624,7 @@ class WriterWatch(wiring.Component):
                      open_.eq(open_ + opened - self.bvalid)]
         m.d.comb += self.assume_owed.eq(~self.bvalid | (open_ != 0))
         calm = self.any_calm
-        _ok(m, self, aw_known=address.known, aw_order=address.order,
+        show(m, self, aw_known=address.known, aw_order=address.order,
             aw_stays=waits(m, "aw", axi.awvalid, self.awready, aw),
             w_known=run.known, w_last=run.last & run.right,
             w_stays=waits(m, "w", axi.wvalid, self.wready, Cat(axi.wdata, axi.wlast)),

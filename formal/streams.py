@@ -19,18 +19,31 @@ from dataclasses import dataclass
 
 import z3
 from amaranth.hdl import Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 
 from .control import pick
 from .query import Query
 from .rtl import Step, System
 
-__all__ = ["NARROW", "WIDE", "Claims", "Marked", "Place", "Queue", "Run", "element_is_inside", "induction",
-           "reached",
-           "request_is_inside", "shown", "soon", "waits", "wide"]
+__all__ = ["NARROW", "WIDE", "Claims", "Marked", "Place", "Queue", "Run", "element_is_inside",
+           "induction", "oks", "reached", "request_is_inside", "show", "shown", "soon", "waits",
+           "wide"]
 
 Claims = Iterator[tuple[str, z3.BoolRef]]
 WIDE = 5       # bits of a sum of beats, enough for what a block holds
 NARROW = 8      # of a number of places
+
+
+# -- what a watching circuit shows -------------------------------------------------------------
+def oks(*names: str) -> dict[str, wiring.Member]:
+    """Members for what is to be shown."""
+    return {f"ok_{name}": Out(1) for name in names}
+
+
+def show(m, top, **claims) -> None:
+    """Drives them."""
+    m.d.comb += [getattr(top, f"ok_{name}").eq(claim) for name, claim in claims.items()]
 
 
 # -- circuits that watch ----------------------------------------------------------------------
