@@ -52,9 +52,10 @@ figures: $(DEV)  ## write the tables of README.md and docs/ from docs/figures (M
 	$(BIN)/python -m prunus.figures
 
 soak: CONFIG = hdp_tiny
-soak: $(DEV)  ## run 10,000 random jobs of all shapes and modes through the RTL (CONFIG=hdp_tiny; WORKERS)
+soak: $(DEV)  ## run 10,000 random jobs through the RTL, and as many with faults (CONFIG=hdp_tiny; WORKERS)
 	@$(BIN)/python prunus/doctor.py sim
 	$(BIN)/python -m prunus.sim.campaigns.soak --jobs 10000 --config $(CONFIG) $(WHERE)
+	$(BIN)/python -m prunus.sim.campaigns.soak --faults --jobs 10000 --config $(CONFIG) $(WHERE)
 
 mutate: $(DEV)  ## break the RTL in many places and check that the tests notice (WORKERS)
 	@$(BIN)/python prunus/doctor.py sim

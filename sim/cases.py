@@ -21,7 +21,7 @@ from prunus.golden.image import Image
 from prunus.golden.jobs import Job
 from prunus.golden.records import Error
 
-from .exchange import Access
+from .exchange import Access, Faults
 from .simulators.cache import build_root, digest, in_build
 
 __all__ = ["Batch", "Case", "advice"]
@@ -51,6 +51,7 @@ class Batch:
         :func:`prunus.sim.scatter.scatter`; without any all lies from address 0.
     hold : int
         Write responses wait until there are so many, or until no more come.
+    faults : Faults
     """
 
     jobs: Sequence[Job]
@@ -63,6 +64,7 @@ class Batch:
     reset: tuple[int, int] | None = None
     places: Sequence[tuple[int, int, int]] = ()
     hold: int = 0
+    faults: Faults = Faults()
 
 
 def _plain(value: Any) -> Any:
@@ -88,7 +90,8 @@ def _parse(plan: dict, arrays: Mapping[str, np.ndarray], config: EngineConfig) -
     accesses = {when: [Access(**access) for access in plan[when]]
                 for when in ("before", "during", "after")}
     return Batch(jobs, image, _tuples(plan["read_errors"]), **accesses, cycles=plan["cycles"],
-                 reset=_tuples(plan["reset"]), places=_tuples(plan["places"]), hold=plan["hold"])
+                 reset=_tuples(plan["reset"]), places=_tuples(plan["places"]), hold=plan["hold"],
+                 faults=Faults(**{name: _tuples(x) for name, x in plan["faults"].items()}))
 
 
 @dataclass(eq=False, kw_only=True)
@@ -141,6 +144,7 @@ class Case:
                 "jobs": jobs, "image": image, "read_errors": list(batch.read_errors),
                 "cycles": batch.cycles, "reset": batch.reset,
                 "places": [list(place) for place in batch.places], "hold": batch.hold,
+                "faults": asdict(batch.faults),
                 **{when: [asdict(access) for access in getattr(batch, when)]
                    for when in ("before", "during", "after")}})
         return {"config": self.config.model_dump(), "stall": self.stall, "seed": self.seed,

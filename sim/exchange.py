@@ -11,14 +11,15 @@ session sends None or closes its side.
 Messages are pickled: both sides are this program, and nobody else has the sockets.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
 
 from prunus.golden.engine import EngineConfig
 
-__all__ = ["CHANNEL", "Access", "BatchReply", "BatchRequest", "Failure", "Progress", "Ready",
-           "Restart", "Setup"]
+__all__ = ["CHANNEL", "Access", "BatchReply", "BatchRequest", "Drawn", "Failure", "Faults",
+           "Progress", "Ready", "Restart", "Setup", "Side"]
 
 CHANNEL = "PRUNUS_CHANNEL"      # environment variable with the bench's file descriptor
 
@@ -99,6 +100,59 @@ class Access:
     together: bool = False
 
 
+class Side(IntEnum):
+    """Channels of the memory's bus."""
+
+    AR = 0
+    R = 1
+    AW = 2
+    W = 3
+    B = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faults:
+    """What the memory in C++ does to a table. That of cocotbext-axi knows none of it.
+
+    Members
+    -------
+    read_errors, write_errors : float
+        Chances that a beat that is read, or a burst that is written, is answered with an error.
+    seed : int
+        Of these answers and of the pauses.
+    stall : float or None
+        Chance of a pause in a cycle of each channel; None for that of the session.
+    silence : (int, int) or None
+        The :class:`Side` that does not move any more, and how many cycles after the doorbell.
+    early : bool
+        The table that ends for want of answers is aborted before the memory answers again.
+    late : bool
+        A reset or abort may come when the table is worked off, and is none then.
+    fences : tuple of (int, int, int)
+        ``(first, end, write)`` of addresses that bursts may go to; a rule is broken by others.
+    """
+
+    read_errors: float = 0.0
+    write_errors: float = 0.0
+    seed: int = 0
+    stall: float | None = None
+    silence: tuple[int, int] | None = None
+    early: bool = False
+    late: bool = False
+    fences: tuple[tuple[int, int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An answer with an error, by chance: of a beat that was read, or of a burst that was written.
+    """
+
+    address: int
+    size: int
+    response: int
+    write: bool
+
+
 @dataclass(eq=False, kw_only=True)
 class BatchRequest:
     """One doorbell.
@@ -126,6 +180,7 @@ class BatchRequest:
         all lies from address 0. ``writable`` counts in the image, the others are addresses.
     hold : int
         Write responses wait until there are so many, or until no more come.
+    faults : Faults
     """
 
     image: np.ndarray
@@ -141,6 +196,7 @@ class BatchRequest:
     reset: tuple[int, int] | None = None
     places: tuple[tuple[int, int, int], ...] = ()
     hold: int = 0
+    faults: Faults = Faults()
 
 
 @dataclass(eq=False, kw_only=True)
@@ -160,7 +216,11 @@ class BatchReply:
     accesses : dict of str to list of (int, int, int)
         ``(value, response, irq)`` of the accesses before, during and after.
     aborted : bool
-        A reset ended the run, so there are no results.
+        A reset or abort ended the run, so there are no results.
+    halted : bool
+        It had ended before, for want of answers.
+    drawn : list of Drawn
+        Answers with errors.
     """
 
     image: np.ndarray
@@ -170,3 +230,5 @@ class BatchReply:
     cycles: int
     accesses: dict[str, list]
     aborted: bool = False
+    halted: bool = False
+    drawn: list[Drawn] = field(default_factory=list)

@@ -21,7 +21,7 @@ from prunus.host.driver import writable_ranges
 
 from .cases import Batch, Case, advice
 from .engines import bench_of
-from .exchange import CHANNEL, BatchReply, BatchRequest, Failure, Progress, Restart, Setup
+from .exchange import CHANNEL, BatchReply, BatchRequest, Drawn, Failure, Progress, Restart, Setup
 from .simulators.cache import build_root, cached, digest, generator
 from .simulators.folders import scratch
 from .simulators.icarus import IcarusRunner
@@ -59,7 +59,11 @@ class Simulation:
     accesses : dict of str to list of (int, int, int)
         ``(value, response, irq)`` of a batch's own register accesses, irq as it is afterwards.
     aborted : bool
-        A reset ended the run, so there are no ``results``.
+        A reset or abort ended the run, so there are no ``results``.
+    halted : bool
+        It had ended before, for want of answers.
+    drawn : list of Drawn
+        Answers with errors that chance has made.
     build_s, sim_s : float
         Seconds to emit and build, and to start the simulation and ring all doorbells of a call; of
         a session, to ring this one.
@@ -74,6 +78,8 @@ class Simulation:
     cycles: int = 0
     accesses: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)
     aborted: bool = False
+    halted: bool = False
+    drawn: list[Drawn] = field(default_factory=list)
     build_s: float = 0.0
     sim_s: float = 0.0
     case: Case | None = None
@@ -121,7 +127,7 @@ def _request(batch: Batch, image: Image, config: EngineConfig, stall: float,
         count=len(batch.jobs), writable=writable_ranges(image, batch.jobs, config),
         read_errors=list(batch.read_errors), before=list(batch.before),
         during=list(batch.during), after=list(batch.after), reset=batch.reset, progress=progress,
-        places=tuple(batch.places), hold=batch.hold,
+        places=tuple(batch.places), hold=batch.hold, faults=batch.faults,
         cycles=batch.cycles or cycle_limit(batch.jobs, config, stall))
 
 
@@ -146,7 +152,7 @@ def _simulation(batch: Batch, image: Image, reply: BatchReply, config: EngineCon
         bus_write_bytes=reply.bus_write_bytes, cycles=reply.cycles,
         accesses={when: [tuple(answer) for answer in answers]
                   for when, answers in reply.accesses.items()},
-        aborted=reply.aborted, **more)
+        aborted=reply.aborted, halted=reply.halted, drawn=reply.drawn, **more)
 
 
 def check_written(simulation: Simulation, config: EngineConfig) -> Simulation:

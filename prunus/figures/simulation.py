@@ -12,7 +12,7 @@ from .figure import RTL, Compared, Figure, Heads, table
 __all__ = ["FIGURES"]
 
 CONFIGS = ("hdp_tiny", "hdp_edge", "leopard_ae")
-JOBS = {"hdp_tiny": 100, "hdp_edge": 20, "leopard_ae": 20}
+JOBS = {"hdp_tiny": 1000, "hdp_edge": 100, "leopard_ae": 100}
 TRIES = 3                   # the fastest counts: other programs make a simulation slower only
 
 

@@ -11,6 +11,7 @@ from cocotb.triggers import Timer, gather
 from cocotb.utils import get_sim_time
 
 from prunus.golden.image import Image
+from prunus.golden.registers import Cause, Status
 from prunus.host.driver import Driver, DriverError
 
 from ..exchange import (
@@ -18,11 +19,14 @@ from ..exchange import (
     Access,
     BatchReply,
     BatchRequest,
+    Drawn,
     Failure,
+    Faults,
     Progress,
     Ready,
     Restart,
     Setup,
+    Side,
 )
 from .axi import AxiTransport
 from .clocks import PERIOD_NS, cycles
@@ -99,13 +103,19 @@ class _Bench:
         memory.fill(bytearray([FILL]) * size, batch.places or [(0, size, 0)])
         memory.hold(batch.hold)
         memory.fail(batch.read_errors)
+        self._disturb(batch.faults)
         reads, writes = memory.bytes_read, memory.bytes_written
         answers = {"before": await self._access(batch.before)}
         begin = get_sim_time("ns")
         await driver.start(Image(data=bytearray(batch.image), table=batch.table), batch.count)
         answers["during"] = await self._access(batch.during)
-        if batch.reset:
-            counters = await self._abort(*batch.reset)
+        aborted = halted = False
+        if batch.reset and await self._comes_in_time(batch):
+            counters = await self._abort(batch.reset[1])
+            aborted = True
+        elif batch.faults.silence and await self._falls_silent(batch):
+            counters = await self._recover(batch.faults.early)
+            aborted = halted = True
         else:
             counters = await driver.finish(batch.cycles,
                                            self._progress if batch.progress else None)
@@ -116,19 +126,85 @@ class _Bench:
         self._check_memory(batch)
         image = np.frombuffer(bytes(memory.contents[: len(batch.image)]), np.uint8)
         return BatchReply(image=image, registers=counters, cycles=int(taken), accesses=answers,
-                          aborted=batch.reset is not None,
+                          aborted=aborted, halted=halted,
+                          drawn=self._drawn(),
                           bus_read_bytes=memory.bytes_read - reads,
                           bus_write_bytes=memory.bytes_written - writes)
 
-    async def _abort(self, after: int, length: int) -> dict[str, int]:
+    def _disturb(self, faults: Faults) -> None:
+        """Faults of the memory. Raises DriverError if there are none of this kind."""
+        if isinstance(self.memory, NativeMemory):
+            self.memory.disturb(faults)
+        elif faults != Faults():
+            raise DriverError("only the memory in C++ has faults")
+
+    def _drawn(self) -> list[Drawn]:
+        return self.memory.drawn() if isinstance(self.memory, NativeMemory) else []
+
+    async def _over(self, after: int) -> bool:
+        """Whether the table is worked off so many cycles from now."""
+        if after:
+            await cycles(self.dut.clk, after)
+        return bool(self.dut.irq.value)
+
+    async def _falls_silent(self, batch: BatchRequest) -> bool:
+        """Whether the table ends for want of answers; if not, it has ended well before.
+
+        Raises DriverError if there is no interrupt, or if another error is told than there was.
+        """
+        assert isinstance(self.memory, NativeMemory) and batch.faults.silence
+        side, after = batch.faults.silence
+        if await self._over(after):
+            return False
+        self.memory.silence(Side(side))
+        driver = self.driver
+        if not await self.transport.wait_irq(batch.cycles):
+            raise DriverError(f"no interrupt after {batch.cycles} cycles, though {Side(side).name} "
+                              f"is silent; {await driver.describe()}")
+        status = await driver.read("status")
+        if not status >> Status.HALTED & 1:
+            self.memory.silence()
+            return False
+        busy, wanted = 1 << Status.BUSY, 1 << Status.IRQ | 1 << Status.ERROR
+        if status & (busy | wanted) != wanted or await driver.read("error") & 0xFF != Cause.TIMEOUT:
+            raise DriverError(f"a table that ends for want of answers must tell so; "
+                              f"{await driver.describe()}")
+        return True
+
+    async def _recover(self, early: bool) -> dict[str, int]:
+        """Abort, before the memory answers again or behind it; the counters."""
+        assert isinstance(self.memory, NativeMemory)
+        driver = self.driver
+        if early:
+            await driver.write("control", 1)
+            await cycles(self.dut.clk, 20)
+        status = await driver.read("status")
+        if early and status >> Status.OUTSTANDING & 1 and not status >> Status.ABORTING & 1:
+            raise DriverError(f"an abort must wait for answers; {await driver.describe()}")
+        self.memory.silence()
+        await driver.abort()
+        if await driver.read("status"):
+            raise DriverError(f"status must be 0 after an abort; {await driver.describe()}")
+        return await driver.counters()
+
+    async def _comes_in_time(self, batch: BatchRequest) -> bool:
+        """Wait for the time of the reset; whether the table is still being worked off then.
+
+        Raises DriverError if it must be and is not.
+        """
+        assert batch.reset
+        after = batch.reset[0]
+        if await self._over(after):
+            if batch.faults.late:
+                return False
+            raise DriverError(f"the table was worked off {after} cycles after its doorbell, before "
+                              "the reset")
+        return True
+
+    async def _abort(self, length: int) -> dict[str, int]:
         """Reset all in the middle of a table; the counters, which must be 0 like the status. Or
         abort the table, if it is to last no cycle; then neither memory nor buses are reset."""
         dut, driver = self.dut, self.driver
-        if after:
-            await cycles(dut.clk, after)
-        if dut.irq.value:
-            raise DriverError(f"the table was worked off {after} cycles after its doorbell, before "
-                              "the reset")
         if not length:
             await driver.abort()
             if await driver.read("status"):

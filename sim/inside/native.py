@@ -3,8 +3,6 @@
 
 import ctypes
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
 from functools import cache
 from mmap import mmap
 from typing import Any
@@ -12,37 +10,18 @@ from typing import Any
 import numpy as np
 from cocotb.utils import get_sim_steps, get_sim_time
 
+from ..exchange import Drawn, Faults, Side
 from .clocks import PERIOD_NS
 
-__all__ = ["Drawn", "NativeMemory", "Side", "start_clock"]
+__all__ = ["NativeMemory", "start_clock"]
 
 SLVERR = 2
 _TOLD = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
 
 
-class Side(IntEnum):
-    """Channels of the bus, as bits of what is silent."""
-
-    AR = 0
-    R = 1
-    AW = 2
-    W = 3
-    B = 4
-
-
 class _State(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint64) for name in (
         "read", "written", "cycles", "outside", "outside_at", "silent", "broken")]
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """An answer with an error, by chance: of a beat that was read, or of a burst of writes."""
-
-    address: int
-    size: int
-    response: int
-    write: bool
 
 
 @cache
@@ -94,6 +73,7 @@ class NativeMemory:
         self._state = self._library.prunus_state().contents
         self.contents: bytearray | mmap = bytearray(1)
         self.fill(self.contents, ())
+        self._own, self._disturbed = (0.0, 0), False
 
     def start_clock(self) -> None:
         start_clock(self._dut)
@@ -125,12 +105,31 @@ class NativeMemory:
         """Reads from ``first`` to ``end`` are answered with SLVERR, and no others."""
         self._library.prunus_faults(*_table(((*ends, SLVERR, 0) for ends in reads), 4))
 
+    def disturb(self, faults: Faults) -> None:
+        """What happens to the next table, but for silence."""
+        self._library.prunus_draw(faults.read_errors, faults.write_errors, faults.seed)
+        self._library.prunus_fences(*_table(faults.fences, 3))
+        if faults.stall is not None:
+            self._library.prunus_stall(faults.stall, faults.seed)
+        elif self._disturbed:
+            self.stall(*self._own)
+        self._disturbed = faults.stall is not None
+
+    def drawn(self) -> list[Drawn]:
+        """Answers with errors since then."""
+        count = self._library.prunus_drawn(None, 0)
+        rows = np.zeros((count, 4), np.uint64)
+        self._library.prunus_drawn(rows.ctypes.data_as(ctypes.c_void_p), count)
+        return [Drawn(address, size, response, bool(write))
+                for address, size, response, write in rows.tolist()]
+
     def silence(self, *sides: Side) -> None:
         """These channels do not move any more, and the others do."""
         self._state.silent = sum(1 << side for side in sides)
 
     def stall(self, probability: float, seed: int) -> None:
         """Channels pause at random from now on."""
+        self._own = probability, seed
         self._library.prunus_stall(probability, seed)
 
     def restart(self) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 import cocotb
 from cocotb.triggers import Timer
 
+from ..exchange import Side
 from ..served import ANSWER, REQUEST, SERVED, What
 from .axi import AxiTransport
 from .clocks import PERIOD_NS, cycles
-from .native import NativeMemory, Side
+from .native import NativeMemory
 
 __all__ = ["run"]
 

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+from collections import Counter
 
 import pytest
 
 from prunus.sim.campaigns import soak
 from prunus.sim.campaigns.soak import Chunk, chunks, main
 from prunus.sim.compare import MismatchError
+from prunus.sim.faults import COUNTS, KINDS
+from prunus.sim.simulate import SimulationError
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +73,70 @@ def test_a_file_is_named_as_it_was_given(monkeypatch, capsys, tmp_path):
         "prunus.sim.campaigns.soak", " soak")
 
 
+def test_the_other_memory(monkeypatch, capsys):
+    def fail(batches, config, *, memory, **options):
+        raise SimulationError(f"with {memory}")
+
+    monkeypatch.setattr(soak, "simulate_batches", fail)
+    assert main_here("--config", "hdp_tiny", "--jobs", "4", "--memory", "python") == 1
+    said = capsys.readouterr().err
+    assert "with python" in said and said.rstrip().endswith(" --memory python")
+
+
+# -- with faults ----------------------------------------------------------------------------------
+class _Session:
+    """Of a simulation that never is."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """``(stall, jobs, seed)`` of simulations with faults."""
+    calls = []
+    monkeypatch.setattr(soak, "open_session", lambda config, stall, seed: calls.append(
+        (stall, seed)) or _Session())
+    monkeypatch.setattr(soak, "play", lambda session, jobs, seed: {
+        kind: Counter(jobs=jobs, tables=1, cut=3 * (kind == "reset")) for kind in KINDS})
+    return calls
+
+
+def test_faults(played, capsys):
+    assert main_here("--faults", "--config", "hdp_tiny", "--jobs", "1500") == 0
+    assert played == [(0.0, 1), (0.3, 2)]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split("\t")[:3] == ["faults", "jobs", "owed"]
+    assert [line.split("\t")[0] for line in lines[1:-1]] == list(KINDS)
+    assert lines[-1].startswith(f"hdp_tiny: {1500 * len(KINDS):,} jobs with faults, each as it ")
+
+
+def test_faults_as_json(played, capsys):
+    assert main_here("--faults", "--config", "topk_tiny", "--jobs", "10", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["config"] == "topk_tiny" and said["jobs"] == 10 * len(KINDS)
+    assert said["kinds"]["reset"] == dict.fromkeys(COUNTS, 0) | {"jobs": 10, "tables": 1, "cut": 3}
+
+
+def test_a_fault_that_does_harm_ends_it_with_the_command_to_repeat(played, monkeypatch, capsys):
+    def fail(session, jobs, seed):
+        raise MismatchError(f"table 7, reset: job 3 differs, {jobs} {seed}")
+
+    monkeypatch.setattr(soak, "play", fail)
+    assert main_here("--faults", "--config", "hdp_tiny", "--jobs", "2500", "--seed", "4") == 1
+    said = capsys.readouterr().err
+    assert "seed 4, stall 0.3: table 7, reset: job 3 differs, 1000 4" in said
+    command = said.split("python -m prunus.sim.campaigns.soak ")[1].split()
+    assert main_here(*command) == 1
+    assert played == [(0.3, 4), (0.3, 4)]
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
+    (["--faults", "--memory", "python"], "--memory must be cpp with --faults, not python"),
+    (["--memory", "rust"], "argument --memory: invalid choice: 'rust'"),
     (["--jobs", "0"], "--jobs and --chunk must be at least 1"),
     (["--jobs", "9" * 30], "--jobs must be at most 1,000,000 times --chunk, not 999"),
     (["--stall", "1"], r"--stall must lie in [0, 1)"),

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables with hostile descriptors between good ones, and what must become of them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from prunus.golden.descriptors import Window, descriptor_error, has_record
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import engine_of
+from prunus.golden.image import FILL, Image, failed, out_bytes
+from prunus.golden.jobs import Job
+from prunus.golden.records import STATUS_BYTES, WORD_BITS, WORDS, Error
+from prunus.golden.registers import register_map
+
+from .cases import Batch
+from .compare import MismatchError
+from .engines import random_jobs
+from .exchange import Access
+from .session import Simulation
+
+__all__ = ["Hostile", "hostile"]
+
+GAP = 1024                  # between the windows; must stay as it is
+
+
+def needy_jobs(config: EngineConfig, count: int, rng: Random) -> list[Job]:
+    """At most so many jobs that read all of their planes."""
+    drawn: list[Any] = list(random_jobs(config, 2 * count, rng.randrange(1 << 30)))
+    jobs = [job for job in drawn if job.valid_q and job.valid_kv]
+    whole = [replace(job, same_kv=False, **({"tau_head": 0} if hasattr(job, "tau_head") else {}))
+             for job in jobs]
+    return whole[:count]
+
+
+def laid_out(jobs: Sequence[Job], config: EngineConfig
+             ) -> tuple[Image, dict[str, Window], list[tuple[int, int, int]]]:
+    """An image with a region for each window, the windows, and where the regions lie on the bus;
+    nothing is shared.
+
+    With wide addresses the regions are far apart, and their lower 32 bits are those in the image,
+    so what is cut there lies in another region.
+    """
+    image, kinds = Image(), [engine_of(config).kind(job) for job in jobs]
+    windows: dict[str, Window] = {}
+    places: list[tuple[int, int, int]] = []
+    top = config.axi_address_width - WORD_BITS
+    shifts = {name: upper << WORD_BITS for name, upper in (
+        ("records", (1 << top) - 1), ("operands", int(config.wide)), ("results", (1 << top) // 2))}
+
+    def region(name, fill):
+        first = image.reserve(GAP, 128)
+        fill()
+        end = image.reserve(GAP, 64)
+        windows[name] = Window(shifts[name] + first + GAP // 2,
+                               shifts[name] + end + GAP // 2 - 1)
+        places.append((first, end + GAP - first, shifts[name] + first))
+
+    def records():
+        image.table = image.reserve(config.descriptor_bytes * len(jobs), 128)
+        image.status += [image.place(np.full(STATUS_BYTES, FILL, np.uint8)) for _ in jobs]
+
+    addresses: list[dict[str, int]] = []
+
+    def operands():
+        for job, kind in zip(jobs, kinds, strict=True):
+            layout, codes = kind.layout(config), job.operands()
+            addresses.append({plane.name: image.place(layout.pack(plane.kind, codes[plane.of]))
+                              for plane in kind.planes})
+
+    def results():
+        image.out += [image.place(np.full(out_bytes(job, config), FILL, np.uint8)) for job in jobs]
+
+    for name, fill in (("records", records), ("operands", operands), ("results", results)):
+        region(name, fill)
+    for n, (job, kind) in enumerate(zip(jobs, kinds, strict=True)):
+        own = {name: at + shifts["operands"] for name, at in addresses[n].items()}
+        image.describe(n, kind.encode(job, own | {
+            "out": image.out[n] + shifts["results"],
+            "status": image.status[n] + shifts["records"]}, config))
+    return image, windows, places if config.wide else []
+
+
+def _said(words: np.ndarray, config: EngineConfig) -> dict[str, int]:
+    return engine_of(config).kinds[0].descriptor_of(config).unpack(words.tobytes())
+
+
+def _spoil(words: np.ndarray, rng: Random, windows: Mapping[str, Window],
+           config: EngineConfig) -> np.ndarray:
+    """A descriptor with something wrong, most of the time."""
+    words, count = words.copy(), len(words)
+    kind = engine_of(config).kinds[0]
+    places = [plane.name for plane in kind.planes]
+    status = _said(words, config)["status"]
+    end = 1 << config.axi_address_width
+
+    def put(name: str, address: int) -> None:
+        """All bits of it, or its lower word alone."""
+        word = kind.descriptor.pieces(name)[0].word
+        words[word] = address % end & 0xFFFF_FFFF
+        if config.wide and rng.random() < 0.8:
+            words[WORDS + word] = address % end >> WORD_BITS
+
+    what = rng.randrange(9 if config.wide else 8)
+    if what == 0:
+        words[:] = rng.choice([0, 0xFFFFFFFF, 0xA5A5A5A5])
+    elif what == 1:
+        words[:] = [rng.getrandbits(32) for _ in range(count)]
+    elif what == 2:
+        words[rng.randrange(count)] ^= np.uint32(1 << rng.randrange(32))
+    elif what in (3, 4, 5):     # just outside, in another window, or around the last address
+        name = rng.choice([*places, "out"])
+        window = windows["results" if name == "out" else "operands"]
+        other = windows[rng.choice(["records", "results" if name != "out" else "operands"])]
+        put(name, rng.choice([
+            window.base - 8, window.base - 64, window.limit + 1, window.limit - 7,
+            window.limit - 63, other.base, other.limit - 63, 0, end - 64, end - 8,
+            rng.getrandbits(config.axi_address_width - 3) << 3]))
+    elif what == 6:
+        put("status", rng.choice([
+            windows["records"].limit + 1, windows["operands"].base, windows["results"].base, 0,
+            end - 64, status + 4, status + 32]))
+    elif what == 8:             # a bit of an upper word
+        words[rng.randrange(WORDS, count)] ^= np.uint32(1 << rng.randrange(32))
+    return words
+
+
+def _harmless(made: np.ndarray, own: np.ndarray, job: Job, windows: Mapping[str, Window],
+              config: EngineConfig) -> bool:
+    """Whether it writes no other job's output and record. It may, where its window lets it."""
+    values, mine = _said(made, config), _said(own, config)
+    if has_record(made, config, windows) and values["status"] != mine["status"]:
+        return False
+    if descriptor_error(made, config, windows):
+        return True
+    row = engine_of(config).kind(job).layout(config).row_bytes("out", values["d"])
+    return values["out"] == mine["out"] and values["l_q"] * row <= out_bytes(job, config)
+
+
+@dataclass(eq=False)
+class Hostile:
+    """A table every second descriptor of which is hostile, most of the time.
+
+    Members
+    -------
+    batch : Batch
+        Windows are set before its doorbell.
+    windows : dict of str to Window
+    words : list of ndarray
+        The descriptors.
+    records : list of int
+        Addresses of the status records of good ones.
+    errors : list of Error
+        What must become of each job.
+    """
+
+    batch: Batch
+    windows: dict[str, Window]
+    words: list[np.ndarray]
+    records: list[int]
+    errors: list[Error]
+
+    @property
+    def fences(self) -> tuple[tuple[int, int, int], ...]:
+        """Where bursts may go."""
+        ends = {name: (window.base, window.limit + 1) for name, window in self.windows.items()}
+        return tuple((*ends[name], write) for name, write in (
+            ("operands", 0), ("records", 0), ("results", 1), ("records", 1)))
+
+    def check(self, run: Simulation, config: EngineConfig) -> Counter[str]:
+        """How many jobs were ``refused``, and how many gave the result that is ``owed``.
+
+        Raises MismatchError for any difference.
+        """
+        engine, jobs, found = engine_of(config), self.batch.jobs, Counter[str]()
+        for n, (job, (out, status)) in enumerate(zip(jobs, run.results, strict=True)):
+            words, error = self.words[n], self.errors[n]
+            where = f"job {n}: {[hex(int(word)) for word in words]}: "
+            recorded = has_record(words, config, self.windows)
+            own = recorded and _said(words, config)["status"] == self.records[n]
+            bad = bool(error) or not recorded
+            found["refused"] += bad
+            if not own and status is not None:
+                raise MismatchError(f"{where}there must be no status record at its place")
+            if own and error and status != failed(job, error, config):
+                raise MismatchError(f"{where}status must tell of {error!r}, not {status}")
+            # The hostile ones that pass may be jobs that nobody knows.
+            if not bad and own and n % 2:
+                found["owed"] += 1
+                if (out != engine.compute(job, config).out).any():
+                    raise MismatchError(f"{where}another output")
+        for name, want in (("jobs_done", len(jobs)), ("jobs_failed", found["refused"])):
+            if run.registers[name] != want:
+                raise MismatchError(f"register {name} must be {want}, not {run.registers[name]}")
+        return found
+
+
+def hostile(config: EngineConfig, count: int, rng: Random) -> Hostile:
+    """A table of at most ``count`` jobs."""
+    jobs = needy_jobs(config, count, rng)
+    image, windows, places = laid_out(jobs, config)
+    table, records = [], []
+    for n, job in enumerate(jobs):
+        made = own = image.descriptor(n, config)
+        records.append(_said(own, config)["status"])
+        while n % 2 == 0:
+            made = _spoil(own, rng, windows, config)
+            if _harmless(made, own, job, windows, config):
+                break
+        table.append(made)
+        image.describe(n, made)
+    at = {register.name: register.address for register in register_map(config)}
+    bounds = {f"{name}_{end}": getattr(window, end)
+              for name, window in windows.items() for end in ("base", "limit")}
+    before = [Access(at[name], value & 0xFFFF_FFFF, write=True) for name, value in bounds.items()]
+    before += [Access(at[f"{name}_high"], value >> WORD_BITS, write=True)
+               for name, value in bounds.items() if config.wide]
+    errors = [descriptor_error(words, config, windows) for words in table]
+    return Hostile(Batch(jobs, image=image, before=before, places=places), windows, table, records,
+                   errors)
