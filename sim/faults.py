@@ -216,7 +216,8 @@ class _Maker:
             where = f"{'write' if access.write else 'read'} at {access.address:#x}"
             if name is None or access.write and name == "doorbell":
                 _same(f"response to a {where}", response, SLVERR)
-            elif not (access.write and name.removesuffix("_high") in WINDOW_ENDS):     # once it is over they are open
+            elif not (access.write and name.removesuffix("_high") in WINDOW_ENDS):
+                # Windows are open once the table is over.
                 _same(f"response to a {where}", response, 0)
             if not access.write and name in fixed:
                 _same(f"register {name}", value, fixed[name])
