@@ -70,3 +70,20 @@ def test_write_responses_that_wait(config):
     for run in runs:
         check(run, jobs, config)
     assert runs[0].cycles < runs[1].cycles < runs[2].cycles
+
+
+@pytest.mark.parametrize("config", list(map(widened, TINY)), ids=lambda config: config.name)
+def test_wide_tables_behind_an_abort(config):
+    """Nothing is left of the addresses of the table before."""
+    tables = _tables(config)
+    lengths = [run.cycles for run in simulate_batches(tables, config)]
+    batches = []
+    for n in range(4 * TABLES):
+        cut, whole = tables[n % TABLES], tables[(n + 1 + n // TABLES) % TABLES]
+        after = (13 + 97 * n) % (lengths[n % TABLES] // 2)
+        batches += [replace(cut, reset=(after, 0)), whole]
+    runs = simulate_batches(batches, config)
+    for batch, run in zip(batches, runs, strict=True):
+        assert run.aborted == bool(batch.reset)
+        if not run.aborted:
+            check(run, batch.jobs, config)

@@ -145,6 +145,7 @@ def test_a_file_gives_its_name(tmp_path):
     ("multipliers = 8\noutput_lanes = 4", "output_lanes must be at most 2, the dimensions that"),
     ("cores = 3", "cores: Input should be 1, 2, 4 or 8, not 3"),
     ("axi_data_width = 32", "axi_data_width: Input should be 64, 128, 256 or 512, not 32"),
+    ("axi_address_width = 33", "axi_address_width: Input should be 32, 40, 48 or 64, not 33"),
     ("axi_prot = 8", "axi_prot: Input should be less than or equal to 7, not 8"),
     ("axi_cache = 4", "axi_cache: Input should be 0, 1, 2, 3, 6, 7, 10, 11, 14 or 15, not 4"),
     ("axi_qos = -1", "axi_qos: Input should be greater than or equal to 0, not -1"),

@@ -15,6 +15,7 @@ from prunus.sim.compare import check
 from prunus.sim.engines.hdp import random_jobs
 from prunus.sim.simulate import emitted, simulate_batches
 from tests.hw.lint import lint
+from tests.sim.wide import widened
 
 QUICK, LARGE = {"hdp_tiny", "hdp_edge"}, {"hdp_server", "hdp_ecp5", "hdp_w12"}
 needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="no iverilog in PATH")
@@ -41,6 +42,17 @@ def warnings(source) -> list[tuple[str, str]]:
 
 def test_lint(source):
     done = lint(source)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "width"), [
+    ("hdp_tiny", 48), ("leopard_tiny", 40), ("topk_tiny", 64)])
+def test_lint_with_wide_addresses(tmp_path, name, width):
+    config = widened(load_config(name), width)
+    path = tmp_path / f"{config.name}.v"
+    path.write_text(emitted(config), encoding="utf-8")
+    done = lint(path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
