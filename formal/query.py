@@ -2,8 +2,10 @@
 """A claim, and what the solver says about it.
 
 The solver's limit counts its resources, not seconds: steps of its own, of which it takes the same
-number on every machine and under any load. Each query has a context of its own, so the number does
-not depend on the queries before it either.
+number on every machine and under any load. A query of nothing but words has a context of its own,
+so the number does not depend on the queries before it either. Those of integers share one: they are
+small, and much harder for Z3 after the terms were copied, as it goes by the order in which they
+were made.
 """
 
 import time
@@ -69,9 +71,8 @@ def _solver(query: Query, context: z3.Context) -> z3.Solver:
     if query.bits:
         return z3.SolverFor("QF_BV", ctx=context)
     if not query.ring:
-        return z3.Solver(ctx=context)
-    return z3.Then(z3.With("simplify", som=True, ctx=context), z3.Tactic("smt", ctx=context),
-                   ctx=context).solver()
+        return z3.Solver()
+    return z3.Then(z3.With("simplify", som=True), "smt").solver()
 
 
 def _spent(solver: z3.Solver) -> int:
@@ -81,14 +82,18 @@ def _spent(solver: z3.Solver) -> int:
 def decide(query: Query, resources: int = 0) -> Answer:
     """Ask for an assignment that contradicts the claim; one that comes is checked again."""
     begin = time.perf_counter()
-    context = z3.Context()
-    hypotheses = [claim.translate(context) for claim in query.hypotheses]
-    goal = query.goal.translate(context)
+    context = z3.Context() if query.bits else z3.main_ctx()
+
+    def here(claim: z3.BoolRef) -> z3.BoolRef:
+        return claim.translate(context) if query.bits else claim
+
+    hypotheses, goal = [here(claim) for claim in query.hypotheses], here(query.goal)
     solver = _solver(query, context)
     solver.set("rlimit", resources or query.resources or RESOURCES)
     solver.add(*hypotheses, z3.Not(goal))
+    before = _spent(solver)     # by all queries of the context
     found = solver.check()
-    seconds, spent = time.perf_counter() - begin, _spent(solver)
+    seconds, spent = time.perf_counter() - begin, _spent(solver) - before
     if found == z3.unsat:
         return Answer(query.name, Verdict.PROVED, seconds, spent)
     if found == z3.unknown:
@@ -99,7 +104,7 @@ def decide(query: Query, resources: int = 0) -> Answer:
             raise RuntimeError(f"the solver's counterexample of {query.name} is none: {model}")
     if query.parts:
         text = ", ".join(name for name, claim in query.parts if z3.is_false(
-            model.eval(claim.translate(context), model_completion=True)))
+            model.eval(here(claim), model_completion=True)))
     else:
         text = ", ".join(sorted(f"{d.name()} = {model[d]}" for d in model.decls()
                                 if d.arity() == 0))

@@ -54,6 +54,8 @@ ALLOWED = {
     "prunus.webpage.dense": (set(ENGINES), "what pruning is measured against, by engine"),
     "prunus.webpage.models": ({"topk"}, "Top-K has no mode that prunes nothing"),
     "prunus.sim.campaigns.scaling": ({"hdp"}, "the only engine that has several cores"),
+    "prunus.formal.addresses": ({"hdp"}, "the tiler of HDP, watched"),
+    "prunus.formal.blocks": (set(ENGINES), "the blocks of all engines that make addresses"),
     **dict.fromkeys(
         (f"prunus.formal.{name}" for name in (
             "accumulator", "circuits", "control", "induction", "proofs", "start", "unit",

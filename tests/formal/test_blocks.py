@@ -7,6 +7,7 @@
 import importlib
 import inspect
 import pkgutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from prunus.formal.proofs import check
 from prunus.formal.query import Query, Verdict, decide
 from prunus.formal.rtl import system
 from prunus.formal.streams import induction
+from prunus.formal.variants import changed
 from prunus.hw.parts.repeated import Repeated
 
 PAGE = Path(__file__).parents[2] / "docs" / "verification.md"
@@ -85,6 +87,15 @@ def test_a_wrong_one_is_told_by_a_run(case: Watched):
     answer = decide(query)
     assert answer.verdict is Verdict.REFUTED
     assert answer.counterexample.startswith("ok_")
+
+
+@pytest.mark.parametrize("change", [change for case in WATCHED for change in case.wrong],
+                         ids=lambda change: f"{change.block.__name__}-{change.name}")
+def test_changes_are_of_the_source_there_is(change):
+    module, name = sys.modules[change.block.__module__], change.block.__name__
+    with changed(change):
+        assert getattr(module, name) is not change.block
+    assert getattr(module, name) is change.block
 
 
 def test_something_comes_out():
