@@ -128,6 +128,8 @@ class Faults:
         The table that ends for want of answers is aborted before the memory answers again.
     late : bool
         A reset or abort may come when the table is worked off, and is none then.
+    interrupts : bool
+        The interrupt of errors is let out, too, and served while the table goes on.
     fences : tuple of (int, int, int)
         ``(first, end, write)`` of addresses that bursts may go to; a rule is broken by others.
     """
@@ -139,6 +141,7 @@ class Faults:
     silence: tuple[int, int] | None = None
     early: bool = False
     late: bool = False
+    interrupts: bool = False
     fences: tuple[tuple[int, int, int], ...] = ()
 
 
@@ -221,6 +224,8 @@ class BatchReply:
         It had ended before, for want of answers.
     drawn : list of Drawn
         Answers with errors.
+    served : int
+        Interrupts of errors.
     """
 
     image: np.ndarray
@@ -232,3 +237,4 @@ class BatchReply:
     aborted: bool = False
     halted: bool = False
     drawn: list[Drawn] = field(default_factory=list)
+    served: int = 0

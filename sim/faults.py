@@ -105,7 +105,8 @@ class _Maker:
             jobs = [job.alone() for job in jobs]
         which = rng.randrange(3)
         batch = self.batch(jobs, Faults(read_errors=rng.choice(CHANCES) if which < 2 else 0.0,
-                                        write_errors=rng.choice(CHANCES) if which else 0.0),
+                                        write_errors=rng.choice(CHANCES) if which else 0.0,
+                                        interrupts=rng.random() < 0.5),
                            after=[Access(self.at["error"])])
         yield _Table(batch, lambda run: _check_errors(run, batch, config))
 
@@ -338,6 +339,8 @@ def _check_errors(run: Simulation, batch: Batch, config: EngineConfig) -> Counte
     for name, value in (("jobs_done", len(jobs)), ("jobs_failed", len(bad)),
                         ("read_bytes", run.bus_read_bytes), ("write_bytes", run.bus_write_bytes)):
         _same(f"register {name}", run.registers[name], value)
+    if batch.faults.interrupts:
+        _same("whether the interrupt of errors came", bool(run.served), bool(run.drawn))
     _check_first(run, parts)
     return Counter(owed=len(jobs) - len(bad), failed=len(bad), errors=len(run.drawn))
 

@@ -64,6 +64,8 @@ class Simulation:
         It had ended before, for want of answers.
     drawn : list of Drawn
         Answers with errors that chance has made.
+    served : int
+        Interrupts of errors, where they were let out.
     build_s, sim_s : float
         Seconds to emit and build, and to start the simulation and ring all doorbells of a call; of
         a session, to ring this one.
@@ -80,6 +82,7 @@ class Simulation:
     aborted: bool = False
     halted: bool = False
     drawn: list[Drawn] = field(default_factory=list)
+    served: int = 0
     build_s: float = 0.0
     sim_s: float = 0.0
     case: Case | None = None
@@ -152,7 +155,8 @@ def _simulation(batch: Batch, image: Image, reply: BatchReply, config: EngineCon
         bus_write_bytes=reply.bus_write_bytes, cycles=reply.cycles,
         accesses={when: [tuple(answer) for answer in answers]
                   for when, answers in reply.accesses.items()},
-        aborted=reply.aborted, halted=reply.halted, drawn=reply.drawn, **more)
+        aborted=reply.aborted, halted=reply.halted, drawn=reply.drawn,
+        served=reply.served, **more)
 
 
 def check_written(simulation: Simulation, config: EngineConfig) -> Simulation:

@@ -109,7 +109,7 @@ class _Bench:
         begin = get_sim_time("ns")
         await driver.start(Image(data=bytearray(batch.image), table=batch.table), batch.count)
         answers["during"] = await self._access(batch.during)
-        aborted = halted = False
+        aborted, halted, served = False, False, 0
         if batch.reset and await self._comes_in_time(batch):
             counters = await self._abort(batch.reset[1])
             aborted = True
@@ -117,6 +117,8 @@ class _Bench:
             counters = await self._recover(batch.faults.early)
             aborted = halted = True
         else:
+            if batch.faults.interrupts:
+                served = await self._serve(batch.cycles)
             counters = await driver.finish(batch.cycles,
                                            self._progress if batch.progress else None)
         taken = (get_sim_time("ns") - begin) / PERIOD_NS
@@ -127,7 +129,7 @@ class _Bench:
         image = np.frombuffer(bytes(memory.contents[: len(batch.image)]), np.uint8)
         return BatchReply(image=image, registers=counters, cycles=int(taken), accesses=answers,
                           aborted=aborted, halted=halted,
-                          drawn=self._drawn(),
+                          drawn=self._drawn(), served=served,
                           bus_read_bytes=memory.bytes_read - reads,
                           bus_write_bytes=memory.bytes_written - writes)
 
@@ -146,6 +148,23 @@ class _Bench:
         if after:
             await cycles(self.dut.clk, after)
         return bool(self.dut.irq.value)
+
+    async def _serve(self, limit: int) -> int:
+        """Clear the interrupt of errors whenever it comes, until the table has ended; how often.
+        """
+        driver, served = self.driver, 0
+        await driver.write("irq_enable", 3)
+        while True:
+            if not await self.transport.wait_irq(limit):
+                raise DriverError(f"no interrupt after {limit} cycles; {await driver.describe()}")
+            status = await driver.read("status")
+            if not status & (1 << Status.ERROR | 1 << Status.IRQ):
+                raise DriverError(f"irq is high for no cause; {await driver.describe()}")
+            served += status >> Status.ERROR & 1
+            if status >> Status.IRQ & 1:
+                return served
+            await driver.write("status", 1 << Status.ERROR)
+            await cycles(self.dut.clk, 2)       # what is registered on its way to irq
 
     async def _falls_silent(self, batch: BatchRequest) -> bool:
         """Whether the table ends for want of answers; if not, it has ended well before.

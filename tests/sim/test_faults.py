@@ -27,6 +27,7 @@ WRONG = (
     ("places", ".irq(irq)", ".irq(interrupt)"),
     ("errors", ".axi__rresp(m_axi_rresp)", ".axi__rresp($ ? 2'h0 : m_axi_rresp)"),
     ("errors", ".axi__bresp(m_axi_bresp)", ".axi__bresp($ ? 2'h0 : m_axi_bresp)"),
+    ("errors", ".error(error_1)", ".error(error_1 & !$)"),
     ("silence", ".timeout(timeout)", ".timeout($ ? 32'h0 : timeout)"),
     ("abort", ".outstanding(outstanding)", ".outstanding(outstanding & !$)"),
     ("reset", ".rst(or_45)", ".rst(or_45 & !$)"),
