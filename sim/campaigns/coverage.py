@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which lines and bits of the emitted Verilog the system tests' kinds of tables never meet.
 
-``python -m prunus.sim.campaigns.coverage`` plays the tables of :mod:`prunus.sim.trials` on the
-smallest preset of each engine and compares what was not met with the lists in ``docs/coverage``,
-as far as they exist: a row that is not there is an error. ``--write`` makes the lists anew.
+``python -m prunus.sim.campaigns.coverage`` plays the tables of :mod:`prunus.sim.trials`, and tables
+that meet faults (:mod:`prunus.sim.faults`), on the smallest preset of each engine. It compares what
+was not met with the lists in ``docs/coverage``, as far as they exist: a row that is not there is an
+error. ``--write`` makes the lists anew.
 """
 
 import argparse
@@ -22,8 +23,10 @@ from prunus.console import Parser
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import load_config
 
+from ..compare import MismatchError
 from ..coverage import Point, read, uncovered
 from ..engines import BENCHES
+from ..faults import play
 from ..session import emitted, open_session
 from ..simulators.cache import ROOT
 from ..simulators.runner import SimulationError
@@ -35,18 +38,23 @@ __all__ = ["KEPT", "compare", "cover", "main"]
 KEPT = ROOT / "docs" / "coverage"
 UNEXPLAINED = "not explained"
 SEEDS = (1, 2)
+FAULT_JOBS = 1500           # of the tables with faults
 
 
-def cover(config: EngineConfig, trial: int, seed: int) -> list:
-    """Counts of all points in a trial, ``[kind, module, line, what, count]`` each."""
+def cover(config: EngineConfig, trial: int | None, seed: int) -> list:
+    """Counts of all points in a trial, or with None in tables with faults: ``[kind, module, line,
+    what, count]`` each."""
     with tempfile.TemporaryDirectory(prefix="prunus-coverage-") as folder:
         path = Path(folder) / "coverage.dat"
         try:
-            with open_session(config, stall=TRIALS[trial].stall, seed=seed,
-                              coverage=path) as session:
-                for batch in TRIALS[trial].batches(config, seed):
-                    session.ring(batch)
-        except SimulationError as err:
+            with open_session(config, stall=0.0 if trial is None else TRIALS[trial].stall,
+                              seed=seed, coverage=path) as session:
+                if trial is None:
+                    play(session, FAULT_JOBS, seed)
+                else:
+                    for batch in TRIALS[trial].batches(config, seed):
+                        session.ring(batch)
+        except (MismatchError, SimulationError) as err:
             raise campaign.TaskError(str(err).splitlines()[0]) from None
         return [[p.kind, p.module, p.line, p.what, count] for p, count in read(path).items()]
 
@@ -74,9 +82,10 @@ def _shares(counts: Mapping[Point, int]) -> dict[str, tuple[int, int]]:
 def _merged(options: argparse.Namespace, configs: Sequence[EngineConfig]
             ) -> dict[str, Counter[Point]]:
     """Counts by preset, over all trials and seeds."""
-    tasks = [campaign.Task(f"{config.name}, {TRIALS[trial].name}, stall {TRIALS[trial].stall}",
-                           cover, (config, trial, seed))
-             for config in configs for seed in SEEDS for trial in range(len(TRIALS))]
+    trials: list[tuple[int | None, str]] = [
+        (n, f"{trial.name}, stall {trial.stall}") for n, trial in enumerate(TRIALS)]
+    tasks = [campaign.Task(f"{config.name}, {name}", cover, (config, trial, seed))
+             for config in configs for seed in SEEDS for trial, name in [*trials, (None, "faults")]]
     merged = {config.name: Counter[Point]() for config in configs}
     with closing(campaign.run("coverage", tasks, campaign.options_of(options))) as done:
         for result in done:

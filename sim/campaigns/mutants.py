@@ -3,14 +3,16 @@
 
 ``python -m prunus.sim.campaigns.mutants --config hdp_tiny --count 500`` has Yosys put the faults
 into one simulator (:mod:`prunus.sim.variants`), plays the tables of :mod:`prunus.sim.trials` with
-each until something differs from the coprocessor without a fault, which is held against golden, and
-asks the solver which of the others do the same for ever (:mod:`prunus.formal.same`).
+each until something differs from the coprocessor without a fault, which is held against golden,
+then tables that meet faults of memory and host (:mod:`prunus.sim.faults`) until one is not as it
+must be, and asks the solver which of the others do the same for ever (:mod:`prunus.formal.same`).
 """
 
 import argparse
 import json
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -23,6 +25,7 @@ from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import ConfigError, load_config
 
 from ..compare import MismatchError, check
+from ..faults import play
 from ..session import Session, Simulation, open_session
 from ..simulators.runner import SimulationError
 from ..trials import TRIALS, Trial, difference, limited, slower
@@ -31,6 +34,7 @@ from . import campaign
 
 __all__ = ["Outcome", "main", "prove", "try_faults"]
 
+JUDGED_JOBS = 400           # of the tables with faults
 GROUP = 20                  # faults of a task, which play against the same original
 MOST = 100_000
 
@@ -53,15 +57,22 @@ class Outcome:
     message: str
 
 
-class _Player:
-    """Simulations of one trial, begun again when a fault ends one."""
+class _Player(ABC):
+    """Simulations, begun again when a fault ends one.
 
-    def __init__(self, trial: Trial, config: EngineConfig, made: Variants, seed: int):
-        self._trial, self._config, self._made, self._seed = trial, config, made, seed
+    Members
+    -------
+    name : str
+        Of what is played.
+    """
+
+    stall = 0.0
+    name = ""
+
+    def __init__(self, config: EngineConfig, made: Variants, seed: int):
+        self._config, self._made, self._seed = config, made, seed
         self._stack = ExitStack()
         self._session: Session | None = None
-        self._batches = trial.batches(config, seed)
-        self._want: list[Simulation] = []
 
     def close(self) -> None:
         """End what runs; what a fault left a simulation in is of no interest."""
@@ -76,12 +87,29 @@ class _Player:
         if self._session is None:
             self._stack = ExitStack()
             self._session = self._stack.enter_context(open_session(
-                self._config, stall=self._trial.stall, seed=self._seed, verilog=self._made.verilog))
+                self._config, stall=self.stall, seed=self._seed, verilog=self._made.verilog))
         self._session.restart(**{SELECT: number})
         return self._session
 
+    @abstractmethod
     def original(self) -> None:
-        """Play without a fault; what golden says anything of is held against it."""
+        """Play without a fault. Raises MismatchError and SimulationError."""
+
+    @abstractmethod
+    def play(self, fault: Fault) -> tuple[str, str]:
+        """``(what differed, what was slower)``; up to the first table that shows the fault."""
+
+
+class _Compared(_Player):
+    """The tables of a trial: what golden says nothing of is what the original gave."""
+
+    def __init__(self, trial: Trial, config: EngineConfig, made: Variants, seed: int):
+        super().__init__(config, made, seed)
+        self.stall, self.name = trial.stall, f"{trial.name}, stall {trial.stall}"
+        self._batches = trial.batches(config, seed)
+        self._want: list[Simulation] = []
+
+    def original(self) -> None:
         session = self._restarted(0)
         for batch in self._batches:
             run = session.ring(batch)
@@ -92,7 +120,6 @@ class _Player:
         self._batches = limited(self._batches, self._want)
 
     def play(self, fault: Fault) -> tuple[str, str]:
-        """``(what differed, what was slower)``; up to the first table that gives something else."""
         late = ""
         try:
             session = self._restarted(fault.number)
@@ -101,11 +128,28 @@ class _Player:
                 if said := difference(run, want, self._config):
                     return said, late
                 # With pauses time depends on when each channel happened to be looked at.
-                if not self._trial.stall:
+                if not self.stall:
                     late = late or slower(run, want, self._config)
         except SimulationError as err:
             return str(err).splitlines()[0], late
         return "", late
+
+
+class _Judged(_Player):
+    """Tables with faults of memory and host. They come at certain cycles, so that a fault that only
+    takes time has other results there; what all results must be is known from golden."""
+
+    name = "faults"
+
+    def original(self) -> None:
+        play(self._restarted(0), JUDGED_JOBS, self._seed)
+
+    def play(self, fault: Fault) -> tuple[str, str]:
+        try:
+            play(self._restarted(fault.number), JUDGED_JOBS, self._seed)
+        except (MismatchError, SimulationError) as err:
+            return str(err).splitlines()[0], ""
+        return "", ""
 
 
 def try_faults(config: EngineConfig, count: int, seed: int, numbers: Sequence[int]) -> list[dict]:
@@ -115,18 +159,18 @@ def try_faults(config: EngineConfig, count: int, seed: int, numbers: Sequence[in
     faults = {fault.number: fault for fault in made.faults}
     said: dict[int, tuple[str, str]] = {}
     left = list(numbers)
-    for trial in TRIALS:
-        player = _Player(trial, config, made, seed)
+    for player in (*(_Compared(trial, config, made, seed) for trial in TRIALS),
+                   _Judged(config, made, seed)):
         try:
             player.original()
             for number in left:
                 killed, late = player.play(faults[number])
                 if killed:
-                    said[number] = "killed", f"{trial.name}, stall {trial.stall}: {killed}"
+                    said[number] = "killed", f"{player.name}: {killed}"
                 elif late and number not in said:
                     said[number] = "slower", late
         except (MismatchError, SimulationError) as err:
-            raise campaign.TaskError(f"without a fault, {trial.name}, stall {trial.stall}: "
+            raise campaign.TaskError(f"without a fault, {player.name}: "
                                      f"{str(err).splitlines()[0]}") from None
         finally:
             player.close()
