@@ -107,7 +107,8 @@ class Top(wiring.Component):
 
     def _guard(self, m, csr, control, dispatcher, reader, writer):
         """Windows, errors, and the end of tables before their time."""
-        m.submodules.faults = faults = FirstFault(config=self._config, sources=4)
+        m.submodules.faults = faults = FirstFault(
+            sources=4, address_width=self._config.axi_address_width)
         timed_out, *others = faults.i
         for fault, source in zip(others, (reader, writer, dispatcher), strict=True):
             m.d.comb += fault.eq(source.fault)

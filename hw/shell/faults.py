@@ -5,7 +5,6 @@ from amaranth.hdl import Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from prunus.golden.engine import EngineConfig
 from prunus.golden.registers import INDEX_BITS, Cause
 
 from .bursts import ADDRESS_WIDTH
@@ -25,9 +24,9 @@ class FirstFault(wiring.Component):
 
     Parameters
     ----------
-    config : EngineConfig
-        Gives the bits of an address.
     sources : int
+    address_width : int
+        Bits of an address.
 
     Members
     -------
@@ -39,8 +38,8 @@ class FirstFault(wiring.Component):
         Strobe: there was another one, a cycle ago.
     """
 
-    def __init__(self, *, config: EngineConfig, sources: int):
-        fault = fault_layout(config.axi_address_width)
+    def __init__(self, *, sources: int, address_width: int = ADDRESS_WIDTH):
+        fault = fault_layout(address_width)
         super().__init__({"i": In(fault).array(sources), "clear": In(1), "o": Out(fault),
                           "any": Out(1)})
 
