@@ -16,7 +16,7 @@ import z3
 
 __all__ = ["RESOURCES", "Answer", "Query", "Verdict", "decide"]
 
-RESOURCES = 400_000_000     # of the solver, for a query; several times what any query takes
+RESOURCES = 250_000_000     # of the solver, for a query: ten times what the dearest takes
 
 
 class Verdict(StrEnum):
