@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of the simulation: how many cycles a second either memory lets it go."""
+"""Figures of the simulation: its speed with either memory, and what soaks with faults met."""
 
+import json
 from collections.abc import Sequence
 
 from prunus.golden.engines import load_config
 from prunus.sim.engines import random_jobs
+from prunus.sim.faults import COUNTS
 from prunus.sim.session import MEMORIES, open_session
 
-from .figure import RTL, Compared, Figure, Heads, table
+from ..errors import InputError
+from .figure import ROOT, RTL, Compared, Figure, Heads, table
 
 __all__ = ["FIGURES"]
 
@@ -38,7 +41,34 @@ def _table(rows: Sequence[dict]) -> str:
          f"{row['cpp'] / 1000:,.0f} k/s", f"{row['cpp'] / row['python']:.1f}"] for row in rows])
 
 
+# -- soaks with faults ----------------------------------------------------------------------------
+SOAKED = ("hdp_tiny", "leopard_tiny", "topk_tiny")
+SOAKS = ROOT / "build" / "soak"
+
+
+def _measure_faults(heads: Heads) -> list[dict]:
+    """Of the soaks in build/soak, all of which must be there."""
+    rows = []
+    for name in SOAKED:
+        path = SOAKS / f"{name}.json"
+        if not path.exists():
+            raise InputError(f"figures of soaks need {str(path)!r}: python -m "
+                             f"prunus.sim.campaigns.soak --faults --config {name} --jobs 100000 "
+                             f"--output build/soak/{name}.json makes it")
+        said = json.loads(path.read_text(encoding="utf-8"))
+        rows.append({"config": name, **{of: sum(counts[of] for counts in said["kinds"].values())
+                                        for of in COUNTS}})
+    return rows
+
+
+def _faults_table(rows: Sequence[dict]) -> str:
+    return table(["preset", *COUNTS], [[f"`{row['config']}`", *(f"{row[of]:,}" for of in COUNTS)]
+                                       for row in rows])
+
+
 FIGURES = [
+    Figure(name="soak_faults", about="jobs with faults, and what they met", measure=_measure_faults,
+           table=_faults_table, compared=Compared.COMMAND, configs=SOAKED, tools=RTL),
     Figure(name="simulation_speed", about="cycles a second with the memory in C++ and in Python",
            measure=_measure, table=_table, compared=Compared.COMMAND, configs=CONFIGS, tools=RTL),
 ]

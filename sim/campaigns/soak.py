@@ -9,6 +9,8 @@ import sys
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from prunus.console import Parser, print_table
 from prunus.golden.engine import EngineConfig
@@ -93,6 +95,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--stall", type=float, default=0.3,
                         help="probability of a pause in chunks with an even seed")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--output", metavar="FILE", help="also write the JSON to FILE")
     campaign.add_options(parser)
     options = parser.parse_args(arguments)
     if options.chunk is None:
@@ -118,6 +121,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     config = options.chosen
+    if options.output:      # not only when all is done
+        Path(options.output).parent.mkdir(parents=True, exist_ok=True)
     cycles, seconds = 0, 0.0
     kinds: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
     task = try_faults if options.faults else try_chunk
@@ -144,28 +149,30 @@ def main(arguments: list[str] | None = None) -> int:
               + (f" --memory {options.memory}" if options.memory else ""),
               file=sys.stderr)
         return 1
+    said: dict[str, Any] = {"config": config.name, "jobs": options.jobs, "seconds": seconds}
     if options.faults:
-        _report(kinds, seconds, options)
-    elif options.json:
-        print(json.dumps({"config": config.name, "jobs": options.jobs, "cycles": cycles,
-                          "seconds": seconds}))
+        said |= {"jobs": sum(counts["jobs"] for counts in kinds.values()),
+                 "kinds": {kind: {name: counts[name] for name in COUNTS}
+                           for kind, counts in kinds.items()}}
     else:
-        print(f"{config.name}: {options.jobs} jobs equal golden, {cycles} cycles in {seconds:.0f} "
-              f"s ({cycles / seconds / 1000 if seconds else 0:.0f} k/s)")
+        said |= {"cycles": cycles}
+    text = json.dumps(said, indent=1)
+    if options.output:
+        Path(options.output).write_text(text + "\n", encoding="utf-8")
+    print(text) if options.json else _report(said)
     return 0
 
 
-def _report(kinds: dict[str, Counter[str]], seconds: float, options: argparse.Namespace) -> None:
-    """What became of jobs with faults, none of which did otherwise than it must."""
-    config, jobs = options.chosen, sum(counts["jobs"] for counts in kinds.values())
-    if options.json:
-        print(json.dumps({"config": config.name, "jobs": jobs, "seconds": seconds,
-                          "kinds": {kind: {name: counts[name] for name in COUNTS}
-                                    for kind, counts in kinds.items()}}))
+def _report(said: dict[str, Any]) -> None:
+    """For people. None of the jobs did otherwise than it must, or else there is no report."""
+    name, jobs, seconds = said["config"], said["jobs"], said["seconds"]
+    if "kinds" not in said:
+        print(f"{name}: {jobs} jobs equal golden, {said['cycles']} cycles in {seconds:.0f} s "
+              f"({said['cycles'] / seconds / 1000 if seconds else 0:.0f} k/s)")
         return
-    print_table(["faults", *COUNTS], [
-        [kind, *(f"{counts[name]:,}" for name in COUNTS)] for kind, counts in kinds.items()])
-    print(f"{config.name}: {jobs:,} jobs with faults, each as it must be: no hang, no wrong bit, "
+    print_table(["faults", *COUNTS], [[kind, *(f"{counts[of]:,}" for of in COUNTS)]
+                                      for kind, counts in said["kinds"].items()])
+    print(f"{name}: {jobs:,} jobs with faults, each as it must be: no hang, no wrong bit, "
           f"no lost interrupt, no byte outside; {seconds:.0f} s")
 
 

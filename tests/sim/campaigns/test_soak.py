@@ -114,9 +114,12 @@ def test_faults(played, capsys):
     assert lines[-1].startswith(f"hdp_tiny: {1500 * len(KINDS):,} jobs with faults, each as it ")
 
 
-def test_faults_as_json(played, capsys):
-    assert main_here("--faults", "--config", "topk_tiny", "--jobs", "10", "--json") == 0
+def test_faults_as_json(played, capsys, tmp_path):
+    file = tmp_path / "soak.json"
+    assert main_here("--faults", "--config", "topk_tiny", "--jobs", "10", "--json",
+                     "--output", str(file)) == 0
     said = json.loads(capsys.readouterr().out)
+    assert json.loads(file.read_text()) == said
     assert said["config"] == "topk_tiny" and said["jobs"] == 10 * len(KINDS)
     assert said["kinds"]["reset"] == dict.fromkeys(COUNTS, 0) | {"jobs": 10, "tables": 1, "cut": 3}
 
