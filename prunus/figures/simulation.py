@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of the simulation: its speed with either memory, and what soaks with faults met."""
+"""Figures of the simulation: its speed with either memory, and what campaigns found."""
 
 import json
 from collections.abc import Sequence
@@ -41,24 +41,27 @@ def _table(rows: Sequence[dict]) -> str:
          f"{row['cpp'] / 1000:,.0f} k/s", f"{row['cpp'] / row['python']:.1f}"] for row in rows])
 
 
-# -- soaks with faults ----------------------------------------------------------------------------
-SOAKED = ("hdp_tiny", "leopard_tiny", "topk_tiny")
-SOAKS = ROOT / "build" / "soak"
+# -- campaigns ------------------------------------------------------------------------------------
+CAMPAIGNS = ("hdp_tiny", "leopard_tiny", "topk_tiny")
+
+
+def _reports(folder: str, command: str) -> list[dict]:
+    """What a campaign has written about each preset, all of which must be there."""
+    rows = []
+    for name in CAMPAIGNS:
+        path = ROOT / "build" / folder / f"{name}.json"
+        if not path.exists():
+            raise InputError(f"figures of {folder} need {str(path)!r}: python -m "
+                             f"prunus.sim.campaigns.{command} --config {name} --output "
+                             f"build/{folder}/{name}.json makes it")
+        rows.append(json.loads(path.read_text(encoding="utf-8")))
+    return rows
 
 
 def _measure_faults(heads: Heads) -> list[dict]:
-    """Of the soaks in build/soak, all of which must be there."""
-    rows = []
-    for name in SOAKED:
-        path = SOAKS / f"{name}.json"
-        if not path.exists():
-            raise InputError(f"figures of soaks need {str(path)!r}: python -m "
-                             f"prunus.sim.campaigns.soak --faults --config {name} --jobs 100000 "
-                             f"--output build/soak/{name}.json makes it")
-        said = json.loads(path.read_text(encoding="utf-8"))
-        rows.append({"config": name, **{of: sum(counts[of] for counts in said["kinds"].values())
-                                        for of in COUNTS}})
-    return rows
+    return [{"config": said["config"], **{of: sum(counts[of] for counts in said["kinds"].values())
+                                          for of in COUNTS}}
+            for said in _reports("soak", "soak --faults --jobs 100000")]
 
 
 def _faults_table(rows: Sequence[dict]) -> str:
@@ -66,9 +69,44 @@ def _faults_table(rows: Sequence[dict]) -> str:
                                        for row in rows])
 
 
+VERDICTS = ("faults", "same", "killed", "slower", "survived")
+SHARES = ("killed_share", "noticed_share")
+
+
+def _measure_mutants(heads: Heads) -> list[dict]:
+    return [{name: said[name] for name in ("config", "seed", *VERDICTS, *SHARES)}
+            for said in _reports("mutants", "mutants --count 500")]
+
+
+def _mutants_table(rows: Sequence[dict]) -> str:
+    return table(["preset", *VERDICTS, "killed, of those not the same", "with slower ones"],
+                 [[f"`{row['config']}`", *(f"{row[of]}" for of in VERDICTS),
+                   *(f"{row[of]:.1%}" for of in SHARES)] for row in rows])
+
+
+def _measure_poison(heads: Heads) -> list[dict]:
+    return [{name: said[name] for name in ("config", "pairs", "timed")}
+            for said in _reports("poison", "poison --pairs 500")]
+
+
+def _poison_table(rows: Sequence[dict]) -> str:
+    return table(["preset", "pairs", "with equal results", "with equal cycles, of those without "
+                  "stalls"],
+                 [[f"`{row['config']}`", f"{row['pairs']}", f"{row['pairs']}", f"{row['timed']}"]
+                  for row in rows])
+
+
+def _campaign(name: str, about: str, measure, shown) -> Figure:
+    return Figure(name=name, about=about, measure=measure, table=shown, compared=Compared.COMMAND,
+                  configs=CAMPAIGNS, tools=RTL)
+
+
 FIGURES = [
-    Figure(name="soak_faults", about="jobs with faults, and what they met", measure=_measure_faults,
-           table=_faults_table, compared=Compared.COMMAND, configs=SOAKED, tools=RTL),
+    _campaign("soak_faults", "jobs with faults, and what they met", _measure_faults, _faults_table),
+    _campaign("mutants", "faults of the emitted Verilog that the tests notice", _measure_mutants,
+              _mutants_table),
+    _campaign("poison", "pairs of jobs, of which the second knows nothing of the first",
+              _measure_poison, _poison_table),
     Figure(name="simulation_speed", about="cycles a second with the memory in C++ and in Python",
            measure=_measure, table=_table, compared=Compared.COMMAND, configs=CONFIGS, tools=RTL),
 ]

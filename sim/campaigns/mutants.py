@@ -296,6 +296,8 @@ def _report(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
 @campaign.command
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
+    if options.output:      # not only when all is done
+        Path(options.output).parent.mkdir(parents=True, exist_ok=True)
     faults = variants(options.chosen, options.count, options.seed).faults
     outcomes = list(_tried(options, faults[: options.first]))
     if not options.no_proof:

@@ -14,6 +14,7 @@ import shlex
 import sys
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -137,6 +138,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1, help="of the first chunk; each adds one")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--output", metavar="FILE", help="also write the JSON to FILE")
     campaign.add_options(parser)
     options = parser.parse_args(arguments)
     if not 1 <= options.pairs <= MOST:
@@ -154,6 +156,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     config, timed, seconds = options.chosen, 0, 0.0
+    if options.output:      # not only when all is done
+        Path(options.output).parent.mkdir(parents=True, exist_ok=True)
     tasks = [campaign.Task(f"seed {chunk.seed}", try_pairs, (chunk, config))
              for chunk in chunks(options.pairs, options.seed)]
     with closing(campaign.run(f"poison-{config.name}", tasks,
@@ -168,9 +172,12 @@ def main(arguments: list[str] | None = None) -> int:
                 return 1
             timed += result.value
             seconds += result.seconds
+    text = json.dumps({"config": config.name, "pairs": options.pairs, "timed": timed,
+                       "seconds": seconds})
+    if options.output:
+        Path(options.output).write_text(text + "\n", encoding="utf-8")
     if options.json:
-        print(json.dumps({"config": config.name, "pairs": options.pairs, "timed": timed,
-                          "seconds": seconds}))
+        print(text)
     else:
         print(f"{config.name}: {options.pairs} pairs, the second job of each gives what it gives "
               f"alone; of {timed} the cycles are the same, too; {seconds:.0f} s")
