@@ -165,8 +165,8 @@ def _splitters() -> Iterator[Watched]:
 def _dispatchers() -> Iterator[Watched]:
     wrong = {
         1: (Change("every other descriptor", dispatch.Dispatcher,
-                   "address.eq(address + DESCRIPTOR_BYTES)",
-                   "address.eq(address + 2 * DESCRIPTOR_BYTES)"),
+                   "address.eq(address + size)",
+                   "address.eq(address + 2 * size)"),
             Change("on at address 0", dispatch.Dispatcher,
                    "self.req.payload.refused.eq(address[-1])",
                    "self.req.payload.refused.eq(0)")),
@@ -367,8 +367,8 @@ WATCHED: tuple[Watched, ...] = (
             "addresses, unless ``beyond`` is set, and that is never set if all tiles lie below "
             "the end.",
             addresses.TilerWatch, addresses.tiler_invariant,
-            (Change("the carry is lost", tiler.Tiler, "beyond = beyond | there[32]",
-                    "beyond = beyond"),
+            (Change("the carry is lost", tiler.Tiler,
+                    "beyond = beyond | there[config.axi_address_width]", "beyond = beyond"),
              Change("beyond for one tile only", tiler.Tiler, "beyond, moved = at.beyond, []",
                     "beyond, moved = 0, []"),
              Change("keys of the tile before", tiler.Tiler,
