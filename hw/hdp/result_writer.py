@@ -62,6 +62,9 @@ class ResultWriter(wiring.Component):
     complete : In(1)
         ``status`` is final, with or without an error.
     status : In(status_layout)
+    failed : Out(1)
+        The record tells of an error; valid when ``job`` is taken. An error that ``error`` shows
+        after its time is none of this head's.
     rows : In(2 streams of a beat)
         Output rows of even and odd queries.
     req, o : Out(streams)
@@ -76,6 +79,7 @@ class ResultWriter(wiring.Component):
             "error": In(8),
             "complete": In(1),
             "status": In(status_layout(config)),
+            "failed": Out(1),
             "rows": In(beat).array(2),
             "req": Out(stream.Signature(request_layout(
                 address_width=config.axi_address_width))),
@@ -104,7 +108,7 @@ class ResultWriter(wiring.Component):
 
         record = Signal(RECORD)
         self._fill(m, record, beats + written if config.tile else beats, error)
-        m.d.comb += self.req.payload.job.eq(job.index)
+        m.d.comb += [self.req.payload.job.eq(job.index), self.failed.eq(error != 0)]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [

@@ -29,6 +29,7 @@ from prunus.golden.records import Error
 from ..cases import Batch
 from ..compare import MismatchError, check
 from ..engines import random_jobs
+from ..exchange import Faults
 from ..session import Session, Simulation, open_session
 from ..simulators.runner import SimulationError
 from ..trials import difference, slower
@@ -54,7 +55,8 @@ class Chunk:
 def _before(kind: str, job: Job, config: EngineConfig, rng: Random) -> Batch:
     """The table of the first job."""
     if kind == "cut off":
-        return Batch([job], reset=(rng.randrange(1, 120), rng.randint(1, 3)))
+        return Batch([job], reset=(rng.randrange(1, 120), rng.randint(1, 3)),
+                     faults=Faults(late=True))
     image = build_image([job], config)
     its = engine_of(config).kind(job)
     values = described(image, 0, its, config)

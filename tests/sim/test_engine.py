@@ -136,6 +136,25 @@ def test_a_bus_error_in_an_operand_fails_its_job_alone(config, stall):
     check(simulation, jobs, config, errors)
 
 
+@STALLS
+def test_an_error_in_planes_that_a_job_does_not_wait_for(config, stall):
+    """A job without queries writes its zeros while the keys that it shares with the next one are
+    read with an error: only that one fails, in its record and in the counter of jobs."""
+    kind, beat = engine_of(config).kinds[0], config.axi_data_width // 8
+    job, = _good(config, 1)
+    assert isinstance(job, AttentionJob)
+    q = np.resize(job.q, (config.l_max, job.d))
+    jobs = [replace(job, q=q, valid_q=0, causal=False, same_kv=False),
+            replace(job, causal=False, same_kv=True)] * 4
+    image = build_image(jobs, config)
+    keys = next(plane for plane in kind.planes if plane.of == "k")
+    at = _values(image, 1, kind)[keys.name]
+    assert all(_values(image, n, kind)[keys.name] == at for n in range(2))
+    simulation, = simulate_batches([Batch(jobs, image=image, read_errors=[(at, at + beat)])],
+                                   config, stall=stall)
+    check(simulation, jobs, config, {1: Error.BUS})
+
+
 def test_a_value_at_its_limit_is_taken(config):
     """The ends of what says how to prune are good jobs."""
     kind = engine_of(config).kinds[0]

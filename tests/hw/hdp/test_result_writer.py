@@ -112,7 +112,8 @@ class _Core:
                 complete = complete or (known and rng.random() < (0.05 if self.stall else 1))
                 ctx.set(dut.complete, complete)
                 ctx.set(dut.status, job.status if complete else _status(job.config, rng))
-                _, _, taken = await ctx.tick().sample(dut.job.ready)
+                _, _, taken, failed = await ctx.tick().sample(dut.job.ready, dut.failed)
+                assert not taken or failed == bool(job.error)
             ctx.set(dut.job.valid, 0)
             ctx.set(dut.complete, 0)
             while rng.random() < self.stall:
