@@ -357,7 +357,8 @@ class HdpCore(Repeated):
             scheduler.columns.eq(fetch.columns),
             results.error.eq(scheduler.result_error), results.complete.eq(scheduler.complete),
             results.status.eq(scheduler.status),
-            self.done.eq(scheduler.done), self.failed.eq(scheduler.failed),
+            # What the record tells counts: K and V of the next head may fail when it is on its way.
+            self.done.eq(scheduler.done), self.failed.eq(scheduler.done & results.failed),
         ]
 
     def _hunger(self, m):

@@ -61,6 +61,8 @@ class ResultWriter(wiring.Component):
     complete : In(1)
         ``status`` is final, with or without an error.
     status : In(status_layout)
+    failed : Out(1)
+        The record tells of an error; holds while ``job`` is taken.
     rows : In(2 streams of a beat)
         Output rows of even and odd queries.
     req, o : Out(streams)
@@ -75,6 +77,7 @@ class ResultWriter(wiring.Component):
             "error": In(8),
             "complete": In(1),
             "status": In(status_layout(config)),
+            "failed": Out(1),
             "rows": In(beat).array(2),
             "req": Out(stream.Signature(request_layout())),
             "o": Out(stream.Signature(data.StructLayout({"data": config.axi_data_width}))),
@@ -102,7 +105,7 @@ class ResultWriter(wiring.Component):
 
         record = Signal(RECORD)
         self._fill(m, record, beats + written if config.tile else beats, error)
-        m.d.comb += self.req.payload.job.eq(job.index)
+        m.d.comb += [self.req.payload.job.eq(job.index), self.failed.eq(error != 0)]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [
