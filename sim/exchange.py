@@ -123,7 +123,8 @@ class Faults:
     stall : float or None
         Chance of a pause in a cycle of each channel; None for that of the session.
     silence : (int, int) or None
-        The :class:`Side` that does not move any more, and how many cycles after the doorbell.
+        The :class:`Side` that does not move any more, and how many cycles after the doorbell. An
+        abort follows, or the reset of the batch, if it has one.
     early : bool
         The table that ends for want of answers is aborted before the memory answers again.
     late : bool

@@ -134,13 +134,14 @@ class _Maker:
         yield _Table(batch, verify)
 
     def silence(self) -> Iterator[_Table]:
-        """A channel that does not move any more; then an abort and another table."""
+        """A channel that does not move any more; then an abort or a reset, and another table."""
         rng = self.rng
         timeout, side = rng.choice(TIMEOUTS), rng.choice(list(Side))
         jobs = self.jobs(JOBS)
         # Without pauses that are longer than the memory may take.
         faults = Faults(silence=(side, self.moment()), early=rng.random() < 0.5, stall=0.0)
-        batch = self.batch(jobs, faults, before=[self.write("timeout", timeout + 100)])
+        batch = self.batch(jobs, faults, before=[self.write("timeout", timeout + 100)],
+                           reset=(0, rng.choice(LENGTHS)) if rng.random() < 0.3 else None)
 
         def verify(run: Simulation) -> Counter:
             if not run.halted:

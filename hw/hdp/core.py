@@ -356,8 +356,9 @@ class HdpCore(Repeated):
             scheduler.fetch_busy.eq(fetch.busy), scheduler.columns_en.eq(fetch.columns_en),
             scheduler.columns.eq(fetch.columns),
             results.error.eq(scheduler.result_error), results.complete.eq(scheduler.complete),
-            results.status.eq(scheduler.status), scheduler.result_failed.eq(results.failed),
-            self.done.eq(scheduler.done), self.failed.eq(scheduler.failed),
+            results.status.eq(scheduler.status),
+            # What the record tells counts: K and V of the next head may fail when it is on its way.
+            self.done.eq(scheduler.done), self.failed.eq(scheduler.done & results.failed),
         ]
 
     def _hunger(self, m):

@@ -63,8 +63,7 @@ class ResultWriter(wiring.Component):
         ``status`` is final, with or without an error.
     status : In(status_layout)
     failed : Out(1)
-        The record tells of an error; valid when ``job`` is taken. An error that ``error`` shows
-        after its time is none of this head's.
+        The record tells of an error; holds while ``job`` is taken.
     rows : In(2 streams of a beat)
         Output rows of even and odd queries.
     req, o : Out(streams)

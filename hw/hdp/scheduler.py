@@ -64,11 +64,8 @@ class Scheduler(wiring.Component):
     result : Out(stream of result_job_layout)
     result_error, complete, status : Out
         For the result writer, of the head of ``result``.
-    result_failed : In(1)
-        The record of the head that is taken tells of an error. ``result_error`` may know of one
-        that came later, in planes that only the heads behind need.
-    done, failed : Out(1)
-        Strobes at the end of a head.
+    done : Out(1)
+        Strobe at the end of a head.
     tops_ended, tops_bank, sums_ended, sums_bank : In
         Only with tiles: the last row of a tile has ended in the phase TOP, or in VALUE in a tile
         that is not the last one of its strip.
@@ -118,11 +115,9 @@ class Scheduler(wiring.Component):
             "heads": In(data.ArrayLayout(head_layout(config), 2)),
             "result": Out(stream.Signature(result_job_layout(config))),
             "result_error": Out(8),
-            "result_failed": In(1),
             "complete": Out(1),
             "status": Out(status_layout(config)),
             "done": Out(1),
-            "failed": Out(1),
             **({"tops_ended": In(1), "tops_bank": In(1), "sums_ended": In(1), "sums_bank": In(1),
                 "drained": Out(1), "theta": Out(config.theta_head_width)} if config.tile else {}),
         })
@@ -382,7 +377,6 @@ class Scheduler(wiring.Component):
             self.result_error.eq(error),
             self.complete.eq(state.v_loaded),
             self.done.eq(over & is_head(job)),
-            self.failed.eq(self.done & self.result_failed),
         ]
         own = Signal(tile_counts_layout(config))
         m.d.comb += [

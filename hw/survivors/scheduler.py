@@ -256,11 +256,8 @@ class Scheduler(wiring.Component):
         result = self.result.payload
         state, job = self._slots[slot], self.jobs[slot]
         error = Signal(8)
-        # A job with nothing to compute waits for no planes. An error in those that it shares with
-        # the jobs behind may come at any time, and is none of its own.
-        bus_error = state.bus_error & ~state.idle
         m.d.comb += [
-            error.eq(Mux(job.error != 0, job.error, Mux(bus_error, Error.BUS, 0))),
+            error.eq(Mux(job.error != 0, job.error, Mux(state.bus_error, Error.BUS, 0))),
             self.result.valid.eq(state.busy & state.started),
             *(result[name].eq(job[name])
               for name in ("out", "status", "l_q", "valid_q", "d8", "index")),

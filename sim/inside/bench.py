@@ -110,12 +110,12 @@ class _Bench:
         await driver.start(Image(data=bytearray(batch.image), table=batch.table), batch.count)
         answers["during"] = await self._access(batch.during)
         aborted, halted, served = False, False, 0
-        if batch.reset and await self._comes_in_time(batch):
+        if batch.faults.silence and await self._falls_silent(batch):
+            counters = await self._recover(batch)
+            aborted = halted = True
+        elif batch.reset and not batch.faults.silence and await self._comes_in_time(batch):
             counters = await self._abort(batch.reset[1])
             aborted = True
-        elif batch.faults.silence and await self._falls_silent(batch):
-            counters = await self._recover(batch.faults.early)
-            aborted = halted = True
         else:
             if batch.faults.interrupts:
                 served = await self._serve(batch.cycles)
@@ -190,10 +190,14 @@ class _Bench:
                               f"{await driver.describe()}")
         return True
 
-    async def _recover(self, early: bool) -> dict[str, int]:
-        """Abort, before the memory answers again or behind it; the counters."""
+    async def _recover(self, batch: BatchRequest) -> dict[str, int]:
+        """Abort, before the memory answers again or behind it, or reset; the counters."""
         assert isinstance(self.memory, NativeMemory)
-        driver = self.driver
+        driver, early = self.driver, batch.faults.early
+        if batch.reset:
+            counters = await self._abort(batch.reset[1])
+            self.memory.silence()
+            return counters
         if early:
             await driver.write("control", 1)
             await cycles(self.dut.clk, 20)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from prunus.golden.errors import InputError
-from prunus.sim.simulators import verilator
+from prunus.sim.simulators import runner, verilator
 from prunus.sim.simulators.cache import MANIFEST
 from prunus.sim.simulators.icarus import IcarusRunner
 from prunus.sim.simulators.runner import SimulationError, tail
@@ -28,6 +28,20 @@ def test_a_build_is_found_again():
     assert {path.name for path in first.iterdir()} == {
         "kept", "kept.v", "build.log", MANIFEST}
     assert VerilatorRunner().compile(text + "\n", "kept") != first
+
+
+def test_another_memory_is_another_build(monkeypatch, tmp_path):
+    """What is compiled beside the Verilog belongs to the name of a build."""
+    made = []
+    monkeypatch.setattr(runner, "cached", lambda directory, make: made.append(directory))
+    text, memory = "module kept; endmodule", tmp_path / "memory.cpp"
+    VerilatorRunner().compile(text, "kept")
+    memory.write_bytes(verilator.PROGRAM[1].read_bytes() + b"\n")
+    assert verilator.PROGRAM[1].name == memory.name
+    monkeypatch.setattr(verilator, "PROGRAM", [verilator.PROGRAM[0], memory, verilator.PROGRAM[2]])
+    VerilatorRunner().compile(text, "kept")
+    first, second = made
+    assert first != second
 
 
 LIMITED = """
