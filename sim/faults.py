@@ -24,7 +24,7 @@ from .cases import Batch
 from .compare import MismatchError, check
 from .engines import random_jobs
 from .exchange import Access, Faults, Side
-from .hostile import hostile
+from .hostile import first_error, first_error_reads, hostile
 from .scatter import scatter
 from .session import Session, Simulation, cycle_limit
 from .simulators.runner import SimulationError
@@ -32,6 +32,7 @@ from .simulators.runner import SimulationError
 __all__ = ["COUNTS", "KINDS", "play"]
 
 SLVERR = 2
+BURST_BEATS = 16            # bursts end at multiples of so many beats
 JOBS = 12                   # of a table, unless the kind wants fewer
 SHORT = 4
 STALLS = (None, None, 0.1, 0.4)         # of the memory: mostly that of the session
@@ -107,7 +108,7 @@ class _Maker:
         batch = self.batch(jobs, Faults(read_errors=rng.choice(CHANCES) if which < 2 else 0.0,
                                         write_errors=rng.choice(CHANCES) if which else 0.0,
                                         interrupts=rng.random() < 0.5),
-                           after=[Access(self.at["error"])])
+                           after=first_error_reads(config))
         yield _Table(batch, lambda run: _check_errors(run, batch, config))
 
     def descriptors(self) -> Iterator[_Table]:
@@ -259,6 +260,16 @@ def _parts(batch: Batch, config: EngineConfig) -> Iterator[tuple[int, int, int, 
         yield values["status"], STATUS_BYTES, n, "record"
 
 
+def _on_the_bus(batch: Batch, config: EngineConfig) -> list[tuple[int, int, int, str]]:
+    """The same where they lie on the bus. Of a table in pieces the first of them is the table."""
+    image = batch.image
+    assert image is not None
+    moved = next((address - first for first, size, address in batch.places
+                  if first <= image.table < first + size), 0)
+    return [(at + moved if what == "descriptor" else at, size, n, what)
+            for at, size, n, what in _parts(batch, config)]
+
+
 @dataclass(eq=False)
 class _Hit:
     """What met errors: the jobs by part, and those that share a plane with others.
@@ -278,14 +289,9 @@ class _Hit:
 
 
 def _hit(run: Simulation, batch: Batch, config: EngineConfig) -> _Hit:
-    """The jobs whose parts met an error. Of a table in pieces the first of them is the table."""
+    """The jobs whose parts met an error."""
     hit = _Hit({what: set() for what in ("descriptor", "plane", "output", "record")}, set(), [])
-    image = batch.image
-    assert image is not None
-    moved = next((address - first for first, size, address in batch.places
-                  if first <= image.table < first + size), 0)
-    parts = [(at + moved if what == "descriptor" else at, size, n, what)
-             for at, size, n, what in _parts(batch, config)]
+    parts = _on_the_bus(batch, config)
     for answer in run.drawn:
         met = [(n, what) for at, size, n, what in parts
                if at < answer.address + answer.size and answer.address < at + size]
@@ -342,21 +348,34 @@ def _check_errors(run: Simulation, batch: Batch, config: EngineConfig) -> Counte
         _same(f"register {name}", run.registers[name], value)
     if batch.faults.interrupts:
         _same("whether the interrupt of errors came", bool(run.served), bool(run.drawn))
-    _check_first(run, parts)
+    _check_first(run, batch, config)
     return Counter(owed=len(jobs) - len(bad), failed=len(bad), errors=len(run.drawn))
 
 
-def _check_first(run: Simulation, hit: dict[str, set[int]]) -> None:
-    """What the register tells of the first error, which is one of those that were."""
-    (value, _, _), = run.accesses["after"]
-    cause, response, job = value & 0xFF, value >> 8 & 3, value >> 16
+def _check_first(run: Simulation, batch: Batch, config: EngineConfig) -> None:
+    """What the registers tell of the first error, which is that of the reads or of the writes."""
+    told = first_error(run)
     if not run.drawn:
-        _same("register error", value, 0)
+        _same("the first error", told, (0, 0, 0, 0))
         return
-    kinds = {Cause.READ: ("descriptor", "plane"), Cause.WRITE: ("output", "record")}
-    told = [n for what in kinds.get(Cause(cause), ()) for n in hit[what]]
-    if job not in told or response not in {answer.response for answer in run.drawn}:
-        raise MismatchError(f"register error must tell of one of {hit}, not {value:#x}")
+    cause, response, job, address = told
+    for answer in (next((a for a in run.drawn if a.write == write), None)
+                   for write in (False, True)):
+        # A burst is answered as a whole when it is written, and beat by beat when it is read.
+        if answer is None or (Cause.WRITE if answer.write else Cause.READ) != cause:
+            continue
+        size = BURST_BEATS * config.axi_data_width // 8
+        near = address == answer.address if answer.write else (
+            address <= answer.address < address // size * size + size)
+        if near and response == answer.response and job in _at(answer.address, batch, config):
+            return
+    raise MismatchError(f"the first error must be the first of {run.drawn}, not cause {cause}, "
+                        f"response {response}, job {job} at {address:#x}")
+
+
+def _at(address: int, batch: Batch, config: EngineConfig) -> set[int]:
+    """The jobs that an address is about."""
+    return {n for at, size, n, _ in _on_the_bus(batch, config) if at <= address < at + size}
 
 
 # -- a simulation ---------------------------------------------------------------------------------

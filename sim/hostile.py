@@ -15,7 +15,7 @@ from prunus.golden.engines import engine_of
 from prunus.golden.image import FILL, Image, failed, out_bytes
 from prunus.golden.jobs import Job
 from prunus.golden.records import STATUS_BYTES, WORD_BITS, WORDS, Error
-from prunus.golden.registers import register_map
+from prunus.golden.registers import Cause, register_map
 
 from .cases import Batch
 from .compare import MismatchError
@@ -23,9 +23,24 @@ from .engines import random_jobs
 from .exchange import Access
 from .session import Simulation
 
-__all__ = ["Hostile", "hostile"]
+__all__ = ["Hostile", "first_error", "first_error_reads", "hostile"]
 
 GAP = 1024                  # between the windows; must stay as it is
+
+
+def first_error_reads(config: EngineConfig) -> list[Access]:
+    """Reads of the registers that tell of the first error."""
+    at = {register.name: register.address for register in register_map(config)}
+    return [Access(at[name]) for name in ("error", "error_address", "error_address_high")
+            if name in at]
+
+
+def first_error(run: Simulation) -> tuple[int, int, int, int]:
+    """``(cause, response, job, address)`` of the first error, after a table that ended with
+    :func:`first_error_reads`."""
+    value, low, *high = (answer for answer, _, _ in run.accesses["after"])
+    return (value & 0xFF, value >> 8 & 3, value >> 16,
+            low | (high[0] << WORD_BITS if high else 0))
 
 
 def needy_jobs(config: EngineConfig, count: int, rng: Random) -> list[Job]:
@@ -196,7 +211,26 @@ class Hostile:
         for name, want in (("jobs_done", len(jobs)), ("jobs_failed", found["refused"])):
             if run.registers[name] != want:
                 raise MismatchError(f"register {name} must be {want}, not {run.registers[name]}")
+        told, known = first_error(run), self._first_errors(config)
+        if told not in known:
+            raise MismatchError(f"the first error must be one of {known}, not {told}")
         return found
+
+    def _first_errors(self, config: EngineConfig) -> set[tuple[int, int, int, int]]:
+        """What the registers may tell of. What lies outside a window is told by its address, what
+        is wrong in a descriptor by the index of the job."""
+        kind = engine_of(config).kinds[0]
+        known: set[tuple[int, int, int, int]] = set()
+        for n, (words, error) in enumerate(zip(self.words, self.errors, strict=True)):
+            values = _said(words, config)
+            outside = {Error.BUS: [plane.name for plane in kind.planes], Error.WRITE: ["out"]}
+            if error in outside:
+                known |= {(Cause.WINDOW, 0, n, values[name]) for name in outside[error]}
+            elif error:
+                known.add((error, 0, n, 0))
+            if not has_record(words, config, self.windows):
+                known.add((Cause.WINDOW, 0, n, values["status"]))
+        return known or {(0, 0, 0, 0)}
 
 
 def hostile(config: EngineConfig, count: int, rng: Random) -> Hostile:
@@ -220,5 +254,5 @@ def hostile(config: EngineConfig, count: int, rng: Random) -> Hostile:
     before += [Access(at[f"{name}_high"], value >> WORD_BITS, write=True)
                for name, value in bounds.items() if config.wide]
     errors = [descriptor_error(words, config, windows) for words in table]
-    return Hostile(Batch(jobs, image=image, before=before, places=places), windows, table, records,
-                   errors)
+    batch = Batch(jobs, image=image, before=before, places=places, after=first_error_reads(config))
+    return Hostile(batch, windows, table, records, errors)

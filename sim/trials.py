@@ -5,6 +5,7 @@ They are of the kinds that ``tests/sim`` has: random jobs, images at any address
 buses with errors, resets in the middle of a table, write responses that wait, register accesses.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +17,7 @@ from prunus.golden.engines import engine_of
 from prunus.golden.image import build_image, described
 from prunus.golden.jobs import Job
 from prunus.golden.records import WORD_BITS
-from prunus.golden.registers import Status, counter_names, register_map
+from prunus.golden.registers import TIMEOUT, Status, counter_names, register_map
 from prunus.golden.softmax import SCALE_SHIFT_MAX, SCALE_SHIFT_MIN
 
 from .cases import Batch
@@ -75,6 +76,15 @@ def _registers(config: EngineConfig, seed: int) -> Batch:
     before += [write("irq_enable", 1), Access(at["irq_enable"]), write("irq_enable", 0, 1, 1),
                Access(at["irq_enable"]), write("irq_enable", 0, 0, 1), Access(at["irq_enable"])]
     before += [write("table", 64 * n, together=n > 0) for n in range(6)] + [Access(at["table"])]
+    # Windows and the rest, whole and byte by byte, then as they were after the reset.
+    resets = {"timeout": TIMEOUT} | {name: 0 if "_base" in name else ~0 & 0xFFFF_FFFF
+                                     for name in at if re.search("_base|_limit", name)}
+    for name, reset in resets.items():
+        for value in (*BITS, ~0 & 0xFFFF_FFFF):
+            before += [write(name, value), Access(at[name])]
+        before += [access for n in range(4) for access in (
+            write(name, 0x3C << n & 0xFF, n, 1), Access(at[name]))]
+        before.append(write(name, reset))
     during = [write("doorbell", 1), Access(at["status"])]
     after = [Access(at["status"]), write("status", 1 << Status.BUSY), Access(at["status"])]
     return Batch(_small(config, 2, seed), before=before, during=during, after=after)

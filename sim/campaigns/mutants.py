@@ -34,7 +34,7 @@ from . import campaign
 
 __all__ = ["Outcome", "main", "prove", "try_faults"]
 
-JUDGED_JOBS = 400           # of the tables with faults
+JUDGED_JOBS = 2000          # of the tables with faults
 GROUP = 20                  # faults of a task, which play against the same original
 MOST = 100_000
 
