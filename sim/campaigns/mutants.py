@@ -3,9 +3,9 @@
 
 ``python -m prunus.sim.campaigns.mutants --config hdp_tiny --count 500`` has Yosys put the faults
 into one simulator (:mod:`prunus.sim.variants`), plays the tables of :mod:`prunus.sim.trials` with
-each until something differs from the coprocessor without a fault, which is held against golden,
-then tables that meet faults of memory and host (:mod:`prunus.sim.faults`) until one is not as it
-must be, and asks the solver which of the others do the same for ever (:mod:`prunus.formal.same`).
+each until something differs from the coprocessor without a fault, which is held against golden, and
+asks the solver which of the others do the same for ever (:mod:`prunus.formal.same`). What is left
+plays tables that meet faults of memory and host (:mod:`prunus.sim.faults`), which golden judges.
 """
 
 import argparse
@@ -14,10 +14,10 @@ import os
 import sys
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from prunus.console import Parser, print_table
@@ -36,6 +36,7 @@ __all__ = ["Outcome", "main", "prove", "try_faults"]
 
 JUDGED_JOBS = 2000          # of the tables with faults
 GROUP = 20                  # faults of a task, which play against the same original
+JUDGED_GROUP = 5
 MOST = 100_000
 
 
@@ -155,12 +156,25 @@ class _Judged(_Player):
 def try_faults(config: EngineConfig, count: int, seed: int, numbers: Sequence[int]) -> list[dict]:
     """``verdict`` and ``message`` of faults; those that no trial tells from the original survive.
     """
+    return _played(config, count, seed, numbers, [
+        partial(_Compared, trial) for trial in TRIALS])
+
+
+def judge_faults(config: EngineConfig, count: int, seed: int, numbers: Sequence[int]
+                 ) -> list[dict]:
+    """The same by tables that meet faults, which take longer."""
+    return _played(config, count, seed, numbers, [_Judged])
+
+
+def _played(config: EngineConfig, count: int, seed: int, numbers: Sequence[int],
+            players: Sequence[Callable[[EngineConfig, Variants, int], _Player]]) -> list[dict]:
+    """What each player in turn says of the faults that are left."""
     made = variants(config, count, seed)
     faults = {fault.number: fault for fault in made.faults}
     said: dict[int, tuple[str, str]] = {}
     left = list(numbers)
-    for player in (*(_Compared(trial, config, made, seed) for trial in TRIALS),
-                   _Judged(config, made, seed)):
+    for make in players:
+        player = make(config, made, seed)
         try:
             player.original()
             for number in left:
@@ -195,10 +209,12 @@ def prove(config: EngineConfig, count: int, seed: int, number: int) -> list:
 
 
 # -- report ---------------------------------------------------------------------------------------
-def _tried(options: argparse.Namespace, faults: Sequence[Fault]) -> Iterator[Outcome]:
+def _tried(options: argparse.Namespace, faults: Sequence[Fault],
+           how: Callable[..., list[dict]], size: int) -> Iterator[Outcome]:
+    """What trials say of faults, ``size`` of them a task."""
     config = options.chosen
-    groups = [faults[n : n + GROUP] for n in range(0, len(faults), GROUP)]
-    tasks = [campaign.Task(f"faults {group[0].number}-{group[-1].number}", try_faults,
+    groups = [faults[n : n + size] for n in range(0, len(faults), size)]
+    tasks = [campaign.Task(f"{how.__name__} {group[0].number}-{group[-1].number}", how,
                            (config, options.count, options.seed, [f.number for f in group]))
              for group in groups]
     with closing(campaign.run(f"mutants-{config.name}", tasks,
@@ -231,6 +247,14 @@ def _proved(options: argparse.Namespace, outcomes: Sequence[Outcome]) -> list[Ou
                 known[outcome.fault.number] = replace(
                     outcome, message=f"induction {verdict}: {what} may differ")
     return [known.get(outcome.fault.number, outcome) for outcome in outcomes]
+
+
+def _judged(options: argparse.Namespace, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The same outcomes, with what tables with faults say of those that survived so far."""
+    left = [outcome.fault for outcome in outcomes if outcome.verdict == "survived"]
+    killed = {said.fault.number: said for said in _tried(options, left, judge_faults, JUDGED_GROUP)
+              if said.verdict == "killed"}
+    return [killed.get(outcome.fault.number, outcome) for outcome in outcomes]
 
 
 def _summary(outcomes: Sequence[Outcome]) -> dict[str, float]:
@@ -299,9 +323,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.output:      # not only when all is done
         Path(options.output).parent.mkdir(parents=True, exist_ok=True)
     faults = variants(options.chosen, options.count, options.seed).faults
-    outcomes = list(_tried(options, faults[: options.first]))
+    outcomes = list(_tried(options, faults[: options.first], try_faults, GROUP))
     if not options.no_proof:
         outcomes = _proved(options, outcomes)
+    outcomes = _judged(options, outcomes)
     _report(outcomes, options)
     return 0
 

@@ -10,14 +10,16 @@ from prunus.sim.variants import Fault, Variants
 
 FAULTS = tuple(Fault(n, "unit", 10 * n, f"assign y{n} = a;", "and.Y[0] inverted")
                for n in range(1, 26))
-VERDICTS = {3: ("survived", ""), 7: ("survived", ""), 9: ("slower", "cycles 8, not 7")}
+VERDICTS = {3: ("survived", ""), 7: ("survived", ""), 9: ("slower", "cycles 8, not 7"),
+            11: ("survived", "")}
 
 
 @pytest.fixture
 def tried(tmp_path, monkeypatch):
-    """Stand-ins: fault 3 is proved the same, 7 is not, 9 is slower, the rest are killed."""
+    """Stand-ins: fault 3 is proved the same, 7 is not, 9 is slower, 11 is found by tables with
+    faults alone, the rest are killed."""
     monkeypatch.setenv("PRUNUS_BUILD", str(tmp_path))
-    asked = []
+    asked, judged = [], []
 
     def try_faults(config, count, seed, numbers):
         asked.append(list(numbers))
@@ -26,10 +28,16 @@ def tried(tmp_path, monkeypatch):
 
     monkeypatch.setattr(mutants, "variants",
                         lambda config, count, seed: Variants("", FAULTS[:count], Path()))
+    def judge_faults(config, count, seed, numbers):
+        judged.extend(numbers)
+        return [{"verdict": "killed" if n == 11 else "survived", "message": ""} for n in numbers]
+
     monkeypatch.setattr(mutants, "try_faults", try_faults)
+    monkeypatch.setattr(mutants, "judge_faults", judge_faults)
     monkeypatch.setattr(mutants, "prove", lambda config, count, seed, number: (
         ["proved", [], 0] if number == 3 else ["refuted", ["irq"], 2]))
-    return asked
+    yield asked
+    assert set(judged) <= {3, 7, 11}
 
 
 def test_verdicts_and_shares(tried, capsys, tmp_path):
@@ -42,7 +50,7 @@ def test_verdicts_and_shares(tried, capsys, tmp_path):
         "killed": 22, "same": 1, "slower": 1, "survived": 1}
     assert said["killed_share"] == 22 / 24 and said["noticed_share"] == 23 / 24
     rows = {row["number"]: row for row in said["rows"]}
-    assert rows[3]["verdict"] == "same"
+    assert rows[3]["verdict"] == "same" and rows[11]["verdict"] == "killed"
     assert rows[7]["message"] == "induction refuted: irq 2 states may differ"
     assert main(["--count", "25", "--workers", "0"]) == 0
     said = capsys.readouterr().out
