@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define ALIGN 64u
-#define OPEN_LOOKS 100000u      /* at `status`, until an abort must be over */
+#define OPEN_LOOKS 10000u       /* at `status`, until an abort must be over */
 
 /* The encoders look at the bits of a double. */
 typedef char prunus_double_has_64_bits[sizeof(double) == sizeof(uint64_t) ? 1 : -1];
