@@ -22,7 +22,7 @@ from prunus.engines import hdp, leopard
 from prunus.golden import registers
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of, load_config
-from prunus.golden.image import build_image
+from prunus.golden.image import build_image, described
 from prunus.golden.jobs import AttentionJob
 from prunus.heads import EXAMPLES
 from prunus.hw.verilog.emit import emit
@@ -40,10 +40,9 @@ def placed(job: AttentionJob, config: EngineConfig, base: int) -> tuple[bytes, b
     engine = engine_of(config)
     kind = engine.kind(job)
     image = build_image([job], config)
-    there = kind.descriptor.unpack(bytes(image.data))
-    addresses = {name: there[name] + base
-                 for name in (*(plane.name for plane in kind.planes), "out", "status")}
-    image.describe(0, kind.encode(job, addresses))
+    there = described(image, 0, kind, config)
+    image.describe(0, kind.encode(job, {name: there[name] + base for name in kind.addresses},
+                                  config))
     before = bytes(image.data)
 
     result = engine.compute(job, config)
