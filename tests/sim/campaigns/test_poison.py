@@ -14,13 +14,18 @@ from prunus.sim.engines import BENCHES
 @pytest.mark.parametrize("preset", [bench.preset for bench in BENCHES.values()])
 def test_a_few_pairs(preset, stall):
     """Of each kind, on the RTL of each engine; cycles of all that have a table of their own."""
-    timed = run_pairs(Chunk(len(KINDS), 5, stall), load_config(preset))
-    assert timed == (0 if stall else len(KINDS) - 1)
+    compared, timed = run_pairs(Chunk(len(KINDS), 5, stall), load_config(preset))
+    assert compared == timed == (0 if stall else len(KINDS) - 1)
 
 
 def test_a_slower_second_job_is_seen(monkeypatch):
     monkeypatch.setattr(poison, "slower", lambda got, want, config: "cycles 2, not 1")
-    with pytest.raises(MismatchError, match="pair 0, the first good: cycles 2, not 1"):
+    assert run_pairs(Chunk(1, 5, 0.0), load_config("topk_tiny")) == (1, 0)
+
+
+def test_another_result_of_the_second_job_is_seen(monkeypatch):
+    monkeypatch.setattr(poison, "difference", lambda got, want, config: "job 0: another output")
+    with pytest.raises(MismatchError, match="pair 0, the first good: job 0: another output"):
         run_pairs(Chunk(1, 5, 0.0), load_config("topk_tiny"))
 
 
@@ -30,10 +35,10 @@ def test_chunks_cover_the_pairs():
 
 def test_reports(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("PRUNUS_BUILD", str(tmp_path))
-    monkeypatch.setattr(poison, "run_pairs", lambda chunk, config: chunk.count)
+    monkeypatch.setattr(poison, "run_pairs", lambda chunk, config: (chunk.count, chunk.count - 1))
     assert main(["--config", "hdp_tiny", "--pairs", "30", "--json", "--workers", "0"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert (said["pairs"], said["timed"]) == (30, 30)
+    assert (said["pairs"], said["compared"], said["timed"]) == (30, 30, 28)
 
     def fail(chunk, config):
         raise MismatchError("pair 3, the first refused: another output")
