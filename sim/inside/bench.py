@@ -185,7 +185,10 @@ class _Bench:
             self.memory.silence()
             return False
         busy, wanted = 1 << Status.BUSY, 1 << Status.IRQ | 1 << Status.ERROR
-        if status & (busy | wanted) != wanted or await driver.read("error") & 0xFF != Cause.TIMEOUT:
+        error, address = await driver.read("error"), await driver.read_address("error_address")
+        job = error >> 16
+        if (status & (busy | wanted) != wanted or error & 0xFFFF != Cause.TIMEOUT or address
+                or job >= batch.count):
             raise DriverError(f"a table that ends for want of answers must tell so; "
                               f"{await driver.describe()}")
         return True
