@@ -22,12 +22,13 @@ from prunus.golden.softmax import SCALE_SHIFT_MAX, SCALE_SHIFT_MIN
 
 from .cases import Batch
 from .engines import bench_of, random_jobs
-from .exchange import Access
+from .exchange import Access, Faults
 from .scatter import scatter
 from .session import Simulation
 
 __all__ = ["TRIALS", "Trial", "difference", "limited", "slower"]
 
+LATE = Faults(late=True)    # a table may be over before its reset
 BITS = (0x00000000, 0xFFFFFFC0, 0x55555540, 0xAAAAAA80)     # addresses of a table
 
 
@@ -146,7 +147,7 @@ def _short(config: EngineConfig, seed: int) -> Iterator[Batch]:
     yield scatter(_small(config, 4, seed + 1), config, seed)
     yield from _bad(config, seed)
     table = _small(config, 3, seed + 2)
-    yield Batch(table, reset=(150, 1))
+    yield Batch(table, reset=(150, 1), faults=LATE)
     yield scatter(random_jobs(config, 4, seed + 3), config, seed + 1)
     yield Batch(random_jobs(config, 8, seed + 4))
 
@@ -156,7 +157,7 @@ def _long(config: EngineConfig, seed: int) -> Iterator[Batch]:
         yield scatter(random_jobs(config, 6, seed + 10 + n), config, seed + 2 + n)
     jobs = sorted(random_jobs(config, 40, seed), key=lambda job: -np.prod(job.output()))[:4]
     yield Batch([job.alone() for job in jobs], hold=100)
-    yield Batch(random_jobs(config, 4, seed + 20), reset=(700, 2))
+    yield Batch(random_jobs(config, 4, seed + 20), reset=(700, 2), faults=LATE)
     for n in range(4):
         yield Batch(random_jobs(config, 8, seed + 21 + n))
     yield Batch(bench_of(config).hard_jobs(config, seed))
