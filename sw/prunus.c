@@ -493,8 +493,10 @@ static int place_results(struct prunus_table *table, const struct prunus_head *h
     return PRUNUS_OK;
 }
 
-/* Words of a descriptor into its place; a job that failed leaves the table as it was. */
-static int add(struct prunus_table *table, int result, size_t used, const uint32_t *words)
+/* Words of a descriptor into its place, and planes that the next job may share; a job that failed
+ * leaves the table as it was. */
+static int add(struct prunus_table *table, int result, size_t used, const uint32_t *words,
+               prunus_address k, prunus_address k_f, prunus_address v)
 {
     const uint32_t bytes = table->device->descriptor_bytes;
 
@@ -504,6 +506,9 @@ static int add(struct prunus_table *table, int result, size_t used, const uint32
     }
     store_words(table->data + (size_t)table->count * bytes, words, bytes);
     table->count++;
+    table->k[0] = k;
+    table->k[1] = k_f;
+    table->v = v;
     return PRUNUS_OK;
 }
 
@@ -560,13 +565,7 @@ int prunus_add_hdp(struct prunus_table *table, const struct prunus_hdp_job *job)
     if (result == PRUNUS_OK)
         result = place_results(table, head, &descriptor.out, &descriptor.status);
     prunus_hdp_descriptor_pack(&descriptor, words);
-    result = add(table, result, used, words);
-    if (result == PRUNUS_OK) {
-        table->k[0] = k[0];
-        table->k[1] = k[1];
-        table->v = v;
-    }
-    return result;
+    return add(table, result, used, words, k[0], k[1], v);
 }
 
 /* Planes of an engine that has one each, keys of some kind. */
@@ -604,12 +603,7 @@ int prunus_add_leopard(struct prunus_table *table, const struct prunus_leopard_j
     if (result == PRUNUS_OK)
         result = place_results(table, head, &descriptor.out, &descriptor.status);
     prunus_leopard_descriptor_pack(&descriptor, words);
-    result = add(table, result, used, words);
-    if (result == PRUNUS_OK) {
-        table->k[0] = descriptor.k;
-        table->v = descriptor.v;
-    }
-    return result;
+    return add(table, result, used, words, descriptor.k, 0, descriptor.v);
 }
 
 int prunus_add_topk(struct prunus_table *table, const struct prunus_topk_job *job)
@@ -630,12 +624,7 @@ int prunus_add_topk(struct prunus_table *table, const struct prunus_topk_job *jo
     if (result == PRUNUS_OK)
         result = place_results(table, head, &descriptor.out, &descriptor.status);
     prunus_topk_descriptor_pack(&descriptor, words);
-    result = add(table, result, used, words);
-    if (result == PRUNUS_OK) {
-        table->k[0] = descriptor.k;
-        table->v = descriptor.v;
-    }
-    return result;
+    return add(table, result, used, words, descriptor.k, 0, descriptor.v);
 }
 
 /* -- runs ------------------------------------------------------------------------------------- */

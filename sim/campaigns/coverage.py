@@ -23,15 +23,14 @@ from prunus.console import Parser
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import load_config
 
-from ..compare import MismatchError
 from ..coverage import Point, read, uncovered
 from ..engines import BENCHES
 from ..faults import play
 from ..session import emitted, open_session
 from ..simulators.cache import ROOT
-from ..simulators.runner import SimulationError
 from ..trials import TRIALS
 from . import campaign
+from .commands import differences
 
 __all__ = ["KEPT", "compare", "cover", "main"]
 
@@ -46,16 +45,13 @@ def cover(config: EngineConfig, trial: int | None, seed: int) -> list:
     what, count]`` each."""
     with tempfile.TemporaryDirectory(prefix="prunus-coverage-") as folder:
         path = Path(folder) / "coverage.dat"
-        try:
-            with open_session(config, stall=0.0 if trial is None else TRIALS[trial].stall,
-                              seed=seed, coverage=path) as session:
-                if trial is None:
-                    play(session, FAULT_JOBS, seed)
-                else:
-                    for batch in TRIALS[trial].batches(config, seed):
-                        session.ring(batch)
-        except (MismatchError, SimulationError) as err:
-            raise campaign.TaskError(str(err).splitlines()[0]) from None
+        stall = 0.0 if trial is None else TRIALS[trial].stall
+        with differences(), open_session(config, stall=stall, seed=seed, coverage=path) as session:
+            if trial is None:
+                play(session, FAULT_JOBS, seed)
+            else:
+                for batch in TRIALS[trial].batches(config, seed):
+                    session.ring(batch)
         return [[p.kind, p.module, p.line, p.what, count] for p, count in read(path).items()]
 
 

@@ -9,8 +9,6 @@ plays tables that meet faults of memory and host (:mod:`prunus.sim.faults`), whi
 """
 
 import argparse
-import json
-import os
 import sys
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -18,11 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
-from pathlib import Path
 
 from prunus.console import Parser, print_table
 from prunus.golden.engine import EngineConfig
-from prunus.golden.engines import ConfigError, load_config
 
 from ..compare import MismatchError, check
 from ..faults import play
@@ -31,6 +27,7 @@ from ..simulators.runner import SimulationError
 from ..trials import TRIALS, Trial, difference, limited, slower
 from ..variants import SELECT, Fault, Variants, variants, words
 from . import campaign
+from .commands import add_options, parse, report
 
 __all__ = ["Outcome", "main", "prove", "try_faults"]
 
@@ -274,37 +271,23 @@ def _rows(outcomes: Sequence[Outcome]) -> list[dict]:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(prog="python -m prunus.sim.campaigns.mutants", description=__doc__)
-    parser.add_argument("--config", default="hdp_tiny", help="a preset or a TOML file")
     parser.add_argument("--count", type=int, default=500, help="of faults")
-    parser.add_argument("--seed", type=int, default=1, help="of the choice of faults and of jobs")
     parser.add_argument("--first", type=int, metavar="N", help="try the first N of them alone")
     parser.add_argument("--no-proof", action="store_true",
                         help="do not ask which survivors do the same as the original")
-    parser.add_argument("--json", action="store_true", help="print JSON, of all faults")
-    parser.add_argument("--output", metavar="FILE", help="also write the JSON to FILE")
-    campaign.add_options(parser)
-    options = parser.parse_args(arguments)
+    add_options(parser, config="hdp_tiny", seed="of the choice of faults and of jobs")
+    options = parse(parser, arguments)
     if not 1 <= options.count <= MOST:
         parser.error(f"--count must lie in 1..{MOST:,}, not {options.count}")
-    if options.seed < 0:
-        parser.error(f"--seed must be at least 0, not {options.seed}")
     if options.first is not None and not 1 <= options.first <= options.count:
         parser.error(f"--first must lie in 1..{options.count}, the --count, not {options.first}")
-    try:
-        options.chosen = load_config(options.config)
-    except ConfigError as err:
-        parser.error(str(err))
     return options
 
 
 def _report(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
     summary = _summary(outcomes)
-    text = json.dumps({"config": options.chosen.name, "count": options.count, "seed": options.seed,
-                       **summary, "rows": _rows(outcomes)}, indent=1)
-    if options.output:
-        Path(options.output).write_text(text + os.linesep, encoding="utf-8")
-    if options.json:
-        print(text)
+    if report({"config": options.chosen.name, "count": options.count, "seed": options.seed,
+               **summary, "rows": _rows(outcomes)}, options):
         return
     open_ones = [o for o in outcomes if o.verdict in ("slower", "survived")]
     if open_ones:
@@ -320,8 +303,6 @@ def _report(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
 @campaign.command
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
-    if options.output:      # not only when all is done
-        Path(options.output).parent.mkdir(parents=True, exist_ok=True)
     faults = variants(options.chosen, options.count, options.seed).faults
     outcomes = list(_tried(options, faults[: options.first], try_faults, GROUP))
     if not options.no_proof:

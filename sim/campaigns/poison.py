@@ -9,19 +9,17 @@ that a reset cuts off; it shares a table with the second or has one of its own.
 """
 
 import argparse
-import json
 import shlex
 import sys
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 
 import numpy as np
 
 from prunus.console import Parser
 from prunus.golden.engine import EngineConfig
-from prunus.golden.engines import ConfigError, engine_of, load_config
+from prunus.golden.engines import engine_of
 from prunus.golden.image import build_image, described
 from prunus.golden.jobs import Job
 from prunus.golden.records import Error
@@ -31,9 +29,9 @@ from ..compare import MismatchError, check
 from ..engines import random_jobs
 from ..exchange import Faults
 from ..session import Session, Simulation, open_session
-from ..simulators.runner import SimulationError
 from ..trials import difference, slower
 from . import campaign
+from .commands import add_options, differences, parse, report
 
 __all__ = ["KINDS", "Chunk", "main", "run_pairs", "try_pairs"]
 
@@ -123,10 +121,8 @@ def run_pairs(chunk: Chunk, config: EngineConfig) -> tuple[int, int]:
 
 def try_pairs(chunk: Chunk, config: EngineConfig) -> tuple[int, int]:
     """The same as a task: a difference is its failure."""
-    try:
+    with differences():
         return run_pairs(chunk, config)
-    except (MismatchError, SimulationError) as err:
-        raise campaign.TaskError(str(err)) from None
 
 
 def chunks(pairs: int, seed: int) -> list[Chunk]:
@@ -137,21 +133,11 @@ def chunks(pairs: int, seed: int) -> list[Chunk]:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(prog="python -m prunus.sim.campaigns.poison", description=__doc__)
-    parser.add_argument("--config", default="hdp_tiny", help="a preset or a TOML file")
     parser.add_argument("--pairs", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=1, help="of the first chunk; each adds one")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--output", metavar="FILE", help="also write the JSON to FILE")
-    campaign.add_options(parser)
-    options = parser.parse_args(arguments)
+    add_options(parser, config="hdp_tiny", seed="of the first chunk; each adds one")
+    options = parse(parser, arguments)
     if not 1 <= options.pairs <= MOST:
         parser.error(f"--pairs must lie in 1..{MOST:,}, not {options.pairs}")
-    if options.seed < 0:
-        parser.error(f"--seed must be at least 0, not {options.seed}")
-    try:
-        options.chosen = load_config(options.config)
-    except ConfigError as err:
-        parser.error(str(err))
     return options
 
 
@@ -159,8 +145,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     config, compared, timed, seconds = options.chosen, 0, 0, 0.0
-    if options.output:      # not only when all is done
-        Path(options.output).parent.mkdir(parents=True, exist_ok=True)
     tasks = [campaign.Task(f"seed {chunk.seed}", try_pairs, (chunk, config))
              for chunk in chunks(options.pairs, options.seed)]
     with closing(campaign.run(f"poison-{config.name}", tasks,
@@ -175,14 +159,8 @@ def main(arguments: list[str] | None = None) -> int:
                 return 1
             compared, timed = compared + result.value[0], timed + result.value[1]
             seconds += result.seconds
-    text = json.dumps({"config": config.name, "pairs": options.pairs, "compared": compared,
-                       "timed": timed,
-                       "seconds": seconds})
-    if options.output:
-        Path(options.output).write_text(text + "\n", encoding="utf-8")
-    if options.json:
-        print(text)
-    else:
+    if not report({"config": config.name, "pairs": options.pairs, "compared": compared,
+                   "timed": timed, "seconds": seconds}, options):
         print(f"{config.name}: {options.pairs} pairs, the second job of each gives what it gives "
               f"alone; in {timed} of {compared} in as many cycles; {seconds:.0f} s")
     return 0

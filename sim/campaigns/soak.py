@@ -3,25 +3,23 @@
 --seed 1``. With ``--faults`` they meet all that :mod:`prunus.sim.faults` has."""
 
 import argparse
-import json
 import shlex
 import sys
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from prunus.console import Parser, print_table
 from prunus.golden.engine import EngineConfig
-from prunus.golden.engines import ConfigError, load_config
 
 from ..compare import MismatchError, check
 from ..engines import random_jobs
 from ..faults import COUNTS, KINDS, play
 from ..session import MEMORIES, open_session
-from ..simulate import SimulationError, simulate_batches
+from ..simulate import simulate_batches
 from . import campaign
+from .commands import add_options, differences, parse, report
 
 __all__ = ["Chunk", "chunks", "main", "run_chunk", "try_chunk", "try_faults"]
 
@@ -63,28 +61,21 @@ def run_chunk(chunk: Chunk, config: EngineConfig) -> int:
 
 def try_chunk(chunk: Chunk, config: EngineConfig) -> int:
     """The same as a task: a difference is its failure."""
-    try:
+    with differences():
         return run_chunk(chunk, config)
-    except (MismatchError, SimulationError) as err:
-        raise campaign.TaskError(str(err)) from None
 
 
 def try_faults(chunk: Chunk, config: EngineConfig) -> dict[str, dict[str, int]]:
     """What became of a chunk's jobs with faults, by kind; a difference is the failure of the task.
     """
-    try:
-        with open_session(config, stall=chunk.stall, seed=chunk.seed) as session:
-            return {kind: dict(counts)
-                    for kind, counts in play(session, chunk.count, chunk.seed).items()}
-    except (MismatchError, SimulationError) as err:
-        raise campaign.TaskError(str(err)) from None
+    with differences(), open_session(config, stall=chunk.stall, seed=chunk.seed) as session:
+        return {kind: dict(counts)
+                for kind, counts in play(session, chunk.count, chunk.seed).items()}
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(prog="python -m prunus.sim.campaigns.soak", description=__doc__)
-    parser.add_argument("--config", default="hdp_edge", help="a preset or a TOML file")
     parser.add_argument("--jobs", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1, help="of the first chunk; each adds one")
     parser.add_argument("--chunk", type=int, help=f"jobs per simulation; {CHUNK}, or "
                         f"{FAULTY_CHUNK} with faults")
     parser.add_argument("--faults", action="store_true",
@@ -94,10 +85,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
                         "or that of cocotbext-axi, which has no faults")
     parser.add_argument("--stall", type=float, default=0.3,
                         help="probability of a pause in chunks with an even seed")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--output", metavar="FILE", help="also write the JSON to FILE")
-    campaign.add_options(parser)
-    options = parser.parse_args(arguments)
+    add_options(parser, config="hdp_edge", seed="of the first chunk; each adds one")
+    options = parse(parser, arguments)
     if options.chunk is None:
         options.chunk = FAULTY_CHUNK if options.faults else CHUNK
     if options.faults and options.memory == "python":
@@ -106,14 +95,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         parser.error("--jobs and --chunk must be at least 1")
     if options.jobs > MOST_CHUNKS * options.chunk:
         parser.error(f"--jobs must be at most {MOST_CHUNKS:,} times --chunk, not {options.jobs}")
-    if options.seed < 0:
-        parser.error(f"--seed must be at least 0, not {options.seed}")
     if not 0 <= options.stall < 1:
         parser.error("--stall must lie in [0, 1)")
-    try:
-        options.chosen = load_config(options.config)
-    except ConfigError as err:
-        parser.error(str(err))
     return options
 
 
@@ -121,8 +104,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     config = options.chosen
-    if options.output:      # not only when all is done
-        Path(options.output).parent.mkdir(parents=True, exist_ok=True)
     cycles, seconds = 0, 0.0
     kinds: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
     task = try_faults if options.faults else try_chunk
@@ -156,14 +137,12 @@ def main(arguments: list[str] | None = None) -> int:
                            for kind, counts in kinds.items()}}
     else:
         said |= {"cycles": cycles}
-    text = json.dumps(said, indent=1)
-    if options.output:
-        Path(options.output).write_text(text + "\n", encoding="utf-8")
-    print(text) if options.json else _report(said)
+    if not report(said, options):
+        _show(said)
     return 0
 
 
-def _report(said: dict[str, Any]) -> None:
+def _show(said: dict[str, Any]) -> None:
     """For people. None of the jobs did otherwise than it must, or else there is no report."""
     name, jobs, seconds = said["config"], said["jobs"], said["seconds"]
     if "kinds" not in said:
