@@ -32,12 +32,15 @@ class Setup:
     -------
     memory : str
         Whose memory answers: that in C++ (``cpp``) or that of cocotbext-axi (``python``).
+    record : str or None
+        A file for the ports of the top before each rising edge, with the memory in C++ only.
     """
 
     config: EngineConfig
     stall: float
     seed: int
     memory: str
+    record: str | None = None
 
 
 @dataclass(frozen=True)

@@ -235,14 +235,15 @@ class Session:
         ``alive``: then :meth:`restart` makes it go on.
     """
 
-    def __init__(self, alive: _Alive, case: Case, build_s: float):
+    def __init__(self, alive: _Alive, case: Case, build_s: float, record: Path | None = None):
         self.config, self.build_s = case.config, build_s
         self._alive, self._case = alive, case
         self._rung = 0          # doorbells
         self._over = False
         begin = time.perf_counter()
         self._send(Setup(config=case.config, stall=case.stall, seed=case.seed,
-                         memory=case.memory or MEMORIES[case.simulator][0]))
+                         memory=case.memory or MEMORIES[case.simulator][0],
+                         record=record and str(record.resolve())))
         self._receive(case.config.name)
         self.start_s = time.perf_counter() - begin
 
@@ -308,11 +309,13 @@ def open_session(
     config: EngineConfig, *, stall: float = 0.0, seed: int = 0, simulator: str = "verilator",
     memory: str | None = None, verilog: str | None = None, limit_s: float | None = None,
     stage: Stage | None = None, trace: Path | None = None, coverage: Path | None = None,
+    record: Path | None = None,
 ) -> Iterator[Session]:
     """A simulation from here to the end of the block, with the parameters of
     :func:`prunus.sim.simulate.simulate_batches`.
 
-    ``coverage`` is where Verilator's file of lines that ran and bits that toggled goes.
+    ``coverage`` is where Verilator's file of lines that ran and bits that toggled goes; ``record``
+    is where the ports of the coprocessor go (:mod:`prunus.sim.record`).
 
     Raises
     ------
@@ -344,7 +347,7 @@ def open_session(
 
         alive = _Alive(launch, runner)
         try:
-            yield Session(alive, case, build_s)
+            yield Session(alive, case, build_s, record)
         except BaseException:
             alive.stop()
             raise

@@ -75,6 +75,10 @@ class _Bench:
         self.memory = MEMORIES[setup.memory](dut, self._broken)
         self.transport = AxiTransport(dut, self.memory, stall=setup.stall, seed=setup.seed)
         self.driver = Driver(self.transport, setup.config)
+        if setup.record:
+            if not isinstance(self.memory, NativeMemory):
+                raise DriverError("only the memory in C++ records ports")
+            self.memory.record(setup.record)
         self.memory.start_clock()
         await cycles(dut.clk, 4)
         dut.rst.value = 0

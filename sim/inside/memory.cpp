@@ -567,7 +567,38 @@ private:
     std::mt19937_64 random_;
 };
 
+// A file of what the ports of the top hold before each rising edge: first a line "name bytes" for each
+// and an empty one, then a record for each edge, the ports one behind the other as they are kept.
+class Recorder {
+public:
+    // Whether the file can be written.
+    bool open(const std::string& top, const char* path) {
+        file_ = fopen(path, "wb");
+        if (!file_) return false;
+        for (const auto& [name, unused] : *Verilated::threadContextp()->scopeFind("TOP")->varsp()) {
+            ports_.push_back(find(top, name));
+            fprintf(file_, "%s %zu\n", name, ports_.back().bytes);
+        }
+        fputc('\n', file_);
+        return true;
+    }
+    void sample() {
+        if (!file_) return;
+        for (const auto& port : ports_) fwrite(port.at, 1, port.bytes, file_);
+    }
+    void close() {
+        if (file_) fclose(file_);
+        file_ = nullptr;
+    }
+    ~Recorder() { close(); }
+
+private:
+    FILE* file_ = nullptr;
+    std::vector<Port> ports_;
+};
+
 Memory memory;
+Recorder recorder;
 Port clk;
 
 }  // namespace
@@ -577,8 +608,12 @@ Clock main_clock;
 void tick() {
     main_clock.next += main_clock.half;
     const bool rises = !*clk.at;
-    if (rises) memory.sample();
-    else memory.drive();
+    if (rises) {
+        recorder.sample();
+        memory.sample();
+    } else {
+        memory.drive();
+    }
     *clk.at = rises;
 }
 
@@ -597,6 +632,9 @@ void prunus_clock(const char* top, uint64_t now, uint64_t half) {
     clk = find(top, "clk");
     main_clock = {half, now + half};
 }
+
+// Whether the ports of the top are written to a file from now on.
+bool prunus_record(const char* top, const char* path) { return recorder.open(top, path); }
 
 State* prunus_state() { return &memory.state; }
 

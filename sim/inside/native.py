@@ -35,7 +35,8 @@ def _library() -> ctypes.CDLL:
             ("faults", None, (words, word)), ("fences", None, (words, word)),
             ("draw", None, (ctypes.c_double, ctypes.c_double, word)),
             ("drawn", word, (words, word)), ("stall", None, (ctypes.c_double, word)),
-            ("restart", None, ()), ("hold", None, (word,))):
+            ("restart", None, ()), ("hold", None, (word,)),
+            ("record", ctypes.c_bool, (text, text))):
         function = getattr(library, f"prunus_{name}")
         function.restype, function.argtypes = result, arguments
     return library
@@ -80,6 +81,11 @@ class NativeMemory:
 
     def watch(self) -> None:
         """The rules are watched always."""
+
+    def record(self, path: str) -> None:
+        """Write the ports of the top before each rising edge to a file. Raises OSError."""
+        if not self._library.prunus_record(self._dut._name.encode(), path.encode()):
+            raise OSError(f"{path!r} cannot be written")
 
     @property
     def bytes_read(self) -> int:

@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Replays a record of the ports of a coprocessor through its gates, and counts what moves.
+
+The simulator is in C (``replay.c``): levelised, a byte for each net, all cells of a function in a
+level at once. It is compiled once for the functions of the library's cells.
+"""
+
+import ctypes
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prunus.sim.record import Record
+from prunus.sim.simulators.cache import build_root, cached, digest
+
+from ..errors import InputError, RunError
+from ..synth.pdk.cells import Library
+from ..synth.pdk.functions import expression
+from .netlist import Group, Netlist
+
+__all__ = ["Counts", "MemoryCounts", "replay"]
+
+SOURCE = Path(__file__).with_name("replay.c")
+FLAGS = ("-O3", "-std=c99", "-shared", "-fPIC")
+ROWS = 512              # of a call, after which progress is told
+_BIT = ctypes.POINTER(ctypes.c_uint8)
+_I32 = ctypes.POINTER(ctypes.c_int32)
+_U32 = ctypes.POINTER(ctypes.c_uint32)
+
+
+class _ReadPort(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in ("words", "width", "address_bits", "clocked")),
+        ("address", _I32), *((name, ctypes.c_int32) for name in ("first", "enable", "reset")),
+        ("reset_value", _BIT), ("reads", ctypes.c_uint64), ("idle", ctypes.c_uint64),
+        ("wanted", _BIT), ("contents", _BIT)]
+
+
+class _Memory(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in ("words", "width", "address_bits", "uniform")),
+        *((name, _I32) for name in ("address", "data", "enable")), ("contents", _BIT),
+        *((name, ctypes.c_uint64) for name in ("writes", "changed", "both", "none")),
+        ("first_read", ctypes.c_int32), ("reads", ctypes.c_int32)]
+
+
+class _Bank(ctypes.Structure):
+    _fields_ = [
+        ("count", ctypes.c_int32), ("first", ctypes.c_int32), ("data", _I32), ("enable", _I32),
+        ("rise", _U32 * 4), ("fall", _U32 * 4), ("moved_high", _U32), ("moved_low", _U32),
+        ("before", _BIT), ("clocked", _BIT)]
+
+
+class _Design(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in (
+            "nets", "steps", "banks", "memories", "read_ports", "input_bits", "output_bits",
+            "stride", "pins", "gates")),
+        ("now", _BIT), ("before", _BIT), ("toggles", _U32),
+        ("weights", ctypes.POINTER(ctypes.c_float)), ("step_kind", _I32), ("step_first", _I32),
+        ("step_count", _I32), ("step_inputs", ctypes.POINTER(_I32)),
+        ("bank", ctypes.POINTER(_Bank)), ("memory", ctypes.POINTER(_Memory)),
+        ("port", ctypes.POINTER(_ReadPort)), ("pin", _I32), ("pin_moves", _U32), ("gate", _I32),
+        ("gate_open", _U32), ("input_net", _I32), ("input_at", _I32), ("output_net", _I32),
+        ("output_at", _I32), ("compared", ctypes.c_uint64), ("differing", ctypes.c_uint64),
+        ("different_cycle", ctypes.c_uint64), ("different_output", ctypes.c_int32),
+        ("trace", ctypes.POINTER(ctypes.c_double)), ("clock_weight", ctypes.c_float),
+        ("cycle", ctypes.c_uint64), ("counting", ctypes.c_int32)]
+
+
+# -- what comes out -------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class MemoryCounts:
+    """Of a memory, in the cycles that are counted.
+
+    Members
+    -------
+    reads : list of int
+        Cycles in which a clocked port reads, by port.
+    writes, both, none : int
+        Cycles with a write, with a write and a read, and with neither.
+    changed : int
+        Bits that were written with another value than they had.
+    """
+
+    reads: list[int]
+    writes: int
+    both: int
+    none: int
+    changed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """What moved in the cycles that are counted.
+
+    Members
+    -------
+    cycles : int
+    compared_bits, differing_bits : int
+        Bits of outputs in all cycles of the record, and those that are not the RTL's.
+    toggles : ndarray of int64
+        By net.
+    pin_moves : ndarray of int64
+        By row of ``pins``: changes of the pin without one of the output.
+    rise, fall : list of ndarray of int64, shape (4, flip-flops)
+        By bank: clock edges by state ``D + 2 Q``.
+    moved_high, moved_low : list of ndarray of int64
+        By bank: changes of D in cycles with a clock and without.
+    gate_open : ndarray of int64
+        By clock gate: cycles in which it lets the clock through.
+    memories : list of MemoryCounts
+    trace : ndarray of float or None
+        Energy of gates and flip-flops by cycle, in the unit of ``weights``.
+    """
+
+    cycles: int
+    compared_bits: int
+    differing_bits: int
+    toggles: np.ndarray
+    pin_moves: np.ndarray
+    rise: list[np.ndarray]
+    fall: list[np.ndarray]
+    moved_high: list[np.ndarray]
+    moved_low: list[np.ndarray]
+    gate_open: np.ndarray
+    memories: list[MemoryCounts]
+    trace: np.ndarray | None
+
+
+# -- the program ----------------------------------------------------------------------------------
+def _evaluate(library: Library) -> tuple[str, dict[str, int]]:
+    """The function in C that evaluates cells of a kind, and the kinds' numbers."""
+    kinds: dict[str, int] = {}
+    cases = []
+    for name, cell in library.cells.items():
+        if cell.kind != "gate":
+            continue
+        kinds[name] = len(kinds)
+        pins = sorted(cell.inputs)
+        body = expression(cell.function)
+        terms = "".join(f" const uint8_t {pin} = now[in[{n} * count + i]];"
+                        for n, pin in enumerate(pins))
+        cases.append(f"    case {kinds[name]}: for (int i = 0; i < count; i++) "
+                     f"{{{terms} out[i] = {body}; }} return;")
+    text = ("#include <stdint.h>\n"
+            "static void evaluate(int kind, const uint8_t *restrict now, uint8_t *restrict out, "
+            "int count, const int32_t *restrict in) {\n    switch (kind) {\n"
+            + "\n".join(cases) + "\n    }\n}\n")
+    return text, kinds
+
+
+def _compiler() -> str:
+    for name in ("gcc", "cc", "clang"):
+        if path := shutil.which(name):
+            return path
+    raise InputError("power needs a C compiler, and gcc is missing (Debian, Ubuntu: apt-get "
+                     "install gcc)")
+
+
+@cache
+def _program(library: Library) -> tuple[ctypes.CDLL, dict[str, int]]:
+    functions, kinds = _evaluate(library)
+    text = functions + SOURCE.read_text(encoding="utf-8")
+    compiler = _compiler()
+    directory = build_root() / "power" / f"replay-{digest(text, ' '.join(FLAGS))}"
+
+    def make(work: Path) -> None:
+        (work / "replay.c").write_text(text, encoding="utf-8")
+        done = subprocess.run([compiler, *FLAGS, "-o", "replay.so", "replay.c"], cwd=work,
+                              capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RunError(f"{compiler} does not compile the simulator of gates: "
+                           f"{done.stderr.strip()[-500:]}")
+
+    cached(directory, make)
+    found = ctypes.CDLL(str(directory / "replay.so"))
+    found.begin.argtypes = [ctypes.POINTER(_Design), ctypes.c_void_p]
+    found.run.argtypes = [ctypes.POINTER(_Design), ctypes.c_void_p, *[ctypes.c_uint64] * 3]
+    return found, kinds
+
+
+class _Kept:
+    """Arrays, alive as long as the C program may look at them."""
+
+    def __init__(self) -> None:
+        self._arrays: list[Any] = []
+
+    def pointer(self, values: Any, dtype: type, kind: Any) -> Any:
+        array = np.ascontiguousarray(values, dtype)
+        self._arrays.append(array)
+        return array.ctypes.data_as(kind)
+
+    def array(self, size: int, dtype: type) -> np.ndarray:
+        array = np.zeros(max(size, 1), dtype)
+        self._arrays.append(array)
+        return array
+
+    def structures(self, some: Sequence[Any], kind: type) -> Any:
+        made = (kind * max(len(some), 1))(*some)
+        self._arrays.append(made)
+        return made
+
+
+def _bits_of(ports: dict[str, np.ndarray], record: Record) -> tuple[np.ndarray, np.ndarray]:
+    """Nets of ports, and where their bits lie in a row of the record."""
+    nets, places = [], []
+    for name, some in ports.items():
+        if name not in record.ports:
+            raise RunError(f"port {name} was not recorded")
+        first = 8 * record.ports[name][0]
+        nets += list(some)
+        places += range(first, first + len(some))
+    return np.array(nets, np.int32), np.array(places, np.int32)
+
+
+class _Machine:
+    """A netlist in the form that the C program wants."""
+
+    def __init__(self, netlist: Netlist, library: Library, record: Record, pins: np.ndarray,
+                 weights: np.ndarray, clock_weight: float, cycles: int, trace: bool):
+        self._program, kinds = _program(library)
+        self._netlist, self._keep = netlist, _Kept()
+        keep = self._keep
+        self.now = keep.array(netlist.nets, np.uint8)
+        self.now[1] = 1
+        self.toggles = keep.array(netlist.nets, np.uint32)
+        self.pin_moves = keep.array(len(pins), np.uint32)
+        self.gate_open = keep.array(len(netlist.gates), np.uint32)
+        self.trace = np.zeros(cycles) if trace else None
+        self._banks = [self._bank(bank) for bank in netlist.banks]
+        self._ports: list[_ReadPort] = []
+        self._memories = [self._memory(memory) for memory in netlist.memories]
+        ports = keep.structures(self._ports, _ReadPort)
+        first = np.cumsum([0, *(len(memory.reads) for memory in netlist.memories)])
+        steps, some_inputs = [], []
+        for step in netlist.steps:
+            if isinstance(step, Group):
+                steps.append((kinds[step.cell], step.first, step.inputs.shape[1]))
+                some_inputs.append(keep.pointer(step.inputs, np.int32, _I32))
+            else:
+                steps.append((-1, int(first[step[0]]) + step[1], 1))
+                some_inputs.append(_I32())
+        table = np.array(steps, np.int32).reshape(-1, 3)
+        ins = _bits_of(netlist.inputs, record)
+        outs = _bits_of(netlist.outputs, record)
+
+        def i32(values: Any) -> Any:
+            return keep.pointer(values, np.int32, _I32)
+
+        def u8(array: np.ndarray) -> Any:
+            return array.ctypes.data_as(_BIT)
+
+        def u32(array: np.ndarray) -> Any:
+            return array.ctypes.data_as(_U32)
+
+        self.memory = keep.structures(self._memories, _Memory)
+        self.port = ports
+        self.design = _Design(
+            nets=netlist.nets, steps=len(steps), banks=len(netlist.banks),
+            memories=len(netlist.memories), read_ports=len(self._ports), input_bits=len(ins[0]),
+            output_bits=len(outs[0]), stride=record.rows.shape[1], pins=len(pins),
+            gates=len(netlist.gates), now=u8(self.now),
+            before=u8(keep.array(netlist.nets, np.uint8)), toggles=u32(self.toggles),
+            weights=keep.pointer(weights, np.float32, ctypes.POINTER(ctypes.c_float)),
+            step_kind=i32(table[:, 0]), step_first=i32(table[:, 1]), step_count=i32(table[:, 2]),
+            step_inputs=keep.structures(some_inputs, _I32),
+            bank=keep.structures([bank for bank, _ in self._banks], _Bank), memory=self.memory,
+            port=self.port, pin=i32(pins), pin_moves=u32(self.pin_moves), gate=i32(netlist.gates),
+            gate_open=u32(self.gate_open), input_net=i32(ins[0]), input_at=i32(ins[1]),
+            output_net=i32(outs[0]), output_at=i32(outs[1]), clock_weight=clock_weight,
+            trace=self.trace.ctypes.data_as(ctypes.POINTER(ctypes.c_double))
+            if self.trace is not None else None)
+
+    def _bank(self, bank) -> tuple[_Bank, dict[str, Any]]:
+        keep, count = self._keep, len(bank.data)
+        self.now[bank.first : bank.first + count] = bank.initial
+        rise, fall = ([keep.array(count, np.uint32) for _ in range(4)] for _ in range(2))
+        high, low = (keep.array(count, np.uint32) for _ in range(2))
+        pointers = _U32 * 4
+        made = _Bank(
+            count=count, first=bank.first, data=keep.pointer(bank.data, np.int32, _I32),
+            enable=keep.pointer(bank.enable, np.int32, _I32),
+            rise=pointers(*(some.ctypes.data_as(_U32) for some in rise)),
+            fall=pointers(*(some.ctypes.data_as(_U32) for some in fall)),
+            moved_high=high.ctypes.data_as(_U32), moved_low=low.ctypes.data_as(_U32),
+            before=keep.array(count, np.uint8).ctypes.data_as(_BIT),
+            clocked=keep.array(count, np.uint8).ctypes.data_as(_BIT))
+        return made, {"rise": rise, "fall": fall, "high": high, "low": low}
+
+    def _memory(self, memory) -> _Memory:
+        keep = self._keep
+        contents = keep.array(memory.words * memory.width, np.uint8).ctypes.data_as(_BIT)
+        first = len(self._ports)
+        for port in memory.reads:
+            wanted = keep.array(port.width, np.uint8)
+            wanted[: port.width] = port.initial
+            if port.clocked:
+                self.now[port.first : port.first + port.width] = port.initial
+            self._ports.append(_ReadPort(
+                words=memory.words, width=port.width, address_bits=len(port.address),
+                clocked=int(port.clocked), address=keep.pointer(port.address, np.int32, _I32),
+                first=port.first, enable=port.enable, reset=port.reset,
+                reset_value=keep.pointer(port.reset_value, np.uint8, _BIT),
+                wanted=wanted.ctypes.data_as(_BIT), contents=contents))
+        return _Memory(
+            words=memory.words, width=memory.width, address_bits=len(memory.address),
+            uniform=int(bool((memory.enable == memory.enable[0]).all())),
+            address=keep.pointer(memory.address, np.int32, _I32),
+            data=keep.pointer(memory.data, np.int32, _I32),
+            enable=keep.pointer(memory.enable, np.int32, _I32), contents=contents,
+            first_read=first, reads=len(memory.reads))
+
+    def run(self, record: Record, window: tuple[int, int],
+            progress: Callable[[int, int], None] | None) -> None:
+        rows = record.rows
+        first = np.ascontiguousarray(rows[:1])
+        self._program.begin(self.design, first.ctypes.data)
+        for at in range(1, len(rows), ROWS):
+            some = np.ascontiguousarray(rows[at : at + ROWS])
+            self._program.run(self.design, some.ctypes.data, len(some), *window)
+            if progress:
+                progress(min(at + ROWS, len(rows)), len(rows))
+
+    def counts(self, cycles: int) -> Counts:
+        def wide(some: Any) -> np.ndarray:
+            return np.array(some, np.int64)
+
+        return Counts(
+            cycles=cycles, compared_bits=self.design.compared,
+            differing_bits=self.design.differing, toggles=wide(self.toggles),
+            pin_moves=wide(self.pin_moves), rise=[wide(kept["rise"]) for _, kept in self._banks],
+            fall=[wide(kept["fall"]) for _, kept in self._banks],
+            moved_high=[wide(kept["high"]) for _, kept in self._banks],
+            moved_low=[wide(kept["low"]) for _, kept in self._banks],
+            gate_open=wide(self.gate_open),
+            memories=[MemoryCounts(
+                reads=[self.port[p].reads for p in range(m.first_read, m.first_read + m.reads)
+                       if self.port[p].clocked],
+                writes=m.writes, both=m.both, none=m.none, changed=m.changed)
+                for m in self.memory[: len(self._memories)]],
+            trace=self.trace)
+
+    def difference(self) -> str:
+        """The first output that is not the RTL's."""
+        at, names = self.design.different_output, []
+        for name, nets in self._netlist.outputs.items():
+            names += [f"{name}[{n}]" for n in range(len(nets))]
+        return f"{names[at]} in cycle {self.design.different_cycle}"
+
+
+def replay(netlist: Netlist, library: Library, record: Record, window: tuple[int, int],
+           pins: np.ndarray | None = None, weights: np.ndarray | None = None,
+           clock_weight: float = 0.0,
+           progress: Callable[[int, int], None] | None = None) -> Counts:
+    """Play a record through gates.
+
+    Parameters
+    ----------
+    netlist : Netlist
+    library : Library
+    record : Record
+        Of the RTL that the gates were made of.
+    window : (int, int)
+        Rows of the record whose changes are counted, the second excluded.
+    pins : ndarray of int32, shape (pins, 2) or None
+        Nets of a pin and of the output of its gate: changes of the first alone are counted.
+    weights : ndarray of float or None
+        By net: energy of a change, for the trace over cycles; without it there is none.
+    clock_weight : float
+        Energy of a flip-flop that is clocked, for the trace.
+    progress : callable or None
+        Called with the rows done and all rows.
+
+    Raises
+    ------
+    InputError
+        Without a C compiler.
+    RunError
+        When an output is not the RTL's, or a port was not recorded.
+    """
+    first, end = window
+    if not 1 <= first < end <= len(record.rows):
+        raise ValueError(f"window must lie in rows 1 to {len(record.rows)}, not {window}")
+    machine = _Machine(netlist, library, record,
+                       np.zeros((0, 2), np.int32) if pins is None else pins,
+                       np.zeros(1) if weights is None else weights, clock_weight, end - first,
+                       weights is not None)
+    machine.run(record, window, progress)
+    counts = machine.counts(end - first)
+    if counts.differing_bits:
+        raise RunError(f"{counts.differing_bits} of {counts.compared_bits} bits of outputs are not "
+                       f"the RTL's, the first is {machine.difference()}")
+    return counts
