@@ -25,6 +25,7 @@ from .commands.run import run as run_heads
 from .commands.verilog import verilog
 from .errors import InputError, RunError
 from .fpga.command import fpga
+from .power.command import power
 from .synth.command import area
 from .train.capture import accuracy, capture
 from .train.command import train_thresholds
@@ -63,7 +64,7 @@ def _options(version: Annotated[bool, typer.Option(
 for name, command in (
         ("presets", presets), ("verilog", verilog), ("run", run_heads), ("image", image),
         ("bench", bench),
-        ("area", area), ("fpga", fpga), ("digits", digits), ("energy", energy),
+        ("area", area), ("power", power), ("fpga", fpga), ("digits", digits), ("energy", energy),
         ("train-thresholds", train_thresholds), ("capture", capture), ("accuracy", accuracy),
         ("evaluate", evaluate), ("calibrate", calibrate), ("infer", infer), ("report", report)):
     app.command(name)(command)

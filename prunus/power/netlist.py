@@ -9,14 +9,12 @@ by level and function by function.
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..errors import RunError
 from ..synth.pdk.cells import Cell, Library
-from ..synth.pdk.functions import pins_of
 
 __all__ = ["Bank", "Group", "Memory", "Netlist", "ReadPort", "flatten"]
 
@@ -170,9 +168,6 @@ class Netlist:
                                  else len(part.data))
         return found
 
-    @cached_property
-    def sinks(self) -> dict[str, list]:
-        raise NotImplementedError
 
 
 # -- from Yosys -----------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ typedef struct {
     uint64_t writes, changed;       // cycles with a bit written; bits that became others
     uint64_t both, none;            // cycles in which it was read as well, and nothing was done
     int32_t first_read, reads;      // its ports
+    float read_weight, write_weight;    // energy of an access, for the trace alone
 } Memory;
 
 typedef struct {
@@ -63,7 +64,7 @@ typedef struct {
     uint64_t compared, differing, different_cycle;
     int32_t different_output;
     double *trace;                  // by cycle; null for none
-    float clock_weight;             // of a flip-flop that is clocked
+    float clock_weight, cycle_weight;   // of a flip-flop that is clocked, and of every cycle
     uint64_t cycle;
     int32_t counting;
 } Design;
@@ -91,8 +92,9 @@ static void settle(Design *design) {
 }
 
 // Memories at the rising edge; what they will show is put aside.
-static void clock_memories(Design *design) {
+static double clock_memories(Design *design) {
     const bit *now = design->now;
+    double energy = 0;
     for (int n = 0; n < design->memories; n++) {
         Memory *memory = &design->memory[n];
         int read = 0;
@@ -102,6 +104,7 @@ static void clock_memories(Design *design) {
             if (now[port->enable]) {
                 read_word(port, now, port->wanted);
                 read = 1;
+                energy += memory->read_weight;
                 if (design->counting) port->reads++;
             } else if (design->counting) {
                 port->idle++;
@@ -129,7 +132,9 @@ static void clock_memories(Design *design) {
             memory->both += written && read;
             memory->none += !written && !read;
         }
+        energy += written * (double)memory->write_weight;
     }
+    return energy;
 }
 
 static double clock_flops(Design *design) {
@@ -197,7 +202,7 @@ static double count(Design *design) {
                                 & (now[pin->out] ^ before[pin->out] ^ 1);
     }
     if (!design->trace) return 0;
-    float energy = 0;
+    double energy = 0;
     for (int n = 0; n < nets; n++) energy += (now[n] ^ before[n]) * design->weights[n];
     return energy;
 }
@@ -216,8 +221,8 @@ void run(Design *design, const uint8_t *rows, uint64_t count_rows, uint64_t from
         const uint8_t *row = rows + n * design->stride;
         design->counting = from <= design->cycle && design->cycle < to;
         memcpy(design->before, design->now, design->nets);
-        clock_memories(design);
-        double energy = clock_flops(design);
+        double energy = design->cycle_weight + clock_memories(design);
+        energy += clock_flops(design);
         for (int p = 0; p < design->read_ports; p++) {
             const ReadPort *port = &design->port[p];
             if (port->clocked) memcpy(design->now + port->first, port->wanted, port->width);

@@ -24,7 +24,7 @@ from ..synth.pdk.cells import Library
 from ..synth.pdk.functions import expression
 from .netlist import Group, Netlist
 
-__all__ = ["Counts", "MemoryCounts", "replay"]
+__all__ = ["Counts", "MemoryCounts", "Weights", "replay"]
 
 SOURCE = Path(__file__).with_name("replay.c")
 FLAGS = ("-O3", "-std=c99", "-shared", "-fPIC")
@@ -47,7 +47,8 @@ class _Memory(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("words", "width", "address_bits", "uniform")),
         *((name, _I32) for name in ("address", "data", "enable")), ("contents", _BIT),
         *((name, ctypes.c_uint64) for name in ("writes", "changed", "both", "none")),
-        ("first_read", ctypes.c_int32), ("reads", ctypes.c_int32)]
+        ("first_read", ctypes.c_int32), ("reads", ctypes.c_int32),
+        ("read_weight", ctypes.c_float), ("write_weight", ctypes.c_float)]
 
 
 class _Bank(ctypes.Structure):
@@ -71,7 +72,7 @@ class _Design(ctypes.Structure):
         ("output_at", _I32), ("compared", ctypes.c_uint64), ("differing", ctypes.c_uint64),
         ("different_cycle", ctypes.c_uint64), ("different_output", ctypes.c_int32),
         ("trace", ctypes.POINTER(ctypes.c_double)), ("clock_weight", ctypes.c_float),
-        ("cycle", ctypes.c_uint64), ("counting", ctypes.c_int32)]
+        ("cycle_weight", ctypes.c_float), ("cycle", ctypes.c_uint64), ("counting", ctypes.c_int32)]
 
 
 # -- what comes out -------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ class Counts:
         By clock gate: cycles in which it lets the clock through.
     memories : list of MemoryCounts
     trace : ndarray of float or None
-        Energy of gates and flip-flops by cycle, in the unit of ``weights``.
+        Energy by cycle, in the unit of the weights.
     """
 
     cycles: int
@@ -186,6 +187,26 @@ def _program(library: Library) -> tuple[ctypes.CDLL, dict[str, int]]:
     return found, kinds
 
 
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Energies for the trace over cycles, of any unit.
+
+    Members
+    -------
+    nets : ndarray of float
+        Of a change, by net.
+    clock, cycle : float
+        Of a flip-flop that is clocked, and of every cycle.
+    memories : list of (float, float)
+        Of a read and of a write, by memory.
+    """
+
+    nets: np.ndarray
+    clock: float
+    cycle: float
+    memories: list[tuple[float, float]]
+
+
 class _Kept:
     """Arrays, alive as long as the C program may look at them."""
 
@@ -224,7 +245,7 @@ class _Machine:
     """A netlist in the form that the C program wants."""
 
     def __init__(self, netlist: Netlist, library: Library, record: Record, pins: np.ndarray,
-                 weights: np.ndarray, clock_weight: float, cycles: int, trace: bool):
+                 weights: Weights | None, cycles: int):
         self._program, kinds = _program(library)
         self._netlist, self._keep = netlist, _Kept()
         keep = self._keep
@@ -233,10 +254,12 @@ class _Machine:
         self.toggles = keep.array(netlist.nets, np.uint32)
         self.pin_moves = keep.array(len(pins), np.uint32)
         self.gate_open = keep.array(len(netlist.gates), np.uint32)
-        self.trace = np.zeros(cycles) if trace else None
+        self.trace = np.zeros(cycles) if weights else None
         self._banks = [self._bank(bank) for bank in netlist.banks]
         self._ports: list[_ReadPort] = []
-        self._memories = [self._memory(memory) for memory in netlist.memories]
+        said = weights or Weights(np.zeros(1), 0.0, 0.0, [(0.0, 0.0)] * len(netlist.memories))
+        self._memories = [self._memory(memory, *prices) for memory, prices in
+                          zip(netlist.memories, said.memories, strict=True)]
         ports = keep.structures(self._ports, _ReadPort)
         first = np.cumsum([0, *(len(memory.reads) for memory in netlist.memories)])
         steps, some_inputs = [], []
@@ -268,13 +291,14 @@ class _Machine:
             output_bits=len(outs[0]), stride=record.rows.shape[1], pins=len(pins),
             gates=len(netlist.gates), now=u8(self.now),
             before=u8(keep.array(netlist.nets, np.uint8)), toggles=u32(self.toggles),
-            weights=keep.pointer(weights, np.float32, ctypes.POINTER(ctypes.c_float)),
+            weights=keep.pointer(said.nets, np.float32, ctypes.POINTER(ctypes.c_float)),
             step_kind=i32(table[:, 0]), step_first=i32(table[:, 1]), step_count=i32(table[:, 2]),
             step_inputs=keep.structures(some_inputs, _I32),
             bank=keep.structures([bank for bank, _ in self._banks], _Bank), memory=self.memory,
             port=self.port, pin=i32(pins), pin_moves=u32(self.pin_moves), gate=i32(netlist.gates),
             gate_open=u32(self.gate_open), input_net=i32(ins[0]), input_at=i32(ins[1]),
-            output_net=i32(outs[0]), output_at=i32(outs[1]), clock_weight=clock_weight,
+            output_net=i32(outs[0]), output_at=i32(outs[1]), clock_weight=said.clock,
+            cycle_weight=said.cycle,
             trace=self.trace.ctypes.data_as(ctypes.POINTER(ctypes.c_double))
             if self.trace is not None else None)
 
@@ -294,7 +318,7 @@ class _Machine:
             clocked=keep.array(count, np.uint8).ctypes.data_as(_BIT))
         return made, {"rise": rise, "fall": fall, "high": high, "low": low}
 
-    def _memory(self, memory) -> _Memory:
+    def _memory(self, memory, read_weight: float, write_weight: float) -> _Memory:
         keep = self._keep
         contents = keep.array(memory.words * memory.width, np.uint8).ctypes.data_as(_BIT)
         first = len(self._ports)
@@ -315,7 +339,8 @@ class _Machine:
             address=keep.pointer(memory.address, np.int32, _I32),
             data=keep.pointer(memory.data, np.int32, _I32),
             enable=keep.pointer(memory.enable, np.int32, _I32), contents=contents,
-            first_read=first, reads=len(memory.reads))
+            first_read=first, reads=len(memory.reads), read_weight=read_weight,
+            write_weight=write_weight)
 
     def run(self, record: Record, window: tuple[int, int],
             progress: Callable[[int, int], None] | None) -> None:
@@ -356,8 +381,7 @@ class _Machine:
 
 
 def replay(netlist: Netlist, library: Library, record: Record, window: tuple[int, int],
-           pins: np.ndarray | None = None, weights: np.ndarray | None = None,
-           clock_weight: float = 0.0,
+           pins: np.ndarray | None = None, weights: Weights | None = None,
            progress: Callable[[int, int], None] | None = None) -> Counts:
     """Play a record through gates.
 
@@ -371,10 +395,8 @@ def replay(netlist: Netlist, library: Library, record: Record, window: tuple[int
         Rows of the record whose changes are counted, the second excluded.
     pins : ndarray of int32, shape (pins, 2) or None
         Nets of a pin and of the output of its gate: changes of the first alone are counted.
-    weights : ndarray of float or None
-        By net: energy of a change, for the trace over cycles; without it there is none.
-    clock_weight : float
-        Energy of a flip-flop that is clocked, for the trace.
+    weights : Weights or None
+        For the trace over cycles; without them there is none.
     progress : callable or None
         Called with the rows done and all rows.
 
@@ -390,8 +412,7 @@ def replay(netlist: Netlist, library: Library, record: Record, window: tuple[int
         raise ValueError(f"window must lie in rows 1 to {len(record.rows)}, not {window}")
     machine = _Machine(netlist, library, record,
                        np.zeros((0, 2), np.int32) if pins is None else pins,
-                       np.zeros(1) if weights is None else weights, clock_weight, end - first,
-                       weights is not None)
+                       weights, end - first)
     machine.run(record, window, progress)
     counts = machine.counts(end - first)
     if counts.differing_bits:

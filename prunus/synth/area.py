@@ -27,7 +27,7 @@ from .netlist import (
 )
 from .tools import KEEP_COPIES, Progress, kept, yosys
 
-__all__ = ["Ecp5", "Liberty", "area"]
+__all__ = ["Ecp5", "Liberty", "area", "liberty_script"]
 
 MASK = "mask"
 
@@ -124,7 +124,7 @@ class Liberty:
 
     def synthesise(self, verilog: str, top: str, apart: list[str],
                    progress: Progress | None) -> Mapped:
-        script = _LIBERTY.format(top=top, keep=_keep(apart))
+        script = liberty_script(top, apart)
         try:
             work = kept(f"{top}-cells", {f"{top}.v": verilog, "cells.lib": self.content()},
                         script, lambda work: yosys(script, work, progress))
@@ -142,6 +142,11 @@ class Liberty:
     def count(cells: Counter, area: float) -> dict[str, float]:
         """Resources of some cells."""
         return {"cells": cells.total() - cells["$mem_v2"], "um2": area}
+
+
+def liberty_script(top: str, apart: list[str]) -> str:
+    """Of Yosys, that maps ``{top}.v`` to the cells of ``cells.lib`` and keeps some modules."""
+    return _LIBERTY.format(top=top, keep=_keep(apart))
 
 
 def _keep(apart: list[str]) -> str:

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``prunus power``."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from prunus.golden.engine import EngineConfig
+from prunus.golden.engines import load_config
+from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.topk.config import TopkConfig
+
+from ..commands.digits import threshold_for
+from ..engines import FRONTS, chosen_options, engine_parameters, front_of, with_parameters
+from ..errors import InputError
+from ..files import check_output, write_files
+from ..heads import attention_fields, read_arrays
+from ..options import WorkersOfOne
+from ..report import print_json, print_lines, print_table, status_line
+from ..run import not_installed, run_golden
+from ..webpage.dense import unpruned
+
+__all__ = ["power"]
+
+CONFIG = FRONTS["hdp"].preset
+MOST_MHZ = 10_000
+
+
+class Wires(StrEnum):
+    """Wire-load models of the library that are offered."""
+
+    NONE = "none"
+    SMALL = "10k"
+    LARGE = "50k"
+
+
+def _jobs(source: Path, config: EngineConfig, given: dict[str, Any], dense: bool,
+          share: float) -> Sequence[Any]:
+    """Heads of a file, pruned as it or an option says, or as ``share`` does where neither does."""
+    front = front_of(config)
+    if config.engine != "hdp":
+        if dense and any(value is not None for name, value in given.items()
+                         if name in ("threshold", "top_k")):
+            raise InputError("--dense and an option that prunes contradict each other")
+        options = chosen_options(config, {**given, "dense": False})
+    else:
+        options = chosen_options(config, {**given, "dense": dense})
+    arrays = read_arrays(source, "threshold", "top_k")
+    if isinstance(config, TopkConfig) and options is None and "top_k" not in arrays:
+        heads = attention_fields(arrays, config)
+        most = max(max(fields["q"].shape[0], fields["k"].shape[0]) for fields in heads)
+        options = min(max(1, round((1 - share) * most)), config.k_max)
+    jobs = front.load_jobs(source, config, options)
+    if (isinstance(config, LeopardConfig) and config.pruning and options is None
+            and "threshold" not in arrays):
+        threshold = threshold_for(jobs, share)          # type: ignore[arg-type]
+        jobs = [replace(job, threshold=threshold) for job in jobs]
+    return jobs
+
+
+def _kept(jobs: Sequence[Any], config: EngineConfig) -> tuple[int, int]:
+    """Blocks or scores that are kept, and all of them."""
+    figures = front_of(config).figures(run_golden(jobs, config))
+    if "blocks_kept" in figures:
+        return figures["blocks_kept"], figures["blocks_total"]
+    return figures["survivors"], figures["keys"]
+
+
+def _without_pruning(jobs: Sequence[Any], config: EngineConfig, dense: bool,
+                     baseline: bool) -> tuple[Sequence[Any], EngineConfig]:
+    """Heads and machine as ``--dense`` and ``--baseline`` say."""
+    if baseline:
+        if not isinstance(config, LeopardConfig | TopkConfig):
+            raise InputError(f"--baseline is LeOPArd's and Top-K's, and config {config.name} is of "
+                             f"engine {config.engine}: see --dense")
+        plain = LeopardConfig(
+            name=f"{config.name}_baseline", digit=config.width, dpus=1, pruning=False, **{
+                name: getattr(config, name) for name in (
+                    "width", "taps", "d_max", "l_max", "axi_data_width")})
+        every, _ = unpruned(jobs, config)
+        return [replace(job, threshold=None) if False else job for job in every], plain
+    if dense and isinstance(config, TopkConfig):
+        raise InputError(f"--dense: config {config.name} is of engine topk, which always prunes; "
+                         "see --baseline")
+    return unpruned(jobs, config) if dense else (jobs, config)
+
+
+def _print(summary: dict) -> None:
+    total = sum(summary["nj"].values())
+    print_lines([
+        ("config", f"{summary['config']}, {summary['engine']}"),
+        ("heads", f"{summary['heads']}, {summary['kept']:.1%} kept"
+                  + (", dense" if summary["dense"] else "")),
+        ("cycles", f"{summary['cycles']:,}"),
+        ("gates", f"{summary['compared_bits']:,} bits of outputs compared with the RTL, "
+                  f"{summary['differing_bits']} differ"),
+        ("energy", f"{summary['nj_per_head']:,.1f} nJ per head, "
+                   f"{summary['pj_per_dense_product']:.2f} pJ per product of dense attention"),
+        ("power", f"{summary['mean_mw']:.1f} mW, at most {summary['peak_mw']:.1f} mW in a cycle, "
+                  f"at {summary['clock_mhz']:g} MHz"),
+        ("area", f"{summary['area_um2']['logic'] / 1e6:.3f} mm2 of logic, "
+                 f"{summary['area_um2']['memory'] / 1e6:.3f} mm2 of memories"),
+        ("flip-flops", f"{summary['flip_flops']:,}, of which {summary['clocked_share']:.1%} are "
+                       "clocked in a cycle")])
+    for title, some in (("kind", summary["nj"]), ("block", summary["blocks"])):
+        print_table([title, "nJ per head", "share"],
+                    [[name, f"{value / summary['heads']:,.1f}",
+                      f"{value / total:.1%}"] for name, value in some.items()])
+
+
+def power(
+    source: Annotated[Path, typer.Argument(metavar="IN.npz", help="Heads as prunus run takes "
+                                           "them.")],
+    config: Annotated[str, typer.Option(help="A preset (see prunus presets) or a TOML "
+                                        "file.")] = CONFIG,
+    dense: Annotated[bool, typer.Option("--dense", help="Prune nothing, on the same "
+                                        "coprocessor.")] = False,
+    baseline: Annotated[bool, typer.Option("--baseline", help="LeOPArd, Top-K: prune nothing, on "
+                                           "one full-width unit of the same size.")] = False,
+    share: Annotated[float, typer.Option(
+        help="Of the keys, in [0, 1), that LeOPArd's threshold and Top-K prune where neither "
+        "IN.npz nor an option says it.")] = 0.75,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Take the first N heads "
+                                              "alone.", show_default=False)] = None,
+    clock_gates: Annotated[bool, typer.Option("--clock-gates", help="Let Yosys put clock gates in "
+                                              "front of flip-flops with enables.")] = False,
+    clock_mhz: Annotated[float, typer.Option(help="Of the clock, for leakage and power.")] = 100.0,
+    wires: Annotated[Wires, typer.Option(help="Wire-load model of the cells' library.")] =
+        Wires.NONE,
+    depth: Annotated[int, typer.Option(min=1, help="Of blocks in the hierarchy.")] = 2,
+    workers: WorkersOfOne = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw where the energy goes, as "
+                                              ".svg or .png.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    **options: Any,
+) -> None:
+    """Count what heads cost in energy, in gates of an open 130 nm process."""
+    if not 0 <= share < 1:
+        raise InputError(f"share must lie in [0, 1), not {share}")
+    if not 0 < clock_mhz <= MOST_MHZ:
+        raise InputError(f"clock-mhz must lie in (0, {MOST_MHZ:,}], not {clock_mhz}")
+    if dense and baseline:
+        raise InputError("--dense and --baseline contradict each other: one is on this "
+                         "coprocessor, the other on a plain one")
+    chosen = load_config(config)
+    jobs = _jobs(source, chosen, options, dense or baseline, share)[:limit]
+    if plot is not None:
+        from .plot import check_plot
+
+        check_plot(plot)
+        check_output(plot, source)
+    jobs, machine = _without_pruning(jobs, chosen, dense, baseline)
+    try:
+        from .joules import NO_WIRES
+        from .measure import Work, measure
+    except ModuleNotFoundError as err:
+        raise not_installed(err) from None
+    with status_line() as progress:
+        if progress:
+            progress("computing what is kept")
+        found = measure(Work(jobs, *_kept(jobs, machine)), machine, clock_gates=clock_gates,
+                        wires=NO_WIRES if wires is Wires.NONE else str(wires),
+                        clock_hz=clock_mhz * 1e6, workers=workers or None, progress=progress)
+    summary = found.summary(depth) | {"dense": dense or baseline, "clock_gates": clock_gates,
+                                      "wires": str(wires)}
+    if plot is not None:
+        from .plot import energy_plot
+
+        write_files({plot: lambda file: energy_plot([summary], file, plot.suffix[1:])})
+    if as_json:
+        print_json(summary)
+    else:
+        _print(summary)
+
+
+power = with_parameters(power, [parameter for name, parameter in engine_parameters().items()
+                                if name != "dense"])
