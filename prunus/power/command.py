@@ -39,8 +39,9 @@ class Wires(StrEnum):
 
 
 def _jobs(source: Path, config: EngineConfig, given: dict[str, Any], dense: bool,
-          share: float) -> Sequence[Any]:
-    """Heads of a file, pruned as it or an option says, or as ``share`` does where neither does."""
+          share: float, limit: int | None) -> Sequence[Any]:
+    """The first heads of a file, pruned as it or an option says, or as ``share`` does where neither
+    does."""
     front = front_of(config)
     if config.engine != "hdp":
         if dense and any(value is not None for name, value in given.items()
@@ -51,10 +52,10 @@ def _jobs(source: Path, config: EngineConfig, given: dict[str, Any], dense: bool
         options = chosen_options(config, {**given, "dense": dense})
     arrays = read_arrays(source, "threshold", "top_k")
     if isinstance(config, TopkConfig) and options is None and "top_k" not in arrays:
-        heads = attention_fields(arrays, config)
+        heads = attention_fields(arrays, config)[:limit]
         most = max(max(fields["q"].shape[0], fields["k"].shape[0]) for fields in heads)
         options = min(max(1, round((1 - share) * most)), config.k_max)
-    jobs = front.load_jobs(source, config, options)
+    jobs = front.load_jobs(source, config, options)[:limit]
     if (isinstance(config, LeopardConfig) and config.pruning and options is None
             and "threshold" not in arrays):
         threshold = threshold_for(jobs, share)          # type: ignore[arg-type]
@@ -82,7 +83,7 @@ def _without_pruning(jobs: Sequence[Any], config: EngineConfig, dense: bool,
                 name: getattr(config, name) for name in (
                     "width", "taps", "d_max", "l_max", "axi_data_width")})
         every, _ = unpruned(jobs, config)
-        return [replace(job, threshold=None) if False else job for job in every], plain
+        return every, plain
     if dense and isinstance(config, TopkConfig):
         raise InputError(f"--dense: config {config.name} is of engine topk, which always prunes; "
                          "see --baseline")
@@ -147,7 +148,7 @@ def power(
         raise InputError("--dense and --baseline contradict each other: one is on this "
                          "coprocessor, the other on a plain one")
     chosen = load_config(config)
-    jobs = _jobs(source, chosen, options, dense or baseline, share)[:limit]
+    jobs = _jobs(source, chosen, options, dense or baseline, share, limit)
     if plot is not None:
         from .plot import check_plot
 
