@@ -300,6 +300,11 @@ class Engine(ABC):
     def bound_cycles(self, jobs: Sequence[Any], results: Sequence[Any], config: Any) -> int:
         """Cycles that a table of jobs needs at least."""
 
+    def predict_cycles(self, jobs: Sequence[Any], results: Sequence[Any],
+                       config: Any) -> int | None:
+        """Cycles that a model of the hardware says a table takes; None where there is no model."""
+        return None
+
     @abstractmethod
     def memory_bits(self, config: Any) -> dict[str, int]:
         """Bits of the memories of a core, by what they hold."""

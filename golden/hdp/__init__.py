@@ -13,6 +13,7 @@ from .kind import HdpKind
 from .memories import memory_bits
 from .order import table_order
 from .planes import held_planes
+from .timing.cycles import predict_cycles
 
 __all__ = ["COUNTERS", "ENGINE", "OCCUPANCY", "HdpEngine"]
 
@@ -62,6 +63,10 @@ class HdpEngine(Engine):
     def bound_cycles(self, jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
                      config: HdpConfig) -> int:
         return bound_cycles(jobs, results, config)
+
+    def predict_cycles(self, jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
+                       config: HdpConfig) -> int:
+        return predict_cycles(jobs, results, config)
 
     def memory_bits(self, config: HdpConfig) -> dict[str, int]:
         return memory_bits(config)

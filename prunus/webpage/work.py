@@ -66,11 +66,11 @@ def _counters(sides: Sequence[_Side], progress: Progress | None) -> list[dict[st
 
 def _model(side: _Side) -> tuple[int, list[Span]]:
     """Cycles of the model, or the bound where there is none, and what they are made of."""
-    view, engine = view_of(side.config), engine_of(side.config)
+    engine = engine_of(side.config)
     bound = cycles = 0
     for table, results in zip(side.tables, side.results, strict=True):
         least = engine.bound_cycles(table.jobs, results, side.config)
-        model = view.model_cycles(table.jobs, results, side.config)
+        model = engine.predict_cycles(table.jobs, results, side.config)
         bound, cycles = bound + least, cycles + (least if model is None else model)
     spans = [Span(key="bound", name="the least that the work needs (bound)", cycles=bound)]
     if cycles > bound:
@@ -115,7 +115,7 @@ def measured(tables: Sequence[Table], config: EngineConfig, *, rtl: bool,
     sides = [_side("pruned", tables, config), _side("dense", dense, plain)]
     counters: Sequence[dict[str, int] | None] = _counters(sides, progress) if rtl else [None, None]
     costs = Costs.load()
-    model = view_of(config).model_cycles([], [], config) is not None
+    model = engine_of(config).predict_cycles([], [], config) is not None
     kind = "rtl" if rtl else "model" if model else "bound"
     return {
         "source": SOURCES[kind], "kind": kind,

@@ -2,7 +2,6 @@
 """Blocks of HDP."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,6 @@ from prunus.golden.hdp.compute import (
     weights,
 )
 from prunus.golden.hdp.config import HdpConfig
-from prunus.golden.hdp.timing.cycles import predict_cycles
 
 from .. import cells
 from .view import EngineView, Kept, Quantity, Span, seen_pairs
@@ -107,10 +105,6 @@ class HdpView(EngineView):
         """Counters are summed over the cores."""
         return [Span(key=key, name=NAMES[key], cycles=counters[key] / config.cores,
                      idle=key.startswith("idle")) for key, _ in COUNTERS]
-
-    def model_cycles(self, jobs: Sequence[HdpJob], results: Sequence[Any],
-                     config: HdpConfig) -> int:
-        return predict_cycles(jobs, results, config)
 
 
 VIEW = HdpView()

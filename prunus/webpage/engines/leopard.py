@@ -2,7 +2,6 @@
 """Pairs of LeOPArd: scores, and the digits until a key cannot reach the threshold."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -65,10 +64,6 @@ class LeopardView(EngineView):
              config: LeopardConfig) -> list[tuple[str, float]]:
         return [("dot-product units", counters["key_words"] / config.dpus),
                 ("value path", float(counters["value_words"]))]
-
-    def model_cycles(self, jobs: Sequence[Any], results: Sequence[Any],
-                     config: LeopardConfig) -> None:
-        return None
 
 
 VIEW = LeopardView()

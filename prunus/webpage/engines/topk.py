@@ -2,7 +2,6 @@
 """Pairs of Top-K: scores, and the least of each query that is kept."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -61,10 +60,6 @@ class TopkView(EngineView):
         chunks = max((-(-job.d // config.taps) for job in jobs), default=1)
         return [("dot-product unit", float(counters["keys"] * chunks)),
                 ("value path", float(counters["value_words"]))]
-
-    def model_cycles(self, jobs: Sequence[Any], results: Sequence[Any],
-                     config: TopkConfig) -> None:
-        return None
 
 
 VIEW = TopkView()

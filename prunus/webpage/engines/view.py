@@ -133,10 +133,6 @@ class EngineView(ABC):
         return []
 
     @abstractmethod
-    def model_cycles(self, jobs: Sequence[Any], results: Sequence[Any],
-                     config: Any) -> int | None:
-        """Cycles that a model predicts without the RTL, if there is one."""
-
     def head(self, job: Any, result: Any, config: Any, side: int) -> dict[str, Any]:
         """A head, ready for JSON; cells of the maps have ``side`` pairs on a side at least."""
         kept, seen = self.mask(job, result)
