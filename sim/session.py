@@ -22,7 +22,7 @@ from prunus.host.driver import writable_ranges
 from .cases import Batch, Case, advice
 from .engines import bench_of
 from .exchange import CHANNEL, BatchReply, BatchRequest, Drawn, Failure, Progress, Restart, Setup
-from .simulators.cache import build_root, cached, digest, generator
+from .simulators.emitted import emitted
 from .simulators.folders import scratch
 from .simulators.icarus import IcarusRunner
 from .simulators.runner import CachedRunner, SimulationError
@@ -86,23 +86,6 @@ class Simulation:
     build_s: float = 0.0
     sim_s: float = 0.0
     case: Case | None = None
-
-
-def emitted(config: EngineConfig, stage: Stage | None = None) -> str:
-    """The Verilog of a configuration, kept as long as no source of it changes."""
-    key = digest(config.model_dump_json(), generator())
-    directory = build_root() / "emitted" / f"{config.name}-{key}"
-
-    def make(work: Path) -> None:
-        if stage:
-            stage("emitting Verilog")
-        # Slow to import, and not needed when the text is kept.
-        from prunus.hw.verilog.emit import emit
-
-        (work / f"{config.name}.v").write_text(emit(config).verilog, encoding="utf-8")
-
-    cached(directory, make)
-    return (directory / f"{config.name}.v").read_text(encoding="utf-8")
 
 
 def cycle_limit(jobs: Sequence[Job], config: EngineConfig, stall: float = 0.0) -> int:

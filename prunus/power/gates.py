@@ -71,7 +71,7 @@ def gates(config: EngineConfig, clock_gates: bool = False,
     RunError
         When it fails, or its gates cannot be replayed.
     """
-    from prunus.sim.session import emitted
+    from prunus.sim.simulators.emitted import emitted
 
     top, verilog = config.name, emitted(config, progress)
     script = _script(top, separate(hierarchy(verilog), top), clock_gates)
