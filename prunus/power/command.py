@@ -58,7 +58,7 @@ def _jobs(source: Path, config: EngineConfig, given: dict[str, Any], dense: bool
     jobs = front.load_jobs(source, config, options)[:limit]
     if (isinstance(config, LeopardConfig) and config.pruning and options is None
             and "threshold" not in arrays):
-        threshold = threshold_for(jobs, share)          # type: ignore[arg-type]
+        threshold = threshold_for(jobs, share)
         jobs = [replace(job, threshold=threshold) for job in jobs]
     return jobs
 

@@ -17,7 +17,7 @@ import numpy as np
 from ..synth.macros import Macro, is_macro, macro
 from ..synth.pdk.cells import Arc, Library, Passive
 from ..synth.pdk.functions import truth
-from .netlist import Bank, Group, Memory, Netlist
+from .netlist import Bank, Memory, Netlist
 from .replay import Counts, Weights
 
 __all__ = ["FLOPS_PER_BUFFER", "KINDS", "NO_WIRES", "Energy", "Prices", "RegisterFile",
@@ -27,7 +27,7 @@ PICO = 1e-12
 KINDS = ("datapath", "clock", "memory", "leakage")
 # Of the clock tree: pins of a buffer, and the cells that it is made of.
 FLOPS_PER_BUFFER = 20
-BUFFER, GATE, LATE_MUX = "sg13g2_buf_8", "sg13g2_lgcp_1", "sg13g2_mux4_1"
+BUFFER, GATE, MUX = "sg13g2_buf_8", "sg13g2_lgcp_1", "sg13g2_mux4_1"
 FLOP, SELECT = "sg13g2_dfrbpq_1", "sg13g2_and2_1"
 INPUT_SLEW_NS = 0.0966          # of the ports of the design
 NO_WIRES = "Zero"
@@ -223,15 +223,15 @@ class Prices:
         """J by net of a change; pins that cost something without the output changing, and what."""
         netlist, tables = self._netlist, self._tables
         price = np.array(self._switched(self.loads))
-        pins, pin_j = [], []
+        pins, pin_j = [np.zeros((0, 2), np.int32)], [np.zeros(0)]
         for bank in netlist.banks:
             arc = self._library.cells[bank.cell].arcs["CLK"]
-            nets = slice(bank.first, bank.first + len(bank.data))
+            nets = np.arange(bank.first, bank.first + bank.count)
             self._slews[nets] = tables.slew(
-                arc, np.full(len(bank.data), self._clock_slew), self.loads[nets])
+                arc, np.full(bank.count, self._clock_slew), self.loads[nets])
         for group in netlist.groups:
-            cell, count = self._library.cells[group.cell], group.inputs.shape[1]
-            nets = np.arange(group.first, group.first + count)
+            cell = self._library.cells[group.cell]
+            nets = np.arange(group.first, group.first + group.count)
             load = self.loads[nets]
             internal, slew = [], []
             for pin, sources in zip(sorted(cell.inputs), group.inputs, strict=True):
@@ -244,8 +244,7 @@ class Prices:
             if internal:
                 price[nets] += PICO * np.mean(internal, axis=0)
                 self._slews[nets] = np.mean(slew, axis=0)
-        return (price, np.concatenate(pins).astype(np.int32) if pins else np.zeros((0, 2), np.int32),
-                np.concatenate(pin_j) if pin_j else np.zeros(0))
+        return price, np.concatenate(pins).astype(np.int32), np.concatenate(pin_j)
 
     def _passive(self, rows: Sequence[Passive], slew: np.ndarray) -> np.ndarray:
         """pJ of a change, the mean of rising and falling, and over states unless there is one table
@@ -320,6 +319,11 @@ class Prices:
         """J of the clock's wires and pin at a flip-flop, in a cycle that it sees."""
         return float(2 * self._switched(self._library.cells[cell].inputs["CLK"])) + self.tree_j
 
+    def _held_j(self) -> float:
+        """J of a cycle of a flip-flop that holds 0."""
+        return float(self._edge(FLOP, True)[0] + self._edge(FLOP, False)[0]) + self._clocked_j(
+            FLOP)
+
     @cached_property
     def gate_j(self) -> tuple[float, float]:
         """J of a clock gate in every cycle, and more in one in which it lets the clock through."""
@@ -333,10 +337,9 @@ class Prices:
     # -- memories ---------------------------------------------------------------------------------
     def _register_file(self, memory: Memory) -> RegisterFile:
         cells, words, width = self._library.cells, memory.words, memory.width
-        flop, mux = cells[FLOP], cells[LATE_MUX]
+        flop, mux = cells[FLOP], cells[MUX]
         slew, load = np.array([INPUT_SLEW_NS]), np.array([mux.inputs["A0"]])
-        clock = float((self._edge(FLOP, True)[0] + self._edge(FLOP, False)[0]
-                       + self._clocked_j(FLOP)))
+        clock = self._held_j()
         arc = flop.arcs["CLK"]
         changed = PICO * float(self._tables.energy(
             arc, np.array([self._clock_slew]), load)[0]) + float(
@@ -395,9 +398,7 @@ class Prices:
             joules += file.read_j * moves(out).sum()
             if port.clocked:
                 # A flip-flop for each bit behind the multiplexers.
-                clock = float(self._edge(FLOP, True)[0] + self._edge(FLOP, False)[0]
-                              + self._clocked_j(FLOP))
-                joules += next(reads) * port.width * clock
+                joules += next(reads) * port.width * self._held_j()
         return float(joules)
 
     # -- all of it --------------------------------------------------------------------------------
@@ -406,9 +407,8 @@ class Prices:
         """W by block."""
         netlist, cells = self._netlist, self._library.cells
         leak = np.zeros(len(netlist.blocks))
-        for part in (*netlist.groups, *netlist.banks):
-            count = part.inputs.shape[1] if isinstance(part, Group) else len(part.data)
-            blocks = netlist.block[part.first : part.first + count]
+        for part in netlist.parts:
+            blocks = netlist.block[part.first : part.first + part.count]
             np.add.at(leak, blocks, PICO * cells[part.cell].leakage_pw)
         np.add.at(leak, netlist.gate_block, PICO * cells[GATE].leakage_pw)
         return leak

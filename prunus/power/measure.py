@@ -205,8 +205,7 @@ def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wire
     RunError
         When the RTL is not golden, or gates are not the RTL.
     """
-    order, arranged = engine_of(config).arrange(work.jobs, config)
-    del order
+    _, arranged = engine_of(config).arrange(work.jobs, config)
     machine = _Machine(config, clock_gates, wires, clock_hz, progress)
     tables = _tables(arranged)
     shown = [0] * len(tables)
@@ -218,11 +217,11 @@ def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wire
                 progress(f"replaying cycle {sum(shown):,}")
         return tell
 
-    with scratch("prunus-power-") as folder:
-        with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-            played = list(pool.map(
-                lambda number: machine.play(number, tables[number], folder, told(number)),
-                range(len(tables))))
+    with (scratch("prunus-power-") as folder,
+          ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool):
+        played = list(pool.map(
+            lambda number: machine.play(number, tables[number], folder, told(number)),
+            range(len(tables))))
     netlist = machine.gates.netlist
     joules = {"/".join(path) or "top": {
         kind: float(sum(by_block[kind][n] for _, by_block in played)) for kind in KINDS}

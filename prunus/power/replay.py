@@ -214,16 +214,16 @@ class _Kept:
         self._arrays: list[Any] = []
 
     def pointer(self, values: Any, dtype: type, kind: Any) -> Any:
-        array = np.ascontiguousarray(values, dtype)
+        array: np.ndarray = np.ascontiguousarray(values, dtype)
         self._arrays.append(array)
         return array.ctypes.data_as(kind)
 
-    def array(self, size: int, dtype: type) -> np.ndarray:
-        array = np.zeros(max(size, 1), dtype)
+    def zeros(self, size: int, dtype: type) -> np.ndarray:
+        array: np.ndarray = np.zeros(max(size, 1), dtype)
         self._arrays.append(array)
         return array
 
-    def structures(self, some: Sequence[Any], kind: type) -> Any:
+    def structures(self, some: Sequence[Any], kind: Any) -> Any:
         made = (kind * max(len(some), 1))(*some)
         self._arrays.append(made)
         return made
@@ -231,12 +231,13 @@ class _Kept:
 
 def _bits_of(ports: dict[str, np.ndarray], record: Record) -> tuple[np.ndarray, np.ndarray]:
     """Nets of ports, and where their bits lie in a row of the record."""
-    nets, places = [], []
+    nets: list[int] = []
+    places: list[int] = []
     for name, some in ports.items():
         if name not in record.ports:
             raise RunError(f"port {name} was not recorded")
         first = 8 * record.ports[name][0]
-        nets += list(some)
+        nets += some.tolist()
         places += range(first, first + len(some))
     return np.array(nets, np.int32), np.array(places, np.int32)
 
@@ -249,11 +250,11 @@ class _Machine:
         self._program, kinds = _program(library)
         self._netlist, self._keep = netlist, _Kept()
         keep = self._keep
-        self.now = keep.array(netlist.nets, np.uint8)
+        self.now = keep.zeros(netlist.nets, np.uint8)
         self.now[1] = 1
-        self.toggles = keep.array(netlist.nets, np.uint32)
-        self.pin_moves = keep.array(len(pins), np.uint32)
-        self.gate_open = keep.array(len(netlist.gates), np.uint32)
+        self.toggles = keep.zeros(netlist.nets, np.uint32)
+        self.pin_moves = keep.zeros(len(pins), np.uint32)
+        self.gate_open = keep.zeros(len(netlist.gates), np.uint32)
         self.trace = np.zeros(cycles) if weights else None
         self._banks = [self._bank(bank) for bank in netlist.banks]
         self._ports: list[_ReadPort] = []
@@ -290,7 +291,7 @@ class _Machine:
             memories=len(netlist.memories), read_ports=len(self._ports), input_bits=len(ins[0]),
             output_bits=len(outs[0]), stride=record.rows.shape[1], pins=len(pins),
             gates=len(netlist.gates), now=u8(self.now),
-            before=u8(keep.array(netlist.nets, np.uint8)), toggles=u32(self.toggles),
+            before=u8(keep.zeros(netlist.nets, np.uint8)), toggles=u32(self.toggles),
             weights=keep.pointer(said.nets, np.float32, ctypes.POINTER(ctypes.c_float)),
             step_kind=i32(table[:, 0]), step_first=i32(table[:, 1]), step_count=i32(table[:, 2]),
             step_inputs=keep.structures(some_inputs, _I32),
@@ -305,8 +306,8 @@ class _Machine:
     def _bank(self, bank) -> tuple[_Bank, dict[str, Any]]:
         keep, count = self._keep, len(bank.data)
         self.now[bank.first : bank.first + count] = bank.initial
-        rise, fall = ([keep.array(count, np.uint32) for _ in range(4)] for _ in range(2))
-        high, low = (keep.array(count, np.uint32) for _ in range(2))
+        rise, fall = ([keep.zeros(count, np.uint32) for _ in range(4)] for _ in range(2))
+        high, low = (keep.zeros(count, np.uint32) for _ in range(2))
         pointers = _U32 * 4
         made = _Bank(
             count=count, first=bank.first, data=keep.pointer(bank.data, np.int32, _I32),
@@ -314,16 +315,16 @@ class _Machine:
             rise=pointers(*(some.ctypes.data_as(_U32) for some in rise)),
             fall=pointers(*(some.ctypes.data_as(_U32) for some in fall)),
             moved_high=high.ctypes.data_as(_U32), moved_low=low.ctypes.data_as(_U32),
-            before=keep.array(count, np.uint8).ctypes.data_as(_BIT),
-            clocked=keep.array(count, np.uint8).ctypes.data_as(_BIT))
+            before=keep.zeros(count, np.uint8).ctypes.data_as(_BIT),
+            clocked=keep.zeros(count, np.uint8).ctypes.data_as(_BIT))
         return made, {"rise": rise, "fall": fall, "high": high, "low": low}
 
     def _memory(self, memory, read_weight: float, write_weight: float) -> _Memory:
         keep = self._keep
-        contents = keep.array(memory.words * memory.width, np.uint8).ctypes.data_as(_BIT)
+        contents = keep.zeros(memory.words * memory.width, np.uint8).ctypes.data_as(_BIT)
         first = len(self._ports)
         for port in memory.reads:
-            wanted = keep.array(port.width, np.uint8)
+            wanted = keep.zeros(port.width, np.uint8)
             wanted[: port.width] = port.initial
             if port.clocked:
                 self.now[port.first : port.first + port.width] = port.initial
