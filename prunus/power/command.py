@@ -132,6 +132,8 @@ def power(
     clock_mhz: Annotated[float, typer.Option(help="Of the clock, for leakage and power.")] = 100.0,
     wires: Annotated[Wires, typer.Option(help="Wire-load model of the cells' library.")] =
         Wires.NONE,
+    glitches: Annotated[bool, typer.Option("--glitches", help="Let nets change as often as delays "
+                                           "of cells allow, not once in a cycle.")] = False,
     depth: Annotated[int, typer.Option(min=1, help="Of blocks in the hierarchy.")] = 2,
     workers: WorkersOfOne = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw where the energy goes, as "
@@ -165,9 +167,10 @@ def power(
             progress("computing what is kept")
         found = measure(Work(jobs, *_kept(jobs, machine)), machine, clock_gates=clock_gates,
                         wires=NO_WIRES if wires is Wires.NONE else str(wires),
-                        clock_hz=clock_mhz * 1e6, workers=workers or None, progress=progress)
+                        glitches=glitches, clock_hz=clock_mhz * 1e6, workers=workers or None,
+                        progress=progress)
     summary = found.summary(depth) | {"dense": dense or baseline, "clock_gates": clock_gates,
-                                      "wires": str(wires)}
+                                      "wires": str(wires), "glitches": glitches}
     if plot is not None:
         from .plot import energy_plot
 

@@ -18,7 +18,7 @@ from ..synth.macros import Macro, is_macro, macro
 from ..synth.pdk.cells import Arc, Library, Passive
 from ..synth.pdk.functions import truth
 from .netlist import Bank, Memory, Netlist
-from .replay import Counts, Weights
+from .replay import Counts, Delays, Weights
 
 __all__ = ["FLOPS_PER_BUFFER", "KINDS", "NO_WIRES", "Energy", "Prices", "RegisterFile",
            "is_register_file"]
@@ -438,6 +438,42 @@ class Prices:
                 memories.append((0.0, self.files[number].write_j))
                 cycle += self.files[number].cycle_j
         return Weights(nets, held + self._clocked_j(FLOP), cycle, memories)
+
+    def delays(self) -> Delays:
+        """Of cells by slew and load; a register file is as slow as its multiplexers."""
+        netlist, cells, tables = self._netlist, self._library.cells, self._tables
+
+        def ps(ns: np.ndarray) -> np.ndarray:
+            return np.maximum(np.round(1000 * ns), 1).astype(np.int32)
+
+        start = np.ones(netlist.nets, np.int32)
+        for bank in netlist.banks:
+            arc = cells[bank.cell].arcs["CLK"]
+            nets = np.arange(bank.first, bank.first + bank.count)
+            slew = np.full(bank.count, self._clock_slew)
+            start[nets] = ps((tables.of(arc.rise_ns, slew, self.loads[nets])
+                              + tables.of(arc.fall_ns, slew, self.loads[nets])) / 2)
+        rise, fall = [], []
+        for group in netlist.groups:
+            cell = cells[group.cell]
+            load = self.loads[group.first : group.first + group.count]
+            pairs = [[ps(tables.of(table, self._slews[nets], load))
+                      for table in (cell.arcs[pin].rise_ns, cell.arcs[pin].fall_ns)]
+                     for pin, nets in zip(sorted(cell.inputs), group.inputs, strict=True)]
+            rise.append(np.array([pair[0] for pair in pairs]).reshape(-1, group.count))
+            fall.append(np.array([pair[1] for pair in pairs]).reshape(-1, group.count))
+        arc = cells[MUX].arcs["S0"]
+        mux = float(tables.of(arc.rise_ns, np.array([INPUT_SLEW_NS]),
+                              np.array([cells[MUX].inputs["A0"]]))[0])
+        ports = []
+        for number, memory in enumerate(netlist.memories):
+            levels = max(1, int(np.ceil(np.log(max(memory.words, 2)) / np.log(4))))
+            for port in memory.reads:
+                ports.append(round(1000 * levels * mux))
+                if port.clocked:
+                    start[port.first : port.first + port.width] = round(1000 * (
+                        self.macros[number].delay_ns if number in self.macros else mux))
+        return Delays(start, rise, fall, ports)
 
     def energy(self, counts: Counts, clock_hz: float) -> Energy:
         """Of a replay, with leakage for the time that its cycles take."""

@@ -159,11 +159,12 @@ def _recorded(table: Sequence[Any], config: EngineConfig, path: Path,
 class _Machine:
     """The gates of a configuration, and what they cost."""
 
-    def __init__(self, config: EngineConfig, clock_gates: bool, wires: str, clock_hz: float,
-                 progress: Progress | None):
+    def __init__(self, config: EngineConfig, clock_gates: bool, wires: str, glitches: bool,
+                 clock_hz: float, progress: Progress | None):
         self._config, self._clock_hz, self._progress = config, clock_hz, progress
         self.gates: Gates = gates(config, clock_gates, progress)
         self.prices = Prices(self.gates.netlist, library(), wires)
+        self._delays = self.prices.delays() if glitches else None
 
     def play(self, number: int, table: Sequence[Any], folder: Path,
              told: Callable[[int, int], None] | None) -> tuple[Counts, dict[str, np.ndarray]]:
@@ -173,13 +174,14 @@ class _Machine:
         # The interrupt comes with the last write response, after which `cycles` stands still.
         end = int(record["irq"].argmax())
         counts = replay(self.gates.netlist, library(), record, (end - cycles, end),
-                        pins=self.prices.pins, weights=self.prices.weights(), progress=told)
+                        pins=self.prices.pins, weights=self.prices.weights(), delays=self._delays,
+                        progress=told)
         path.unlink()
         return counts, self.prices.energy(counts, self._clock_hz).by_block
 
 
 def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wires: str = NO_WIRES,
-            clock_hz: float = 100e6, workers: int | None = None,
+            glitches: bool = False, clock_hz: float = 100e6, workers: int | None = None,
             progress: Progress | None = None) -> Power:
     """Energy of heads, counted in the gates of the configuration's RTL while they run.
 
@@ -191,6 +193,8 @@ def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wire
         Whether Yosys puts clock gates in front of flip-flops with enables.
     wires : str
         Wire-load model of the library.
+    glitches : bool
+        Whether nets change as often as delays of cells let them, and not once in a cycle.
     clock_hz : float
         For leakage and power.
     workers : int or None
@@ -206,7 +210,7 @@ def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wire
         When the RTL is not golden, or gates are not the RTL.
     """
     _, arranged = engine_of(config).arrange(work.jobs, config)
-    machine = _Machine(config, clock_gates, wires, clock_hz, progress)
+    machine = _Machine(config, clock_gates, wires, glitches, clock_hz, progress)
     tables = _tables(arranged)
     shown = [0] * len(tables)
 
