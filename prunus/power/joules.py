@@ -132,17 +132,15 @@ class Energy:
         Paths of instances.
     by_block : dict of str to ndarray of float, shape (blocks,)
         By kind.
+    assumed : dict of str to float
+        Parts of it that rest on an assumption: ``clock_tree``, the buffers of the clock;
+        ``register_files``; and what would be added, ``late_data``, if every D settled while the
+        clock is low.
     """
 
     blocks: list[tuple[str, ...]]
     by_block: dict[str, np.ndarray]
-
-    @property
-    def total(self) -> float:
-        return sum(float(some.sum()) for some in self.by_block.values())
-
-    def kinds(self) -> dict[str, float]:
-        return {kind: float(some.sum()) for kind, some in self.by_block.items()}
+    assumed: dict[str, float]
 
 
 class Prices:
@@ -498,4 +496,15 @@ class Prices:
             block = number_of[memory.path]
             found["memory"][block] += self._memory_j(number, counts)
             found["leakage"][block] += self.memory_leakage_w(number) * seconds
-        return Energy(netlist.blocks, found)
+        return Energy(netlist.blocks, found, self._assumed(counts))
+
+    def _assumed(self, counts: Counts) -> dict[str, float]:
+        netlist = self._netlist
+        pins = sum(int(rise.sum()) for rise in counts.rise) + counts.cycles * (
+            len(netlist.gates) + sum(of.pieces * of.ports for of in self.macros.values()))
+        late = sum(float(moved.sum()) * (self._moved(bank.cell, False)
+                                         - self._moved(bank.cell, True))
+                   for bank, moved in zip(netlist.banks, counts.moved_high, strict=True))
+        return {"clock_tree": pins * self.tree_j,
+                "register_files": sum(self._memory_j(n, counts) for n in self.files),
+                "late_data": late}

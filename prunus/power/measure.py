@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
 from prunus.golden.jobs import visible_limits
@@ -23,7 +21,7 @@ from ..errors import RunError
 from ..synth.pdk.cells import library
 from ..synth.tools import Progress
 from .gates import Gates, gates
-from .joules import KINDS, NO_WIRES, Prices
+from .joules import KINDS, NO_WIRES, Energy, Prices
 from .replay import Counts, replay
 
 __all__ = ["MOST_HEADS", "Power", "Work", "measure"]
@@ -65,6 +63,8 @@ class Power:
         Outputs of the gates against those of the RTL, in all cycles.
     joules : dict of str to dict of str to float
         By block, whose name is a path of instances, and by kind.
+    assumed : dict of str to float
+        As of :class:`prunus.power.joules.Energy`.
     logic_um2, memory_um2 : float
     flip_flops, gated : int
         All, and those behind a clock gate.
@@ -84,6 +84,7 @@ class Power:
     compared_bits: int
     differing_bits: int
     joules: dict[str, dict[str, float]]
+    assumed: dict[str, float]
     logic_um2: float
     memory_um2: float
     flip_flops: int
@@ -122,6 +123,7 @@ class Power:
             "nj_per_head": self.nj_per_head,
             "nj": {kind: joules / NANO for kind, joules in self.by_kind().items()},
             "blocks": {name: joules / NANO for name, joules in self.by_block(depth).items()},
+            "assumed_nj": {name: joules / NANO for name, joules in self.assumed.items()},
             "area_um2": {"logic": self.logic_um2, "memory": self.memory_um2},
             "pj_per_useful_product": self.total / useful * 1e12 if useful else None,
             "pj_per_dense_product": self.total / self.products * 1e12,
@@ -167,7 +169,7 @@ class _Machine:
         self._delays = self.prices.delays() if glitches else None
 
     def play(self, number: int, table: Sequence[Any], folder: Path,
-             told: Callable[[int, int], None] | None) -> tuple[Counts, dict[str, np.ndarray]]:
+             told: Callable[[int, int], None] | None) -> tuple[Counts, Energy]:
         path = folder / f"table-{number}.ports"
         cycles = _recorded(table, self._config, path, self._progress)
         record = Record.read(path)
@@ -177,7 +179,7 @@ class _Machine:
                         pins=self.prices.pins, weights=self.prices.weights(), delays=self._delays,
                         progress=told)
         path.unlink()
-        return counts, self.prices.energy(counts, self._clock_hz).by_block
+        return counts, self.prices.energy(counts, self._clock_hz)
 
 
 def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wires: str = NO_WIRES,
@@ -228,7 +230,7 @@ def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wire
             range(len(tables))))
     netlist = machine.gates.netlist
     joules = {"/".join(path) or "top": {
-        kind: float(sum(by_block[kind][n] for _, by_block in played)) for kind in KINDS}
+        kind: float(sum(energy.by_block[kind][n] for _, energy in played)) for kind in KINDS}
         for n, path in enumerate(netlist.blocks)}
     counts = [some for some, _ in played]
     flops = sum(len(bank.data) for bank in netlist.banks)
@@ -239,6 +241,8 @@ def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wire
         kept=work.kept / work.visible if work.visible else 0.0, products=pairs(work.jobs),
         compared_bits=sum(some.compared_bits for some in counts),
         differing_bits=sum(some.differing_bits for some in counts), joules=joules,
+        assumed={name: sum(energy.assumed[name] for _, energy in played)
+                 for name in played[0][1].assumed},
         logic_um2=machine.gates.logic_um2, memory_um2=machine.gates.memory_um2, flip_flops=flops,
         gated=sum(int((bank.gate >= 0).sum()) for bank in netlist.banks),
         clocked=clocked / flops / cycles, clock_hz=clock_hz,
