@@ -14,6 +14,7 @@ from . import (
     masks,
     methods,
     papers,
+    power,
     simulation,
     training,
     vit,
@@ -24,7 +25,7 @@ __all__ = ["FIGURES"]
 
 
 def _found() -> dict[str, Figure]:
-    modules = (hdp, criteria, masks, methods, calibrations, papers, vit, leopard, energy,
+    modules = (hdp, criteria, masks, methods, calibrations, papers, vit, leopard, energy, power,
                training, boards, benches, simulation)
     found = {figure.name: figure for module in modules for figure in module.FIGURES}
     # What shows the data of another figure has its file and its command.

@@ -30,7 +30,7 @@ FLOPS_PER_BUFFER = 20
 BUFFER, GATE, MUX = "sg13g2_buf_8", "sg13g2_lgcp_1", "sg13g2_mux4_1"
 FLOP, SELECT = "sg13g2_dfrbpq_1", "sg13g2_and2_1"
 INPUT_SLEW_NS = 0.0966          # of the ports of the design
-NO_WIRES = "Zero"
+NO_WIRES = "none"
 
 
 def _pairs(wire_pf: Sequence[tuple[int, float]], fanout: np.ndarray) -> np.ndarray:

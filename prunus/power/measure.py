@@ -23,27 +23,12 @@ from ..synth.tools import Progress
 from .gates import Gates, gates
 from .joules import KINDS, NO_WIRES, Energy, Prices
 from .replay import Counts, replay
+from .work import Work
 
-__all__ = ["MOST_HEADS", "Power", "Work", "measure"]
+__all__ = ["MOST_HEADS", "Power", "measure"]
 
 MOST_HEADS = 8          # of a table: more are several tables, which are replayed side by side
 NANO = 1e-9
-
-
-@dataclass(frozen=True)
-class Work:
-    """Heads, and what is kept of them.
-
-    Members
-    -------
-    jobs : sequence of Job
-    kept, visible : int
-        Blocks or scores that are kept, and all that a query may see.
-    """
-
-    jobs: Sequence[Any]
-    kept: int
-    visible: int
 
 
 @dataclass(frozen=True, kw_only=True)
