@@ -2,10 +2,12 @@
 """Figures of area in SG13G2, as ``prunus area`` tells it, and of the model of its memories."""
 
 from collections.abc import Sequence
+from itertools import count
 
 from prunus.golden.engines import load_config
 
 from ..synth import macros
+from ..synth.netlist import Memory
 from .figure import Compared, Figure, table
 from .sizes import SYNTHESIS
 
@@ -15,6 +17,8 @@ TINY = ("hdp_tiny", "leopard_tiny", "topk_tiny")
 LARGEST = 6                 # blocks that are named
 QUANTITIES = {"area_um2": "area", "read_pj": "energy of a read", "write_pj": "energy of a write",
               "leakage_nw": "leakage"}
+WIDTHS = (8, 16, 32, 64, 80)
+WORDS = (64, 1024)          # of memories of these widths
 PORTS = {1: "one", 2: "two"}
 
 
@@ -80,6 +84,29 @@ def _errors_table(rows: Sequence[dict]) -> str:
          row["of"].split("_")[3] if row["largest"] > 0.001 else ""] for row in rows])
 
 
+def _kinds() -> list[dict]:
+    """Area of a bit both ways, and the fewest words of which a macro is the smaller."""
+    rows = []
+    for bits in WIDTHS:
+        fewest = next(words for words in count(2) if macros.is_macro(Memory("", "", words, bits)))
+        files = [macros.register_file_um2(words, bits, 1, True) for words in WORDS]
+        made = [macros.macro(words, bits, True) for words in WORDS]
+        row: dict[str, float] = {"bits": bits, "from": fewest}
+        for words, file_um2, one in zip(WORDS, files, made, strict=True):
+            row |= {f"register file of {words}, um2 a bit": file_um2 / (words * bits),
+                    f"macro of {words}, um2 a bit": one.area_um2 / (words * bits),
+                    f"macro of {words}, pJ a read": one.read_j * 1e12}
+        rows.append(row)
+    return rows
+
+
+def _kinds_table(rows: Sequence[dict]) -> str:
+    titles = [title for title in rows[0] if title not in ("bits", "from")]
+    return table(["bits", "macro from", *titles], [
+        [f"{row['bits']}", f"{row['from']} words", *(f"{row[title]:.1f}" for title in titles)]
+        for row in rows])
+
+
 FIGURES = [
     Figure(name="area", about="area of tiny presets in SG13G2", table=_area_table,
            measure=lambda heads: _measure(TINY), configs=TINY, tools=SYNTHESIS,
@@ -88,4 +115,6 @@ FIGURES = [
            table=_blocks_table, compared=Compared.DERIVED),
     Figure(name="macro_errors", about="error of interpolated SRAM macros",
            measure=lambda heads: _errors(), table=_errors_table),
+    Figure(name="memory_kinds", about="area of a bit in register files and SRAM macros",
+           measure=lambda heads: _kinds(), table=_kinds_table),
 ]
