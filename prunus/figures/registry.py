@@ -15,6 +15,7 @@ from . import (
     methods,
     papers,
     power,
+    silicon,
     simulation,
     training,
     vit,
@@ -26,7 +27,7 @@ __all__ = ["FIGURES"]
 
 def _found() -> dict[str, Figure]:
     modules = (hdp, criteria, masks, methods, calibrations, papers, vit, leopard, energy, power,
-               training, boards, benches, simulation)
+               training, boards, benches, simulation, silicon)
     found = {figure.name: figure for module in modules for figure in module.FIGURES}
     # What shows the data of another figure has its file and its command.
     return {name: figure if figure.of is None else replace(
