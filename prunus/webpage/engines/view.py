@@ -132,7 +132,6 @@ class EngineView(ABC):
         """Parts that work at the same time: name, and cycles in which they did."""
         return []
 
-    @abstractmethod
     def head(self, job: Any, result: Any, config: Any, side: int) -> dict[str, Any]:
         """A head, ready for JSON; cells of the maps have ``side`` pairs on a side at least."""
         kept, seen = self.mask(job, result)
