@@ -1,25 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens on the way through a head, and what that costs: an estimate of energy.
+"""What happens on the way through a head, for an estimate of energy.
 
 Products, sums, words of memory and exponentials are counted from masks and digits, which the
-RTL has in common with the specification; the energy of each is a published one, scaled by its
-bits. Clock, control, registers, wires and leakage are left out, so figures are for comparisons of
-engines and not for a battery.
+RTL has in common with the specification. :mod:`prunus.power.estimate` says what they cost.
 """
 
-import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from .jobs import AttentionJob
 from .softmax import EXP_FRAC, MANT_BITS, RECIP_BITS, SCALE_BITS
 
-__all__ = ["GROUPS", "Costs", "Event", "dot", "picojoules", "products",
-           "softmax_events", "values"]
+__all__ = ["GROUPS", "LOGIC", "Event", "dot", "products", "softmax_events", "values"]
 
-TABLE = Path(__file__).with_name("energy_45nm.toml")
-GROUPS = ("scores", "pruning", "softmax", "values", "memory", "dram")
+LOGIC = ("scores", "pruning", "softmax", "values")
+GROUPS = (*LOGIC, "memory", "clock", "dram")
 
 
 @dataclass(frozen=True)
@@ -29,7 +24,7 @@ class Event:
     Members
     -------
     group : str
-        One of GROUPS.
+        One of GROUPS; none is of the clock.
     name : str
     count : int
     kind : str
@@ -43,35 +38,6 @@ class Event:
     count: int
     kind: str
     bits: int
-
-
-@dataclass(frozen=True)
-class Costs:
-    """Picojoules per bit of a sum or word, and per product of two bits."""
-
-    multiply: float
-    add: float
-    sram: float
-    dram: float
-    sources: dict[str, str]
-
-    @classmethod
-    def load(cls, path: Path = TABLE) -> "Costs":
-        """From a table of ``pj``, ``bits`` and ``source`` for each kind."""
-        with open(path, "rb") as file:
-            table = tomllib.load(file)
-        size = {kind: row["bits"] ** (2 if kind == "multiply" else 1)
-                for kind, row in table.items()}
-        return cls(**{kind: row["pj"] / size[kind] for kind, row in table.items()},
-                   sources={kind: row["source"] for kind, row in table.items()})
-
-
-def picojoules(events: Sequence[Event], costs: Costs) -> dict[str, float]:
-    """Energy by group."""
-    energy = dict.fromkeys(GROUPS, 0.0)
-    for event in events:
-        energy[event.group] += event.count * event.bits * getattr(costs, event.kind)
-    return energy
 
 
 def products(group: str, name: str, count: int, a: int, b: int, total: int) -> Iterator[Event]:

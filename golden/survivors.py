@@ -13,7 +13,7 @@ from .jobs import AttentionJob, exponentials, matmul, row_tops
 from .layout import Layout, Plane
 
 __all__ = ["HEADS", "SurvivorConfig", "SurvivorLayout", "Taps", "attend", "buffer_bits",
-           "held_planes", "planes_read", "ring_bits", "weights"]
+           "held_planes", "planes_read", "ring_bits", "weights", "whole_words"]
 
 HEADS = 2       # that a core holds the operands of
 
@@ -59,6 +59,11 @@ class SurvivorConfig(EngineConfig):
     def accumulator_width(self) -> int:
         """Signed bits of a row of P.V before it is normalised."""
         return softmax.EXP_FRAC + self.width + (self.l_max - 1).bit_length()
+
+
+def whole_words(d: int, config: SurvivorConfig) -> int:
+    """Dimensions that are read of a key or a row of V with ``d``: whole words of ``taps``."""
+    return -(-d // config.taps) * config.taps
 
 
 def weights(job: AttentionJob, scores, mask) -> np.ndarray:

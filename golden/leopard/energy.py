@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 
 from ..energy import Event, dot, softmax_events, values
+from ..survivors import whole_words
 from .banks import copies
 from .compute import LeopardJob, LeopardOutcome
 from .config import LeopardConfig
@@ -23,6 +24,7 @@ def events(jobs: Sequence[LeopardJob], results: Sequence[LeopardOutcome],
         digits, survivors = result.digits_total, result.survivors
         rows = int((result.row_survivors > 0).sum())
         further = 0 if job.same_kv else copies(config, job.valid_kv, job.d) - 1
+        read = whole_words(job.d, config)
         planes = (job.valid_q + 2 * job.valid_kv) * job.d
         found += dot("digit of K times Q", digits * job.d, config.width, config.digit, config)
         found.append(Event("scores", "digits of a key, added", digits, "add", config.score_width))
@@ -30,13 +32,13 @@ def events(jobs: Sequence[LeopardJob], results: Sequence[LeopardOutcome],
             found.append(Event("pruning", "bound against threshold", digits, "add",
                                 config.threshold_width))
         found += [
-            Event("memory", "digit of a key", digits, "sram", config.digit * job.d),
+            Event("memory", "digit of a key", digits, "sram", config.digit * read),
             Event("memory", "digit of a further copy of a key, written",
-                  further * job.valid_kv * config.digits, "sram", config.digit * job.d),
+                  further * job.valid_kv * config.digits, "sram", config.digit * read),
             Event("memory", "query", job.valid_q, "sram", config.width * job.d),
             Event("memory", "scores, there and back", 2 * survivors, "sram", config.score_width),
             Event("dram", "operands", planes, "dram", config.width),
             Event("dram", "output", job.l_q * job.d, "dram", config.out_width)]
         found += softmax_events(survivors, rows, job, config)
-        found += values(survivors, survivors * job.d, config.width, job, config)
+        found += values(survivors, survivors * read, config.width, job, config)
     return found

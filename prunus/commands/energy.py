@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from prunus.golden.energy import GROUPS, Costs, Event, picojoules
+from prunus.golden.energy import GROUPS, Event
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of, load_config, load_config_of
 from prunus.golden.hdp.config import HdpConfig
@@ -22,28 +22,36 @@ from ..engines import leopard as leopard_files
 from ..engines import topk as topk_files
 from ..errors import InputError
 from ..heads import EXAMPLES
-from ..report import print_json, print_table
+from ..power.estimate import Costs, load_of
+from ..report import print_json, print_table, status_line
 from ..run import compute
+from ..synth.tools import Progress
 from ..webpage.dense import plain_unit
 from .digits import spare_bits, threshold_for
 
 __all__ = ["Machine", "Settings", "energy", "measure"]
-
-NOTE = ("an estimate: published energies of operations in 45 nm times counts of them; no clock, "
-        "control, wires or leakage")
 
 
 @dataclass(frozen=True)
 class Machine:
     """What heads cost on one machine.
 
-    ``against`` is the energy of its machine without pruning over its own; None if it takes none.
+    Members
+    -------
+    machine : str
+    cycles : float
+    picojoules : dict of str to float
+        By group.
+    events : list of Event
+    against : float
+        Energy of its machine without pruning over its own.
     """
 
     machine: str
+    cycles: float
     picojoules: dict[str, float]
     events: list[Event]
-    against: float | None = None
+    against: float = 1.0
 
     @property
     def total(self) -> float:
@@ -122,23 +130,21 @@ def _configs(given: Sequence[str], leopard: str | None) -> list[EngineConfig]:
     return sorted(chosen, key=lambda config: list(PAIRS).index(config.engine))
 
 
-def measure(path: Path, configs: Sequence[EngineConfig], settings: Settings,
-             costs: Costs) -> list[Machine]:
+def measure(path: Path, configs: Sequence[EngineConfig], settings: Settings, costs: Costs,
+            progress: Progress | None = None) -> list[Machine]:
     """All machines on the heads of a file, each followed by itself without pruning."""
     machines: list[Machine] = []
     for config in configs:
         pair = []
         for name, jobs, machine in PAIRS[config.engine](path, config, settings):
-            events = _events(jobs, machine)
-            pair.append(Machine(name, picojoules(events, costs), events))
-        plain = pair[1].on_chip
-        machines += [replace(machine, against=plain / machine.on_chip if machine.on_chip else None)
+            if progress:
+                progress(f"{path.stem} on {name}")
+            _, table = engine_of(machine).arrange(jobs, machine)
+            load, events = load_of(table, compute(table, machine), machine)
+            pair.append(Machine(name, costs.cycles(load), costs.picojoules(load), events))
+        machines += [replace(machine, against=pair[1].on_chip / machine.on_chip)
                      for machine in pair]
     return machines
-
-
-def _events(jobs: Sequence[Job], config: EngineConfig) -> list[Event]:
-    return engine_of(config).events(jobs, compute(jobs, config), config)
 
 
 def _merged(events: Sequence[Event]) -> list[dict]:
@@ -173,18 +179,21 @@ def energy(
         raise InputError(f"share must lie in [0, 1), not {share}")
     settings = Settings(base=load_config_of(LeopardConfig, base), share=share, fill=fill)
     configs, costs = _configs(config or [], leopard), Costs.load()
-    rows = [(path, machine) for path in files or sorted(EXAMPLES.glob("*.npz"))
-            for machine in measure(path, configs, settings, costs)]
+    with status_line() as progress:
+        rows = [(path, machine) for path in files or sorted(EXAMPLES.glob("*.npz"))
+                for machine in measure(path, configs, settings, costs, progress)]
     if as_json:
-        print_json({"note": NOTE, "sources": costs.sources, "machines": [
-            {"heads": path.stem, "machine": m.machine, "picojoules": m.picojoules,
-             "on_chip_pj": m.on_chip, "total_pj": m.total, "against_unpruned": m.against,
-             "events": _merged(m.events)} for path, m in rows]})
+        print_json({"note": costs.note, "error": costs.error, "sources": costs.sources,
+                    "machines": [
+            {"heads": path.stem, "machine": m.machine, "cycles": round(m.cycles),
+             "picojoules": m.picojoules, "on_chip_pj": m.on_chip, "total_pj": m.total,
+             "against_unpruned": m.against, "events": _merged(m.events)} for path, m in rows]})
         return
     print_table(
-        ["heads", "machine", *(f"{group}, nJ" for group in GROUPS), "on chip, nJ", "unpruned / it"],
-        [[path.stem, m.machine, *(f"{m.picojoules[group] / 1000:,.0f}" for group in GROUPS),
-          f"{m.on_chip / 1000:,.0f}", "-" if m.against is None else f"{m.against:.2f}"]
-         for path, m in rows],
+        ["heads", "machine", "cycles", *(f"{group}, nJ" for group in GROUPS), "on chip, nJ",
+         "unpruned / it"],
+        [[path.stem, m.machine, f"{m.cycles:,.0f}",
+          *(f"{m.picojoules[group] / 1000:,.0f}" for group in GROUPS),
+          f"{m.on_chip / 1000:,.0f}", f"{m.against:.2f}"] for path, m in rows],
         title="energy", keys=2)
-    typer.echo(NOTE)
+    typer.echo(costs.note)

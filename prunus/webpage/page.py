@@ -23,8 +23,6 @@ __all__ = ["embedded", "page"]
 HERE = Path(__file__).parent
 POLICY = ("default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
           "img-src data: blob:; base-uri 'none'; form-action 'none'")
-ENERGY_NOTE = ("An estimate: published energies of operations in 45 nm times counts of them. No "
-               "clock, control, wires or leakage.")
 
 CYCLES = {"rtl": "on the RTL", "model": "by a model", "bound": "at best"}
 
@@ -157,7 +155,7 @@ def _budget(data: dict[str, Any], figures: dict[str, go.Figure]) -> str:
     return (_section("Cycle budget", f"Where the clock cycles go for {what} on {hardware}. "
                      f"{source}",
                      _place("budget"))
-            + _section("Energy", f"Of the same. {ENERGY_NOTE}",
+            + _section("Energy", f"Of the same, {html.escape(work['energy'])}.",
                        _place("energy")))
 
 

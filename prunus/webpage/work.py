@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prunus.golden.energy import GROUPS, Costs, picojoules
+from prunus.golden.energy import GROUPS
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
 from prunus.golden.registers import counter_names
 
 from ..bench.measure import simulated
+from ..power.estimate import Costs, load_of
 from ..run import compute
 from .dense import unpruned
 from .engines import view_of
@@ -79,12 +80,21 @@ def _model(side: _Side) -> tuple[int, list[Span]]:
     return cycles, spans
 
 
+def _picojoules(side: _Side, counters: dict[str, int] | None, costs: Costs) -> dict[str, float]:
+    """By group. Of the RTL all tables took so many cycles; else each takes what is estimated."""
+    loads = [load_of(table.jobs, results, side.config)[0]
+             for table, results in zip(side.tables, side.results, strict=True)]
+    guessed = [costs.cycles(load) for load in loads]
+    scale = 1.0 if counters is None else counters["cycles"] / sum(guessed)
+    parts = [costs.picojoules(load, scale * cycles)
+             for load, cycles in zip(loads, guessed, strict=True)]
+    return {group: sum(part[group] for part in parts) for group in GROUPS}
+
+
 def _machine(side: _Side, counters: dict[str, int] | None, costs: Costs) -> dict[str, Any]:
     """What there is to say of a side, ready for JSON."""
-    engine, view = engine_of(side.config), view_of(side.config)
+    view = view_of(side.config)
     jobs = [job for table in side.tables for job in table.jobs]
-    events = [event for table, results in zip(side.tables, side.results, strict=True)
-              for event in engine.events(table.jobs, results, side.config)]
     cycles, spans = _model(side)
     bound = spans[0].cycles
     busy: list[tuple[str, float]] = []
@@ -96,7 +106,7 @@ def _machine(side: _Side, counters: dict[str, int] | None, costs: Costs) -> dict
         "spans": [{"key": span.key, "name": span.name, "cycles": span.cycles, "idle": span.idle}
                   for span in spans],
         "busy": [list(part) for part in busy], "counters": counters,
-        "picojoules": {group: picojoules(events, costs)[group] for group in GROUPS}}
+        "picojoules": _picojoules(side, counters, costs)}
 
 
 def measured(tables: Sequence[Table], config: EngineConfig, *, rtl: bool,
@@ -118,5 +128,5 @@ def measured(tables: Sequence[Table], config: EngineConfig, *, rtl: bool,
     model = engine_of(config).predict_cycles([], [], config) is not None
     kind = "rtl" if rtl else "model" if model else "bound"
     return {
-        "source": SOURCES[kind], "kind": kind,
+        "source": SOURCES[kind], "kind": kind, "energy": costs.note,
         "machines": [_machine(side, of, costs) for side, of in zip(sides, counters, strict=True)]}

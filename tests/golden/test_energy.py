@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts of events by hand for small heads, and what they cost."""
+"""Counts of events by hand for small heads."""
 
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from prunus.golden.energy import GROUPS, Costs, Event, picojoules
 from prunus.golden.engines import load_config
 from prunus.golden.hdp import compute as hdp
 from prunus.golden.hdp.compute import Importance
@@ -18,6 +17,8 @@ from prunus.golden.leopard.compute import LeopardJob
 from prunus.golden.leopard.energy import events as leopard_events
 from prunus.golden.records import STATUS_BYTES
 from prunus.golden.softmax import encode_scale
+from prunus.golden.topk import compute as topk
+from prunus.golden.topk.energy import events as topk_events
 from tests.golden.hdp.test_compute import random_job
 
 EDGE, TILE, BASE = (load_config(name) for name in ("hdp_edge", "leopard_ae", "leopard_base"))
@@ -39,24 +40,6 @@ def hdp_counts(**fields):
                                  **fields})
     result = hdp.head(job, EDGE)
     return counts(hdp_events([job], [result], EDGE)), job, result
-
-
-def test_costs_are_the_published_ones():
-    costs = Costs.load()
-    assert costs.multiply * 8 * 8 == pytest.approx(0.2)
-    assert costs.multiply * 32 * 32 == pytest.approx(3.1, rel=0.05)     # published beside it
-    assert costs.add * 8 == pytest.approx(0.03)
-    assert costs.sram * 64 == pytest.approx(20) and costs.dram * 64 == pytest.approx(1300)
-    assert all("ISSCC 2014" in source for source in costs.sources.values())
-    assert set(costs.sources) == {"multiply", "add", "sram", "dram"}
-
-
-def test_energy_is_counts_times_bits_times_cost():
-    costs = Costs(multiply=2.0, add=3.0, sram=5.0, dram=7.0, sources={})
-    events = [Event("scores", "a", 10, "multiply", 64), Event("scores", "b", 4, "add", 5),
-              Event("memory", "c", 6, "sram", 9), Event("dram", "d", 1, "dram", 8)]
-    assert picojoules(events, costs) == dict.fromkeys(GROUPS, 0.0) | {
-        "scores": 10 * 64 * 2 + 4 * 5 * 3, "memory": 6 * 9 * 5, "dram": 8 * 7}
 
 
 def test_hdp():
@@ -142,7 +125,8 @@ def test_leopard_and_its_baseline():
     assert found["digit of a key"] == found["bound against threshold"] == result.digits_total
     assert found["digit of K times Q"] == 24 * result.digits_total
     assert found["exponential: scale"] == result.survivors
-    assert found["weight times V"] == found["V"] == 24 * result.survivors
+    assert found["weight times V"] == 24 * result.survivors
+    assert found["V"] == 64 * result.survivors              # whole words
     assert found["output times reciprocal"] == 24 * int(result.mask.any(axis=1).sum())
     assert whole.survivors == base["digit of a key"] == base["exponential: scale"] == keys
     assert "bound against threshold" not in base
@@ -154,11 +138,13 @@ def test_leopard_and_its_baseline():
     assert (found[further], base[further]) == (3 * 16 * 6, 0)
 
 
-def test_pruning_saves_energy():
-    costs = Costs.load()
-    _, job, _ = hdp_counts(rho=100)
-    energies = []
-    for rho in (-127, 0, 100):
-        _, job, result = hdp_counts(rho=rho)
-        energies.append(sum(picojoules(hdp_events([job], [result], EDGE), costs).values()))
-    assert energies == sorted(energies, reverse=True) and energies[0] > energies[2]
+@pytest.mark.parametrize(("d", "times"), [(8, 12), (16, 12 * 10)])
+def test_topk_reads_a_query_of_several_chunks_with_each_key(d, times):
+    config = load_config("topk_tiny")
+    rng = np.random.default_rng(5)
+    q, k, v = (rng.integers(-128, 128, (rows, d)) for rows in (12, 10, 10))
+    job = topk.TopkJob(q=q, k=k, v=v, scale=encode_scale(1e-3), top_k=3)
+    result = topk.head(job, config)
+    bits = {event.name: (event.count, event.bits) for event in topk_events([job], [result], config)}
+    assert bits["query"] == (times, 8 * d) and bits["key"] == (12 * 10, 8 * d)
+    assert bits["V"] == (12 * 3 * d, 8)

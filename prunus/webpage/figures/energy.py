@@ -12,8 +12,9 @@ from .style import BUSY, GREY, IDLE, figure
 __all__ = ["NAMES", "energy"]
 
 NAMES = {"scores": "scores", "pruning": "pruning", "softmax": "softmax", "values": "P·V",
-         "memory": "memories on the chip", "dram": "DRAM"}
-COLOURS = dict(zip(GROUPS, (BUSY[0], IDLE[1], IDLE[3], BUSY[2], IDLE[0], GREY), strict=True))
+         "memory": "memories on the chip", "clock": "clock and flip-flops", "dram": "DRAM"}
+COLOURS = dict(zip(GROUPS, (BUSY[0], IDLE[1], IDLE[3], BUSY[2], IDLE[0], IDLE[2], GREY),
+                   strict=True))
 NANO = 1000
 
 

@@ -9,6 +9,7 @@ import pytest
 from prunus import cli
 from prunus.commands.energy import DEFAULTS, EXAMPLES, PAIRS
 from prunus.golden.engines import ENGINES
+from prunus.power.estimate import COEFFICIENTS
 
 
 def prunus(capfd, *args):
@@ -22,7 +23,9 @@ def test_examples_on_all_machines(capfd):
     code, out, err = prunus(capfd, "--fill", "--json")
     assert (code, err) == (0, "")
     result = json.loads(out)
-    assert result["note"].startswith("an estimate") and len(result["sources"]) == 4
+    assert result["note"].startswith("an estimate for gates of IHP SG13G2")
+    assert f"{result['error']['mean']:.1%} on average" in result["note"]
+    assert result["sources"].keys() == {*COEFFICIENTS, "dram"}
     names = ["hdp_edge", "hdp_edge, dense", "leopard_ae", "leopard_base", "topk_edge",
              "topk_edge, all keys"]
     assert [(m["heads"], m["machine"]) for m in result["machines"]] == [
@@ -40,9 +43,9 @@ def test_examples_on_all_machines(capfd):
 def test_a_table_and_a_note(capfd):
     code, out, _ = prunus(capfd, str(EXAMPLES / "vit_patches.npz"), "--share", "0.9")
     lines = out.splitlines()
-    assert code == 0 and lines[0].split("\t")[:3] == ["heads", "machine", "scores, nJ"]
+    assert code == 0 and lines[0].split("\t")[:3] == ["heads", "machine", "cycles"]
     assert [line.split("\t")[0] for line in lines[1:7]] == ["vit_patches"] * 6
-    assert lines[-1].startswith("an estimate: published energies")
+    assert lines[-1].startswith("an estimate for gates of IHP")
 
 
 @pytest.mark.parametrize(("args", "message"), [
@@ -89,10 +92,15 @@ def test_top_k_keeps_the_share(capfd):
     assert "score against a place" in pruned and "score against a place" not in plain
 
 
-def test_heads_of_padding_take_nothing(capfd, tmp_path):
+def test_heads_of_padding_take_little(capfd, tmp_path):
+    """Descriptors are read and outputs written."""
     codes = np.ones((2, 4, 8), np.int8)
-    np.savez(tmp_path / "in.npz", q=codes, k=codes, v=codes, scale=0.1, valid_q=0, valid_kv=0)
-    for machine in machines(capfd, str(tmp_path / "in.npz")):
-        assert (machine["on_chip_pj"], machine["against_unpruned"]) == (0, None)
+    totals = []
+    for valid in (4, 0):
+        np.savez(tmp_path / "in.npz", q=codes, k=codes, v=codes, scale=0.1, valid_q=valid,
+                 valid_kv=valid)
+        totals.append([machine["on_chip_pj"]
+                       for machine in machines(capfd, str(tmp_path / "in.npz"))])
+    assert all(0 < little < some for some, little in zip(*totals, strict=True))
     code, out, _ = prunus(capfd, str(tmp_path / "in.npz"))
-    assert code == 0 and all(line.endswith("\t0\t-") for line in out.splitlines()[1:-1])
+    assert code == 0 and len(out.splitlines()) == 8

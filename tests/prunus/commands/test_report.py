@@ -17,12 +17,13 @@ from prunus.commands import report as command
 from prunus.console import install_hint
 from prunus.engines import front_of
 from prunus.engines.hdp import Options
-from prunus.golden.energy import Costs, picojoules
 from prunus.golden.engines import engine_of, load_config
 from prunus.golden.hdp import OCCUPANCY
 from prunus.golden.hdp.compute import Importance
 from prunus.golden.hdp.timing.cycles import predict_cycles
 from prunus.golden.registers import counter_names
+from prunus.power.estimate import Costs, load_of
+from prunus.power.sizes import sizes
 from tests.prunus.test_cli import EXAMPLE, prunus
 
 pytest.importorskip("plotly", reason="needs plotly: pip install -e '.[report]'")
@@ -206,7 +207,9 @@ def test_budget_and_energy(capfd, tmp_path, case):
     else:
         assert pruned["cycles"] == bound and data["budget"]["kind"] == "bound"
     assert sum(span["cycles"] for span in pruned["spans"]) == pruned["cycles"]
-    assert pruned["picojoules"] == picojoules(engine.events(jobs, results, config), Costs.load())
+    costs = Costs.load()
+    assert pruned["picojoules"] == costs.picojoules(load_of(jobs, results, config)[0])
+    assert data["budget"]["energy"] == costs.note
     assert dense["cycles"] >= pruned["cycles"]
     assert dense["config"] == ("plain" if case == "topk" else preset)
     bars = {(name, trace["name"]): value for trace in figures["budget"]["data"]
@@ -241,6 +244,10 @@ def test_cycles_of_the_rtl(capfd, tmp_path, monkeypatch, case):
     assert page.data["budget"]["kind"] == "rtl"
     for machine in page.data["budget"]["machines"]:
         assert machine["cycles"] == machine["counters"]["cycles"]
+        if machine["config"] == preset:
+            assert machine["picojoules"]["clock"] == pytest.approx(
+                Costs.load().values["flip_flop"] * machine["cycles"]
+                * sizes(load_config(preset)).flip_flops)
         assert sum(span["cycles"] for span in machine["spans"]) == machine["cycles"]
         idle = {span["key"]: span["cycles"] for span in machine["spans"] if span["idle"]}
         assert idle == {name: value for name, value in machine["counters"].items()
