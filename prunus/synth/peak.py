@@ -13,7 +13,7 @@ WASM_BYTES = 2**32          # WebAssembly addresses no more
 _MIB = 2**20
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
-# Above the peaks of all presets that were measured (tests/prunus/synth/test_peak.py), by 1.9 at most:
+# Above the peaks of presets that were measured (tests/prunus/synth/test_peak.py), by 1.9 at most:
 # wide multipliers are short in Verilog.
 BASE_BYTES = 200 * _MIB
 BYTES_OF_VERILOG = 800      # by byte of it

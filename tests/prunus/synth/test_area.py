@@ -186,7 +186,7 @@ def test_tables_of_gates(capfd, monkeypatch):
     code, out, err = prunus(capfd, "area", "--config", "hdp_tiny")
     assert (code, err, asked) == (0, "", [sizes.Sg13g2()])
     assert lines(out) == [
-        ["block", "count", "cells", "logic, um2", "share of logic, um2"],
+        ["block", "count", "cells", "logic, um2", "share of logic"],
         ["array", "2", "9", "300,000", "100.0%"], ["all", "", "9", "300,000", "100.0%"],
         ["memory", "words", "bits", "count", "ports", "kind", "um2", "made of"],
         ["core.row_*", "2,048", "80", "4", "2", "macro", "600,000", "6 x 1024 x 27, interpolated"],
