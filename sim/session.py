@@ -243,7 +243,7 @@ class Session:
         begin = time.perf_counter()
         self._send(Setup(config=case.config, stall=case.stall, seed=case.seed,
                          memory=case.memory or MEMORIES[case.simulator][0],
-                         record=record and str(record.resolve())))
+                         record=str(record.resolve()) if record else None))
         self._receive(case.config.name)
         self.start_s = time.perf_counter() - begin
 

@@ -14,6 +14,8 @@ from . import (
     masks,
     methods,
     papers,
+    power,
+    silicon,
     simulation,
     training,
     vit,
@@ -24,8 +26,8 @@ __all__ = ["FIGURES"]
 
 
 def _found() -> dict[str, Figure]:
-    modules = (hdp, criteria, masks, methods, calibrations, papers, vit, leopard, energy,
-               training, boards, benches, simulation)
+    modules = (hdp, criteria, masks, methods, calibrations, papers, vit, leopard, energy, power,
+               training, boards, benches, simulation, silicon)
     found = {figure.name: figure for module in modules for figure in module.FIGURES}
     # What shows the data of another figure has its file and its command.
     return {name: figure if figure.of is None else replace(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes of coprocessors on an ECP5, as ``prunus area`` tells them."""
+"""Sizes of coprocessors on an ECP5, as ``prunus area --target ecp5`` tells them."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ TITLES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram": "block RAM", "memory_b
 
 
 def area(config: str) -> dict:
-    """Of a preset, as ``prunus area CONFIG --json``."""
+    """Of a preset, as ``prunus area --config CONFIG --target ecp5 --json``."""
     from ..synth import area as sizes
 
     return sizes.area(load_config(config), sizes.Ecp5())

@@ -23,11 +23,13 @@ from ..options import WorkersOfOne
 from ..report import print_json, print_lines, print_table, status_line
 from ..run import not_installed, run_golden
 from ..webpage.dense import unpruned
+from .work import Work
 
-__all__ = ["power"]
+__all__ = ["power", "work_of"]
 
 CONFIG = FRONTS["hdp"].preset
 MOST_MHZ = 10_000
+SHARE = 0.75
 
 
 class Wires(StrEnum):
@@ -58,7 +60,7 @@ def _jobs(source: Path, config: EngineConfig, given: dict[str, Any], dense: bool
     jobs = front.load_jobs(source, config, options)[:limit]
     if (isinstance(config, LeopardConfig) and config.pruning and options is None
             and "threshold" not in arrays):
-        threshold = threshold_for(jobs, share)          # type: ignore[arg-type]
+        threshold = threshold_for(jobs, share)
         jobs = [replace(job, threshold=threshold) for job in jobs]
     return jobs
 
@@ -88,6 +90,19 @@ def _without_pruning(jobs: Sequence[Any], config: EngineConfig, dense: bool,
         raise InputError(f"--dense: config {config.name} is of engine topk, which always prunes; "
                          "see --baseline")
     return unpruned(jobs, config) if dense else (jobs, config)
+
+
+def work_of(source: Path, config: EngineConfig, given: dict[str, Any] | None = None, *,
+            dense: bool = False, baseline: bool = False, share: float = SHARE,
+            limit: int | None = None) -> tuple[Work, EngineConfig]:
+    """Heads of a file and the coprocessor that computes them, as the options of the command say.
+
+    ``given`` are options of engines. Raises InputError.
+    """
+    options = {name: parameter.default for name, parameter in engine_parameters().items()}
+    jobs = _jobs(source, config, options | (given or {}), dense or baseline, share, limit)
+    jobs, machine = _without_pruning(jobs, config, dense, baseline)
+    return Work(jobs, *_kept(jobs, machine)), machine
 
 
 def _print(summary: dict) -> None:
@@ -124,7 +139,7 @@ def power(
                                            "one full-width unit of the same size.")] = False,
     share: Annotated[float, typer.Option(
         help="Of the keys, in [0, 1), that LeOPArd's threshold and Top-K prune where neither "
-        "IN.npz nor an option says it.")] = 0.75,
+        "IN.npz nor an option says it.")] = SHARE,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Take the first N heads "
                                               "alone.", show_default=False)] = None,
     clock_gates: Annotated[bool, typer.Option("--clock-gates", help="Let Yosys put clock gates in "
@@ -132,6 +147,8 @@ def power(
     clock_mhz: Annotated[float, typer.Option(help="Of the clock, for leakage and power.")] = 100.0,
     wires: Annotated[Wires, typer.Option(help="Wire-load model of the cells' library.")] =
         Wires.NONE,
+    glitches: Annotated[bool, typer.Option("--glitches", help="Let nets change as often as delays "
+                                           "of cells allow, not once in a cycle.")] = False,
     depth: Annotated[int, typer.Option(min=1, help="Of blocks in the hierarchy.")] = 2,
     workers: WorkersOfOne = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw where the energy goes, as "
@@ -148,26 +165,26 @@ def power(
         raise InputError("--dense and --baseline contradict each other: one is on this "
                          "coprocessor, the other on a plain one")
     chosen = load_config(config)
-    jobs = _jobs(source, chosen, options, dense or baseline, share, limit)
     if plot is not None:
         from .plot import check_plot
 
         check_plot(plot)
         check_output(plot, source)
-    jobs, machine = _without_pruning(jobs, chosen, dense, baseline)
     try:
-        from .joules import NO_WIRES
-        from .measure import Work, measure
+        from .measure import measure
     except ModuleNotFoundError as err:
         raise not_installed(err) from None
     with status_line() as progress:
         if progress:
             progress("computing what is kept")
-        found = measure(Work(jobs, *_kept(jobs, machine)), machine, clock_gates=clock_gates,
-                        wires=NO_WIRES if wires is Wires.NONE else str(wires),
-                        clock_hz=clock_mhz * 1e6, workers=workers or None, progress=progress)
+        work, machine = work_of(source, chosen, options, dense=dense, baseline=baseline,
+                                share=share, limit=limit)
+        found = measure(work, machine, clock_gates=clock_gates,
+                        wires=str(wires),
+                        glitches=glitches, clock_hz=clock_mhz * 1e6, workers=workers or None,
+                        progress=progress)
     summary = found.summary(depth) | {"dense": dense or baseline, "clock_gates": clock_gates,
-                                      "wires": str(wires)}
+                                      "wires": str(wires), "glitches": glitches}
     if plot is not None:
         from .plot import energy_plot
 

@@ -4,12 +4,15 @@
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from prunus.golden.engine import EngineConfig
 
+from ..synth.area import liberty_script
 from ..synth.macros import macro, register_file_um2
 from ..synth.netlist import hierarchy, separate
 from ..synth.pdk.cells import library, yosys_liberty
+from ..synth.peak import check_memory
 from ..synth.tools import Progress, kept, yosys
 from .joules import is_register_file
 from .netlist import Netlist, flatten
@@ -41,8 +44,6 @@ class Gates:
 
 
 def _script(top: str, apart: list[str], clock_gates: bool) -> str:
-    from ..synth.area import liberty_script
-
     script = liberty_script(top, apart)
     if clock_gates:
         # A reset stays in front of D, or Yosys would make it one of the flip-flop and the enable
@@ -67,7 +68,7 @@ def gates(config: EngineConfig, clock_gates: bool = False,
     Raises
     ------
     InputError
-        When Yosys is not installed.
+        When Yosys is not installed, or would need more memory than there is.
     RunError
         When it fails, or its gates cannot be replayed.
     """
@@ -76,8 +77,12 @@ def gates(config: EngineConfig, clock_gates: bool = False,
     top, verilog = config.name, emitted(config, progress)
     script = _script(top, separate(hierarchy(verilog), top), clock_gates)
     name = f"{top}-{'gated' if clock_gates else 'gates'}"
-    work = kept(name, {f"{top}.v": verilog, "cells.lib": yosys_liberty()}, script,
-                lambda work: yosys(script, work, progress))
+
+    def make(work: Path) -> None:
+        check_memory(top, verilog)
+        yosys(script, work, progress)
+
+    work = kept(name, {f"{top}.v": verilog, "cells.lib": yosys_liberty()}, script, make)
     if progress:
         progress("reading gates")
     netlist = flatten(json.loads((work / "netlist.json").read_text(encoding="utf-8")), top,

@@ -17,8 +17,8 @@ import numpy as np
 from ..synth.macros import Macro, is_macro, macro
 from ..synth.pdk.cells import Arc, Library, Passive
 from ..synth.pdk.functions import truth
-from .netlist import Bank, Group, Memory, Netlist
-from .replay import Counts, Weights
+from .netlist import Bank, Memory, Netlist
+from .replay import Counts, Delays, Weights
 
 __all__ = ["FLOPS_PER_BUFFER", "KINDS", "NO_WIRES", "Energy", "Prices", "RegisterFile",
            "is_register_file"]
@@ -27,10 +27,10 @@ PICO = 1e-12
 KINDS = ("datapath", "clock", "memory", "leakage")
 # Of the clock tree: pins of a buffer, and the cells that it is made of.
 FLOPS_PER_BUFFER = 20
-BUFFER, GATE, LATE_MUX = "sg13g2_buf_8", "sg13g2_lgcp_1", "sg13g2_mux4_1"
+BUFFER, GATE, MUX = "sg13g2_buf_8", "sg13g2_lgcp_1", "sg13g2_mux4_1"
 FLOP, SELECT = "sg13g2_dfrbpq_1", "sg13g2_and2_1"
 INPUT_SLEW_NS = 0.0966          # of the ports of the design
-NO_WIRES = "Zero"
+NO_WIRES = "none"
 
 
 def _pairs(wire_pf: Sequence[tuple[int, float]], fanout: np.ndarray) -> np.ndarray:
@@ -132,17 +132,15 @@ class Energy:
         Paths of instances.
     by_block : dict of str to ndarray of float, shape (blocks,)
         By kind.
+    assumed : dict of str to float
+        Parts of it that rest on an assumption: ``clock_tree``, the buffers of the clock;
+        ``register_files``; and what would be added, ``late_data``, if every D settled while the
+        clock is low.
     """
 
     blocks: list[tuple[str, ...]]
     by_block: dict[str, np.ndarray]
-
-    @property
-    def total(self) -> float:
-        return sum(float(some.sum()) for some in self.by_block.values())
-
-    def kinds(self) -> dict[str, float]:
-        return {kind: float(some.sum()) for kind, some in self.by_block.items()}
+    assumed: dict[str, float]
 
 
 class Prices:
@@ -223,15 +221,15 @@ class Prices:
         """J by net of a change; pins that cost something without the output changing, and what."""
         netlist, tables = self._netlist, self._tables
         price = np.array(self._switched(self.loads))
-        pins, pin_j = [], []
+        pins, pin_j = [np.zeros((0, 2), np.int32)], [np.zeros(0)]
         for bank in netlist.banks:
             arc = self._library.cells[bank.cell].arcs["CLK"]
-            nets = slice(bank.first, bank.first + len(bank.data))
+            nets = np.arange(bank.first, bank.first + bank.count)
             self._slews[nets] = tables.slew(
-                arc, np.full(len(bank.data), self._clock_slew), self.loads[nets])
+                arc, np.full(bank.count, self._clock_slew), self.loads[nets])
         for group in netlist.groups:
-            cell, count = self._library.cells[group.cell], group.inputs.shape[1]
-            nets = np.arange(group.first, group.first + count)
+            cell = self._library.cells[group.cell]
+            nets = np.arange(group.first, group.first + group.count)
             load = self.loads[nets]
             internal, slew = [], []
             for pin, sources in zip(sorted(cell.inputs), group.inputs, strict=True):
@@ -244,8 +242,7 @@ class Prices:
             if internal:
                 price[nets] += PICO * np.mean(internal, axis=0)
                 self._slews[nets] = np.mean(slew, axis=0)
-        return (price, np.concatenate(pins).astype(np.int32) if pins else np.zeros((0, 2), np.int32),
-                np.concatenate(pin_j) if pin_j else np.zeros(0))
+        return price, np.concatenate(pins).astype(np.int32), np.concatenate(pin_j)
 
     def _passive(self, rows: Sequence[Passive], slew: np.ndarray) -> np.ndarray:
         """pJ of a change, the mean of rising and falling, and over states unless there is one table
@@ -320,6 +317,11 @@ class Prices:
         """J of the clock's wires and pin at a flip-flop, in a cycle that it sees."""
         return float(2 * self._switched(self._library.cells[cell].inputs["CLK"])) + self.tree_j
 
+    def _held_j(self) -> float:
+        """J of a cycle of a flip-flop that holds 0."""
+        return float(self._edge(FLOP, True)[0] + self._edge(FLOP, False)[0]) + self._clocked_j(
+            FLOP)
+
     @cached_property
     def gate_j(self) -> tuple[float, float]:
         """J of a clock gate in every cycle, and more in one in which it lets the clock through."""
@@ -333,10 +335,9 @@ class Prices:
     # -- memories ---------------------------------------------------------------------------------
     def _register_file(self, memory: Memory) -> RegisterFile:
         cells, words, width = self._library.cells, memory.words, memory.width
-        flop, mux = cells[FLOP], cells[LATE_MUX]
+        flop, mux = cells[FLOP], cells[MUX]
         slew, load = np.array([INPUT_SLEW_NS]), np.array([mux.inputs["A0"]])
-        clock = float((self._edge(FLOP, True)[0] + self._edge(FLOP, False)[0]
-                       + self._clocked_j(FLOP)))
+        clock = self._held_j()
         arc = flop.arcs["CLK"]
         changed = PICO * float(self._tables.energy(
             arc, np.array([self._clock_slew]), load)[0]) + float(
@@ -395,9 +396,7 @@ class Prices:
             joules += file.read_j * moves(out).sum()
             if port.clocked:
                 # A flip-flop for each bit behind the multiplexers.
-                clock = float(self._edge(FLOP, True)[0] + self._edge(FLOP, False)[0]
-                              + self._clocked_j(FLOP))
-                joules += next(reads) * port.width * clock
+                joules += next(reads) * port.width * self._held_j()
         return float(joules)
 
     # -- all of it --------------------------------------------------------------------------------
@@ -406,9 +405,8 @@ class Prices:
         """W by block."""
         netlist, cells = self._netlist, self._library.cells
         leak = np.zeros(len(netlist.blocks))
-        for part in (*netlist.groups, *netlist.banks):
-            count = part.inputs.shape[1] if isinstance(part, Group) else len(part.data)
-            blocks = netlist.block[part.first : part.first + count]
+        for part in netlist.parts:
+            blocks = netlist.block[part.first : part.first + part.count]
             np.add.at(leak, blocks, PICO * cells[part.cell].leakage_pw)
         np.add.at(leak, netlist.gate_block, PICO * cells[GATE].leakage_pw)
         return leak
@@ -439,6 +437,42 @@ class Prices:
                 cycle += self.files[number].cycle_j
         return Weights(nets, held + self._clocked_j(FLOP), cycle, memories)
 
+    def delays(self) -> Delays:
+        """Of cells by slew and load; a register file is as slow as its multiplexers."""
+        netlist, cells, tables = self._netlist, self._library.cells, self._tables
+
+        def ps(ns: np.ndarray) -> np.ndarray:
+            return np.maximum(np.round(1000 * ns), 1).astype(np.int32)
+
+        start = np.ones(netlist.nets, np.int32)
+        for bank in netlist.banks:
+            arc = cells[bank.cell].arcs["CLK"]
+            nets = np.arange(bank.first, bank.first + bank.count)
+            slew = np.full(bank.count, self._clock_slew)
+            start[nets] = ps((tables.of(arc.rise_ns, slew, self.loads[nets])
+                              + tables.of(arc.fall_ns, slew, self.loads[nets])) / 2)
+        rise, fall = [], []
+        for group in netlist.groups:
+            cell = cells[group.cell]
+            load = self.loads[group.first : group.first + group.count]
+            pairs = [[ps(tables.of(table, self._slews[nets], load))
+                      for table in (cell.arcs[pin].rise_ns, cell.arcs[pin].fall_ns)]
+                     for pin, nets in zip(sorted(cell.inputs), group.inputs, strict=True)]
+            rise.append(np.array([pair[0] for pair in pairs]).reshape(-1, group.count))
+            fall.append(np.array([pair[1] for pair in pairs]).reshape(-1, group.count))
+        arc = cells[MUX].arcs["S0"]
+        mux = float(tables.of(arc.rise_ns, np.array([INPUT_SLEW_NS]),
+                              np.array([cells[MUX].inputs["A0"]]))[0])
+        ports = []
+        for number, memory in enumerate(netlist.memories):
+            levels = max(1, int(np.ceil(np.log(max(memory.words, 2)) / np.log(4))))
+            for port in memory.reads:
+                ports.append(round(1000 * levels * mux))
+                if port.clocked:
+                    start[port.first : port.first + port.width] = round(1000 * (
+                        self.macros[number].delay_ns if number in self.macros else mux))
+        return Delays(start, rise, fall, ports)
+
     def energy(self, counts: Counts, clock_hz: float) -> Energy:
         """Of a replay, with leakage for the time that its cycles take."""
         netlist = self._netlist
@@ -462,4 +496,15 @@ class Prices:
             block = number_of[memory.path]
             found["memory"][block] += self._memory_j(number, counts)
             found["leakage"][block] += self.memory_leakage_w(number) * seconds
-        return Energy(netlist.blocks, found)
+        return Energy(netlist.blocks, found, self._assumed(counts))
+
+    def _assumed(self, counts: Counts) -> dict[str, float]:
+        netlist = self._netlist
+        pins = sum(int(rise.sum()) for rise in counts.rise) + counts.cycles * (
+            len(netlist.gates) + sum(of.pieces * of.ports for of in self.macros.values()))
+        late = sum(float(moved.sum()) * (self._moved(bank.cell, False)
+                                         - self._moved(bank.cell, True))
+                   for bank, moved in zip(netlist.banks, counts.moved_high, strict=True))
+        return {"clock_tree": pins * self.tree_j,
+                "register_files": sum(self._memory_j(n, counts) for n in self.files),
+                "late_data": late}

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
 from prunus.golden.jobs import visible_limits
@@ -23,29 +21,14 @@ from ..errors import RunError
 from ..synth.pdk.cells import library
 from ..synth.tools import Progress
 from .gates import Gates, gates
-from .joules import KINDS, NO_WIRES, Prices
+from .joules import KINDS, NO_WIRES, Energy, Prices
 from .replay import Counts, replay
+from .work import Work
 
-__all__ = ["MOST_HEADS", "Power", "Work", "measure"]
+__all__ = ["MOST_HEADS", "Power", "measure"]
 
 MOST_HEADS = 8          # of a table: more are several tables, which are replayed side by side
 NANO = 1e-9
-
-
-@dataclass(frozen=True)
-class Work:
-    """Heads, and what is kept of them.
-
-    Members
-    -------
-    jobs : sequence of Job
-    kept, visible : int
-        Blocks or scores that are kept, and all that a query may see.
-    """
-
-    jobs: Sequence[Any]
-    kept: int
-    visible: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +48,8 @@ class Power:
         Outputs of the gates against those of the RTL, in all cycles.
     joules : dict of str to dict of str to float
         By block, whose name is a path of instances, and by kind.
+    assumed : dict of str to float
+        As of :class:`prunus.power.joules.Energy`.
     logic_um2, memory_um2 : float
     flip_flops, gated : int
         All, and those behind a clock gate.
@@ -84,6 +69,7 @@ class Power:
     compared_bits: int
     differing_bits: int
     joules: dict[str, dict[str, float]]
+    assumed: dict[str, float]
     logic_um2: float
     memory_um2: float
     flip_flops: int
@@ -122,6 +108,7 @@ class Power:
             "nj_per_head": self.nj_per_head,
             "nj": {kind: joules / NANO for kind, joules in self.by_kind().items()},
             "blocks": {name: joules / NANO for name, joules in self.by_block(depth).items()},
+            "assumed_nj": {name: joules / NANO for name, joules in self.assumed.items()},
             "area_um2": {"logic": self.logic_um2, "memory": self.memory_um2},
             "pj_per_useful_product": self.total / useful * 1e12 if useful else None,
             "pj_per_dense_product": self.total / self.products * 1e12,
@@ -159,27 +146,29 @@ def _recorded(table: Sequence[Any], config: EngineConfig, path: Path,
 class _Machine:
     """The gates of a configuration, and what they cost."""
 
-    def __init__(self, config: EngineConfig, clock_gates: bool, wires: str, clock_hz: float,
-                 progress: Progress | None):
+    def __init__(self, config: EngineConfig, clock_gates: bool, wires: str, glitches: bool,
+                 clock_hz: float, progress: Progress | None):
         self._config, self._clock_hz, self._progress = config, clock_hz, progress
         self.gates: Gates = gates(config, clock_gates, progress)
         self.prices = Prices(self.gates.netlist, library(), wires)
+        self._delays = self.prices.delays() if glitches else None
 
     def play(self, number: int, table: Sequence[Any], folder: Path,
-             told: Callable[[int, int], None] | None) -> tuple[Counts, dict[str, np.ndarray]]:
+             told: Callable[[int, int], None] | None) -> tuple[Counts, Energy]:
         path = folder / f"table-{number}.ports"
         cycles = _recorded(table, self._config, path, self._progress)
         record = Record.read(path)
         # The interrupt comes with the last write response, after which `cycles` stands still.
         end = int(record["irq"].argmax())
         counts = replay(self.gates.netlist, library(), record, (end - cycles, end),
-                        pins=self.prices.pins, weights=self.prices.weights(), progress=told)
+                        pins=self.prices.pins, weights=self.prices.weights(), delays=self._delays,
+                        progress=told)
         path.unlink()
-        return counts, self.prices.energy(counts, self._clock_hz).by_block
+        return counts, self.prices.energy(counts, self._clock_hz)
 
 
 def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wires: str = NO_WIRES,
-            clock_hz: float = 100e6, workers: int | None = None,
+            glitches: bool = False, clock_hz: float = 100e6, workers: int | None = None,
             progress: Progress | None = None) -> Power:
     """Energy of heads, counted in the gates of the configuration's RTL while they run.
 
@@ -191,6 +180,8 @@ def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wire
         Whether Yosys puts clock gates in front of flip-flops with enables.
     wires : str
         Wire-load model of the library.
+    glitches : bool
+        Whether nets change as often as delays of cells let them, and not once in a cycle.
     clock_hz : float
         For leakage and power.
     workers : int or None
@@ -205,9 +196,8 @@ def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wire
     RunError
         When the RTL is not golden, or gates are not the RTL.
     """
-    order, arranged = engine_of(config).arrange(work.jobs, config)
-    del order
-    machine = _Machine(config, clock_gates, wires, clock_hz, progress)
+    _, arranged = engine_of(config).arrange(work.jobs, config)
+    machine = _Machine(config, clock_gates, wires, glitches, clock_hz, progress)
     tables = _tables(arranged)
     shown = [0] * len(tables)
 
@@ -218,14 +208,14 @@ def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wire
                 progress(f"replaying cycle {sum(shown):,}")
         return tell
 
-    with scratch("prunus-power-") as folder:
-        with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-            played = list(pool.map(
-                lambda number: machine.play(number, tables[number], folder, told(number)),
-                range(len(tables))))
+    with (scratch("prunus-power-") as folder,
+          ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool):
+        played = list(pool.map(
+            lambda number: machine.play(number, tables[number], folder, told(number)),
+            range(len(tables))))
     netlist = machine.gates.netlist
     joules = {"/".join(path) or "top": {
-        kind: float(sum(by_block[kind][n] for _, by_block in played)) for kind in KINDS}
+        kind: float(sum(energy.by_block[kind][n] for _, energy in played)) for kind in KINDS}
         for n, path in enumerate(netlist.blocks)}
     counts = [some for some, _ in played]
     flops = sum(len(bank.data) for bank in netlist.banks)
@@ -236,6 +226,8 @@ def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wire
         kept=work.kept / work.visible if work.visible else 0.0, products=pairs(work.jobs),
         compared_bits=sum(some.compared_bits for some in counts),
         differing_bits=sum(some.differing_bits for some in counts), joules=joules,
+        assumed={name: sum(energy.assumed[name] for _, energy in played)
+                 for name in played[0][1].assumed},
         logic_um2=machine.gates.logic_um2, memory_um2=machine.gates.memory_um2, flip_flops=flops,
         gated=sum(int((bank.gate >= 0).sum()) for bank in netlist.banks),
         clocked=clocked / flops / cycles, clock_hz=clock_hz,

@@ -41,6 +41,10 @@ class Group:
     first: int
     inputs: np.ndarray
 
+    @property
+    def count(self) -> int:
+        return self.inputs.shape[1]
+
 
 @dataclass(frozen=True, eq=False)
 class Bank:
@@ -64,6 +68,10 @@ class Bank:
     enable: np.ndarray
     gate: np.ndarray
     initial: np.ndarray
+
+    @property
+    def count(self) -> int:
+        return len(self.data)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,12 +168,16 @@ class Netlist:
     def groups(self) -> Iterator[Group]:
         return (step for step in self.steps if isinstance(step, Group))
 
+    @property
+    def parts(self) -> list[Group | Bank]:
+        """All cells but clock gates."""
+        return [*self.groups, *self.banks]
+
     def cells(self) -> Counter:
         """How many there are, by name; flip-flops and clock gates included."""
         found = Counter({"sg13g2_lgcp_1": len(self.gates)})
-        for part in (*self.groups, *self.banks):
-            found[part.cell] += (part.inputs.shape[1] if isinstance(part, Group)
-                                 else len(part.data))
+        for part in self.parts:
+            found[part.cell] += part.count
         return found
 
 
@@ -411,7 +423,6 @@ class _Order:
             initial=np.array([self._flat.initial.get(q, 0) for _, q, *_ in flops], np.uint8))
 
     def _memory(self, block: int, said: Mapping[str, Any], nets: dict[str, list[int]]) -> dict:
-        parameters = {key: value for key, value in said.items()}
         width, ports = _number(said["WIDTH"]), _number(said["RD_PORTS"])
         bits = _number(said["ABITS"])
         if _number(said["WR_PORTS"]) != 1:
@@ -426,7 +437,7 @@ class _Order:
                 return nets[name][port * size : (port + 1) * size]
 
             def value(name: str, port: int = port) -> np.ndarray:
-                text = str(parameters[name])
+                text = str(said[name])
                 return _bits(text[::-1][port * width : (port + 1) * width][::-1], width)
 
             if _number(said["RD_TRANSPARENCY_MASK"]) >> port & 1:

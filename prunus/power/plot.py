@@ -6,11 +6,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import InputError, install_hint
+from prunus.console import install_hint
+
+from ..errors import InputError
 
 __all__ = ["check_plot", "energy_plot"]
 
-FORMATS = {"svg": {"Date": None}, "png": {}}
+FORMATS: dict[str, dict] = {"svg": {"Date": None}, "png": {}}
 COLOURS = {"datapath": "#4477aa", "clock": "#ccbb44", "memory": "#ee6677", "leakage": "#bbbbbb"}
 MOST_BLOCKS = 12
 

@@ -46,6 +46,24 @@ typedef struct {
     int32_t out;                    // if the output of its gate does not change
 } Pin;
 
+// What a net goes to, and when its gate answers: for glitches.
+typedef struct {
+    const int64_t *first;           // by net: of its sinks; one more at the end
+    const int32_t *gate;            // number of a gate, or -1 - n for port n of the memories
+    const int32_t *passive;         // row of the pins whose changes alone cost something; -1
+    const int32_t *rise_ps, *fall_ps;
+    const int32_t *gate_net;        // by gate: its output,
+    const uint64_t *truth;          // its function, by the values of its inputs as a number,
+    const int64_t *gate_inputs;     // and where its inputs lie in
+    const int32_t *input_net;
+    const int32_t *start_ps;        // by net: after an edge of the clock
+    const int32_t *port_ps;         // by port of the memories: from an address to its data
+    int32_t *pending_ps, *next, *last;  // by net: when it changes, -1 for never; its list
+    int32_t *head;                  // by time
+    int32_t horizon_ps;
+    uint64_t events, swallowed;     // changes, and those that others came before
+} Delays;
+
 typedef struct {
     int32_t nets, steps, banks, memories, read_ports, input_bits, output_bits, stride, pins, gates;
     bit *now, *before;
@@ -67,6 +85,9 @@ typedef struct {
     float clock_weight, cycle_weight;   // of a flip-flop that is clocked, and of every cycle
     uint64_t cycle;
     int32_t counting;
+    Delays *delays;                 // null: all that is evaluated changes at once
+    int32_t sources;                // nets in front of those of gates
+    bit *wanted;
 } Design;
 
 static void read_word(const ReadPort *port, const bit *now, bit *to) {
@@ -207,6 +228,89 @@ static double count(Design *design) {
     return energy;
 }
 
+// -- glitches -------------------------------------------------------------------------------------
+static void unlink_net(Delays *delays, int net) {
+    const int next = delays->next[net], last = delays->last[net];
+    if (last >= 0) delays->next[last] = next;
+    else delays->head[delays->pending_ps[net]] = next;
+    if (next >= 0) delays->last[next] = last;
+    delays->pending_ps[net] = -1;
+}
+
+// A net shall have a value at a time. A change that is under way and leads elsewhere is swallowed.
+static void wish(Design *design, int net, bit value, int at) {
+    Delays *delays = design->delays;
+    if (delays->pending_ps[net] >= 0) {
+        if (value == design->now[net]) {
+            unlink_net(delays, net);
+            if (design->counting) delays->swallowed++;
+        }
+        return;
+    }
+    if (value == design->now[net]) return;
+    if (at >= delays->horizon_ps) at = delays->horizon_ps - 1;
+    delays->pending_ps[net] = at;
+    delays->last[net] = -1;
+    delays->next[net] = delays->head[at];
+    if (delays->head[at] >= 0) delays->last[delays->head[at]] = net;
+    delays->head[at] = net;
+}
+
+static void tell(Design *design, int net, int at) {
+    Delays *delays = design->delays;
+    const bit *now = design->now;
+    for (int64_t n = delays->first[net]; n < delays->first[net + 1]; n++) {
+        const int gate = delays->gate[n];
+        if (gate < 0) {
+            const ReadPort *port = &design->port[-1 - gate];
+            read_word(port, now, port->wanted);
+            for (int b = 0; b < port->width; b++)
+                wish(design, port->first + b, port->wanted[b], at + delays->port_ps[-1 - gate]);
+            continue;
+        }
+        uint32_t state = 0;
+        const int64_t inputs = delays->gate_inputs[gate];
+        const int count = (int)(delays->gate_inputs[gate + 1] - inputs);
+        for (int i = 0; i < count; i++)
+            state |= (uint32_t)now[delays->input_net[inputs + i]] << i;
+        const bit value = delays->truth[gate] >> state & 1;
+        const int out = delays->gate_net[gate];
+        if (design->counting && delays->passive[n] >= 0 && value == now[out]
+            && delays->pending_ps[out] < 0)
+            design->pin_moves[delays->passive[n]]++;
+        wish(design, out, value, at + (value ? delays->rise_ps[n] : delays->fall_ps[n]));
+    }
+}
+
+// Everything that moves after an edge, in order of time. What the clock and the record set is in
+// `wanted`, the nets up to the first gate.
+static double move(Design *design, const bit *wanted, int sources) {
+    Delays *delays = design->delays;
+    double energy = 0;
+    int left = 0;
+    for (int net = 0; net < sources; net++) wish(design, net, wanted[net], delays->start_ps[net]);
+    for (int p = 0; p < design->read_ports; p++) {
+        const ReadPort *port = &design->port[p];
+        if (port->clocked) continue;    // a write may have changed what it shows
+        read_word(port, design->now, port->wanted);
+        for (int b = 0; b < port->width; b++)
+            wish(design, port->first + b, port->wanted[b], delays->port_ps[p]);
+    }
+    for (int at = 0; at < delays->horizon_ps; at++) {
+        while ((left = delays->head[at]) >= 0) {
+            unlink_net(delays, left);
+            design->now[left] ^= 1;
+            if (design->counting) {
+                design->toggles[left]++;
+                delays->events++;
+                if (design->trace) energy += design->weights[left];
+            }
+            tell(design, left, at);
+        }
+    }
+    return energy;
+}
+
 // The nets of the first row, from the values of before it: nothing is counted or clocked.
 void begin(Design *design, const uint8_t *row) {
     take_inputs(design, row);
@@ -228,11 +332,15 @@ void run(Design *design, const uint8_t *rows, uint64_t count_rows, uint64_t from
             if (port->clocked) memcpy(design->now + port->first, port->wanted, port->width);
         }
         take_inputs(design, row);
-        settle(design);
-        compare(design, row);
-        if (design->counting) {
-            energy += count(design);
-            if (design->trace) design->trace[design->cycle - from] = energy;
+        if (design->delays) {
+            memcpy(design->wanted, design->now, design->sources);
+            memcpy(design->now, design->before, design->sources);
+            energy += move(design, design->wanted, design->sources);
+        } else {
+            settle(design);
+            if (design->counting) energy += count(design);
         }
+        compare(design, row);
+        if (design->counting && design->trace) design->trace[design->cycle - from] = energy;
     }
 }

@@ -21,16 +21,18 @@ from prunus.sim.simulators.cache import build_root, cached, digest
 
 from ..errors import InputError, RunError
 from ..synth.pdk.cells import Library
-from ..synth.pdk.functions import expression
+from ..synth.pdk.functions import expression, truth
 from .netlist import Group, Netlist
 
-__all__ = ["Counts", "MemoryCounts", "Weights", "replay"]
+__all__ = ["Counts", "Delays", "MemoryCounts", "Weights", "replay"]
 
 SOURCE = Path(__file__).with_name("replay.c")
 FLAGS = ("-O3", "-std=c99", "-shared", "-fPIC")
+HORIZON_PS = 1 << 17     # of what moves after an edge; all is quiet long before
 ROWS = 512              # of a call, after which progress is told
 _BIT = ctypes.POINTER(ctypes.c_uint8)
 _I32 = ctypes.POINTER(ctypes.c_int32)
+_I64 = ctypes.POINTER(ctypes.c_int64)
 _U32 = ctypes.POINTER(ctypes.c_uint32)
 
 
@@ -58,6 +60,17 @@ class _Bank(ctypes.Structure):
         ("before", _BIT), ("clocked", _BIT)]
 
 
+class _Delays(ctypes.Structure):
+    _fields_ = [
+        ("first", _I64), *((name, _I32) for name in (
+            "gate", "passive", "rise_ps", "fall_ps", "gate_net")),
+        ("truth", ctypes.POINTER(ctypes.c_uint64)), ("gate_inputs", _I64),
+        *((name, _I32) for name in ("input_net", "start_ps", "port_ps", "pending_ps", "next",
+                                    "last", "head")),
+        ("horizon_ps", ctypes.c_int32), ("events", ctypes.c_uint64),
+        ("swallowed", ctypes.c_uint64)]
+
+
 class _Design(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int32) for name in (
@@ -72,7 +85,8 @@ class _Design(ctypes.Structure):
         ("output_at", _I32), ("compared", ctypes.c_uint64), ("differing", ctypes.c_uint64),
         ("different_cycle", ctypes.c_uint64), ("different_output", ctypes.c_int32),
         ("trace", ctypes.POINTER(ctypes.c_double)), ("clock_weight", ctypes.c_float),
-        ("cycle_weight", ctypes.c_float), ("cycle", ctypes.c_uint64), ("counting", ctypes.c_int32)]
+        ("cycle_weight", ctypes.c_float), ("cycle", ctypes.c_uint64), ("counting", ctypes.c_int32),
+        ("delays", ctypes.POINTER(_Delays)), ("sources", ctypes.c_int32), ("wanted", _BIT)]
 
 
 # -- what comes out -------------------------------------------------------------------------------
@@ -157,6 +171,13 @@ def _evaluate(library: Library) -> tuple[str, dict[str, int]]:
     return text, kinds
 
 
+def _truth(function: str, pins: Sequence[str]) -> int:
+    """Values of a function, that of inputs 0, 0, ... in the lowest bit, the first pin varying most
+    often."""
+    return sum(truth(function, {pin: state >> n & 1 for n, pin in enumerate(pins)}) << state
+               for state in range(2 ** len(pins)))
+
+
 def _compiler() -> str:
     for name in ("gcc", "cc", "clang"):
         if path := shutil.which(name):
@@ -207,6 +228,26 @@ class Weights:
     memories: list[tuple[float, float]]
 
 
+@dataclass(frozen=True, eq=False)
+class Delays:
+    """How long changes take, in ps.
+
+    Members
+    -------
+    start : ndarray of int32
+        By net: from the edge of the clock to the change of an input, a flip-flop or a memory.
+    rise, fall : list of ndarray of int32, shape (pins, gates)
+        By group of gates, from an input to the output, which rises or falls.
+    ports : list of int
+        By port of the memories, from its address to its data, where it has no clock.
+    """
+
+    start: np.ndarray
+    rise: list[np.ndarray]
+    fall: list[np.ndarray]
+    ports: list[int]
+
+
 class _Kept:
     """Arrays, alive as long as the C program may look at them."""
 
@@ -214,16 +255,19 @@ class _Kept:
         self._arrays: list[Any] = []
 
     def pointer(self, values: Any, dtype: type, kind: Any) -> Any:
-        array = np.ascontiguousarray(values, dtype)
+        array: np.ndarray = np.ascontiguousarray(values, dtype)
         self._arrays.append(array)
         return array.ctypes.data_as(kind)
 
-    def array(self, size: int, dtype: type) -> np.ndarray:
-        array = np.zeros(max(size, 1), dtype)
+    def zeros(self, size: int, dtype: type) -> np.ndarray:
+        array: np.ndarray = np.zeros(max(size, 1), dtype)
         self._arrays.append(array)
         return array
 
-    def structures(self, some: Sequence[Any], kind: type) -> Any:
+    def hold(self, what: Any) -> None:
+        self._arrays.append(what)
+
+    def structures(self, some: Sequence[Any], kind: Any) -> Any:
         made = (kind * max(len(some), 1))(*some)
         self._arrays.append(made)
         return made
@@ -231,12 +275,13 @@ class _Kept:
 
 def _bits_of(ports: dict[str, np.ndarray], record: Record) -> tuple[np.ndarray, np.ndarray]:
     """Nets of ports, and where their bits lie in a row of the record."""
-    nets, places = [], []
+    nets: list[int] = []
+    places: list[int] = []
     for name, some in ports.items():
         if name not in record.ports:
             raise RunError(f"port {name} was not recorded")
         first = 8 * record.ports[name][0]
-        nets += list(some)
+        nets += some.tolist()
         places += range(first, first + len(some))
     return np.array(nets, np.int32), np.array(places, np.int32)
 
@@ -245,15 +290,15 @@ class _Machine:
     """A netlist in the form that the C program wants."""
 
     def __init__(self, netlist: Netlist, library: Library, record: Record, pins: np.ndarray,
-                 weights: Weights | None, cycles: int):
+                 weights: Weights | None, delays: Delays | None, cycles: int):
         self._program, kinds = _program(library)
         self._netlist, self._keep = netlist, _Kept()
         keep = self._keep
-        self.now = keep.array(netlist.nets, np.uint8)
+        self.now = keep.zeros(netlist.nets, np.uint8)
         self.now[1] = 1
-        self.toggles = keep.array(netlist.nets, np.uint32)
-        self.pin_moves = keep.array(len(pins), np.uint32)
-        self.gate_open = keep.array(len(netlist.gates), np.uint32)
+        self.toggles = keep.zeros(netlist.nets, np.uint32)
+        self.pin_moves = keep.zeros(len(pins), np.uint32)
+        self.gate_open = keep.zeros(len(netlist.gates), np.uint32)
         self.trace = np.zeros(cycles) if weights else None
         self._banks = [self._bank(bank) for bank in netlist.banks]
         self._ports: list[_ReadPort] = []
@@ -290,7 +335,7 @@ class _Machine:
             memories=len(netlist.memories), read_ports=len(self._ports), input_bits=len(ins[0]),
             output_bits=len(outs[0]), stride=record.rows.shape[1], pins=len(pins),
             gates=len(netlist.gates), now=u8(self.now),
-            before=u8(keep.array(netlist.nets, np.uint8)), toggles=u32(self.toggles),
+            before=u8(keep.zeros(netlist.nets, np.uint8)), toggles=u32(self.toggles),
             weights=keep.pointer(said.nets, np.float32, ctypes.POINTER(ctypes.c_float)),
             step_kind=i32(table[:, 0]), step_first=i32(table[:, 1]), step_count=i32(table[:, 2]),
             step_inputs=keep.structures(some_inputs, _I32),
@@ -301,12 +346,75 @@ class _Machine:
             cycle_weight=said.cycle,
             trace=self.trace.ctypes.data_as(ctypes.POINTER(ctypes.c_double))
             if self.trace is not None else None)
+        if delays:
+            self.design.sources = min((group.first for group in netlist.groups),
+                                      default=netlist.nets)
+            self.design.wanted = u8(keep.zeros(netlist.nets, np.uint8))
+            self.design.delays = ctypes.pointer(self._delays(delays, library, pins))
+
+    def _delays(self, delays: Delays, library: Library, pins: np.ndarray) -> _Delays:
+        """Sinks of nets, with what they need to know."""
+        netlist, keep = self._netlist, self._keep
+        passive = {(int(net), int(out)): row for row, (net, out) in enumerate(pins)}
+        sinks: list[tuple[np.ndarray, ...]] = []
+        nets: list[np.ndarray] = []
+        truths: list[np.ndarray] = []
+        inputs: list[np.ndarray] = []
+        counts: list[np.ndarray] = []
+        begun = 0
+        for group, rise, fall in zip(netlist.groups, delays.rise, delays.fall, strict=True):
+            cell = library.cells[group.cell]
+            numbers = np.arange(begun, begun + group.count)
+            begun += group.count
+            outs = np.arange(group.first, group.first + group.count)
+            nets.append(outs)
+            truths.append(np.full(group.count, _truth(cell.function, sorted(cell.inputs)),
+                                  np.uint64))
+            inputs.append(group.inputs.T.ravel())
+            counts.append(np.full(group.count, len(group.inputs)))
+            for pin, some in enumerate(group.inputs):
+                name = sorted(cell.inputs)[pin]
+                rows = np.array([passive.get(pair, -1) for pair in zip(
+                    some.tolist(), outs.tolist(), strict=True)] if name in cell.passive
+                    else np.full(group.count, -1))
+                sinks.append((some, numbers, rows, rise[pin], fall[pin]))
+        number = 0
+        for memory in netlist.memories:
+            for port in memory.reads:
+                if not port.clocked:
+                    size = len(port.address)
+                    rest = np.full(size, -1 - number), np.full(size, -1), np.zeros(size)
+                    sinks.append((port.address, *rest, np.zeros(size)))
+                number += 1
+        table = [np.concatenate(column).astype(np.int32) for column in zip(*sinks, strict=True)]
+        order = np.argsort(table[0], kind="stable")
+        table = [column[order] for column in table]
+        first = np.searchsorted(table[0], np.arange(netlist.nets + 1))
+
+        def i32(values: Any) -> Any:
+            return keep.pointer(values, np.int32, _I32)
+
+        def i64(values: Any) -> Any:
+            return keep.pointer(values, np.int64, _I64)
+
+        never = np.full(netlist.nets, -1)
+        made = _Delays(
+            first=i64(first), gate=i32(table[1]), passive=i32(table[2]), rise_ps=i32(table[3]),
+            fall_ps=i32(table[4]), gate_net=i32(np.concatenate(nets)),
+            truth=keep.pointer(np.concatenate(truths), np.uint64,
+                               ctypes.POINTER(ctypes.c_uint64)),
+            gate_inputs=i64(np.cumsum(np.concatenate([[0], *counts]))),
+            input_net=i32(np.concatenate(inputs)), start_ps=i32(delays.start),
+            port_ps=i32(delays.ports), pending_ps=i32(never), next=i32(never), last=i32(never),
+            head=i32(np.full(HORIZON_PS, -1)), horizon_ps=HORIZON_PS)
+        keep.hold(made)
+        return made
 
     def _bank(self, bank) -> tuple[_Bank, dict[str, Any]]:
         keep, count = self._keep, len(bank.data)
         self.now[bank.first : bank.first + count] = bank.initial
-        rise, fall = ([keep.array(count, np.uint32) for _ in range(4)] for _ in range(2))
-        high, low = (keep.array(count, np.uint32) for _ in range(2))
+        rise, fall = ([keep.zeros(count, np.uint32) for _ in range(4)] for _ in range(2))
+        high, low = (keep.zeros(count, np.uint32) for _ in range(2))
         pointers = _U32 * 4
         made = _Bank(
             count=count, first=bank.first, data=keep.pointer(bank.data, np.int32, _I32),
@@ -314,16 +422,16 @@ class _Machine:
             rise=pointers(*(some.ctypes.data_as(_U32) for some in rise)),
             fall=pointers(*(some.ctypes.data_as(_U32) for some in fall)),
             moved_high=high.ctypes.data_as(_U32), moved_low=low.ctypes.data_as(_U32),
-            before=keep.array(count, np.uint8).ctypes.data_as(_BIT),
-            clocked=keep.array(count, np.uint8).ctypes.data_as(_BIT))
+            before=keep.zeros(count, np.uint8).ctypes.data_as(_BIT),
+            clocked=keep.zeros(count, np.uint8).ctypes.data_as(_BIT))
         return made, {"rise": rise, "fall": fall, "high": high, "low": low}
 
     def _memory(self, memory, read_weight: float, write_weight: float) -> _Memory:
         keep = self._keep
-        contents = keep.array(memory.words * memory.width, np.uint8).ctypes.data_as(_BIT)
+        contents = keep.zeros(memory.words * memory.width, np.uint8).ctypes.data_as(_BIT)
         first = len(self._ports)
         for port in memory.reads:
-            wanted = keep.array(port.width, np.uint8)
+            wanted = keep.zeros(port.width, np.uint8)
             wanted[: port.width] = port.initial
             if port.clocked:
                 self.now[port.first : port.first + port.width] = port.initial
@@ -382,6 +490,7 @@ class _Machine:
 
 def replay(netlist: Netlist, library: Library, record: Record, window: tuple[int, int],
            pins: np.ndarray | None = None, weights: Weights | None = None,
+           delays: Delays | None = None,
            progress: Callable[[int, int], None] | None = None) -> Counts:
     """Play a record through gates.
 
@@ -397,6 +506,9 @@ def replay(netlist: Netlist, library: Library, record: Record, window: tuple[int
         Nets of a pin and of the output of its gate: changes of the first alone are counted.
     weights : Weights or None
         For the trace over cycles; without them there is none.
+    delays : Delays or None
+        Changes take so long, and those that another comes before are swallowed: nets change several
+        times in a cycle. Without them each net changes at most once.
     progress : callable or None
         Called with the rows done and all rows.
 
@@ -412,7 +524,7 @@ def replay(netlist: Netlist, library: Library, record: Record, window: tuple[int
         raise ValueError(f"window must lie in rows 1 to {len(record.rows)}, not {window}")
     machine = _Machine(netlist, library, record,
                        np.zeros((0, 2), np.int32) if pins is None else pins,
-                       weights, end - first)
+                       weights, delays, end - first)
     machine.run(record, window, progress)
     counts = machine.counts(end - first)
     if counts.differing_bits:

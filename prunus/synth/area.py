@@ -1,33 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """The size of a coprocessor by block, on an ECP5 FPGA or in standard cells."""
 
-import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from prunus.golden.engine import EngineConfig
 
 from ..errors import InputError, RunError
+from .memories import MACRO, REGISTERS, area_um2, memory_rows
 from .netlist import (
     CORE,
     DPU,
     LOADER,
     MULTIPLIER,
+    PRODUCTS,
     PRUNING,
     QUERIES,
     REORDER,
     Mapped,
+    Memory,
     block_name,
     hierarchy,
     read_mapped,
     separate,
 )
+from .pdk.cells import yosys_liberty
+from .pdk.liberty import LibertyError, parse
+from .peak import check_memory
 from .tools import KEEP_COPIES, Progress, kept, yosys
 
-__all__ = ["Ecp5", "Liberty", "area", "liberty_script"]
+__all__ = ["Ecp5", "Sg13g2", "area", "liberty_script"]
 
 MASK = "mask"
 
@@ -81,6 +87,7 @@ class Ecp5:
 
     name = "ecp5"
     resources = ("lut", "ff", "dsp", "bram")
+    memory = ("memory_bits",)
     size = "lut"
 
     def synthesise(self, verilog: str, top: str, apart: list[str],
@@ -96,39 +103,67 @@ class Ecp5:
         return {"lut": cells["LUT4"] + 2 * cells["CCU2C"] + 6 * cells["TRELLIS_DPR16X4"],
                 "ff": cells["TRELLIS_FF"], "dsp": cells["MULT18X18D"], "bram": cells["DP16KD"]}
 
+    @staticmethod
+    def of_memory(memory: Memory) -> dict[str, float]:
+        return {"memory_bits": memory.bits}
+
+    @staticmethod
+    def summary(mapped: Mapped, top: str, total: dict[str, float]) -> dict:
+        return {"flip_flops": total["ff"]}
+
 
 @dataclass(frozen=True)
-class Liberty:
-    """Standard cells of a Liberty file, mapped for area: no clock, no sizing, no buffers.
+class Sg13g2:
+    """Standard cells of IHP's SG13G2, mapped for area: no clock, no sizing, no buffers.
 
-    Memories are left out, as they would be macros, and counted in bits.
+    Memories are left out of the cells; their area is that of SRAM macros and register files.
+
+    Members
+    -------
+    path : Path or None
+        A Liberty file of other cells.
     """
 
-    path: Path
-    name = "liberty"
-    resources = ("cells", "um2")
+    path: Path | None = None
+    name = "sg13g2"
+    resources = ("cells", "um2", "flip_flops")
+    memory = ("memory_bits", "memory_um2")
     size = "um2"
 
+    @cached_property
     def content(self) -> bytes:
-        """The file, if it has gates and flip-flops."""
+        """The Liberty file."""
+        if self.path is None:
+            return yosys_liberty().encode()
         try:
-            raw = self.path.read_bytes()
+            return self.path.read_bytes()
         except OSError as err:
             raise InputError(f"liberty {str(self.path)!r} cannot be read: "
                              f"{err.strerror}") from None
-        text = raw.decode("utf-8", errors="replace")
-        if not all(re.search(rf"\b{group}\s*\(", text) for group in ("library", "cell", "ff")):
-            raise InputError(f"liberty {str(self.path)!r} must be a Liberty file of cells with "
-                             "flip-flops among them, and is none")
-        return raw
+
+    @cached_property
+    def flip_flops(self) -> dict[str, float]:
+        """Areas of cells that hold a bit. Raises InputError if there are none."""
+        wanted = "must be a Liberty file of cells with flip-flops among them"
+        try:
+            library = parse(self.content.decode("utf-8", errors="replace"))
+            found = {cell.name: cell.number("area") for cell in library.all("cell")
+                     if any(cell.all("ff")) or any(cell.all("latch"))}
+        except LibertyError as err:
+            raise InputError(f"liberty {str(self.path)!r} {wanted}: {err}") from None
+        if not found:
+            raise InputError(f"liberty {str(self.path)!r} {wanted}, and has none")
+        return found
 
     def synthesise(self, verilog: str, top: str, apart: list[str],
                    progress: Progress | None) -> Mapped:
         script = liberty_script(top, apart)
         try:
-            work = kept(f"{top}-cells", {f"{top}.v": verilog, "cells.lib": self.content()},
+            work = kept(f"{top}-cells", {f"{top}.v": verilog, "cells.lib": self.content},
                         script, lambda work: yosys(script, work, progress))
         except RunError as err:
+            if self.path is None:
+                raise
             raise InputError(f"liberty {str(self.path)!r} cannot be used: {err}") from None
         mapped = read_mapped(work, top)
         left = {kind for cells in mapped.cells.values() for kind in cells
@@ -138,10 +173,30 @@ class Liberty:
                              f"and has none for {', '.join(sorted(left))}")
         return mapped
 
-    @staticmethod
-    def count(cells: Counter, area: float) -> dict[str, float]:
+    def count(self, cells: Counter, area: float) -> dict[str, float]:
         """Resources of some cells."""
-        return {"cells": cells.total() - cells["$mem_v2"], "um2": area}
+        return {"cells": cells.total() - cells["$mem_v2"], "um2": area,
+                "flip_flops": sum(cells[name] for name in self.flip_flops)}
+
+    def of_memory(self, memory: Memory) -> dict[str, float]:
+        return {"memory_bits": memory.bits, "memory_um2": area_um2(memory)}
+
+    def summary(self, mapped: Mapped, top: str, total: dict[str, float]) -> dict:
+        """Flip-flops, memories one by one, and the whole area."""
+        flip_flop_um2 = sum(times * mapped.cells[module][name] * area
+                            for module, times in mapped.instances.items()
+                            for name, area in self.flip_flops.items())
+        memories = memory_rows(mapped, top)
+        of_kind = {kind: sum(row["um2"] for row in memories if row["kind"] == kind)
+                   for kind in (MACRO, REGISTERS)}
+        return {"flip_flops": total["flip_flops"], "flip_flop_um2": flip_flop_um2,
+                "memories": memories,
+                "area_um2": {"logic": total["um2"], "memory": total["memory_um2"],
+                             "macros": of_kind[MACRO], "register_files": of_kind[REGISTERS]},
+                "mm2": (total["um2"] + total["memory_um2"]) / 1e6}
+
+
+Target = Ecp5 | Sg13g2
 
 
 def liberty_script(top: str, apart: list[str]) -> str:
@@ -158,26 +213,34 @@ def _add(total: dict[str, float], other: dict[str, float], times: float = 1) -> 
         total[key] = total.get(key, 0) + times * value
 
 
-def _blocks(mapped: Mapped, top: str, target) -> list[dict]:
+def _memories(mapped: Mapped, module: str, target: Target) -> dict[str, float]:
+    """Resources of the memories of a module itself."""
+    total = dict.fromkeys(target.memory, 0.0)
+    for memory in mapped.memories:
+        if memory.module == module:
+            _add(total, target.of_memory(memory))
+    return total
+
+
+def _blocks(mapped: Mapped, top: str, target: Target) -> list[dict]:
     """Resources by block, of all its instances."""
     blocks: dict[str, dict] = {}
     for module, times in mapped.instances.items():
         block = blocks.setdefault(block_name(module, top), {"instances": 0})
         block["instances"] += times
         _add(block, target.count(mapped.cells[module], mapped.area[module]), times)
-        bits = sum(memory.bits for memory in mapped.memories if memory.module == module)
-        _add(block, {"memory_bits": bits}, times)
+        _add(block, _memories(mapped, module, target), times)
     return [{"block": name, **block} for name, block in blocks.items()]
 
 
-def _mask(mapped: Mapped, top: str, target) -> dict[str, float]:
+def _mask(mapped: Mapped, top: str, target: Target) -> dict[str, float]:
     """The mask memory of all cores: its bits and RAM cells."""
-    total: dict[str, float] = dict.fromkeys((*target.resources, "memory_bits"), 0)
+    total: dict[str, float] = dict.fromkeys((*target.resources, *target.memory), 0)
     for memory in mapped.memories:
         if memory.name == MASK and block_name(memory.module, top) == CORE:
             cells = mapped.ram_cells.get((memory.module, memory.name), Counter())
             times = mapped.instances[memory.module]
-            _add(total, {**target.count(cells, 0.0), "memory_bits": memory.bits}, times)
+            _add(total, target.count(cells, 0.0) | target.of_memory(memory), times)
     return total
 
 
@@ -222,13 +285,12 @@ def _termination(blocks: list[dict], accumulator: dict[str, float], loader: dict
     return _shares(items, blocks, resources)
 
 
-def _alone(block, name: str, target: Ecp5 | Liberty, progress: Progress | None) -> dict:
+def _alone(block, name: str, target: Target, progress: Progress | None) -> dict:
     """Resources of a block that is synthesised by itself."""
     from prunus.hw.verilog.emit import to_verilog
 
     mapped = target.synthesise(to_verilog(block, name)[0], name, [], progress)
-    bits = sum(memory.bits for memory in mapped.memories)
-    return {**target.count(mapped.cells[name], mapped.area[name]), "memory_bits": bits}
+    return target.count(mapped.cells[name], mapped.area[name]) | _memories(mapped, name, target)
 
 
 @dataclass(frozen=True)
@@ -244,7 +306,7 @@ class _Sized:
     """
 
     config: Any
-    target: Ecp5 | Liberty
+    target: Target
     blocks: list[dict]
     mapped: Any
     progress: Progress | None
@@ -255,7 +317,7 @@ class _Sized:
 
     @property
     def resources(self) -> tuple[str, ...]:
-        return (*self.target.resources, "memory_bits")
+        return (*self.target.resources, *self.target.memory)
 
 
 def _hdp_share(sized: _Sized) -> dict:
@@ -280,33 +342,49 @@ def _leopard_share(sized: _Sized) -> dict:
             "pruning": _termination(sized.blocks, accumulator, loader, sized.resources)}
 
 
-# By engine: what pruning takes, and what there would be without. Of others nothing is said.
+# By engine: what pruning takes, and what there would be without. Of others nothing is said here
+# and in what follows.
 _SHARES: dict[str, Callable[[_Sized], dict]] = {"hdp": _hdp_share, "leopard": _leopard_share}
 
 
-def area(config: EngineConfig, target: Ecp5 | Liberty, progress: Progress | None = None) -> dict:
+# By engine: blocks of multipliers and what adds up their products.
+_MULTIPLIERS = {"hdp": (MULTIPLIER,), "leopard": (PRODUCTS,), "topk": (PRODUCTS,)}
+
+
+def _multiplying(names: tuple[str, ...], blocks: list[dict], target: Target) -> dict:
+    """Blocks that multiply Q by K, and their share of the logic."""
+    size = sum(block[target.size] for block in blocks if block["block"] in names)
+    whole = sum(block[target.size] for block in blocks)
+    return {"blocks": list(names), target.size: size, "share": size / whole}
+
+
+def area(config: EngineConfig, target: Target, progress: Progress | None = None) -> dict:
     """The size of the coprocessor of ``config``, ready for JSON; what pruning takes, if it does.
 
     Raises
     ------
     InputError
-        When a tool is not installed or the library cannot be used.
+        When a tool is not installed, the library cannot be used, or the design is too large.
     RunError
         When Yosys fails.
     """
     from prunus.hw.verilog.emit import emit  # slow to import, and only this command needs it
 
-    if isinstance(target, Liberty):
-        target.content()       # a bad file need not wait for the emission
+    if isinstance(target, Sg13g2):
+        _ = target.flip_flops       # a bad file need not wait for the emission
     if progress:
         progress("emitting Verilog")
     verilog, top = emit(config).verilog, config.name
+    check_memory(config.name, verilog)
     mapped = target.synthesise(verilog, top, separate(hierarchy(verilog), top), progress)
-    resources = (*target.resources, "memory_bits")
+    resources = (*target.resources, *target.memory)
     blocks = sorted(_blocks(mapped, top, target), key=lambda block: -block[target.size])
     total = {key: sum(block[key] for block in blocks) for key in resources}
-    result = {"config": config.name, "target": target.name, "resources": list(resources),
-              "blocks": blocks, "total": total}
+    result = {"engine": config.engine, "config": config.name, "target": target.name,
+              "resources": list(resources), "blocks": blocks, "total": total,
+              **target.summary(mapped, top, total)}
+    if config.engine in _MULTIPLIERS:
+        result["multiplying"] = _multiplying(_MULTIPLIERS[config.engine], blocks, target)
     if config.engine in _SHARES:
         result |= _SHARES[config.engine](_Sized(config, target, blocks, mapped, progress))
     return result

@@ -2,6 +2,7 @@
 """The command ``prunus area``."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,21 @@ from prunus.golden.hdp.config import HdpConfig
 
 from ..errors import InputError
 from ..report import print_json, print_table, status_line
+from . import area as sizes
 from .tools import MAX_SEED
 
 __all__ = ["area"]
 
 TITLES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram": "block RAM", "cells": "cells",
-          "um2": "um2", "memory_bits": "memory bits", "mhz": "MHz"}
+          "um2": "logic, um2", "flip_flops": "flip-flops", "memory_bits": "memory bits",
+          "memory_um2": "memory, um2", "mhz": "MHz"}
+
+
+class Target(StrEnum):
+    """What a design is mapped to."""
+
+    SG13G2 = "sg13g2"
+    ECP5 = "ecp5"
 
 
 def _number(value: float) -> str:
@@ -32,7 +42,7 @@ def _print_area(result: dict) -> None:
     """By block, and what of it is there for pruning."""
     resources, total = result["resources"], result["total"]
     titles = [TITLES[key] for key in resources]
-    main = resources[0] if result["target"] == "ecp5" else "um2"
+    main = resources[0] if result["target"] == Target.ECP5 else "um2"
 
     def row(name: str, count: int | str, values: dict) -> list[str]:
         return [name, str(count), *(_number(values[key]) for key in resources),
@@ -41,6 +51,8 @@ def _print_area(result: dict) -> None:
     print_table(["block", "count", *titles, f"share of {TITLES[main]}"],
                 [*(row(b["block"], b["instances"], b) for b in result["blocks"]),
                  row("all", "", total)], title=f"{result['config']}, {result['target']}")
+    if "memories" in result:
+        _print_memories(result)
     pruning = result.get("pruning")
     if pruning is None:
         return
@@ -49,6 +61,23 @@ def _print_area(result: dict) -> None:
                    for name, item in pruning["items"].items()),
                  ["all", *(_number(pruning["total"][key]) for key in resources)],
                  ["share", *(_share(pruning["share"][key]) for key in resources)]])
+
+
+def _print_memories(result: dict) -> None:
+    """One by one, and then the whole area by what it is for."""
+    print_table(["memory", "words", "bits", "count", "ports", "kind", "um2", "made of"],
+                [[f"{row['block']}.{row['name']}", _number(row["words"]), _number(row["bits"]),
+                  str(row["instances"]), str(row["ports"]), row["kind"], _number(row["um2"]),
+                  row["made_of"]] for row in result["memories"]])
+    area, whole = result["area_um2"], result["mm2"]
+    parts = {"logic": area["logic"], "- flip-flops": result["flip_flop_um2"]}
+    if "multiplying" in result:
+        parts[f"- {', '.join(result['multiplying']['blocks'])}"] = result["multiplying"]["um2"]
+    parts |= {"memories": area["memory"], "- SRAM macros": area["macros"],
+              "- register files": area["register_files"], "all": whole * 1e6}
+    print_table(["area", "mm2", "share"],
+                [[name, f"{um2 / 1e6:.3f}", _share(um2 / 1e6 / whole)]
+                 for name, um2 in parts.items()])
 
 
 def _print_speed(rows: list[dict]) -> None:
@@ -71,11 +100,23 @@ def _speeds(blocks: str, config: HdpConfig, seed: int, progress) -> list[dict]:
     return [fmax(name, config, seed=seed, progress=progress) for name in names]
 
 
+def _target(target: Target | None, liberty: Path | None) -> sizes.Target:
+    """What is asked for. Raises InputError."""
+    if target is Target.ECP5:
+        if liberty is not None:
+            raise InputError("--liberty has cells for --target sg13g2, and none for an ecp5")
+        return sizes.Ecp5()
+    return sizes.Sg13g2(liberty)
+
+
 def area(
-    config: Annotated[str, typer.Argument(help="A preset (see prunus presets) or a TOML "
-                                          "file.")] = "hdp_edge",
+    config: Annotated[str, typer.Option(
+        help="A preset (see prunus presets) or a TOML file.")] = "hdp_edge",
+    target: Annotated[Target | None, typer.Option(
+        help="Gates and SRAM macros of IHP's open 130 nm, or an FPGA. Default: sg13g2; with "
+        "--fmax, ecp5.", show_default=False)] = None,
     liberty: Annotated[Path | None, typer.Option(
-        metavar="FILE", help="Standard cells, as a Liberty file. Default: an ECP5 FPGA.",
+        metavar="FILE", help="Standard cells of a Liberty file instead of those of SG13G2.",
         show_default=False)] = None,
     fmax: Annotated[str | None, typer.Option(
         metavar="BLOCKS", help="Place and route these comma-separated blocks, or all, for their "
@@ -83,19 +124,17 @@ def area(
     seed: Annotated[int, typer.Option(min=1, max=MAX_SEED, help="Of the placement.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Synthesise a coprocessor with Yosys: its size by block, and of HDP what pruning takes."""
-    if liberty is not None and fmax is not None:
-        raise InputError("--liberty and --fmax contradict each other: only an ECP5 is placed and "
+    """Synthesise a coprocessor with Yosys: its area by block, its memories, what multiplies."""
+    if fmax is not None and (liberty is not None or target is Target.SG13G2):
+        other = "--target sg13g2" if liberty is None else "--liberty"
+        raise InputError(f"{other} and --fmax contradict each other: only an ECP5 is placed and "
                          "routed")
     chosen = load_config(config) if fmax is None else load_config_of(HdpConfig, config)
-    from . import area as sizes
-
     with status_line() as progress:
         if fmax is not None and isinstance(chosen, HdpConfig):
             rows = _speeds(fmax, chosen, seed, progress)
         else:
-            target = sizes.Ecp5() if liberty is None else sizes.Liberty(liberty)
-            result = sizes.area(chosen, target, progress)
+            result = sizes.area(chosen, _target(target, liberty), progress)
     if as_json:
         print_json(rows if fmax is not None else result)
     elif fmax is not None:

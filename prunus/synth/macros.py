@@ -14,6 +14,7 @@ from itertools import takewhile
 from typing import Protocol
 
 from .pdk import sram
+from .pdk.cells import library
 
 __all__ = ["MIN_BITS", "MIN_WORDS", "QUANTITIES", "Macro", "MemoryShape", "errors", "is_macro",
            "macro", "register_file_um2"]
@@ -24,8 +25,9 @@ MIN_BITS, MIN_WORDS = 8, 64         # narrower and shorter macros are made by no
 # By ports. A compiler's reach beyond what is offered is unknown.
 _MAX_WORDS = {1: 4096, 2: 1024}
 _MAX_BITS = {1: 64, 2: 32}
-# Areas in um2 of the cells of a register file (sg13g2_dfrbpq_1, _lgcp_1, _and2_1, _mux4_1).
-FLIP_FLOP, CLOCK_GATE, SELECT, MUX4 = 48.9888, 27.216, 9.072, 38.1024
+# Cells of a register file.
+FLIP_FLOP, CLOCK_GATE, SELECT, MUX4 = (f"sg13g2_{name}_1" for name in (
+    "dfrbpq", "lgcp", "and2", "mux4"))
 
 
 class MemoryShape(Protocol):
@@ -227,16 +229,17 @@ def register_file_um2(words: int, bits: int, read_ports: int, clocked: bool) -> 
     A flip-flop a bit, a clock gate and a select gate a word, multiplexers of four a read port and,
     of a clocked read, a flip-flop a bit behind them.
     """
-    stored = words * (bits * FLIP_FLOP + CLOCK_GATE + SELECT)
-    read = bits * (words - 1) * MUX4 / 3 + clocked * bits * FLIP_FLOP
+    um2 = {name: cell.area for name, cell in library().cells.items()}
+    stored = words * (bits * um2[FLIP_FLOP] + um2[CLOCK_GATE] + um2[SELECT])
+    read = bits * (words - 1) * um2[MUX4] / 3 + clocked * bits * um2[FLIP_FLOP]
     return stored + read_ports * read
 
 
 def is_macro(memory: MemoryShape) -> bool:
     """Whether a memory is an SRAM macro: one clocked read, one write, and less area so.
 
-    SRAM has neither reads without a clock nor more than two ports. Below some 500 to 1,000 bits
-    decoders and sense amplifiers are larger than flip-flops.
+    SRAM has neither reads without a clock nor more than two ports. Below some 30 words its decoders
+    and sense amplifiers are larger than flip-flops.
     """
     if not memory.clocked or (memory.read_ports, memory.write_ports) != (1, 1):
         return False

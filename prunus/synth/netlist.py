@@ -9,21 +9,24 @@ from pathlib import Path
 
 from prunus.golden.engines import ENGINES
 
-__all__ = ["CORE", "DPU", "LOADER", "MULTIPLIER", "PRUNING", "QUERIES", "REORDER", "Mapped",
-           "Memory", "block_name", "hierarchy", "read_mapped", "separate"]
+__all__ = ["CORE", "DPU", "LOADER", "MULTIPLIER", "PRODUCTS", "PRUNING", "QUERIES", "REORDER",
+           "Mapped", "Memory", "block_name", "hierarchy", "read_mapped", "separate"]
 
 _MODULE = re.compile(r"^module (\w+)\(.*?^endmodule$", re.M | re.S)
 _INSTANCE = re.compile(r"^  (\w+) \w+ \($", re.M)
 _MEMORY_MODULE = re.compile(r"^module \\(\S+)\n(.*?)^end$", re.M | re.S)
 _MEMORY_CELL = re.compile(r"^  cell \$mem_v2 .*?^  end$", re.M | re.S)
-_PARAMETER = re.compile(r'^    parameter \\(MEMID|SIZE|WIDTH|WR_PORTS) "?([^"\n]+?)"?$', re.M)
+_PARAMETER = re.compile(
+    r'^    parameter \\(MEMID|SIZE|WIDTH|RD_PORTS|RD_CLK_ENABLE|WR_PORTS) "?([^"\n]+?)"?$', re.M)
+_ADDRESS = re.compile(r"^    connect \\(RD_ADDR|WR_ADDR) (.*)$", re.M)
 CORE, MULTIPLIER = "hdp_core", "composable_multiplier"
 # Blocks of HDP that a coprocessor without pruning would not have.
 PRUNING = ("sparsity_engine", "fetch_upon_mask", "integer_pass")
 # Blocks of LeOPArd of which some is there for early termination.
 DPU, QUERIES, REORDER, LOADER = "dot_product_unit", "query_store", "reorder", "row_loader"
+PRODUCTS = "dot_product"        # of LeOPArd and of Top-K
 # What these consist of are blocks of their own.
-_OPENED = (*(f"{engine}_core" for engine in ENGINES), "qk_unit", DPU)
+_OPENED = (*(f"{engine}_core" for engine in ENGINES), "qk_unit", "score_unit", DPU)
 _KINDS = (*_OPENED, MULTIPLIER, "plane_buffer", "code_buffer", *PRUNING)
 
 
@@ -62,11 +65,31 @@ def separate(modules: dict[str, Counter], top: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Memory:
-    """A memory, by the module it is in."""
+    """A memory, by the module it is in.
+
+    Members
+    -------
+    module, name : str
+    words, width : int
+    read_ports, write_ports : int
+    clocked : bool
+        Whether all reads are registered.
+    dual : bool
+        Whether it is read and written at different addresses.
+    """
 
     module: str
     name: str
-    bits: int
+    words: int
+    width: int
+    read_ports: int = 1
+    write_ports: int = 1
+    clocked: bool = True
+    dual: bool = True
+
+    @property
+    def bits(self) -> int:
+        return self.words * self.width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +125,13 @@ def _memories(text: str) -> list[Memory]:
             fields = dict(_PARAMETER.findall(cell))
             if fields["WR_PORTS"] == "0":       # a table of constants, found in a case
                 continue
-            found.append(Memory(module=module, name=fields["MEMID"].lstrip("\\"),
-                                bits=int(fields["SIZE"]) * int(fields["WIDTH"])))
+            address = dict(_ADDRESS.findall(cell))
+            found.append(Memory(
+                module=module, name=fields["MEMID"].lstrip("\\"), words=int(fields["SIZE"]),
+                width=int(fields["WIDTH"]), read_ports=int(fields["RD_PORTS"]),
+                write_ports=int(fields["WR_PORTS"]),
+                clocked="0" not in fields["RD_CLK_ENABLE"].partition("'")[2],
+                dual=address["RD_ADDR"] != address["WR_ADDR"]))
     return found
 
 

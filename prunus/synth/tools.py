@@ -44,7 +44,7 @@ class RoutingError(RunError):
 
 def _check_installed(module: str) -> None:
     if util.find_spec(module) is None:
-        raise InputError(f"area needs the Python package {PACKAGES[module]!r}: "
+        raise InputError(f"synthesis needs the Python package {PACKAGES[module]!r}: "
                          f"{install_hint('synth')}")
 
 

@@ -369,7 +369,7 @@ def test_verilog_refuses(capfd, tmp_path):
 
 
 def test_speed_is_that_of_the_other_engine_only(capfd):
-    code, out, err = prunus(capfd, "area", "leopard_ae", "--fmax", "all")
+    code, out, err = prunus(capfd, "area", "--config", "leopard_ae", "--fmax", "all")
     assert (code, out) == (2, "")
     assert err == ("error: config must be one of engine hdp here, and 'leopard_ae' is of engine "
                    "leopard\n")

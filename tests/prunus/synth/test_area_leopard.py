@@ -10,7 +10,7 @@ from prunus.golden.engines import load_config
 from prunus.golden.leopard.memories import memory_bits
 from prunus.synth import area as sizes
 from prunus.synth.netlist import Mapped
-from tests.prunus.synth.test_area import library, prunus
+from tests.prunus.synth.test_area import check_area, library, prunus
 
 TINY = load_config("leopard_tiny")
 COUNTS = {"dot_product_unit": 2, "dot_product": 2, "query_store": 2, "reorder": 2, "key_bank": 2,
@@ -46,7 +46,8 @@ def check_sums(result):
 
 @pytest.mark.large
 def test_ecp5(capfd):
-    code, out, err = prunus(capfd, "area", "leopard_tiny", "--json")
+    code, out, err = prunus(capfd, "area", "--config", "leopard_tiny", "--target", "ecp5",
+                            "--json")
     assert (code, err) == (0, "")
     result = json.loads(out)
     by_name = check_sums(result)
@@ -63,11 +64,13 @@ def test_ecp5(capfd):
 
 @pytest.mark.large
 def test_standard_cells(capfd, tmp_path):
-    code, out, err = prunus(capfd, "area", "leopard_tiny", "--json", "--liberty",
+    code, out, err = prunus(capfd, "area", "--config", "leopard_tiny", "--json", "--liberty",
                             library(tmp_path))
     assert (code, err) == (0, "")
     result = json.loads(out)
     by_name = check_sums(result)
+    check_area(result)
+    assert result["multiplying"]["blocks"] == ["dot_product"]
     assert all(block["um2"] == int(block["um2"]) for block in by_name.values())
     # Registers of 6: the products of 32 dimensions, each of |q| and a digit.
     assert by_name["dot_product"]["um2"] > 2 * 6 * 32 * 9

@@ -58,14 +58,22 @@ module \x__hdp_core
     parameter \MEMID "\\mask"
     parameter \WIDTH 1
     parameter \SIZE 512
+    parameter \RD_PORTS 1
+    parameter \RD_CLK_ENABLE 1'1
     parameter \WR_PORTS 1
     connect \RD_CLK \clk
+    connect \RD_ADDR \read__addr
+    connect \WR_ADDR \write__addr
   end
   cell $mem_v2 \fifo.storage
     parameter \MEMID "\\fifo.storage"
     parameter \WIDTH 6
     parameter \SIZE 4
+    parameter \RD_PORTS 2
+    parameter \RD_CLK_ENABLE 2'10
     parameter \WR_PORTS 1
+    connect \RD_ADDR { \level [1:0] \level [1:0] }
+    connect \WR_ADDR { \level [1:0] \level [1:0] }
   end
 end
 module \x__csr
@@ -142,7 +150,9 @@ def test_read_mapped(tmp_path):
     assert mapped.cells == {"x": Counter(INV=1), "x__hdp_core": Counter({"DFF": 4, "$mem_v2": 2}),
                             "x__array": Counter(INV=60)}
     assert mapped.area == {"x": 1.0, "x__hdp_core": 40.0, "x__array": 60.0}
-    assert mapped.memories == [Memory("x__hdp_core", "mask", 512),
-                               Memory("x__hdp_core", "fifo.storage", 24)]
+    assert mapped.memories == [
+        Memory("x__hdp_core", "mask", 512, 1),
+        Memory("x__hdp_core", "fifo.storage", 4, 6, read_ports=2, clocked=False, dual=False)]
+    assert [memory.bits for memory in mapped.memories] == [512, 24]
     assert mapped.ram_cells == {("x__hdp_core", "mask"): Counter(DP16KD=2),
                                 ("x__hdp_core", "fifo.storage"): Counter(TRELLIS_DPR16X4=1)}
