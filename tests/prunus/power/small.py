@@ -173,7 +173,8 @@ class Model:
                 self.gates.append((path, kind, out, pins))
         self.initial = {}
         for wire in module["netnames"].values():
-            for bit, value in zip(wire["bits"], wire["attributes"].get("init", "")[::-1]):
+            said = wire["attributes"].get("init", "")
+            for bit, value in zip(wire["bits"], said[::-1], strict=False):
                 if value in "01":
                     self.initial[bit] = int(value)
         self._order()

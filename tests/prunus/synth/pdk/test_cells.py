@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Standard cells: the data file is that of IHP's Liberty file, and what Yosys gets is that of it."""
+"""Standard cells: the data file is what IHP's Liberty file says, and so is what Yosys gets."""
 
 import json
 import os
