@@ -10,7 +10,7 @@ import pytest
 
 from prunus.synth.pdk import cells
 from prunus.synth.pdk.cells import library, yosys_liberty
-from prunus.synth.pdk.liberty import parse
+from prunus.synth.pdk.liberty import LibertyError, parse
 from tests.prunus.power.small import OUTPUT
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -56,12 +56,13 @@ def state(when, rise, fall, pin=""):
 
 
 def read(body):
-    return cells._cell(parse(f"library(x) {{ {body} }}").first("cell"), 2, 2)
+    return cells._cell(parse(f"library(x) {{ {body} }}").first("cell"), [1.0, 2.0])
 
 
 def test_states_of_other_pins_are_averaged():
     """Unless a table is for all states, which is then the only one that counts."""
-    timing = 'timing() {{ related_pin : "{}"; cell_rise(t) {{ values ("1,2", "3,4"); }} }}'
+    timing = 'timing() {{ related_pin : "{}"; \
+        cell_rise(t) {{ index_1 ("1,2"); index_2 ("5,6"); values ("1,2", "3,4"); }} }}'
     found = read(f"""cell(XOR) {{ area : 3; cell_leakage_power : 7;
         pin(A) {{ direction : input; capacitance : 0.5; }}
         pin(B) {{ direction : input; capacitance : 0.25; }}
@@ -76,7 +77,7 @@ def test_states_of_other_pins_are_averaged():
     assert (a["rise_pj"], a["fall_pj"]) == ([[2, 3], [4, 5]], [[9, 9], [9, 9]])
     assert (b["rise_pj"], b["fall_pj"]) == ([[5, 6], [7, 8]], [[2, 2], [2, 2]])
     assert (a["rise_ns"], a["fall_ns"]) == ([[1, 2], [3, 4]], [[0, 0], [0, 0]])
-    assert found["passive"] == {}
+    assert (found["passive"], found["loads_pf"]) == ({}, [5, 6])
 
 
 def test_states_of_a_clock_are_kept():
@@ -105,13 +106,26 @@ def test_kinds():
 
 
 def test_tables_are_of_the_axes():
-    shape = len(library().slews), len(library().loads)
+    shape = len(library().slews), 7
+    assert (np.diff(library().slews) > 0).all()
     for cell in library().cells.values():
         for arc in cell.arcs.values():
-            assert {table.shape for table in vars(arc).values()} == {shape}
+            assert {table.shape for name, table in vars(arc).items() if name != "loads"} == {shape}
+            assert arc.loads.shape == shape[1:] and (np.diff(arc.loads) > 0).all()
+            # As far as the cell is strong.
+            assert arc.loads[-1] == pytest.approx(0.3 * int(cell.name.rpartition("_")[2]))
         for rows in cell.passive.values():
             assert {row.rise.shape for row in rows} == {shape[:1]}
-    assert (np.diff(library().slews) > 0).all() and (np.diff(library().loads) > 0).all()
+
+
+@pytest.mark.parametrize(("rows", "message"), [
+    ("2, 3", r"tables must be of slews \[1.0, 2.0\], not 2, 3")])
+def test_tables_of_other_slews_are_refused(rows, message):
+    with pytest.raises(LibertyError, match=message):
+        read(f"""cell(INV) {{ pin(A) {{ direction : input; capacitance : 1; }}
+            pin(Y) {{ direction : output; function : "!A"; timing() {{ related_pin : "A";
+            cell_rise(t) {{ index_1 ("{rows}"); index_2 ("1,2"); values ("1,2", "3,4"); }} }} }}
+            }}""")
 
 
 def test_wires_grow_with_the_pins_that_they_reach():
