@@ -79,7 +79,8 @@ def gates_in_verilog(module):
                       f"assign {pins['GCLK']} = {pins['CLK']} & l{number};"]
         elif one["type"] != "$scopeinfo":
             body = FUNCTIONS[one["type"].removeprefix("sg13g2_")]
-            body = re.sub(r"\b[A-D]\d?(_N)?\b|\bS[01]?\b", lambda pin: pins[pin[0]], body)
+            body = re.sub(r"\b[A-D]\d?(_N)?\b|\bS[01]?\b", lambda pin, pins=pins: pins[pin[0]],
+                          body)
             (out,) = (pins[pin] for pin in ("X", "Y") if pin in pins)
             lines.append(f"assign {out} = {body};")
     return "\n".join([*lines, "endmodule", ""])
