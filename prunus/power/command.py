@@ -32,7 +32,7 @@ class Wires(StrEnum):
 
 
 def _print(summary: dict) -> None:
-    total = sum(summary["nj"].values())
+    total, each = sum(summary["nj"].values()), summary["pj_per_dense_product"]
     print_lines([
         ("config", f"{summary['config']}, {summary['engine']}"),
         ("heads", f"{summary['heads']}, {summary['kept']:.1%} kept"
@@ -40,8 +40,8 @@ def _print(summary: dict) -> None:
         ("cycles", f"{summary['cycles']:,}"),
         ("gates", f"{summary['compared_bits']:,} bits of outputs compared with the RTL, "
                   f"{summary['differing_bits']} differ"),
-        ("energy", f"{summary['nj_per_head']:,.1f} nJ per head, "
-                   f"{summary['pj_per_dense_product']:.2f} pJ per product of dense attention"),
+        ("energy", f"{summary['nj_per_head']:,.1f} nJ per head"
+                   + ("" if each is None else f", {each:.2f} pJ per product of dense attention")),
         ("power", f"{summary['mean_mw']:.1f} mW, at most {summary['peak_mw']:.1f} mW in a cycle, "
                   f"at {summary['clock_mhz']:g} MHz"),
         ("area", f"{summary['area_um2']['logic'] / 1e6:.3f} mm2 of logic, "
