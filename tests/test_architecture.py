@@ -51,6 +51,7 @@ ALLOWED = {
     "prunus.figures.masks": ({"hdp", "leopard"}, "compares the criteria of engines"),
     "prunus.figures.points": (set(ENGINES), "points of the papers' figures, by engine"),
     "prunus.figures.energy": ({"leopard"}, "the baseline of the estimates"),
+    "prunus.power.work": ({"leopard", "topk"}, "what pruning is measured against, by engine"),
     "prunus.webpage.dense": (set(ENGINES), "what pruning is measured against, by engine"),
     "prunus.webpage.models": ({"topk"}, "Top-K has no mode that prunes nothing"),
     "prunus.sim.campaigns.scaling": ({"hdp"}, "the only engine that has several cores"),

@@ -56,8 +56,8 @@ LARGE = tuple(Stage(config, mode) for config, modes in (
 
 def run(stage: Stage, path: Path, limit: int | None = HEADS, **more: Any) -> dict:
     """The summary of a stage on the first heads of a file."""
-    from ..power.command import work_of
     from ..power.measure import measure
+    from ..power.work import work_of
 
     config = load_config(stage.config)
     work, machine = work_of(path, config, limit=limit, dense=stage.mode == "dense",

@@ -63,28 +63,29 @@ class _Tables:
     """Tables of a library, read between their points and not beyond them."""
 
     def __init__(self, library: Library):
-        self._slews, self._loads = library.slews, library.loads
+        self._slews = library.slews
 
     def by_slew(self, table: np.ndarray, slew: np.ndarray) -> np.ndarray:
         return np.interp(slew, self._slews, table)
 
-    def of(self, table: np.ndarray, slew: np.ndarray, load: np.ndarray) -> np.ndarray:
-        """Bilinear."""
+    def of(self, arc: Arc, table: np.ndarray, slew: np.ndarray, load: np.ndarray) -> np.ndarray:
+        """Bilinear, of a table of an arc."""
         slew = np.clip(slew, self._slews[0], self._slews[-1])
-        load = np.clip(load, self._loads[0], self._loads[-1])
+        load = np.clip(load, arc.loads[0], arc.loads[-1])
         i = np.clip(np.searchsorted(self._slews, slew, "right") - 1, 0, len(self._slews) - 2)
-        j = np.clip(np.searchsorted(self._loads, load, "right") - 1, 0, len(self._loads) - 2)
+        j = np.clip(np.searchsorted(arc.loads, load, "right") - 1, 0, len(arc.loads) - 2)
         u = (slew - self._slews[i]) / (self._slews[i + 1] - self._slews[i])
-        v = (load - self._loads[j]) / (self._loads[j + 1] - self._loads[j])
+        v = (load - arc.loads[j]) / (arc.loads[j + 1] - arc.loads[j])
         return ((1 - u) * ((1 - v) * table[i, j] + v * table[i, j + 1])
                 + u * ((1 - v) * table[i + 1, j] + v * table[i + 1, j + 1]))
 
     def energy(self, arc: Arc, slew: np.ndarray, load: np.ndarray) -> np.ndarray:
         """pJ of a change, the mean of rising and falling."""
-        return (self.of(arc.rise_pj, slew, load) + self.of(arc.fall_pj, slew, load)) / 2
+        return (self.of(arc, arc.rise_pj, slew, load) + self.of(arc, arc.fall_pj, slew, load)) / 2
 
     def slew(self, arc: Arc, slew: np.ndarray, load: np.ndarray) -> np.ndarray:
-        return (self.of(arc.rise_slew_ns, slew, load) + self.of(arc.fall_slew_ns, slew, load)) / 2
+        return (self.of(arc, arc.rise_slew_ns, slew, load)
+                + self.of(arc, arc.fall_slew_ns, slew, load)) / 2
 
 
 @dataclass(frozen=True)
@@ -304,8 +305,8 @@ class Prices:
         rising, falling = self._edge(bank.cell, True), self._edge(bank.cell, False)
         arc = cell.arcs["CLK"]
         # D is 1 and Q 0, so that Q rises, or the other way.
-        q_rises = PICO * self._tables.of(arc.rise_pj, slew, load)
-        q_falls = PICO * self._tables.of(arc.fall_pj, slew, load)
+        q_rises = PICO * self._tables.of(arc, arc.rise_pj, slew, load)
+        q_falls = PICO * self._tables.of(arc, arc.fall_pj, slew, load)
         joules = (rise[0] * rising[0] + rise[3] * rising[3] + rise[1] * q_rises + rise[2] * q_falls
                   + falling @ fall)
         joules += (counts.moved_high[number] * self._moved(bank.cell, True)
@@ -449,19 +450,20 @@ class Prices:
             arc = cells[bank.cell].arcs["CLK"]
             nets = np.arange(bank.first, bank.first + bank.count)
             slew = np.full(bank.count, self._clock_slew)
-            start[nets] = ps((tables.of(arc.rise_ns, slew, self.loads[nets])
-                              + tables.of(arc.fall_ns, slew, self.loads[nets])) / 2)
+            start[nets] = ps((tables.of(arc, arc.rise_ns, slew, self.loads[nets])
+                              + tables.of(arc, arc.fall_ns, slew, self.loads[nets])) / 2)
         rise, fall = [], []
         for group in netlist.groups:
             cell = cells[group.cell]
             load = self.loads[group.first : group.first + group.count]
-            pairs = [[ps(tables.of(table, self._slews[nets], load))
-                      for table in (cell.arcs[pin].rise_ns, cell.arcs[pin].fall_ns)]
-                     for pin, nets in zip(sorted(cell.inputs), group.inputs, strict=True)]
+            arcs = [cell.arcs[pin] for pin in sorted(cell.inputs)]
+            pairs = [[ps(tables.of(arc, table, self._slews[nets], load))
+                      for table in (arc.rise_ns, arc.fall_ns)]
+                     for arc, nets in zip(arcs, group.inputs, strict=True)]
             rise.append(np.array([pair[0] for pair in pairs]).reshape(-1, group.count))
             fall.append(np.array([pair[1] for pair in pairs]).reshape(-1, group.count))
         arc = cells[MUX].arcs["S0"]
-        mux = float(tables.of(arc.rise_ns, np.array([INPUT_SLEW_NS]),
+        mux = float(tables.of(arc, arc.rise_ns, np.array([INPUT_SLEW_NS]),
                               np.array([cells[MUX].inputs["A0"]]))[0])
         ports = []
         for number, memory in enumerate(netlist.memories):

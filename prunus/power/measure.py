@@ -111,7 +111,7 @@ class Power:
             "assumed_nj": {name: joules / NANO for name, joules in self.assumed.items()},
             "area_um2": {"logic": self.logic_um2, "memory": self.memory_um2},
             "pj_per_useful_product": self.total / useful * 1e12 if useful else None,
-            "pj_per_dense_product": self.total / self.products * 1e12,
+            "pj_per_dense_product": self.total / self.products * 1e12 if self.products else None,
             "clock_mhz": self.clock_hz / 1e6,
             "mean_mw": self.total / self.cycles * self.clock_hz * 1e3,
             "peak_mw": self.peak_w * 1e3,

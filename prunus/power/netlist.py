@@ -256,9 +256,11 @@ class _Flattener:
                     self.flat.aliases[net] = ONE if bit == "1" else ZERO
                 elif bit not in inner:
                     inner[bit] = net
+                elif inner[bit] == net:
+                    pass                # joined outside, too
                 elif said["direction"] == "output":
                     self.flat.aliases[net] = inner[bit]
-                elif inner[bit] != net:
+                else:
                     # An input that is an output, too, which was met first.
                     self.flat.aliases[inner[bit]] = net
                     inner[bit] = net
@@ -369,6 +371,9 @@ class _Order:
             if self._sides[port]["direction"] == "input":
                 for net in nets:
                     self._give(net)
+        gates = {self._real(out): number
+                 for number, (out, *_) in enumerate(flat.clock_gates)}
+        self._check_clocks(gates)
         flops = self._flops()
         memories = [self._memory(*memory) for memory in flat.memories]
         for memory in memories:
@@ -377,8 +382,6 @@ class _Order:
                     port["first"] = [self._give(net, MEMORY, memory["block"])
                                      for net in port["data"]][0]
         steps = self._steps(memories)
-        gates = {self._real(out): number
-                 for number, (out, *_) in enumerate(flat.clock_gates)}
         banks = [self._bank(*bank, gates) for bank in flops]
         done = [self._finished(memory) for memory in memories]
         blocks = flat.blocks
@@ -395,6 +398,14 @@ class _Order:
             gate_block=np.array([block for *_, block in flat.clock_gates], np.int32),
             blocks=blocks)
 
+    def _check_clocks(self, gates: dict[int, int]) -> None:
+        clocks = {self._clock, *gates}
+        if any(self._real(clock) not in clocks for _, _, _, clock, _ in self._flat.flops):
+            raise RunError("a flip-flop has a clock that is neither the design's nor one of a "
+                           "clock gate")
+        if any(self._real(clock) != self._clock for _, _, clock, _ in self._flat.clock_gates):
+            raise RunError("a clock gate has a clock that is not the design's")
+
     def _flops(self) -> list[tuple[str, int, list]]:
         """Of each cell: its name, the first net, and the flip-flops in order."""
         banks: dict[str, list] = defaultdict(list)
@@ -409,13 +420,7 @@ class _Order:
         return found
 
     def _bank(self, name: str, first: int, flops: list, gates: dict[int, int]) -> Bank:
-        numbers = []
-        for _, _, _, clock, _ in flops:
-            clock = self._real(clock)
-            if clock != self._clock and clock not in gates:
-                raise RunError("a flip-flop has a clock that is neither the design's nor one of a "
-                               "clock gate")
-            numbers.append(gates.get(clock, -1))
+        numbers = [gates.get(self._real(clock), -1) for _, _, _, clock, _ in flops]
         enables = [ONE if number < 0 else self._flat.clock_gates[number][1] for number in numbers]
         return Bank(
             cell=name, first=first, data=self._nets([d for _, _, d, _, _ in flops]),
@@ -430,8 +435,19 @@ class _Order:
                            "and one can be replayed")
         if set(str(said["INIT"])) - set("x"):
             raise RunError(f"memory {said['MEMID']} has contents to begin with")
-        reads = []
         clocked = _number(said["RD_CLK_ENABLE"])
+        if not _number(said["WR_CLK_ENABLE"]):
+            raise RunError(f"memory {said['MEMID']} is written without a clock")
+        clocks = [nets["WR_CLK"][0], *(net for port, net in enumerate(nets["RD_CLK"])
+                                       if clocked >> port & 1)]
+        if (any(self._real(net) != self._clock for net in clocks)
+                or not _number(said["WR_CLK_POLARITY"])
+                or clocked & ~_number(said["RD_CLK_POLARITY"])):
+            raise RunError(f"memory {said['MEMID']} has a clock that is not the rising edge of the "
+                           "design's")
+        if any(net != ZERO for port, net in enumerate(nets["RD_ARST"]) if clocked >> port & 1):
+            raise RunError(f"memory {said['MEMID']} has an asynchronous reset")
+        reads = []
         for port in range(ports):
             def part(name: str, size: int, port: int = port) -> list[int]:
                 return nets[name][port * size : (port + 1) * size]
@@ -442,6 +458,9 @@ class _Order:
 
             if _number(said["RD_TRANSPARENCY_MASK"]) >> port & 1:
                 raise RunError(f"memory {said['MEMID']} reads what is written in the same cycle")
+            if (_number(said["RD_CE_OVER_SRST"]) >> port & 1 and nets["RD_SRST"][port] != ZERO
+                    and nets["RD_EN"][port] != ONE):
+                raise RunError(f"memory {said['MEMID']} is reset only while it is enabled")
             reads.append({"address": part("RD_ADDR", bits), "data": part("RD_DATA", width),
                           "clocked": bool(clocked >> port & 1), "enable": nets["RD_EN"][port],
                           "reset": nets["RD_SRST"][port], "first": -1,

@@ -316,6 +316,10 @@ void begin(Design *design, const uint8_t *row) {
     take_inputs(design, row);
     settle(design);
     compare(design, row);
+    for (int n = 0; n < design->banks; n++) {
+        const Bank *bank = &design->bank[n];
+        for (int i = 0; i < bank->count; i++) bank->before[i] = design->now[bank->data[i]];
+    }
     design->cycle = 1;
 }
 

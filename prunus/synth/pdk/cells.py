@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .liberty import Group, numbers, parse
+from .liberty import Group, LibertyError, numbers, parse
 
 __all__ = ["Arc", "Cell", "Library", "Passive", "library", "main", "yosys_liberty"]
 
@@ -67,10 +67,13 @@ class Arc:
 
     Members
     -------
+    loads : ndarray of float
+        pF, of the columns: they reach as far as the cell is strong.
     rise_pj, fall_pj, rise_ns, fall_ns, rise_slew_ns, fall_slew_ns : ndarray of float
         By slew of the input and load of the output, which rises or falls.
     """
 
+    loads: np.ndarray
     rise_pj: np.ndarray
     fall_pj: np.ndarray
     rise_ns: np.ndarray
@@ -120,8 +123,8 @@ class Library:
     Members
     -------
     volt : float
-    slews, loads : ndarray of float
-        ns and pF, of all tables.
+    slews : ndarray of float
+        ns, of all tables.
     wire_pf : dict of str to list of (int, float)
         By name of a wire-load model: capacitance of a net by the number of pins that it reaches.
     cells : dict of str to Cell
@@ -129,7 +132,6 @@ class Library:
 
     volt: float
     slews: np.ndarray
-    loads: np.ndarray
     wire_pf: dict[str, list[tuple[int, float]]]
     cells: dict[str, Cell]
 
@@ -147,11 +149,12 @@ def library(path: Path = FILE) -> Library:
         name=cell["name"], kind=cell["kind"], area=cell["area_um2"],
         leakage_pw=cell["leakage_pw"], inputs=cell["inputs_pf"], output=cell["output"],
         function=cell["function"],
-        arcs={pin: Arc(**{key: np.array(table) for key, table in arc.items()})
+        arcs={pin: Arc(loads=np.array(cell["loads_pf"]),
+                       **{key: np.array(table) for key, table in arc.items()})
               for pin, arc in cell["arcs"].items()},
         passive={pin: passive(rows) for pin, rows in cell["passive"].items()})
         for cell in said["cells"]}
-    return Library(said["corner"]["volt"], np.array(said["slews_ns"]), np.array(said["loads_pf"]),
+    return Library(said["corner"]["volt"], np.array(said["slews_ns"]),
                    {name: [(int(n), pf) for n, pf in rows]
                     for name, rows in said["wire_pf"].items()}, cells)
 
@@ -232,20 +235,33 @@ def _kind(cell: Group) -> str:
     return "clock gate" if "clock_gating_integrated_cell" in cell.attributes else "gate"
 
 
-def _cell(cell: Group, slews: int, loads: int) -> dict:
+def _loads(output: Group, slews: Sequence[float]) -> list[float]:
+    """The columns of all tables of an output; its rows must be ``slews``."""
+    axes = {(table.text("index_1"), table.text("index_2"))
+            for kind in ("timing", "internal_power") for group in output.all(kind)
+            for table in group.groups if "index_2" in table.attributes}
+    if not axes:
+        return []
+    ((rows, columns),) = axes
+    if numbers(rows) != list(slews):
+        raise LibertyError(f"tables must be of slews {list(slews)}, not {rows}")
+    return numbers(columns)
+
+
+def _cell(cell: Group, slews: Sequence[float]) -> dict:
     pins = [pin for pin in cell.all("pin") if pin.text("direction") != "internal"]
     inputs = [pin for pin in pins if pin.text("direction") == "input"]
     output = next(pin for pin in pins if pin.text("direction") == "output")
     names = [pin.name for pin in inputs]
-    kind = _kind(cell)
+    kind, loads = _kind(cell), _loads(output, slews)
     return {
         "name": cell.name, "kind": kind, "area_um2": cell.number("area"),
         "leakage_pw": _leakage(cell),
         "inputs_pf": {pin.name: pin.number("capacitance") for pin in inputs},
         "output": output.name,
         "function": output.text("function") if kind == "gate" else "",
-        "arcs": _arcs(output, names, (slews, loads)),
-        "passive": {pin.name: rows for pin in inputs if (rows := _passive(pin, slews))}}
+        "loads_pf": loads, "arcs": _arcs(output, names, (len(slews), len(loads))),
+        "passive": {pin.name: rows for pin in inputs if (rows := _passive(pin, len(slews)))}}
 
 
 def _wires(text: str) -> dict:
@@ -264,17 +280,18 @@ def extract(text: str) -> dict:
     root = parse(text)
     cells = {cell.name.removeprefix(PREFIX): cell for cell in root.all("cell")}
     sample = next(next(cells["nand2_1"].first("pin", "Y").all("timing")).all("cell_rise"))
-    slews, loads = (numbers(sample.text(f"index_{n}")) for n in (1, 2))
+    slews = numbers(sample.text("index_1"))
     return {
         "made_by": "python -m prunus.synth.pdk.cells LIB",
         "source": SOURCE, "revision": root.text("revision"), "license": LICENSE,
         "corner": {"process": "typical", "volt": root.number("nom_voltage"),
                    "celsius": root.number("nom_temperature")},
-        "units": {"inputs_pf": "pF", "leakage_pw": "pW, the mean over states of the pins",
+        "units": {"inputs_pf": "pF", "loads_pf": "pF, of the columns of arcs",
+                  "leakage_pw": "pW, the mean over states of the pins",
                   "rise_pj": "pJ of a rising output by slew of the input and load, without that of "
                              "the load; of passive by slew alone"},
-        "slews_ns": slews, "loads_pf": loads, "wire_pf": _wires(text),
-        "cells": [_cell(cells[name], len(slews), len(loads)) for name in KEPT]}
+        "slews_ns": slews, "wire_pf": _wires(text),
+        "cells": [_cell(cells[name], slews) for name in KEPT]}
 
 
 def _text(said: dict) -> str:
