@@ -9,6 +9,7 @@ the table. What is fitted has the tiny presets alone; the error is that of other
 
 import itertools
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -24,9 +25,8 @@ from prunus.sim.simulators.folders import scratch
 from ..files import write_files
 from ..heads import read_arrays
 from ..run import compute
-from .command import work_of
 from .estimate import CLOCK, CYCLES, MEMORY, TABLE, Costs, Load, load_of
-from .work import Work
+from .work import Work, work_of
 
 __all__ = ["CASES", "DATA", "FIT", "HELD_OUT", "Case", "by_case", "coefficients", "error_of",
            "estimated", "load_of_work", "main", "measured", "table_of"]
@@ -234,11 +234,17 @@ HEAD = """# SPDX-License-Identifier: Apache-2.0
 """
 
 
-def main() -> None:
-    rows = json.loads(DATA.read_text(encoding="utf-8"))["data"]
-    text = HEAD + tomli_w.dumps(table_of(rows))
+def main() -> int:
+    try:
+        rows = json.loads(DATA.read_text(encoding="utf-8"))["data"]
+        text = HEAD + tomli_w.dumps(table_of(rows))
+    except (OSError, ValueError, LookupError, TypeError) as err:
+        reason = getattr(err, "strerror", None) or "not what is measured"
+        print(f"error: runs {str(DATA)!r} cannot be read: {reason} ({MEASURED})", file=sys.stderr)
+        return 2
     write_files({TABLE: lambda file: file.write(text.encode())})
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -31,6 +31,27 @@ def test_the_table_is_what_the_runs_give():
     assert TABLE.read_text(encoding="utf-8") == HEAD + tomli_w.dumps(calibrate.table_of(ROWS))
 
 
+def test_the_command_writes_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(calibrate, "TABLE", tmp_path / "table.toml")
+    assert calibrate.main() == 0
+    assert (tmp_path / "table.toml").read_text(encoding="utf-8") == TABLE.read_text(
+        encoding="utf-8")
+
+
+@pytest.mark.parametrize(("text", "reason"), [
+    (None, "No such file or directory"), ("[", "not what is measured"),
+    ('{"data": [{}]}', "not what is measured")])
+def test_runs_that_cannot_be_read(tmp_path, monkeypatch, capsys, text, reason):
+    runs, table = tmp_path / "runs.json", tmp_path / "table.toml"
+    if text is not None:
+        runs.write_text(text)
+    monkeypatch.setattr(calibrate, "DATA", runs)
+    monkeypatch.setattr(calibrate, "TABLE", table)
+    assert calibrate.main() == 2 and not table.exists()
+    assert capsys.readouterr().err == (f"error: runs {str(runs)!r} cannot be read: {reason} "
+                                       "(python -m prunus.figures --measure energy_fit)\n")
+
+
 def test_other_runs_give_another_table():
     """Each kind of energy, and the cycles, move what is fitted to them."""
     table = calibrate.coefficients(ROWS)
