@@ -43,6 +43,7 @@ class Machine:
     picojoules : dict of str to float
         By group.
     events : list of Event
+        Those of all heads together.
     against : float
         Energy of its machine without pruning over its own.
     """
@@ -141,19 +142,20 @@ def measure(path: Path, configs: Sequence[EngineConfig], settings: Settings, cos
                 progress(f"{path.stem} on {name}")
             _, table = engine_of(machine).arrange(jobs, machine)
             load, events = load_of(table, compute(table, machine), machine)
-            pair.append(Machine(name, costs.cycles(load), costs.picojoules(load), events))
+            pair.append(Machine(name, costs.cycles(load), costs.picojoules(load),
+                                _merged(events)))
         machines += [replace(machine, against=pair[1].on_chip / machine.on_chip)
                      for machine in pair]
     return machines
 
 
-def _merged(events: Sequence[Event]) -> list[dict]:
+def _merged(events: Sequence[Event]) -> list[Event]:
     """Counts of the same event in several heads together."""
     counts: dict[Event, int] = {}
     for event in events:
         key = replace(event, count=0)
         counts[key] = counts.get(key, 0) + event.count
-    return [asdict(replace(event, count=count)) for event, count in counts.items()]
+    return [replace(event, count=count) for event, count in counts.items()]
 
 
 def energy(
@@ -187,7 +189,7 @@ def energy(
                     "machines": [
             {"heads": path.stem, "machine": m.machine, "cycles": round(m.cycles),
              "picojoules": m.picojoules, "on_chip_pj": m.on_chip, "total_pj": m.total,
-             "against_unpruned": m.against, "events": _merged(m.events)} for path, m in rows]})
+             "against_unpruned": m.against, "events": [asdict(event) for event in m.events]} for path, m in rows]})
         return
     print_table(
         ["heads", "machine", "cycles", *(f"{group}, nJ" for group in GROUPS), "on chip, nJ",
