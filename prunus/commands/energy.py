@@ -186,10 +186,11 @@ def energy(
                 for machine in measure(path, configs, settings, costs, progress)]
     if as_json:
         print_json({"note": costs.note, "error": costs.error, "sources": costs.sources,
-                    "machines": [
-            {"heads": path.stem, "machine": m.machine, "cycles": round(m.cycles),
-             "picojoules": m.picojoules, "on_chip_pj": m.on_chip, "total_pj": m.total,
-             "against_unpruned": m.against, "events": [asdict(event) for event in m.events]} for path, m in rows]})
+                    "machines": [{
+                        "heads": path.stem, "machine": m.machine, "cycles": round(m.cycles),
+                        "picojoules": m.picojoules, "on_chip_pj": m.on_chip, "total_pj": m.total,
+                        "against_unpruned": m.against,
+                        "events": [asdict(event) for event in m.events]} for path, m in rows]})
         return
     print_table(
         ["heads", "machine", "cycles", *(f"{group}, nJ" for group in GROUPS), "on chip, nJ",

@@ -41,12 +41,14 @@ class Clock:
         self.at(self.now, lambda: self._resume(process))
 
     def run(self) -> None:
-        """Until nothing is due any more; processes may still wait for conditions."""
+        """Until nothing is due any more; processes that still wait then are forgotten, with all
+        that they hold."""
         while self._due:
             self.now = self._due[0][0]
             while self._due and self._due[0][0] == self.now:
                 heappop(self._due)[2]()
             self._wake()
+        self._waiting.clear()
 
     def _resume(self, process: Process) -> None:
         for wanted in process:

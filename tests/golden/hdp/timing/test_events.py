@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulator of processes."""
 
+import weakref
+
 import pytest
 
 from prunus.golden.hdp.timing.events import Clock, Room, Shared
@@ -61,10 +63,14 @@ def test_a_process_that_waits_for_ever_ends_the_run():
     def stuck():
         yield lambda: False
 
-    clock.start(stuck())
+    process = stuck()
+    clock.start(process)
     clock.at(5, lambda: None)
     clock.run()
     assert clock.now == 5
+    held = weakref.ref(process)
+    del process
+    assert held() is None
 
 
 def shared(*tasks):
