@@ -2,7 +2,7 @@
 """The memory and the clock that are compiled into a Verilator simulation (memory.cpp)."""
 
 import ctypes
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from mmap import mmap
 from typing import Any
@@ -30,7 +30,8 @@ def _library() -> ctypes.CDLL:
     library = ctypes.CDLL(None)
     word, words, text = ctypes.c_uint64, ctypes.c_void_p, ctypes.c_char_p
     for name, result, arguments in (
-            ("memory", text, (text, _TOLD)), ("clock", None, (text, word, word)),
+            ("memory", text, (text, _TOLD)), ("expect", ctypes.c_bool, (text, text, word)),
+            ("clock", None, (text, word, word)),
             ("state", ctypes.POINTER(_State), ()), ("contents", None, (words, words, word)),
             ("faults", None, (words, word)), ("fences", None, (words, word)),
             ("draw", None, (ctypes.c_double, ctypes.c_double, word)),
@@ -78,8 +79,12 @@ class NativeMemory:
     def start_clock(self) -> None:
         start_clock(self._dut)
 
-    def watch(self) -> None:
-        """The rules are watched always."""
+    def watch(self, constants: Mapping[str, int]) -> None:
+        """The rules are watched always; from now on ports have these values with each address,
+        too."""
+        for name, value in constants.items():
+            if not self._library.prunus_expect(self._dut._name.encode(), name.encode(), value):
+                raise ValueError(f"{self._dut._name}: there is no port {name}")
 
     @property
     def bytes_read(self) -> int:
