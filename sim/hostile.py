@@ -23,7 +23,7 @@ from .engines import random_jobs
 from .exchange import Access
 from .session import Simulation
 
-__all__ = ["Hostile", "first_error", "first_error_reads", "hostile"]
+__all__ = ["Hostile", "first_error", "first_error_reads", "hostile", "plane_bytes"]
 
 GAP = 1024                  # between the windows; must stay as it is
 
@@ -100,11 +100,21 @@ def laid_out(jobs: Sequence[Job], config: EngineConfig
     return image, windows, places if config.wide else []
 
 
+def plane_bytes(job: Job, name: str, config: EngineConfig) -> int:
+    """Of a plane of operands, or of ``out``."""
+    if name == "out":
+        return out_bytes(job, config)
+    kind = engine_of(config).kind(job)
+    plane = next(plane for plane in kind.planes if plane.name == name)
+    rows, d = job.operands()[plane.of].shape
+    return rows * kind.layout(config).row_bytes(plane.kind, d)
+
+
 def _said(words: np.ndarray, config: EngineConfig) -> dict[str, int]:
     return engine_of(config).kinds[0].descriptor_of(config).unpack(words.tobytes())
 
 
-def _spoil(words: np.ndarray, rng: Random, windows: Mapping[str, Window],
+def _spoil(words: np.ndarray, job: Job, rng: Random, windows: Mapping[str, Window],
            config: EngineConfig) -> np.ndarray:
     """A descriptor with something wrong, most of the time."""
     words, count = words.copy(), len(words)
@@ -131,10 +141,11 @@ def _spoil(words: np.ndarray, rng: Random, windows: Mapping[str, Window],
         name = rng.choice([*places, "out"])
         window = windows["results" if name == "out" else "operands"]
         other = windows[rng.choice(["records", "results" if name != "out" else "operands"])]
+        last = window.limit + 1 - plane_bytes(job, name, config)    # ends with the window
         put(name, rng.choice([
-            window.base - 8, window.base - 64, window.limit + 1, window.limit - 7,
-            window.limit - 63, other.base, other.limit - 63, 0, end - 64, end - 8,
-            rng.getrandbits(config.axi_address_width - 3) << 3]))
+            last, last + 8, last + 64, window.base, window.base - 8, window.base - 64,
+            window.limit + 1, window.limit - 7, window.limit - 63, other.base, other.limit - 63, 0,
+            end - 64, end - 8, rng.getrandbits(config.axi_address_width - 3) << 3]))
     elif what == 6:
         put("status", rng.choice([
             windows["records"].limit + 1, windows["operands"].base, windows["results"].base, 0,
@@ -242,7 +253,7 @@ def hostile(config: EngineConfig, count: int, rng: Random) -> Hostile:
         made = own = image.descriptor(n, config)
         records.append(_said(own, config)["status"])
         while n % 2 == 0:
-            made = _spoil(own, rng, windows, config)
+            made = _spoil(own, job, rng, windows, config)
             if _harmless(made, own, job, windows, config):
                 break
         table.append(made)

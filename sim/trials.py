@@ -21,14 +21,18 @@ from prunus.golden.registers import TIMEOUT, Status, counter_names, register_map
 from prunus.golden.softmax import SCALE_SHIFT_MAX, SCALE_SHIFT_MIN
 
 from .cases import Batch
-from .engines import bench_of, random_jobs
+from .engines import bench_of, random_jobs, small_jobs
 from .exchange import Access, Faults
+from .hostile import first_error_reads
 from .scatter import scatter
 from .session import Simulation
 
 __all__ = ["TRIALS", "Trial", "difference", "limited", "slower"]
 
 LATE = Faults(late=True)    # a table may be over before its reset
+WAIT = 400                  # reads of a register while a small table is worked off
+MANY = 300                  # jobs of a table: more than eight bits of its index
+WORK = 8                    # times that forty jobs come in a table
 BITS = (0x00000000, 0xFFFFFFC0, 0x55555540, 0xAAAAAA80)     # addresses of a table
 
 
@@ -47,22 +51,23 @@ class Trial:
 
     def batches(self, config: EngineConfig, seed: int) -> list[Batch]:
         """The tables, always the same for a seed; short ones come first."""
-        return list({"short": _short, "long": _long, "stalled": _stalled}[self.name](config, seed))
+        return list({"short": _short, "long": _long, "stalled": _stalled, "many": _many}[self.name](
+            config, seed))
 
 
-TRIALS = (Trial("short", 0.0), Trial("stalled", 0.3), Trial("long", 0.0), Trial("stalled", 0.8))
+TRIALS = (Trial("short", 0.0), Trial("stalled", 0.3), Trial("long", 0.0), Trial("stalled", 0.8),
+          Trial("many", 0.0))
 
 
 def _small(config: EngineConfig, count: int, seed: int) -> list[Job]:
     """Random jobs of little work."""
-    jobs = random_jobs(config, 12 * count, seed)
-    jobs = sorted(jobs, key=lambda job: job.output()[0] + len(job.operands()["k"]))
-    return [job.alone() for job in jobs[4 : 4 + count]]
+    return small_jobs(config, 12 * count, seed)[4 : 4 + count]
 
 
 def _registers(config: EngineConfig, seed: int) -> Batch:
     """Registers read, written whole and in bytes, and doorbells that are refused."""
-    at = {register.name: register.address for register in register_map(config)}
+    known = register_map(config)
+    at = {register.name: register.address for register in known}
 
     def write(name: str, value: int, first: int = 0, size: int = 4, together: bool = False):
         return Access(at[name] + first, value, True, size, together)
@@ -83,12 +88,68 @@ def _registers(config: EngineConfig, seed: int) -> Batch:
     for name, reset in resets.items():
         for value in (*BITS, ~0 & 0xFFFF_FFFF):
             before += [write(name, value), Access(at[name])]
-        before += [access for n in range(4) for access in (
-            write(name, 0x3C << n & 0xFF, n, 1), Access(at[name]))]
+            before += [access for n in range(4) for access in (
+                write(name, ~value >> 8 * n & 0xFF, n, 1), Access(at[name]))]
         before.append(write(name, reset))
+    # What cannot be written lies beside what can.
+    meant = {register.address for register in known if register.access != "ro"}
+    before += [Access(address, value, write=True) for address in range(0, 256, 4)
+               if address not in meant for value in (0, 1)]
     during = [write("doorbell", 1), Access(at["status"])]
     after = [Access(at["status"]), write("status", 1 << Status.BUSY), Access(at["status"])]
     return Batch(_small(config, 2, seed), before=before, during=during, after=after)
+
+
+def _doorbells(config: EngineConfig, seed: int) -> Batch:
+    """Doorbells in bytes, behind a whole one. The other bytes are those of the one before."""
+    at = {register.name: register.address for register in register_map(config)}
+    jobs = _small(config, 2, seed)
+    after = [Access(at["doorbell"] + n, 1, True, 1) for n in (2, 3)]
+    for first, value in ((0, 1), (1, 0)):
+        after += [Access(at["doorbell"] + first, value, True, 1), *[Access(at["id"])] * WAIT,
+                  Access(at["status"]), Access(at["jobs_done"]),
+                  Access(at["status"], 1 << Status.IRQ, True), Access(at["status"])]
+    return Batch(jobs, image=build_image(jobs, config), after=after)
+
+
+def _bytes(config: EngineConfig, seed: int) -> Batch:
+    """The accesses to registers of a coprocessor that has nothing to do."""
+    return replace(_registers(config, seed), during=(), after=())
+
+
+def _claims(config: EngineConfig, seed: int) -> Batch:
+    """Jobs that claim to have the keys and values of the one before, rightly or not."""
+    job: Any = next(job for job in _small(config, 12, seed)
+                    if job.d > 8 and job.valid_q and job.valid_kv > 1)
+    kind = engine_of(config).kind(job)
+    record = kind.descriptor_of(config)
+    changes = [{}, {"d": job.d - 8}, {"valid_kv": job.valid_kv - 1}, {"valid_q": 0},
+               *({name: config.axi_data_width // 8} for name in kind.addresses
+                 if name not in ("out", "status"))]
+    jobs = [job] * (3 * len(changes))
+    image = build_image([each.alone() for each in jobs], config)
+    for n, change in enumerate(changes):
+        # The one that claims, and one more that claims what that one had.
+        own = described(image, 3 * n, kind, config)
+        for later in (3 * n + 1, 3 * n + 2):
+            values = described(image, later, kind, config)
+            values |= {name: own[name] for name in kind.addresses if name not in ("out", "status")}
+            if later == 3 * n + 1:
+                values |= {name: values[name] + value if name in kind.addresses else value
+                           for name, value in change.items()}
+            image.describe(later, record.pack(values | {"same_kv": 1}))
+    return Batch(jobs, image=image)
+
+
+def _refused(config: EngineConfig, seed: int) -> Batch:
+    """Outputs outside their window, behind others that lie in it."""
+    jobs = [job for job in _small(config, 12, seed) if job.output()[0] > 1]
+    image = build_image(jobs, config)
+    at = {register.name: register.address for register in register_map(config)}
+    inside = image.out[len(jobs) // 2] - 1
+    before = [Access(at["results_limit"], inside, write=True)]
+    after = [*first_error_reads(config), Access(at["results_limit"], ~0 & 0xFFFF_FFFF, write=True)]
+    return Batch(jobs, image=image, before=before, after=after)
 
 
 def _wrong(config: EngineConfig, kind: Any, values: Mapping[str, int]) -> Iterator[dict[str, int]]:
@@ -144,6 +205,9 @@ def _bad(config: EngineConfig, seed: int) -> Iterator[Batch]:
 def _short(config: EngineConfig, seed: int) -> Iterator[Batch]:
     yield Batch(_small(config, 3, seed))
     yield _registers(config, seed)
+    yield _doorbells(config, seed)
+    yield _claims(config, seed)
+    yield _refused(config, seed)
     yield scatter(_small(config, 4, seed + 1), config, seed)
     yield from _bad(config, seed)
     table = _small(config, 3, seed + 2)
@@ -164,9 +228,22 @@ def _long(config: EngineConfig, seed: int) -> Iterator[Batch]:
 
 
 def _stalled(config: EngineConfig, seed: int) -> Iterator[Batch]:
+    yield _bytes(config, seed)
+    yield _claims(config, seed)
+    yield _refused(config, seed)
     yield scatter(_small(config, 4, seed + 30), config, seed + 5)
     yield Batch(bench_of(config).hard_jobs(config, seed))
     yield Batch(random_jobs(config, 8, seed + 31))
+
+
+def _many(config: EngineConfig, seed: int) -> Iterator[Batch]:
+    """Tables of many jobs and of much work, for bits of counters; the last job is not read."""
+    jobs = _small(config, 10, seed) * (MANY // 10)
+    image, kind = build_image(jobs, config), engine_of(config).kind(jobs[-1])
+    last = described(image, len(jobs) - 1, kind, config)
+    image.describe(len(jobs) - 1, kind.descriptor_of(config).pack(last | {"opcode": 0}))
+    yield Batch(jobs, image=image, after=first_error_reads(config))
+    yield Batch([job.alone() for job in random_jobs(config, 40, seed)] * WORK)
 
 
 # -- what is compared -----------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from .commands import add_options, parse, report
 
 __all__ = ["Outcome", "main", "prove", "try_faults"]
 
-JUDGED_JOBS = 2000          # of the tables with faults
+JUDGED_JOBS = 2500          # of the tables with faults
 GROUP = 20                  # faults of a task, which play against the same original
 JUDGED_GROUP = 5
 MOST = 100_000
