@@ -23,7 +23,7 @@ from .engines import random_jobs
 from .exchange import Access
 from .session import Simulation
 
-__all__ = ["Hostile", "first_error", "first_error_reads", "hostile", "plane_bytes"]
+__all__ = ["Hostile", "first_error", "first_error_reads", "hostile", "needy_jobs", "plane_bytes"]
 
 GAP = 1024                  # between the windows; must stay as it is
 

@@ -8,6 +8,7 @@ buses with errors, resets in the middle of a table, write responses that wait, r
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from prunus.golden.softmax import SCALE_SHIFT_MAX, SCALE_SHIFT_MIN
 from .cases import Batch
 from .engines import bench_of, random_jobs, small_jobs
 from .exchange import Access, Faults
-from .hostile import first_error_reads
+from .hostile import first_error_reads, needy_jobs
 from .scatter import scatter
 from .session import Simulation
 
@@ -64,6 +65,13 @@ def _small(config: EngineConfig, count: int, seed: int) -> list[Job]:
     return small_jobs(config, 12 * count, seed)[4 : 4 + count]
 
 
+def _busy(config: EngineConfig, seed: int) -> Any:
+    """A job of little work, with several rows, that reads all of its planes."""
+    jobs: list[Any] = [job for job in needy_jobs(config, 24, Random(seed))
+                       if min(job.output()[0], job.valid_kv) > 1 and job.d > 8]
+    return min(jobs, key=lambda job: job.output()[0] + len(job.k))
+
+
 def _registers(config: EngineConfig, seed: int) -> Batch:
     """Registers read, written whole and in bytes, and doorbells that are refused."""
     known = register_map(config)
@@ -95,6 +103,7 @@ def _registers(config: EngineConfig, seed: int) -> Batch:
     meant = {register.address for register in known if register.access != "ro"}
     before += [Access(address, value, write=True) for address in range(0, 256, 4)
                if address not in meant for value in (0, 1)]
+    before += [Access(address) for address in sorted(meant)]
     during = [write("doorbell", 1), Access(at["status"])]
     after = [Access(at["status"]), write("status", 1 << Status.BUSY), Access(at["status"])]
     return Batch(_small(config, 2, seed), before=before, during=during, after=after)
@@ -119,8 +128,7 @@ def _bytes(config: EngineConfig, seed: int) -> Batch:
 
 def _claims(config: EngineConfig, seed: int) -> Batch:
     """Jobs that claim to have the keys and values of the one before, rightly or not."""
-    job: Any = next(job for job in _small(config, 12, seed)
-                    if job.d > 8 and job.valid_q and job.valid_kv > 1)
+    job = _busy(config, seed)
     kind = engine_of(config).kind(job)
     record = kind.descriptor_of(config)
     changes = [{}, {"d": job.d - 8}, {"valid_kv": job.valid_kv - 1}, {"valid_q": 0},
@@ -175,7 +183,7 @@ def _wrong(config: EngineConfig, kind: Any, values: Mapping[str, int]) -> Iterat
 
 def _bad(config: EngineConfig, seed: int) -> Iterator[Batch]:
     """Descriptors that must be refused, between good ones; reads answered with an error."""
-    job = next(job for job in _small(config, 4, seed) if job.output()[0] > 1)
+    job = _busy(config, seed)
     kind = engine_of(config).kind(job)
     probe = build_image([job], config)
     own, record = described(probe, 0, kind, config), kind.descriptor_of(config)
