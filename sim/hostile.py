@@ -15,7 +15,7 @@ from prunus.golden.engines import engine_of
 from prunus.golden.image import FILL, Image, failed, out_bytes
 from prunus.golden.jobs import Job
 from prunus.golden.records import STATUS_BYTES, WORD_BITS, WORDS, Error
-from prunus.golden.registers import Cause, register_map
+from prunus.golden.registers import WINDOW_BYTES, Cause, register_map
 
 from .cases import Batch
 from .compare import MismatchError
@@ -52,10 +52,10 @@ def needy_jobs(config: EngineConfig, count: int, rng: Random) -> list[Job]:
     return whole[:count]
 
 
-def laid_out(jobs: Sequence[Job], config: EngineConfig
+def laid_out(jobs: Sequence[Job], config: EngineConfig, margin: int = GAP // 2
              ) -> tuple[Image, dict[str, Window], list[tuple[int, int, int]]]:
     """An image with a region for each window, the windows, and where the regions lie on the bus;
-    nothing is shared.
+    nothing is shared. Windows are wider than what lies there by ``margin`` bytes at each end.
 
     With wide addresses the regions are far apart, and their lower 32 bits are those in the image,
     so what is cut there lies in another region.
@@ -71,8 +71,8 @@ def laid_out(jobs: Sequence[Job], config: EngineConfig
         first = image.reserve(GAP, 128)
         fill()
         end = image.reserve(GAP, 64)
-        windows[name] = Window(shifts[name] + first + GAP // 2,
-                               shifts[name] + end + GAP // 2 - 1)
+        windows[name] = Window(shifts[name] + first + GAP - margin,
+                               shifts[name] + end + margin - 1)
         places.append((first, end + GAP - first, shifts[name] + first))
 
     def records():
@@ -148,7 +148,8 @@ def _spoil(words: np.ndarray, job: Job, rng: Random, windows: Mapping[str, Windo
             end - 64, end - 8, rng.getrandbits(config.axi_address_width - 3) << 3]))
     elif what == 6:
         put("status", rng.choice([
-            windows["records"].limit + 1, windows["operands"].base, windows["results"].base, 0,
+            windows["records"].limit + 1, windows["records"].base - STATUS_BYTES,
+            windows["operands"].base, windows["results"].base, 0,
             end - 64, status + 4, status + 32]))
     elif what == 8:             # a bit of an upper word
         words[rng.randrange(WORDS, count)] ^= np.uint32(1 << rng.randrange(32))
@@ -247,7 +248,7 @@ class Hostile:
 def hostile(config: EngineConfig, count: int, rng: Random) -> Hostile:
     """A table of at most ``count`` jobs."""
     jobs = needy_jobs(config, count, rng)
-    image, windows, places = laid_out(jobs, config)
+    image, windows, places = laid_out(jobs, config, rng.choice((0, WINDOW_BYTES, GAP // 2)))
     table, records = [], []
     for n, job in enumerate(jobs):
         made = own = image.descriptor(n, config)

@@ -113,7 +113,7 @@ def _doorbells(config: EngineConfig, seed: int) -> Batch:
     """Doorbells in bytes, behind a whole one. The other bytes are those of the one before."""
     at = {register.name: register.address for register in register_map(config)}
     jobs = _small(config, 2, seed)
-    after = [Access(at["doorbell"] + n, 1, True, 1) for n in (2, 3)]
+    after = [Access(at["doorbell"] + n, n > 0, True, 1) for n in (0, 2, 3)]     # 0 and too many
     for first, value in ((0, 1), (1, 0)):
         after += [Access(at["doorbell"] + first, value, True, 1), *[Access(at["id"])] * WAIT,
                   Access(at["status"]), Access(at["jobs_done"]),
@@ -151,7 +151,7 @@ def _claims(config: EngineConfig, seed: int) -> Batch:
 
 def _refused(config: EngineConfig, seed: int) -> Batch:
     """Outputs outside their window, behind others that lie in it."""
-    jobs = [job for job in _small(config, 12, seed) if job.output()[0] > 1]
+    jobs = [job for job in _small(config, 40, seed) if job.output()[0] > 1]
     image = build_image(jobs, config)
     at = {register.name: register.address for register in register_map(config)}
     inside = image.out[len(jobs) // 2] - 1
