@@ -2,7 +2,8 @@
 """The tables that tell a coprocessor with a fault from one without, and how they are compared.
 
 They are of the kinds that ``tests/sim`` has: random jobs, images at any address, descriptors and
-buses with errors, resets in the middle of a table, write responses that wait, register accesses.
+buses with errors, false claims of shared keys, outputs outside their window, resets in the middle
+of a table, write responses that wait, register accesses, tables of many jobs.
 """
 
 import re
@@ -67,9 +68,9 @@ def _small(config: EngineConfig, count: int, seed: int) -> list[Job]:
 
 def _busy(config: EngineConfig, seed: int) -> Any:
     """A job of little work, with several rows, that reads all of its planes."""
-    jobs: list[Any] = [job for job in needy_jobs(config, 24, Random(seed))
-                       if min(job.output()[0], job.valid_kv) > 1 and job.d > 8]
-    return min(jobs, key=lambda job: job.output()[0] + len(job.k))
+    drawn: list[Any] = list(needy_jobs(config, 24, Random(seed)))
+    return min((job for job in drawn if min(len(job.q), job.valid_kv) > 1 and job.d > 8),
+               key=lambda job: len(job.q) + len(job.k))
 
 
 def _registers(config: EngineConfig, seed: int) -> Batch:
