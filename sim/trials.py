@@ -246,12 +246,23 @@ def _stalled(config: EngineConfig, seed: int) -> Iterator[Batch]:
 
 
 def _many(config: EngineConfig, seed: int) -> Iterator[Batch]:
-    """Tables of many jobs and of much work, for bits of counters; the last job is not read."""
-    jobs = _small(config, 10, seed) * (MANY // 10)
-    image, kind = build_image(jobs, config), engine_of(config).kind(jobs[-1])
-    last = described(image, len(jobs) - 1, kind, config)
-    image.describe(len(jobs) - 1, kind.descriptor_of(config).pack(last | {"opcode": 0}))
-    yield Batch(jobs, image=image, after=first_error_reads(config))
+    """Tables of many jobs and of much work, for bits of counters and of indices. Of each of the
+    first something is wrong with the last job: its descriptor, what it reads, what it writes."""
+    jobs = [*_small(config, 10, seed) * (MANY // 10), _busy(config, seed)]
+    last, beat = len(jobs) - 1, config.axi_data_width // 8
+    kind, after = engine_of(config).kind(jobs[last]), first_error_reads(config)
+    record = kind.descriptor_of(config)
+    for field in ("opcode", kind.planes[0].name, "out", "status"):
+        image = build_image([job.alone() for job in jobs], config)
+        values = described(image, last, kind, config)
+        where = ((values[field], values[field] + beat),)
+        if field == "opcode":
+            image.describe(last, record.pack(values | {field: 0}))
+            yield Batch(jobs, image=image, after=after)
+        elif field in ("out", "status"):
+            yield Batch(jobs, image=image, after=after, faults=Faults(bad_writes=where))
+        else:
+            yield Batch(jobs, image=image, after=after, read_errors=where)
     yield Batch([job.alone() for job in random_jobs(config, 40, seed)] * WORK)
 
 

@@ -75,6 +75,7 @@ class NativeMemory:
         self.contents: bytearray | mmap = bytearray(1)
         self.fill(self.contents, ())
         self._own, self._disturbed = (0.0, 0), False
+        self._bad_reads: Sequence[tuple[int, int]] = ()
 
     def start_clock(self) -> None:
         start_clock(self._dut)
@@ -108,12 +109,19 @@ class NativeMemory:
 
     def fail(self, reads: Sequence[tuple[int, int]]) -> None:
         """Reads from ``first`` to ``end`` are answered with SLVERR, and no others."""
-        self._library.prunus_faults(*_table(((*ends, SLVERR, 0) for ends in reads), 4))
+        self._fail(reads, ())
+
+    def _fail(self, reads: Sequence[tuple[int, int]], writes: Sequence[tuple[int, int]]) -> None:
+        self._bad_reads = reads
+        self._library.prunus_faults(*_table(
+            ((*ends, SLVERR, write) for write, bad in enumerate((reads, writes)) for ends in bad),
+            4))
 
     def disturb(self, faults: Faults) -> None:
         """What happens to the next table, but for silence."""
         self._library.prunus_draw(faults.read_errors, faults.write_errors, faults.seed)
         self._library.prunus_fences(*_table(faults.fences, 3))
+        self._fail(self._bad_reads, faults.bad_writes)
         if faults.stall is not None:
             self._library.prunus_stall(faults.stall, faults.seed)
         elif self._disturbed:
@@ -139,6 +147,7 @@ class NativeMemory:
 
     def restart(self) -> None:
         """Nothing is left of what was before; called in a reset."""
+        self.silence()
         self._library.prunus_restart()
 
     def hold(self, count: int) -> None:
