@@ -26,6 +26,9 @@ from .session import Simulation
 __all__ = ["Hostile", "first_error", "first_error_reads", "hostile", "needy_jobs", "plane_bytes"]
 
 GAP = 1024                  # between the windows; must stay as it is
+PAGE = 4096                 # regions begin at multiples, as in an image
+FAR = 1 << 28               # more than the bytes of a region
+WORD_SPACE = 1 << WORD_BITS
 
 
 def first_error_reads(config: EngineConfig) -> list[Access]:
@@ -52,20 +55,26 @@ def needy_jobs(config: EngineConfig, count: int, rng: Random) -> list[Job]:
     return whole[:count]
 
 
-def laid_out(jobs: Sequence[Job], config: EngineConfig, margin: int = GAP // 2
+def laid_out(jobs: Sequence[Job], config: EngineConfig, margin: int, rng: Random
              ) -> tuple[Image, dict[str, Window], list[tuple[int, int, int]]]:
     """An image with a region for each window, the windows, and where the regions lie on the bus;
     nothing is shared. Windows are wider than what lies there by ``margin`` bytes at each end.
 
-    With wide addresses the regions are far apart, and their lower 32 bits are those in the image,
-    so what is cut there lies in another region.
+    The regions are far apart. With wide addresses their lower 32 bits are those in the image, so
+    what is cut there lies in another region; else they lie anywhere.
     """
     image, kinds = Image(), [engine_of(config).kind(job) for job in jobs]
     windows: dict[str, Window] = {}
     places: list[tuple[int, int, int]] = []
     top = config.axi_address_width - WORD_BITS
-    shifts = {name: upper << WORD_BITS for name, upper in (
-        ("records", (1 << top) - 1), ("operands", int(config.wide)), ("results", (1 << top) // 2))}
+    names = ("records", "operands", "results")
+    if config.wide:
+        shifts = {name: upper << WORD_BITS
+                  for name, upper in zip(names, ((1 << top) - 1, 1, (1 << top) // 2), strict=True)}
+    else:
+        shifts = {name: part * FAR + rng.randrange(FAR // 2) // PAGE * PAGE
+                  for name, part in zip(names, rng.sample(range(WORD_SPACE // FAR), 3),
+                                        strict=True)}
 
     def region(name, fill):
         first = image.reserve(GAP, 128)
@@ -97,7 +106,7 @@ def laid_out(jobs: Sequence[Job], config: EngineConfig, margin: int = GAP // 2
         image.describe(n, kind.encode(job, own | {
             "out": image.out[n] + shifts["results"],
             "status": image.status[n] + shifts["records"]}, config))
-    return image, windows, places if config.wide else []
+    return image, windows, places
 
 
 def plane_bytes(job: Job, name: str, config: EngineConfig) -> int:
@@ -248,7 +257,7 @@ class Hostile:
 def hostile(config: EngineConfig, count: int, rng: Random) -> Hostile:
     """A table of at most ``count`` jobs."""
     jobs = needy_jobs(config, count, rng)
-    image, windows, places = laid_out(jobs, config, rng.choice((0, WINDOW_BYTES, GAP // 2)))
+    image, windows, places = laid_out(jobs, config, rng.choice((0, WINDOW_BYTES, GAP // 2)), rng)
     table, records = [], []
     for n, job in enumerate(jobs):
         made = own = image.descriptor(n, config)
