@@ -202,13 +202,13 @@ def _bad(config: EngineConfig, seed: int) -> Iterator[Batch]:
         words = image.descriptor(n, config)
         words[0] |= np.uint32(1 << bit)
         image.describe(n, words)
-    yield Batch(jobs, image=image)
+    yield Batch(jobs, image=image, after=first_error_reads(config))
     jobs = [job] * (2 * len(kind.planes) + 1)
     image, errors = build_image(jobs, config), []
     for n, plane in enumerate(kind.planes):
         first = described(image, 2 * n, kind, config)[plane.name]
         errors.append((first, first + config.axi_data_width // 8))
-    yield Batch(jobs, image=image, read_errors=errors)
+    yield Batch(jobs, image=image, read_errors=errors, after=first_error_reads(config))
 
 
 def _short(config: EngineConfig, seed: int) -> Iterator[Batch]:
