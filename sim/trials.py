@@ -191,7 +191,8 @@ def _bad(config: EngineConfig, seed: int) -> Iterator[Batch]:
     wrongs = list(_wrong(config, kind, own))
     used = {bit for field in record for bit in range(field.first, field.first + field.width)}
     reserved = [bit for bit in range(WORD_BITS) if bit not in used]
-    jobs = [job] * (len(wrongs) + len(reserved) + 1)
+    planes = [*(plane.name for plane in kind.planes), "out"]
+    jobs = [job] * (len(wrongs) + len(reserved) + len(planes) + 1)
     image = build_image(jobs, config)
     for n, wrong in enumerate(wrongs):
         values = described(image, n, kind, config)
@@ -202,6 +203,10 @@ def _bad(config: EngineConfig, seed: int) -> Iterator[Batch]:
         words = image.descriptor(n, config)
         words[0] |= np.uint32(1 << bit)
         image.describe(n, words)
+    for n, name in enumerate(planes, len(wrongs) + len(reserved)):      # goes on at address 0
+        end = 1 << config.axi_address_width
+        image.describe(n, record.pack(
+            described(image, n, kind, config) | {name: end - config.axi_data_width // 8}))
     yield Batch(jobs, image=image, after=first_error_reads(config))
     jobs = [job] * (2 * len(kind.planes) + 1)
     image, errors = build_image(jobs, config), []
