@@ -94,6 +94,8 @@ def _registers(config: EngineConfig, seed: int) -> Batch:
     # Windows and the rest, whole and byte by byte, then as they were after the reset.
     resets = {"timeout": TIMEOUT} | {name: 0 if "_base" in name else ~0 & 0xFFFF_FFFF
                                      for name in at if re.search("_base|_limit", name)}
+    before += [write(name, 4096 + 64 * n, together=n > 0) for n, name in enumerate(resets)]
+    before += [Access(at[name]) for name in resets]
     for name, reset in resets.items():
         for value in (*BITS, ~0 & 0xFFFF_FFFF):
             before += [write(name, value), Access(at[name])]
