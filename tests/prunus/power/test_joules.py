@@ -4,6 +4,8 @@
 pJ, pF and ns throughout; a change of a net of C pF at 1.2 V takes 0.5 * 1.44 * C pJ.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -246,6 +248,24 @@ def test_a_macro_that_does_nothing():
     rows = [{"ra": 0, "wa": 0, "d": 0}] * 72
     found = energy(hand([memory(64, 32, True, enable="0")], inputs, outputs), rows)
     check(found, memory=CYCLES * MACRO_CLOCK, leakage=leaks(39.8626))
+
+
+def test_a_macro_whose_idle_cycles_cost():
+    """Those of SG13G2 take nothing then: another one does."""
+    inputs, outputs = ports(64, 32)
+    inputs |= {"re": [5], "we": [6]}
+    netlist = hand([memory(64, 32, True, 5, 6)], inputs, outputs).netlist()
+    rows = [{"ra": 0, "wa": 0, "d": 0, "re": int(n % 4 == 1), "we": n % 2, "q": 0}
+            for n in range(72)]
+    record = recorded({name: len(bits) for name, bits in (inputs | outputs).items()}, rows)
+    prices = Prices(netlist, library())
+    counts = replay(netlist, library(), record, (8, 72))
+    found = []
+    for idle in (0.0, 1e-12):
+        prices.macros[0] = replace(prices.macros[0], idle_j=idle)
+        found.append(1e12 * float(prices.energy(counts, HERTZ).by_block["memory"].sum()))
+    # Of four cycles one port is idle in three, the other in two.
+    assert found[1] - found[0] == pytest.approx(CYCLES / 4 * 5)
 
 
 def test_a_macro_that_is_written_and_read_by_turns():
