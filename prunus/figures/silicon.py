@@ -14,7 +14,10 @@ from .sizes import SYNTHESIS
 __all__ = ["FIGURES"]
 
 TINY = ("hdp_tiny", "leopard_tiny", "topk_tiny")
+LARGE = ("hdp_edge", "leopard_ae")
 LARGEST = 6                 # blocks that are named
+MEMORIES_OF = "hdp_edge"
+MEMORIES = 10               # of it that the table shows
 QUANTITIES = {"area_um2": "area", "read_pj": "energy of a read", "write_pj": "energy of a write",
               "leakage_nw": "leakage"}
 WIDTHS = (8, 16, 32, 64, 80)
@@ -61,6 +64,13 @@ def _blocks_table(data: dict) -> str:
         rows.append([f"`{name}`", ", ".join(
             f"{block['block'].replace('_', ' ')} {block['um2'] / logic:.1%}" for block in blocks)])
     return table(["preset", "largest blocks, of the logic"], rows)
+
+
+def _memories_table(data: dict) -> str:
+    return table(["memory", "words", "bits", "count", "mm2", "made of"], [
+        [f"`{row['block']}.{row['name']}`", f"{row['words']:,}", f"{row['bits']}",
+         f"{row['instances']}", _mm2(row["um2"]), row["made_of"]]
+        for row in data[MEMORIES_OF]["memories"][:MEMORIES]])
 
 
 def _errors() -> list[dict]:
@@ -113,6 +123,13 @@ FIGURES = [
            compared=Compared.LARGE),
     Figure(name="area_blocks", about="largest blocks of tiny presets in SG13G2", of="area",
            table=_blocks_table, compared=Compared.DERIVED),
+    Figure(name="area_large", about="area of hdp_edge and leopard_ae in SG13G2", table=_area_table,
+           measure=lambda heads: _measure(LARGE), configs=LARGE, tools=SYNTHESIS,
+           compared=Compared.COMMAND),
+    Figure(name="area_large_blocks", about="largest blocks of hdp_edge and leopard_ae",
+           of="area_large", table=_blocks_table, compared=Compared.DERIVED),
+    Figure(name="area_memories", about="memories of hdp_edge in SG13G2", of="area_large",
+           table=_memories_table, compared=Compared.DERIVED),
     Figure(name="macro_errors", about="error of interpolated SRAM macros",
            measure=lambda heads: _errors(), table=_errors_table),
     Figure(name="memory_kinds", about="area of a bit in register files and SRAM macros",

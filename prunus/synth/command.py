@@ -42,13 +42,13 @@ def _print_area(result: dict) -> None:
     """By block, and what of it is there for pruning."""
     resources, total = result["resources"], result["total"]
     titles = [TITLES[key] for key in resources]
-    main = resources[0] if result["target"] == Target.ECP5 else "um2"
+    main, of = ("lut", TITLES["lut"]) if result["target"] == Target.ECP5 else ("um2", "logic")
 
     def row(name: str, count: int | str, values: dict) -> list[str]:
         return [name, str(count), *(_number(values[key]) for key in resources),
                 _share(values[main] / total[main])]
 
-    print_table(["block", "count", *titles, f"share of {TITLES[main]}"],
+    print_table(["block", "count", *titles, f"share of {of}"],
                 [*(row(b["block"], b["instances"], b) for b in result["blocks"]),
                  row("all", "", total)], title=f"{result['config']}, {result['target']}")
     if "memories" in result:

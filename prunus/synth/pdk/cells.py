@@ -286,7 +286,8 @@ def extract(text: str) -> dict:
         "source": SOURCE, "revision": root.text("revision"), "license": LICENSE,
         "corner": {"process": "typical", "volt": root.number("nom_voltage"),
                    "celsius": root.number("nom_temperature")},
-        "units": {"inputs_pf": "pF", "loads_pf": "pF, of the columns of arcs", "leakage_pw": "pW, the mean over states of the pins",
+        "units": {"inputs_pf": "pF", "loads_pf": "pF, of the columns of arcs",
+                  "leakage_pw": "pW, the mean over states of the pins",
                   "rise_pj": "pJ of a rising output by slew of the input and load, without that of "
                              "the load; of passive by slew alone"},
         "slews_ns": slews, "wire_pf": _wires(text),

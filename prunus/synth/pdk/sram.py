@@ -146,9 +146,9 @@ def document(texts: Sequence[str]) -> str:
 
 
 @cache
-def kept() -> dict:
+def kept(path: Path = FILE) -> dict:
     """What the data file says."""
-    return json.loads(FILE.read_text(encoding="utf-8"))
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _texts(paths: Sequence[Path]) -> list[str]:

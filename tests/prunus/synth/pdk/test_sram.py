@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prunus.synth.pdk import sram
-from prunus.synth.pdk.liberty import LibertyError
+from prunus.synth.pdk.liberty import LibertyError, numbers, parse
 
 ROOT = Path(__file__).resolve().parents[4]
 PDK = Path(os.environ.get("PRUNUS_PDK", ROOT.parent / "shared" / "pdk"))
@@ -112,6 +112,36 @@ def test_bad_files_are_one_line(tmp_path, capfd, monkeypatch, content, message):
     assert not sram.FILE.exists()
 
 
-@pytest.mark.skipif(not LIBS, reason=f"no Liberty files in {PDK / 'sram'} (PRUNUS_PDK says where)")
+def test_a_port_costs_the_same_beside_another_one():
+    """As docs/area.md says: of macros of one size and shape."""
+    shapes: dict[tuple, list[dict]] = {}
+    for one in sram.kept()["macros"]:
+        shapes.setdefault((one["words"], one["bits"], one["multiplexed"]), []).append(one)
+    pairs = [same for same in shapes.values() if len(same) == 2]
+    assert len(pairs) == 6
+    for single, double in pairs:
+        assert (single["ports"], double["ports"]) == (1, 2)
+        assert single["clock"] == double["clock"]
+
+
+def test_a_cycle_without_enable_costs_nothing():
+    for one in sram.kept()["macros"]:
+        pj = one["clock"]["pj"]
+        assert pj["idle"] == pj["enabled_only"] == 0 < pj["read"] < pj["write"]
+
+
+needs_liberty = pytest.mark.skipif(
+    not LIBS, reason=f"no Liberty files in {PDK / 'sram'} (PRUNUS_PDK says where)")
+
+
+@needs_liberty
+def test_all_energy_is_that_of_the_rising_edge():
+    for path in LIBS:
+        clock = parse(path.read_text()).first("cell").first("pin", "A_CLK")
+        for power in clock.all("internal_power"):
+            assert numbers(power.first("fall_power").text("values")) == [0]
+
+
+@needs_liberty
 def test_the_data_file_is_that_of_the_liberty_files():
     assert sram.FILE.read_text() == sram.document([path.read_text() for path in LIBS])
