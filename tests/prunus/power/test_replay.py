@@ -274,21 +274,6 @@ def test_windows_add_up():
                                       sum(getattr(part, name)[0] for part in parts))
 
 
-def test_pins_that_move_alone():
-    """The select of a multiplexer, with and without its output."""
-    design = hand([cell("mux2_1", A0=3, A1=4, S=5, X=9)], {"a": [3], "b": [4], "s": [5]},
-                  {"x": [9]})
-    rows = inputs_of({"a": 1, "b": 1, "s": 1}, 200, 4)
-    said = [row | {"x": row["b"] if row["s"] else row["a"]} for row in rows]
-    netlist = design.netlist()
-    pins = np.array([[netlist.inputs["s"][0], netlist.outputs["x"][0]]], np.int32)
-    counts = replay(netlist, library(), recorded({"a": 1, "b": 1, "s": 1, "x": 1}, said), (50, 150),
-                    pins=pins)
-    assert counts.pin_moves.tolist() == [sum(
-        said[n]["s"] != said[n - 1]["s"] and said[n]["x"] == said[n - 1]["x"]
-        for n in range(50, 150))]
-
-
 def test_a_trace_is_what_its_weights_say():
     """A unit for each net, flip-flop that is clocked, access and cycle, each of another size."""
     one = played("memories")
