@@ -15,7 +15,7 @@ from prunus.errors import InputError, RunError
 from prunus.power import replay as module
 from prunus.power.joules import Prices
 from prunus.power.netlist import flatten
-from prunus.power.replay import Weights, replay
+from prunus.power.replay import Delays, Weights, replay
 from prunus.synth.pdk.cells import library
 from tests.prunus.power.small import (
     GATES,
@@ -415,10 +415,11 @@ def test_a_clock_gate_behind_a_flip_flop():
     for row in rows:
         said.append(row | {"q": q, "p": p})
         p, q = row["e"], row["d"] if p else q
-    counts = replay(design.netlist(), library(), recorded(dict.fromkeys("edqp", 1), said),
-                    (20, 180))
-    assert counts.gate_open.tolist() == [sum(row["p"] for row in said[19:179])]
-    assert sum(int(rise.sum()) for rise in counts.rise) == 160 + counts.gate_open[0]
+    record = recorded(dict.fromkeys("edqp", 1), said)
+    for first, end in ((20, 180), *((n, n + 1) for n in range(1, 12))):
+        counts = replay(design.netlist(), library(), record, (first, end))
+        assert counts.gate_open.tolist() == [sum(row["p"] for row in said[first - 1 : end - 1])]
+        assert sum(int(rise.sum()) for rise in counts.rise) == end - first + counts.gate_open[0]
 
 
 # -- with delays ----------------------------------------------------------------------------------
@@ -460,6 +461,23 @@ def test_a_pulse_as_long_as_some_inverters(inverters, moves):
     (inner,) = {int(net) for group in netlist.groups if group.cell == "sg13g2_inv_1"
                 for net in counts.toggles[group.first : group.first + group.count]}
     assert inner == 100
+
+
+@pytest.mark.parametrize(("rise", "fall", "moves"), [(5, 50, 2), (50, 5, 0), (50, 9, 0),
+                                                     (50, 11, 2)])
+def test_rising_and_falling_take_their_own_time(rise, fall, moves):
+    """The complement falls after a while; the gate itself takes 10 ps, and swallows less."""
+    design = hand([cell("inv_1", A=3, Y=4), cell("and2_1", A=3, B=4, X=50)], {"a": [3]},
+                  {"x": [50]})
+    netlist = design.netlist()
+    inverter, gate = netlist.groups
+    assert (inverter.cell, gate.cell) == ("sg13g2_inv_1", "sg13g2_and2_1")
+    record = recorded({"a": 1, "x": 1}, [{"a": n % 2, "x": 0} for n in range(102)])
+    ten = np.full((2, 1), 10, np.int32)
+    delays = Delays(np.ones(netlist.nets, np.int32), [np.full((1, 1), rise, np.int32), ten],
+                    [np.full((1, 1), fall, np.int32), ten], [])
+    counts = replay(netlist, library(), record, (2, 102), delays=delays)
+    assert counts.toggles[netlist.outputs["x"][0]] == 50 * moves
 
 
 def test_delays_are_those_of_the_tables():
