@@ -136,6 +136,8 @@ class Faults:
         The interrupt of errors is let out, too, and served while the table goes on.
     fences : tuple of (int, int, int)
         ``(first, end, write)`` of addresses that bursts may go to; a rule is broken by others.
+    bad_writes : tuple of (int, int)
+        ``(first, end)`` of addresses whose writes are answered with SLVERR.
     """
 
     read_errors: float = 0.0
@@ -147,6 +149,7 @@ class Faults:
     late: bool = False
     interrupts: bool = False
     fences: tuple[tuple[int, int, int], ...] = ()
+    bad_writes: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from prunus.golden.registers import TIMEOUT, WINDOWS, Cause, constants, register
 
 from .cases import Batch
 from .compare import MismatchError, check
-from .engines import random_jobs
+from .engines import random_jobs, small_jobs
 from .exchange import Access, Faults, Side
-from .hostile import first_error, first_error_reads, hostile
+from .hostile import first_error, first_error_reads, hostile, plane_bytes
 from .scatter import scatter
 from .session import Session, Simulation, cycle_limit
 from .simulators.runner import SimulationError
@@ -34,6 +34,7 @@ __all__ = ["COUNTS", "KINDS", "play"]
 SLVERR = 2
 BURST_BEATS = 16            # bursts end at multiples of so many beats
 JOBS = 12                   # of a table, unless the kind wants fewer
+MANY = 12                   # times as many, now and then
 SHORT = 4
 STALLS = (None, None, 0.1, 0.4)         # of the memory: mostly that of the session
 CHANCES = (0.0005, 0.002, 0.01, 0.05)   # of an error, in an answer
@@ -104,11 +105,13 @@ class _Maker:
         jobs = self.jobs(JOBS)
         if rng.random() < 0.7:
             jobs = [job.alone() for job in jobs]
+        if rng.random() < 0.05:     # indices of many bits
+            jobs = small_jobs(config, 3 * JOBS, rng.randrange(1 << 30))[:JOBS] * MANY
         which = rng.randrange(3)
         batch = self.batch(jobs, Faults(read_errors=rng.choice(CHANCES) if which < 2 else 0.0,
                                         write_errors=rng.choice(CHANCES) if which else 0.0,
                                         interrupts=rng.random() < 0.5),
-                           after=first_error_reads(config))
+                           hold=rng.choice((0, 0, 0, 100)), after=first_error_reads(config))
         yield _Table(batch, lambda run: _check_errors(run, batch, config))
 
     def descriptors(self) -> Iterator[_Table]:
@@ -137,11 +140,12 @@ class _Maker:
     def silence(self) -> Iterator[_Table]:
         """A channel that does not move any more; then an abort or a reset, and another table."""
         rng = self.rng
-        timeout, side = rng.choice(TIMEOUTS), rng.choice(list(Side))
+        timeout = 100 + rng.choice(TIMEOUTS) + rng.randrange(4)     # odd ones, too
+        side = rng.choice(list(Side))
         jobs = self.jobs(JOBS)
         # Without pauses that are longer than the memory may take.
         faults = Faults(silence=(side, self.moment()), early=rng.random() < 0.5, stall=0.0)
-        batch = self.batch(jobs, faults, before=[self.write("timeout", timeout + 100)],
+        batch = self.batch(jobs, faults, before=[self.write("timeout", timeout)],
                            reset=(0, rng.choice(LENGTHS)) if rng.random() < 0.3 else None)
 
         def verify(run: Simulation) -> Counter:
@@ -252,10 +256,8 @@ def _parts(batch: Batch, config: EngineConfig) -> Iterator[tuple[int, int, int, 
         kind = engine_of(config).kind(job)
         values = described(image, n, kind, config)
         yield image.table + n * size, size, n, "descriptor"
-        layout, operands = kind.layout(config), job.operands()
         for plane in kind.planes:
-            rows, d = operands[plane.of].shape
-            yield values[plane.name], rows * layout.row_bytes(plane.kind, d), n, "plane"
+            yield values[plane.name], plane_bytes(job, plane.name, config), n, "plane"
         yield values["out"], out_bytes(job, config), n, "output"
         yield values["status"], STATUS_BYTES, n, "record"
 

@@ -15,7 +15,7 @@ from prunus.golden.engines import engine_of
 from prunus.golden.image import FILL, Image, failed, out_bytes
 from prunus.golden.jobs import Job
 from prunus.golden.records import STATUS_BYTES, WORD_BITS, WORDS, Error
-from prunus.golden.registers import Cause, register_map
+from prunus.golden.registers import WINDOW_BYTES, Cause, register_map
 
 from .cases import Batch
 from .compare import MismatchError
@@ -23,9 +23,12 @@ from .engines import random_jobs
 from .exchange import Access
 from .session import Simulation
 
-__all__ = ["Hostile", "first_error", "first_error_reads", "hostile"]
+__all__ = ["Hostile", "first_error", "first_error_reads", "hostile", "needy_jobs", "plane_bytes"]
 
 GAP = 1024                  # between the windows; must stay as it is
+PAGE = 4096                 # regions begin at multiples, as in an image
+FAR = 1 << 28               # more than the bytes of a region
+WORD_SPACE = 1 << WORD_BITS
 
 
 def first_error_reads(config: EngineConfig) -> list[Access]:
@@ -52,27 +55,33 @@ def needy_jobs(config: EngineConfig, count: int, rng: Random) -> list[Job]:
     return whole[:count]
 
 
-def laid_out(jobs: Sequence[Job], config: EngineConfig
+def laid_out(jobs: Sequence[Job], config: EngineConfig, margin: int, rng: Random
              ) -> tuple[Image, dict[str, Window], list[tuple[int, int, int]]]:
     """An image with a region for each window, the windows, and where the regions lie on the bus;
-    nothing is shared.
+    nothing is shared. Windows are wider than what lies there by ``margin`` bytes at each end.
 
-    With wide addresses the regions are far apart, and their lower 32 bits are those in the image,
-    so what is cut there lies in another region.
+    The regions are far apart. With wide addresses their lower 32 bits are those in the image, so
+    what is cut there lies in another region; else they lie anywhere.
     """
     image, kinds = Image(), [engine_of(config).kind(job) for job in jobs]
     windows: dict[str, Window] = {}
     places: list[tuple[int, int, int]] = []
     top = config.axi_address_width - WORD_BITS
-    shifts = {name: upper << WORD_BITS for name, upper in (
-        ("records", (1 << top) - 1), ("operands", int(config.wide)), ("results", (1 << top) // 2))}
+    names = ("records", "operands", "results")
+    if config.wide:
+        shifts = {name: upper << WORD_BITS
+                  for name, upper in zip(names, ((1 << top) - 1, 1, (1 << top) // 2), strict=True)}
+    else:
+        shifts = {name: part * FAR + rng.randrange(FAR // 2) // PAGE * PAGE
+                  for name, part in zip(names, rng.sample(range(WORD_SPACE // FAR), 3),
+                                        strict=True)}
 
     def region(name, fill):
         first = image.reserve(GAP, 128)
         fill()
         end = image.reserve(GAP, 64)
-        windows[name] = Window(shifts[name] + first + GAP // 2,
-                               shifts[name] + end + GAP // 2 - 1)
+        windows[name] = Window(shifts[name] + first + GAP - margin,
+                               shifts[name] + end + margin - 1)
         places.append((first, end + GAP - first, shifts[name] + first))
 
     def records():
@@ -97,14 +106,24 @@ def laid_out(jobs: Sequence[Job], config: EngineConfig
         image.describe(n, kind.encode(job, own | {
             "out": image.out[n] + shifts["results"],
             "status": image.status[n] + shifts["records"]}, config))
-    return image, windows, places if config.wide else []
+    return image, windows, places
+
+
+def plane_bytes(job: Job, name: str, config: EngineConfig) -> int:
+    """Of a plane of operands, or of ``out``."""
+    if name == "out":
+        return out_bytes(job, config)
+    kind = engine_of(config).kind(job)
+    plane = next(plane for plane in kind.planes if plane.name == name)
+    rows, d = job.operands()[plane.of].shape
+    return rows * kind.layout(config).row_bytes(plane.kind, d)
 
 
 def _said(words: np.ndarray, config: EngineConfig) -> dict[str, int]:
     return engine_of(config).kinds[0].descriptor_of(config).unpack(words.tobytes())
 
 
-def _spoil(words: np.ndarray, rng: Random, windows: Mapping[str, Window],
+def _spoil(words: np.ndarray, job: Job, rng: Random, windows: Mapping[str, Window],
            config: EngineConfig) -> np.ndarray:
     """A descriptor with something wrong, most of the time."""
     words, count = words.copy(), len(words)
@@ -131,13 +150,15 @@ def _spoil(words: np.ndarray, rng: Random, windows: Mapping[str, Window],
         name = rng.choice([*places, "out"])
         window = windows["results" if name == "out" else "operands"]
         other = windows[rng.choice(["records", "results" if name != "out" else "operands"])]
+        last = window.limit + 1 - plane_bytes(job, name, config)    # ends with the window
         put(name, rng.choice([
-            window.base - 8, window.base - 64, window.limit + 1, window.limit - 7,
-            window.limit - 63, other.base, other.limit - 63, 0, end - 64, end - 8,
-            rng.getrandbits(config.axi_address_width - 3) << 3]))
+            last, last + 8, last + 64, window.base, window.base - 8, window.base - 64,
+            window.limit + 1, window.limit - 7, window.limit - 63, other.base, other.limit - 63, 0,
+            end - 64, end - 8, rng.getrandbits(config.axi_address_width - 3) << 3]))
     elif what == 6:
         put("status", rng.choice([
-            windows["records"].limit + 1, windows["operands"].base, windows["results"].base, 0,
+            windows["records"].limit + 1, windows["records"].base - STATUS_BYTES,
+            windows["operands"].base, windows["results"].base, 0,
             end - 64, status + 4, status + 32]))
     elif what == 8:             # a bit of an upper word
         words[rng.randrange(WORDS, count)] ^= np.uint32(1 << rng.randrange(32))
@@ -236,13 +257,13 @@ class Hostile:
 def hostile(config: EngineConfig, count: int, rng: Random) -> Hostile:
     """A table of at most ``count`` jobs."""
     jobs = needy_jobs(config, count, rng)
-    image, windows, places = laid_out(jobs, config)
+    image, windows, places = laid_out(jobs, config, rng.choice((0, WINDOW_BYTES, GAP // 2)), rng)
     table, records = [], []
     for n, job in enumerate(jobs):
         made = own = image.descriptor(n, config)
         records.append(_said(own, config)["status"])
         while n % 2 == 0:
-            made = _spoil(own, rng, windows, config)
+            made = _spoil(own, job, rng, windows, config)
             if _harmless(made, own, job, windows, config):
                 break
         table.append(made)

@@ -18,7 +18,7 @@ GAP = 4096              # between pieces, so that a byte beyond one is seen
 
 
 def _starts(image: Image, jobs: Sequence[Job], config: EngineConfig) -> list[int]:
-    """Where tables, planes and records begin in the image."""
+    """Where table, planes and records begin in the image."""
     engine, starts = engine_of(config), {image.table, *image.out, *image.status}
     for n, job in enumerate(jobs):
         kind = engine.kind(job)
@@ -48,12 +48,15 @@ def scatter(jobs: Sequence[Job], config: EngineConfig, seed: int) -> Batch:
     starts = _starts(image, jobs, config)
     image.reserve(0, ALIGN)
     places: list[tuple[int, int, int]] = []
+    beat = config.axi_data_width // 8
     for first, end in zip(starts, [*starts[1:], len(image.data)], strict=True):
         size = end - first
         while True:
             address = _address(size, config.axi_address_width, rng)
             if first == image.table:
                 address -= address % config.descriptor_bytes
+            elif first not in image.status:     # planes lie on a beat, not more
+                address -= min(address, rng.randrange(0, ALIGN, beat))
             if all(address + size + GAP <= other or other + length + GAP <= address
                    for _, length, other in places):
                 break

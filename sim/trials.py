@@ -2,12 +2,14 @@
 """The tables that tell a coprocessor with a fault from one without, and how they are compared.
 
 They are of the kinds that ``tests/sim`` has: random jobs, images at any address, descriptors and
-buses with errors, resets in the middle of a table, write responses that wait, register accesses.
+buses with errors, false claims of shared keys, outputs outside their window, resets in the middle
+of a table, write responses that wait, register accesses, tables of many jobs.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -21,14 +23,18 @@ from prunus.golden.registers import TIMEOUT, Status, counter_names, register_map
 from prunus.golden.softmax import SCALE_SHIFT_MAX, SCALE_SHIFT_MIN
 
 from .cases import Batch
-from .engines import bench_of, random_jobs
+from .engines import bench_of, random_jobs, small_jobs
 from .exchange import Access, Faults
+from .hostile import first_error_reads, needy_jobs
 from .scatter import scatter
 from .session import Simulation
 
 __all__ = ["TRIALS", "Trial", "difference", "limited", "slower"]
 
 LATE = Faults(late=True)    # a table may be over before its reset
+WAIT = 400                  # reads of a register while a small table is worked off
+MANY = 300                  # jobs of a table: more than eight bits of its index
+WORK = 8                    # times that forty jobs come in a table
 BITS = (0x00000000, 0xFFFFFFC0, 0x55555540, 0xAAAAAA80)     # addresses of a table
 
 
@@ -47,22 +53,30 @@ class Trial:
 
     def batches(self, config: EngineConfig, seed: int) -> list[Batch]:
         """The tables, always the same for a seed; short ones come first."""
-        return list({"short": _short, "long": _long, "stalled": _stalled}[self.name](config, seed))
+        return list({"short": _short, "long": _long, "stalled": _stalled, "many": _many}[self.name](
+            config, seed))
 
 
-TRIALS = (Trial("short", 0.0), Trial("stalled", 0.3), Trial("long", 0.0), Trial("stalled", 0.8))
+TRIALS = (Trial("short", 0.0), Trial("stalled", 0.3), Trial("long", 0.0), Trial("stalled", 0.8),
+          Trial("many", 0.0))
 
 
 def _small(config: EngineConfig, count: int, seed: int) -> list[Job]:
     """Random jobs of little work."""
-    jobs = random_jobs(config, 12 * count, seed)
-    jobs = sorted(jobs, key=lambda job: job.output()[0] + len(job.operands()["k"]))
-    return [job.alone() for job in jobs[4 : 4 + count]]
+    return small_jobs(config, 12 * count, seed)[4 : 4 + count]
+
+
+def _busy(config: EngineConfig, seed: int) -> Any:
+    """A job of little work, with several rows, that reads all of its planes."""
+    drawn: list[Any] = list(needy_jobs(config, 24, Random(seed)))
+    return min((job for job in drawn if min(len(job.q), job.valid_kv) > 1 and job.d > 8),
+               key=lambda job: len(job.q) + len(job.k))
 
 
 def _registers(config: EngineConfig, seed: int) -> Batch:
     """Registers read, written whole and in bytes, and doorbells that are refused."""
-    at = {register.name: register.address for register in register_map(config)}
+    known = register_map(config)
+    at = {register.name: register.address for register in known}
 
     def write(name: str, value: int, first: int = 0, size: int = 4, together: bool = False):
         return Access(at[name] + first, value, True, size, together)
@@ -80,15 +94,73 @@ def _registers(config: EngineConfig, seed: int) -> Batch:
     # Windows and the rest, whole and byte by byte, then as they were after the reset.
     resets = {"timeout": TIMEOUT} | {name: 0 if "_base" in name else ~0 & 0xFFFF_FFFF
                                      for name in at if re.search("_base|_limit", name)}
+    before += [write(name, 4096 + 64 * n, together=n > 0) for n, name in enumerate(resets)]
+    before += [Access(at[name]) for name in resets]
     for name, reset in resets.items():
         for value in (*BITS, ~0 & 0xFFFF_FFFF):
             before += [write(name, value), Access(at[name])]
-        before += [access for n in range(4) for access in (
-            write(name, 0x3C << n & 0xFF, n, 1), Access(at[name]))]
+            before += [access for n in range(4) for access in (
+                write(name, ~value >> 8 * n & 0xFF, n, 1), Access(at[name]))]
         before.append(write(name, reset))
+    # What cannot be written lies beside what can.
+    meant = {register.address for register in known if register.access != "ro"}
+    before += [Access(address, value, write=True) for address in range(0, 256, 4)
+               if address not in meant for value in (0, 1)]
+    before += [Access(address) for address in sorted(meant)]
     during = [write("doorbell", 1), Access(at["status"])]
     after = [Access(at["status"]), write("status", 1 << Status.BUSY), Access(at["status"])]
     return Batch(_small(config, 2, seed), before=before, during=during, after=after)
+
+
+def _doorbells(config: EngineConfig, seed: int) -> Batch:
+    """Doorbells in bytes, behind a whole one. The other bytes are those of the one before."""
+    at = {register.name: register.address for register in register_map(config)}
+    jobs = _small(config, 2, seed)
+    after = [Access(at["doorbell"] + n, n > 0, True, 1) for n in (0, 2, 3)]     # 0 and too many
+    for first, value in ((0, 1), (1, 0)):
+        after += [Access(at["doorbell"] + first, value, True, 1), *[Access(at["id"])] * WAIT,
+                  Access(at["status"]), Access(at["jobs_done"]),
+                  Access(at["status"], 1 << Status.IRQ, True), Access(at["status"])]
+    return Batch(jobs, image=build_image(jobs, config), after=after)
+
+
+def _bytes(config: EngineConfig, seed: int) -> Batch:
+    """The accesses to registers of a coprocessor that has nothing to do."""
+    return replace(_registers(config, seed), during=(), after=())
+
+
+def _claims(config: EngineConfig, seed: int) -> Batch:
+    """Jobs that claim to have the keys and values of the one before, rightly or not."""
+    job = _busy(config, seed)
+    kind = engine_of(config).kind(job)
+    record = kind.descriptor_of(config)
+    changes = [{}, {"d": job.d - 8}, {"valid_kv": job.valid_kv - 1}, {"valid_q": 0},
+               *({name: config.axi_data_width // 8} for name in kind.addresses
+                 if name not in ("out", "status"))]
+    jobs = [job] * (3 * len(changes))
+    image = build_image([each.alone() for each in jobs], config)
+    for n, change in enumerate(changes):
+        # The one that claims, and one more that claims what that one had.
+        own = described(image, 3 * n, kind, config)
+        for later in (3 * n + 1, 3 * n + 2):
+            values = described(image, later, kind, config)
+            values |= {name: own[name] for name in kind.addresses if name not in ("out", "status")}
+            if later == 3 * n + 1:
+                values |= {name: values[name] + value if name in kind.addresses else value
+                           for name, value in change.items()}
+            image.describe(later, record.pack(values | {"same_kv": 1}))
+    return Batch(jobs, image=image)
+
+
+def _refused(config: EngineConfig, seed: int) -> Batch:
+    """Outputs outside their window, behind others that lie in it."""
+    jobs = [job for job in _small(config, 40, seed) if job.output()[0] > 1]
+    image = build_image(jobs, config)
+    at = {register.name: register.address for register in register_map(config)}
+    inside = image.out[len(jobs) // 2] - 1
+    before = [Access(at["results_limit"], inside, write=True)]
+    after = [*first_error_reads(config), Access(at["results_limit"], ~0 & 0xFFFF_FFFF, write=True)]
+    return Batch(jobs, image=image, before=before, after=after)
 
 
 def _wrong(config: EngineConfig, kind: Any, values: Mapping[str, int]) -> Iterator[dict[str, int]]:
@@ -114,14 +186,15 @@ def _wrong(config: EngineConfig, kind: Any, values: Mapping[str, int]) -> Iterat
 
 def _bad(config: EngineConfig, seed: int) -> Iterator[Batch]:
     """Descriptors that must be refused, between good ones; reads answered with an error."""
-    job = next(job for job in _small(config, 4, seed) if job.output()[0] > 1)
+    job = _busy(config, seed)
     kind = engine_of(config).kind(job)
     probe = build_image([job], config)
     own, record = described(probe, 0, kind, config), kind.descriptor_of(config)
     wrongs = list(_wrong(config, kind, own))
     used = {bit for field in record for bit in range(field.first, field.first + field.width)}
     reserved = [bit for bit in range(WORD_BITS) if bit not in used]
-    jobs = [job] * (len(wrongs) + len(reserved) + 1)
+    planes = [*(plane.name for plane in kind.planes), "out"]
+    jobs = [job] * (len(wrongs) + len(reserved) + len(planes) + 1)
     image = build_image(jobs, config)
     for n, wrong in enumerate(wrongs):
         values = described(image, n, kind, config)
@@ -132,18 +205,25 @@ def _bad(config: EngineConfig, seed: int) -> Iterator[Batch]:
         words = image.descriptor(n, config)
         words[0] |= np.uint32(1 << bit)
         image.describe(n, words)
-    yield Batch(jobs, image=image)
+    for n, name in enumerate(planes, len(wrongs) + len(reserved)):      # goes on at address 0
+        end = 1 << config.axi_address_width
+        image.describe(n, record.pack(
+            described(image, n, kind, config) | {name: end - config.axi_data_width // 8}))
+    yield Batch(jobs, image=image, after=first_error_reads(config))
     jobs = [job] * (2 * len(kind.planes) + 1)
     image, errors = build_image(jobs, config), []
     for n, plane in enumerate(kind.planes):
         first = described(image, 2 * n, kind, config)[plane.name]
         errors.append((first, first + config.axi_data_width // 8))
-    yield Batch(jobs, image=image, read_errors=errors)
+    yield Batch(jobs, image=image, read_errors=errors, after=first_error_reads(config))
 
 
 def _short(config: EngineConfig, seed: int) -> Iterator[Batch]:
     yield Batch(_small(config, 3, seed))
     yield _registers(config, seed)
+    yield _doorbells(config, seed)
+    yield _claims(config, seed)
+    yield _refused(config, seed)
     yield scatter(_small(config, 4, seed + 1), config, seed)
     yield from _bad(config, seed)
     table = _small(config, 3, seed + 2)
@@ -164,9 +244,33 @@ def _long(config: EngineConfig, seed: int) -> Iterator[Batch]:
 
 
 def _stalled(config: EngineConfig, seed: int) -> Iterator[Batch]:
+    yield _bytes(config, seed)
+    yield _claims(config, seed)
+    yield _refused(config, seed)
     yield scatter(_small(config, 4, seed + 30), config, seed + 5)
     yield Batch(bench_of(config).hard_jobs(config, seed))
     yield Batch(random_jobs(config, 8, seed + 31))
+
+
+def _many(config: EngineConfig, seed: int) -> Iterator[Batch]:
+    """Tables of many jobs and of much work, for bits of counters and of indices. Of each of the
+    first something is wrong with the last job: its descriptor, what it reads, what it writes."""
+    jobs = [*_small(config, 10, seed) * (MANY // 10), _busy(config, seed)]
+    last, beat = len(jobs) - 1, config.axi_data_width // 8
+    kind, after = engine_of(config).kind(jobs[last]), first_error_reads(config)
+    record = kind.descriptor_of(config)
+    for field in ("opcode", kind.planes[0].name, "out", "status"):
+        image = build_image([job.alone() for job in jobs], config)
+        values = described(image, last, kind, config)
+        where = ((values[field], values[field] + beat),)
+        if field == "opcode":
+            image.describe(last, record.pack(values | {field: 0}))
+            yield Batch(jobs, image=image, after=after)
+        elif field in ("out", "status"):
+            yield Batch(jobs, image=image, after=after, faults=Faults(bad_writes=where))
+        else:
+            yield Batch(jobs, image=image, after=after, read_errors=where)
+    yield Batch([job.alone() for job in random_jobs(config, 40, seed)] * WORK)
 
 
 # -- what is compared -----------------------------------------------------------------------------

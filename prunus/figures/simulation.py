@@ -5,8 +5,10 @@ import json
 from collections.abc import Sequence
 
 from prunus.golden.engines import load_config
+from prunus.sim.campaigns.mutants import survivors
 from prunus.sim.engines import random_jobs
 from prunus.sim.faults import COUNTS
+from prunus.sim.reasons import MUTANTS, UNEXPLAINED, explained
 from prunus.sim.session import MEMORIES, open_session
 
 from ..errors import InputError
@@ -67,19 +69,29 @@ def _faults_table(rows: Sequence[dict]) -> str:
                                        for row in rows])
 
 
-VERDICTS = ("faults", "same", "killed", "slower", "survived")
-SHARES = ("killed_share", "noticed_share")
+VERDICTS = ("faults", "same", "killed", "slower", "explained", "open")
 
 
 def _measure_mutants(heads: Heads) -> list[dict]:
-    return [{name: said[name] for name in ("config", "seed", *VERDICTS, *SHARES)}
-            for said in _reports("mutants", "mutants --count 500")]
+    rows = []
+    for said in _reports("mutants", "mutants --count 500"):
+        why = explained(survivors(said), MUTANTS).values()
+        known = sum(reason != UNEXPLAINED for reason in why)
+        other = said["faults"] - said["same"]
+        rows.append({
+            **{name: said[name] for name in ("config", "seed", "faults", "same", "killed", "slower",
+                                             "survived", "killed_share")},
+            "explained": known, "open": said["survived"] - known,
+            "known_share": (said["killed"] + known) / other})
+    return rows
 
 
 def _mutants_table(rows: Sequence[dict]) -> str:
-    return table(["preset", *VERDICTS, "killed, of those not the same", "with slower ones"],
+    return table(["preset", "faults", "same", "killed", "slower", "survived, explained",
+                  "survived, not explained", "killed, of those not the same",
+                  "killed or explained"],
                  [[f"`{row['config']}`", *(f"{row[of]}" for of in VERDICTS),
-                   *(f"{row[of]:.1%}" for of in SHARES)] for row in rows])
+                   *(f"{row[of]:.1%}" for of in ("killed_share", "known_share"))] for row in rows])
 
 
 def _measure_poison(heads: Heads) -> list[dict]:

@@ -2,10 +2,11 @@
 """Prices of what moves in gates: energies of SG13G2's cells and macros, times counts of a replay.
 
 An output that changes costs the internal energy of its cell, the mean over its input pins and over
-rising and falling, and half of C V^2 for the pins and wires that it drives. Slews follow from the
-loads, from the inputs of the design on. Flip-flops cost by what their D and Q are at both edges of
-the clock, clock gates and the buffers of the clock tree in every cycle that they see. D settles
-while the clock is high.
+rising and falling, and half of C V^2 for the pins and wires that it drives. Some pins have a table
+of their own (selects of multiplexers, inputs that are inverted first): the tables of outputs leave
+that out, so that it is added whenever the pin changes. Slews follow from the loads, from the inputs
+of the design on. Flip-flops cost by what their D and Q are at both edges of the clock, clock gates
+and the buffers of the clock tree in every cycle that they see. D settles while the clock is high.
 """
 
 from collections.abc import Sequence
@@ -219,7 +220,7 @@ class Prices:
         return 0.5 * PICO * np.asarray(pf) * self._library.volt**2
 
     def _gates(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """J by net of a change; pins that cost something without the output changing, and what."""
+        """J by net of a change; pins with tables of their own and the gates' outputs; their J."""
         netlist, tables = self._netlist, self._tables
         price = np.array(self._switched(self.loads))
         pins, pin_j = [np.zeros((0, 2), np.int32)], [np.zeros(0)]
@@ -325,13 +326,16 @@ class Prices:
 
     @cached_property
     def gate_j(self) -> tuple[float, float]:
-        """J of a clock gate in every cycle, and more in one in which it lets the clock through."""
+        """J of a clock gate in every cycle, and more in one in which it lets the clock through.
+
+        As for gates, what the pin takes itself comes in addition to what the output takes.
+        """
         cell, slew = self._library.cells[GATE], np.array([self._clock_slew])
         passive = 2 * PICO * self._passive(cell.passive["CLK"], slew)[0]
         pin = 2 * self._switched(cell.inputs["CLK"]) + self.tree_j
         load = np.array([4 * self._library.cells[FLOP].inputs["CLK"]])
         through = 2 * PICO * self._tables.energy(cell.arcs["CLK"], slew, load)[0]
-        return float(passive + pin), float(through - passive)
+        return float(passive + pin), float(through)
 
     # -- memories ---------------------------------------------------------------------------------
     def _register_file(self, memory: Memory) -> RegisterFile:
@@ -421,6 +425,7 @@ class Prices:
         rising, falling = self._edge(FLOP, True), self._edge(FLOP, False)
         held = float(np.mean([rising[s] + falling[s] for s in (0, 3)]))
         nets = self.net_j.copy()
+        np.add.at(nets, self.pins[:, 0], self.pin_j)
         for bank in netlist.banks:
             arc = self._library.cells[bank.cell].arcs["CLK"]
             some = slice(bank.first, bank.first + len(bank.data))
@@ -481,7 +486,7 @@ class Prices:
         found = {kind: np.zeros(len(netlist.blocks)) for kind in KINDS}
         np.add.at(found["datapath"], netlist.block, counts.toggles * self.net_j)
         np.add.at(found["datapath"], netlist.block[self.pins[:, 1]],
-                  counts.pin_moves * self.pin_j)
+                  counts.toggles[self.pins[:, 0]] * self.pin_j)
         for number, bank in enumerate(netlist.banks):
             blocks = netlist.block[bank.first : bank.first + len(bank.data)]
             np.add.at(found["clock"], blocks, self._bank_j(bank, number, counts))

@@ -161,8 +161,7 @@ class _Machine:
         # The interrupt comes with the last write response, after which `cycles` stands still.
         end = int(record["irq"].argmax())
         counts = replay(self.gates.netlist, library(), record, (end - cycles, end),
-                        pins=self.prices.pins, weights=self.prices.weights(), delays=self._delays,
-                        progress=told)
+                        weights=self.prices.weights(), delays=self._delays, progress=told)
         path.unlink()
         return counts, self.prices.energy(counts, self._clock_hz)
 

@@ -41,16 +41,10 @@ typedef struct {
     bit *before, *clocked;
 } Bank;
 
-typedef struct {
-    int32_t net;                    // of an input pin whose changes alone cost something,
-    int32_t out;                    // if the output of its gate does not change
-} Pin;
-
 // What a net goes to, and when its gate answers: for glitches.
 typedef struct {
     const int64_t *first;           // by net: of its sinks; one more at the end
     const int32_t *gate;            // number of a gate, or -1 - n for port n of the memories
-    const int32_t *passive;         // row of the pins whose changes alone cost something; -1
     const int32_t *rise_ps, *fall_ps;
     const int32_t *gate_net;        // by gate: its output,
     const uint64_t *truth;          // its function, by the values of its inputs as a number,
@@ -65,7 +59,7 @@ typedef struct {
 } Delays;
 
 typedef struct {
-    int32_t nets, steps, banks, memories, read_ports, input_bits, output_bits, stride, pins, gates;
+    int32_t nets, steps, banks, memories, read_ports, input_bits, output_bits, stride, gates;
     bit *now, *before;
     uint32_t *toggles;
     const float *weights;           // energy of a change of a net, for the trace alone
@@ -74,8 +68,6 @@ typedef struct {
     Bank *bank;
     Memory *memory;
     ReadPort *port;
-    const Pin *pin;
-    uint32_t *pin_moves;
     const int32_t *gate;            // nets that clock gates look at
     uint32_t *gate_open;            // cycles in which one lets the clock through
     const int32_t *input_net, *input_at, *output_net, *output_at;   // bits of a row of the record
@@ -217,11 +209,6 @@ static double count(Design *design) {
     const bit *now = design->now, *before = design->before;
     const int nets = design->nets;
     for (int n = 0; n < nets; n++) design->toggles[n] += now[n] ^ before[n];
-    for (int n = 0; n < design->pins; n++) {
-        const Pin *pin = &design->pin[n];
-        design->pin_moves[n] += (now[pin->net] ^ before[pin->net])
-                                & (now[pin->out] ^ before[pin->out] ^ 1);
-    }
     if (!design->trace) return 0;
     double energy = 0;
     for (int n = 0; n < nets; n++) energy += (now[n] ^ before[n]) * design->weights[n];
@@ -275,9 +262,6 @@ static void tell(Design *design, int net, int at) {
             state |= (uint32_t)now[delays->input_net[inputs + i]] << i;
         const bit value = delays->truth[gate] >> state & 1;
         const int out = delays->gate_net[gate];
-        if (design->counting && delays->passive[n] >= 0 && value == now[out]
-            && delays->pending_ps[out] < 0)
-            design->pin_moves[delays->passive[n]]++;
         wish(design, out, value, at + (value ? delays->rise_ps[n] : delays->fall_ps[n]));
     }
 }

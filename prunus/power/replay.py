@@ -63,7 +63,7 @@ class _Bank(ctypes.Structure):
 class _Delays(ctypes.Structure):
     _fields_ = [
         ("first", _I64), *((name, _I32) for name in (
-            "gate", "passive", "rise_ps", "fall_ps", "gate_net")),
+            "gate", "rise_ps", "fall_ps", "gate_net")),
         ("truth", ctypes.POINTER(ctypes.c_uint64)), ("gate_inputs", _I64),
         *((name, _I32) for name in ("input_net", "start_ps", "port_ps", "pending_ps", "next",
                                     "last", "head")),
@@ -75,12 +75,12 @@ class _Design(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int32) for name in (
             "nets", "steps", "banks", "memories", "read_ports", "input_bits", "output_bits",
-            "stride", "pins", "gates")),
+            "stride", "gates")),
         ("now", _BIT), ("before", _BIT), ("toggles", _U32),
         ("weights", ctypes.POINTER(ctypes.c_float)), ("step_kind", _I32), ("step_first", _I32),
         ("step_count", _I32), ("step_inputs", ctypes.POINTER(_I32)),
         ("bank", ctypes.POINTER(_Bank)), ("memory", ctypes.POINTER(_Memory)),
-        ("port", ctypes.POINTER(_ReadPort)), ("pin", _I32), ("pin_moves", _U32), ("gate", _I32),
+        ("port", ctypes.POINTER(_ReadPort)), ("gate", _I32),
         ("gate_open", _U32), ("input_net", _I32), ("input_at", _I32), ("output_net", _I32),
         ("output_at", _I32), ("compared", ctypes.c_uint64), ("differing", ctypes.c_uint64),
         ("different_cycle", ctypes.c_uint64), ("different_output", ctypes.c_int32),
@@ -122,8 +122,6 @@ class Counts:
         Bits of outputs in all cycles of the record, and those that are not the RTL's.
     toggles : ndarray of int64
         By net.
-    pin_moves : ndarray of int64
-        By row of ``pins``: changes of the pin without one of the output.
     rise, fall : list of ndarray of int64, shape (4, flip-flops)
         By bank: clock edges by state ``D + 2 Q``.
     moved_high, moved_low : list of ndarray of int64
@@ -139,7 +137,6 @@ class Counts:
     compared_bits: int
     differing_bits: int
     toggles: np.ndarray
-    pin_moves: np.ndarray
     rise: list[np.ndarray]
     fall: list[np.ndarray]
     moved_high: list[np.ndarray]
@@ -289,7 +286,7 @@ def _bits_of(ports: dict[str, np.ndarray], record: Record) -> tuple[np.ndarray, 
 class _Machine:
     """A netlist in the form that the C program wants."""
 
-    def __init__(self, netlist: Netlist, library: Library, record: Record, pins: np.ndarray,
+    def __init__(self, netlist: Netlist, library: Library, record: Record,
                  weights: Weights | None, delays: Delays | None, cycles: int):
         self._program, kinds = _program(library)
         self._netlist, self._keep = netlist, _Kept()
@@ -297,7 +294,6 @@ class _Machine:
         self.now = keep.zeros(netlist.nets, np.uint8)
         self.now[1] = 1
         self.toggles = keep.zeros(netlist.nets, np.uint32)
-        self.pin_moves = keep.zeros(len(pins), np.uint32)
         self.gate_open = keep.zeros(len(netlist.gates), np.uint32)
         self.trace = np.zeros(cycles) if weights else None
         self._banks = [self._bank(bank) for bank in netlist.banks]
@@ -333,14 +329,14 @@ class _Machine:
         self.design = _Design(
             nets=netlist.nets, steps=len(steps), banks=len(netlist.banks),
             memories=len(netlist.memories), read_ports=len(self._ports), input_bits=len(ins[0]),
-            output_bits=len(outs[0]), stride=record.rows.shape[1], pins=len(pins),
+            output_bits=len(outs[0]), stride=record.rows.shape[1],
             gates=len(netlist.gates), now=u8(self.now),
             before=u8(keep.zeros(netlist.nets, np.uint8)), toggles=u32(self.toggles),
             weights=keep.pointer(said.nets, np.float32, ctypes.POINTER(ctypes.c_float)),
             step_kind=i32(table[:, 0]), step_first=i32(table[:, 1]), step_count=i32(table[:, 2]),
             step_inputs=keep.structures(some_inputs, _I32),
             bank=keep.structures([bank for bank, _ in self._banks], _Bank), memory=self.memory,
-            port=self.port, pin=i32(pins), pin_moves=u32(self.pin_moves), gate=i32(netlist.gates),
+            port=self.port, gate=i32(netlist.gates),
             gate_open=u32(self.gate_open), input_net=i32(ins[0]), input_at=i32(ins[1]),
             output_net=i32(outs[0]), output_at=i32(outs[1]), clock_weight=said.clock,
             cycle_weight=said.cycle,
@@ -350,12 +346,11 @@ class _Machine:
             self.design.sources = min((group.first for group in netlist.groups),
                                       default=netlist.nets)
             self.design.wanted = u8(keep.zeros(netlist.nets, np.uint8))
-            self.design.delays = ctypes.pointer(self._delays(delays, library, pins))
+            self.design.delays = ctypes.pointer(self._delays(delays, library))
 
-    def _delays(self, delays: Delays, library: Library, pins: np.ndarray) -> _Delays:
+    def _delays(self, delays: Delays, library: Library) -> _Delays:
         """Sinks of nets, with what they need to know."""
         netlist, keep = self._netlist, self._keep
-        passive = {(int(net), int(out)): row for row, (net, out) in enumerate(pins)}
         sinks: list[tuple[np.ndarray, ...]] = []
         nets: list[np.ndarray] = []
         truths: list[np.ndarray] = []
@@ -366,25 +361,20 @@ class _Machine:
             cell = library.cells[group.cell]
             numbers = np.arange(begun, begun + group.count)
             begun += group.count
-            outs = np.arange(group.first, group.first + group.count)
-            nets.append(outs)
+            nets.append(np.arange(group.first, group.first + group.count))
             truths.append(np.full(group.count, _truth(cell.function, sorted(cell.inputs)),
                                   np.uint64))
             inputs.append(group.inputs.T.ravel())
             counts.append(np.full(group.count, len(group.inputs)))
             for pin, some in enumerate(group.inputs):
-                name = sorted(cell.inputs)[pin]
-                rows = np.array([passive.get(pair, -1) for pair in zip(
-                    some.tolist(), outs.tolist(), strict=True)] if name in cell.passive
-                    else np.full(group.count, -1))
-                sinks.append((some, numbers, rows, rise[pin], fall[pin]))
+                sinks.append((some, numbers, rise[pin], fall[pin]))
         number = 0
         for memory in netlist.memories:
             for port in memory.reads:
                 if not port.clocked:
                     size = len(port.address)
-                    rest = np.full(size, -1 - number), np.full(size, -1), np.zeros(size)
-                    sinks.append((port.address, *rest, np.zeros(size)))
+                    sinks.append((port.address, np.full(size, -1 - number), np.zeros(size),
+                                  np.zeros(size)))
                 number += 1
         table = [np.concatenate(column).astype(np.int32) for column in zip(*sinks, strict=True)]
         order = np.argsort(table[0], kind="stable")
@@ -399,8 +389,8 @@ class _Machine:
 
         never = np.full(netlist.nets, -1)
         made = _Delays(
-            first=i64(first), gate=i32(table[1]), passive=i32(table[2]), rise_ps=i32(table[3]),
-            fall_ps=i32(table[4]), gate_net=i32(np.concatenate(nets)),
+            first=i64(first), gate=i32(table[1]), rise_ps=i32(table[2]),
+            fall_ps=i32(table[3]), gate_net=i32(np.concatenate(nets)),
             truth=keep.pointer(np.concatenate(truths), np.uint64,
                                ctypes.POINTER(ctypes.c_uint64)),
             gate_inputs=i64(np.cumsum(np.concatenate([[0], *counts]))),
@@ -468,7 +458,7 @@ class _Machine:
         return Counts(
             cycles=cycles, compared_bits=self.design.compared,
             differing_bits=self.design.differing, toggles=wide(self.toggles),
-            pin_moves=wide(self.pin_moves), rise=[wide(kept["rise"]) for _, kept in self._banks],
+            rise=[wide(kept["rise"]) for _, kept in self._banks],
             fall=[wide(kept["fall"]) for _, kept in self._banks],
             moved_high=[wide(kept["high"]) for _, kept in self._banks],
             moved_low=[wide(kept["low"]) for _, kept in self._banks],
@@ -489,7 +479,7 @@ class _Machine:
 
 
 def replay(netlist: Netlist, library: Library, record: Record, window: tuple[int, int],
-           pins: np.ndarray | None = None, weights: Weights | None = None,
+           weights: Weights | None = None,
            delays: Delays | None = None,
            progress: Callable[[int, int], None] | None = None) -> Counts:
     """Play a record through gates.
@@ -502,8 +492,6 @@ def replay(netlist: Netlist, library: Library, record: Record, window: tuple[int
         Of the RTL that the gates were made of.
     window : (int, int)
         Rows of the record whose changes are counted, the second excluded.
-    pins : ndarray of int32, shape (pins, 2) or None
-        Nets of a pin and of the output of its gate: changes of the first alone are counted.
     weights : Weights or None
         For the trace over cycles; without them there is none.
     delays : Delays or None
@@ -522,9 +510,7 @@ def replay(netlist: Netlist, library: Library, record: Record, window: tuple[int
     first, end = window
     if not 1 <= first < end <= len(record.rows):
         raise ValueError(f"window must lie in rows 1 to {len(record.rows)}, not {window}")
-    machine = _Machine(netlist, library, record,
-                       np.zeros((0, 2), np.int32) if pins is None else pins,
-                       weights, delays, end - first)
+    machine = _Machine(netlist, library, record, weights, delays, end - first)
     machine.run(record, window, progress)
     counts = machine.counts(end - first)
     if counts.differing_bits:

@@ -9,10 +9,8 @@ error. ``--write`` makes the lists anew.
 
 import argparse
 import json
-import re
 import sys
 import tempfile
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -26,16 +24,14 @@ from prunus.golden.engines import load_config
 from ..coverage import Point, read, uncovered
 from ..engines import BENCHES
 from ..faults import play
+from ..reasons import COVERAGE, UNEXPLAINED, explained, read_list, write_list
 from ..session import emitted, open_session
-from ..simulators.cache import ROOT
 from ..trials import TRIALS
 from . import campaign
 from .commands import differences
 
-__all__ = ["KEPT", "compare", "cover", "main"]
+__all__ = ["compare", "cover", "main"]
 
-KEPT = ROOT / "docs" / "coverage"
-UNEXPLAINED = "not explained"
 SEEDS = (1, 2)
 FAULT_JOBS = 1500           # of the tables with faults
 
@@ -57,16 +53,9 @@ def cover(config: EngineConfig, trial: int | None, seed: int) -> list:
 
 def compare(rows: Sequence[str], kept: Path) -> tuple[list[str], list[str]]:
     """``(new, gone)``: rows that a list does not have, and those of it that are met now."""
-    lines = kept.read_text(encoding="utf-8").splitlines()
-    known = [line.split("  # ")[0] for line in lines if not line.startswith("#")]
+    known = [row for row, _ in read_list(kept)]
     return ([row for row in rows if row not in set(known)],
             [row for row in known if row not in set(rows)])
-
-
-def _explained(rows: Sequence[str]) -> dict[str, str]:
-    said = tomllib.loads((KEPT / "reasons.toml").read_text(encoding="utf-8"))["reason"]
-    return {row: next((r["why"] for r in said if re.match(r["rows"], row)), UNEXPLAINED)
-            for row in rows}
 
 
 def _shares(counts: Mapping[Point, int]) -> dict[str, tuple[int, int]]:
@@ -108,11 +97,11 @@ def main(arguments: list[str] | None = None) -> int:
     failed = False
     for name, counts in _merged(options, configs).items():
         rows = uncovered(counts, emitted(load_config(name)), name)
-        why = _explained(rows)
-        kept = KEPT / f"{name}.txt"
+        why = explained(rows, COVERAGE)
+        kept = COVERAGE / f"{name}.txt"
         new, gone = compare(rows, kept) if kept.exists() else ([], [])
         if options.write:
-            kept.write_text("".join(f"{row}  # {why[row]}\n" for row in rows), encoding="utf-8")
+            write_list(rows, kept)
             new = gone = []
         failed |= bool(new)
         open_ones = sum(reason == UNEXPLAINED for reason in why.values())
@@ -128,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
               "them not explained")
         for row in said["new"]:
             print(f"new: {row}", file=sys.stderr)
-        if not (KEPT / f"{name}.txt").exists():
+        if not (COVERAGE / f"{name}.txt").exists():
             print(f"docs/coverage/{name}.txt, to compare with, is not there: --write makes it")
         if said["gone"]:
             print(f"{len(said['gone'])} rows of docs/coverage/{name}.txt are covered now: "

@@ -6,22 +6,29 @@ into one simulator (:mod:`prunus.sim.variants`), plays the tables of :mod:`prunu
 each until something differs from the coprocessor without a fault, which is held against golden, and
 asks the solver which of the others do the same for ever (:mod:`prunus.formal.same`). What is left
 plays tables that meet faults of memory and host (:mod:`prunus.sim.faults`), which golden judges.
+
+``--list FILE`` writes the survivors of a report, which ``--output`` has written, into
+``docs/mutants``, each with the reason why no input can show it, if ``reasons.toml`` there has one.
 """
 
 import argparse
+import json
 import sys
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
+from pathlib import Path
+from typing import Any
 
 from prunus.console import Parser, print_table
 from prunus.golden.engine import EngineConfig
 
 from ..compare import MismatchError, check
 from ..faults import play
+from ..reasons import MUTANTS, UNEXPLAINED, explained, write_list
 from ..session import Session, Simulation, open_session
 from ..simulators.runner import SimulationError
 from ..trials import TRIALS, Trial, difference, limited, slower
@@ -29,9 +36,9 @@ from ..variants import SELECT, Fault, Variants, variants, words
 from . import campaign
 from .commands import add_options, parse, report
 
-__all__ = ["Outcome", "main", "prove", "try_faults"]
+__all__ = ["Outcome", "main", "prove", "survivors", "try_faults"]
 
-JUDGED_JOBS = 2000          # of the tables with faults
+JUDGED_JOBS = 2500          # of the tables with faults
 GROUP = 20                  # faults of a task, which play against the same original
 JUDGED_GROUP = 5
 MOST = 100_000
@@ -269,14 +276,38 @@ def _rows(outcomes: Sequence[Outcome]) -> list[dict]:
             for outcome in outcomes]
 
 
+def survivors(report: Mapping[str, Any]) -> list[str]:
+    """Faults of a report that nothing noticed, a row each, without their numbers."""
+    return sorted(f"{report['config']} {row['module']}: {row['what']}: {row['text']}"
+                  for row in report["rows"] if row["verdict"] == "survived")
+
+
+def _list(path: Path, parser: argparse.ArgumentParser) -> int:
+    """Write the survivors of a report, with reasons, and say how many have none."""
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        name, rows = said["config"], survivors(said)
+    except OSError as err:
+        parser.error(f"--list {str(path)!r} cannot be read: {err.strerror}")
+    except (ValueError, KeyError, TypeError):
+        parser.error(f"--list must be a file that --output has written, not {str(path)!r}")
+    write_list(rows, MUTANTS / f"{name}.txt")
+    unknown = [row for row, why in explained(rows, MUTANTS).items() if why == UNEXPLAINED]
+    print(f"{name}: {len(rows)} survivors, {len(unknown)} of them not explained")
+    return 0
+
+
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(prog="python -m prunus.sim.campaigns.mutants", description=__doc__)
     parser.add_argument("--count", type=int, default=500, help="of faults")
     parser.add_argument("--first", type=int, metavar="N", help="try the first N of them alone")
     parser.add_argument("--no-proof", action="store_true",
                         help="do not ask which survivors do the same as the original")
+    parser.add_argument("--list", type=Path, metavar="FILE",
+                        help="write docs/mutants from a report, and do no more")
     add_options(parser, config="hdp_tiny", seed="of the choice of faults and of jobs")
     options = parse(parser, arguments)
+    options.parser = parser
     if not 1 <= options.count <= MOST:
         parser.error(f"--count must lie in 1..{MOST:,}, not {options.count}")
     if options.first is not None and not 1 <= options.first <= options.count:
@@ -303,6 +334,8 @@ def _report(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
 @campaign.command
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
+    if options.list:
+        return _list(options.list, options.parser)
     faults = variants(options.chosen, options.count, options.seed).faults
     outcomes = list(_tried(options, faults[: options.first], try_faults, GROUP))
     if not options.no_proof:

@@ -9,7 +9,7 @@ from prunus.golden.jobs import Job
 from . import hdp, leopard, topk
 from .bench import EngineBench
 
-__all__ = ["BENCHES", "bench_of", "random_jobs"]
+__all__ = ["BENCHES", "bench_of", "random_jobs", "small_jobs"]
 
 BENCHES: dict[str, EngineBench] = {
     "hdp": hdp.BENCH, "leopard": leopard.BENCH, "topk": topk.BENCH}
@@ -23,3 +23,10 @@ def bench_of(config: EngineConfig) -> EngineBench:
 def random_jobs(config: EngineConfig, count: int, seed: int) -> Sequence[Job]:
     """``count`` jobs that look for trouble, always the same for a seed."""
     return bench_of(config).random_jobs(config, count, seed)
+
+
+def small_jobs(config: EngineConfig, drawn: int, seed: int) -> list[Job]:
+    """As many random jobs that share nothing, those of the least work first."""
+    jobs = random_jobs(config, drawn, seed)
+    return [job.alone() for job in sorted(
+        jobs, key=lambda job: job.output()[0] + len(job.operands()["k"]))]

@@ -31,6 +31,7 @@ from ..exchange import (
 from .axi import AxiTransport
 from .clocks import PERIOD_NS, cycles
 from .memory import PythonMemory
+from .monitors import attributes
 from .native import NativeMemory
 
 __all__ = ["run"]
@@ -83,7 +84,7 @@ class _Bench:
         await cycles(dut.clk, 4)
         dut.rst.value = 0
         await cycles(dut.clk, 2)
-        self.memory.watch()
+        self.memory.watch(attributes(setup.config))
         await self.driver.check()
         return Ready()
 

@@ -252,6 +252,13 @@ private:
     uint64_t beats_ = 0;
 };
 
+// What a port of a channel of addresses always says.
+struct Constant {
+    std::string name;
+    Port port;
+    uint64_t value;
+};
+
 class Memory {
 public:
     State state{};
@@ -288,10 +295,18 @@ public:
             if (!port->at) return std::string("there is no port m_axi_") + name;
         }
         if (rdata_.bytes > BEAT_BYTES) return "the bus is wider than the memory can be";
+        for (auto& constants : constants_) constants.clear();
         reset();
         drive();
         opened_ = true;
         return "";
+    }
+
+    // From now on a port must have this value with each address. Whether there is such a port.
+    bool expect(const std::string& top, const std::string& name, uint64_t value) {
+        const Port port = find(top, name);
+        if (port.at) constants_[name.rfind("m_axi_aw", 0) == 0].push_back({name, port, value});
+        return port.at;
     }
 
     void hold(uint64_t count) {
@@ -408,6 +423,11 @@ private:
         if (at % beat) rule.say(what() + "the address must be a multiple of a beat");
         if (at / PAGE != (at + length * beat - 1) / PAGE)
             rule.say(what() + "crosses a boundary of 4 KB");
+        for (const auto& constant : constants_[channel[1] == 'w'])
+            if (constant.port.get() != constant.value)
+                rule.say(what() + text("%s must be %" PRIu64 ", not %" PRIu64,
+                                       constant.name.c_str(), constant.value,
+                                       constant.port.get()));
         if (!fenced(at, length * beat, channel[1] == 'w'))
             rule.say(what() + "lies outside all windows");
         return {id.get(), at / beat * beat, length};
@@ -550,6 +570,7 @@ private:
     Port araddr_, arlen_, arsize_, arburst_, arid_, awaddr_, awlen_, awsize_, awburst_, awid_;
     Port wdata_, wstrb_, wlast_, rdata_, rresp_, rlast_, rid_, bresp_, bid_;
     Bursts bursts_;
+    std::vector<Constant> constants_[2];    // of reads and of writes
     std::deque<Burst> addresses_[2];
     std::deque<WriteBeat> data_;
     std::deque<ReadBeat> beats_;
@@ -625,6 +646,11 @@ const char* prunus_memory(const char* top, Broken broken) {
     static std::string problem;
     problem = memory.open(top, broken);
     return problem.empty() ? nullptr : problem.c_str();
+}
+
+// Whether there is such a port.
+bool prunus_expect(const char* top, const char* port, uint64_t value) {
+    return memory.expect(top, port, value);
 }
 
 // The clock is low now and rises in half a period, which is so many steps of time.

@@ -3,7 +3,7 @@
 
 import random
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from mmap import mmap
 
 import cocotb
@@ -146,9 +146,10 @@ class PythonMemory:
     def start_clock(self) -> None:
         Clock(self._dut.clk, PERIOD_NS, "ns").start(start_high=False)
 
-    def watch(self) -> None:
-        """Broken rules are told from now on."""
-        watch(self._dut, self._reads.byte_lanes, self._broken)
+    def watch(self, constants: Mapping[str, int]) -> None:
+        """Broken rules are told from now on, also ports that have other values than these with an
+        address."""
+        watch(self._dut, self._reads.byte_lanes, self._broken, constants)
 
     @property
     def bytes_read(self) -> int:

@@ -2,12 +2,14 @@
 """Checks that the coprocessor keeps the rules of AXI on the channels that it drives."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
-__all__ = ["ProtocolError", "watch"]
+from prunus.golden.engine import EngineConfig
+
+__all__ = ["ProtocolError", "attributes", "watch"]
 
 PAGE = 4096
 INCR = 1
@@ -15,6 +17,14 @@ INCR = 1
 
 class ProtocolError(AssertionError):
     """A rule of AXI was broken."""
+
+
+def attributes(config: EngineConfig) -> dict[str, int]:
+    """Ports of the memory's bus that say the same with every address, and what."""
+    values = {"id": 0, "lock": 0, "cache": config.axi_cache, "prot": config.axi_prot,
+              "qos": config.axi_qos}
+    return {f"m_axi_{channel}{name}": value
+            for channel in ("ar", "aw") for name, value in values.items()}
 
 
 async def _channel(dut, prefix: str, channel: str, payload: tuple[str, ...],
@@ -51,8 +61,9 @@ async def _channel(dut, prefix: str, channel: str, payload: tuple[str, ...],
 class _Bursts:
     """Addresses and data of the memory master."""
 
-    def __init__(self, beat_bytes: int):
+    def __init__(self, beat_bytes: int, constants: Mapping[str, int]):
         self.beat_bytes = beat_bytes
+        self.constants = constants
         self.lengths: deque[int] = deque()    # write bursts whose data has not ended
         self.ended: deque[int] = deque()      # write data that ended before its address came
         self.beats = 0
@@ -69,6 +80,10 @@ class _Bursts:
             raise ProtocolError(f"{what}: the address must be a multiple of a beat")
         if addr // PAGE != (addr + length * self.beat_bytes - 1) // PAGE:
             raise ProtocolError(f"{what}: crosses a boundary of 4 KB")
+        for name, value in payload.items():
+            port = f"m_axi_{channel}{name}"
+            if value != self.constants.get(port, value):
+                raise ProtocolError(f"{what}: {port} must be {self.constants[port]}, not {value}")
 
     def read(self, payload: dict[str, int]) -> None:
         self._address("ar", payload)
@@ -105,12 +120,14 @@ async def _reported(rules, broken: Callable[[str], None]) -> None:
         broken(str(err))
 
 
-async def _watch(dut, beat_bytes: int, broken: Callable[[str], None]) -> None:
+async def _watch(dut, beat_bytes: int, broken: Callable[[str], None],
+                 constants: Mapping[str, int]) -> None:
     """Watch all channels, from a reset to the next; nothing that one cuts short is held to a
     rule."""
-    address = ("addr", "len", "size", "burst")
+    address = ("addr", "len", "size", "burst", *(
+        name.removeprefix("m_axi_ar") for name in constants if name.startswith("m_axi_ar")))
     while True:
-        bursts = _Bursts(beat_bytes)
+        bursts = _Bursts(beat_bytes, constants)
         tasks = [cocotb.start_soon(_reported(rules, broken)) for rules in (
             _channel(dut, "m_axi", "ar", address, bursts.read),
             _channel(dut, "m_axi", "aw", address, bursts.write),
@@ -124,6 +141,10 @@ async def _watch(dut, beat_bytes: int, broken: Callable[[str], None]) -> None:
         await FallingEdge(dut.rst)
 
 
-def watch(dut, beat_bytes: int, broken: Callable[[str], None]) -> None:
-    """Watch the coprocessor's channels from now on; ``broken`` is called with each broken rule."""
-    cocotb.start_soon(_watch(dut, beat_bytes, broken))
+def watch(dut, beat_bytes: int, broken: Callable[[str], None],
+          constants: Mapping[str, int]) -> None:
+    """Watch the coprocessor's channels from now on; ``broken`` is called with each broken rule.
+
+    With each address ports have the values of ``constants``, those of writes like those of reads.
+    """
+    cocotb.start_soon(_watch(dut, beat_bytes, broken, constants))

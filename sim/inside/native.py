@@ -2,7 +2,7 @@
 """The memory and the clock that are compiled into a Verilator simulation (memory.cpp)."""
 
 import ctypes
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from mmap import mmap
 from typing import Any
@@ -30,7 +30,8 @@ def _library() -> ctypes.CDLL:
     library = ctypes.CDLL(None)
     word, words, text = ctypes.c_uint64, ctypes.c_void_p, ctypes.c_char_p
     for name, result, arguments in (
-            ("memory", text, (text, _TOLD)), ("clock", None, (text, word, word)),
+            ("memory", text, (text, _TOLD)), ("expect", ctypes.c_bool, (text, text, word)),
+            ("clock", None, (text, word, word)),
             ("state", ctypes.POINTER(_State), ()), ("contents", None, (words, words, word)),
             ("faults", None, (words, word)), ("fences", None, (words, word)),
             ("draw", None, (ctypes.c_double, ctypes.c_double, word)),
@@ -75,12 +76,17 @@ class NativeMemory:
         self.contents: bytearray | mmap = bytearray(1)
         self.fill(self.contents, ())
         self._own, self._disturbed = (0.0, 0), False
+        self._bad_reads: Sequence[tuple[int, int]] = ()
 
     def start_clock(self) -> None:
         start_clock(self._dut)
 
-    def watch(self) -> None:
-        """The rules are watched always."""
+    def watch(self, constants: Mapping[str, int]) -> None:
+        """The rules are watched always; from now on ports have these values with each address,
+        too."""
+        for name, value in constants.items():
+            if not self._library.prunus_expect(self._dut._name.encode(), name.encode(), value):
+                raise ValueError(f"{self._dut._name}: there is no port {name}")
 
     def record(self, path: str) -> None:
         """Write the ports of the top before each rising edge to a file. Raises OSError."""
@@ -109,12 +115,19 @@ class NativeMemory:
 
     def fail(self, reads: Sequence[tuple[int, int]]) -> None:
         """Reads from ``first`` to ``end`` are answered with SLVERR, and no others."""
-        self._library.prunus_faults(*_table(((*ends, SLVERR, 0) for ends in reads), 4))
+        self._fail(reads, ())
+
+    def _fail(self, reads: Sequence[tuple[int, int]], writes: Sequence[tuple[int, int]]) -> None:
+        self._bad_reads = reads
+        self._library.prunus_faults(*_table(
+            ((*ends, SLVERR, write) for write, bad in enumerate((reads, writes)) for ends in bad),
+            4))
 
     def disturb(self, faults: Faults) -> None:
         """What happens to the next table, but for silence."""
         self._library.prunus_draw(faults.read_errors, faults.write_errors, faults.seed)
         self._library.prunus_fences(*_table(faults.fences, 3))
+        self._fail(self._bad_reads, faults.bad_writes)
         if faults.stall is not None:
             self._library.prunus_stall(faults.stall, faults.seed)
         elif self._disturbed:
@@ -140,6 +153,7 @@ class NativeMemory:
 
     def restart(self) -> None:
         """Nothing is left of what was before; called in a reset."""
+        self.silence()
         self._library.prunus_restart()
 
     def hold(self, count: int) -> None:

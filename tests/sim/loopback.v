@@ -5,7 +5,7 @@
 // 1 no interrupt, 2 wstrb with a gap, 3 writes one beat too far, 4 araddr moves while it waits,
 // 5 reads across 4 KB, 6 wlast too early, 7 irq does not clear, 8 arsize too small,
 // 9 awvalid falls before it is taken, 10 awburst is FIXED, 11 araddr lies between beats, 12 no wlast,
-// 13 rdata of a register moves while it waits.
+// 13 rdata of a register moves while it waits, 14 awcache is another, 15 arid is another.
 module loopback (
   input clk, input rst, output reg irq,
   input [7:0] s_axil_awaddr, input [2:0] s_axil_awprot, input s_axil_awvalid,
@@ -16,13 +16,15 @@ module loopback (
   output s_axil_arready,
   output reg [31:0] s_axil_rdata, output reg [1:0] s_axil_rresp, output reg s_axil_rvalid,
   input s_axil_rready,
-  output m_axi_awid, output [31:0] m_axi_awaddr, output [7:0] m_axi_awlen,
+  output m_axi_awlock, output [3:0] m_axi_awcache, output [2:0] m_axi_awprot,
+  output [3:0] m_axi_awqos, output m_axi_awid, output [31:0] m_axi_awaddr, output [7:0] m_axi_awlen,
   output [2:0] m_axi_awsize, output [1:0] m_axi_awburst, output reg m_axi_awvalid,
   input m_axi_awready,
   output [63:0] m_axi_wdata, output [7:0] m_axi_wstrb, output m_axi_wlast,
   output reg m_axi_wvalid, input m_axi_wready,
   input m_axi_bid, input [1:0] m_axi_bresp, input m_axi_bvalid, output m_axi_bready,
-  output m_axi_arid, output [31:0] m_axi_araddr, output [7:0] m_axi_arlen,
+  output m_axi_arlock, output [3:0] m_axi_arcache, output [2:0] m_axi_arprot,
+  output [3:0] m_axi_arqos, output m_axi_arid, output [31:0] m_axi_araddr, output [7:0] m_axi_arlen,
   output [2:0] m_axi_arsize, output [1:0] m_axi_arburst, output reg m_axi_arvalid,
   input m_axi_arready,
   input m_axi_rid, input [63:0] m_axi_rdata, input [1:0] m_axi_rresp, input m_axi_rlast,
@@ -38,7 +40,11 @@ module loopback (
   reg enable, pending, over;
   wire busy = state != IDLE;
 
-  assign {m_axi_awid, m_axi_arid} = 0;
+  assign m_axi_awid = 0;
+  assign m_axi_arid = fault == 15;
+  assign {m_axi_awlock, m_axi_awprot, m_axi_awqos, m_axi_arlock, m_axi_arprot, m_axi_arqos} = 0;
+  assign m_axi_awcache = fault == 14 ? 1 : 3;
+  assign m_axi_arcache = 3;
   assign m_axi_awlen = fault == 3 ? 8 : 7;
   assign m_axi_arlen = 7;
   assign m_axi_awsize = 3;

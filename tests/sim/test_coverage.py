@@ -3,7 +3,7 @@
 
 import pytest
 
-from prunus.sim.campaigns.coverage import _explained, compare
+from prunus.sim.campaigns.coverage import compare
 from prunus.sim.coverage import Point, read, uncovered
 
 VERILOG = "\nmodule top__unit(a);\n  if (a)\n    x = 1;\n"
@@ -45,9 +45,3 @@ def test_what_is_new_and_what_is_gone(tmp_path):
     assert compare(["a", "b"], kept) == (["a", "b"], [])
     kept.write_text("a  # why\nc  # not explained\n")
     assert compare(["a", "b"], kept) == (["b"], ["c"])
-
-
-def test_reasons_are_found_by_pattern():
-    rows = ["toggle hdp_tiny: m_axi_awid [0]", "toggle csr: secret [0]"]
-    assert list(_explained(rows).values()) == ["constant: one ID, bursts of whole beats, normal "
-                                               "memory", "not explained"]

@@ -11,7 +11,9 @@ from prunus.golden.image import build_image
 from prunus.golden.records import Error
 from prunus.sim.compare import check
 from prunus.sim.engines import BENCHES, random_jobs
+from prunus.sim.exchange import Faults, Side
 from prunus.sim.scatter import scatter
+from prunus.sim.session import open_session
 from prunus.sim.simulate import Access, Batch, SimulationError, simulate_batches
 from prunus.sim.trials import difference
 
@@ -73,6 +75,26 @@ def test_reads_that_fail():
         assert run.results[1][1] is None
         assert run.registers["jobs_failed"] == 1
         assert run.bus_read_bytes == run.registers["read_bytes"]
+
+
+def test_writes_that_fail():
+    jobs = random_jobs(TINY, 3, 1)
+    image = build_image(jobs, TINY)
+    bad = Batch(jobs, image=image, faults=Faults(bad_writes=((image.out[1], image.out[1] + 8),)))
+    run, again = simulate_batches([bad, jobs], TINY)
+    assert [status.error for _, status in run.results] == [Error.NONE, Error.WRITE, Error.NONE]
+    check(again, jobs, TINY)
+
+
+def test_a_restart_ends_silence():
+    """Of a table that was given up while a channel was silent."""
+    jobs = random_jobs(TINY, 2, 1)
+    silent = Batch(jobs, faults=Faults(silence=(Side.R, 20)), cycles=500)
+    with open_session(TINY) as session:
+        with pytest.raises(SimulationError, match="no interrupt after 500 cycles, though R is"):
+            session.ring(silent)
+        session.restart()
+        check(session.ring(Batch(jobs)), jobs, TINY)
 
 
 @pytest.mark.parametrize("memory", ["cpp", "python"])

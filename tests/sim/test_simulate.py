@@ -101,6 +101,8 @@ FAULTS = {
     11: r"m_axi_ar 0x4 of 8 beats: the address must be a multiple of a beat",
     12: r"m_axi_wlast is missing on beat 8",
     13: r"s_axil_rdata changed from 0x[0-9a-f]+ to 0x[0-9a-f]+ while it waited",
+    14: r"m_axi_aw 0x[0-9a-f]+ of 8 beats: m_axi_awcache must be 3, not 1",
+    15: r"m_axi_ar 0x0 of 8 beats: m_axi_arid must be 0, not 1",
 }
 
 

@@ -403,6 +403,17 @@ module memories(input clk, input [2:0] wa, input [2:0] ra, input [2:0] rb, input
 endmodule
 """
 
+# Gates behind reads without a clock.
+LOOKS = """
+module looks(input clk, input [2:0] wa, input [2:0] ra, input [2:0] rb, input [3:0] d, input we,
+             output [3:0] x, output y);
+  reg [3:0] m [0:7];
+  always @(posedge clk) if (we) m[wa] <= d;
+  assign x = m[ra] ^ m[rb];
+  assign y = ^(m[ra] & d) | &x;
+endmodule
+"""
+
 
 def blocks() -> Design:
     return mapped("blocks", BLOCKS, ["leaf", "middle"])
@@ -414,3 +425,7 @@ def gated(clock_gates: bool) -> Design:
 
 def memories() -> Design:
     return mapped("memories", MEMORIES)
+
+
+def looks() -> Design:
+    return mapped("looks", LOOKS)

@@ -4,6 +4,8 @@
 pJ, pF and ns throughout; a change of a net of C pF at 1.2 V takes 0.5 * 1.44 * C pJ.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -99,7 +101,7 @@ def energy(design, inputs=(), outputs=None, cycles=CYCLES, wires=NO_WIRES):
              for name, bits in some.items()}
     record = recorded(ports, [row | out for row, out in zip(rows, said, strict=True)])
     prices = Prices(netlist, library(), wires)
-    counts = replay(netlist, library(), record, (8, 8 + cycles), pins=prices.pins)
+    counts = replay(netlist, library(), record, (8, 8 + cycles))
     if outputs is not None:
         assert said[8:] == outputs
     found = prices.energy(counts, HERTZ)
@@ -158,8 +160,8 @@ def test_a_counter():
 GATE_PIN = TREE + 2 * HALF_V2 * 0.00493856
 CLOSED = (line(SLEW, SLEWS, (0.0072984, 0.0070247)) + line(SLEW, SLEWS, (0.008779, 0.0084373))
           + GATE_PIN)
-OPEN = (square(SLEW, 4 * CLK, ((0.0086654, 0.0090936), (0.0084044, 0.0088043)))
-        + square(SLEW, 4 * CLK, ((0.0051701, 0.005668), (0.0050416, 0.005463))) + GATE_PIN)
+OPEN = (CLOSED + square(SLEW, 4 * CLK, ((0.0086654, 0.0090936), (0.0084044, 0.0088043)))
+        + square(SLEW, 4 * CLK, ((0.0051701, 0.005668), (0.0050416, 0.005463))))
 GATE_MOVES = mean(0.0199628, 0.0260829)
 
 
@@ -248,6 +250,24 @@ def test_a_macro_that_does_nothing():
     check(found, memory=CYCLES * MACRO_CLOCK, leakage=leaks(39.8626))
 
 
+def test_a_macro_whose_idle_cycles_cost():
+    """Those of SG13G2 take nothing then: another one does."""
+    inputs, outputs = ports(64, 32)
+    inputs |= {"re": [5], "we": [6]}
+    netlist = hand([memory(64, 32, True, 5, 6)], inputs, outputs).netlist()
+    rows = [{"ra": 0, "wa": 0, "d": 0, "re": int(n % 4 == 1), "we": n % 2, "q": 0}
+            for n in range(72)]
+    record = recorded({name: len(bits) for name, bits in (inputs | outputs).items()}, rows)
+    prices = Prices(netlist, library())
+    counts = replay(netlist, library(), record, (8, 72))
+    found = []
+    for idle in (0.0, 1e-12):
+        prices.macros[0] = replace(prices.macros[0], idle_j=idle)
+        found.append(1e12 * float(prices.energy(counts, HERTZ).by_block["memory"].sum()))
+    # Of four cycles one port is idle in three, the other in two.
+    assert found[1] - found[0] == pytest.approx(CYCLES / 4 * 5)
+
+
 def test_a_macro_that_is_written_and_read_by_turns():
     """Enables move in every cycle, all bits of the data in every other, what is read in each."""
     inputs, outputs = ports(64, 32)
@@ -323,7 +343,7 @@ def test_a_register_file_that_is_read_at_the_clock():
             CYCLES * (4 * CLOSED + clocked * 3 * (RISE_00 + FALL_00 + SEEN)), rel=EXACT)
 
 
-def test_a_pin_that_moves_alone():
+def test_a_pin_that_costs_something_itself():
     """The select of a multiplexer between two zeros, at the slew of ports."""
     design = hand([cell("mux2_1", A0=3, A1=4, S=5, X=9)], {"a": [3], "b": [4], "s": [5]},
                   {"x": [9]})
@@ -331,6 +351,12 @@ def test_a_pin_that_moves_alone():
     passive = mean(0.0037498, 0.0039512)        # the file's line for whatever A0 and A1 are
     select = library().cells["sg13g2_mux2_1"].inputs["S"]
     assert found["datapath"] == pytest.approx(CYCLES * (HALF_V2 * select + passive), rel=EXACT)
+    # Between a 0 and a 1 the output moves, too: that is paid for in addition.
+    both = energy(design, [{"a": 0, "b": 1, "s": n % 2} for n in range(72)])["datapath"]
+    arcs = library().cells["sg13g2_mux2_1"].arcs.values()
+    inside = mean(*(square(0.0966, 0.001, table[:2, :2]) for arc in arcs
+                    for table in (arc.rise_pj, arc.fall_pj)))
+    assert both - found["datapath"] == pytest.approx(CYCLES * inside, rel=EXACT)
 
 
 # -- wires ----------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ import pytest
 
 from prunus.errors import InputError, RunError
 from prunus.power import replay as module
+from prunus.power.joules import Prices
 from prunus.power.netlist import flatten
-from prunus.power.replay import Weights, replay
+from prunus.power.replay import Delays, Weights, replay
 from prunus.synth.pdk.cells import library
 from tests.prunus.power.small import (
     GATES,
@@ -24,6 +25,7 @@ from tests.prunus.power.small import (
     cell,
     gated,
     hand,
+    looks,
     memories,
     recorded,
 )
@@ -76,12 +78,22 @@ def memories_says(rows):
             big[wa * 8 + row["ra"]] = d
 
 
+def looks_says(rows):
+    m = [0] * 8
+    for row in rows:
+        x = m[row["ra"]] ^ m[row["rb"]]
+        yield {"x": x, "y": (m[row["ra"]] & row["d"]).bit_count() & 1 | (x == 15)}
+        if row["we"]:
+            m[row["wa"]] = row["d"]
+
+
 DESIGNS = {
     "blocks": (blocks, blocks_says, {"in": 4}),
     "free": (lambda: gated(False), gated_says, {"rst": 1, "e": 1, "f": 1, "d": 6}),
     "gated": (lambda: gated(True), gated_says, {"rst": 1, "e": 1, "f": 1, "d": 6}),
     "memories": (memories, memories_says,
                  {"wa": 3, "ra": 3, "rb": 3, "d": 8, "we": 2, "re": 1, "rs": 1}),
+    "looks": (looks, looks_says, {"wa": 3, "ra": 3, "rb": 3, "d": 4, "we": 1}),
 }
 
 
@@ -262,21 +274,6 @@ def test_windows_add_up():
                                       sum(getattr(part, name)[0] for part in parts))
 
 
-def test_pins_that_move_alone():
-    """The select of a multiplexer, with and without its output."""
-    design = hand([cell("mux2_1", A0=3, A1=4, S=5, X=9)], {"a": [3], "b": [4], "s": [5]},
-                  {"x": [9]})
-    rows = inputs_of({"a": 1, "b": 1, "s": 1}, 200, 4)
-    said = [row | {"x": row["b"] if row["s"] else row["a"]} for row in rows]
-    netlist = design.netlist()
-    pins = np.array([[netlist.inputs["s"][0], netlist.outputs["x"][0]]], np.int32)
-    counts = replay(netlist, library(), recorded({"a": 1, "b": 1, "s": 1, "x": 1}, said), (50, 150),
-                    pins=pins)
-    assert counts.pin_moves.tolist() == [sum(
-        said[n]["s"] != said[n - 1]["s"] and said[n]["x"] == said[n - 1]["x"]
-        for n in range(50, 150))]
-
-
 def test_a_trace_is_what_its_weights_say():
     """A unit for each net, flip-flop that is clocked, access and cycle, each of another size."""
     one = played("memories")
@@ -405,3 +402,90 @@ def test_a_compiler_that_fails(monkeypatch, tmp_path):
     with pytest.raises(RunError, match="does not compile the simulator of gates: .*no-such-option"):
         replay(one.netlist, library(), one.record, (1, 2))
     module._program.cache_clear()
+
+
+def test_a_clock_gate_behind_a_flip_flop():
+    """It opens for what the flip-flop held before the edge."""
+    design = hand([cell("dfrbpq_1", CLK=2, D=3, Q=4, RESET_B="1"),
+                   cell("lgcp_1", CLK=2, GATE=4, GCLK=5),
+                   cell("dfrbpq_1", CLK=5, D=6, Q=7, RESET_B="1")],
+                  {"e": [3], "d": [6]}, {"q": [7], "p": [4]})
+    rows = inputs_of({"e": 1, "d": 1}, 200, 9)
+    said, p, q = [], 0, 0
+    for row in rows:
+        said.append(row | {"q": q, "p": p})
+        p, q = row["e"], row["d"] if p else q
+    record = recorded(dict.fromkeys("edqp", 1), said)
+    for first, end in ((20, 180), *((n, n + 1) for n in range(1, 12))):
+        counts = replay(design.netlist(), library(), record, (first, end))
+        assert counts.gate_open.tolist() == [sum(row["p"] for row in said[first - 1 : end - 1])]
+        assert sum(int(rise.sum()) for rise in counts.rise) == end - first + counts.gate_open[0]
+
+
+# -- with delays ----------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ["blocks", "free", "gated", "looks"])
+def test_with_delays_each_net_ends_where_it_did(name):
+    """Outputs are the RTL's; in a single cycle a net moves as often as without, or twice, four
+    times ... more; what has no gate in front of it moves once."""
+    one = played(name)
+    delays = Prices(one.netlist, library()).delays()
+    more = 0
+    for window in ((1, 2), (7, 8), (100, 101), (1, CYCLES)):
+        plain = replay(one.netlist, library(), one.record, window)
+        found = replay(one.netlist, library(), one.record, window, delays=delays)
+        extra = found.toggles - plain.toggles
+        assert (extra >= 0).all() and (extra % 2 == 0).all()
+        more += int(extra.sum())
+        for bank in one.netlist.banks:
+            assert not extra[bank.first : bank.first + bank.count].any()
+        assert not extra[np.concatenate(list(one.netlist.inputs.values()))].any()
+        assert edges(one.netlist, found) == edges(one.netlist, plain)
+        assert (found.memories, found.gate_open.tolist()) == (
+            plain.memories, plain.gate_open.tolist())
+    assert more > 0
+
+
+@pytest.mark.parametrize(("inverters", "moves"), [(1, 0), (15, 2)])
+def test_a_pulse_as_long_as_some_inverters(inverters, moves):
+    """An input and its complement, late by a chain of inverters, meet at an and gate: a pulse that
+    is shorter than the gate's own delay is swallowed."""
+    chain = [cell("inv_1", A=3 if not n else 9 + n, Y=10 + n) for n in range(inverters)]
+    design = hand([*chain, cell("and2_1", A=3, B=9 + inverters, X=50)], {"a": [3]}, {"x": [50]})
+    netlist = design.netlist()
+    record = recorded({"a": 1, "x": 1}, [{"a": n % 2, "x": 0} for n in range(102)])
+    delays = Prices(netlist, library()).delays()
+    counts = replay(netlist, library(), record, (2, 102), delays=delays)
+    # It rises in every other cycle; where it falls the gate is closed at once.
+    assert counts.toggles[netlist.outputs["x"][0]] == 50 * moves
+    assert counts.toggles[netlist.inputs["a"][0]] == 100
+    (inner,) = {int(net) for group in netlist.groups if group.cell == "sg13g2_inv_1"
+                for net in counts.toggles[group.first : group.first + group.count]}
+    assert inner == 100
+
+
+@pytest.mark.parametrize(("rise", "fall", "moves"), [(5, 50, 2), (50, 5, 0), (50, 9, 0),
+                                                     (50, 11, 2)])
+def test_rising_and_falling_take_their_own_time(rise, fall, moves):
+    """The complement falls after a while; the gate itself takes 10 ps, and swallows less."""
+    design = hand([cell("inv_1", A=3, Y=4), cell("and2_1", A=3, B=4, X=50)], {"a": [3]},
+                  {"x": [50]})
+    netlist = design.netlist()
+    inverter, gate = netlist.groups
+    assert (inverter.cell, gate.cell) == ("sg13g2_inv_1", "sg13g2_and2_1")
+    record = recorded({"a": 1, "x": 1}, [{"a": n % 2, "x": 0} for n in range(102)])
+    ten = np.full((2, 1), 10, np.int32)
+    delays = Delays(np.ones(netlist.nets, np.int32), [np.full((1, 1), rise, np.int32), ten],
+                    [np.full((1, 1), fall, np.int32), ten], [])
+    counts = replay(netlist, library(), record, (2, 102), delays=delays)
+    assert counts.toggles[netlist.outputs["x"][0]] == 50 * moves
+
+
+def test_delays_are_those_of_the_tables():
+    """Of an inverter that drives one some tens of ps, of a flip-flop more."""
+    netlist = hand([cell("dfrbpq_1", CLK=2, D=5, Q=3, RESET_B="1"), cell("inv_1", A=3, Y=4),
+                    cell("inv_1", A=4, Y=5)], {}, {"x": [5]}).netlist()
+    delays = Prices(netlist, library()).delays()
+    for group, rise, fall in zip(netlist.groups, delays.rise, delays.fall, strict=True):
+        assert rise.shape == fall.shape == (1, group.count)
+        assert 5 <= fall.min() and rise.max() <= 60
+    assert 100 < delays.start[netlist.banks[0].first] < 250

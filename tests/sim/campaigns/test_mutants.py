@@ -6,6 +6,8 @@ import pytest
 
 from prunus.sim.campaigns import campaign, mutants
 from prunus.sim.campaigns.mutants import main
+from prunus.sim.reasons import MUTANTS, UNEXPLAINED, read_list
+from prunus.sim.simulators.cache import ROOT
 from prunus.sim.variants import Fault, Variants
 
 FAULTS = tuple(Fault(n, "unit", 10 * n, f"assign y{n} = a;", "and.Y[0] inverted")
@@ -58,6 +60,53 @@ def test_verdicts_and_shares(tried, capsys, tmp_path):
     assert ("hdp_tiny: 25 faults, 1 proved the same; of the others 22 killed (91.7%), 1 seen by "
             "cycles alone (95.8% with them), 1 survived") in said
     assert len(tried) == 2, "what is done is kept"
+
+
+def test_survivors_are_listed_with_reasons(tried, monkeypatch, capsys, tmp_path):
+    """From the report alone: nothing is tried again."""
+    path, docs = tmp_path / "out.json", tmp_path / "docs"
+    docs.mkdir()
+    (docs / "reasons.toml").write_text("""[[reason]]
+rows = 'hdp_tiny unit: and.Y.0. inverted: assign y7 '
+why = "y7 is not read"
+""")
+    monkeypatch.setattr(mutants, "MUTANTS", docs)
+    main(["--count", "25", "--workers", "0", "--output", str(path)])
+    capsys.readouterr()
+    before = len(tried)
+    assert main(["--list", str(path)]) == 0
+    assert capsys.readouterr().out == "hdp_tiny: 1 survivors, 0 of them not explained\n"
+    assert read_list(docs / "hdp_tiny.txt") == [
+        ("hdp_tiny unit: and.Y[0] inverted: assign y7 = a;", "y7 is not read")]
+    assert len(tried) == before
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    (None, "cannot be read: No such file or directory"),
+    ("[]", "must be a file that --output has written, not "),
+    ("{", "must be a file that --output has written, not "),
+])
+def test_only_a_report_is_listed(text, message, capsys, tmp_path):
+    path = tmp_path / "report.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SystemExit, match="2"):
+        main(["--list", str(path)])
+    assert message in capsys.readouterr().err
+
+
+def test_figures_count_the_lists():
+    """What pages say is explained and open is what the lists say."""
+    kept = json.loads((ROOT / "docs" / "figures" / "mutants.json").read_text())["data"]
+    lists = {path.stem: read_list(path) for path in MUTANTS.glob("*.txt")}
+    assert {row["config"] for row in kept} == set(lists)
+    for row in kept:
+        open_ones = sum(why == UNEXPLAINED for _, why in lists[row["config"]])
+        assert (row["open"], row["explained"]) == (
+            open_ones, len(lists[row["config"]]) - open_ones)
+        assert row["faults"] == sum(row[name] for name in (
+            "same", "killed", "slower", "explained", "open"))
+        assert row["killed_share"] == pytest.approx(row["killed"] / (row["faults"] - row["same"]))
 
 
 def test_without_proof(tried, capsys):

@@ -92,7 +92,7 @@ def test_the_command_writes_the_file(tmp_path, monkeypatch):
     assert sram.main([str(path)]) == 0
     found = json.loads((tmp_path / "sram.json").read_text())
     assert found["macros"] == [sram.read(library())]
-    assert found["made_by"] == sram.kept()["made_by"]
+    assert found["made_by"] == sram.COMMAND == "python -m prunus.synth.pdk.sram LIB..."
 
 
 @pytest.mark.parametrize(("content", "message"), [
