@@ -110,6 +110,8 @@ class Memory:
     reads : list of ReadPort
     address, data, enable : ndarray of int32
         Nets of the write port.
+    initial : ndarray of uint8
+        Bits to begin with, word after word.
     """
 
     path: Path
@@ -120,6 +122,7 @@ class Memory:
     address: np.ndarray
     data: np.ndarray
     enable: np.ndarray
+    initial: np.ndarray
 
     @property
     def clocked(self) -> bool:
@@ -433,8 +436,6 @@ class _Order:
         if _number(said["WR_PORTS"]) != 1:
             raise RunError(f"memory {said['MEMID']} has {_number(said['WR_PORTS'])} write ports, "
                            "and one can be replayed")
-        if set(str(said["INIT"])) - set("x"):
-            raise RunError(f"memory {said['MEMID']} has contents to begin with")
         clocked = _number(said["RD_CLK_ENABLE"])
         if not _number(said["WR_CLK_ENABLE"]):
             raise RunError(f"memory {said['MEMID']} is written without a clock")
@@ -468,7 +469,8 @@ class _Order:
         return {"block": block, "name": str(said["MEMID"]).lstrip("\\"),
                 "words": _number(said["SIZE"]), "width": width, "reads": reads,
                 "address": nets["WR_ADDR"], "data": nets["WR_DATA"], "enable": nets["WR_EN"],
-                "offset": _number(said.get("OFFSET", 0))}
+                "offset": _number(said.get("OFFSET", 0)),
+                "initial": _bits(str(said["INIT"]), _number(said["SIZE"]) * width)}
 
     def _steps(self, memories: list[dict]) -> list:
         """Gates and ports of memories without a clock in order of evaluation."""
@@ -521,4 +523,4 @@ class _Order:
         return Memory(path=self._flat.blocks[said["block"]], name=said["name"],
                       words=said["words"], width=said["width"], reads=reads,
                       address=self._nets(said["address"]), data=self._nets(said["data"]),
-                      enable=self._nets(said["enable"]))
+                      enable=self._nets(said["enable"]), initial=said["initial"])

@@ -418,7 +418,9 @@ class _Machine:
 
     def _memory(self, memory, read_weight: float, write_weight: float) -> _Memory:
         keep = self._keep
-        contents = keep.zeros(memory.words * memory.width, np.uint8).ctypes.data_as(_BIT)
+        bits = keep.zeros(memory.words * memory.width, np.uint8)
+        bits[:] = memory.initial
+        contents = bits.ctypes.data_as(_BIT)
         first = len(self._ports)
         for port in memory.reads:
             wanted = keep.zeros(port.width, np.uint8)

@@ -125,6 +125,12 @@ class _Memory:
     def number(self, name: str) -> int:
         return int(self.said["parameters"][name].replace("x", "0"), 2)
 
+    def contents(self) -> list[list[int]]:
+        """Bits to begin with, by word."""
+        width, size = self.number("WIDTH"), self.number("SIZE")
+        text = self.said["parameters"]["INIT"][::-1].ljust(width * size, "x")
+        return [[_constant(bit) for bit in text[n * width : (n + 1) * width]] for n in range(size)]
+
     def reads(self) -> list[dict]:
         width, bits = self.number("WIDTH"), self.number("ABITS")
 
@@ -227,8 +233,7 @@ class Model:
 
     def run(self, rows: Sequence[dict[str, int]]) -> list[dict[str, int]]:
         """Outputs by cycle."""
-        self.contents = [[[0] * memory.number("WIDTH") for _ in range(memory.number("SIZE"))]
-                         for _, memory, _ in self.memories]
+        self.contents = [memory.contents() for _, memory, _ in self.memories]
         now: dict = {pins["Q"]: self.initial.get(pins["Q"], 0) for _, pins in self.flops}
         for _, _, reads in self.memories:
             for port in reads:
@@ -408,6 +413,7 @@ LOOKS = """
 module looks(input clk, input [2:0] wa, input [2:0] ra, input [2:0] rb, input [3:0] d, input we,
              output [3:0] x, output y);
   reg [3:0] m [0:7];
+  initial begin m[3] = 5; m[6] = 12; end
   always @(posedge clk) if (we) m[wa] <= d;
   assign x = m[ra] ^ m[rb];
   assign y = ^(m[ra] & d) | &x;

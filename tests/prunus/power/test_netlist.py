@@ -254,7 +254,6 @@ def test_memories_are_read():
 @pytest.mark.parametrize(("changed", "message"), [
     ({"WR_PORTS": "10"}, "memory .* has 2 write ports, and one can be replayed"),
     ({"WR_PORTS": "0"}, "memory .* has 0 write ports, and one can be replayed"),
-    ({"INIT": "x01x"}, "memory .* has contents to begin with"),
     ({"RD_TRANSPARENCY_MASK": "1"}, "memory .* reads what is written in the same cycle"),
     ({"OFFSET": "100"}, "memory one begins at 4, not at 0"),
     ({"WR_CLK_ENABLE": "0"}, "memory .* is written without a clock"),

@@ -79,7 +79,7 @@ def memories_says(rows):
 
 
 def looks_says(rows):
-    m = [0] * 8
+    m = [0, 0, 0, 5, 0, 0, 12, 0]
     for row in rows:
         x = m[row["ra"]] ^ m[row["rb"]]
         yield {"x": x, "y": (m[row["ra"]] & row["d"]).bit_count() & 1 | (x == 15)}
