@@ -105,6 +105,7 @@ def _measure_edges(heads: Heads) -> list[dict]:
             head = {"file": name, "config": stage.config}
             rows.append(head | {"what": "as measured", "nj_per_head": plain["nj_per_head"]})
             for what, more in (("glitches", {"glitches": True}),
+                               ("flip-flops and memories begin at random", {"seed": 1}),
                                ("wires of the model 10k", {"wires": "10k"}),
                                ("wires of the model 50k", {"wires": "50k"})):
                 rows.append(head | {
@@ -128,21 +129,23 @@ def _edges(rows: Sequence[dict]) -> str:
                  for config in configs)] for what in dict.fromkeys(row["what"] for row in rows)])
 
 
-def _plots(document: Mapping[str, Any]) -> dict[str, Callable[[BinaryIO], None]]:
+def _plots(name: str, document: Mapping[str, Any]) -> dict[str, Callable[[BinaryIO], None]]:
     from ..power.plot import energy_plot
 
     rows = [row | {"label": row["stage"]} for row in document["data"]]
-    return {"power.svg": lambda file: energy_plot(rows, file, "svg")}
+    return {name: lambda file: energy_plot(rows, file, "svg")}
 
 
 FIGURES = [
     Figure(name="power", about="energy of heads in gates, tiny presets",
-           measure=partial(_measure, STAGES, HEADS), table=_table, files=(FILE,), plots=_plots,
+           measure=partial(_measure, STAGES, HEADS), table=_table, files=(FILE,),
+           plots=partial(_plots, "power.svg"),
            configs=("hdp_tiny", "leopard_tiny"), tools=TOOLS, compared=Compared.COMMAND),
     Figure(name="power_blocks", about="where it goes", table=_blocks, of="power",
            compared=Compared.DERIVED),
     Figure(name="power_large", about="energy of heads in gates, larger presets",
            measure=partial(_measure, LARGE, None), table=_table, files=(FILE,),
+           plots=partial(_plots, "power_large.svg"),
            configs=tuple(dict.fromkeys(stage.config for stage in LARGE)), tools=TOOLS,
            compared=Compared.COMMAND),
     Figure(name="power_edges", about="what is left out of energy in gates, in numbers",

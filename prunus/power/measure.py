@@ -147,11 +147,14 @@ class _Machine:
     """The gates of a configuration, and what they cost."""
 
     def __init__(self, config: EngineConfig, clock_gates: bool, wires: str, glitches: bool,
-                 clock_hz: float, progress: Progress | None):
+                 seed: int | None, clock_hz: float, progress: Progress | None):
         self._config, self._clock_hz, self._progress = config, clock_hz, progress
         self.gates: Gates = gates(config, clock_gates, progress)
         self.prices = Prices(self.gates.netlist, library(), wires)
         self._delays = self.prices.delays() if glitches else None
+        self._netlist = (self.gates.netlist if seed is None
+                         else self.gates.netlist.begun_at_random(seed))
+        self._at_random = seed is not None
 
     def play(self, number: int, table: Sequence[Any], folder: Path,
              told: Callable[[int, int], None] | None) -> tuple[Counts, Energy]:
@@ -160,15 +163,18 @@ class _Machine:
         record = Record.read(path)
         # The interrupt comes with the last write response, after which `cycles` stands still.
         end = int(record["irq"].argmax())
-        counts = replay(self.gates.netlist, library(), record, (end - cycles, end),
-                        weights=self.prices.weights(), delays=self._delays, progress=told)
+        # The record begins in a reset, which a random beginning is given time to end in.
+        reset = int(record["rst"].argmin()) if self._at_random else 0
+        counts = replay(self._netlist, library(), record, (end - cycles, end),
+                        weights=self.prices.weights(), delays=self._delays, compare_from=reset,
+                        progress=told)
         path.unlink()
         return counts, self.prices.energy(counts, self._clock_hz)
 
 
 def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wires: str = NO_WIRES,
-            glitches: bool = False, clock_hz: float = 100e6, workers: int | None = None,
-            progress: Progress | None = None) -> Power:
+            glitches: bool = False, seed: int | None = None, clock_hz: float = 100e6,
+            workers: int | None = None, progress: Progress | None = None) -> Power:
     """Energy of heads, counted in the gates of the configuration's RTL while they run.
 
     Parameters
@@ -181,6 +187,9 @@ def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wire
         Wire-load model of the library.
     glitches : bool
         Whether nets change as often as delays of cells let them, and not once in a cycle.
+    seed : int or None
+        Flip-flops and memories begin with random bits of this seed, and not as the RTL does. Then
+        outputs are compared from the end of the reset on.
     clock_hz : float
         For leakage and power.
     workers : int or None
@@ -196,7 +205,7 @@ def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wire
         When the RTL is not golden, or gates are not the RTL.
     """
     _, arranged = engine_of(config).arrange(work.jobs, config)
-    machine = _Machine(config, clock_gates, wires, glitches, clock_hz, progress)
+    machine = _Machine(config, clock_gates, wires, glitches, seed, clock_hz, progress)
     tables = _tables(arranged)
     shown = [0] * len(tables)
 

@@ -8,7 +8,7 @@ by level and function by function.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -175,6 +175,20 @@ class Netlist:
     def parts(self) -> list[Group | Bank]:
         """All cells but clock gates."""
         return [*self.groups, *self.banks]
+
+    def begun_at_random(self, seed: int) -> "Netlist":
+        """The same, whose flip-flops and memories begin with random bits, as silicon does."""
+        rng = np.random.default_rng(seed)
+
+        def bits(like: np.ndarray) -> np.ndarray:
+            return rng.integers(0, 2, like.shape).astype(np.uint8)
+
+        return replace(
+            self, banks=[replace(bank, initial=bits(bank.initial)) for bank in self.banks],
+            memories=[replace(
+                memory, initial=bits(memory.initial),
+                reads=[replace(port, initial=bits(port.initial)) for port in memory.reads])
+                for memory in self.memories])
 
     def cells(self) -> Counter:
         """How many there are, by name; flip-flops and clock gates included."""

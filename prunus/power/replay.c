@@ -75,7 +75,7 @@ typedef struct {
     int32_t different_output;
     double *trace;                  // by cycle; null for none
     float clock_weight, cycle_weight;   // of a flip-flop that is clocked, and of every cycle
-    uint64_t cycle;
+    uint64_t cycle, compare_from;
     int32_t counting;
     Delays *delays;                 // null: all that is evaluated changes at once
     int32_t sources;                // nets in front of those of gates
@@ -192,6 +192,7 @@ static void take_inputs(Design *design, const uint8_t *row) {
 }
 
 static void compare(Design *design, const uint8_t *row) {
+    if (design->cycle < design->compare_from) return;
     for (int n = 0; n < design->output_bits; n++) {
         const bit wanted = row[design->output_at[n] >> 3] >> (design->output_at[n] & 7) & 1;
         if (design->now[design->output_net[n]] != wanted) {

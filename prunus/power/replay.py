@@ -85,7 +85,8 @@ class _Design(ctypes.Structure):
         ("output_at", _I32), ("compared", ctypes.c_uint64), ("differing", ctypes.c_uint64),
         ("different_cycle", ctypes.c_uint64), ("different_output", ctypes.c_int32),
         ("trace", ctypes.POINTER(ctypes.c_double)), ("clock_weight", ctypes.c_float),
-        ("cycle_weight", ctypes.c_float), ("cycle", ctypes.c_uint64), ("counting", ctypes.c_int32),
+        ("cycle_weight", ctypes.c_float), ("cycle", ctypes.c_uint64),
+        ("compare_from", ctypes.c_uint64), ("counting", ctypes.c_int32),
         ("delays", ctypes.POINTER(_Delays)), ("sources", ctypes.c_int32), ("wanted", _BIT)]
 
 
@@ -482,7 +483,7 @@ class _Machine:
 
 def replay(netlist: Netlist, library: Library, record: Record, window: tuple[int, int],
            weights: Weights | None = None,
-           delays: Delays | None = None,
+           delays: Delays | None = None, compare_from: int = 0,
            progress: Callable[[int, int], None] | None = None) -> Counts:
     """Play a record through gates.
 
@@ -499,6 +500,9 @@ def replay(netlist: Netlist, library: Library, record: Record, window: tuple[int
     delays : Delays or None
         Changes take so long, and those that another comes before are swallowed: nets change several
         times in a cycle. Without them each net changes at most once.
+    compare_from : int
+        The first row whose outputs are compared: behind the reset, if states begin otherwise than
+        the RTL's.
     progress : callable or None
         Called with the rows done and all rows.
 
@@ -513,6 +517,7 @@ def replay(netlist: Netlist, library: Library, record: Record, window: tuple[int
     if not 1 <= first < end <= len(record.rows):
         raise ValueError(f"window must lie in rows 1 to {len(record.rows)}, not {window}")
     machine = _Machine(netlist, library, record, weights, delays, end - first)
+    machine.design.compare_from = compare_from
     machine.run(record, window, progress)
     counts = machine.counts(end - first)
     if counts.differing_bits:

@@ -489,3 +489,13 @@ def test_delays_are_those_of_the_tables():
         assert rise.shape == fall.shape == (1, group.count)
         assert 5 <= fall.min() and rise.max() <= 60
     assert 100 < delays.start[netlist.banks[0].first] < 250
+
+
+def test_a_random_beginning():
+    """From the reset on a design is the same; one without a reset is not."""
+    some = played("gated")
+    begun = some.netlist.begun_at_random(1)
+    assert any((a.initial != b.initial).any()
+               for a, b in zip(begun.banks, some.netlist.banks, strict=True))
+    with pytest.raises(RunError, match="are not the RTL's"):
+        replay(begun, library(), some.record, (1, CYCLES), compare_from=2)
