@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prunus.golden.engine import EngineConfig
+from prunus.sim.simulators.emitted import emitted
 
 from ..synth.area import liberty_script
 from ..synth.macros import macro, register_file_um2
@@ -72,8 +73,6 @@ def gates(config: EngineConfig, clock_gates: bool = False,
     RunError
         When it fails, or its gates cannot be replayed.
     """
-    from prunus.sim.simulators.emitted import emitted
-
     top, verilog = config.name, emitted(config, progress)
     script = _script(top, separate(hierarchy(verilog), top), clock_gates)
     name = f"{top}-{'gated' if clock_gates else 'gates'}"

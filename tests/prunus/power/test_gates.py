@@ -72,7 +72,7 @@ def test_a_preset_too_large_for_memory(monkeypatch, tmp_path):
     """Refused before Yosys starts, with an estimate."""
     monkeypatch.setenv("PRUNUS_BUILD", str(tmp_path))
     text = "module hdp_tiny(\n);\nendmodule\n"
-    monkeypatch.setattr("prunus.sim.simulators.emitted.emitted", lambda *args: text)
+    monkeypatch.setattr(module, "emitted", lambda *args: text)
     monkeypatch.setattr(module, "yosys", lambda *args: pytest.fail("started"))
     monkeypatch.setattr(peak, "available_bytes", lambda: 10 * 2**20)
     with pytest.raises(InputError, match=r"^config 'hdp_tiny' may need 200 MiB of memory for "
