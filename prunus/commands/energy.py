@@ -23,6 +23,7 @@ from ..engines import topk as topk_files
 from ..errors import InputError
 from ..heads import EXAMPLES
 from ..power.estimate import Costs, load_of
+from ..power.work import top_k_for
 from ..report import print_json, print_table, status_line
 from ..run import compute
 from ..synth.tools import Progress
@@ -103,13 +104,9 @@ def _leopard(path: Path, config: LeopardConfig, settings: Settings) -> Pair:
 
 
 def _topk(path: Path, config: TopkConfig, settings: Settings) -> Pair:
-    """Each query keeps its share of the longest head's keys, as far as there are places.
-
-    Without pruning it is one full-width unit of the same size and no filter.
-    """
+    """Without pruning it is one full-width unit of the same size and no filter."""
     heads = topk_files.load_jobs(path, config, 1)
-    most = max(job.valid_kv for job in heads)
-    kept = min(max(1, round((1 - settings.share) * most)), config.k_max)
+    kept = top_k_for(heads, settings.share, config)
     plain = plain_unit(config)
     return ((config.name, [replace(job, top_k=kept) for job in heads], config),
             (f"{config.name}, all keys", leopard_files.load_jobs(path, plain, None), plain))

@@ -10,12 +10,11 @@ from prunus.golden.engine import EngineConfig
 from prunus.sim.simulators.emitted import emitted
 
 from ..synth.area import liberty_script
-from ..synth.macros import macro, register_file_um2
+from ..synth.memories import area_um2
 from ..synth.netlist import hierarchy, separate
 from ..synth.pdk.cells import library, yosys_liberty
 from ..synth.peak import check_memory
 from ..synth.tools import Progress, kept, yosys
-from .joules import is_register_file
 from .netlist import Netlist, flatten
 
 __all__ = ["Gates", "gates"]
@@ -88,7 +87,4 @@ def gates(config: EngineConfig, clock_gates: bool = False,
                       library())
     cells = library().cells
     logic = sum(count * cells[cell].area for cell, count in netlist.cells().items())
-    memory = sum(register_file_um2(m.words, m.width, len(m.reads), m.clocked)
-                 if is_register_file(m) else macro(m.words, m.width, True).area_um2
-                 for m in netlist.memories)
-    return Gates(netlist, logic, memory)
+    return Gates(netlist, logic, sum(map(area_um2, netlist.memories)))

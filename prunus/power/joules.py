@@ -21,8 +21,7 @@ from ..synth.pdk.functions import truth
 from .netlist import Bank, Memory, Netlist
 from .replay import Counts, Delays, Weights
 
-__all__ = ["FLOPS_PER_BUFFER", "KINDS", "NO_WIRES", "Energy", "Prices", "RegisterFile",
-           "is_register_file"]
+__all__ = ["FLOPS_PER_BUFFER", "KINDS", "NO_WIRES", "Energy", "Prices", "RegisterFile"]
 
 PICO = 1e-12
 KINDS = ("datapath", "clock", "memory", "leakage")
@@ -42,22 +41,6 @@ def _pairs(wire_pf: Sequence[tuple[int, float]], fanout: np.ndarray) -> np.ndarr
     slope = (pf[-1] - pf[-2]) / (pins[-1] - pins[-2])
     inside = np.interp(fanout, pins, pf)
     return np.where(fanout > pins[-1], pf[-1] + (fanout - pins[-1]) * slope, inside)
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """A memory of a netlist as the model of macros sees it."""
-
-    words: int
-    width: int
-    read_ports: int
-    write_ports: int
-    clocked: bool
-
-
-def is_register_file(memory: Memory) -> bool:
-    """Whether a memory is made of flip-flops and not of macros."""
-    return not is_macro(_Shape(memory.words, memory.width, len(memory.reads), 1, memory.clocked))
 
 
 class _Tables:
@@ -164,10 +147,10 @@ class Prices:
         self.files: dict[int, RegisterFile] = {}
         self._clock_slew = self._slew_of_clock()
         for number, memory in enumerate(netlist.memories):
-            if is_register_file(memory):
-                self.files[number] = self._register_file(memory)
+            if is_macro(memory):
+                self.macros[number] = macro(memory.words, memory.width, memory.dual)
             else:
-                self.macros[number] = macro(memory.words, memory.width, True)
+                self.files[number] = self._register_file(memory)
         self.loads = self._loads()
         self._slews = np.full(netlist.nets, INPUT_SLEW_NS)
         self.net_j, self.pins, self.pin_j = self._gates()
@@ -378,12 +361,11 @@ class Prices:
 
         if number in self.macros:
             of = self.macros[number]
-            ports = 1 + len(memory.reads)
             joules = sum(said.reads) * of.read_j + said.writes * of.write_j
-            idle = ports * counts.cycles - sum(said.reads) - said.writes
+            idle = of.ports * counts.cycles - sum(said.reads) - said.writes
             joules += idle * of.idle_j
             joules += counts.cycles * float(2 * self._switched(of.clock_pf)) \
-                + counts.cycles * ports * of.pieces * self.tree_j
+                + counts.cycles * of.ports * of.pieces * self.tree_j
             joules += of.data_j * moves(memory.data).sum()
             joules += of.address_j * moves(memory.address).sum()
             joules += of.enable_j * moves(np.unique(memory.enable)).sum()

@@ -125,8 +125,21 @@ class Memory:
     initial: np.ndarray
 
     @property
+    def read_ports(self) -> int:
+        return len(self.reads)
+
+    @property
+    def write_ports(self) -> int:
+        return 1
+
+    @property
     def clocked(self) -> bool:
         return all(port.clocked for port in self.reads)
+
+    @property
+    def dual(self) -> bool:
+        """Whether it is read and written at different addresses."""
+        return any(not np.array_equal(port.address, self.address) for port in self.reads)
 
 
 @dataclass(eq=False)

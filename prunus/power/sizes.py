@@ -15,11 +15,10 @@ from prunus.golden.engine import EngineConfig
 from prunus.sim.simulators.emitted import emitted
 
 from ..synth.macros import Macro, is_macro, macro
-from ..synth.netlist import hierarchy
+from ..synth.netlist import MODULE, hierarchy
 
 __all__ = ["Memory", "Sizes", "read_sizes", "sizes"]
 
-_MODULE = re.compile(r"^module (\w+)\(.*?^endmodule$", re.M | re.S)
 _DECLARED = re.compile(r"^  reg (?:signed )?(?:\[(\d+):0\] )?(\w+)(?: \[(\d+):0\])?;$", re.M)
 _CLOCKED = re.compile(r"^  always @\(posedge clk\)(.*?)\n(?=  [a-z(`]|endmodule)", re.M | re.S)
 _TARGETS = re.compile(r"^ +(\w+)(?:\[.*?\]| )*<= ", re.M)
@@ -47,9 +46,14 @@ class Memory:
     always: bool
 
     @property
+    def dual(self) -> bool:
+        """A read goes to an address of its own in all that is emitted."""
+        return True
+
+    @property
     def macro(self) -> Macro | None:
         """None of a register file."""
-        return macro(self.words, self.width, True) if is_macro(self) else None
+        return macro(self.words, self.width, self.dual) if is_macro(self) else None
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def read_sizes(verilog: str, top: str) -> Sizes:
     """From emitted Verilog."""
     children = hierarchy(verilog)
     own: dict[str, tuple[int, Counter[Memory]]] = {}
-    for module in _MODULE.finditer(verilog):
+    for module in MODULE.finditer(verilog):
         body = module[0]
         declared = {name: (int(bits or 0) + 1, words and int(words) + 1)
                     for bits, name, words in _DECLARED.findall(body)}

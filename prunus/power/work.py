@@ -8,16 +8,17 @@ from typing import Any
 
 from prunus.golden.engine import EngineConfig
 from prunus.golden.leopard.config import LeopardConfig
+from prunus.golden.topk.compute import TopkJob
 from prunus.golden.topk.config import TopkConfig
 
 from ..commands.digits import threshold_for
 from ..engines import chosen_options, engine_parameters, front_of
 from ..errors import InputError
-from ..heads import attention_fields, read_arrays
+from ..heads import read_arrays
 from ..run import run_golden
-from ..webpage.dense import unpruned
+from ..webpage.dense import plain_unit, unpruned
 
-__all__ = ["SHARE", "Work", "work_of"]
+__all__ = ["SHARE", "Work", "top_k_for", "work_of"]
 
 SHARE = 0.75        # of the keys, that is pruned where nobody says how much
 
@@ -38,6 +39,13 @@ class Work:
     visible: int
 
 
+def top_k_for(jobs: Sequence[TopkJob], share: float, config: TopkConfig) -> int:
+    """Keys that each query keeps if it prunes this share of the longest head's, as far as there are
+    places."""
+    most = max(job.valid_kv for job in jobs)
+    return min(max(1, round((1 - share) * most)), config.k_max)
+
+
 def _jobs(source: Path, config: EngineConfig, given: dict[str, Any], dense: bool,
           share: float, limit: int | None) -> Sequence[Any]:
     """The first heads of a file, pruned as it or an option says, or as ``share`` does where neither
@@ -52,9 +60,9 @@ def _jobs(source: Path, config: EngineConfig, given: dict[str, Any], dense: bool
         options = chosen_options(config, {**given, "dense": dense})
     arrays = read_arrays(source, "threshold", "top_k")
     if isinstance(config, TopkConfig) and options is None and "top_k" not in arrays:
-        heads = attention_fields(arrays, config)[:limit]
-        most = max(max(fields["q"].shape[0], fields["k"].shape[0]) for fields in heads)
-        options = min(max(1, round((1 - share) * most)), config.k_max)
+        jobs = front.load_jobs(source, config, 1)[:limit]
+        top_k = top_k_for(jobs, share, config)
+        return [replace(job, top_k=top_k) for job in jobs]
     jobs = front.load_jobs(source, config, options)[:limit]
     if (isinstance(config, LeopardConfig) and config.pruning and options is None
             and "threshold" not in arrays):
@@ -78,12 +86,8 @@ def _without_pruning(jobs: Sequence[Any], config: EngineConfig, dense: bool,
         if not isinstance(config, LeopardConfig | TopkConfig):
             raise InputError(f"--baseline is LeOPArd's and Top-K's, and config {config.name} is of "
                              f"engine {config.engine}: see --dense")
-        plain = LeopardConfig(
-            name=f"{config.name}_baseline", digit=config.width, dpus=1, pruning=False, **{
-                name: getattr(config, name) for name in (
-                    "width", "taps", "d_max", "l_max", "axi_data_width")})
-        every, _ = unpruned(jobs, config)
-        return every, plain
+        plain = plain_unit(config).model_copy(update={"name": f"{config.name}_baseline"})
+        return unpruned(jobs, config)[0], plain
     if dense and isinstance(config, TopkConfig):
         raise InputError(f"--dense: config {config.name} is of engine topk, which always prunes; "
                          "see --baseline")

@@ -44,6 +44,9 @@ class MemoryShape(Protocol):
     @property
     def clocked(self) -> bool:
         """Whether all reads are registered."""
+    @property
+    def dual(self) -> bool:
+        """Whether it is read and written at different addresses."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@
 import re
 from typing import Any
 
-from .macros import is_macro, macro, register_file_um2
+from .macros import MemoryShape, is_macro, macro, register_file_um2
 from .netlist import Mapped, Memory, block_name
 
 __all__ = ["MACRO", "REGISTERS", "area_um2", "memory_rows"]
@@ -12,7 +12,7 @@ __all__ = ["MACRO", "REGISTERS", "area_um2", "memory_rows"]
 MACRO, REGISTERS = "macro", "register file"
 
 
-def area_um2(memory: Memory) -> float:
+def area_um2(memory: MemoryShape) -> float:
     """Of one memory."""
     if is_macro(memory):
         return macro(memory.words, memory.width, memory.dual).area_um2

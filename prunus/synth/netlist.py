@@ -9,10 +9,10 @@ from pathlib import Path
 
 from prunus.golden.engines import ENGINES
 
-__all__ = ["CORE", "DPU", "LOADER", "MULTIPLIER", "PRODUCTS", "PRUNING", "QUERIES", "REORDER",
-           "Mapped", "Memory", "block_name", "hierarchy", "read_mapped", "separate"]
+__all__ = ["CORE", "DPU", "LOADER", "MODULE", "MULTIPLIER", "PRODUCTS", "PRUNING", "QUERIES",
+           "REORDER", "Mapped", "Memory", "block_name", "hierarchy", "read_mapped", "separate"]
 
-_MODULE = re.compile(r"^module (\w+)\(.*?^endmodule$", re.M | re.S)
+MODULE = re.compile(r"^module (\w+)\(.*?^endmodule$", re.M | re.S)
 _INSTANCE = re.compile(r"^  (\w+) \w+ \($", re.M)
 _MEMORY_MODULE = re.compile(r"^module \\(\S+)\n(.*?)^end$", re.M | re.S)
 _MEMORY_CELL = re.compile(r"^  cell \$mem_v2 .*?^  end$", re.M | re.S)
@@ -32,7 +32,7 @@ _KINDS = (*_OPENED, MULTIPLIER, "plane_buffer", "code_buffer", *PRUNING)
 
 def hierarchy(verilog: str) -> dict[str, Counter]:
     """Modules by name, each with how often it has others."""
-    bodies = {match[1]: match[0] for match in _MODULE.finditer(verilog)}
+    bodies = {match[1]: match[0] for match in MODULE.finditer(verilog)}
     return {name: Counter(module for module in _INSTANCE.findall(body) if module in bodies)
             for name, body in bodies.items()}
 

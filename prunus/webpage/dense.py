@@ -19,7 +19,7 @@ from ..bench.cases import dense
 __all__ = ["plain_unit", "unpruned"]
 
 
-def plain_unit(config: TopkConfig) -> LeopardConfig:
+def plain_unit(config: LeopardConfig | TopkConfig) -> LeopardConfig:
     """One full-width unit of the same size, and no filter."""
     return LeopardConfig(
         name="plain", digit=config.width, dpus=1, pruning=False, **{

@@ -9,9 +9,8 @@ from prunus.errors import InputError
 from prunus.golden.engines import load_config
 from prunus.power import gates as module
 from prunus.power.gates import LEAST_GATED, _script, gates
-from prunus.power.joules import is_register_file
 from prunus.synth import peak
-from prunus.synth.macros import macro, register_file_um2
+from prunus.synth.macros import is_macro, macro, register_file_um2
 from prunus.synth.pdk.cells import library
 from tests.prunus.power.small import mapped
 
@@ -51,7 +50,7 @@ def test_the_gates_of_a_preset():
     memory = 0.0
     kinds = {True: 0, False: 0}
     for one in netlist.memories:
-        small = is_register_file(one)
+        small = not is_macro(one)
         kinds[small] += 1
         memory += (register_file_um2(one.words, one.width, len(one.reads), one.clocked) if small
                    else macro(one.words, one.width, True).area_um2)
