@@ -7,14 +7,14 @@ from amaranth.lib import data, enum
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.linear.compute import MULTIPLIER_BITS, SHIFT_BITS
 from prunus.golden.hdp.linear.kind import LinearKind
-from prunus.golden.hdp.linear.sizes import LONGEST, MOST_TILE, Sizes
+from prunus.golden.hdp.linear.sizes import LONGEST, MOST_TILE, TABLE_BYTES, Sizes
 from prunus.golden.records import WORD_BITS
 from prunus.golden.registers import INDEX_BITS
 
 __all__ = [
     "LENGTH", "PAIRS", "SUM", "WORD_BLOCKS", "Plane", "block_tag_layout", "chunk_bits",
     "command_layout", "granule_bits", "job_layout", "linear_fields", "op_layout", "place_bits",
-    "place_chunk", "place_write", "record_layout", "word_layout",
+    "place_chunk", "place_write", "record_layout", "table_layout", "word_layout",
 ]
 
 LENGTH = LONGEST.bit_length()       # bits of a number of rows, dimensions or channels
@@ -100,6 +100,13 @@ def record_layout() -> data.StructLayout:
     """Bias, multiplier and shift of a channel, as they lie in memory."""
     return data.StructLayout({"bias": WORD_BITS, "multiplier": MULTIPLIER_BITS,
                               "shift": SHIFT_BITS})
+
+
+def table_layout(config: HdpConfig) -> data.StructLayout:
+    """Entries of the table of a job, as many as a beat has."""
+    return data.StructLayout({
+        "en": 1, "job": 1, "index": range(TABLE_BYTES * 8 // config.axi_data_width),
+        "data": config.axi_data_width})
 
 
 def block_tag_layout() -> data.StructLayout:

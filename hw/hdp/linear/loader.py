@@ -6,9 +6,15 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.hdp.config import HdpConfig
-from prunus.golden.hdp.linear.sizes import MOST_TILE, TABLE_BYTES, Sizes
+from prunus.golden.hdp.linear.sizes import MOST_TILE, Sizes
 from prunus.hw.hdp.layouts import fraction_layout, integer_layout
-from prunus.hw.hdp.linear.layouts import Plane, command_layout, place_bits, record_layout
+from prunus.hw.hdp.linear.layouts import (
+    Plane,
+    command_layout,
+    place_bits,
+    record_layout,
+    table_layout,
+)
 from prunus.hw.hdp.loader import tag_layout
 from prunus.hw.shell.bursts import request_layout
 from prunus.hw.shell.reader import read_beat_layout
@@ -16,7 +22,6 @@ from prunus.hw.shell.reader import read_beat_layout
 __all__ = ["LinearLoader"]
 
 FLIGHT = 16         # commands whose beats have not come
-CODES = 8           # of a beat
 
 
 class LinearLoader(wiring.Component):
@@ -41,7 +46,7 @@ class LinearLoader(wiring.Component):
     channel : Out
         Strobe, slot, number in the tile and record of a channel.
     table : Out
-        Strobe, index and 8 entries of the table.
+        Strobe, index and 8 entries of the table of the job in slot ``job``.
     residual : Out
         Strobe for each beat, whether it is the last of a word, its lane, whether its word ``ends``
         what one of both lanes needs, and its 8 codes.
@@ -65,8 +70,7 @@ class LinearLoader(wiring.Component):
             "f": Out(data.ArrayLayout(fraction_layout(config), unit)),
             "channel": Out(data.StructLayout({"en": 1, "slot": 1, "index": range(MOST_TILE),
                                               "record": record_layout()})),
-            "table": Out(data.StructLayout({"en": 1, "index": range(TABLE_BYTES // CODES),
-                                            "data": config.axi_data_width})),
+            "table": Out(table_layout(config)),
             "residual": Out(data.StructLayout({"en": 1, "last": 1, "lane": 1, "ends": 1,
                                                "data": config.axi_data_width})),
             "loaded": Out(data.StructLayout({"x": 1, "w": 1})),
@@ -134,7 +138,7 @@ class LinearLoader(wiring.Component):
             self.channel.slot.eq(now.slot), self.channel.index.eq(index),
             self.channel.record.eq(beat.data),
             self.table.en.eq(take & (now.plane == Plane.TABLE)),
-            self.table.index.eq(index), self.table.data.eq(beat.data),
+            self.table.index.eq(index), self.table.data.eq(beat.data), self.table.job.eq(now.bank),
             self.residual.en.eq(take & (now.plane == Plane.RESIDUAL)),
             self.residual.last.eq(beat.last), self.residual.data.eq(beat.data),
             self.residual.lane.eq(now.slot), self.residual.ends.eq(now.ends),

@@ -11,7 +11,13 @@ from prunus.golden.hdp.linear.sizes import MOST_TILE, TABLE_BYTES
 from prunus.golden.records import WORD_BITS
 from prunus.hw.arith.multiply import SplitMultiplier
 from prunus.hw.arith.rounding import clamped, halved
-from prunus.hw.hdp.linear.layouts import PAIRS, SUM, block_tag_layout, record_layout
+from prunus.hw.hdp.linear.layouts import (
+    PAIRS,
+    SUM,
+    block_tag_layout,
+    record_layout,
+    table_layout,
+)
 from prunus.hw.parts.pipeline import delayed
 
 __all__ = ["Requantiser", "result_layout", "scale_layout"]
@@ -72,8 +78,7 @@ class Requantiser(wiring.Component):
                                      "record": record_layout()})
         super().__init__({
             "channel": In(channel),
-            "table": In(data.StructLayout({"en": 1, "index": range(TABLE_BYTES // 8),
-                                           "data": config.axi_data_width})),
+            "table": In(table_layout(config)),
             "early": In(block_tag_layout()), "valid": In(1), "tag": In(block_tag_layout()),
             "sums": In(data.ArrayLayout(signed(SUM), 4)),
             "jobs": In(data.ArrayLayout(scale_layout(), 2)),
@@ -145,9 +150,9 @@ class Requantiser(wiring.Component):
         ports = []
         for lane in range(LANES):
             m.submodules[f"table_{lane}"] = mem = memory.Memory(
-                shape=self._config.axi_data_width, depth=TABLE_BYTES // 8, init=[])
+                shape=self._config.axi_data_width, depth=2 * TABLE_BYTES // 8, init=[])
             write = mem.write_port()
-            m.d.comb += [write.en.eq(self.table.en), write.addr.eq(self.table.index),
+            m.d.comb += [write.en.eq(self.table.en), write.addr.eq(Cat(self.table.index, self.table.job)),
                          write.data.eq(self.table.data)]
             ports.append(mem.read_port())
         return ports
@@ -175,7 +180,7 @@ class Requantiser(wiring.Component):
         off = reg(rounded != code, "clipped")                                      # stage 7
         code, wide = reg(code, "code"), reg(clamped(totals[4], WORD_BITS), "wide")
         entry = Cat(code[:-1], ~code[-1])       # code + 128
-        m.d.comb += [table.addr.eq(entry[3:]), table.en.eq(1)]
+        m.d.comb += [table.addr.eq(Cat(entry[3:], stages[6].job)), table.en.eq(1)]
         relu = (stages[6].activation == 1) & code[-1]
         plain = reg(Mux(relu, 0, code).as_signed(), "plain")                       # stage 8
         low = reg(entry[:3], "entry")

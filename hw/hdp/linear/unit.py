@@ -31,7 +31,7 @@ from prunus.hw.shell.reader import read_beat_layout
 
 __all__ = ["LinearUnit"]
 
-BEHIND = 24     # cycles after which all operations and their parameters have been read
+BEHIND = 24     # cycles from an operation until its parameters have been read
 
 
 class LinearUnit(wiring.Component):
@@ -150,8 +150,9 @@ class LinearUnit(wiring.Component):
                 m.d.sync += passed.bit_select(into, 1).eq(0)
             self._stages[name] = at, passed
         fetch_at, _ = self._stages["fetch"]
-        with m.If(self.fetch.taken):
-            m.d.sync += y_base[fetch_at].eq(self.fetch.base)
+        # What is held lies behind the only strip of its job.
+        with m.If(self.fetch.claim):
+            m.d.sync += y_base[fetch_at].eq(self.fetch.base + self.fetch.claimed)
         output = self.output
         is_bad = Signal()
         m.d.comb += [
@@ -181,13 +182,10 @@ class LinearUnit(wiring.Component):
         ring = Sizes(config).ring
         room = Signal(granule_bits(config), init=ring)
         halves = Signal(2, init=2)
-        free = delayed(m, issue.free, BEHIND, name="free", reset_less=False)[-1]
-        freed = Signal(granule_bits(config))
         freed_tile = delayed(m, issue.free_tile, BEHIND, name="free_tile", reset_less=False)[-1]
-        # The next strip ends later than these cycles.
-        with m.If(issue.free):
-            m.d.sync += freed.eq(issue.freed)
-        m.d.sync += [room.eq(room - Mux(fetch.claim, fetch.claimed, 0) + Mux(free, freed, 0)),
+        # X has been read long before other X comes; parameters of channels are read later.
+        m.d.sync += [room.eq(room - Mux(fetch.claim, fetch.claimed, 0)
+                             + Mux(issue.free, issue.freed, 0)),
                      halves.eq(halves - fetch.claim_tile + freed_tile)]
         m.d.comb += [fetch.room.eq(room), fetch.halves.eq(halves)]
         # A beat can be read two cycles after it is written.
