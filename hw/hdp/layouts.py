@@ -14,7 +14,8 @@ __all__ = [
     "Mode", "chunk_shape", "fraction_layout", "fraction_word", "head_layout", "integer_dims",
     "integer_layout", "integer_scores_layout", "integer_word", "op_layout", "product_width",
     "products_layout", "row_layout", "row_tag_layout", "score_row_layout", "scores_layout",
-    "smallest_read", "sparsity_row_layout", "sum_width", "tag_layout", "value_layout", "value_op_layout",
+    "smallest_read", "sparsity_row_layout", "sum_width", "tag_layout", "value_layout",
+    "value_op_layout",
 ]
 
 

@@ -3,16 +3,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from prunus.golden.hdp import OCCUPANCY
 from prunus.golden.hdp.bounds import Work
-from prunus.golden.hdp.compute import DELTA_MAX, HdpJob, HdpResult, Importance, head
+from prunus.golden.hdp.compute import DELTA_MAX, HdpJob, Importance, head
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.kind import HdpStatus
 from prunus.golden.hdp.linear import LinearJob
-from prunus.golden.hdp.linear.cost import product_cost, product_of
+from prunus.golden.hdp.linear.cost import linear_bound, product_cost, product_of
 from prunus.golden.hdp.planes import HdpLayout
 
 from .bench import EngineBench, MismatchError
@@ -188,8 +189,8 @@ class HdpBench(EngineBench):
         return (8 * pairs * max(job.d, 8) // config.multipliers,
                 HdpLayout(config).read_bytes(job, True))
 
-    def check_counters(self, registers: Mapping[str, int], jobs: Sequence[HdpJob],
-                       results: Sequence[HdpResult], records: Sequence[HdpStatus],
+    def check_counters(self, registers: Mapping[str, int], jobs: Sequence[HdpJob | LinearJob],
+                       results: Sequence[Any], records: Sequence[HdpStatus],
                        config: HdpConfig) -> None:
         """Slots and idle cycles add up to all cycles, and are enough for the work."""
         occupied = sum(registers[name] for name in OCCUPANCY)
@@ -199,11 +200,11 @@ class HdpBench(EngineBench):
                                 f"cores, {array_cycles}, not {occupied}")
         work = [Work.of(job, result, config) for job, result in zip(jobs, results, strict=True)
                 if not isinstance(job, LinearJob)]
-        linear = sum(product_of(job).products / (2 if job.bits == 4 else 1) for job in jobs
-                     if isinstance(job, LinearJob))
+        linear = linear_bound([job for job in jobs if isinstance(job, LinearJob)], config)
         least = {
             "integer_slots": sum(w.integer for w in work) / 4,
-            "score_slots": sum(w.fraction / 2 + w.full for w in work) + linear,
+            "score_slots": sum(w.fraction / 2 + w.full for w in work)
+            + config.multipliers * linear,
             "value_slots": sum(w.value for w in work),
         }
         for name, products in least.items():

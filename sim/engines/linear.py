@@ -132,7 +132,7 @@ def linear_table(config: HdpConfig, rng) -> Iterator[LinearJob]:
                           **({"held": True} if before else {}))
         ends = job is not None and (last or job.output_shape()[1] <= Sizes(config).longest_k)
         if job is None or not ends or KIND.refuse(job, config, before):
-            if before and rng.random() < 0.1:       # a dead end
+            if before and x is not None and rng.random() < 0.1:     # a dead end
                 last, job = True, replace(random_plain(config, x), held=True)
                 if KIND.refuse(job, config, before):
                     raise ValueError(f"a chain must be able to end: {job.describe()}")
@@ -146,7 +146,8 @@ def linear_table(config: HdpConfig, rng) -> Iterator[LinearJob]:
 def random_plain(config: HdpConfig, x: np.ndarray) -> LinearJob:
     """The least job of an X."""
     k, ones = x.shape[1], np.ones(8, np.int64)
-    return LinearJob(x=x, w=np.ones((8, k), np.int64), bias=0 * ones, multiplier=ones, shift=4 * ones)
+    return LinearJob(x=x, w=np.ones((8, k), np.int64), bias=0 * ones, multiplier=ones,
+                     shift=4 * ones)
 
 
 def random_linear(config: HdpConfig, count: int, seed: int) -> list[LinearJob]:

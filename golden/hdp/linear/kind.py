@@ -108,7 +108,7 @@ class LinearLayout(HdpLayout):
         codes = 16 * whole + np.where(signs, -mags, mags)
         return np.where((whole != 0) & (signs != (whole < 0)), 999, codes)
 
-    def read_bytes(self, job: LinearJob, *_: Any) -> int:
+    def job_read_bytes(self, job: LinearJob) -> int:
         """Descriptor, X unless held, residual; weights and parameters of channels per strip; the
         table."""
         sizes = Sizes(self.config)
@@ -247,7 +247,8 @@ class LinearKind(JobKind):
 
         return {
             Error.OPCODE: (v["activation"] == 3) | (v["held_y"] & (v["wide"] | v["digits"]))
-            | (v["transposed"] & (v["wide"] | v["digits"] | v["residual"])) | (v["wide"] & v["digits"]),
+            | (v["transposed"] & (v["wide"] | v["digits"] | v["residual"]))
+            | (v["wide"] & v["digits"]),
             Error.DIMENSION: beyond(v["k"], sizes.longest_k) | ((v["k"] & 7) != 0)
             | beyond(v["span"], LONGEST) | ((v["span"] & 7) != 0) | (v["groups"] == 0)
             | beyond(v["tile"], MOST_TILE) | ((v["tile"] & (unit - 1)) != 0)
@@ -291,7 +292,7 @@ class LinearKind(JobKind):
         layout = LinearLayout(config)
         return LinearStatus(
             done=True, error=Error.NONE, clipped=result.clipped,
-            read_bytes=layout.read_bytes(job),
+            read_bytes=layout.job_read_bytes(job),
             write_bytes=self._written(job, layout) + STATUS_BYTES)
 
     @staticmethod

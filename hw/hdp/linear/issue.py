@@ -87,9 +87,10 @@ class LinearIssue(wiring.Component):
         inside = Signal()           # of a block
         gap = Signal()              # a block of one operation has just gone
         go = Signal()
-        short = Mux(job.wide, (at.column & 1) == 1, (at.column & WORD_BLOCKS - 1) == WORD_BLOCKS - 1)
+        full = Mux(job.wide, (at.column & 1) == 1,
+                   (at.column & WORD_BLOCKS - 1) == WORD_BLOCKS - 1)
         ends = Mux(job.transposed, (at.row & WORD_BLOCKS - 1) == WORD_BLOCKS - 1,
-                   short | column_last)
+                   full | column_last)
         op = self.op
         m.d.sync += [
             self.en.eq(go), op.narrow.eq(job.narrow), op.first.eq(at.chunk == 0), op.last.eq(last),

@@ -79,9 +79,9 @@ class LinearLoader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        flight = data.StructLayout({name: field.shape for name, field in
-                                    command_layout(self._config) if name in
-                                    ("plane", "bank", "slot", "row_beats", "base", "stride", "ends")})
+        flight = data.StructLayout({
+            name: field.shape for name, field in command_layout(self._config)
+            if name in ("plane", "bank", "slot", "row_beats", "base", "stride", "ends")})
         m.submodules.flight = queue = fifo.SyncFIFOBuffered(width=flight.size, depth=FLIGHT)
         command, req = self.command.payload, self.req
         entry = data.View(flight, queue.w_data)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where results of linear jobs go: to memory, or to the buffers of X."""
 
-from amaranth.hdl import C, Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 

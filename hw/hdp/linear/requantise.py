@@ -152,7 +152,8 @@ class Requantiser(wiring.Component):
             m.submodules[f"table_{lane}"] = mem = memory.Memory(
                 shape=self._config.axi_data_width, depth=2 * TABLE_BYTES // 8, init=[])
             write = mem.write_port()
-            m.d.comb += [write.en.eq(self.table.en), write.addr.eq(Cat(self.table.index, self.table.job)),
+            m.d.comb += [write.en.eq(self.table.en),
+                         write.addr.eq(Cat(self.table.index, self.table.job)),
                          write.data.eq(self.table.data)]
             ports.append(mem.read_port())
         return ports
