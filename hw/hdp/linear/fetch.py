@@ -76,6 +76,9 @@ class LinearFetch(wiring.Component):
         size = Signal(LENGTH + granule_bits(config))
         beats, tile_beats = Signal(20), Signal(20)
         with_table = Signal()
+        # Of heads: where the next one begins, and its first dimension.
+        head_at, first = Signal(width), Signal(LENGTH)
+        plane_bytes = Signal(width)
         m.d.comb += [
             command.bank.eq(self.bank), command.index.eq(job.index), command.slot.eq(slot),
             self.claimed.eq(size),
@@ -93,7 +96,9 @@ class LinearFetch(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [
-                    rows_left.eq(job.m), x_at.eq(job.x), row_beats.eq(job.dims >> 3),
+                    rows_left.eq(job.m), x_at.eq(job.x),
+                    row_beats.eq(Mux(job.words, job.x_run >> 2, job.dims >> 3)),
+                    plane_bytes.eq((job.m * job.x_run) << 1),
                     w_beats.eq(Mux(job.narrow, (job.k + 15) >> 4, job.k >> 3)),
                     with_table.eq(job.activation == 2),
                 ]
@@ -110,15 +115,20 @@ class LinearFetch(wiring.Component):
             with m.State("SIZE"):
                 m.d.sync += [size.eq(((rows + 1) >> 1) * job.x_granules),
                              beats.eq(rows * row_beats)]
+                m.d.sync += [head_at.eq(x_at), first.eq(0)]
                 m.next = "X"
             with m.State("X"):
-                ask(Plane.X, x_at, beats, row_beats=row_beats, base=base, stride=job.x_granules)
+                last = ~job.words | (first + job.x_run >= job.dims)
+                ask(Mux(job.words, Plane.WORDS, Plane.X), head_at, beats, row_beats=row_beats,
+                    base=base, stride=job.x_granules, first=first >> 4, ends=last)
                 fits = size <= self.room
                 m.d.comb += self.command.valid.eq(fits & ~job.held_x)
                 with m.If(fits & (job.held_x | self.command.ready)):
-                    m.d.comb += self.claim.eq(1)
-                    m.d.sync += [base.eq(base + size), x_at.eq(x_at + beats * beat)]
-                    m.next = "TILE"
+                    m.d.sync += [head_at.eq(head_at + plane_bytes), first.eq(first + job.x_run)]
+                    with m.If(last):
+                        m.d.comb += self.claim.eq(1)
+                        m.d.sync += [base.eq(base + size), x_at.eq(x_at + beats * beat)]
+                        m.next = "TILE"
             with m.State("TILE"):
                 m.d.sync += channels.eq(Mux(tile_end, channels_left, job.tile))
                 with m.If(self.halves >= needed):

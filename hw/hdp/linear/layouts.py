@@ -32,6 +32,7 @@ class Plane(enum.Enum, shape=3):
     CHANNELS = 3
     TABLE = 4
     RESIDUAL = 5
+    WORDS = 6       # X of output words of heads
 
 
 def linear_fields() -> dict[str, int]:
@@ -87,12 +88,13 @@ def place_chunk(config: HdpConfig, chunk):
 
 def command_layout(config: HdpConfig) -> data.StructLayout:
     """Fetch ``beats`` beats: rows of ``row_beats`` of X or W, which go to granule ``base`` and on,
-    ``stride`` granules for each pair; or parameters of the channels of a tile, to ``slot``; or the
+    ``stride`` granules for each pair, from unit ``first`` of a row on; ``ends`` what there is of X; or parameters of the channels of a tile, to ``slot``; or the
     word of a residual, for lane ``slot``, and if it ``ends`` there is all that a word needs."""
     return data.StructLayout({
         "plane": Plane, "bank": 1, "slot": 1, "address": config.axi_address_width, "refused": 1,
         "beats": 20, "row_beats": 10, "base": granule_bits(config) - 1,
         "stride": granule_bits(config), "index": INDEX_BITS, "ends": 1,
+        "first": place_bits(config),
     })
 
 

@@ -6,7 +6,9 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.linear.compute import OUT_FRAC, WORD
 from prunus.golden.hdp.linear.sizes import MOST_TILE, Sizes
+from prunus.hw.arith.rounding import clamped
 from prunus.hw.hdp.layouts import fraction_layout, integer_layout
 from prunus.hw.hdp.linear.layouts import (
     Plane,
@@ -81,7 +83,8 @@ class LinearLoader(wiring.Component):
         m = Module()
         flight = data.StructLayout({
             name: field.shape for name, field in command_layout(self._config)
-            if name in ("plane", "bank", "slot", "row_beats", "base", "stride", "ends")})
+            if name in ("plane", "bank", "slot", "row_beats", "base", "stride", "ends",
+                        "first")})
         m.submodules.flight = queue = fifo.SyncFIFOBuffered(width=flight.size, depth=FLIGHT)
         command, req = self.command.payload, self.req
         entry = data.View(flight, queue.w_data)
@@ -111,12 +114,13 @@ class LinearLoader(wiring.Component):
         odd = Signal()
         row_ends = Signal()
         whole = Signal()                            # a unit is complete
-        is_x, is_w8, is_w4 = (now.plane == plane for plane in (Plane.X, Plane.W8, Plane.W4))
+        is_words, is_w8, is_w4 = (now.plane == plane for plane in (Plane.WORDS, Plane.W8, Plane.W4))
+        is_x = (now.plane == Plane.X) | is_words
         wide = is_x | is_w8
         m.d.comb += [
             self.beats.ready.eq(1), queue.r_en.eq(take & beat.last),
             row_ends.eq(index == now.row_beats - 1), odd.eq(index[0]),
-            whole.eq(is_w4 | odd | row_ends),
+            whole.eq(is_w4 | Mux(is_words, index[:2] == 3, odd) | row_ends),
         ]
         with m.If(take):
             m.d.sync += index.eq(index + 1)
@@ -131,8 +135,8 @@ class LinearLoader(wiring.Component):
         m.d.sync += [
             self.write.x.eq(take & is_x & whole), self.write.w.eq(take & (is_w8 | is_w4) & whole),
             self.write.parity.eq(parity), self.write.narrow.eq(is_w4),
-            self.write.place.eq(now.base * per + pair + unit),
-            self.loaded.x.eq(take & is_x & beat.last),
+            self.write.place.eq(now.base * per + now.first + pair + unit),
+            self.loaded.x.eq(take & is_x & beat.last & now.ends),
             self.loaded.w.eq(take & (is_w8 | is_w4) & beat.last),
             self.channel.en.eq(take & (now.plane == Plane.CHANNELS)),
             self.channel.slot.eq(now.slot), self.channel.index.eq(index),
@@ -144,16 +148,20 @@ class LinearLoader(wiring.Component):
             self.residual.lane.eq(now.slot), self.residual.ends.eq(now.ends),
             self.beat.eq(take), self.error.eq(beat.error), self.bank.eq(now.bank),
         ]
-        self._digits(m, beat, take, odd, is_w4)
+        self._digits(m, beat, take, odd, is_w4, is_words)
 
-    def _digits(self, m, beat, take, odd, narrow):
-        """Codes of 8 bits come 8 at a time, the first ones wait for the others; of 4 bits 16."""
+    def _digits(self, m, beat, take, odd, narrow, words):
+        """Codes of 8 bits come 8 at a time, the first ones wait for the others; of 4 bits 16. Words
+        come 4 at a time."""
         before = Signal(self._config.axi_data_width)
+        rounded = Cat(*(clamped((beat.data[n : n + WORD].as_signed() + (1 << OUT_FRAC - 1))
+                                >> OUT_FRAC, 8) for n in range(0, len(beat.data), WORD)))
+        gathered = Signal(self._config.axi_data_width * 2 - len(rounded))
         with m.If(take):
-            m.d.sync += before.eq(beat.data)
+            m.d.sync += [before.eq(beat.data), gathered.eq(Cat(gathered, rounded)[len(rounded):])]
         low = Mux(odd, before, beat.data)
         high = Mux(odd, beat.data, 0)
-        both = Cat(low, high)
+        both = Mux(words, Cat(gathered, rounded), Cat(low, high))
         for n, (i, f) in enumerate(zip(self.i, self.f, strict=True)):
             code, small = both[8 * n : 8 * n + 8], beat.data[4 * n : 4 * n + 4]
             mag, digit = Signal(8, name=f"mag_{n}"), Signal(4, name=f"digit_{n}")
