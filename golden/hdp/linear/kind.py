@@ -320,6 +320,13 @@ class LinearKind(JobKind):
         apart = LinearLayout(config).fractions_at(job) if job.target is Output.DIGITS else 0
         return {"out": 0 if job.output_is_held else out, "out_f": out + apart if apart else 0}
 
+    def readable(self, job: LinearJob, out: int, config: HdpConfig) -> dict[str, tuple[int, int]]:
+        layout, dims = LinearLayout(config), job.output()[1]
+        starts = {Output.CODES: {"v": out},
+                  Output.DIGITS: {"i": out, "f": out + layout.fractions_at(job)}}
+        return {kind: (at, layout.row_bytes(kind, dims))
+                for kind, at in starts.get(job.target, {}).items()}
+
     def read_first(self, job: LinearJob, config: HdpConfig) -> tuple[str, ...]:
         return ()
 
