@@ -38,11 +38,14 @@ def _cases() -> list[Any]:
 
 
 def measure(heads: Heads) -> list[dict]:
+    from prunus.golden.hdp.config import HdpConfig
+
     from ..compress.cost import Energy, edp, form_cost
     from ..compress.forms import dense_form, fault
     from ..compress.paths import best, fewest, orders
 
     config, energy = load_config(PRESET), Energy()
+    assert isinstance(config, HdpConfig)
     found = []
     for form in _cases():
         row: dict[str, Any] = {
