@@ -55,7 +55,7 @@ def linear_layers(
         if progress and backend is Backend.VERILATOR:
             more["stage"] = progress.stage
         done = BACKENDS[backend](jobs, chosen, progress, **more)
-    arrays = {"y": done.outputs[-1][0], "clipped": np.array([s.clipped for s in done.status])}
+    arrays: dict[str, Any] = {"y": done.outputs[-1][0], "clipped": np.array([s.clipped for s in done.status])}
     if done.cycles is not None:
         arrays["cycles"] = np.int64(done.cycles)
     write_files({path: lambda file: np.savez(file, **arrays)})
@@ -82,7 +82,8 @@ def load_chain(path: Path, config: HdpConfig, wide: bool = False) -> list[Linear
         raise InputError(f"{'w' if 'x' in arrays else 'x'} is missing, the input needs x, w, bias, "
                          "multiplier and shift")
     count = max(n for (name, n), text in names.items() if name == "w" and text in arrays)
-    kind, jobs = LinearKind(), []
+    kind = LinearKind()
+    jobs: list[LinearJob] = []
     x = arrays["x"]
     for n in range(1, count + 1):
         given = {name: arrays[text] for (name, of), text in names.items()
