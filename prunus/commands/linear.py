@@ -55,7 +55,8 @@ def linear_layers(
         if progress and backend is Backend.VERILATOR:
             more["stage"] = progress.stage
         done = BACKENDS[backend](jobs, chosen, progress, **more)
-    arrays: dict[str, Any] = {"y": done.outputs[-1][0], "clipped": np.array([s.clipped for s in done.status])}
+    arrays: dict[str, Any] = {"y": done.outputs[-1][0],
+                              "clipped": np.array([s.clipped for s in done.status])}
     if done.cycles is not None:
         arrays["cycles"] = np.int64(done.cycles)
     write_files({path: lambda file: np.savez(file, **arrays)})
