@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Linear layers on the array: what sparse weights would bring, what the host costs; docs/heat.md."""
+"""Linear layers on the array: what sparse weights would bring, what the host costs."""
 
 from typing import Any
 
