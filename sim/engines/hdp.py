@@ -17,8 +17,8 @@ from prunus.golden.hdp.linear.cost import linear_bound, product_cost, product_of
 from prunus.golden.hdp.planes import HdpLayout
 
 from .bench import EngineBench, MismatchError
+from .hdp_linear import linear_table
 from .hdp_sizes import sizes
-from .linear import linear_table
 from .recipes import draw_length, draw_scale, draw_table, draw_valid, shape_strategy
 
 __all__ = ["BENCH", "PATTERNS", "RHOS", "TAUS", "Recipe", "build", "job_strategy", "mixed_jobs",
