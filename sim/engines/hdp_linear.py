@@ -182,8 +182,8 @@ def hard_linear(config: HdpConfig, seed: int) -> list[LinearJob]:
         x=np.full((5, 64), -128), w=np.where(ends[:, None] > 0, -128, 127) + np.zeros((1, 64), int),
         bias=ends, multiplier=np.full(channels, (1 << MULTIPLIER_BITS) - 1),
         shift=np.full(channels, 40))
-    held = replace(most, x=_codes(rng, (16, 64), -128), target="held",
-                   **_scales(rng, channels, 64, 8))
+    scales: dict[str, Any] = {**_scales(rng, channels, 64, 8), "target": "held"}
+    held = replace(most, x=_codes(rng, (16, 64), -128), **scales)
     return [replace(most, target="wide"), most, held, replace(most, x=_codes(rng, (4, 64), -128)),
             held, replace(random_plain(config, linear(held).y), held=True)]
 
