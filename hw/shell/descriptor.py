@@ -181,9 +181,9 @@ class DescriptorDecoder(wiring.Component):
             values = [(raw.opcode == kind.opcode, number(raw, record, name))
                       for kind, record, raw in zip(self._kinds, self._records, raws, strict=True)
                       if name in record.names]
-            if len(values) == 1:
-                m.d.comb += fields[name].eq(values[0][1])
-            for mine, value in values if len(values) > 1 else ():
+            # An unknown opcode is read as the first kind, for the place of the record.
+            m.d.comb += [fields[name].eq(value) for _, value in values[:1]]
+            for mine, value in values[1:]:
                 with m.If(mine):
                     m.d.comb += fields[name].eq(value)
 
