@@ -19,6 +19,8 @@ from .timing import BLOCK_CYCLES, cycles_of
 
 __all__ = ["Cost", "Product", "chain_cost", "linear_bound", "linear_cycles", "product_of"]
 
+SIGN_BYTES = 8          # a beat: signs of a row of a head, of digits
+
 
 @dataclass(frozen=True)
 class Product:
@@ -69,9 +71,9 @@ class Product:
                 + (self.rows * self.span * self.groups if self.residual else 0)
                 + (TABLE_BYTES if self.table else 0))
 
-    def write_bytes(self, config: HdpConfig) -> int:
+    def write_bytes(self) -> int:
         size = 0 if self.held_y else self.rows * self.span * self.groups
-        signs = size // self.digits * config.axi_data_width // 8 if self.digits else 0
+        signs = size // self.digits * SIGN_BYTES if self.digits else 0
         return (4 if self.wide else 1) * size + signs + STATUS_BYTES
 
 
@@ -106,7 +108,7 @@ NOTHING = Cost(0, 0, 0, 0, 0, 0)
 def _alone(product: Product, config: HdpConfig) -> Cost:
     """Of one job, but for its cycles, which depend on the others."""
     array, beat = product.array_cycles(config), config.axi_data_width // 8
-    read, written = product.read_bytes(config), product.write_bytes(config)
+    read, written = product.read_bytes(config), product.write_bytes()
     bus = -(-max(read, written) // beat)
     return Cost(0, array, bus, read, written, product.products)
 

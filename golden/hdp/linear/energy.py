@@ -23,7 +23,7 @@ def linear_events(jobs: Sequence[LinearJob], config: HdpConfig) -> list[Event]:
         found += [
             Event("memory", "X of a dimension", product.products // 2, "sram", config.width + 2),
             Event("memory", "W of a dimension", product.products // 2, "sram", job.bits + 1),
-            Event("dram", "bytes", product.read_bytes(config) + product.write_bytes(config), "dram", 8)]
+            Event("dram", "bytes", product.read_bytes(config) + product.write_bytes(), "dram", 8)]
         if job.target is not Output.WIDE:
             found.append(Event("values", "sum times multiplier", results, "multiply",
                                SUM_BITS * MULTIPLIER_BITS))
