@@ -3,12 +3,12 @@
 
 import numpy as np
 import pytest
-from prunus.sim.engines.hdp_linear import linear_table
 
 from prunus.golden.engines import engine_of, load_config
 from prunus.golden.hdp.linear import Product, chain_cost
 from prunus.golden.hdp.linear.cost import product_of
 from prunus.golden.hdp.linear.kind import LinearKind
+from prunus.sim.engines.hdp_linear import linear_table
 from prunus.sim.simulate import simulate_batches
 
 HEAT, EDGE = load_config("heat_tiny"), load_config("hdp_edge")
