@@ -78,7 +78,7 @@ def test_fused_or_not_gives_the_same():
 @pytest.mark.parametrize("quick", [False, True])
 def test_a_coprocessor_can_do_all_of_them(config, quick):
     kind = engine_of(config).kinds_of(config)[1]
-    cases = [case for case in suite(config, quick=quick, wanted=ALL).cases]
+    cases = list(suite(config, quick=quick, wanted=ALL).cases)
     for case in cases:
         assert isinstance(case, LinearCase)
         for before, job in zip([None, *case.jobs], case.jobs, strict=False):
