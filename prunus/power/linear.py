@@ -16,7 +16,7 @@ from prunus.golden.hdp.linear import Cost
 
 from ..errors import InputError
 
-__all__ = ["TABLE", "Rates", "linear_energy_nj", "rates_of"]
+__all__ = ["TABLE", "Rates", "linear_energy_nj", "outside_nj", "rates_of"]
 
 TABLE = Path(__file__).with_name("linear_sg13g2.toml")
 PICO_PER_NANO = 1000
@@ -34,11 +34,15 @@ class Rates:
         Of another cycle.
     byte : float
         Of a byte that is read or written, on the chip.
+    mean_error, worst_error : float
+        Of runs that nothing was fitted on, as shares.
     """
 
     array: float
     idle: float
     byte: float
+    mean_error: float = 0.0
+    worst_error: float = 0.0
 
     def nanojoules(self, cost: Cost) -> float:
         """On the chip."""
@@ -61,6 +65,11 @@ def rates_of(config: EngineConfig) -> Rates:
                      f"layers is measured, not {config.name}")
 
 
+def outside_nj(cost: Cost, pj_per_bit: float) -> float:
+    """Of the memory outside."""
+    return 8 * (cost.read_bytes + cost.write_bytes) * pj_per_bit / PICO_PER_NANO
+
+
 def linear_energy_nj(cost: Cost, config: EngineConfig, *,
                      pj_per_bit: float | None = None) -> float:
     """Energy of linear layers, nJ.
@@ -79,5 +88,4 @@ def linear_energy_nj(cost: Cost, config: EngineConfig, *,
     InputError
         Nothing is measured for the configuration.
     """
-    outside = 8 * (cost.read_bytes + cost.write_bytes) * (pj_per_bit or 0.0) / PICO_PER_NANO
-    return rates_of(config).nanojoules(cost) + outside
+    return rates_of(config).nanojoules(cost) + outside_nj(cost, pj_per_bit or 0.0)

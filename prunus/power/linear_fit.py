@@ -11,15 +11,22 @@ import json
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import tomli_w
 
 from prunus.golden.engine import EngineConfig
-from prunus.golden.hdp.linear import Cost, LinearJob, chain_cost, encode_requant, linear
-from prunus.golden.hdp.linear.cost import product_of
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.linear import (
+    Cost,
+    LinearJob,
+    Product,
+    chain_cost,
+    encode_requant,
+    linear,
+)
 from prunus.sim.simulators.folders import scratch
 
 from ..files import write_files
@@ -27,7 +34,8 @@ from .calibrate import FIT, HELD_OUT, least_squares
 from .linear import TABLE, Rates
 
 __all__ = ["CASES", "DATA", "LinearCase", "chain", "cost_of", "counted", "error_of", "main",
-           "measured", "rates", "table_of"]
+           "measured", "products", "rates", "table_of",
+           "total_nj"]
 
 DATA = TABLE.parents[2] / "docs" / "figures" / "power_linear.json"
 MEASURED = "python -m prunus.figures --measure power_linear"
@@ -95,31 +103,36 @@ CASES: dict[str, tuple[LinearCase, ...]] = {
     "hdp_edge": tuple(_cases((128, 64), (384, 16, 128)))}
 
 
+def products(case: LinearCase) -> list[Product]:
+    """What the cost of a case depends on."""
+    last = len(case.dims) - 2
+    return [Product(rows=case.rows, k=k, span=n, bits=case.bits, held_x=number > 0,
+                    held_y=number < last)
+            for number, (k, n) in enumerate(zip(case.dims, case.dims[1:], strict=False))]
+
+
 def measured(config: EngineConfig, cases: Sequence[LinearCase]) -> list[dict[str, Any]]:
-    """Runs, ready for JSON: nJ by kind in gates, counted cycles and bytes, and what the model of
-    cycles says."""
+    """Runs, ready for JSON: counted cycles, and nJ by kind in gates."""
     from .measure import Machine
 
     machine = Machine(config, clock_gates=True)
     rows = []
     with scratch("prunus-linear-") as folder:
         for number, case in enumerate(cases):
-            jobs = chain(case)
-            counts, energy = machine.play(number, jobs, folder)
-            cost = chain_cost([product_of(job) for job in jobs], config)
+            counts, energy = machine.play(number, chain(case), folder)
             nj = {kind: float(blocks.sum()) * 1e9 for kind, blocks in energy.by_block.items()}
             rows.append(asdict(case) | {
-                "config": config.name, "cycles": counts.cycles, "model_cycles": cost.cycles,
-                "array_cycles": cost.array_cycles, "read_bytes": cost.read_bytes,
-                "write_bytes": cost.write_bytes, "products": cost.products,
-                "differing_bits": counts.differing_bits, "nj": nj})
+                "config": config.name, "cycles": counts.cycles,
+                "compared_bits": counts.compared_bits, "differing_bits": counts.differing_bits,
+                "nj": nj})
     return rows
 
 
 def cost_of(row: Mapping[str, Any]) -> Cost:
-    """Of a run as the model says it, which is what the estimate knows."""
-    return Cost(cycles=row["model_cycles"], bus_cycles=0, **{
-        name: row[name] for name in ("array_cycles", "read_bytes", "write_bytes", "products")})
+    """Of a run, without having seen it."""
+    names = [field.name for field in fields(LinearCase)]
+    case = LinearCase(**{name: row[name] for name in names})
+    return chain_cost(products(case), load_config(row["config"]))
 
 
 def counted(row: Mapping[str, Any]) -> Cost:
@@ -127,13 +140,14 @@ def counted(row: Mapping[str, Any]) -> Cost:
     return replace(cost_of(row), cycles=row["cycles"])
 
 
-def _total(row: Mapping[str, Any]) -> float:
+def total_nj(row: Mapping[str, Any]) -> float:
+    """On the chip, in gates."""
     return sum(row["nj"].values())
 
 
 def rates(rows: Sequence[Mapping[str, Any]]) -> Rates:
     """Those that fit the runs of a configuration best, errors as shares of a run's energy."""
-    fitted = [(counted(row), _total(row)) for row in rows if row["part"] == FIT]
+    fitted = [(counted(row), total_nj(row)) for row in rows if row["part"] == FIT]
     values = least_squares(
         [[cost.array_cycles, cost.cycles - cost.array_cycles, cost.read_bytes + cost.write_bytes]
          for cost, _ in fitted], [total for _, total in fitted],
@@ -144,18 +158,18 @@ def rates(rows: Sequence[Mapping[str, Any]]) -> Rates:
 
 def error_of(row: Mapping[str, Any], of: Rates) -> float:
     """Of an estimate that has not seen the run, against gates."""
-    return of.nanojoules(cost_of(row)) / _total(row) - 1
+    return of.nanojoules(cost_of(row)) / total_nj(row) - 1
 
 
 def table_of(data: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """By preset: its rates, and the mean and worst error on runs that are held out."""
+    """By preset: its rates, with their mean and worst error on runs that are held out."""
     table = {}
     for name in dict.fromkeys(row["config"] for row in data):
         rows = [row for row in data if row["config"] == name]
         found = rates(rows)
         errors = [abs(error_of(row, found)) for row in rows if row["part"] == HELD_OUT]
-        table[name] = asdict(found) | {"mean_error": float(f"{np.mean(errors):.3g}"),
-                                       "worst_error": float(f"{max(errors):.3g}")}
+        table[name] = asdict(replace(found, mean_error=float(f"{np.mean(errors):.3g}"),
+                                     worst_error=float(f"{max(errors):.3g}")))
     return table
 
 

@@ -13,7 +13,7 @@ from prunus.sim.simulate import simulate_batches
 
 HEAT, EDGE = load_config("heat_tiny"), load_config("hdp_edge")
 TABLES = 40
-WORST, MEAN = 0.12, 0.02        # errors on tables of random jobs, most of which are very short
+WORST, MEAN = 0.08, 0.012       # errors on tables of random jobs, most of which are very short
 LONG, WORST_LONG = 3000, 0.03   # cycles of a table from which on the worst is this
 
 
