@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import softmax
 from .engine import EngineConfig, JobKind
 from .engines import engine_of
 from .records import STATUS_BYTES, Error
@@ -35,7 +34,7 @@ def open_windows(config: EngineConfig) -> dict[str, Window]:
 
 def kind_of(words: np.ndarray, config: EngineConfig) -> JobKind | None:
     """By the opcode."""
-    return next((kind for kind in engine_of(config).kinds
+    return next((kind for kind in engine_of(config).kinds_of(config)
                  if kind.opcode == int(words[0]) & 0xFF), None)
 
 
@@ -61,19 +60,11 @@ def descriptor_error(words: np.ndarray, config: EngineConfig,
         return Error.OPCODE
     values = kind.descriptor_of(config).unpack(_raw(words))
     beat = config.axi_data_width // 8
-    wrong = {
-        Error.DIMENSION: values["d"] % 8 or not 8 <= values["d"] <= config.d_max,
-        Error.LENGTH: not all(1 <= values[name] <= config.l_max for name in ("l_q", "l_kv")),
-        Error.VALID: any(values[f"valid_{of}"] > values[f"l_{of}"] for of in ("q", "kv")),
-        Error.PRUNING:
-            not softmax.SCALE_SHIFT_MIN <= values["shift"] <= softmax.SCALE_SHIFT_MAX
-            or not all(low <= values[name] <= high
-                       for name, (low, high) in kind.limits(config).items()),
-        Error.ALIGNMENT: values["status"] % STATUS_BYTES
-            or any(values[name] % beat for name in kind.addresses),
-    }
-    for error, applies in wrong.items():
-        if applies:
+    wrong = {**kind.checks(values, config),
+             Error.ALIGNMENT: values["status"] % STATUS_BYTES
+             or any(values[name] % beat for name in kind.addresses)}
+    for error in sorted(wrong):
+        if wrong[error]:
             return error
     return _refusal(kind, values, config, windows or open_windows(config))
 
@@ -90,13 +81,9 @@ def _named(kind: JobKind, config: EngineConfig) -> int:
 def _refusal(kind: JobKind, values: Mapping[str, int], config: EngineConfig,
              windows: Mapping[str, Window]) -> Error:
     """Of planes that leave their window."""
-    layout, d = kind.layout(config), values["d"]
-    if values["valid_q"] and values["valid_kv"]:
-        for plane in kind.planes:
-            rows = values["valid_q" if plane.of == "q" else "valid_kv"]
-            if not windows["operands"].holds(values[plane.name],
-                                             rows * layout.row_bytes(plane.kind, d)):
-                return Error.BUS
-    if not windows["results"].holds(values["out"], values["l_q"] * layout.row_bytes("out", d)):
-        return Error.WRITE
+    reads, writes = kind.extents(values, config)
+    for error, window, places in ((Error.BUS, "operands", reads), (Error.WRITE, "results", writes)):
+        for name, size in places.items():
+            if not windows[window].holds(values[name], size):
+                return error
     return Error.NONE

@@ -14,9 +14,32 @@ from .formats import CodeRange
 from .jobs import Job
 from .layout import Layout, Plane
 from .names import check_name
-from .records import DESCRIPTOR_BYTES, WORD_BITS, Record, widened
+from .records import DESCRIPTOR_BYTES, WORD_BITS, Error, Record, widened
 
-__all__ = ["Engine", "EngineConfig", "JobKind", "Result", "Status"]
+__all__ = ["Engine", "EngineConfig", "JobKind", "Result", "Status", "beyond", "head_checks"]
+
+
+def beyond(value: Any, low: int, high: int) -> Any:
+    """Whether a number, or a value in hardware, lies outside a range."""
+    return (value < low) | (value > high)
+
+
+def head_checks(values: Mapping[str, Any], limits: Mapping[str, tuple[int, int]],
+                config: Any) -> dict[Error, Any]:
+    """Of the descriptor of a head, by :data:`prunus.golden.jobs.HEAD_FIELDS`; ``limits`` are those
+    of what says how to prune."""
+    d = values["d"]
+    pruning = beyond(values["shift"], softmax.SCALE_SHIFT_MIN, softmax.SCALE_SHIFT_MAX)
+    for name, range_ in limits.items():
+        pruning = pruning | beyond(values[name], *range_)
+    return {
+        Error.DIMENSION: (d % 8 != 0) | beyond(d, 8, config.d_max),
+        Error.LENGTH: beyond(values["l_q"], 1, config.l_max)
+        | beyond(values["l_kv"], 1, config.l_max),
+        Error.VALID: (values["valid_q"] > values["l_q"]) | (values["valid_kv"] > values["l_kv"]),
+        Error.PRUNING: pruning,
+    }
+
 
 class EngineConfig(CodeRange, BaseModel):
     """The outside of a coprocessor, and the widths that follow from it whatever makes the scores.
@@ -200,9 +223,46 @@ class JobKind(ABC):
     def layout(self, config: Any) -> Layout:
         """Row sizes and packing of the planes."""
 
+    def planes_of(self, job: Any) -> tuple[Plane, ...]:
+        """Operands that a job has in memory."""
+        return self.planes
+
+    def out_bytes(self, job: Any, config: Any) -> int:
+        """Bytes of the output of a job in memory."""
+        return self.layout(config).out_bytes(job.output())
+
+    def unpack(self, raw: bytes, job: Any, config: Any) -> np.ndarray:
+        """The output (rows, dims) of a job from its bytes."""
+        return self.layout(config).unpack_out(raw, *job.output())
+
     @abstractmethod
-    def fields(self, job: Any) -> dict[str, int]:
+    def fields(self, job: Any, config: Any) -> dict[str, int]:
         """Values of the descriptor but for ``opcode`` and addresses."""
+
+    def checks(self, values: Mapping[str, Any], config: Any) -> Mapping[Error, Any]:
+        """What makes a descriptor one with an error, beside unnamed bits and addresses.
+
+        ``values`` are numbers, or values in hardware; so are the conditions.
+        """
+        return head_checks(values, self.limits(config), config)
+
+    def extents(self, values: Mapping[str, int],
+                config: Any) -> tuple[dict[str, int], dict[str, int]]:
+        """Bytes from each address of a descriptor on that are read, and that are written."""
+        layout, d = self.layout(config), values["d"]
+        rows = {plane: values["valid_q" if plane.of == "q" else "valid_kv"]
+                for plane in self.planes if values["valid_q"] and values["valid_kv"]}
+        return ({plane.name: count * layout.row_bytes(plane.kind, d)
+                 for plane, count in rows.items()},
+                {"out": values["l_q"] * layout.row_bytes("out", d)})
+
+    def refuse(self, job: Any, config: Any, after: Any = None) -> str:
+        """Why a job cannot stand behind job ``after`` in a table, in a few words; or nothing."""
+        return ""
+
+    def result_places(self, job: Any, out: int, config: Any) -> dict[str, int]:
+        """Addresses of a job's output: that of ``out`` and what follows from it."""
+        return {"out": out}
 
     @abstractmethod
     def limits(self, config: Any) -> Mapping[str, tuple[int, int]]:
@@ -231,7 +291,7 @@ class JobKind(ABC):
     def encode(self, job: Any, addresses: Mapping[str, int], config: Any) -> np.ndarray:
         """The words of a descriptor; ``addresses`` of all planes, ``out`` and ``status``."""
         return self.descriptor_of(config).pack(
-            {"opcode": self.opcode, **self.fields(job), **addresses})
+            {"opcode": self.opcode, **self.fields(job, config), **addresses})
 
 
 class Engine(ABC):
@@ -268,6 +328,10 @@ class Engine(ABC):
     size: ClassVar[tuple[str, str]]
     size_parts: ClassVar[tuple[tuple[str, str], ...]] = ()
     derived: ClassVar[tuple[str, ...]]
+
+    def kinds_of(self, config: Any) -> tuple[JobKind, ...]:
+        """Kinds of job of a configuration; heads come first."""
+        return self.kinds
 
     def kind(self, job: Job) -> JobKind:
         """Of a job. Raises TypeError for one of another engine."""

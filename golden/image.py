@@ -68,7 +68,7 @@ def described(image: Image, n: int, kind: JobKind, config: EngineConfig) -> dict
 
 def out_bytes(job: Job, config: EngineConfig) -> int:
     """Bytes of a job's output plane."""
-    return engine_of(config).kind(job).layout(config).out_bytes(job.output())
+    return engine_of(config).kind(job).out_bytes(job, config)
 
 
 def build_image(jobs: Sequence[Job], config: EngineConfig) -> Image:
@@ -80,13 +80,18 @@ def build_image(jobs: Sequence[Job], config: EngineConfig) -> Image:
     Raises
     ------
     ValueError
-        A job shares operands that the one before it does not have.
+        A job shares operands that the one before it does not have, or cannot stand where it does.
     """
     engine, image = engine_of(config), Image()
     image.table = image.reserve(config.descriptor_bytes * len(jobs))
     addresses: dict[str, int] = {}
     for n, job in enumerate(jobs):
         kind = engine.kind(job)
+        if kind not in engine.kinds_of(config):
+            raise ValueError(f"job {n} must be of a kind that {config.name} has, not a "
+                             f"{type(job).__name__}")
+        if wrong := kind.refuse(job, config, jobs[n - 1] if n else None):
+            raise ValueError(f"job {n} cannot be done by {config.name}: {wrong}")
         layout, operands = kind.layout(config), job.operands()
         shared = job.shared if n else frozenset()
         for name in shared:
@@ -96,11 +101,12 @@ def build_image(jobs: Sequence[Job], config: EngineConfig) -> Image:
                                  f"{name} is another one")
         addresses = {plane.name: addresses[plane.name] if plane.of in shared
                      else image.place(layout.pack(plane.kind, operands[plane.of]))
-                     for plane in kind.planes}
-        image.out.append(image.place(np.full(layout.out_bytes(job.output()), FILL, np.uint8)))
+                     for plane in kind.planes_of(job)}
+        image.out.append(image.place(np.full(kind.out_bytes(job, config), FILL, np.uint8)))
         image.status.append(image.place(np.full(STATUS_BYTES, FILL, np.uint8)))
-        image.describe(n, kind.encode(
-            job, addresses | {"out": image.out[-1], "status": image.status[-1]}, config))
+        image.describe(n, kind.encode(job, dict.fromkeys(kind.addresses, 0) | addresses
+                                      | kind.result_places(job, image.out[-1], config)
+                                      | {"status": image.status[-1]}, config))
     return image
 
 
@@ -122,7 +128,7 @@ def relocated(image: Image, config: EngineConfig, base: int) -> bytes:
     if not base:
         return bytes(image.data)
     moved = Image(bytearray(image.data), image.table)
-    kinds = {kind.opcode: kind for kind in engine_of(config).kinds}
+    kinds = {kind.opcode: kind for kind in engine_of(config).kinds_of(config)}
     for n in range(len(image.status)):
         kind = kinds[int(image.descriptor(n, config)[0]) & 0xFF]
         values = described(image, n, kind, config)
@@ -150,9 +156,8 @@ def read_status(raw: bytes, job: Job, config: EngineConfig) -> Any:
 
 def read_output(memory: bytes, image: Image, n: int, job: Job, config: EngineConfig) -> np.ndarray:
     """The output (rows, dims) of job ``n`` from memory after the run."""
-    layout = engine_of(config).kind(job).layout(config)
-    out = image.out[n]
-    return layout.unpack_out(memory[out : out + layout.out_bytes(job.output())], *job.output())
+    kind, out = engine_of(config).kind(job), image.out[n]
+    return kind.unpack(memory[out : out + kind.out_bytes(job, config)], job, config)
 
 
 def read_results(memory: bytes, image: Image, jobs: Sequence[Job],

@@ -138,9 +138,10 @@ SHARED = [
              "table the write answers SLVERR"),
     Register("engine", 0x24, "ro", "the opcode of its jobs (7:0): " + ", ".join(
         f"{engine.kinds[0].opcode} {engine.title}" for engine in ENGINES.values())
-        + "; bits of an address beyond 32 (15:8)", (
+        + "; bits of an address beyond 32 (15:8); other kinds of job (16)", (
         Bits("opcode", 0, 8, "of its jobs"),
-        Bits("address_high", 8, 8, "bits of an address beyond 32"))),
+        Bits("address_high", 8, 8, "bits of an address beyond 32"),
+        Bits("linear", 16, 1, "linear layers are jobs, too"))),
     Register("revision", 0x28, "ro", "revision of the hardware"),
     Register("control", 0x2C, "rw", "writing 1 aborts; reads 0", (
         Bits("abort", 0, 1, "ends the table, drops what is under way and forgets it"),)),
@@ -218,6 +219,7 @@ def constants(config: EngineConfig) -> dict[str, int]:
         "format": config.width | part << 8 | config.axi_data_width << 16,
         "limits": config.l_max | config.d_max << 16,
         engine.size[0]: size,
-        "engine": engine.kinds[0].opcode | (config.axi_address_width - WORD_BITS) << 8,
+        "engine": engine.kinds[0].opcode | (config.axi_address_width - WORD_BITS) << 8
+        | (len(engine.kinds_of(config)) > 1) << 16,
         "revision": REVISION,
     }

@@ -35,7 +35,7 @@ def _sizes(job: Job, config: EngineConfig) -> dict[Plane, int]:
     layout = kind.layout(config)
     return {plane: _aligned(len(operands[plane.of])
                             * layout.row_bytes(plane.kind, operands[plane.of].shape[1]))
-            for plane in kind.planes}
+            for plane in kind.planes_of(job)}
 
 
 def image_bytes(job: Job, config: EngineConfig) -> int:

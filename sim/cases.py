@@ -78,7 +78,7 @@ def _tuples(value: Any) -> Any:
 
 
 def _parse(plan: dict, arrays: Mapping[str, np.ndarray], config: EngineConfig) -> Batch:
-    kinds = {kind.Job.__name__: kind.Job for kind in engine_of(config).kinds}
+    kinds = {kind.Job.__name__: kind.Job for kind in engine_of(config).kinds_of(config)}
     jobs = []
     for said in plan["jobs"]:
         fields = {name: _tuples(value) for name, value in said["fields"].items()}

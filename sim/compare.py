@@ -23,7 +23,7 @@ __all__ = ["MismatchError", "check", "describe"]
 
 def describe(job: Job, config: EngineConfig) -> str:
     """A job in a few words."""
-    values = engine_of(config).kind(job).fields(job)
+    values = engine_of(config).kind(job).fields(job, config)
     return ", ".join(f"{name} {int(value)}" for name, value in values.items())
 
 
@@ -116,10 +116,9 @@ def _checked(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
     for n, (job, (out, status)) in enumerate(zip(jobs, simulation.results, strict=True)):
         where = f"job {n} ({describe(job, config)})"
         if n in errors:
-            layout = engine.kind(job).layout(config)
             untouched = bytes([FILL]) * out_bytes(job, config)
             _check_status(where, status, failed(job, errors[n], config))
-            _check_out(where, out, layout.unpack_out(untouched, *job.output()))
+            _check_out(where, out, engine.kind(job).unpack(untouched, job, config))
             continue
         _check_status(where, status, records[n])
         _check_out(where, out, good[n].out)

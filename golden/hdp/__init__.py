@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """HDP, hybrid dynamic pruning: an integer-only first pass finds which blocks and heads matter."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
 
 from ..energy import Event
-from ..engine import Engine
+from ..engine import Engine, JobKind
+from ..jobs import Job
 from .bounds import bound_cycles
-from .compute import HdpJob, HdpOutcome
 from .config import HdpConfig
 from .energy import events
 from .kind import HdpKind
+from .linear import LinearJob, LinearKind
+from .linear.cost import linear_bound, linear_cycles
+from .linear.energy import linear_events
 from .memories import memory_bits
 from .order import table_order
 from .planes import held_planes
@@ -38,7 +43,7 @@ class HdpEngine(Engine):
     title = "HDP"
     about = "an integer-only first pass finds which blocks and heads matter"
     Config = HdpConfig
-    kinds = (HdpKind(),)
+    kinds = (HdpKind(), LinearKind())
     counters = COUNTERS
     format = "FW (14:8), digits are rounded (15)"
     format_part = (("frac", 7, "FW, fraction bits of a code"),
@@ -48,32 +53,53 @@ class HdpEngine(Engine):
                "theta_head_width", "denominator_width", "column_sum_width", "accumulator_width",
                "out_frac", "out_width")
 
+    def kinds_of(self, config: HdpConfig) -> tuple[JobKind, ...]:
+        return self.kinds if config.linear else self.kinds[:1]
+
     def identity(self, config: HdpConfig) -> tuple[int, int]:
         return config.frac | config.rounded << 7, config.all_multipliers
 
-    def held(self, jobs: Sequence[HdpJob], results: Sequence[HdpOutcome | None],
+    def held(self, jobs: Sequence[Job], results: Sequence[Any],
              config: HdpConfig) -> list[set[str]]:
-        return held_planes(jobs, results, config)
+        """Heads share with the head before them; a linear job takes its place, but nothing else."""
+        held: list[set[str]] = []
+        for kind, run in _runs(jobs, results):
+            held += [set() for _ in run] if kind is LinearJob else held_planes(
+                [job for job, _ in run], [result for _, result in run], config)
+        return held
 
-    def arrange(self, jobs: Sequence[HdpJob], config: HdpConfig) -> tuple[list[int], list[HdpJob]]:
-        """Several cores get the longest heads first."""
-        order = table_order(jobs, config)
+    def arrange(self, jobs: Sequence[Job], config: HdpConfig) -> tuple[list[int], list[Job]]:
+        """Several cores get the longest heads first; a table with linear jobs stays as it is."""
+        order = list(range(len(jobs))) if config.linear else table_order(jobs, config)
         return order, [jobs[n] for n in order]
 
-    def bound_cycles(self, jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
+    def bound_cycles(self, jobs: Sequence[Job], results: Sequence[Any],
                      config: HdpConfig) -> int:
-        return bound_cycles(jobs, results, config)
+        return sum(linear_bound([job for job, _ in run], config) if kind is LinearJob
+                   else bound_cycles(*zip(*run, strict=True), config)
+                   for kind, run in _runs(jobs, results))
 
-    def predict_cycles(self, jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
+    def predict_cycles(self, jobs: Sequence[Job], results: Sequence[Any],
                        config: HdpConfig) -> int:
-        return predict_cycles(jobs, results, config)
+        return sum(linear_cycles([job for job, _ in run], config) if kind is LinearJob
+                   else predict_cycles(*zip(*run, strict=True), config)
+                   for kind, run in _runs(jobs, results))
 
     def memory_bits(self, config: HdpConfig) -> dict[str, int]:
         return memory_bits(config)
 
-    def events(self, jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
+    def events(self, jobs: Sequence[Job], results: Sequence[Any],
                config: HdpConfig) -> list[Event]:
-        return events(jobs, results, config)
+        return [event for kind, run in _runs(jobs, results)
+                for event in (linear_events([job for job, _ in run], config) if kind is LinearJob
+                              else events(*zip(*run, strict=True), config))]
+
+
+def _runs(jobs: Sequence[Job],
+          results: Sequence[Any]) -> Iterator[tuple[type[Job], list[tuple[Any, Any]]]]:
+    """Jobs of one kind that follow each other, with their results."""
+    for kind, run in groupby(zip(jobs, results, strict=True), lambda pair: type(pair[0])):
+        yield kind, list(run)
 
 
 ENGINE = HdpEngine()

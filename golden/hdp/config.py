@@ -44,6 +44,8 @@ class HdpConfig(EngineConfig):
         Bits of an AXI4 beat.
     cores : int
         Cores behind the one AXI4 master; each computes whole heads.
+    linear : bool
+        Linear layers are jobs, too, see :mod:`prunus.golden.hdp.linear`.
     """
 
     engine: Literal["hdp"] = "hdp"
@@ -57,6 +59,7 @@ class HdpConfig(EngineConfig):
     output_lanes: Literal[1, 2, 4] = 2
     keep_integer_scores: bool = True
     cores: Literal[1, 2, 4, 8] = 1
+    linear: bool = False
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -70,11 +73,26 @@ class HdpConfig(EngineConfig):
             raise ValueError(f"l_max must be at most 1024 without tile, not {self.l_max!r}")
         if self.tile and self.tile >= self.l_max:
             raise ValueError(f"tile must be below l_max {self.l_max}, not {self.tile!r}")
+        if self.linear:
+            self._check_linear()
         most = min(self.taps, self.axi_data_width // self.out_width)
         if self.output_lanes > most:
             raise ValueError(f"output_lanes must be at most {most}, the dimensions that the array "
                              f"makes and a beat holds, not {self.output_lanes!r}")
         return self
+
+    def _check_linear(self) -> None:
+        """Codes of linear jobs lie in the operand buffers as heads have them."""
+        for name, wanted in (("width", 8), ("frac", 4), ("digits", "truncated"), ("cores", 1),
+                             ("tile", None), ("axi_data_width", 64)):
+            if getattr(self, name) != wanted:
+                raise ValueError(f"{name} must be {wanted} with linear, "
+                                 f"not {getattr(self, name)!r}")
+        for name, least, most in (("l_max", 16, 1024), ("d_max", 16, 128), ("multipliers", 8, 64)):
+            value = getattr(self, name)
+            if value & value - 1 or not least <= value <= most:
+                raise ValueError(f"{name} must be a power of two in {least}..{most} with linear, "
+                                 f"not {value!r}")
 
     # -- the array ---------------------------------------------------------------------------
     @property

@@ -70,7 +70,7 @@ class HdpKind(JobKind):
     def layout(self, config: HdpConfig) -> HdpLayout:
         return HdpLayout(config)
 
-    def fields(self, job: HdpJob) -> dict[str, int]:
+    def fields(self, job: HdpJob, config: HdpConfig) -> dict[str, int]:
         return head_values(job) | {name: getattr(job, name) for name in self._choices} | {
             "distance": job.importance is Importance.DISTANCE}
 

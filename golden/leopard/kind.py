@@ -59,7 +59,7 @@ class LeopardKind(JobKind):
     def layout(self, config: LeopardConfig) -> LeopardLayout:
         return LeopardLayout(config)
 
-    def fields(self, job: LeopardJob) -> dict[str, int]:
+    def fields(self, job: LeopardJob, config: LeopardConfig) -> dict[str, int]:
         return head_values(job) | {"threshold": job.threshold}
 
     def limits(self, config: LeopardConfig) -> dict[str, tuple[int, int]]:

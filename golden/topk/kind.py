@@ -60,7 +60,7 @@ class TopkKind(JobKind):
     def layout(self, config: TopkConfig) -> TopkLayout:
         return TopkLayout(config)
 
-    def fields(self, job: TopkJob) -> dict[str, int]:
+    def fields(self, job: TopkJob, config: TopkConfig) -> dict[str, int]:
         return head_values(job) | {"top_k": job.top_k}
 
     def limits(self, config: TopkConfig) -> dict[str, tuple[int, int]]:

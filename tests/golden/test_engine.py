@@ -147,7 +147,7 @@ def test_descriptors_and_records_of_jobs(config):
         words = kind.descriptor.unpack(bytes(image.data[at : at + DESCRIPTOR_BYTES]))
         assert words["opcode"] == kind.opcode
         assert (words["out"], words["status"]) == (image.out[n], image.status[n])
-        assert words.items() >= kind.fields(job).items()
+        assert words.items() >= kind.fields(job, config).items()
         assert result.out.shape == job.output()
         for name, (low, high) in kind.limits(config).items():
             assert low <= words[name] <= high

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What linear jobs cost: cycles of the array and of the bus, bytes, products.
+
+The array makes 2 rows x 2 channels x T dimensions in a cycle, 2T of weights of 4 bits. A block of
+2 x 2 results takes two cycles at least, as results leave two at a time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+
+from ...records import STATUS_BYTES
+from ..config import HdpConfig
+from .compute import Activation, LinearJob, Output
+from .sizes import RECORD_BYTES, TABLE_BYTES, Sizes
+
+__all__ = ["BLOCK_CYCLES", "JOB_CYCLES", "Cost", "Product", "chain_cost", "linear_bound",
+           "linear_cycles", "product_of"]
+
+BLOCK_CYCLES = 2        # least of a block
+JOB_CYCLES = 60         # of a job beside its work: its pipeline is filled and emptied
+
+
+@dataclass(frozen=True)
+class Product:
+    """One job of a chain as far as its cost goes.
+
+    Members
+    -------
+    rows, k, span, groups, bits : int
+        As of :class:`LinearJob`.
+    held_x, held_y, wide, table : bool
+    """
+
+    rows: int
+    k: int
+    span: int
+    groups: int = 1
+    bits: int = 8
+    held_x: bool = False
+    held_y: bool = False
+    wide: bool = False
+    table: bool = False
+
+    @property
+    def products(self) -> int:
+        return self.rows * self.k * self.span * self.groups
+
+    def array_cycles(self, config: HdpConfig) -> int:
+        """In which the array is busy, or kept from it by results that leave."""
+        dims = config.taps * (2 if self.bits == 4 else 1)
+        block = max(BLOCK_CYCLES, -(-self.k // dims))
+        return -(-self.rows // 2) * -(-self.span // 2) * self.groups * block
+
+    def read_bytes(self, config: HdpConfig) -> int:
+        sizes, beat = Sizes(config), config.axi_data_width // 8
+        dims = self.groups * self.k
+        one = self.held_x or self.held_y
+        strip = self.rows if one else sizes.strip(self.rows, dims)
+        weights = -(-self.k * self.bits // (8 * beat)) * beat + RECORD_BYTES
+        return (config.descriptor_bytes + -(-self.rows // strip) * self.span * self.groups * weights
+                + (0 if self.held_x else self.rows * -(-dims // beat) * beat)
+                + (TABLE_BYTES if self.table else 0))
+
+    def write_bytes(self) -> int:
+        size = 0 if self.held_y else self.rows * self.span * self.groups
+        return (4 if self.wide else 1) * size + STATUS_BYTES
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of jobs one after the other.
+
+    Members
+    -------
+    cycles : int
+        That the model says they take.
+    array_cycles, bus_cycles : int
+        Of the array, and of the busier direction of the bus; the greater is a lower bound.
+    read_bytes, write_bytes, products : int
+    """
+
+    cycles: int
+    array_cycles: int
+    bus_cycles: int
+    read_bytes: int
+    write_bytes: int
+    products: int
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(*(getattr(self, name) + getattr(other, name)
+                      for name in self.__dataclass_fields__))
+
+
+NOTHING = Cost(0, 0, 0, 0, 0, 0)
+
+
+def product_cost(product: Product, config: HdpConfig) -> Cost:
+    """Of one job."""
+    array, beat = product.array_cycles(config), config.axi_data_width // 8
+    read, written = product.read_bytes(config), product.write_bytes()
+    bus = -(-max(read, written) // beat)
+    return Cost(max(array, bus) + JOB_CYCLES, array, bus, read, written, product.products)
+
+
+def product_of(job: LinearJob) -> Product:
+    """What the cost of a job depends on."""
+    return Product(rows=job.rows, k=job.k, span=job.span, groups=job.groups, bits=job.bits,
+                   held_x=job.held, held_y=job.output_is_held, wide=job.target is Output.WIDE,
+                   table=job.activation is Activation.TABLE)
+
+
+def linear_bound(jobs: Sequence[LinearJob], config: HdpConfig) -> int:
+    """Cycles that a table of linear jobs needs at least with every multiplier busy: one product of
+    8 x 8 bits per multiplier and cycle, two of 8 x 4."""
+    return ceil(sum(Fraction(product_of(job).products, 2 if job.bits == 4 else 1)
+                    for job in jobs) / config.multipliers)
+
+
+def linear_cycles(jobs: Sequence[LinearJob], config: HdpConfig) -> int:
+    """Cycles that the model says a table takes."""
+    return chain_cost([product_of(job) for job in jobs], config).cycles
+
+
+def chain_cost(products: Sequence[Product], config: HdpConfig) -> Cost:
+    """Of a table of linear jobs."""
+    return sum((product_cost(product, config) for product in products), NOTHING)
