@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A compressed layer that learns: a chain of factors, in floats or as the coprocessor rounds it.
 
-Quantised, the forward pass makes the very integers of :mod:`.integer`, in floats that hold them
+Quantised, the forward pass makes the very integers of linear jobs, in floats that hold them
 exactly; gradients go straight through what rounds. Needs torch.
 """
 
@@ -13,32 +13,31 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from prunus.golden.hdp.linear.tables import activation_table, encode_requant
+
+from ..models.coded import CodedLinear, CodedStep
 from .chain import Form, apply
-from .integer import (
-    CODE_MAX,
-    CODE_MIN,
-    IntegerLinear,
-    IntegerStep,
-    encode_ratio,
-    table_of,
-)
 
 __all__ = ["ACTIVATIONS", "CompressedLinear", "Units"]
 
+CODE_MIN, CODE_MAX = -128, 127
 EXACT = 2**24           # integers up to it are exact in float32, in whatever order they are added
 SPAN = CODE_MAX - CODE_MIN
 
 
-def _gelu(x: np.ndarray) -> np.ndarray:
-    return x * 0.5 * (1 + np.array([math.erf(v / math.sqrt(2)) for v in x]))
-
-
-# Functions that a table can hold: of float64 arrays, and of tensors.
-ACTIVATIONS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[Tensor], Tensor]]] = {
-    "gelu": (_gelu, nn.functional.gelu),
-    "relu": (lambda x: np.maximum(x, 0), nn.functional.relu),
-    "tanh": (np.tanh, torch.tanh),
+# Functions that a table can hold: of a number, and of tensors.
+ACTIVATIONS: dict[str, tuple[Callable[[float], float], Callable[[Tensor], Tensor]]] = {
+    "gelu": (lambda x: x * 0.5 * math.erfc(-x / math.sqrt(2)), nn.functional.gelu),
+    "relu": (lambda x: max(x, 0.0), nn.functional.relu),
+    "tanh": (math.tanh, torch.tanh),
 }
+
+
+def _table(function: Callable[[float], float], unit: float, zero: int, out_unit: float,
+           out_zero: int) -> np.ndarray:
+    """The codes of a function whose argument and value have zeros of their own."""
+    return activation_table(lambda x: function(x - zero * unit) + out_zero * out_unit, unit,
+                            out_unit)
 
 
 class _Round(torch.autograd.Function):
@@ -177,7 +176,7 @@ class CompressedLinear(nn.Module):
         outputs = [*(np.float64(unit) for unit in units.between), np.asarray(units.y, np.float64)]
         self._sums = [inputs[n] * np.asarray(units.weights[n], np.float64) for n in range(count)]
         self._bias_units = [torch.tensor(unit) for unit in self._sums]
-        coded = [encode_ratio(unit / out) for unit, out in zip(self._sums, outputs, strict=True)]
+        coded = [encode_requant(unit / out) for unit, out in zip(self._sums, outputs, strict=True)]
         self._encoded = coded
         self._requantise = [
             (torch.tensor(multiplier, dtype=torch.float64),
@@ -188,13 +187,13 @@ class CompressedLinear(nn.Module):
             assert units.out is not None
             unit, zero = float(np.max(units.y)), units.y_zero
             function = ACTIVATIONS[self.activation][0]
-            self._table = table_of(function, unit, zero, *units.out)
+            self._table = _table(function, unit, zero, *units.out)
             # The slope of the function itself: that of the rounded table is steps.
             x = (np.arange(CODE_MIN, CODE_MAX + 1) - zero) * unit
             step = 1e-4 * unit
-            slope = (function(x + step) - function(x - step)) / (2 * step) * unit / units.out[0]
+            slope = [(function(v + step) - function(v - step)) / (2 * step) for v in x]
             self._look = (torch.tensor(self._table, dtype=torch.float32),
-                          torch.tensor(slope, dtype=torch.float32))
+                          torch.tensor(slope, dtype=torch.float32) * (unit / units.out[0]))
 
     def weight_codes(self, number: int) -> Tensor:
         """Of a step's weight, as floats."""
@@ -247,7 +246,8 @@ class CompressedLinear(nn.Module):
         count = len(self.form.steps)
         # Codes less their zero throughout: where the inputs are filled up with zeros, these mean
         # zero. The job adds what that comes to with its bias.
-        codes = _Round.apply(x / np.float32(unit), CODE_MIN - zero, CODE_MAX - zero)
+        codes = _Round.apply(x / torch.tensor(unit, dtype=torch.float32), CODE_MIN - zero,
+                             CODE_MAX - zero)
         weights = [self.weight_codes(number) for number in range(count)]
         biases = [self.bias_codes(number) for number in range(count)]
         exact = all(
@@ -281,26 +281,30 @@ class CompressedLinear(nn.Module):
         return last.view.read(whole).reshape(-1)[:form.n]
 
     # -- the result ------------------------------------------------------------------------------
-    def integer(self) -> IntegerLinear:
+    def coded(self) -> CodedLinear:
         """The layer in codes."""
-        units = self.units
+        units, form = self.units, self.form
         assert units is not None
         steps = []
         with torch.no_grad():
-            for number, (multiplier, shift) in enumerate(self._encoded):
+            for number, (step, (multiplier, shift)) in enumerate(
+                    zip(form.steps, self._encoded, strict=True)):
                 weight = self.weight_codes(number).numpy().astype(np.int8)
                 bias = self.bias_codes(number).numpy().astype(np.int64)
                 if number == 0:
                     bias = bias - units.x[1] * weight.astype(np.int64).sum(1)
-                channels = self.form.steps[number].groups * self.form.steps[number].n
-                last = number == len(self.form.steps) - 1
-                steps.append(IntegerStep(
-                    weight, bias.astype(np.int32),
-                    np.broadcast_to(multiplier, (channels,)).astype(np.int32),
-                    np.broadcast_to(shift, (channels,)).astype(np.int32),
-                    self._table if last else None))
-        return IntegerLinear(
-            form=self.form, steps=tuple(steps), x_unit=float(np.float32(units.x[0])),
-            x_zero=units.x[1], y_unit=self._y_unit().numpy(),
-            y_zero=0 if units.out is None else units.out[1],
+                view, shape = step.view, bias.shape
+                steps.append(CodedStep(
+                    weight=weight, bias=bias.astype(np.int32),
+                    multiplier=np.broadcast_to(multiplier, shape).astype(np.int32),
+                    shift=np.broadcast_to(shift, shape).astype(np.int8),
+                    table=None if self._table is None or number < len(form.steps) - 1 else
+                    self._table.astype(np.int8),
+                    bits=step.bits, groups=step.groups,
+                    arrangement="split" if view.split else "merge", inner=view.B,
+                    middle=view.C, run=view.R or 0))
+        return CodedLinear(
+            n=form.n, k=form.k, inputs=form.inputs, split=form.split, steps=tuple(steps),
+            x_unit=float(np.float32(units.x[0])), x_zero=units.x[1],
+            y_unit=self._y_unit().numpy(), y_zero=0 if units.out is None else units.out[1],
             rest=None if self.rest is None else self.rest.detach().numpy().copy())

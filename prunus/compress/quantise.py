@@ -6,14 +6,11 @@ all other steps finer. Weights are rounded as by GPTQ (Frantar et al., 2022): ea
 made up for by the inputs that are still to come, as far as they go along with it. Needs torch.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .integer import CODE_MAX, CODE_MIN
-from .layers import ACTIVATIONS, CompressedLinear, Units
+from .layers import ACTIVATIONS, CODE_MAX, CODE_MIN, CompressedLinear, Units
 
 __all__ = ["Watched", "activation_unit", "gptq", "quantise", "watch", "weight_units"]
 
@@ -168,18 +165,13 @@ def quantise(layer: CompressedLinear, seen: Watched, x: tuple[float, int] | None
                 for g in range(step.groups)])
             with torch.no_grad():
                 layer.weights[number].copy_(torch.tensor(codes * own[:, None]))
-    between = [float(np.max(activation_unit_symmetric(seen.output(number))))
+    between = [float(channel_units(seen.output(number).reshape(-1, 1))[0])
                for number in range(last)]
     y = seen.output(last)
     if layer.activation is None:
         layer.fix(Units(x or activation_unit(seen.inputs()), units_w, between, channel_units(y)))
         return
     unit, zero = activation_unit(y, _activation_low(layer.activation))
-    made = ACTIVATIONS[layer.activation][0](y.astype(np.float64).ravel())
+    made = ACTIVATIONS[layer.activation][1](torch.tensor(y)).numpy()
     layer.fix(Units(x or activation_unit(seen.inputs()), units_w, between,
                     np.full(y.shape[1], unit), zero, activation_unit(made)))
-
-
-def activation_unit_symmetric(values: np.ndarray) -> float:
-    """Of values with zero at 0, one for all."""
-    return float(channel_units(np.asarray(values).reshape(-1, 1))[0])
