@@ -31,6 +31,8 @@ ALLOWED = {
     "prunus.commands.energy": (set(ENGINES), "a command that compares engines"),
     "prunus.commands.methods": ({"hdp"}, "a command with the options of all methods"),
     "prunus.commands.calibrate": ({"hdp"}, "a command with an option of HDP"),
+    **dict.fromkeys((f"prunus.compress.{name}" for name in ("cost", "pareto", "paths")),
+                    ({"hdp"}, "linear jobs are those of HDP")),
     "prunus.evaluate.calibration": ({"hdp"}, "what can be said of a head, by engine"),
     "prunus.evaluate.choices": ({"hdp"}, "what can be chosen of a head, by engine"),
     "prunus.evaluate.methods.energon": ({"hdp"}, "its rule is that of HDP's blocks"),

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a chain costs on the array: cycles, bytes across the bus, energy.
+
+A block of 2 rows by 2 channels takes ``k / T`` cycles with T taps, twice as many products with
+weights of 4 bits, and 2 cycles at least. Bytes of a job: its weights, bias and scale of each
+channel, X unless it was held on the chip, a descriptor; Y unless it is held, a status.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from math import ceil
+
+from prunus.golden.hdp.config import HdpConfig
+
+from .chain import Form, Step
+
+__all__ = ["DESCRIPTOR_BYTES", "JOB_CYCLES", "STATUS_BYTES", "Cost", "Energy", "chain_cost",
+           "edp", "form_cost", "job_cost"]
+
+DESCRIPTOR_BYTES = STATUS_BYTES = 64
+JOB_CYCLES = 60         # to begin and end a job
+LEAST_CYCLES = 2        # of a block: its four sums leave two at a time
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of jobs, added up.
+
+    Members
+    -------
+    cycles : int
+    array_cycles : int
+        In which the array multiplies.
+    bus_cycles : int
+        That the larger of bytes read and written takes.
+    read_bytes, write_bytes : int
+    products : int
+    """
+
+    cycles: int = 0
+    array_cycles: int = 0
+    bus_cycles: int = 0
+    read_bytes: int = 0
+    write_bytes: int = 0
+    products: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(*(getattr(self, field.name) + getattr(other, field.name)
+                      for field in fields(self)))
+
+    @property
+    def moved_bytes(self) -> int:
+        return self.read_bytes + self.write_bytes
+
+
+@dataclass(frozen=True)
+class Energy:
+    """What cycles and bytes take.
+
+    Members
+    -------
+    cycle_pj : float
+        Of a cycle in which the array multiplies.
+    bit_pj : float
+        Of a bit to or from the memory outside; 0 leaves that memory out.
+    """
+
+    cycle_pj: float = 55.0
+    bit_pj: float = 20.0
+
+    def of(self, cost: Cost) -> float:
+        """In joules."""
+        return 1e-12 * (self.cycle_pj * cost.array_cycles + self.bit_pj * 8 * cost.moved_bytes)
+
+
+def edp(cost: Cost, energy: Energy) -> float:
+    """Joules times cycles."""
+    return energy.of(cost) * cost.cycles
+
+
+def job_cost(rows: int, step: Step, config: HdpConfig, *, held_x: bool = False,
+             held_y: bool = False, held_w: bool = False) -> Cost:
+    """Of one matrix product.
+
+    Parameters
+    ----------
+    held_x, held_y : bool
+        X is on the chip already; Y stays there.
+    held_w : bool
+        The codes of the weight are there too: a product made them.
+    """
+    taps = config.taps * (2 if step.bits == 4 else 1)
+    block = max(LEAST_CYCLES, ceil(step.k / taps))
+    array = ceil(rows / 2) * ceil(step.n / 2) * block * step.groups
+    read = step.weight_bytes + DESCRIPTOR_BYTES + (
+        0 if held_x else rows * step.groups * step.k) - (
+        step.parameters * step.bits // 8 if held_w else 0)
+    written = STATUS_BYTES + (0 if held_y else rows * step.groups * step.n)
+    bus = ceil(max(read, written) / (config.axi_data_width // 8))
+    return Cost(max(array, bus) + JOB_CYCLES, array, bus, read, written, rows * step.parameters)
+
+
+def chain_cost(steps: Sequence[Step], rows: int, config: HdpConfig, *,
+               fused: bool = True) -> Cost:
+    """Of steps after each other.
+
+    Parameters
+    ----------
+    rows : int
+        Of the first step's X.
+    fused : bool
+        What lies between the steps stays on the chip.
+    """
+    total = Cost()
+    for number, step in enumerate(steps):
+        total += job_cost(rows, step, config, held_x=fused and number > 0,
+                          held_y=fused and number + 1 < len(steps))
+        rows, _ = step.view.shape(rows, step.groups * step.n)
+    return total
+
+
+def form_cost(form: Form, rows: int, config: HdpConfig, *, fused: bool = True) -> Cost:
+    """Of a layer, for so many rows of its X."""
+    return chain_cost(form.steps, rows * form.split, config, fused=fused)
