@@ -40,36 +40,46 @@ def _table(function: Callable[[float], float], unit: float, zero: int, out_unit:
                             out_unit)
 
 
+def _within(x: Tensor, low: int, high: int) -> tuple[Tensor, Tensor | None]:
+    """Of whole numbers those within bounds, and which were outside; None if there were none."""
+    inside = x.clamp(low, high)
+    outside = inside != x
+    return inside, outside if outside.any() else None
+
+
+def _masked(gradient: Tensor, outside: Tensor | None) -> Tensor:
+    return gradient if outside is None else gradient.masked_fill(outside, 0.0)
+
+
 class _Round(torch.autograd.Function):
     """Halves up, within bounds; the gradient of what lies within."""
 
     @staticmethod
     def forward(ctx, x: Tensor, low: int, high: int) -> Tensor:
-        rounded = torch.floor(x + 0.5)
-        ctx.save_for_backward((rounded >= low) & (rounded <= high))
-        return rounded.clamp_(low, high)
+        inside, ctx.outside = _within((x + 0.5).floor_(), low, high)
+        return inside
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
-        (inside,) = ctx.saved_tensors
-        return gradient * inside, None, None
+        return _masked(gradient, ctx.outside), None, None
 
 
 class _Requantise(torch.autograd.Function):
-    """``(t * multiplier + half) >> shift`` within int8, in float64, which is exact."""
+    """``floor(t * ratio + 1/2)`` within int8, in float64, which is exact: a ratio has 16 bits, t
+    and the product have few enough."""
 
     @staticmethod
-    def forward(ctx, t: Tensor, multiplier: Tensor, half: Tensor, down: Tensor) -> Tensor:
-        s = t.double() if t.dtype != torch.float64 else t.clone()
-        codes = s.mul_(multiplier).add_(half).mul_(down).floor_().float()
-        ctx.save_for_backward((codes >= CODE_MIN) & (codes <= CODE_MAX), multiplier * down)
+    def forward(ctx, t: Tensor, ratio: Tensor) -> Tensor:
+        codes = (t.double() * ratio if t.dtype == torch.float64 else t.double().mul_(ratio))
+        codes, ctx.outside = _within(codes.add_(0.5).floor_().float(), CODE_MIN, CODE_MAX)
+        ctx.save_for_backward(ratio)
         ctx.dtype = t.dtype
-        return codes.clamp_(CODE_MIN, CODE_MAX)
+        return codes
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
-        inside, ratio = ctx.saved_tensors
-        return (gradient * inside).mul_(ratio.float()).to(ctx.dtype), None, None, None
+        (ratio,) = ctx.saved_tensors
+        return (_masked(gradient, ctx.outside) * ratio.float()).to(ctx.dtype), None
 
 
 class _Look(torch.autograd.Function):
@@ -77,14 +87,14 @@ class _Look(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, codes: Tensor, table: Tensor, slope: Tensor) -> Tensor:
-        places = (codes - CODE_MIN).int()
+        places = (codes - CODE_MIN).int().reshape(-1)
         ctx.save_for_backward(places, slope)
-        return table[places]
+        return table.index_select(0, places).reshape(codes.shape)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
         places, slope = ctx.saved_tensors
-        return gradient * slope[places], None, None
+        return slope.index_select(0, places).reshape(gradient.shape).mul_(gradient), None, None
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,10 +188,8 @@ class CompressedLinear(nn.Module):
         self._bias_units = [torch.tensor(unit) for unit in self._sums]
         coded = [encode_requant(unit / out) for unit, out in zip(self._sums, outputs, strict=True)]
         self._encoded = coded
-        self._requantise = [
-            (torch.tensor(multiplier, dtype=torch.float64),
-             torch.tensor(2.0 ** (shift - 1), dtype=torch.float64),
-             torch.tensor(2.0 ** -shift, dtype=torch.float64)) for multiplier, shift in coded]
+        self._ratios = [torch.tensor(multiplier * 2.0 ** -shift.astype(np.float64))
+                        for multiplier, shift in coded]
         self._table = None
         if self.activation is not None:
             assert units.out is not None
@@ -257,7 +265,7 @@ class CompressedLinear(nn.Module):
         out_zero = 0 if units.out is None else units.out[1]
 
         def between(number: int, acc: Tensor) -> Tensor:
-            y = _Requantise.apply(acc + biases[number].to(wide), *self._requantise[number])
+            y = _Requantise.apply(acc + biases[number].to(wide), self._ratios[number])
             if number == count - 1 and self.activation is not None:
                 y = _Look.apply(y, *self._look)
             return y.to(wide)

@@ -8,7 +8,7 @@ with what lies between them held on the chip.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +31,8 @@ from prunus.golden.hdp.linear.compute import (
 
 from ..errors import InputError
 
-__all__ = ["CODES_FILE", "Coded", "CodedLinear", "CodedStep", "host_codes", "install",
-           "read_layers", "smooth", "write_layers"]
+__all__ = ["CODES_FILE", "WEIGHTS_FILE", "Coded", "CodedLinear", "CodedStep", "Part", "host_codes", "install",
+           "read_layers", "share", "smooth", "write_layers"]
 
 CODES_FILE = "compressed.safetensors"
 VERSION = 1
@@ -243,6 +243,58 @@ class Coded(nn.Module):
         return f"{self.linear.k} to {self.linear.n} in {len(self.linear.steps)} steps"
 
 
+class Part(nn.Module):
+    """Some outputs of a layer, in the place of one of several linear layers with the same inputs.
+
+    Parameters
+    ----------
+    layer : Module
+        In the place of all of them.
+    first, count : int
+        Outputs of this one.
+    parts : int
+        How many share the layer.
+    owner : Part or None
+        The first of them, which the layer belongs to; None if this is the first.
+    """
+
+    def __init__(self, layer: nn.Module, first: int, count: int, parts: int,
+                 owner: "Part | None" = None):
+        super().__init__()
+        self.first, self.out_features, self.parts = first, count, parts
+        if owner is None:
+            self.layer, self._given, self._asked = layer, None, 0
+        # In a tuple, so that the layer's weights are those of one module only.
+        self._owner = (owner,)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = (self._owner[0] or self).whole(x)
+        return y[..., self.first:self.first + self.out_features]
+
+    def whole(self, x: Tensor) -> Tensor:
+        """All outputs, which are made once for all parts that are asked for the same X."""
+        if self._given is None or self._given[0] is not x:
+            self._given, self._asked = (x, self.layer(x)), 0
+        y, self._asked = self._given[1], self._asked + 1
+        if self._asked == self.parts:
+            self._given = None
+        return y
+
+
+def share(model: nn.Module, places: Sequence[str], layer: nn.Module) -> None:
+    """Put a layer in the place of linear layers, the outputs of which are its own, one after the
+    other."""
+    if len(places) == 1:
+        model.set_submodule(places[0], layer)
+        return
+    first, owner = 0, None
+    for place in places:
+        count = model.get_submodule(place).out_features
+        part = Part(layer, first, count, len(places), owner)
+        model.set_submodule(place, part)
+        first, owner = first + count, owner or part
+
+
 @contextmanager
 def smooth(model: nn.Module) -> Iterator[None]:
     """Without rounding: a code that flips at a rounding error of floats is then no difference."""
@@ -264,27 +316,28 @@ def _sha256(arrays: Mapping[str, np.ndarray]) -> str:
     return total.hexdigest()
 
 
-def write_layers(directory: Path, layers: Mapping[str, CodedLinear],
+def write_layers(directory: Path, layers: Mapping[tuple[str, ...], CodedLinear],
                  functions: Mapping[str, str]) -> None:
     """Beside the other weights of a model, which must be there already.
 
     Parameters
     ----------
     layers : mapping
-        By the names of the modules that they stand for.
+        By the names of the modules that they stand for, one or several with the same inputs.
     functions : mapping
         Modules that a table does the work of, and the layer that has it.
     """
-    arrays = {f"{name}.{key}": value for name, layer in layers.items()
+    arrays = {f"{places[0]}.{key}": value for places, layer in layers.items()
               for key, value in layer.arrays().items()}
     said = {"version": VERSION, "functions": dict(functions),
-            "layers": {name: layer.plain() for name, layer in layers.items()},
+            "layers": [{"places": list(places), **layer.plain()}
+                       for places, layer in layers.items()],
             "sha256": _sha256(arrays),
             "weights": hashlib.sha256((directory / WEIGHTS_FILE).read_bytes()).hexdigest()}
     save_file(arrays, directory / CODES_FILE, metadata={"prunus": json.dumps(said)})
 
 
-def read_layers(directory: Path) -> tuple[dict[str, CodedLinear], dict[str, str]]:
+def read_layers(directory: Path) -> tuple[dict[tuple[str, ...], CodedLinear], dict[str, str]]:
     """What :func:`write_layers` wrote. Raises InputError."""
     path = directory / CODES_FILE
     try:
@@ -307,35 +360,41 @@ def read_layers(directory: Path) -> tuple[dict[str, CodedLinear], dict[str, str]
                              f"that they were written with: {what} is {value[:12]}, not "
                              f"{str(said.get(what))[:12]}")
     layers = {}
-    for name, plain in said["layers"].items():
-        start = f"{name}."
+    for plain in said["layers"]:
+        places = tuple(plain.pop("places"))
+        start = f"{places[0]}."
         own = {key.removeprefix(start): arrays.pop(key) for key in list(arrays)
                if key.startswith(start)}
         try:
-            layers[name] = CodedLinear.of(plain, own)
+            layers[places] = CodedLinear.of(plain, own)
         except (ValueError, KeyError, TypeError) as err:
-            raise InputError(f"codes {str(path)!r}, layer {name!r}: {err}") from None
+            raise InputError(f"codes {str(path)!r}, layer {places[0]!r}: {err}") from None
     if arrays:
         raise InputError(f"codes {str(path)!r} must have layers that it names, and has "
                          f"{min(arrays)!r}")
     return layers, said["functions"]
 
 
-def install(model: nn.Module, layers: Mapping[str, CodedLinear], functions: Mapping[str, str],
-            name: str) -> None:
+def install(model: nn.Module, layers: Mapping[tuple[str, ...], CodedLinear],
+            functions: Mapping[str, str], name: str) -> None:
     """Put layers in the place of a model's linear layers; ``name`` is the model's. Raises
     InputError."""
-    for place, layer in layers.items():
-        module = _module(model, place)
-        shape = tuple(getattr(module, "weight", torch.zeros(0)).shape)
-        if not isinstance(module, nn.Linear) or shape != (layer.n, layer.k):
-            raise InputError(f"model {name!r} must have a linear layer {place!r} of shape "
-                             f"({layer.n}, {layer.k}), as {CODES_FILE} has, and has "
-                             f"{type(module).__name__} of {shape}")
-        model.set_submodule(place, Coded(layer))
-    for place, layer_name in functions.items():
-        if _module(model, place) is None or layer_name not in layers:
-            raise InputError(f"model {name!r} must have a function {place!r}, as {CODES_FILE} has")
+    for places, layer in layers.items():
+        found = [_module(model, place) for place in places]
+        outputs = 0
+        for place, module in zip(places, found, strict=True):
+            if not isinstance(module, nn.Linear) or module.in_features != layer.k:
+                raise InputError(f"model {name!r} must have a linear layer {place!r} of {layer.k} "
+                                 f"inputs, as {CODES_FILE} has, not {module}")
+            outputs += module.out_features
+        if outputs != layer.n:
+            raise InputError(f"model {name!r} must have {layer.n} outputs of {', '.join(places)}, "
+                             f"as {CODES_FILE} has, not {outputs}")
+        share(model, places, Coded(layer))
+    for place, above in functions.items():
+        if _module(model, place) is None or not any(above in places for places in layers):
+            raise InputError(f"model {name!r} must have a function {place!r} behind {above!r}, as "
+                             f"{CODES_FILE} has")
         model.set_submodule(place, nn.Identity())
 
 
