@@ -9,19 +9,19 @@ An SVD has a closed form. The others start from that of a simpler error (C as a 
 over the dimensions of k) and descend the right one.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import tensorly
 from scipy.optimize import minimize
-from tensorly.decomposition import parafac, tensor_train
-from tensorly.decomposition import tucker as hooi
+from tensorly.decomposition import parafac, partial_tucker, tensor_train
 
 from .chain import Form, Step, View, dense
 
-__all__ = ["DESCENT", "RIDGE", "Fit", "Target", "fit", "rounded", "start", "white"]
+__all__ = ["DESCENT", "RIDGE", "Fit", "Stack", "Target", "fit", "rounded", "start", "white"]
 
 RIDGE = 1e-6            # added to C's eigenvalues, as a share of their mean
 SEEN = 1e-4             # share of C that a descent may leave out
@@ -93,6 +93,11 @@ class Target:
         return float(np.einsum("ij,jk,ik->", self.weight, self.moments, self.weight,
                                optimize=True)) or 1.0
 
+    @cached_property
+    def spectrum(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The SVD of the weight as its inputs see it."""
+        return np.linalg.svd(self.weight @ self.root, full_matrices=False)
+
     def error(self, close: np.ndarray) -> float:
         """Of another weight (n, k)."""
         off = self.weight - close
@@ -121,6 +126,51 @@ class Target:
         before, after = int(np.prod(k[:m])), int(np.prod(k[m + 1:]))
         c = self.covariance.reshape(before, k[m], after, before, k[m], after)
         return np.einsum("aibajb->ij", c)
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Weights with the same inputs, as one: Q, K and V of a layer.
+
+    Members
+    -------
+    targets : tuple of Target
+        With the same moments and mean.
+    shares : tuple of float
+        How much the error of each matters. Factors in common are fitted to that.
+    """
+
+    targets: tuple[Target, ...]
+    shares: tuple[float, ...]
+
+    @cached_property
+    def sizes(self) -> list[float]:
+        """What rows of each weight are multiplied by while they are fitted."""
+        return [float(np.sqrt(share / target.total)) for share, target in zip(
+            self.shares, self.targets, strict=True)]
+
+    @cached_property
+    def target(self) -> Target:
+        """What is fitted."""
+        first = self.targets[0]
+        return Target(np.concatenate([size * target.weight for size, target in zip(
+            self.sizes, self.targets, strict=True)]), first.moments, first.mean)
+
+    def rows(self) -> list[slice]:
+        ends = np.cumsum([0, *(len(target.weight) for target in self.targets)])
+        return [slice(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+
+    def back(self, found: "Fit") -> "Fit":
+        """A fit of the target, as one of the weights. Outputs must be those of its last step."""
+        *inner, last = found.weights
+        scale = np.concatenate([np.full(len(target.weight), 1 / size) for size, target in zip(
+            self.sizes, self.targets, strict=True)])
+        return replace(found, weights=(*inner, scale[:, None] * last), bias=scale * found.bias)
+
+    def errors(self, close: np.ndarray) -> list[float]:
+        """Of each weight, from all of them (n, k)."""
+        return [target.error(close[rows]) for target, rows in zip(
+            self.targets, self.rows(), strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +217,7 @@ def white(target: Target, n: Sequence[int], k: Sequence[int],
 
 def _start_svd(form: Form, target: Target) -> list[np.ndarray]:
     rank, = form.rank
-    u, s, vt = np.linalg.svd(target.weight @ target.root, full_matrices=False)
+    u, s, vt = target.spectrum
     half = np.sqrt(s[:rank])
     return [(half[:, None] * vt[:rank]) @ target.inverse, u[:, :rank] * half]
 
@@ -195,13 +245,18 @@ def _start_tucker(form: Form, target: Target) -> list[np.ndarray]:
     a1, a2, b1, b2 = form.rank
     keeps = a1 == n1
     tensor, undo = white(target, form.shape[0], form.shape[1], (0, 1) if keeps else (1, 0))
-    core, factors = hooi(tensor, rank=list(form.rank), n_iter_max=ALTERNATIONS)
-    core, factors = np.asarray(core), [np.asarray(factor) for factor in factors]
-    factors[2], factors[3] = undo[0].T @ factors[2], undo[1].T @ factors[3]
-    # What has no step of its own goes into the core.
-    for mode, rank in enumerate(form.rank):
-        if rank == tensor.shape[mode]:
-            core = np.moveaxis(np.tensordot(factors[mode], core, (1, mode)), 0, mode)
+    # What keeps all its dimensions has no factor.
+    modes = [mode for mode in range(4) if form.rank[mode] < tensor.shape[mode]]
+    with warnings.catch_warnings():         # of ranks that the others leave no use for
+        warnings.filterwarnings("ignore", "Trying to compute SVD", UserWarning)
+        (core, found), _ = partial_tucker(tensor, [form.rank[mode] for mode in modes], modes,
+                                          n_iter_max=ALTERNATIONS)
+    factors = dict(zip(modes, found, strict=True))
+    for mode, back in zip((2, 3), undo, strict=True):
+        if mode in factors:
+            factors[mode] = back.T @ factors[mode]
+        else:
+            core = np.moveaxis(np.tensordot(back, core, (1, mode)), 0, mode)
     weights = []
     if b2 < k2:
         weights.append(factors[3].T)
@@ -218,10 +273,10 @@ def _start_tucker(form: Form, target: Target) -> list[np.ndarray]:
 
 def _start_butterfly(form: Form, target: Target) -> list[np.ndarray]:
     (block, each), (across, _) = form.shape
-    w = np.zeros((block * each, across * block))
-    w[:form.n, :form.k] = target.weight
+    filled = np.zeros((block * each, across * block))
+    filled[:form.n, :form.k] = target.weight
     # Of each output group i and input group g: the outputs by the inputs have rank 1.
-    w = w.reshape(block, each, across, block).transpose(0, 2, 1, 3)
+    w = filled.reshape(block, each, across, block).transpose(0, 2, 1, 3)
     scale = np.ones(across * block)
     scale[:form.k] = np.sqrt(np.maximum(np.diag(target.covariance), 1e-12))
     u, s, vt = np.linalg.svd(w * scale.reshape(1, across, 1, block), full_matrices=False)
@@ -240,7 +295,8 @@ def _start_cp(form: Form, target: Target) -> list[np.ndarray]:
     """A factor of each dimension: n1, n2, k1, k2."""
     n, k = form.shape
     tensor, undo = white(target, n, k, range(len(n)))
-    scale, factors = parafac(tensor, form.rank[0], n_iter_max=ALTERNATIONS, init="random",
+    begin = "svd" if form.rank[0] <= min(tensor.shape) else "random"
+    scale, factors = parafac(tensor, form.rank[0], n_iter_max=3 * ALTERNATIONS, init=begin,
                              random_state=0, tol=1e-6)
     found = [np.asarray(factor) for factor in factors]
     for m, back in enumerate(undo):
@@ -424,12 +480,11 @@ def fit(form: Form, target: Target, iterations: int = DESCENT) -> Fit:
     return _better(best, _found(form, later, target))
 
 
-def rounded(found: Fit, target: Target) -> Fit:
-    """With weights of as many bits as the form's steps have, each output channel with a scale of
-    its own: to the nearest code, without training. What training wins back is not in it."""
-    weights = [_rounded(weight, step.bits)
-               for weight, step in zip(found.weights, found.form.steps, strict=True)]
-    return _found(found.form, weights, target)
+def rounded(found: Fit) -> list[np.ndarray]:
+    """Weights of as many bits as the form's steps have, each output channel with a scale of its
+    own: to the nearest code, without training. What training wins back is not in it."""
+    return [_rounded(weight, step.bits)
+            for weight, step in zip(found.weights, found.form.steps, strict=True)]
 
 
 def _rounded(weight: np.ndarray, bits: int) -> np.ndarray:

@@ -150,21 +150,30 @@ def factorised(value: int, count: int) -> Iterator[tuple[int, ...]]:
                     yield (first, *rest)
 
 
+def _primes(value: int, most: int) -> list[int]:
+    """The smallest first; what is left after so many of them is the last."""
+    found: list[int] = []
+    for prime in range(2, isqrt(value) + 1):
+        while value % prime == 0 and value > prime and len(found) < most:
+            found.append(prime)
+            value //= prime
+    return [*found, value]
+
+
 def heuristic_shape(n: int, k: int, order: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """What tltorch takes for a weight of that size: prime factors, of which the two smallest are
     multiplied until there are as many as wanted."""
-    def merged(value: int) -> tuple[int, ...]:
-        primes, left = [], value
-        for prime in range(2, isqrt(value) + 1):
-            while left % prime == 0:
-                primes.append(prime)
-                left //= prime
-        primes += [left] if left > 1 else []
-        while len(primes) > order:
-            a, b, *rest = sorted(primes)
-            primes = [a * b, *rest]
-        return tuple(sorted(primes))
-    return merged(n), merged(k)
+    ks = _primes(k, k)
+    ns = _primes(n, len(ks))
+    count = min(order, len(ns), len(ks))
+
+    def merged(factors: list[int]) -> tuple[int, ...]:
+        while len(factors) > count:
+            a, b, *rest = sorted(factors)
+            factors = [a * b, *rest]
+        return tuple(sorted(factors))
+
+    return merged(ns), merged(ks)
 
 
 def _ranks(low: int, high: int, many: int) -> list[int]:

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One form for each weight of a model: the least predicted loss within a budget.
+
+The budget is on energy times cycles, E * c, which is no sum over weights. But E * c <= L exactly
+if some s has s * c + E / s <= 2 * sqrt(L), namely s = sqrt(E / c): for each s that is a knapsack,
+which a solver answers exactly. All s of a grid are tried, and those of the answers. What lies
+between two of the grid costs two thousandths of the budget at most.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import sqrt
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_array
+
+from .chain import Form
+from .cost import Cost, Energy, edp
+from .forms import GRAIN, RUN, fault, heuristic_shape, svd, ttm
+from .pareto import Candidate
+
+__all__ = ["GRID", "Assignment", "Option", "assign", "cheapest_loss", "curve", "heuristic",
+           "options_of", "uniform"]
+
+# Joules a cycle, as multiples of those of the dense model.
+GRID = tuple(float(2**power) for power in np.arange(-3, 3.01, 0.125))
+CLOSER = 4              # times that the answer's own is tried
+SLACK = 1e-9            # of a budget that floats may go beyond
+
+
+@dataclass(frozen=True, eq=False)
+class Option:
+    """What one weight can become, or some that share their inputs and are stacked.
+
+    Members
+    -------
+    weights : tuple of str
+        Of the model.
+    form : Form
+    cost : Cost
+    loss : float
+        Predicted: the error of the output, times what the model loses by such an error.
+    """
+
+    weights: tuple[str, ...]
+    form: Form
+    cost: Cost
+    loss: float
+
+
+def options_of(weights: Sequence[str], found: Iterable[Candidate],
+               sensitivity: Mapping[str, float]) -> list[Option]:
+    """Of the candidates of a weight, or of a stack.
+
+    Parameters
+    ----------
+    sensitivity : mapping of str to float
+        By weight: the model's loss at an error of 1, if it grows with the error.
+    """
+    return [Option(tuple(weights), one.form, one.cost, sum(
+        sensitivity[name] * error for name, error in zip(weights, one.errors, strict=True)))
+        for one in found]
+
+
+@dataclass(frozen=True, eq=False)
+class Assignment:
+    """An option for each weight."""
+
+    options: tuple[Option, ...]
+
+    @cached_property
+    def cost(self) -> Cost:
+        return sum((option.cost for option in self.options), Cost())
+
+    @cached_property
+    def loss(self) -> float:
+        return sum(option.loss for option in self.options)
+
+    def gain(self, dense: Cost, energy: Energy) -> float:
+        """How often energy times cycles of the dense model are those of this one."""
+        return edp(dense, energy) / edp(self.cost, energy)
+
+    @property
+    def forms(self) -> dict[tuple[str, ...], Form]:
+        return {option.weights: option.form for option in self.options}
+
+
+def cheapest_loss(options: Sequence[Option], prices: Sequence[float],
+                  limit: float) -> Assignment | None:
+    """The options of least loss whose prices add up to the limit at most; None if no choice of
+    one for each weight does.
+
+    An exact answer of a mixed-integer program (HiGHS).
+    """
+    names = sorted({name for option in options for name in option.weights})
+    number = {name: row for row, name in enumerate(names)}
+    where = [(number[name], column) for column, option in enumerate(options)
+             for name in option.weights]
+    rows, columns = zip(*where, strict=True)
+    covers = csr_array((np.ones(len(where)), (rows, columns)), (len(names), len(options)))
+    # Numbers near one: the solver's tolerances are not relative.
+    scale = max((abs(option.loss) for option in options), default=1.0) or 1.0
+    found = milp([option.loss / scale for option in options],
+                 integrality=np.ones(len(options)), bounds=Bounds(0, 1),
+                 constraints=[LinearConstraint(covers, 1, 1),
+                              LinearConstraint(np.asarray(prices)[None] / limit, -np.inf, 1.0)],
+                 options={"mip_rel_gap": 0.0})
+    if found.x is None:
+        return None
+    return Assignment(tuple(option for option, taken in zip(options, found.x, strict=True)
+                            if taken > 0.5))
+
+
+def assign(options: Sequence[Option], dense: Cost, energy: Energy, gain: float, *,
+           grid: Sequence[float] = GRID) -> Assignment | None:
+    """The least loss at energy times cycles so many times below the dense model's; None if no
+    choice reaches that.
+
+    Parameters
+    ----------
+    options : sequence of Option
+        All weights must be in some of them.
+    dense : Cost
+        Of the model as it is compared with.
+    gain : float
+        At least so many times.
+    """
+    cycles, joules = dense.cycles, energy.of(dense)
+    shares = [(option.cost.cycles / cycles, energy.of(option.cost) / joules)
+              for option in options]
+    limit = 2 / sqrt(gain)
+    best: Assignment | None = None
+
+    def tried(slope: float) -> Assignment | None:
+        return cheapest_loss(options, [slope * c + e / slope for c, e in shares], limit)
+
+    def better(one: Assignment | None) -> bool:
+        # What the solver lets pass by a rounding is no answer.
+        return (one is not None and one.gain(dense, energy) >= gain * (1 - SLACK)
+                and (best is None or one.loss < best.loss))
+
+    for slope in grid:
+        found = tried(slope)
+        if better(found):
+            best = found
+    for _ in range(CLOSER):
+        if best is None:
+            break
+        found = tried(sqrt(energy.of(best.cost) / joules / (best.cost.cycles / cycles)))
+        if not better(found):
+            break
+        best = found
+    return best
+
+
+def curve(options: Sequence[Option], dense: Cost, energy: Energy, gains: Iterable[float],
+          price: Callable[[Option], float] | None = None) -> list[Assignment]:
+    """The assignments of some gains, those that can be reached.
+
+    Parameters
+    ----------
+    price : callable, optional
+        What the budget is on instead, by option: products, to see what they miss. A gain is then
+        one of the sum of that.
+    """
+    if price is None:
+        found = [assign(options, dense, energy, gain) for gain in gains]
+    else:
+        prices = [price(option) for option in options]
+        # Dense weights are the dearest in all that one could count.
+        names = {name for option in options for name in option.weights}
+        whole = sum(max(price(option) for option in options if option.weights == (name,))
+                    for name in names)
+        found = [cheapest_loss(options, prices, whole / gain) for gain in gains]
+    return [one for one in found if one is not None]
+
+
+# -- what the search is compared with -------------------------------------------------------------
+def uniform(shapes: Mapping[str, tuple[int, int]], share: float, bits: int) -> dict[str, Form]:
+    """Two factors for each weight, all with about the same share of its products."""
+    found = {}
+    for name, (n, k) in shapes.items():
+        rank = max(GRAIN, round(share * n * k / (n + k) / GRAIN) * GRAIN)
+        found[name] = svd(n, k, rank, bits)
+    return found
+
+
+def heuristic(shapes: Mapping[str, tuple[int, int]], order: int, rank: int,
+              bits: int) -> dict[str, Form]:
+    """A tensor train for each weight, of the shape that tltorch takes and one rank for all.
+
+    Of the orders of its dimensions the first one that the hardware can run is taken. Raises
+    ValueError if there is none.
+    """
+    found = {}
+    for name, (n, k) in shapes.items():
+        ns, ks = heuristic_shape(n, k, order)
+        tried = [ttm(a, b, (rank,) * (order - 1), bits)
+                 for a in (ns, ns[::-1]) for b in (ks, ks[::-1])]
+        runs = [form for form in tried if fault(form) is None]
+        if not runs:
+            raise ValueError(f"weight {name} of {n} x {k} must have a tensor train of {order} "
+                             f"dimensions that the hardware can run at rank {rank}, a multiple "
+                             f"of {RUN}")
+        found[name] = min(runs, key=lambda form: form.products)
+    return found
