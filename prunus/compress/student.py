@@ -63,6 +63,11 @@ class Plan:
     places: dict[str, Place]
     stacks: list[tuple[str, ...]]
 
+    @property
+    def chains(self) -> dict[str, str]:
+        """Layers whose inputs a table can make, and the layers before them."""
+        return {place.behind: name for name, place in self.places.items() if place.behind}
+
 
 def linears(model: nn.Module) -> dict[str, nn.Linear]:
     """Linear layers of a model's blocks, those the hardware takes. What comes before and after

@@ -31,8 +31,8 @@ from prunus.golden.hdp.linear.compute import (
 
 from ..errors import InputError
 
-__all__ = ["CODES_FILE", "WEIGHTS_FILE", "Coded", "CodedLinear", "CodedStep", "Part", "host_codes", "install",
-           "read_layers", "share", "smooth", "write_layers"]
+__all__ = ["CODES_FILE", "WEIGHTS_FILE", "Coded", "CodedLinear", "CodedStep", "Part", "host_codes",
+           "install", "read_layers", "share", "smooth", "write_layers"]
 
 CODES_FILE = "compressed.safetensors"
 VERSION = 1

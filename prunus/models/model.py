@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
