@@ -24,7 +24,7 @@ __all__ = ["compress"]
 
 LOSS = 1.0
 Weights = StrEnum("Weights", ["int4", "int8"])
-Rounding = StrEnum("Rounding", list(ROUNDINGS))
+Rounding = StrEnum("Rounding", {name: name for name in ROUNDINGS})          # type: ignore[misc]
 
 
 def _check_target(target: Path, model: Path) -> Path:
@@ -60,8 +60,8 @@ def compress(
         f"perplexity. The energy-delay product is as low as that is predicted to allow. "
         f"Default: {LOSS:g}.", show_default=False)] = None,
     edp: Annotated[float | None, typer.Option(
-        metavar="N", help="Instead: how many times lower the energy-delay product is to be than "
-        "with dense weights of int8.", show_default=False)] = None,
+        metavar="N", help="Instead: how many times lower the energy-delay product on the chip is "
+        "to be than with dense weights of int8.", show_default=False)] = None,
     weights: Annotated[Weights, typer.Option(help="The narrowest codes of weights.")] =
         Weights.int4,
     forms: Annotated[str, typer.Option(
@@ -70,8 +70,8 @@ def compress(
         metavar="N", help="Tokens of a text that costs are for. Default: the mean of the data.",
         show_default=False)] = None,
     memory_energy: Annotated[float, typer.Option(
-        metavar="PJ", help="Picojoules of a bit to or from the memory outside. 0 leaves it "
-        "out.")] = 20.0,
+        metavar="PJ", help="Picojoules of a bit to or from the memory outside, for the figures "
+        "that count it.")] = 20.0,
     held_out: Annotated[int, typer.Option(metavar="N", help="Texts that no step sees.")] = 2000,
     epochs_layers: Annotated[int, typer.Option(
         metavar="N", help="Epochs of the first stage, in floats: what each layer gives.")] = 12,
@@ -81,7 +81,7 @@ def compress(
     rate_layers: Annotated[float, typer.Option(help="Learning rate of the first stage.")] = 1e-3,
     rate_codes: Annotated[float, typer.Option(help="Learning rate of the second stage.")] = 5e-4,
     rounding: Annotated[Rounding, typer.Option(help="Of weights to their first "
-                                               "codes.")] = Rounding.gptq,
+                                               "codes.")] = Rounding("gptq"),
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     length: LENGTH = None,
     text_column: TEXT_COLUMN = None,

@@ -127,9 +127,8 @@ class Distiller:
         seen = watch(self.model, run)
         # Those whose tables make the inputs of others come first.
         for name in sorted(seen, key=lambda name: name in self.chains):
-            above = self.chains.get(name)
-            quantise(self.layers[name], seen[name],
-                     None if above is None else self.layers[above].units.out,
+            above = self.layers[self.chains[name]].units if name in self.chains else None
+            quantise(self.layers[name], seen[name], above.out if above else None,
                      self.settings.rounding)
 
     # -- training --------------------------------------------------------------------------------

@@ -183,7 +183,7 @@ class CompressedLinear(nn.Module):
         self._weight_units = [torch.tensor(unit, dtype=torch.float32)[:, None]
                               for unit in units.weights]
         inputs = [units.x[0], *units.between]
-        outputs = [*(np.float64(unit) for unit in units.between), np.asarray(units.y, np.float64)]
+        outputs = [*(np.array(unit) for unit in units.between), np.asarray(units.y, np.float64)]
         self._sums = [inputs[n] * np.asarray(units.weights[n], np.float64) for n in range(count)]
         self._bias_units = [torch.tensor(unit) for unit in self._sums]
         coded = [encode_requant(unit / out) for unit, out in zip(self._sums, outputs, strict=True)]

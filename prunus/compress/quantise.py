@@ -21,7 +21,7 @@ DAMPING = 0.01                          # of the mean of the inputs' moments
 LEAST = 1e-8                            # unit of what is always 0
 
 
-def _error(values: np.ndarray, unit: np.ndarray, zero: np.ndarray | int) -> np.ndarray:
+def _error(values: np.ndarray, unit: np.ndarray | float, zero: int) -> np.ndarray:
     """Mean squared, of values (rows, channels) with units of their own."""
     codes = np.clip(np.floor(values / unit + 0.5) + zero, CODE_MIN, CODE_MAX)
     return ((codes - zero) * unit - values) ** 2
@@ -42,11 +42,11 @@ def activation_unit(values: np.ndarray, low: float | None = None) -> tuple[float
         for above in SHARES[::2]:
             unit = max((most * above - least * below) / (CODE_MAX - CODE_MIN), LEAST)
             zero = int(np.clip(round(CODE_MIN - least * below / unit), CODE_MIN, CODE_MAX))
-            error = float(_error(values, np.float64(unit), zero).mean())
+            error = float(_error(values, unit, zero).mean())
             if best is None or error < best[0]:
                 best = error, unit, zero
     assert best is not None
-    return best[1], best[2]
+    return float(best[1]), best[2]
 
 
 def channel_units(values: np.ndarray) -> np.ndarray:

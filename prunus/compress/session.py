@@ -214,6 +214,11 @@ class Session:
             shutil.rmtree(work, ignore_errors=True)
         work.mkdir(exist_ok=True)
 
+    @property
+    def bare(self) -> Energy:
+        """Of what is on the chip: budgets are on that."""
+        return Energy(self.energy.cycle_pj, 0.0)
+
     def _open(self, model: Path, data: Path) -> Evaluator:
         return Evaluator(model, self.task, data, columns=self.columns, length=self.length)
 
@@ -323,7 +328,7 @@ class Session:
                    for option in options_of(names, some, sensitivity)]
         self._say("assignment")
         whole = self.cost(self.dense(), None, self.plan.chains)
-        best = (assign(options, whole, self.energy, gain) if gain is not None else
+        best = (assign(options, whole, self.bare, gain) if gain is not None else
                 self._most(options, whole, loss * TRUST[self.task.metric]))
         if best is None:
             raise InputError(f"--edp must be within what the forms reach with --weights "
@@ -338,10 +343,10 @@ class Session:
     def _most(self, options: Sequence[Any], whole: Cost, allowed: float) -> Assignment | None:
         """The greatest gain of those tried whose predicted loss is within what is allowed."""
         low, high = 0, len(GAINS)       # those below low are within it
-        best = assign(options, whole, self.energy, GAINS[0])
+        best = assign(options, whole, self.bare, GAINS[0])
         while low < high:
             middle = (low + high) // 2
-            found = assign(options, whole, self.energy, GAINS[middle])
+            found = assign(options, whole, self.bare, GAINS[middle])
             if found is not None and found.loss <= allowed:
                 best, low = found, middle + 1
             else:
@@ -437,7 +442,7 @@ class Session:
                trained: Trained) -> dict[str, Any]:
         """What the layers cost, against dense ones of int8 on the same coprocessor."""
         forms = {names: layer.form for names, layer in trained.layers.items()}
-        energy, bare = self.energy, Energy(self.energy.cycle_pj, 0.0)
+        energy, bare = self.energy, self.bare
         found = {}
         for rows in dict.fromkeys((self.rows, *LONGER)):
             dense = self.cost(self.dense(), rows, self.plan.chains)
@@ -464,13 +469,12 @@ class Session:
     def _quality(self, made: Path) -> dict[str, Any]:
         """The metric before and after, of what is written and on what no step saw."""
         found = {}
-        after = self._open(made, self.data)
         measure = METRICS[self.task.metric]
         for name, before in self.tried.items():
-            if name == "dev":
-                assert self.dev is not None
-                after = self._open(made, self.dev)
-            pupil = self._held(after) if name == "held_out" else after
+            data = self.dev if name == "dev" and self.dev else self.data
+            pupil = self._open(made, data)
+            if name == "held_out":
+                pupil = self._held(pupil)
             self._say(f"{self.task.metric}, {name}")
             old, new = before.items(None), pupil.items(None)
             relative = self.task.metric == "perplexity"
@@ -480,7 +484,7 @@ class Session:
             lost = 100 * ((second - first) / first if relative else first - second)
             edges = sorted((100 * low, 100 * high) if relative else (-100 * low, -100 * high))
             found[name] = {
-                "data": (self.dev if name == "dev" else self.data).name, "texts": len(old),
+                "data": data.name, "texts": len(old),
                 "metric": self.task.metric, "before": first,
                 "before_interval": list(interval(measure, old)), "after": second,
                 "after_interval": list(interval(measure, new)), "lost": lost,

@@ -182,8 +182,9 @@ class CodedLinear:
         for number, said in enumerate(plain["steps"]):
             if set(said) != set(SHAPED):
                 raise ValueError(f"step {number} must have {', '.join(SHAPED)}")
-            own = {name: others.pop(f"{number}.{name}") for name in DTYPES
-                   if name != "table" or f"{number}.table" in others}
+            own: dict[str, Any] = {
+                name: others.pop(f"{number}.{name}") for name in DTYPES
+                if name != "table" or f"{number}.table" in others}
             for name, value in own.items():
                 if value.dtype != DTYPES[name]:
                     raise ValueError(f"{number}.{name} must be of {np.dtype(DTYPES[name])}, not "
@@ -262,8 +263,10 @@ class Part(nn.Module):
                  owner: "Part | None" = None):
         super().__init__()
         self.first, self.out_features, self.parts = first, count, parts
+        self._given: tuple[Tensor, Tensor] | None = None
+        self._asked = 0
         if owner is None:
-            self.layer, self._given, self._asked = layer, None, 0
+            self.layer = layer
         # In a tuple, so that the layer's weights are those of one module only.
         self._owner = (owner,)
 
