@@ -246,6 +246,11 @@ class JobKind(ABC):
         """
         return head_checks(values, self.limits(config), config)
 
+    def readable(self, job: Any, out: int, config: Any) -> dict[str, tuple[int, int]]:
+        """Where the output of a job at ``out`` can be read as planes: address and bytes of a row by
+        kind of plane."""
+        return {"out": (out, self.layout(config).row_bytes("out", job.output()[1]))}
+
     def extents(self, values: Mapping[str, int],
                 config: Any) -> tuple[dict[str, int], dict[str, int]]:
         """Bytes from each address of a descriptor on that are read, and that are written."""

@@ -2,6 +2,7 @@
 """HDP, hybrid dynamic pruning: an integer-only first pass finds which blocks and heads matter."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -63,43 +64,52 @@ class HdpEngine(Engine):
              config: HdpConfig) -> list[set[str]]:
         """Heads share with the head before them; a linear job takes its place, but nothing else."""
         held: list[set[str]] = []
-        for kind, run in _runs(jobs, results):
-            held += [set() for _ in run] if kind is LinearJob else held_planes(
-                [job for job, _ in run], [result for _, result in run], config)
+        for run in _runs(jobs, results):
+            held += [set() for _ in run.jobs] if run.linear else held_planes(
+                run.jobs, run.results, config)
         return held
 
-    def arrange(self, jobs: Sequence[Job], config: HdpConfig) -> tuple[list[int], list[Job]]:
+    def arrange(self, jobs: Sequence[Any], config: HdpConfig) -> tuple[list[int], list[Any]]:
         """Several cores get the longest heads first; a table with linear jobs stays as it is."""
-        order = list(range(len(jobs))) if config.linear else table_order(jobs, config)
+        order = list(range(len(jobs))) if config.linear else table_order(list(jobs), config)
         return order, [jobs[n] for n in order]
 
     def bound_cycles(self, jobs: Sequence[Job], results: Sequence[Any],
                      config: HdpConfig) -> int:
-        return sum(linear_bound([job for job, _ in run], config) if kind is LinearJob
-                   else bound_cycles(*zip(*run, strict=True), config)
-                   for kind, run in _runs(jobs, results))
+        return sum(linear_bound(run.jobs, config) if run.linear
+                   else bound_cycles(run.jobs, run.results, config)
+                   for run in _runs(jobs, results))
 
     def predict_cycles(self, jobs: Sequence[Job], results: Sequence[Any],
                        config: HdpConfig) -> int:
-        return sum(linear_cycles([job for job, _ in run], config) if kind is LinearJob
-                   else predict_cycles(*zip(*run, strict=True), config)
-                   for kind, run in _runs(jobs, results))
+        return sum(linear_cycles(run.jobs, config) if run.linear
+                   else predict_cycles(run.jobs, run.results, config)
+                   for run in _runs(jobs, results))
 
     def memory_bits(self, config: HdpConfig) -> dict[str, int]:
         return memory_bits(config)
 
     def events(self, jobs: Sequence[Job], results: Sequence[Any],
                config: HdpConfig) -> list[Event]:
-        return [event for kind, run in _runs(jobs, results)
-                for event in (linear_events([job for job, _ in run], config) if kind is LinearJob
-                              else events(*zip(*run, strict=True), config))]
+        return [event for run in _runs(jobs, results)
+                for event in (linear_events(run.jobs, config) if run.linear
+                              else events(run.jobs, run.results, config))]
 
 
-def _runs(jobs: Sequence[Job],
-          results: Sequence[Any]) -> Iterator[tuple[type[Job], list[tuple[Any, Any]]]]:
+@dataclass(frozen=True)
+class _Run:
     """Jobs of one kind that follow each other, with their results."""
-    for kind, run in groupby(zip(jobs, results, strict=True), lambda pair: type(pair[0])):
-        yield kind, list(run)
+
+    linear: bool
+    jobs: list[Any]
+    results: list[Any]
+
+
+def _runs(jobs: Sequence[Job], results: Sequence[Any]) -> Iterator[_Run]:
+    pairs = zip(jobs, results, strict=True)
+    for linear, run in groupby(pairs, lambda pair: isinstance(pair[0], LinearJob)):
+        own, its = zip(*run, strict=True)
+        yield _Run(linear, list(own), list(its))
 
 
 ENGINE = HdpEngine()

@@ -55,6 +55,9 @@ class SplitCodes(Protocol):
     @property
     def lift(self) -> int: ...
 
+    @property
+    def linear(self) -> bool: ...
+
 
 class ComposableMultiplier(Repeated):
     """One W x W product, or the sum of four digit products, per cycle; latency 3.
@@ -80,12 +83,14 @@ class ComposableMultiplier(Repeated):
     Parameters
     ----------
     config : SplitCodes
+        With ``linear`` there is a fifth use, ``narrow``: two dimensions of codes of W bits times
+        digits. Units 1 and 2 have the upper digits of the codes, their sum has the weight 2**S.
 
     Members
     -------
     x, y : In(4 digits)
         Query (or value) and key (or weight) digits; lower ones have S bits.
-    full : In(1)
+    full, narrow : In(1)
         With the digits.
     o, o_sign : Out(signed), Out(1)
         The result is ``-o`` if ``o_sign`` else ``o``, three cycles after the digits: the sign is
@@ -109,6 +114,7 @@ class ComposableMultiplier(Repeated):
             "x": In(digits),
             "y": In(digits),
             "full": In(1),
+            **({"narrow": In(1)} if config.linear else {}),
             "o": Out(signed(max(2 * config.width, largest.bit_length()) + 1)),
             "o_sign": Out(1),
         }, config=config)
@@ -130,7 +136,12 @@ class ComposableMultiplier(Repeated):
 
         full = Signal(reset_less=True)
         full_sum = Signal(reset_less=True)
-        m.d.sync += [full.eq(self.full), full_sum.eq(full)]
+        m.d.sync += full.eq(self.full)
+        if self._config.linear:
+            lifted = Signal(reset_less=True)
+            m.d.sync += [lifted.eq(self.full | self.narrow), full_sum.eq(lifted)]
+        else:
+            m.d.sync += full_sum.eq(full)
 
         # Every sum s0*a + s1*b is formed as s0*(a +- b), the sign s0 going on beside it.
         # Truncated, lo*lo fits below hi*hi, so the outer pair of a full product is a concatenation.

@@ -15,11 +15,11 @@ from prunus.hw.hdp.layouts import (
     integer_layout,
     integer_scores_layout,
     integer_word,
-    product_width,
-    products_layout,
+    sum_width,
     tag_layout,
     value_layout,
 )
+from prunus.hw.hdp.linear.layouts import block_tag_layout
 from prunus.hw.hdp.softmax_layouts import weight_entry_layout
 from prunus.hw.parts.copies import kept_copy
 from prunus.hw.parts.pipeline import delayed
@@ -47,10 +47,10 @@ def operand_layout(config: HdpConfig) -> data.StructLayout:
     })
 
 
-def select_layout() -> data.StructLayout:
+def select_layout(config: HdpConfig) -> data.StructLayout:
     """What decides which operands a multiplier gets; ``exact`` is whether fractions of queries and
-    keys are multiplied too."""
-    return data.StructLayout({"mode": Mode, "exact": 1})
+    keys are multiplied too. With linear jobs ``narrow``: of mode ``FRACTION``, keys are digits."""
+    return data.StructLayout({"mode": Mode, "exact": 1, **({"narrow": 1} if config.linear else {})})
 
 
 def _choose(values, index):
@@ -102,6 +102,9 @@ class Array(wiring.Component):
         2**-low_width, full ones of 2**(-2 * low_width). What is not valid means nothing.
     score_early : Out
         ``score_tag`` ``LOOKAHEAD`` cycles ahead, to look up what is to be added.
+    linear, linear_tag, linear_valid, linear_done, linear_early : In, Out
+        With linear jobs: the operation is of one, with this tag. Then ``score`` is its products,
+        of ``linear_done``; ``linear_early`` comes two cycles ahead.
     value_valid : Out(1)
     value : Out(2 x T signed)
         A finished chunk of two output rows in units of 2**-EXP_FRAC.
@@ -113,15 +116,18 @@ class Array(wiring.Component):
             "en": In(1),
             "mode": In(Mode),
             "select": In(data.ArrayLayout(data.ArrayLayout(
-                data.ArrayLayout(select_layout(), 2), config.taps), 2)),
+                data.ArrayLayout(select_layout(config), 2), config.taps), 2)),
             "first": In(1),
             "last": In(1),
             "tag": In(tag_layout(config)),
             "operands": In(operand_layout(config)),
+            **({"linear": In(1), "linear_tag": In(block_tag_layout()), "linear_valid": Out(1),
+                "linear_done": Out(block_tag_layout()), "linear_early": Out(block_tag_layout())}
+               if config.linear else {}),
             "integer_valid": Out(1),
             "score_valid": Out(1),
             "integer": Out(integer_scores_layout(config)),
-            "score": Out(products_layout(config)),
+            "score": Out(data.ArrayLayout(signed(sum_width(config)), 4)),
             "score_tag": Out(tag_layout(config)),
             "score_early": Out(tag_layout(config)),
             "value_valid": Out(1),
@@ -145,8 +151,12 @@ class Array(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         pairs = self._multipliers(m)
-        control = Signal(data.StructLayout({"mode": Mode, "first": 1, "last": 1,
-                                            "tag": tag_layout(self._config)}))
+        linear = self._config.linear
+        control = Signal(data.StructLayout({
+            "mode": Mode, "first": 1, "last": 1, "tag": tag_layout(self._config),
+            **({"linear": 1, "linear_tag": block_tag_layout()} if linear else {})}))
+        if linear:
+            m.d.comb += [control.linear.eq(self.linear), control.linear_tag.eq(self.linear_tag)]
         m.d.comb += [control.mode.eq(self.mode), control.first.eq(self.first),
                      control.last.eq(self.last), control.tag.eq(self.tag)]
         cycles = max(self.score_latency, self.value_latency)
@@ -197,17 +207,32 @@ class Array(wiring.Component):
                 value = data.View(digit_layout(self._config.width), values[key][even + r])
                 assign(x[r][n], self.select[r][n][0].mode, {
                     Mode.INTEGER: _pick(q_word, taps),
-                    Mode.FRACTION: _pick(q_f_word, pair) + _pick(q_word, pair),
+                    Mode.FRACTION: self._order(_pick(q_f_word, pair) + _pick(q_word, pair)),
                     Mode.FULL: [q_i, q_f, q_i, Cat(Mux(exact, q_f[:-1], 0), q_f[-1])],
                     Mode.VALUE: halves(value) * 2})
                 (k_i,), (k_f,) = (_pick(word, [n]) for word in (k_word, k_f_word))
                 high, low = halves(self._weight(r, key))
                 assign(y[r][n], self.select[r][n][1].mode, {
                     Mode.INTEGER: _pick(k_words[segment], taps),
-                    Mode.FRACTION: _pick(k_word, pair) + _pick(k_f_word, pair),
+                    Mode.FRACTION: self._order(_pick(k_word, pair) + self._second_keys(
+                        self.select[r][n][1], _pick(k_word, pair), _pick(k_f_word, pair))),
                     Mode.FULL: [k_i, k_i, k_f, k_f],
                     Mode.VALUE: [high, high, low, low]})
         return x, y
+
+    def _order(self, digits):
+        """Which units of a multiplier get the digits of mode ``FRACTION``, of two dimensions each.
+        With linear jobs those whose products have the same weight are units 0 and 3, and 1 and 2.
+        """
+        if not self._config.linear:
+            return digits
+        return [digits[0], digits[2], digits[3], digits[1]]
+
+    def _second_keys(self, select, whole, rest):
+        """What the integer parts of queries are multiplied with."""
+        if not self._config.linear:
+            return rest
+        return [Mux(select.narrow, a, b) for a, b in zip(whole, rest, strict=True)]
 
     @staticmethod
     def _split(m, word, name):
@@ -253,6 +278,9 @@ class Array(wiring.Component):
         for n, mine in enumerate(full):
             mode = self.select[0][n][1].mode
             m.d.sync += mine.eq((mode == Mode.FULL) | (mode == Mode.VALUE))
+        narrow = [Signal(name=f"narrow_{n}", reset_less=True) for n in range(self._config.taps)]
+        for n, mine in enumerate(narrow if self._config.linear else []):
+            m.d.sync += mine.eq(self.select[0][n][1].narrow)
         pairs = {}
         for a in range(2):
             for b in range(2):
@@ -261,6 +289,8 @@ class Array(wiring.Component):
                     mult = ComposableMultiplier(config=self._config)
                     m.submodules[f"mult_{a}{b}_{n}"] = mult
                     m.d.comb += [mult.x.eq(x[a][n]), mult.y.eq(y[b][n]), mult.full.eq(full[n])]
+                    if self._config.linear:
+                        m.d.comb += mult.narrow.eq(narrow[n])
                     products.append((mult.o, mult.o_sign))
                 pairs[a, b] = self._sum_pairs(products)
         return pairs
@@ -304,15 +334,21 @@ class Array(wiring.Component):
             self.score_tag.eq(done.tag),
             self.score_early.eq(stages[last - LOOKAHEAD].tag),
             self.integer_valid.eq(valid & done.last & (done.mode == Mode.INTEGER)),
-            self.score_valid.eq(valid & done.last & ((done.mode == Mode.FRACTION)
-                                                     | (done.mode == Mode.FULL))),
+        ]
+        scored = valid & done.last & ((done.mode == Mode.FRACTION) | (done.mode == Mode.FULL))
+        if not self._config.linear:
+            m.d.comb += self.score_valid.eq(scored)
+            return
+        m.d.comb += [
+            self.score_valid.eq(scored & ~done.linear), self.linear_valid.eq(scored & done.linear),
+            self.linear_done.eq(done.linear_tag), self.linear_early.eq(stages[last - 2].linear_tag),
         ]
 
     def _sum_pairs(self, terms):
         """``(value, sign)`` of neighbours added: s0*a + s1*b = s0*(a +- b)."""
         if len(terms) == 1:
             return terms
-        width = product_width(self._config)
+        width = sum_width(self._config)
         return [(add_sub(a, b, sign_a ^ sign_b)[:width].as_signed(), sign_a)
                 for (a, sign_a), (b, sign_b) in zip(terms[::2], terms[1::2], strict=True)]
 

@@ -35,6 +35,8 @@ class PlaneBuffer(wiring.Component):
         Rows of a head and dimensions of a row.
     pairs : int
         Pairs of rows that are read together, a power of two.
+    keeps : bool
+        Whether a beat can leave the rest of its word alone.
 
     Members
     -------
@@ -42,6 +44,8 @@ class PlaneBuffer(wiring.Component):
         ``write_beat`` counts beats within the row. Can be read from two cycles later on: block
         RAMs lie all over a chip, so each row of a read holds its addresses in registers of its
         own.
+    write_keep : In(1)
+        Only if it ``keeps``: the first beat of a word does not clear the rest.
     read_bank, read_pair, read_chunk : In
         Which of the pairs of rows, or ``pairs`` of them, and the first chunk of ``step``
         dimensions.
@@ -55,14 +59,16 @@ class PlaneBuffer(wiring.Component):
     latency = 3
 
     def __init__(self, *, shape, beat: int, read: int, step: int, rows: int, d_max: int,
-                 pairs: int = 1):
+                 pairs: int = 1, keeps: bool = False):
         self._shape, self._beat, self._read, self._step = shape, beat, read, step
         self._word = max(beat, read)
         self._words = -(-d_max // self._word)
         self._rows = 2 * pairs          # of a read
         self._reads = -(-rows // self._rows)
+        self._keeps = keeps
         row = data.ArrayLayout(shape, read)
         super().__init__({
+            **({"write_keep": In(1)} if keeps else {}),
             "write_en": In(1),
             "write_bank": In(1),
             "write_row": In(range(rows)),
@@ -104,7 +110,10 @@ class PlaneBuffer(wiring.Component):
                            slice_log2), f"row_{place}_write_address")
             mine = self.write_en & (self.write_row[:place_bits] == place)
             for n in range(slices):
-                en = kept_copy(m, mine & ((slice_index == n) | (slice_index == 0)),
+                clears = slice_index == 0
+                if self._keeps:
+                    clears = clears & ~self.write_keep
+                en = kept_copy(m, mine & ((slice_index == n) | clears),
                                f"row_{place}_slice_{n}_en", reset_less=False)
                 mem = memory.Memory(shape=len(Cat(self.write_data)), depth=depth, init=[])
                 m.submodules[f"row_{place}_slice_{n}"] = mem

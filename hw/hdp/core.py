@@ -25,6 +25,8 @@ from prunus.hw.hdp.layouts import (
     smallest_read,
     value_layout,
 )
+from prunus.hw.hdp.linear.layouts import place_chunk, place_write
+from prunus.hw.hdp.linear.unit import LinearUnit
 from prunus.hw.hdp.loader import Loader, beat_dims, tag_layout
 from prunus.hw.hdp.occupancy import Occupancy
 from prunus.hw.hdp.result_writer import ResultWriter
@@ -113,6 +115,8 @@ class HdpCore(Repeated):
         m.submodules.column_sum = self.sums = ColumnSum(config=config)
         m.submodules.row_output = self.rows = RowOutput(config=config)
         m.submodules.results = self.results = ResultWriter(config=config)
+        if config.linear:
+            m.submodules.linear = self.linear = LinearUnit(config=config)
         self._datapath(m, self._buffers(m))
         self._joints(m)
         self._mask(m)
@@ -137,7 +141,8 @@ class HdpCore(Repeated):
                 ("v", value_layout(config), v_dims, config.taps, loader.v)):
             buffer = PlaneBuffer(shape=shape, beat=beat, read=read, rows=config.held_rows,
                                  d_max=config.d_max, step=read if name == "v" else step,
-                                 pairs=config.group if name == "k_i" else 1)
+                                 pairs=config.group if name == "k_i" else 1,
+                                 keeps=config.linear and name[0] == "q")
             m.submodules[f"buffer_{name}"] = buffer
             m.d.comb += [
                 buffer.write_en.eq(loader.write[name]),
@@ -147,7 +152,24 @@ class HdpCore(Repeated):
                 buffer.write_data.eq(source),
             ]
             planes[name] = buffer
+            if config.linear and name != "v":
+                self._linear_write(m, buffer, name)
         return planes
+
+    def _linear_write(self, m, buffer, name):
+        """X of linear jobs lies in the buffers of Q, W in those of K."""
+        linear, (operand, kind) = self.linear, name.split("_")
+        write, digits = ((linear.x_write, {"i": linear.x_i, "f": linear.x_f}) if operand == "q"
+                         else (linear.w_write, {"i": linear.w_i, "f": linear.w_f}))
+        bank, row, beat = place_write(self._config, write.place, write.parity)
+        with m.If(linear.busy):
+            m.d.comb += [
+                buffer.write_en.eq(write.en & (~write.narrow if kind == "f" else 1)),
+                buffer.write_bank.eq(bank), buffer.write_row.eq(row), buffer.write_beat.eq(beat),
+                buffer.write_data.eq(digits[kind]),
+            ]
+            if operand == "q":
+                m.d.comb += buffer.write_keep.eq(write.keep)
 
     def _datapath(self, m, planes):
         """Issue, buffers and array in line."""
@@ -178,20 +200,37 @@ class HdpCore(Repeated):
                 buffer.read_bank.eq(bank), buffer.read_pair.eq(column),
                 buffer.read_chunk.eq(part), array.operands[name].eq(buffer.read_data),
             ]
+            if config.linear and name != "v":
+                place = self.linear.op.x if name[0] == "q" else self.linear.op.w
+                with m.If(self.linear.en):
+                    m.d.comb += [port.eq(value) for port, value in zip(
+                        (buffer.read_bank, buffer.read_pair, buffer.read_chunk),
+                        place_chunk(config, place), strict=True)]
         # An operation waits for its operands.
         now = {"en": issue.en, "mode": op.mode, "first": op.first, "last": op.last, "tag": op.tag,
                "w": issue.value_op.w, "background": issue.background}
         if bits:
             now["place"] = op.column[:bits]
+        mode, exact = op.mode, op.exact
+        if config.linear:
+            linear, its = self.linear.en, self.linear.op
+            mode = Mux(linear, Mux(its.narrow, Mode.FRACTION, Mode.FULL), mode)
+            exact = linear | exact
+            now |= {"en": issue.en | linear, "mode": mode, "linear": linear,
+                    "first": Mux(linear, its.first, op.first),
+                    "last": Mux(linear, its.last, op.last), "linear_tag": its.tag.as_value()}
         late = {name: delayed(m, value, PlaneBuffer.latency, name=name,
                               reset_less=name not in ("en", "background"))[-1]
                 for name, value in now.items()}
         m.d.comb += [getattr(array, name).eq(late[name])
-                     for name in ("en", "mode", "first", "last", "tag")]
+                     for name in ("en", "mode", "first", "last", "tag",
+                                  *(("linear", "linear_tag") if config.linear else ()))]
         if bits:
             m.d.comb += array.operands.place.eq(late["place"])
-        select = Signal(select_layout())
-        m.d.comb += [select.mode.eq(op.mode), select.exact.eq(op.exact)]
+        select = Signal(select_layout(config))
+        m.d.comb += [select.mode.eq(mode), select.exact.eq(exact)]
+        if config.linear:
+            m.d.comb += select.narrow.eq(linear & its.narrow)
         early = delayed(m, select.as_value(), PlaneBuffer.latency - 1, name="select")[-1]
         for n, place in enumerate(place for row in array.select for tap in row for place in tap):
             m.d.comb += place.eq(kept_copy(m, early, f"select_{n}"))
@@ -219,7 +258,8 @@ class HdpCore(Repeated):
             sparsity.begin.eq(integer.begin), sparsity.row.eq(integer.row),
             sparsity.valid.eq(array.integer_valid), sparsity.tag.eq(array.score_tag),
             scores.integer_valid.eq(array.integer_valid),
-            scores.score_valid.eq(array.score_valid), scores.score.eq(array.score),
+            scores.score_valid.eq(array.score_valid),
+            *(mine.eq(its) for mine, its in zip(scores.score, array.score, strict=True)),
             scores.integer.eq(array.integer), sparsity.score.eq(array.integer),
             scores.tag.eq(array.score_tag), scores.early.eq(array.score_early),
             integer.row_masked.eq(sparsity.masked), integer.row_scored.eq(scores.row_scored),
@@ -245,10 +285,34 @@ class HdpCore(Repeated):
         ]
         for n in range(2):
             wiring.connect(m, self.rows.o[n], self.results.rows[n])
-        wiring.connect(m, self.loader.req, wiring.flipped(self.read_req))
-        wiring.connect(m, wiring.flipped(self.read), self.loader.beats)
-        wiring.connect(m, self.results.req, wiring.flipped(self.write_req))
-        wiring.connect(m, self.results.o, wiring.flipped(self.write))
+        if self._config.linear:
+            self._share(m)
+        else:
+            wiring.connect(m, self.loader.req, wiring.flipped(self.read_req))
+            wiring.connect(m, wiring.flipped(self.read), self.loader.beats)
+            wiring.connect(m, self.results.req, wiring.flipped(self.write_req))
+            wiring.connect(m, self.results.o, wiring.flipped(self.write))
+
+    def _share(self, m):
+        """Both DMAs and the array, with linear jobs: these and heads do not overlap."""
+        linear, array = self.linear, self.array
+        mine = linear.busy
+        for name, head, other in (("read_req", self.loader.req, linear.read_req),
+                                  ("write_req", self.results.req, linear.write_req),
+                                  ("write", self.results.o, linear.write)):
+            out = getattr(self, name)
+            m.d.comb += [out.valid.eq(Mux(mine, other.valid, head.valid)),
+                         out.payload.eq(Mux(mine, other.payload, head.payload)),
+                         head.ready.eq(out.ready & ~mine), other.ready.eq(out.ready & mine)]
+        m.d.comb += [
+            self.loader.beats.valid.eq(self.read.valid & ~mine),
+            linear.read.valid.eq(self.read.valid & mine),
+            self.loader.beats.payload.eq(self.read.payload),
+            linear.read.payload.eq(self.read.payload), self.read.ready.eq(1),
+            linear.early.eq(array.linear_early), linear.valid.eq(array.linear_valid),
+            linear.tag.eq(array.linear_done),
+            *(its.eq(score) for its, score in zip(linear.sums, array.score, strict=True)),
+        ]
 
     def _tops(self, m):
         """From scores to softmax with tiles, and what else carries rows from one to the next."""
@@ -274,12 +338,15 @@ class HdpCore(Repeated):
         m.submodules.occupancy = occupancy = Occupancy()
         row, result = self.fetch.row, self.softmax.o
         m.d.comb += [
-            occupancy.en.eq(self.issue.en), occupancy.mode.eq(self.issue.op.mode),
+            occupancy.en.eq(self.issue.en | (self.linear.en if self._config.linear else 0)),
+            occupancy.mode.eq(Mux(self.linear.en, Mode.FULL, self.issue.op.mode)
+                              if self._config.linear else self.issue.op.mode),
             occupancy.announced.eq(row.valid & row.ready),
             occupancy.gathered.eq(self.tops.gathered if self._config.tile else 0),
             occupancy.weighted.eq(result.valid & result.ready),
             occupancy.values_busy.eq(self.values.busy), occupancy.fetch_busy.eq(self.fetch.busy),
-            occupancy.loading.eq(self.scheduler.loading),
+            occupancy.loading.eq(self.scheduler.loading | (self.linear.loading
+                                                           if self._config.linear else 0)),
             occupancy.integer_busy.eq(self.integer.busy),
             occupancy.sparsity_busy.eq(self.sparsity.busy),
             self.occupancy.eq(occupancy.counts),
@@ -314,7 +381,10 @@ class HdpCore(Repeated):
         """The scheduler and what each stage needs of its head's job."""
         scheduler, results = self.scheduler, self.results
         jobs = scheduler.jobs
-        wiring.connect(m, wiring.flipped(self.job), self.tiler.i)
+        if self._config.linear:
+            self._sort(m)
+        else:
+            wiring.connect(m, wiring.flipped(self.job), self.tiler.i)
         wiring.connect(m, self.tiler.o, scheduler.job)
         wiring.connect(m, scheduler.command, self.loader.command)
         wiring.connect(m, scheduler.result, results.job)
@@ -359,6 +429,22 @@ class HdpCore(Repeated):
             results.status.eq(scheduler.status),
             # What the record tells counts: K and V of the next head may fail when it is on its way.
             self.done.eq(scheduler.done), self.failed.eq(scheduler.done & results.failed),
+        ]
+        if self._config.linear:
+            m.d.comb += [self.done.eq(scheduler.done | self.linear.done),
+                         self.failed.eq((scheduler.done & results.failed) | self.linear.failed)]
+
+    def _sort(self, m):
+        """Heads to the tiler, linear jobs to their unit, when the other one has nothing."""
+        job, heads, linear = self.job, self.tiler.i, self.linear
+        is_linear = job.payload.kind == 1
+        m.d.comb += [
+            *(heads.payload[name].eq(job.payload[name]) for name, _ in heads.payload.shape()),
+            linear.job.payload.eq(job.payload),
+            heads.valid.eq(job.valid & ~is_linear & ~linear.busy),
+            linear.job.valid.eq(job.valid & is_linear & self.scheduler.drained),
+            job.ready.eq(Mux(is_linear, linear.job.ready & linear.job.valid,
+                             heads.ready & heads.valid)),
         ]
 
     def _hunger(self, m):

@@ -6,6 +6,7 @@ from amaranth.lib import data, enum
 
 from prunus.golden.hdp.config import HdpConfig
 from prunus.hw.arith.multiplier import digit_layout
+from prunus.hw.hdp.linear.layouts import SUM
 from prunus.hw.hdp.ring import entry_width
 from prunus.hw.hdp.softmax_layouts import weight_entry_layout
 
@@ -13,7 +14,8 @@ __all__ = [
     "Mode", "chunk_shape", "fraction_layout", "fraction_word", "head_layout", "integer_dims",
     "integer_layout", "integer_scores_layout", "integer_word", "op_layout", "product_width",
     "products_layout", "row_layout", "row_tag_layout", "score_row_layout", "scores_layout",
-    "smallest_read", "sparsity_row_layout", "tag_layout", "value_layout", "value_op_layout",
+    "smallest_read", "sparsity_row_layout", "sum_width", "tag_layout", "value_layout",
+    "value_op_layout",
 ]
 
 
@@ -178,6 +180,11 @@ def chunk_shape(config: HdpConfig):
 def product_width(config: HdpConfig) -> int:
     """Signed bits of what the array makes of scores, in units of 2**(-2 * low_width)."""
     return config.score_width + 2 * config.lift
+
+
+def sum_width(config: HdpConfig) -> int:
+    """Signed bits of a sum of products in the array."""
+    return max(product_width(config), SUM) if config.linear else product_width(config)
 
 
 def products_layout(config: HdpConfig) -> data.ArrayLayout:

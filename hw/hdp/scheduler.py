@@ -119,7 +119,8 @@ class Scheduler(wiring.Component):
             "status": Out(status_layout(config)),
             "done": Out(1),
             **({"tops_ended": In(1), "tops_bank": In(1), "sums_ended": In(1), "sums_bank": In(1),
-                "drained": Out(1), "theta": Out(config.theta_head_width)} if config.tile else {}),
+                "theta": Out(config.theta_head_width)} if config.tile else {}),
+            **({"drained": Out(1)} if config.tile or config.linear else {}),
         })
 
     def elaborate(self, platform):
@@ -210,6 +211,7 @@ class Scheduler(wiring.Component):
                 m.d.sync += banks[self.tops_bank].ended.eq(1)
             with m.If(self.sums_ended):
                 m.d.sync += banks[self.sums_bank].ended.eq(1)
+        if config.tile or config.linear:
             m.d.comb += self.drained.eq(~(banks[0].busy | banks[1].busy))
         with m.If(self.reached):
             m.d.sync += [masked.decided.eq(1), masked.kept.eq(1)]

@@ -35,14 +35,14 @@ def strip_width(config: HdpConfig) -> int:
 def tile_layout(config: HdpConfig) -> data.StructLayout:
     """A job for the stages of a core: a head, or a tile of one.
 
-    The fields of ``descriptor_layout``, of the tile, and ``offset``: query i sees its keys
+    The fields of ``descriptor_layout`` of heads, of the tile, and ``offset``: query i sees its keys
     ``j <= i + offset``. With tiles, ``first`` and ``last`` of the strip in this phase, and
     ``strip``. ``tau_head`` of a tile is 0; ``l_q`` is the rows to be written at the last tile of a
     strip, zeros beyond ``valid_q``. At CLOSE there are no queries and no keys; of a pruned head
     ``l_q`` is its rows and ``tau_head`` is not 0. ``beyond``: a tile of the head, this or one
     before, would lie beyond the last address.
     """
-    fields = {name: field.shape for name, field in descriptor_layout(config)}
+    fields = {name: field.shape for name, field in descriptor_layout(config, heads=True)}
     fields |= dict.fromkeys(("valid_q", "valid_kv"), config.held_width)
     fields["offset"] = signed(config.length_width + 2)
     if config.tile:
@@ -93,7 +93,7 @@ class Tiler(wiring.Component):
     def __init__(self, *, config: HdpConfig):
         self._config = config
         super().__init__({
-            "i": In(stream.Signature(descriptor_layout(config))),
+            "i": In(stream.Signature(descriptor_layout(config, heads=True))),
             "o": Out(stream.Signature(tile_layout(config))),
             "drained": In(1),
             "theta": In(config.theta_head_width),
@@ -116,8 +116,8 @@ class Tiler(wiring.Component):
     def _tiles(self, m):
         config = self._config
         m.submodules.jobs = jobs = fifo.SyncFIFO(
-            width=descriptor_layout(config).size, depth=JOBS)
-        job = data.View(descriptor_layout(config), jobs.r_data)
+            width=descriptor_layout(config, heads=True).size, depth=JOBS)
+        job = data.View(descriptor_layout(config, heads=True), jobs.r_data)
         m.d.comb += [
             self.i.ready.eq(jobs.w_rdy), jobs.w_en.eq(self.i.valid),
             jobs.w_data.eq(self.i.payload),

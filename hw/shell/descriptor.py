@@ -53,35 +53,29 @@ def _any(conditions: list):
     return reduce(or_, conditions) if conditions else C(0)
 
 
-def descriptor_layout(config: EngineConfig) -> data.StructLayout:
+def descriptor_layout(config: EngineConfig, *, heads: bool = False) -> data.StructLayout:
     """A decoded descriptor; ``error`` is a code of ``prunus.golden.records.Error``.
 
     With an error only ``status`` can be used, and with ``Error.BUS`` not even that. ``d8`` is
     d / 8, and ``index`` the job's in its table. An engine with several kinds of job has the fields
-    of all, and ``kind`` says which one it is.
+    of all, as wide as they are in a descriptor but for those of heads, and ``kind`` says which one
+    it is; or it has those of ``heads`` alone.
     """
-    length, kinds = config.length_width, engine_of(config).kinds
-    ranges: dict[str, tuple[int, int]] = {}
-    for kind in kinds:
-        for name, (low, high) in kind.limits(config).items():
-            least, most = ranges.get(name, (low, high))
-            ranges[name] = min(least, low), max(most, high)
-    pruning = {name: _kept_shape(*limits) for name, limits in ranges.items()}
-    several = {"kind": range(len(kinds))} if len(kinds) > 1 else {}
+    length, (head, *others) = config.length_width, engine_of(config).kinds_of(config)
+    pruning = {name: _kept_shape(*limits) for name, limits in head.limits(config).items()}
+    more = {} if heads else {
+        field.name: config.axi_address_width if field.name in kind.addresses else field.width
+        for kind in others for field in kind.descriptor
+        if field.name not in ("opcode", *RESULTS)}
+    several = {"kind": range(1 + len(others))} if others and not heads else {}
     return data.StructLayout({
         "causal": 1, "same_kv": 1,
         "l_q": length, "l_kv": length, "valid_q": length, "valid_kv": length,
         "d8": 5, "shift": 6, "mant": 16, **pruning,
-        **dict.fromkeys(_addresses(config), config.axi_address_width),
-        **several,
+        **dict.fromkeys(head.addresses, config.axi_address_width),
+        **more, **several,
         "error": 8, "index": INDEX_BITS,
     })
-
-
-def _addresses(config: EngineConfig) -> list[str]:
-    """Names of all addresses."""
-    planes = [plane.name for kind in engine_of(config).kinds for plane in kind.planes]
-    return [*dict.fromkeys(planes), *RESULTS]
 
 
 class DescriptorDecoder(wiring.Component):
@@ -114,7 +108,7 @@ class DescriptorDecoder(wiring.Component):
 
     def __init__(self, *, config: EngineConfig):
         self._config = config
-        self._kinds = engine_of(config).kinds
+        self._kinds = engine_of(config).kinds_of(config)
         self._records = [kind.descriptor_of(config) for kind in self._kinds]
         super().__init__({
             "i": In(stream.Signature(data.StructLayout(
@@ -219,36 +213,44 @@ class DescriptorDecoder(wiring.Component):
         def bad_length(length):
             return (length == 0) | (length > config.l_max)
 
-        kinds = [self._kind_conditions(kind, record, raw)
-                 for kind, record, raw in zip(self._kinds, self._records, raws, strict=True)]
-        unknown, reserved, pruning, misaligned = kinds[0]
-        for other in kinds[1:]:     # those of the kind whose opcode it is
-            reserved, pruning, misaligned = (Mux(unknown, theirs, mine) for theirs, mine in zip(
-                other[1:], (reserved, pruning, misaligned), strict=True))
-            unknown = unknown & other[0]
-        return [
-            (Error.OPCODE, unknown | reserved | stray),
-            (Error.DIMENSION,
-             (raw.d[:3] != 0) | (raw.d == 0) | (raw.d > config.d_max)),
-            (Error.LENGTH, bad_length(raw.l_q) | bad_length(raw.l_kv)),
-            (Error.VALID, (raw.valid_q > raw.l_q) | (raw.valid_kv > raw.l_kv)),
-            (Error.PRUNING, pruning | (raw.shift < softmax.SCALE_SHIFT_MIN)
-             | (raw.shift > softmax.SCALE_SHIFT_MAX)),
-            (Error.ALIGNMENT, misaligned),
-        ]
+        head = self._kinds[0]
+        mine = {
+            Error.OPCODE: self._unnamed(head, raw) | stray,
+            Error.DIMENSION: (raw.d[:3] != 0) | (raw.d == 0) | (raw.d > config.d_max),
+            Error.LENGTH: bad_length(raw.l_q) | bad_length(raw.l_kv),
+            Error.VALID: (raw.valid_q > raw.l_q) | (raw.valid_kv > raw.l_kv),
+            Error.PRUNING: self._prunes_badly(head, raw)
+            | (raw.shift < softmax.SCALE_SHIFT_MIN) | (raw.shift > softmax.SCALE_SHIFT_MAX),
+            Error.ALIGNMENT: self._misaligned(head, self._records[0], raw),
+        }
+        for kind, record, its in zip(self._kinds[1:], self._records[1:], raws[1:], strict=True):
+            values = {name: number(its, record, name) for name in record.names}
+            theirs = {Error.OPCODE: self._unnamed(kind, its) | stray, **{
+                code: condition | (self._unnamed(kind, its) | stray if code == Error.OPCODE else 0)
+                for code, condition in kind.checks(values, config).items()},
+                Error.ALIGNMENT: self._misaligned(kind, record, its)}
+            # Conditions of the kind whose opcode it is; unknown ones are those of no kind.
+            mine = {code: Mux(its.opcode == kind.opcode, theirs.get(code, 0), condition)
+                    for code, condition in mine.items()}
+        return list(mine.items())
 
-    def _kind_conditions(self, kind: JobKind, record: Record, raw):
-        """Whether the opcode is another one, a bit without a field is set, what says how to prune
-        is out of range, an address is not on a beat or the record's not on 64 bytes."""
-        config = self._config
-        low = (config.axi_data_width // 8).bit_length() - 1
-        status_low = STATUS_BYTES.bit_length() - 1
-        misaligned = number(raw, record, "status")[:status_low] != 0
-        for name in kind.addresses:
-            misaligned = misaligned | (number(raw, record, name)[:low] != 0)
+    @staticmethod
+    def _unnamed(kind: JobKind, raw):
+        """Whether the opcode is another one, or a bit without a field is set."""
         reserved = [raw[name] != 0 for name, _ in raw.shape()
                     if name.startswith(("reserved", "unused"))]
-        ranges = (out_of_range(number(raw, record, name), *limits)
-                  for name, limits in kind.limits(config).items())
-        pruning = [beyond for beyond in ranges if beyond is not None]
-        return raw.opcode != kind.opcode, _any(reserved), _any(pruning), misaligned
+        return (raw.opcode != kind.opcode) | _any(reserved)
+
+    def _prunes_badly(self, kind: JobKind, raw):
+        """Whether what says how to prune is out of range."""
+        ranges = (out_of_range(number(raw, self._records[0], name), *limits)
+                  for name, limits in kind.limits(self._config).items())
+        return _any([beyond for beyond in ranges if beyond is not None])
+
+    def _misaligned(self, kind: JobKind, record: Record, raw):
+        """Whether an address is not on a beat, or the record's not on 64 bytes."""
+        low = (self._config.axi_data_width // 8).bit_length() - 1
+        misaligned = number(raw, record, "status")[: STATUS_BYTES.bit_length() - 1] != 0
+        for name in kind.addresses:
+            misaligned = misaligned | (number(raw, record, name)[:low] != 0)
+        return misaligned

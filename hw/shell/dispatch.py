@@ -46,6 +46,9 @@ class Dispatcher(wiring.Component):
         Strobe: a job has no status record, see :class:`DescriptorDecoder`, so it is over.
     fault : Out(fault_layout())
         Strobe: a descriptor is wrong. One that could not be read is for the read DMA to tell of.
+    index, drained : Out, In
+        If there are several kinds of job: so many have been handed on or lost; all of them are
+        over and what they wrote is answered.
 
     Raises
     ------
@@ -58,6 +61,7 @@ class Dispatcher(wiring.Component):
             raise ValueError(f"ahead must be at least 1, not {ahead!r}")
         self._config = config
         self._ahead = ahead
+        self._fences = len(engine_of(config).kinds_of(config)) > 1
         width = config.axi_address_width
         super().__init__({
             "start": In(1),
@@ -69,6 +73,7 @@ class Dispatcher(wiring.Component):
             "job": Out(stream.Signature(descriptor_layout(config))),
             "lost": Out(1),
             "fault": Out(fault_layout(width)),
+            **({"drained": In(1), "index": Out(INDEX_BITS)} if self._fences else {}),
         })
 
     def elaborate(self, platform):
@@ -78,7 +83,7 @@ class Dispatcher(wiring.Component):
         size = self._config.descriptor_bytes
         address = Signal(len(self.table) + 1)       # beyond the last address nothing is read
         asked = Signal(INDEX_BITS)
-        index = Signal(INDEX_BITS)
+        index = self.index if self._fences else Signal(INDEX_BITS)
         lost = Signal()
         known = Signal()
         handed_on = Signal()
@@ -90,7 +95,8 @@ class Dispatcher(wiring.Component):
             self.job.payload.eq(job),
             self.job.payload.same_kv.eq(job.same_kv & shares),
             self.job.payload.index.eq(index),
-            self.job.valid.eq(known & ~lost),
+            self.job.valid.eq(known & ~lost & self._passes(m, job, handed_on & ~lost)
+                              if self._fences else known & ~lost),
             self.lost.eq(known & lost),
             decoder.o.ready.eq(known & (lost | self.job.ready)),
             handed_on.eq(decoder.o.valid & decoder.o.ready),
@@ -126,11 +132,18 @@ class Dispatcher(wiring.Component):
                         m.next = "IDLE"
         return m
 
+    def _passes(self, m, job, taken):
+        """Whether a job need not wait for those before it. One with a ``fence``, or of another
+        kind, may read what they write."""
+        before = Signal.like(job.kind)
+        with m.If(taken):
+            m.d.sync += before.eq(job.kind)
+        return self.drained | ~(((job.kind != 0) & job.fence) | (job.kind != before))
+
     def _shares(self, m, job, taken):
         """Whether K and V lie where they do for the job that was taken before in this table."""
-        names = [plane.name for kind in engine_of(self._config).kinds for plane in kind.planes
-                 if plane.of != "q"]
-        now = Cat(job[name] for name in dict.fromkeys(names))
+        head = engine_of(self._config).kinds_of(self._config)[0]
+        now = Cat(job[plane.name] for plane in head.planes if plane.of != "q")
         before = Signal(len(now))
         follows = Signal()
         shares = Signal()

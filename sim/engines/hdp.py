@@ -3,14 +3,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from prunus.golden.hdp import OCCUPANCY
 from prunus.golden.hdp.bounds import Work
-from prunus.golden.hdp.compute import DELTA_MAX, HdpJob, HdpResult, Importance, head
+from prunus.golden.hdp.compute import DELTA_MAX, HdpJob, Importance, head
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.kind import HdpStatus
+from prunus.golden.hdp.linear import LinearJob
+from prunus.golden.hdp.linear.cost import linear_bound, product_cost, product_of
 from prunus.golden.hdp.planes import HdpLayout
 
 from .bench import EngineBench, MismatchError
@@ -177,13 +180,17 @@ class HdpBench(EngineBench):
     def sizes(self) -> list[HdpConfig]:
         return sizes()
 
-    def work(self, job: HdpJob, config: HdpConfig) -> tuple[int, int]:
+    def work(self, job: HdpJob | LinearJob, config: HdpConfig) -> tuple[int, int]:
+        if isinstance(job, LinearJob):
+            product = product_of(job)
+            return (4 * product_cost(product, config).cycles + 8 * product.write_bytes(),
+                    product.read_bytes(config))
         pairs = max(job.l_q, 1) * max(job.l_kv, 1)
         return (8 * pairs * max(job.d, 8) // config.multipliers,
                 HdpLayout(config).read_bytes(job, True))
 
-    def check_counters(self, registers: Mapping[str, int], jobs: Sequence[HdpJob],
-                       results: Sequence[HdpResult], records: Sequence[HdpStatus],
+    def check_counters(self, registers: Mapping[str, int], jobs: Sequence[HdpJob | LinearJob],
+                       results: Sequence[Any], records: Sequence[HdpStatus],
                        config: HdpConfig) -> None:
         """Slots and idle cycles add up to all cycles, and are enough for the work."""
         occupied = sum(registers[name] for name in OCCUPANCY)
@@ -191,10 +198,13 @@ class HdpBench(EngineBench):
         if occupied != array_cycles:
             raise MismatchError(f"registers {', '.join(OCCUPANCY)} must add up to cycles of all "
                                 f"cores, {array_cycles}, not {occupied}")
-        work = [Work.of(job, result, config) for job, result in zip(jobs, results, strict=True)]
+        work = [Work.of(job, result, config) for job, result in zip(jobs, results, strict=True)
+                if not isinstance(job, LinearJob)]
+        linear = linear_bound([job for job in jobs if isinstance(job, LinearJob)], config)
         least = {
             "integer_slots": sum(w.integer for w in work) / 4,
-            "score_slots": sum(w.fraction / 2 + w.full for w in work),
+            "score_slots": sum(w.fraction / 2 + w.full for w in work)
+            + config.multipliers * linear,
             "value_slots": sum(w.value for w in work),
         }
         for name, products in least.items():

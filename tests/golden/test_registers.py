@@ -55,7 +55,7 @@ def test_constants_describe_the_hardware(name):
     assert values["format"] >> 8 & 0x7F == config.frac
     assert values["format"] >> 15 & 1 == (config.digits == "rounded")
     assert values["multipliers"] == config.multipliers * config.cores
-    assert values["engine"] == 1
+    assert values["engine"] == 1 | config.linear << 16
     assert counter_names(config)[5:] == OCCUPANCY
 
 
@@ -88,7 +88,8 @@ def test_fields_say_what_the_hardware_tells(name):
             at = bits.low + bits.width
             if len(register.fields) > 1 and register.name in values:
                 number = values[register.name] >> bits.low & ((1 << bits.width) - 1)
-                told = {"opcode": engine_of(config).kinds[0].opcode, "address_high": 0}
+                told = {"opcode": engine_of(config).kinds[0].opcode, "address_high": 0,
+                        "linear": getattr(config, "linear", 0)}
                 assert number == (told.get(bits.name) if bits.name in told
                                   else getattr(config, bits.name))
                 seen.add(bits.name)

@@ -23,7 +23,8 @@ import numpy as np
 from ...jobs import Job
 from ..config import HdpConfig
 
-__all__ = ["Activation", "Arrangement", "LinearJob", "LinearResult", "Output", "linear"]
+__all__ = ["Activation", "Arrangement", "LinearJob", "LinearResult", "Output", "codes_of_heads",
+           "linear"]
 
 CODE = (-128, 127)
 WEIGHTS = {8: (-128, 127), 4: (-8, 7)}          # by bits
@@ -31,6 +32,8 @@ BIAS = (-(1 << 31), (1 << 31) - 1)
 MULTIPLIER_BITS = 16
 SHIFT_BITS = 6
 TABLE = 256
+WORD = 16               # codes that are written together
+OUT_FRAC = 7            # of an output word of a head, in units of codes
 
 
 class Activation(StrEnum):
@@ -86,6 +89,9 @@ class LinearJob(Job):
         Extents of b and c: row ``(a * inner + b) * middle + c``.
     run : int
         Extent of q; 0 for all channels. Channel ``p * run + q``.
+    heads : ndarray of int, (heads, m, d), or None
+        Output words of heads, d of them a multiple of 16, that X is made of side by side:
+        :func:`codes_of_heads`.
     held : bool
         X is what the job before it held; not read.
     fence : bool
@@ -114,6 +120,7 @@ class LinearJob(Job):
     inner: int = 1
     middle: int = 1
     run: int = 0
+    heads: np.ndarray | None = None
     held: bool = False
     fence: bool = False
 
@@ -149,6 +156,13 @@ class LinearJob(Job):
             raise ValueError("table must be None without activation table")
         if self.residual is not None:
             shapes["residual"] = (self.rows, self.channels)
+        if self.heads is not None:
+            if self.heads.ndim != 3 or self.heads.shape[2] % WORD or self.held:
+                raise ValueError(f"heads must be an array (heads, rows, d) with d a multiple of "
+                                 f"{WORD}, of an X that is not held, not of shape "
+                                 f"{self.heads.shape}")
+            if not np.array_equal(codes_of_heads(self.heads), self.x):
+                raise ValueError("x must be the codes of the outputs of heads")
         for name, shape in shapes.items():
             value = getattr(self, name)
             if not isinstance(value, np.ndarray) or value.shape != shape:
@@ -215,7 +229,8 @@ class LinearJob(Job):
         return self.run == 1 and self.inner > 1
 
     def operands(self) -> dict[str, np.ndarray]:
-        known = {"x": None if self.held else self.x, "w": self.w, "c": self.channel_bytes(),
+        x = self.x if self.heads is None else self.heads.reshape(-1, self.heads.shape[2])
+        known = {"x": None if self.held else x, "w": self.w, "c": self.channel_bytes(),
                  "r": self.residual}
         return {name: value for name, value in known.items() if value is not None}
 
@@ -286,6 +301,12 @@ def _scaled(value: np.ndarray, multiplier: Any, shift: Any) -> np.ndarray:
     """floor(value * multiplier / 2^shift + 1/2)"""
     product = value * np.asarray(multiplier, np.int64)
     return ((product << 1 >> np.asarray(shift, np.int64)) + 1) >> 1
+
+
+def codes_of_heads(words: np.ndarray) -> np.ndarray:
+    """X (m, heads * d) of output words of heads (heads, m, d): rounded to codes, half up."""
+    codes = np.minimum((np.asarray(words, np.int64) + (1 << OUT_FRAC - 1)) >> OUT_FRAC, CODE[1])
+    return codes.transpose(1, 0, 2).reshape(words.shape[1], -1)
 
 
 def sums(job: LinearJob) -> np.ndarray:

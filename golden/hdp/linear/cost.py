@@ -30,7 +30,7 @@ class Product:
     -------
     rows, k, span, groups, bits : int
         As of :class:`LinearJob`.
-    held_x, held_y, wide, table : bool
+    held_x, held_y, wide, table, words : bool
     """
 
     rows: int
@@ -42,6 +42,7 @@ class Product:
     held_y: bool = False
     wide: bool = False
     table: bool = False
+    words: bool = False
 
     @property
     def products(self) -> int:
@@ -60,7 +61,8 @@ class Product:
         strip = self.rows if one else sizes.strip(self.rows, dims)
         weights = -(-self.k * self.bits // (8 * beat)) * beat + RECORD_BYTES
         return (config.descriptor_bytes + -(-self.rows // strip) * self.span * self.groups * weights
-                + (0 if self.held_x else self.rows * -(-dims // beat) * beat)
+                + (0 if self.held_x else self.rows * -(-dims // beat) * beat
+                   * (2 if self.words else 1))
                 + (TABLE_BYTES if self.table else 0))
 
     def write_bytes(self) -> int:
@@ -108,7 +110,7 @@ def product_of(job: LinearJob) -> Product:
     """What the cost of a job depends on."""
     return Product(rows=job.rows, k=job.k, span=job.span, groups=job.groups, bits=job.bits,
                    held_x=job.held, held_y=job.output_is_held, wide=job.target is Output.WIDE,
-                   table=job.activation is Activation.TABLE)
+                   table=job.activation is Activation.TABLE, words=job.heads is not None)
 
 
 def linear_bound(jobs: Sequence[LinearJob], config: HdpConfig) -> int:

@@ -66,6 +66,8 @@ class LinearLayout(HdpLayout):
             return np.asarray(codes, np.uint8)
         if kind == "w4":
             return self.pack_bits(codes, 4)
+        if kind == "out":
+            return self.pack_bits(codes, self.config.out_width)
         return super().pack(kind, codes)
 
     def job_bytes(self, job: LinearJob) -> int:
@@ -108,13 +110,15 @@ class LinearLayout(HdpLayout):
         codes = 16 * whole + np.where(signs, -mags, mags)
         return np.where((whole != 0) & (signs != (whole < 0)), 999, codes)
 
-    def read_bytes(self, job: LinearJob, *_: Any) -> int:
+    def job_read_bytes(self, job: LinearJob) -> int:
         """Descriptor, X unless held, residual; weights and parameters of channels per strip; the
         table."""
         sizes = Sizes(self.config)
         strip = strip_of(job, sizes)
         total = self.config.descriptor_bytes
-        if not job.held:
+        if job.heads is not None:
+            total += job.rows * len(job.heads) * self.row_bytes("out", job.heads.shape[2])
+        elif not job.held:
             total += job.rows * self.row_bytes("v", job.x.shape[1])
         if job.residual is not None:
             total += job.rows * self.row_bytes("v", job.channels)
@@ -158,6 +162,7 @@ class LinearKind(JobKind):
         Field(0, 15, 1, "digits", "Y is planes of integer parts and fractions"),
         Field(0, 16, 1, "transposed", "16 rows of the product lie side by side in Y, not channels"),
         Field(0, 17, 1, "fence", "begins when all before is written"),
+        Field(0, 18, 1, "words", "plane x is output words of heads, one head after the other"),
         Field(0, 24, 6, "residual_shift", "of the residual"),
         Field(1, 0, 16, "m", "rows of X"),
         Field(1, 16, 16, "k", "dimensions of a group, a multiple of 8"),
@@ -175,6 +180,7 @@ class LinearKind(JobKind):
         Field(7, 0, 16, "c_row", "rows of Y from one c to the next"),
         Field(7, 16, 16, "p_row", "rows of Y from one p to the next"),
         Field(8, 0, 16, "b_inner", "dimensions of Y from one b to the next"),
+        Field(8, 16, 16, "x_run", "dimensions of a head in plane x, a multiple of 16"),
         Field(9, 0, 32, "x", "address of plane x"),
         Field(10, 0, 32, "w", "address of plane w"),
         Field(11, 0, 32, "out", "address of Y; of digits, of the plane of integer parts"),
@@ -199,8 +205,10 @@ class LinearKind(JobKind):
         return LinearLayout(config)
 
     def planes_of(self, job: LinearJob) -> tuple[Plane, ...]:
-        narrow = {"w": Plane("w", "w", "w4")} if job.bits == 4 else {}
-        return tuple(narrow.get(plane.name, plane) for plane in self.planes
+        others = {"w": Plane("w", "w", "w4")} if job.bits == 4 else {}
+        if job.heads is not None:
+            others["x"] = Plane("x", "x", "out")
+        return tuple(others.get(plane.name, plane) for plane in self.planes
                      if plane.of in job.operands())
 
     def out_bytes(self, job: LinearJob, config: HdpConfig) -> int:
@@ -231,6 +239,8 @@ class LinearKind(JobKind):
             "p_row": 1 if split else job.rows if heads else 0,
             "p_inner": 0 if split or heads else job.inner * job.run,
             "b_inner": job.run,
+            "words": job.heads is not None,
+            "x_run": 0 if job.heads is None else job.heads.shape[2],
         }
 
     def limits(self, config: HdpConfig) -> dict[str, tuple[int, int]]:
@@ -247,9 +257,11 @@ class LinearKind(JobKind):
 
         return {
             Error.OPCODE: (v["activation"] == 3) | (v["held_y"] & (v["wide"] | v["digits"]))
-            | (v["transposed"] & (v["wide"] | v["digits"] | v["residual"])) | (v["wide"] & v["digits"]),
+            | (v["transposed"] & (v["wide"] | v["digits"] | v["residual"]))
+            | (v["wide"] & v["digits"]) | (v["words"] & v["held_x"]),
             Error.DIMENSION: beyond(v["k"], sizes.longest_k) | ((v["k"] & 7) != 0)
             | beyond(v["span"], LONGEST) | ((v["span"] & 7) != 0) | (v["groups"] == 0)
+            | (v["words"] & ((v["x_run"] == 0) | ((v["x_run"] & (unit - 1)) != 0)))
             | beyond(v["tile"], MOST_TILE) | ((v["tile"] & (unit - 1)) != 0)
             | ((v["groups"] != 1) & ((v["tile"] != v["span"])
                                      | ((v["k"] & (max(unit, 2 * config.taps) - 1)) != 0)))
@@ -269,8 +281,11 @@ class LinearKind(JobKind):
         channels = v["groups"] * v["span"]
         reads = {"w": channels * layout.row_bytes("w4" if v["narrow"] else "v", v["k"]),
                  "c": channels * RECORD_BYTES + TABLE_BYTES * (v["activation"] == 2)}
-        if not v["held_x"]:
-            reads["x"] = v["m"] * layout.row_bytes("v", v["groups"] * v["k"])
+        dims = v["groups"] * v["k"]
+        if v["words"]:
+            reads["x"] = -(-dims // v["x_run"]) * v["m"] * layout.row_bytes("out", v["x_run"])
+        elif not v["held_x"]:
+            reads["x"] = v["m"] * layout.row_bytes("v", dims)
         if v["residual"]:
             reads["r"] = v["m"] * layout.row_bytes("v", channels)
         if v["held_y"]:
@@ -291,7 +306,7 @@ class LinearKind(JobKind):
         layout = LinearLayout(config)
         return LinearStatus(
             done=True, error=Error.NONE, clipped=result.clipped,
-            read_bytes=layout.read_bytes(job),
+            read_bytes=layout.job_read_bytes(job),
             write_bytes=self._written(job, layout) + STATUS_BYTES)
 
     @staticmethod
@@ -304,6 +319,13 @@ class LinearKind(JobKind):
     def result_places(self, job: LinearJob, out: int, config: HdpConfig) -> dict[str, int]:
         apart = LinearLayout(config).fractions_at(job) if job.target is Output.DIGITS else 0
         return {"out": 0 if job.output_is_held else out, "out_f": out + apart if apart else 0}
+
+    def readable(self, job: LinearJob, out: int, config: HdpConfig) -> dict[str, tuple[int, int]]:
+        layout, dims = LinearLayout(config), job.output()[1]
+        starts = {Output.CODES: {"v": out},
+                  Output.DIGITS: {"i": out, "f": out + layout.fractions_at(job)}}
+        return {kind: (at, layout.row_bytes(kind, dims))
+                for kind, at in starts.get(job.target, {}).items()}
 
     def read_first(self, job: LinearJob, config: HdpConfig) -> tuple[str, ...]:
         return ()

@@ -13,8 +13,8 @@ __all__ = ["activation_table", "encode_requant", "gelu_table", "tanh_table"]
 
 def activation_table(function: Callable[[float], float], unit_in: float,
                      unit_out: float) -> np.ndarray:
-    """The 256 codes of an activation: entry c + 128 is the nearest code of ``function(c * unit_in)``
-    in units of ``unit_out``, ties to even.
+    """The 256 codes of an activation: entry c + 128 is the nearest code of
+    ``function(c * unit_in)`` in units of ``unit_out``, ties to even.
 
     Where nothing is clipped an entry is wrong by at most half of ``unit_out``.
     """

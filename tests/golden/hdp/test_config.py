@@ -25,7 +25,7 @@ def fits_signed(value, bits):
 def test_presets():
     assert preset_names("hdp") == ["hdp_ecp5", "hdp_edge", "hdp_fine", "hdp_fine_tiny",
                                    "hdp_long", "hdp_mid", "hdp_quad", "hdp_server", "hdp_small",
-                                   "hdp_tiles", "hdp_tiny", "hdp_w12"]
+                                   "hdp_tiles", "hdp_tiny", "hdp_w12", "heat_tiny"]
     assert preset_names("leopard") == ["leopard_ae", "leopard_base", "leopard_ecp5", "leopard_edge",
                                        "leopard_hp", "leopard_tiny"]
     assert preset_names("topk") == ["topk_edge", "topk_tiny"]
@@ -35,6 +35,8 @@ def test_presets():
     ecp5, edge, fine, fine_tiny, long, mid, quad = PRESETS[:7]
     tiny = load_config("hdp_tiny")
     rounded = {"frac": 3, "digits": "rounded"}
+    assert edge.linear
+    edge = edge.model_copy(update={"linear": False})
     assert fine == edge.model_copy(update={"name": "hdp_fine", **rounded})
     assert fine_tiny == tiny.model_copy(update={"name": "hdp_fine_tiny", **rounded})
     assert (long.l_max, long.tile, long.held_rows, long.blocks) == (4096, 128, 128, 64)
