@@ -49,6 +49,7 @@ ALLOWED = {
     "prunus.train.session": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
     "prunus.models.engine": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
     "prunus.models.quantise": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
+    "prunus.figures.heat_forms": ({"hdp"}, "linear jobs are those of HDP"),
     "prunus.figures.criteria": ({"hdp"}, "the criteria of HDP in models"),
     "prunus.figures.masks": ({"hdp", "leopard"}, "compares the criteria of engines"),
     "prunus.figures.points": (set(ENGINES), "points of the papers' figures, by engine"),

@@ -7,7 +7,7 @@ from spectra that forms of one shape have in common; the best of each kind are t
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -92,8 +92,9 @@ class Estimates:
 
     def _svd(self, form: Form) -> float:
         tails = self._once(("svd",), lambda: _left(self.target.spectrum[1]**2))
-        return float(tails[min(form.rank[0], len(tails) - 1)] * self._share())
+        return float(tails[min(form.rank[0], len(tails) - 1)] * self._share)
 
+    @cached_property
     def _share(self) -> float:
         """Of the output that is not its mean: what tails are shares of."""
         weight = self.target.weight
@@ -107,7 +108,7 @@ class Estimates:
             left = int(np.prod(n[:m])), int(np.prod(k[:m]))
             tails = self._once(("ttm", *left), partial(self._cut, *left))
             total += tails[min(rank, len(tails) - 1)]
-        return float(total * self._share())
+        return float(total * self._share)
 
     def _cut(self, n: int, k: int) -> np.ndarray:
         rows, columns = self.target.weight.shape
@@ -123,7 +124,7 @@ class Estimates:
             if rank < size:
                 tails = self._once(("tucker", m, size, first), partial(self._mode, m, size, first))
                 total += tails[rank]
-        return float(min(total, 1.0) * self._share())
+        return float(min(total, 1.0) * self._share)
 
     def _mode(self, mode: int, size: int, first: bool) -> np.ndarray:
         """Tails over one dimension of four; others than its neighbour do not matter."""
