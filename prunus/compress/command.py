@@ -25,6 +25,7 @@ __all__ = ["compress"]
 LOSS = 1.0
 Weights = StrEnum("Weights", ["int4", "int8"])
 Rounding = StrEnum("Rounding", {name: name for name in ROUNDINGS})          # type: ignore[misc]
+GPTQ = Rounding(ROUNDINGS[0])
 
 
 def _check_target(target: Path, model: Path) -> Path:
@@ -81,7 +82,7 @@ def compress(
     rate_layers: Annotated[float, typer.Option(help="Learning rate of the first stage.")] = 1e-3,
     rate_codes: Annotated[float, typer.Option(help="Learning rate of the second stage.")] = 5e-4,
     rounding: Annotated[Rounding, typer.Option(help="Of weights to their first "
-                                               "codes.")] = Rounding("gptq"),
+                                               "codes.")] = GPTQ,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     length: LENGTH = None,
     text_column: TEXT_COLUMN = None,
