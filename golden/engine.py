@@ -261,6 +261,10 @@ class JobKind(ABC):
                  for plane, count in rows.items()},
                 {"out": values["l_q"] * layout.row_bytes("out", d)})
 
+    def spoils(self, config: Any) -> bool:
+        """Whether a job whose reads fail may have written some of its output."""
+        return bool(config.tile)
+
     def refuse(self, job: Any, config: Any, after: Any = None) -> str:
         """Why a job cannot stand behind job ``after`` in a table, in a few words; or nothing."""
         return ""

@@ -16,7 +16,7 @@ __all__ = ["Link", "linked_image"]
 
 @dataclass(frozen=True)
 class Link:
-    """Operand ``operand`` of job ``reader`` is the output of job ``writer`` from its row ``row`` on.
+    """Operand ``operand`` of job ``reader`` is the output of job ``writer``, from ``row`` on.
 
     An operand that is made of the outputs of several jobs, one after the other, has a link for each
     of them, and ``part`` tells its first row in the operand.

@@ -19,6 +19,7 @@ from .commands.energy import energy
 from .commands.evaluate import evaluate
 from .commands.image import image
 from .commands.infer import infer
+from .commands.linear import linear_layers
 from .commands.presets import presets
 from .commands.report import report
 from .commands.run import run as run_heads
@@ -63,7 +64,8 @@ def _options(version: Annotated[bool, typer.Option(
 
 
 for name, command in (
-        ("presets", presets), ("verilog", verilog), ("run", run_heads), ("image", image),
+        ("presets", presets), ("verilog", verilog), ("run", run_heads),
+        ("linear", linear_layers), ("image", image),
         ("bench", bench),
         ("area", area), ("power", power), ("fpga", fpga), ("digits", digits), ("energy", energy),
         ("train-thresholds", train_thresholds), ("capture", capture), ("accuracy", accuracy),

@@ -17,7 +17,7 @@ from prunus.golden.engine import EngineConfig
 from .errors import InputError
 
 __all__ = ["EXAMPLES", "attention_fields", "bools_per_head", "integers_per_head", "names_per_head",
-           "read_arrays", "real_per_head", "real_scale", "real_scales"]
+           "read_arrays", "read_named", "real_per_head", "real_scale", "real_scales"]
 
 EXAMPLES = Path(__file__).parent / "examples"      # heads that come with the project
 KNOWN = ("q", "k", "v", "scale", "valid_q", "valid_kv", "causal")
@@ -28,13 +28,18 @@ UNREADABLE = (ValueError, EOFError, KeyError, MemoryError, NotImplementedError, 
 def read_arrays(path: Path, *more: str) -> dict[str, np.ndarray]:
     """The arrays of the file that every engine knows, and ``more`` of one of them; others are not
     even looked at."""
+    return read_named(path, (*KNOWN, *more))
+
+
+def read_named(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray]:
+    """The arrays of a file that are wanted, as far as they are there. Raises InputError."""
     try:
         with open(path, "rb") as file:
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise InputError(f"input {str(path)!r} must be an .npz archive, and is a single "
                                  f"array")
-            names = [name for name in (*KNOWN, *more) if name in archive.files]
+            names = [name for name in wanted if name in archive.files]
             return {name: _read_array(archive, name, path) for name in names}
     except OSError as err:
         raise InputError(f"input {str(path)!r} cannot be read: {err.strerror or err}") from None

@@ -82,7 +82,8 @@ def check(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
     jobs : sequence of Job
     config : EngineConfig
     errors : mapping of int to Error
-        Jobs that must fail, and how; their outputs must be untouched.
+        Jobs that must fail, and how; their outputs must be untouched, but for those of a kind that
+        may have written when a read fails.
     whole : bool
         Whether to give whole results, which take a lot of memory, or their summaries.
 
@@ -116,9 +117,10 @@ def _checked(simulation: Simulation, jobs: Sequence[Job], config: EngineConfig,
     for n, (job, (out, status)) in enumerate(zip(jobs, simulation.results, strict=True)):
         where = f"job {n} ({describe(job, config)})"
         if n in errors:
-            untouched = bytes([FILL]) * out_bytes(job, config)
+            kind, untouched = engine.kind(job), bytes([FILL]) * out_bytes(job, config)
             _check_status(where, status, failed(job, errors[n], config))
-            _check_out(where, out, engine.kind(job).unpack(untouched, job, config))
+            if errors[n] != Error.BUS or not kind.spoils(config):
+                _check_out(where, out, kind.unpack(untouched, job, config))
             continue
         _check_status(where, status, records[n])
         _check_out(where, out, good[n].out)

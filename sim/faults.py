@@ -24,7 +24,7 @@ from .cases import Batch
 from .compare import MismatchError, check
 from .engines import random_jobs, small_jobs
 from .exchange import Access, Faults, Side
-from .hostile import first_error, first_error_reads, hostile, plane_bytes
+from .hostile import first_error, first_error_reads, hostile, output_parts, plane_bytes
 from .scatter import scatter
 from .session import Session, Simulation, cycle_limit
 from .simulators.runner import SimulationError
@@ -256,9 +256,10 @@ def _parts(batch: Batch, config: EngineConfig) -> Iterator[tuple[int, int, int, 
         kind = engine_of(config).kind(job)
         values = described(image, n, kind, config)
         yield image.table + n * size, size, n, "descriptor"
-        for plane in kind.planes:
+        for plane in kind.planes_of(job):
             yield values[plane.name], plane_bytes(job, plane.name, config), n, "plane"
-        yield values["out"], out_bytes(job, config), n, "output"
+        for name, part in output_parts(job, config).items():
+            yield values[name], part, n, "output"
         yield values["status"], STATUS_BYTES, n, "record"
 
 
@@ -324,21 +325,25 @@ def _check_errors(run: Simulation, batch: Batch, config: EngineConfig) -> Counte
     for group in hit.groups:
         if not group & (parts["plane"] | parts["descriptor"]):
             raise MismatchError(f"one of the jobs {group} must tell of a plane that was not read")
+    for n, job in enumerate(jobs):      # what is held of a job that failed is no good
+        if getattr(job, "held", False) and n - 1 in parts["descriptor"] | parts["plane"]:
+            parts["plane"].add(n)
     for n, (job, (out, status)) in enumerate(zip(jobs, run.results, strict=True)):
-        untouched = engine.kind(job).layout(config).unpack_out(
-            bytes([FILL]) * out_bytes(job, config), *job.output())
+        kind = engine.kind(job)
+        untouched = kind.unpack(bytes([FILL]) * out_bytes(job, config), job, config)
         where = f"job {n}, {[what for what, met in parts.items() if n in met]}: "
         right: np.ndarray | None = untouched
         if n in parts["descriptor"]:
             want = None
         elif n in parts["plane"]:
-            want, right = failed(job, Error.BUS, config), None if config.tile else untouched
+            want = failed(job, Error.BUS, config)
+            right = None if kind.spoils(config) else untouched
         elif n in parts["output"]:
             want, right = failed(job, Error.WRITE, config), None
         else:
             result = engine.compute(job, config)
             right = result.out
-            want = engine.kind(job).record(job, result, config, frozenset())
+            want = kind.record(job, result, config, frozenset())
             if status is not None and job.shared:       # who read the planes is not known
                 want = replace(want, read_bytes=status.read_bytes)
         _same(f"{where}status", status, want)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from prunus.golden.descriptors import Window, descriptor_error, has_record
+from prunus.golden.descriptors import Window, descriptor_error, has_record, kind_of
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
 from prunus.golden.image import FILL, Image, failed, out_bytes
-from prunus.golden.jobs import Job
+from prunus.golden.jobs import AttentionJob, Job
 from prunus.golden.records import STATUS_BYTES, WORD_BITS, WORDS, Error
 from prunus.golden.registers import WINDOW_BYTES, Cause, register_map
 
@@ -23,7 +23,8 @@ from .engines import random_jobs
 from .exchange import Access
 from .session import Simulation
 
-__all__ = ["Hostile", "first_error", "first_error_reads", "hostile", "needy_jobs", "plane_bytes"]
+__all__ = ["Hostile", "first_error", "first_error_reads", "hostile", "needy_jobs", "output_parts",
+           "plane_bytes"]
 
 GAP = 1024                  # between the windows; must stay as it is
 PAGE = 4096                 # regions begin at multiples, as in an image
@@ -47,12 +48,11 @@ def first_error(run: Simulation) -> tuple[int, int, int, int]:
 
 
 def needy_jobs(config: EngineConfig, count: int, rng: Random) -> list[Job]:
-    """At most so many jobs that read all of their planes."""
+    """At most so many jobs that read all of their planes and write an output."""
     drawn: list[Any] = list(random_jobs(config, 2 * count, rng.randrange(1 << 30)))
-    jobs = [job for job in drawn if job.valid_q and job.valid_kv]
-    whole = [replace(job, same_kv=False, **({"tau_head": 0} if hasattr(job, "tau_head") else {}))
-             for job in jobs]
-    return whole[:count]
+    jobs = [job.alone() for job in drawn if job.output()[0]
+            and not (isinstance(job, AttentionJob) and 0 in (job.valid_q, job.valid_kv))]
+    return [replace(job, tau_head=0) if hasattr(job, "tau_head") else job for job in jobs[:count]]
 
 
 def laid_out(jobs: Sequence[Job], config: EngineConfig, margin: int, rng: Random
@@ -94,7 +94,7 @@ def laid_out(jobs: Sequence[Job], config: EngineConfig, margin: int, rng: Random
         for job, kind in zip(jobs, kinds, strict=True):
             layout, codes = kind.layout(config), job.operands()
             addresses.append({plane.name: image.place(layout.pack(plane.kind, codes[plane.of]))
-                              for plane in kind.planes})
+                              for plane in kind.planes_of(job)})
 
     def results():
         image.out += [image.place(np.full(out_bytes(job, config), FILL, np.uint8)) for job in jobs]
@@ -103,32 +103,42 @@ def laid_out(jobs: Sequence[Job], config: EngineConfig, margin: int, rng: Random
         region(name, fill)
     for n, (job, kind) in enumerate(zip(jobs, kinds, strict=True)):
         own = {name: at + shifts["operands"] for name, at in addresses[n].items()}
-        image.describe(n, kind.encode(job, own | {
-            "out": image.out[n] + shifts["results"],
+        own |= kind.result_places(job, image.out[n] + shifts["results"], config)
+        image.describe(n, kind.encode(job, dict.fromkeys(kind.addresses, 0) | own | {
             "status": image.status[n] + shifts["records"]}, config))
     return image, windows, places
 
 
 def plane_bytes(job: Job, name: str, config: EngineConfig) -> int:
     """Of a plane of operands, or of ``out``."""
-    if name == "out":
-        return out_bytes(job, config)
+    if name.startswith("out"):
+        return output_parts(job, config)[name]
     kind = engine_of(config).kind(job)
-    plane = next(plane for plane in kind.planes if plane.name == name)
+    plane = next(plane for plane in kind.planes_of(job) if plane.name == name)
     rows, d = job.operands()[plane.of].shape
     return rows * kind.layout(config).row_bytes(plane.kind, d)
 
 
+def output_parts(job: Job, config: EngineConfig) -> dict[str, int]:
+    """Bytes from each address of an output on."""
+    kind = engine_of(config).kind(job)
+    places = {name: at for name, at in kind.result_places(job, PAGE, config).items() if at}
+    ends = [*places.values(), PAGE + kind.out_bytes(job, config)][1:] if places else []
+    return {name: end - at for (name, at), end in zip(places.items(), ends, strict=True)}
+
+
 def _said(words: np.ndarray, config: EngineConfig) -> dict[str, int]:
-    return engine_of(config).kinds[0].descriptor_of(config).unpack(words.tobytes())
+    """Fields, of a head if the opcode is none."""
+    kind = kind_of(words, config) or engine_of(config).kinds[0]
+    return kind.descriptor_of(config).unpack(words.tobytes())
 
 
 def _spoil(words: np.ndarray, job: Job, rng: Random, windows: Mapping[str, Window],
            config: EngineConfig) -> np.ndarray:
     """A descriptor with something wrong, most of the time."""
     words, count = words.copy(), len(words)
-    kind = engine_of(config).kinds[0]
-    places = [plane.name for plane in kind.planes]
+    kind = engine_of(config).kind(job)
+    places, outs = [plane.name for plane in kind.planes_of(job)], [*output_parts(job, config)]
     status = _said(words, config)["status"]
     end = 1 << config.axi_address_width
 
@@ -147,9 +157,9 @@ def _spoil(words: np.ndarray, job: Job, rng: Random, windows: Mapping[str, Windo
     elif what == 2:
         words[rng.randrange(count)] ^= np.uint32(1 << rng.randrange(32))
     elif what in (3, 4, 5):     # just outside, in another window, or around the last address
-        name = rng.choice([*places, "out"])
-        window = windows["results" if name == "out" else "operands"]
-        other = windows[rng.choice(["records", "results" if name != "out" else "operands"])]
+        name = rng.choice([*places, *outs])
+        mine, others = ("results", "operands")[:: -1 if name in places else 1]
+        window, other = windows[mine], windows[rng.choice(["records", others])]
         last = window.limit + 1 - plane_bytes(job, name, config)    # ends with the window
         put(name, rng.choice([
             last, last + 8, last + 64, window.base, window.base - 8, window.base - 64,
@@ -171,10 +181,18 @@ def _harmless(made: np.ndarray, own: np.ndarray, job: Job, windows: Mapping[str,
     values, mine = _said(made, config), _said(own, config)
     if has_record(made, config, windows) and values["status"] != mine["status"]:
         return False
-    if descriptor_error(made, config, windows):
+    error, kind = descriptor_error(made, config, windows), kind_of(made, config)
+    head, window, parts = engine_of(config).kinds[0], windows["results"], output_parts(job, config)
+    if kind is None or error and (kind is head or error not in (Error.BUS, Error.WRITE)):
         return True
-    row = engine_of(config).kind(job).layout(config).row_bytes("out", values["d"])
-    return values["out"] == mine["out"] and values["l_q"] * row <= out_bytes(job, config)
+    if kind is not head and any(values[name] != mine.get(name) for name in values
+                                if name not in kind.addresses):
+        return False                # where it writes is said for what a host makes
+    # Of a head all is refused if any of it lies outside; others may write what lies inside.
+    _, writes = kind.extents(values, config)
+    return all(values[name] == mine[name] and size <= parts.get(name, 0)
+               or error and (values[name] > window.limit or values[name] + size <= window.base)
+               for name, size in writes.items())
 
 
 @dataclass(eq=False)
@@ -233,25 +251,29 @@ class Hostile:
             if run.registers[name] != want:
                 raise MismatchError(f"register {name} must be {want}, not {run.registers[name]}")
         told, known = first_error(run), self._first_errors(config)
-        if told not in known:
+        end = 1 << config.axi_address_width
+        if not any(told[:3] == first[:3] and (told[3] - first[3]) % end < size
+                   for first, size in known):
             raise MismatchError(f"the first error must be one of {known}, not {told}")
         return found
 
-    def _first_errors(self, config: EngineConfig) -> set[tuple[int, int, int, int]]:
-        """What the registers may tell of. What lies outside a window is told by its address, what
-        is wrong in a descriptor by the index of the job."""
-        kind = engine_of(config).kinds[0]
-        known: set[tuple[int, int, int, int]] = set()
+    def _first_errors(self, config: EngineConfig) -> set[tuple[tuple[int, int, int, int], int]]:
+        """What the registers may tell of, and how many addresses from there on. What lies outside a
+        window is told by its address, or by that of a part of it where several requests are made
+        for it; what is wrong in a descriptor by the index of the job."""
+        known: set[tuple[tuple[int, int, int, int], int]] = set()
         for n, (words, error) in enumerate(zip(self.words, self.errors, strict=True)):
-            values = _said(words, config)
-            outside = {Error.BUS: [plane.name for plane in kind.planes], Error.WRITE: ["out"]}
-            if error in outside:
-                known |= {(Cause.WINDOW, 0, n, values[name]) for name in outside[error]}
+            values, kind = _said(words, config), kind_of(words, config)
+            if kind and error in (Error.BUS, Error.WRITE):
+                parts = kind.extents(values, config)[error == Error.WRITE]
+                several = kind is not engine_of(config).kinds[0]
+                known |= {((Cause.WINDOW, 0, n, values[name]), size if several else 1)
+                          for name, size in parts.items()}
             elif error:
-                known.add((error, 0, n, 0))
+                known.add(((error, 0, n, 0), 1))
             if not has_record(words, config, self.windows):
-                known.add((Cause.WINDOW, 0, n, values["status"]))
-        return known or {(0, 0, 0, 0)}
+                known.add(((Cause.WINDOW, 0, n, values["status"]), 1))
+        return known or {((0, 0, 0, 0), 1)}
 
 
 def hostile(config: EngineConfig, count: int, rng: Random) -> Hostile:

@@ -23,7 +23,7 @@ def _starts(image: Image, jobs: Sequence[Job], config: EngineConfig) -> list[int
     for n, job in enumerate(jobs):
         kind = engine.kind(job)
         values = described(image, n, kind, config)
-        starts |= {values[plane.name] for plane in kind.planes}
+        starts |= {values[name] for name in kind.addresses}
     return sorted(starts)
 
 

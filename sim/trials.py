@@ -17,7 +17,7 @@ import numpy as np
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
 from prunus.golden.image import build_image, described
-from prunus.golden.jobs import Job
+from prunus.golden.jobs import AttentionJob, Job
 from prunus.golden.records import WORD_BITS
 from prunus.golden.registers import TIMEOUT, Status, counter_names, register_map
 from prunus.golden.softmax import SCALE_SHIFT_MAX, SCALE_SHIFT_MIN
@@ -68,7 +68,8 @@ def _small(config: EngineConfig, count: int, seed: int) -> list[Job]:
 
 def _busy(config: EngineConfig, seed: int) -> Any:
     """A job of little work, with several rows, that reads all of its planes."""
-    drawn: list[Any] = list(needy_jobs(config, 24, Random(seed)))
+    drawn = [job for job in needy_jobs(config, 24, Random(seed))
+             if isinstance(job, AttentionJob)]
     return min((job for job in drawn if min(len(job.q), job.valid_kv) > 1 and job.d > 8),
                key=lambda job: len(job.q) + len(job.k))
 

@@ -29,6 +29,7 @@ ALLOWED = {
     "prunus.bench.report": ({"hdp"}, "tables of the bench of HDP"),
     "prunus.commands.digits": ({"leopard"}, "a command about the digits of LeOPArd"),
     "prunus.commands.energy": (set(ENGINES), "a command that compares engines"),
+    "prunus.commands.linear": ({"hdp"}, "linear layers are jobs of HDP"),
     "prunus.commands.methods": ({"hdp"}, "a command with the options of all methods"),
     "prunus.commands.calibrate": ({"hdp"}, "a command with an option of HDP"),
     **dict.fromkeys((f"prunus.compress.{name}" for name in ("cost", "pareto", "paths")),

@@ -181,9 +181,9 @@ class DescriptorDecoder(wiring.Component):
             values = [(raw.opcode == kind.opcode, number(raw, record, name))
                       for kind, record, raw in zip(self._kinds, self._records, raws, strict=True)
                       if name in record.names]
-            if len(values) == 1:
-                m.d.comb += fields[name].eq(values[0][1])
-            for mine, value in values if len(values) > 1 else ():
+            # An unknown opcode is read as the first kind, for the place of the record.
+            m.d.comb += [fields[name].eq(value) for _, value in values[:1]]
+            for mine, value in values[1:]:
                 with m.If(mine):
                     m.d.comb += fields[name].eq(value)
 
@@ -214,8 +214,12 @@ class DescriptorDecoder(wiring.Component):
             return (length == 0) | (length > config.l_max)
 
         head = self._kinds[0]
+        words = max((raw.as_value() for raw in raws), key=len)
+        # Another kind may have fields behind the last one of a kind.
+        strays = [stray | words[its.shape().size :].any() if len(words) > its.shape().size
+                  else stray for its in raws]
         mine = {
-            Error.OPCODE: self._unnamed(head, raw) | stray,
+            Error.OPCODE: self._unnamed(head, raw) | strays[0],
             Error.DIMENSION: (raw.d[:3] != 0) | (raw.d == 0) | (raw.d > config.d_max),
             Error.LENGTH: bad_length(raw.l_q) | bad_length(raw.l_kv),
             Error.VALID: (raw.valid_q > raw.l_q) | (raw.valid_kv > raw.l_kv),
@@ -223,10 +227,12 @@ class DescriptorDecoder(wiring.Component):
             | (raw.shift < softmax.SCALE_SHIFT_MIN) | (raw.shift > softmax.SCALE_SHIFT_MAX),
             Error.ALIGNMENT: self._misaligned(head, self._records[0], raw),
         }
-        for kind, record, its in zip(self._kinds[1:], self._records[1:], raws[1:], strict=True):
+        for kind, record, its, beyond in zip(self._kinds[1:], self._records[1:], raws[1:],
+                                             strays[1:], strict=True):
             values = {name: number(its, record, name) for name in record.names}
-            theirs = {Error.OPCODE: self._unnamed(kind, its) | stray, **{
-                code: condition | (self._unnamed(kind, its) | stray if code == Error.OPCODE else 0)
+            unnamed = self._unnamed(kind, its) | beyond
+            theirs = {Error.OPCODE: unnamed, **{
+                code: condition | (unnamed if code == Error.OPCODE else 0)
                 for code, condition in kind.checks(values, config).items()},
                 Error.ALIGNMENT: self._misaligned(kind, record, its)}
             # Conditions of the kind whose opcode it is; unknown ones are those of no kind.

@@ -149,7 +149,7 @@ class Dispatcher(wiring.Component):
         shares = Signal()
         m.d.sync += shares.eq(follows & (before == now))
         with m.If(taken):
-            m.d.sync += [before.eq(now), follows.eq(1)]
+            m.d.sync += [before.eq(now), follows.eq(job.kind == 0 if self._fences else 1)]
         with m.If(self.start | self.lost):
             m.d.sync += follows.eq(0)
         return shares

@@ -10,6 +10,7 @@ from . import (
     criteria,
     energy,
     hdp,
+    heat,
     heat_forms,
     leopard,
     masks,
@@ -28,7 +29,8 @@ __all__ = ["FIGURES"]
 
 def _found() -> dict[str, Figure]:
     modules = (hdp, criteria, masks, methods, calibrations, papers, vit, leopard, energy, power,
-               training, boards, benches, simulation, silicon, heat_forms)
+               training, boards, benches, simulation, silicon, heat,
+               heat_forms)
     found = {figure.name: figure for module in modules for figure in module.FIGURES}
     # What shows the data of another figure has its file and its command.
     return {name: figure if figure.of is None else replace(

@@ -59,10 +59,11 @@ def _before(kind: str, job: Job, config: EngineConfig, rng: Random) -> Batch:
     its = engine_of(config).kind(job)
     values = described(image, 0, its, config)
     if kind == "refused":
-        image.describe(0, its.descriptor_of(config).pack(values | {"d": values["d"] + 1}))
+        dims = "d" if "d" in values else "k"
+        image.describe(0, its.descriptor_of(config).pack(values | {dims: values[dims] + 1}))
         return Batch([job], image=image)
     if kind == "unreadable":
-        plane = rng.choice(its.planes)
+        plane = rng.choice(its.planes_of(job))
         first = values[plane.name]
         return Batch([job], image=image, read_errors=[(first, first + 4096)])
     return Batch([job])

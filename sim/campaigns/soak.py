@@ -48,7 +48,7 @@ def chunks(jobs: int, size: int, seed: int, stall: float,
 def run_chunk(chunk: Chunk, config: EngineConfig) -> int:
     """Simulate and compare a chunk; the cycles it took. Raises on any difference."""
     jobs = random_jobs(config, chunk.count, chunk.seed)
-    batches = [jobs[n : n + BATCH] for n in range(0, len(jobs), BATCH)]
+    batches = [[jobs[n].alone(), *jobs[n + 1 : n + BATCH]] for n in range(0, len(jobs), BATCH)]
     simulations = simulate_batches(batches, config, stall=chunk.stall, seed=chunk.seed,
                                    memory=chunk.memory)
     for n, (batch, simulation) in enumerate(zip(batches, simulations, strict=True)):

@@ -28,5 +28,5 @@ def random_jobs(config: EngineConfig, count: int, seed: int) -> Sequence[Job]:
 def small_jobs(config: EngineConfig, drawn: int, seed: int) -> list[Job]:
     """As many random jobs that share nothing, those of the least work first."""
     jobs = random_jobs(config, drawn, seed)
-    return [job.alone() for job in sorted(
-        jobs, key=lambda job: job.output()[0] + len(job.operands()["k"]))]
+    bench = bench_of(config)
+    return [job.alone() for job in sorted(jobs, key=lambda job: bench.size(job, config))]

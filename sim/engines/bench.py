@@ -27,6 +27,10 @@ class EngineBench(ABC):
     def random_jobs(self, config: Any, count: int, seed: int) -> Sequence[Any]:
         """``count`` jobs that look for trouble, always the same for a seed."""
 
+    def size(self, job: Any, config: Any) -> int:
+        """Of a job, by which those of little work are found."""
+        return job.output()[0] + len(job.operands()["k"])
+
     def hard_jobs(self, config: Any, seed: int) -> Sequence[Any]:
         """A table that meets what random jobs seldom do; random jobs where nothing is known."""
         return self.random_jobs(config, 6, seed)

@@ -17,16 +17,19 @@ from prunus.golden.hdp.linear.cost import linear_bound, product_cost, product_of
 from prunus.golden.hdp.planes import HdpLayout
 
 from .bench import EngineBench, MismatchError
+from .hdp_linear import linear_table
 from .hdp_sizes import sizes
 from .recipes import draw_length, draw_scale, draw_table, draw_valid, shape_strategy
 
-__all__ = ["BENCH", "PATTERNS", "RHOS", "TAUS", "Recipe", "build", "job_strategy", "random_jobs",
-           "random_recipe"]
+__all__ = ["BENCH", "PATTERNS", "RHOS", "TAUS", "Recipe", "build", "job_strategy", "mixed_jobs",
+           "random_jobs", "random_recipe"]
 
 PATTERNS = ("normal", "uniform", "extreme", "fraction", "equal", "spikes", "minimum", "zero")
 TAUS = ("zero", "equal", "above", "below", "largest")
 RHOS = (0, 25, -25, 64, -64, 127, -127, 1, -1)
 TAU_MAX = 0xFFFFFFFF
+HEADS = 0.3             # share of heads in a mixed table, about
+ROW_CYCLES = 32         # of the array that a row of a head is worth, about
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +143,18 @@ def random_jobs(config: HdpConfig, count: int, seed: int) -> list[HdpJob]:
     return draw_table(lambda rng: build(random_recipe(config, rng), config), count, seed)
 
 
+def mixed_jobs(config: HdpConfig, count: int, seed: int) -> list[HdpJob | LinearJob]:
+    """A few heads, some of which share K and V, then a chain of linear jobs or a few, and so on."""
+    rng = np.random.default_rng(seed)
+    jobs: list[HdpJob | LinearJob] = []
+    while len(jobs) < count:
+        if rng.random() < HEADS:
+            jobs += random_jobs(config, int(rng.integers(1, 4)), int(rng.integers(1 << 30)))
+        else:
+            jobs += linear_table(config, rng)
+    return jobs[:count]
+
+
 # -- by hypothesis --------------------------------------------------------------------------------
 def job_strategy(config: HdpConfig, l_max: int | None = None):
     """A hypothesis strategy of recipes with lengths up to ``l_max``; ``build`` makes the job."""
@@ -160,8 +175,14 @@ class HdpBench(EngineBench):
 
     preset = "hdp_tiny"
 
-    def random_jobs(self, config: HdpConfig, count: int, seed: int) -> list[HdpJob]:
-        return random_jobs(config, count, seed)
+    def random_jobs(self, config: HdpConfig, count: int,
+                    seed: int) -> Sequence[HdpJob | LinearJob]:
+        return (mixed_jobs if config.linear else random_jobs)(config, count, seed)
+
+    def size(self, job: HdpJob | LinearJob, config: HdpConfig) -> int:
+        if isinstance(job, LinearJob):
+            return product_of(job).array_cycles(config) // ROW_CYCLES
+        return super().size(job, config)
 
     def hard_jobs(self, config: HdpConfig, seed: int) -> list[HdpJob]:
         """Full heads of one K and V whose last rows are masked while the next one's scores come,

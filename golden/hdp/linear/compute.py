@@ -14,9 +14,9 @@ table of 256 codes, see :mod:`prunus.golden.hdp.linear.tables`. A wide output is
 bits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -233,6 +233,10 @@ class LinearJob(Job):
         known = {"x": None if self.held else x, "w": self.w, "c": self.channel_bytes(),
                  "r": self.residual}
         return {name: value for name, value in known.items() if value is not None}
+
+    def alone(self) -> Self:
+        """The same job with an X that is read, whoever held it."""
+        return replace(self, held=False)
 
     def channel_bytes(self) -> np.ndarray:
         """Rows of 8 bytes: the table, if there is one, then bias, multiplier and shift of each

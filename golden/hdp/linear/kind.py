@@ -316,6 +316,9 @@ class LinearKind(JobKind):
             return rows * (layout.row_bytes("i", dims) + layout.row_bytes("f", dims))
         return layout.job_bytes(job)
 
+    def spoils(self, config: HdpConfig) -> bool:
+        return True
+
     def result_places(self, job: LinearJob, out: int, config: HdpConfig) -> dict[str, int]:
         apart = LinearLayout(config).fractions_at(job) if job.target is Output.DIGITS else 0
         return {"out": 0 if job.output_is_held else out, "out_f": out + apart if apart else 0}
@@ -349,6 +352,9 @@ class LinearKind(JobKind):
             return f"run must be a multiple of {unit} or all channels, not {job.run}"
         if job.target is Output.DIGITS and job.run > config.axi_data_width:
             return f"run must be at most {config.axi_data_width} of digits, not {job.run}"
+        if job.target is Output.DIGITS and job.groups > 1 and job.span % job.run:
+            return (f"run must divide the {job.span} channels of a group where these are digits, "
+                    f"not {job.run}")
         if job.output_is_held:
             y = sizes.pairs(*job.output_shape())
             if sizes.pairs(job.rows, job.x.shape[1]) + y > sizes.ring:

@@ -87,9 +87,13 @@ def place_chunk(config: HdpConfig, chunk):
 
 
 def command_layout(config: HdpConfig) -> data.StructLayout:
-    """Fetch ``beats`` beats: rows of ``row_beats`` of X or W, which go to granule ``base`` and on,
-    ``stride`` granules for each pair, from unit ``first`` of a row on; ``ends`` what there is of X; or parameters of the channels of a tile, to ``slot``; or the
-    word of a residual, for lane ``slot``, and if it ``ends`` there is all that a word needs."""
+    """Fetch ``beats`` beats.
+
+    Of X and W these are rows of ``row_beats``, which go to granule ``base`` and on, ``stride``
+    granules for each pair, from unit ``first`` of a row on; ``ends`` what there is of X. Of
+    parameters they are those of the channels of a tile and go to ``slot``. Of the residual they
+    are a word for lane ``slot``, and if it ``ends`` there is all that a word of results needs.
+    """
     return data.StructLayout({
         "plane": Plane, "bank": 1, "slot": 1, "address": config.axi_address_width, "refused": 1,
         "beats": 20, "row_beats": 10, "base": granule_bits(config) - 1,

@@ -39,7 +39,7 @@ class LinearOutput(wiring.Component):
     base : In
         The granule where Y begins, if it is held.
     bad : In(1)
-        The job has met an error of the bus, or its X is that of one with an error.
+        The job has met an error of the bus, or the job before it holds nothing for it.
     read_beats, clipped : In
         Of the job.
     req, o : Out(streams)

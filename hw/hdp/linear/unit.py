@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.linear.sizes import Sizes
+from prunus.golden.registers import INDEX_BITS
 from prunus.hw.hdp.layouts import fraction_layout, integer_layout
 from prunus.hw.hdp.linear.collector import WORDS, LinearCollector
 from prunus.hw.hdp.linear.fetch import LinearFetch
@@ -112,7 +113,8 @@ class LinearUnit(wiring.Component):
         sizes, given = Sizes(self._config), self.job.payload
         busy, bad = Signal(2), Signal(2)
         into, behind = Signal(), Signal()
-        chain_bad = Signal()            # the job before had an error
+        # The index of the job whose X is held, one bit longer, so that no other table has it.
+        holds, held_for = Signal(), Signal(INDEX_BITS + 1)
         y_base = Signal(data.ArrayLayout(granule_bits(self._config) - 1, 2))
         read_beats, clipped = (Signal(data.ArrayLayout(32, 2), name=name)
                                for name in ("read_beats", "clipped"))
@@ -149,14 +151,18 @@ class LinearUnit(wiring.Component):
             with m.If(taken):
                 m.d.sync += passed.bit_select(into, 1).eq(0)
             self._stages[name] = at, passed
-        fetch_at, _ = self._stages["fetch"]
+        fetch_at, passed = self._stages["fetch"]
+        # Until what is held is written, nothing but its own job may take the place behind its X.
+        waits = (fetch_at != behind) & jobs[behind].held_y & ~jobs[fetch_at].held_x
+        m.d.comb += self.fetch.valid.eq((busy & ~passed).bit_select(fetch_at, 1) & ~waits)
         # What is held lies behind the only strip of its job.
         with m.If(self.fetch.claim):
             m.d.sync += y_base[fetch_at].eq(self.fetch.base + self.fetch.claimed)
         output = self.output
-        is_bad = Signal()
+        is_bad, lacks_x = Signal(), Signal()
         m.d.comb += [
-            is_bad.eq(bad.bit_select(behind, 1) | (jobs[behind].held_x & chain_bad)),
+            lacks_x.eq(jobs[behind].held_x & ~(holds & (held_for == jobs[behind].index))),
+            is_bad.eq(bad.bit_select(behind, 1) | lacks_x),
             output.valid.eq(busy.bit_select(behind, 1)), output.job.eq(jobs[behind]),
             output.base.eq(y_base[behind]), output.bad.eq(is_bad),
             output.read_beats.eq(read_beats[behind]), output.clipped.eq(clipped[behind]),
@@ -166,7 +172,8 @@ class LinearUnit(wiring.Component):
         ]
         with m.If(output.taken):
             m.d.sync += [busy.bit_select(behind, 1).eq(0), behind.eq(~behind),
-                         chain_bad.eq(output.failed)]
+                         holds.eq(jobs[behind].held_y & ~output.failed),
+                         held_for.eq(jobs[behind].index + 1)]
         loader, result = self.loader, self.requantiser.o
         with m.If(loader.beat):
             m.d.sync += read_beats[loader.bank].eq(read_beats[loader.bank] + 1)

@@ -83,6 +83,15 @@ def test_the_best_within_a_sum_of_prices(seed):
             assert found.loss == pytest.approx(min(within))
 
 
+def test_no_weight_is_in_two_stacks():
+    unit = Cost(cycles=1, array_cycles=1, products=1)
+    names = ("a", "b", "c")
+    options = [Option((name,), FORM, unit, 1.0) for name in names]
+    options += [Option(names[:2], FORM, unit, 0.1), Option(names[1:], FORM, unit, 0.2)]
+    found = cheapest_loss(options, [1.0] * 5, 3.0)
+    assert found.forms == {("a", "b"): FORM, ("c",): FORM}
+
+
 def test_a_curve_falls_and_one_of_products_is_no_better():
     options, _, dense = case(0, False)
     gains = (2.0, 5.0, 20.0, 1e6)

@@ -78,6 +78,20 @@ def test_estimates_of_tensors_are_about_those_of_starts(form):
     assert 0.99 * error <= estimate <= 1.01 * dimensions * error
 
 
+@pytest.mark.parametrize("ranks, slow", [((4, 8, 2, 32), True), ((3, 8, 2, 32), False)])
+def test_estimates_know_which_outputs_lie_together(ranks, slow):
+    """n1 is the slow dimension of the outputs where it has no factor, the fast one otherwise."""
+    random = np.random.default_rng(2)
+    first, second = random.normal(size=(4, ranks[0])), random.normal(size=(16, ranks[1]))
+    weight = np.einsum("ap,bq,pqk->abk", first, second, random.normal(size=(*ranks[:2], K)))
+    form = tucker((4, 16), (2, 32), ranks)
+    other = weight.swapaxes(0, 1)
+    estimates = [Estimates(Target(one.reshape(N, K), np.eye(K))).of(form)
+                 for one in ((weight, other) if slow else (other, weight))]
+    assert estimates[0] < 1e-9
+    assert estimates[1] > 0.05
+
+
 def test_a_dense_weight_has_no_error():
     assert Estimates(target()).of(dense_form(N, K)) == 0
 

@@ -149,11 +149,13 @@ def test_tucker_is_a_chain_of_five():
     v1, v2, u1, u2 = (np.eye(d, dtype=int)[rng.permutation(d)] for _ in range(4))
     core = small(rng, d, d, d, d)
     jobs = [step(x.reshape(m * d, d), v2, run=1, inner=d, arrangement="split", target="held")]
+    # (m, s2 | s1) -> (m | s2 s1); (m | t1 t2) -> (m, t1 | t2); (m, t1 | n2) -> (m, n2 | t1);
+    # (m, n2 | n1) -> (m | n1 n2).
     chain = [   # weights, view
-        (v1, {"inner": d, "arrangement": "split"}),                     # (m, s2 | s1) -> (m | s2 s1)
+        (v1, {"inner": d, "arrangement": "split"}),
         (core.transpose(0, 1, 3, 2).reshape(d * d, d * d), {"run": d, "arrangement": "split"}),
-        (u2, {"run": 1, "inner": d, "arrangement": "split"}),           # (m, t1 | n2) -> (m, n2 | t1)
-        (u1, {"run": 1, "inner": d})]                                   # (m, n2 | n1) -> (m | n1 n2)
+        (u2, {"run": 1, "inner": d, "arrangement": "split"}),
+        (u1, {"run": 1, "inner": d})]
     for n, (w, view) in enumerate(chain):
         jobs.append(step(linear(jobs[-1]).y, w, held=True,
                          target="codes" if n == 3 else "held", **view))
