@@ -32,7 +32,7 @@ ALLOWED = {
     "prunus.commands.linear": ({"hdp"}, "linear layers are jobs of HDP"),
     "prunus.commands.methods": ({"hdp"}, "a command with the options of all methods"),
     "prunus.commands.calibrate": ({"hdp"}, "a command with an option of HDP"),
-    **dict.fromkeys((f"prunus.compress.{name}" for name in ("cost", "pareto", "paths")),
+    **dict.fromkeys((f"prunus.compress.{name}" for name in ("cost", "forms", "pareto", "paths")),
                     ({"hdp"}, "linear jobs are those of HDP")),
     "prunus.evaluate.calibration": ({"hdp"}, "what can be said of a head, by engine"),
     "prunus.evaluate.choices": ({"hdp"}, "what can be chosen of a head, by engine"),
