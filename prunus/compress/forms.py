@@ -227,7 +227,8 @@ def _tuckers(n: int, k: int, bits: int) -> Iterator[Form]:
 
 def _butterflies(n: int, k: int, bits: int) -> Iterator[Form]:
     for block in BLOCKS:
-        yield butterfly(n, k, block, bits)
+        if block < k:               # else nothing lies across
+            yield butterfly(n, k, block, bits)
 
 
 _MAKERS = {"svd": _svds, "tucker": _tuckers, "ttm": _ttms, "cp": _cps, "butterfly": _butterflies}
