@@ -24,6 +24,7 @@ from .commands.presets import presets
 from .commands.report import report
 from .commands.run import run as run_heads
 from .commands.verilog import verilog
+from .compress.command import compress
 from .errors import InputError, RunError
 from .fpga.command import fpga
 from .power.command import power
@@ -68,7 +69,8 @@ for name, command in (
         ("bench", bench),
         ("area", area), ("power", power), ("fpga", fpga), ("digits", digits), ("energy", energy),
         ("train-thresholds", train_thresholds), ("capture", capture), ("accuracy", accuracy),
-        ("evaluate", evaluate), ("calibrate", calibrate), ("infer", infer), ("report", report)):
+        ("evaluate", evaluate), ("calibrate", calibrate), ("infer", infer), ("report", report),
+        ("compress", compress)):
     app.command(name)(command)
 
 

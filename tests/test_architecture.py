@@ -32,7 +32,8 @@ ALLOWED = {
     "prunus.commands.linear": ({"hdp"}, "linear layers are jobs of HDP"),
     "prunus.commands.methods": ({"hdp"}, "a command with the options of all methods"),
     "prunus.commands.calibrate": ({"hdp"}, "a command with an option of HDP"),
-    **dict.fromkeys((f"prunus.compress.{name}" for name in ("cost", "pareto", "paths")),
+    **dict.fromkeys((f"prunus.compress.{name}" for name in (
+        "command", "cost", "forms", "layers", "pareto", "paths", "session")),
                     ({"hdp"}, "linear jobs are those of HDP")),
     "prunus.evaluate.calibration": ({"hdp"}, "what can be said of a head, by engine"),
     "prunus.evaluate.choices": ({"hdp"}, "what can be chosen of a head, by engine"),
@@ -48,6 +49,7 @@ ALLOWED = {
     "prunus.train.capture": ({"hdp", "leopard"}, "captures heads for both"),
     "prunus.train.command": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
     "prunus.train.session": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
+    "prunus.models.coded": ({"hdp"}, "linear jobs are those of HDP"),
     "prunus.models.engine": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
     "prunus.models.quantise": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
     "prunus.figures.heat_forms": ({"hdp"}, "linear jobs are those of HDP"),

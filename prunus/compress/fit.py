@@ -119,7 +119,6 @@ class Target:
 
     def parts(self, k: Sequence[int]) -> list[np.ndarray]:
         """C over each dimension of k, the others summed up; their Kronecker product is about C."""
-        # Columns beyond those of the weight are zero.
         return [self._partial(k, m) for m in range(len(k))]
 
     def _partial(self, k: Sequence[int], m: int) -> np.ndarray:

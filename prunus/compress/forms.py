@@ -13,14 +13,16 @@ makes. Sizes of products are multiples of 8.
 from collections.abc import Iterator, Sequence
 from math import ceil, isqrt, prod
 
+from prunus.golden.hdp.linear.sizes import LONGEST, MOST_TILE
+
 from .chain import Form, Step, View
 
 __all__ = ["BLOCKS", "GRAIN", "NAMES", "RUN", "butterfly", "cp", "dense_form", "factorised",
            "fault", "forms", "heuristic_shape", "svd", "ttm", "tucker"]
 
 GRAIN = 8               # sizes of products and ranks are multiples of it
-RUN = 16                # bytes beside each other in a view's source
-BLOCKS = (8, 16, 32)    # inputs of a butterfly's blocks
+RUN = 16                # codes beside each other in a view; sizes of blocks are multiples of it
+BLOCKS = (16, 32, 64)   # of neighbouring inputs of a butterfly
 NAMES = ("dense", "svd", "tucker", "ttm", "cp", "butterfly")
 
 
@@ -40,8 +42,11 @@ def fault(form: Form) -> str | None:
     for number, step in enumerate(form.steps):
         if step.n % GRAIN or step.k % GRAIN:
             return f"step {number} must have n and k multiples of {GRAIN}, not {step.n}, {step.k}"
-        if step.groups > 1 and step.k not in BLOCKS:
-            return f"step {number} must have blocks of {BLOCKS} inputs, not {step.k}"
+        if max(step.groups * step.n, step.groups * step.k) > LONGEST:
+            return f"step {number} must have at most {LONGEST} inputs and outputs"
+        if step.groups > 1 and (step.k % RUN or step.n % RUN or step.n > MOST_TILE):
+            return (f"step {number} must have blocks of multiples of {RUN} inputs and outputs, of "
+                    f"the latter at most {MOST_TILE}, not {step.k} and {step.n}")
         found = _view_fault(step.view, step.groups * step.n)
         if found is not None:
             return f"step {number}: {found}"
@@ -125,12 +130,11 @@ def tucker(n: tuple[int, int], k: tuple[int, int], ranks: tuple[int, int, int, i
 def butterfly(n: int, k: int, block: int, bits: int = 8) -> Form:
     """Two stages of blocks: within ``block`` neighbouring inputs, then across them.
 
-    The inputs are filled up to a power of two. Between the stages channels (g, i) become (i, g):
-    a view cannot do that by itself, so that a step with the unit matrix stands between two.
+    Inputs and outputs are filled up until there are multiples of 16 blocks, and of outputs of
+    each. Between the stages channels (g, i) become (i, g): a view cannot do that by itself, so
+    that a step with the unit matrix stands between two.
     """
-    filled = 1 << max(k - 1, 1).bit_length()
-    across = filled // block
-    each = ceil(n / block / GRAIN) * GRAIN
+    across, each = (ceil(size / block / RUN) * RUN for size in (k, n))
     steps = (Step(block, block, groups=across, bits=bits, view=View(R=block, split=True)),
              Step(block, block, bits=bits, view=View(B=across, R=1)),
              Step(each, across, groups=block, bits=bits))
@@ -223,7 +227,8 @@ def _tuckers(n: int, k: int, bits: int) -> Iterator[Form]:
 
 def _butterflies(n: int, k: int, bits: int) -> Iterator[Form]:
     for block in BLOCKS:
-        yield butterfly(n, k, block, bits)
+        if block < k:               # else nothing lies across
+            yield butterfly(n, k, block, bits)
 
 
 _MAKERS = {"svd": _svds, "tucker": _tuckers, "ttm": _ttms, "cp": _cps, "butterfly": _butterflies}

@@ -16,9 +16,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForImageClassification,
     AutoModelForSequenceClassification,
@@ -31,6 +34,7 @@ from prunus.golden.engines import load_config, preset_names
 
 from ..errors import InputError
 from .attention import Dense, Rule, Switch
+from .coded import CODES_FILE, WEIGHTS_FILE, install, read_layers, smooth
 from .sentences import Sentences, read_documents, read_images, read_sentences
 
 __all__ = ["AnyModel", "Classifier", "Decoder", "ImageClassifier", "Judged", "Model", "Past",
@@ -64,6 +68,8 @@ def _first_line(err: Exception) -> str:
 def _load(path: Path, kind) -> torch.nn.Module:
     """The model of a directory, with all its weights. Raises InputError."""
     torch.set_num_threads(1)
+    if (path / CODES_FILE).is_file():
+        return _load_coded(path, kind)
     try:
         model, said = kind.from_pretrained(path, dtype=torch.float32, local_files_only=True,
                                            trust_remote_code=False, output_loading_info=True,
@@ -78,6 +84,11 @@ def _load(path: Path, kind) -> torch.nn.Module:
         raise InputError(f"model {str(path)!r} must have all weights of a "
                          f"{type(model).__name__}, and has no {missing[0]}"
                          + (f" nor {len(missing) - 1} others" if missing[1:] else ""))
+    return _checked(model, path)
+
+
+def _checked(model: torch.nn.Module, path: Path) -> torch.nn.Module:
+    """A model that was loaded, ready to be run. Raises InputError."""
     for name, value in model.state_dict().items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise InputError(f"model {str(path)!r} must have finite weights, and {name} has "
@@ -86,6 +97,33 @@ def _load(path: Path, kind) -> torch.nn.Module:
         raise InputError(f"model {str(path)!r} must be an encoder or a decoder, and a "
                          f"{type(model).__name__} is both")
     return model.eval()
+
+
+def _load_coded(path: Path, kind) -> torch.nn.Module:
+    """A compressed model: what is not in codes has its weights as others have. Raises
+    InputError."""
+    layers, functions = read_layers(path)
+    try:
+        config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        model = kind.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    except Exception as err:     # whatever a configuration comes to
+        raise InputError(f"model {str(path)!r} cannot be loaded: {_first_line(err)}") from None
+    install(model, layers, functions, str(path))
+    try:
+        state = load_file(path / WEIGHTS_FILE)
+        said = model.load_state_dict(state, strict=False)
+    except (OSError, SafetensorError, RuntimeError) as err:
+        raise InputError(f"model {str(path)!r} cannot be loaded: {_first_line(err)}") from None
+    model.tie_weights()
+    loaded = {value.data_ptr() for name, value in model.state_dict(keep_vars=True).items()
+              if name in state}
+    missing = [name for name in said.missing_keys
+               if model.state_dict(keep_vars=True)[name].data_ptr() not in loaded]
+    for name in (*missing, *said.unexpected_keys):
+        raise InputError(f"model {str(path)!r} must have the weights of its configuration but for "
+                         f"those in {CODES_FILE}, and has {'no' if name in missing else 'a'} "
+                         f"{name}")
+    return _checked(model, path)
 
 
 def _largest_d() -> int:
@@ -169,7 +207,7 @@ class Model(ABC):
             self.model = _load(self.path, self.kind)
             self.prepare()
             self.switch = Switch(self.model)
-            with self._named():
+            with self._named(), smooth(self.model):
                 self._try()
 
     @property
@@ -539,7 +577,7 @@ class Decoder(_Texts):
         """Hold the logits of a text that is read token by token, through the hook, against the
         model's own of the whole text. Raises InputError."""
         self.switch.rule = Dense()
-        with _silent(), self._named():
+        with _silent(), self._named(), smooth(self.model):
             tokens = self.tokenise([self._sample(TRIED[1], 0)])[0]
             got, past = self.read_on(tokens[:TRIED[0]])
             parts = [got]

@@ -110,13 +110,14 @@ def test_tucker_without_factors_on_a_side(ranks, steps):
 
 
 def test_butterfly():
-    form = butterfly(48, 24, 8)                 # 4 groups of 8, then 8 of 4; 24 inputs are filled
+    form = butterfly(48, 24, 8)                 # 16 groups of 8, then 8 of 16; 24 inputs are filled
     first, unit, second = weights_of(form)
     x = inputs(24)
-    filled = np.concatenate([x, np.zeros((2, 3, 8))], -1).reshape(2, 3, 4, 8)
+    filled = np.concatenate([x, np.zeros((2, 3, 104))], -1).reshape(2, 3, 16, 8)
     got = apply(form, [first, np.eye(8), second], x)
-    want = np.einsum("ihg,gij,xygj->xyih", second.reshape(8, 8, 4), first.reshape(4, 8, 8), filled)
-    assert_allclose(got, want.reshape(2, 3, 64)[..., :48])
+    want = np.einsum("ihg,gij,xygj->xyih", second.reshape(8, 16, 16), first.reshape(16, 8, 8),
+                     filled)
+    assert_allclose(got, want.reshape(2, 3, 128)[..., :48])
     assert unit.shape == (8, 8)
 
 

@@ -4,6 +4,7 @@
 import re
 from math import prod
 
+import numpy as np
 import pytest
 
 from prunus.compress.chain import Form, Step, View
@@ -20,6 +21,9 @@ from prunus.compress.forms import (
     ttm,
     tucker,
 )
+from prunus.golden.engines import load_config
+from prunus.golden.hdp.linear.compute import LinearJob
+from prunus.golden.hdp.linear.kind import LinearKind
 
 
 def test_all_kinds_are_there_in_both_widths():
@@ -59,9 +63,13 @@ def test_cp_is_the_svd_of_its_rank():
     (ttm((16, 6), (4, 8), (8,)), "step 0: a view must have R a multiple of 16, or R = 1 with C = 1 "
                                  "and B a multiple of 16, not View(B=4, C=1, R=8, split=True)"),
     (ttm((8, 6), (4, 8), (16,)), "step 1: a view must have R a multiple of 16"),
-    (butterfly(64, 64, 8), "step 0: a view must have R a multiple of 16"),
-    (Form("butterfly", 48, 48, (Step(24, 24, groups=2),)),
-     "step 0 must have blocks of (8, 16, 32) inputs, not 24"),
+    (butterfly(64, 64, 8), "step 0 must have blocks of multiples of 16 inputs and outputs, of the "
+                           "latter at most 64, not 8 and 8"),
+    (butterfly(1536, 384, 16), "step 2 must have blocks of multiples of 16 inputs and outputs, of "
+                               "the latter at most 64, not 32 and 96"),
+    (svd(4104, 64, 8), "step 1 must have at most 4096 inputs and outputs"),
+    (Form("x", 32, 32, (Step(32, 32, view=View(R=8, split=True)), Step(8, 8), Step(8, 8, view=View(
+        B=4)))), "step 0: a view must have R a multiple of 16"),
 ])
 def test_what_the_hardware_cannot_run(form, text):
     assert fault(form).startswith(text)
@@ -108,3 +116,36 @@ def test_factors():
 def test_shapes_of_tltorch(value, order, want):
     """As its get_tensorized_shape gives them."""
     assert heuristic_shape(value, value, order) == (want, want)
+
+
+# -- what is enumerated, as jobs ------------------------------------------------------------------
+def jobs(form, rows):
+    """The chain as the specification has it, with weights of zeros."""
+    x = np.zeros((rows * form.split, form.inputs // form.split), int)
+    for number, step in enumerate(form.steps):
+        n, view = step.groups * step.n, step.view
+        job = LinearJob(
+            x=x, w=np.zeros(step.shape, int), bias=np.zeros(n, int), multiplier=np.ones(n, int),
+            shift=np.ones(n, int), bits=step.bits, groups=step.groups, held=number > 0,
+            target="held" if number + 1 < len(form.steps) else "codes",
+            arrangement="split" if view.split else "merge", inner=view.B, middle=view.C,
+            run=view.R or 0)
+        yield job
+        x = np.zeros(job.output_shape(), int)
+
+
+@pytest.mark.parametrize("n, k", [(384, 384), (1536, 384), (384, 1536), (64, 176)])
+def test_the_specification_takes_all(n, k):
+    """A row of X at a time at least."""
+    kind, edge = LinearKind(), load_config("hdp_edge")
+    every = [*forms(n, k, bits=(4,))]
+    random = np.random.default_rng(0)
+    some = [form for form in every if form.name not in ("tucker", "ttm")]
+    some += [every[number] for number in random.choice(len(every), min(100, len(every)), False)]
+    assert {form.name for form in some} >= {"dense4", "svd", "cp", "tucker"}
+    assert k == 176 or "butterfly" in {form.name for form in some}
+    for form in some:
+        for job in jobs(form, 1):
+            said = kind.checks(kind.fields(job, edge), edge)
+            assert not any(np.any(wrong) for wrong in said.values()), (form, said)
+            assert job.output_shape() == job.view(np.zeros((job.rows, job.channels))).shape
