@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from prunus.golden.hdp.config import HdpConfig
-from prunus.golden.hdp.linear import LinearJob, LinearKind, Sizes, linear
+from prunus.golden.hdp.linear import LinearJob, LinearKind, Output, Sizes, linear
 from prunus.golden.hdp.linear.compute import (
     MULTIPLIER_BITS,
     SHIFT_BITS,
@@ -182,9 +182,9 @@ def hard_linear(config: HdpConfig, seed: int) -> list[LinearJob]:
         x=np.full((5, 64), -128), w=np.where(ends[:, None] > 0, -128, 127) + np.zeros((1, 64), int),
         bias=ends, multiplier=np.full(channels, (1 << MULTIPLIER_BITS) - 1),
         shift=np.full(channels, 40))
-    scales: dict[str, Any] = {**_scales(rng, channels, 64, 8), "target": "held"}
+    scales: dict[str, Any] = {**_scales(rng, channels, 64, 8), "target": Output.HELD}
     held = replace(most, x=_codes(rng, (16, 64), -128), **scales)
-    return [replace(most, target="wide"), most, held, replace(most, x=_codes(rng, (4, 64), -128)),
+    return [replace(most, target=Output.WIDE), most, held, replace(most, x=_codes(rng, (4, 64), -128)),
             held, replace(random_plain(config, linear(held).y), held=True)]
 
 
