@@ -171,6 +171,16 @@ def test_errors(met, errors):
     assert ended == [n in errors for n in range(len(jobs))]
 
 
+def test_parameters_stay_until_they_are_read():
+    """Those of a tile of few channels, while those of the next but one wait for its place."""
+    rng = np.random.default_rng(9)
+    jobs = [layer(rng, 40, 8, 8), layer(rng, 2, 64, 80)]
+    results, _ = _play(jobs, build_image(jobs, TINY))
+    for job, (out, status) in zip(jobs, results, strict=True):
+        assert status == KIND.record(job, linear(job), TINY)
+        assert np.array_equal(out, linear(job).out)
+
+
 def test_what_is_held_is_for_the_next_index():
     """Of a descriptor that could not be read nobody knows what it would hold."""
     first, second, third = _tables()[2:5]
