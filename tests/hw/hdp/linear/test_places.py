@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from prunus.hw.hdp.linear.places import LinearPlaces
-from tests.hw.helpers import receive, simulate
 from tests.hw.hdp.linear.layers import TINY, fields_of, layer, positions, words_of
+from tests.hw.helpers import receive, simulate
 
 SPLIT, MERGE, HEADS = ({"arrangement": name} for name in ("split", "merge", "heads"))
 # Rows, channels, the view, strips and tiles if not those of golden.
