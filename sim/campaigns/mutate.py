@@ -21,10 +21,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from prunus.console import Parser, print_table
-from prunus.golden.engines import load_config
+from prunus.golden.engines import engine_of, load_config
 
-from ..compare import MismatchError
-from ..simulate import SimulationError, emitted
+from ..compare import MismatchError, check
+from ..engines import bench_of
+from ..faults import play
+from ..session import open_session
+from ..simulate import SimulationError, emitted, simulate
 from ..simulators.cache import ROOT, build_root
 from . import campaign
 from .mutations import MUTATIONS, Mutation
@@ -34,6 +37,7 @@ __all__ = ["Outcome", "attempt", "check_table", "main", "mutated_tree", "try_mut
 
 ROOMS = ("configs", "golden", "host", "hw", "prunus", "sim")
 CHUNKS = (Chunk(30, 101, 0.0), Chunk(30, 102, 0.3), Chunk(30, 106, 0.0))
+FAULTY = Chunk(300, 7, 0.0)         # with faults, of a coprocessor with several kinds of job
 CAUGHT, SURVIVED, BROKEN = 3, 0, 4          # exit codes of the regression
 TIMEOUT_S = 900
 
@@ -83,6 +87,11 @@ def regression(config_name: str) -> int:
     try:
         for chunk in CHUNKS:
             run_chunk(chunk, config)
+        if len(engine_of(config).kinds_of(config)) > 1:     # kinds meet, and chains break
+            jobs = bench_of(config).hard_jobs(config, FAULTY.seed)
+            check(simulate(jobs, config), jobs, config)
+            with open_session(config, stall=FAULTY.stall, seed=FAULTY.seed) as session:
+                play(session, FAULTY.count, FAULTY.seed)
     except (MismatchError, SimulationError) as err:
         print(err)
         return CAUGHT

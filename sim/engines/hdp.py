@@ -17,7 +17,7 @@ from prunus.golden.hdp.linear.cost import linear_bound, product_cost, product_of
 from prunus.golden.hdp.planes import HdpLayout
 
 from .bench import EngineBench, MismatchError
-from .hdp_linear import linear_table
+from .hdp_linear import hard_linear, linear_table
 from .hdp_sizes import sizes
 from .recipes import draw_length, draw_scale, draw_table, draw_valid, shape_strategy
 
@@ -184,9 +184,9 @@ class HdpBench(EngineBench):
             return product_of(job).array_cycles(config) // ROW_CYCLES
         return super().size(job, config)
 
-    def hard_jobs(self, config: HdpConfig, seed: int) -> list[HdpJob]:
+    def hard_jobs(self, config: HdpConfig, seed: int) -> Sequence[HdpJob | LinearJob]:
         """Full heads of one K and V whose last rows are masked while the next one's scores come,
-        by the other importance; one at the threshold of heads, one of a row."""
+        by the other importance; one at the threshold of heads, one of a row. Then linear jobs."""
         length = config.l_max
         jobs = [build(Recipe(l_q=length, l_kv=length, valid_q=length, valid_kv=length, d=8,
                              importance=kind, rho=25, delta=2 + n, seed=seed + n, causal=n == 1),
@@ -196,7 +196,7 @@ class HdpBench(EngineBench):
         more = [build(Recipe(l_q=l_q, l_kv=9, valid_q=l_q, valid_kv=8, d=config.d_max, rho=-25,
                              tau=tau, drop=tau == "above", exact=l_q == 1, seed=seed + l_q),
                       config) for l_q, tau in ((7, "equal"), (6, "above"), (1, "zero"))]
-        return [*jobs, *more]
+        return [*jobs, *more, *(hard_linear(config, seed) if config.linear else ())]
 
     def sizes(self) -> list[HdpConfig]:
         return sizes()

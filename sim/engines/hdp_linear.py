@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from prunus.golden.hdp.config import HdpConfig
-from prunus.golden.hdp.linear import LinearJob, LinearKind, Sizes, linear
+from prunus.golden.hdp.linear import LinearJob, LinearKind, Output, Sizes, linear
 from prunus.golden.hdp.linear.compute import (
     MULTIPLIER_BITS,
     SHIFT_BITS,
@@ -17,7 +17,7 @@ from prunus.golden.hdp.linear.compute import (
 )
 from prunus.golden.hdp.linear.sizes import LONGEST, MOST_TILE
 
-__all__ = ["linear_table", "random_linear", "random_step", "wrong_fields"]
+__all__ = ["hard_linear", "linear_table", "random_linear", "random_step", "wrong_fields"]
 
 KIND = LinearKind()
 LONGEST_CHAIN = 5
@@ -171,6 +171,21 @@ def random_linear(config: HdpConfig, count: int, seed: int) -> list[LinearJob]:
     while len(jobs) < count:
         jobs += linear_table(config, rng)
     return jobs
+
+
+def hard_linear(config: HdpConfig, seed: int) -> list[LinearJob]:
+    """What random jobs seldom do: sums beyond 32 bits of either sign, and a job with an X of its
+    own behind one that holds its Y."""
+    rng, channels = np.random.default_rng(seed), 24
+    ends = np.where(np.arange(channels) % 2, -(1 << 31), (1 << 31) - 1)
+    most = LinearJob(
+        x=np.full((5, 64), -128), w=np.where(ends[:, None] > 0, -128, 127) + np.zeros((1, 64), int),
+        bias=ends, multiplier=np.full(channels, (1 << MULTIPLIER_BITS) - 1),
+        shift=np.full(channels, 40))
+    scales: dict[str, Any] = {**_scales(rng, channels, 64, 8), "target": Output.HELD}
+    held = replace(most, x=_codes(rng, (16, 64), -128), **scales)
+    return [replace(most, target=Output.WIDE), most, held, replace(most, x=_codes(rng, (4, 64), -128)),
+            held, replace(random_plain(config, linear(held).y), held=True)]
 
 
 def wrong_fields(values: Mapping[str, int], config: HdpConfig) -> Iterator[dict[str, int]]:

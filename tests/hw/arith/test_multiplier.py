@@ -152,3 +152,34 @@ def test_every_pair_of_rounded_digits(frac):
     for exact in (False, True):
         digits = full_products(config, a, b, np.full(len(a), exact))
         assert run(ComposableMultiplier(config=config), digits, len(a)) == digits.expected.tolist()
+
+
+def test_narrow_products():
+    """Two codes of 8 bits times digits of 4, between full products and plain sums of digits."""
+    config = load_config("heat_tiny")
+    rng, count = np.random.default_rng(8), 600
+    digits = Digits(rng, config, count)
+    narrow = ~digits.full & (rng.random(count) < 0.6)
+    a = np.where(rng.random((2, count)) < 0.3, rng.choice([-128, 127, -1, 0], (2, count)),
+                 rng.integers(-128, 128, (2, count)))
+    b = np.where(rng.random((2, count)) < 0.3, rng.choice([-8, 7, -1, 0], (2, count)),
+                 rng.integers(-8, 8, (2, count)))
+    a[:, :4], b[:, :4], narrow[:4], digits.full[:4] = -128, [-8, 7, -8, 7], True, False
+    upper, lower = abs(a) >> 4, abs(a) & 15
+    units = {"x": [lower[0], upper[0], upper[1], lower[1]],
+             "sign_x": [a[0] < 0, a[0] < 0, a[1] < 0, a[1] < 0],
+             "y": abs(b)[[0, 0, 1, 1]], "sign_y": (b < 0)[[0, 0, 1, 1]]}
+    for name, values in units.items():
+        setattr(digits, name, np.where(narrow, np.array(values, int), getattr(digits, name)))
+    digits.expected = np.where(narrow, (a * b).sum(axis=0), digits.expected)
+    dut, plain = ComposableMultiplier(config=config), digits.drive
+
+    def drive(ctx, dut, n):
+        plain(ctx, dut, n)
+        ctx.set(dut.narrow, int(narrow[n]))
+
+    digits.drive = drive
+    got = np.array(run(dut, digits, count))
+    within = np.abs(digits.expected) < 1 << len(dut.o) - 1
+    assert within[narrow].all() and narrow.sum() > 100
+    assert got[within].tolist() == digits.expected[within].tolist()

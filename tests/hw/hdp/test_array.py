@@ -7,6 +7,7 @@ import pytest
 from prunus.hw.hdp.array import Array
 from prunus.hw.hdp.groups import LOOKAHEAD
 from prunus.hw.hdp.layouts import Mode, fraction_word, integer_dims, integer_word
+from prunus.hw.hdp.linear.layouts import PAIRS
 from tests.hw.hdp.heads import small_config
 from tests.hw.helpers import simulate
 
@@ -208,3 +209,93 @@ def check(config, blocks, values, rng, bubbles):
                        ("score", [b for b in blocks if b.mode != Mode.INTEGER])):
         assert [(b.expected().tolist(), b.column) for b in mine] == got[name]
     assert [v.expected().tolist() for v in values] == got["value"]
+
+
+class Linear:
+    """A block of a linear job: 2 rows x 2 channels, of weights of 8 bits or of 4."""
+
+    def __init__(self, rng, config, narrow, extreme):
+        self.config, self.narrow = config, narrow
+        self.step = config.taps * (2 if narrow else 1)
+        self.chunks = int(rng.integers(1, 9))
+        low = 8 if narrow else 128
+        size = self.chunks * self.step
+        self.x, self.w = (rng.choice([-most, most - 1] if extreme else np.arange(-most, most),
+                                     (2, size)) for most in (128, low))
+        self.junk = rng.integers(0, 256, (2, 4 * config.taps))
+        self.tag = {"pair": int(rng.integers(PAIRS)), "slot": int(rng.integers(2)),
+                    "ends": int(rng.integers(2)), "single": int(rng.integers(2)),
+                    "job": int(rng.integers(2))}
+
+    def expected(self):
+        return (self.x @ self.w.T).ravel().tolist()
+
+    def drive(self, ctx, dut, chunk):
+        ops, place = dut.operands, np.s_[chunk * self.step : (chunk + 1) * self.step]
+
+        def put(name, mags, signs):
+            """What was asked for comes first; nobody looks at the rest."""
+            view = ops[name]
+            width = len(view.as_value()) // 5 // 2      # a magnitude of 4 bits and a sign
+            both = [np.concatenate([own[:, :width], rest[:, : max(0, width - own.shape[1])]], 1)
+                    for own, rest in ((mags, self.junk & 15), (signs, self.junk >> 7))]
+            ctx.set(view.as_value(), word_of(*both, 4))
+
+        x, w = self.x[:, place], self.w[:, place]
+        put("q_i", abs(x) >> 4, x < 0)
+        put("q_f", abs(x) & 15, x < 0)
+        put("k_i", abs(w) if self.narrow else abs(w) >> 4, w < 0)
+        put("k_f", self.junk[:, : self.step] & 15 if self.narrow else abs(w) & 15, w < 0)
+        mode = Mode.FRACTION if self.narrow else Mode.FULL
+        ctx.set(dut.mode, mode)
+        select = {"mode": mode, "exact": 1, "narrow": self.narrow}
+        ctx.set(dut.select, [[[select] * 2] * self.config.taps] * 2)
+        ctx.set(dut.first, chunk == 0)
+        ctx.set(dut.last, chunk == self.chunks - 1)
+        ctx.set(dut.linear, 1)
+        ctx.set(dut.linear_tag, self.tag)
+
+
+@pytest.mark.parametrize(("multipliers", "bubbles"), [(8, 0.0), (8, 0.3), (32, 0.1)])
+def test_linear_blocks(multipliers, bubbles):
+    """Of 8 and of 4 bits, and blocks of heads between them."""
+    config = small_config(multipliers=multipliers, d_max=128, linear=True)
+    rng = np.random.default_rng(multipliers)
+    blocks = [Block(rng, config, mode, bool(rng.integers(2))) if n % 4 == 3 else
+              Linear(rng, config, n % 2, n % 5 == 0)
+              for n, mode in zip(range(48), [Mode.FRACTION, Mode.FULL] * 24, strict=True)]
+    dut, early = Array(config=config), []
+    got = {"score": [], "linear": []}
+
+    async def drive(ctx):
+        for block in blocks:
+            for chunk in range(block.chunks):
+                ctx.set(dut.linear, 0)
+                block.drive(ctx, dut, chunk)
+                ctx.set(dut.en, 1)
+                await ctx.tick()
+                while rng.random() < bubbles:
+                    ctx.set(dut.en, 0)
+                    await ctx.tick()
+        ctx.set(dut.en, 0)
+        await ctx.tick().repeat(dut.score_latency + 1)
+
+    async def watch(ctx):
+        while True:
+            early.append(ctx.get(dut.linear_early).as_bits())
+            score = [ctx.get(dut.score[n]) for n in range(4)]
+            if ctx.get(dut.score_valid):
+                assert not ctx.get(dut.linear_valid)
+                got["score"].append((score, ctx.get(dut.score_tag.column)))
+            if ctx.get(dut.linear_valid):
+                tag = ctx.get(dut.linear_done)
+                assert early[-3] == tag.as_bits()
+                got["linear"].append((score, {name: tag[name] for name in (
+                    "pair", "slot", "ends", "single", "job")}))
+            await ctx.tick()
+
+    simulate(dut, drive, background=[watch])
+    assert got["linear"] == [(block.expected(), block.tag) for block in blocks
+                             if isinstance(block, Linear)]
+    assert got["score"] == [(block.expected().tolist(), block.column) for block in blocks
+                            if isinstance(block, Block)]

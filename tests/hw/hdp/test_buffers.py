@@ -194,3 +194,39 @@ def test_elements_keep_their_layout():
             assert [(x.mag, x.sign) for x in elements] == [(3 + row, 0), (9, 1)]
 
     simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("beat, read, step", [(4, 16, 4), (4, 8, 2), (8, 8, 4), (2, 16, 4)])
+def test_the_rest_of_a_word_is_kept(beat, read, step):
+    """Where it says so; elsewhere the first beat of a word clears it, as in a buffer without."""
+    d_max, rows, rng = 32, 4, Random(beat + read)
+    dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, step=step, rows=rows,
+                      d_max=d_max, keeps=True)
+    word = max(beat, read)
+    held = {(bank, row): [0] * d_max for bank in range(2) for row in range(rows)}
+
+    async def testbench(ctx):
+        for place in held:          # so that all of it is known
+            for n in range(d_max // beat):
+                write(ctx, dut, *place, n, 0)
+                await ctx.tick()
+        for _ in range(400):
+            place, n = rng.choice(list(held)), rng.randrange(d_max // beat)
+            elements, keep = [rng.getrandbits(BITS) for _ in range(beat)], rng.randrange(2)
+            write(ctx, dut, *place, n, pack(elements))
+            ctx.set(dut.write_keep, keep)
+            await ctx.tick()
+            if n * beat % word == 0 and not keep:
+                held[place][n * beat : n * beat + word] = [0] * word
+            held[place][n * beat : n * beat + beat] = elements
+            no_write(ctx, dut, rng)
+            await ctx.tick()
+            ctx.set(dut.read_bank, place[0])
+            ctx.set(dut.read_pair, place[1] // 2)
+            at = n * beat // read * read
+            ctx.set(dut.read_chunk, at // step)
+            await ctx.tick().repeat(dut.latency)
+            check_rows(ctx, dut, [held[place[0], place[1] & ~1 | side][at : at + read]
+                                  for side in range(2)])
+
+    simulate(dut, testbench)

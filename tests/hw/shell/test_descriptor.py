@@ -3,21 +3,19 @@ from random import Random
 
 import numpy as np
 import pytest
-from amaranth.hdl import Shape, signed, unsigned
 
-from prunus.golden.descriptors import descriptor_error, has_record
-from prunus.golden.engines import ENGINES, load_config
-from prunus.golden.hdp import HdpEngine
+from prunus.golden.descriptors import descriptor_error, has_record, kind_of
+from prunus.golden.engines import load_config
 from prunus.golden.hdp.compute import DELTA_MAX, HdpJob, Importance
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.kind import HdpKind
-from prunus.golden.jobs import HEAD_FIELDS
-from prunus.golden.layout import Plane
+from prunus.golden.hdp.linear import LinearJob, LinearKind
 from prunus.golden.leopard.compute import LeopardJob
 from prunus.golden.leopard.config import LeopardConfig
 from prunus.golden.leopard.kind import LeopardKind
-from prunus.golden.records import Error, Field, Record
+from prunus.golden.records import Error
 from prunus.hw.shell.descriptor import DescriptorDecoder, descriptor_layout
+from prunus.sim.engines.hdp_linear import random_linear, wrong_fields
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
 CONFIGS = [load_config("hdp_tiny"), load_config("hdp_w12"),
@@ -134,7 +132,9 @@ def test_good(config, stall_in, stall_out):
     assert all(_error(words, config) == Error.NONE for words, _ in jobs)
     got = _run(config, [_beats(words, config) for words, _ in jobs], rng, stall_in, stall_out)
     for decoded, (_, fields) in zip(got, jobs, strict=True):
-        assert {name: decoded[name] for name, _ in descriptor_layout(config)} == fields
+        layout = descriptor_layout(config, heads=True)
+        assert {name: decoded[name] for name, _ in layout} == fields
+        assert "kind" not in dict(descriptor_layout(config)) or decoded.kind == 0
 
 
 def _set(word, mask, value):
@@ -297,141 +297,96 @@ def test_descriptors_of_leopard(config):
 
 
 # -- an engine with several kinds of job ----------------------------------------------------------
-class _Elsewhere(HdpKind):
-    """Fields of HDP in other places and with other limits, and one of its own."""
-
-    opcode = 0x81
-    planes = (Plane("q_i", "q", "i"), Plane("keys", "k", "v"))
-    descriptor = Record([
-        *HEAD_FIELDS,
-        Field(0, 9, 1, "dense"),
-        Field(0, 20, 4, "mode"),
-        Field(4, 0, 32, "keys"),
-        Field(6, 0, 12, "tau_head"),
-        Field(9, 24, 8, "window", signed=True),
-        Field(10, 0, 32, "q_i"),
-        Field(13, 8, 4, "rho", signed=True),
-        Field(14, 12, 20, "tau_head"),
-    ])
-
-    def limits(self, config):
-        return {"rho": (-3, 2), "tau_head": (5, 3_000_000_000), "window": (-60, 100),
-                "dense": (0, 1), "mode": (0, 9)}
+HEAT = load_config("heat_tiny")
+SEVERAL = [HEAT, HEAT.model_copy(update={"axi_address_width": 40, "name": "heat_40"})]
+LINEAR = LinearKind()
 
 
-class _Bare(HdpKind):
-    """No planes, no limits, every bit of word 0 in use."""
-
-    opcode = 0x80
-    planes = ()
-    descriptor = Record([*HEAD_FIELDS, Field(0, 9, 3, "rest"), Field(0, 13, 19, "more")])
-
-    def limits(self, config):
-        return {}
+def _linear(config, rng):
+    """Descriptors of random linear jobs."""
+    jobs = random_linear(config, 40, rng.randrange(1 << 20))
+    for job in jobs:
+        addresses = {name: rng.randrange(1 << config.axi_address_width - 6) << 6
+                     for name in LINEAR.addresses}
+        yield LINEAR.encode(job, addresses, config)
 
 
-class _Several(HdpEngine):
-    kinds = (HdpKind(), _Elsewhere(), _Bare())
+def _head(config, rng):
+    """A good descriptor of a head, as wide as the configuration has them."""
+    words = np.zeros(config.descriptor_bytes // 4, np.uint32)
+    words[:16] = _words(HEAT, rng)[0]
+    for word in range(6, 13):
+        words[word] &= np.uint32(~63 & 0xFFFF_FFFF)
+        if config.wide:
+            words[16 + word] = rng.getrandbits(config.axi_address_width - 32)
+    return words
 
 
-@pytest.fixture
-def several(monkeypatch):
-    monkeypatch.setitem(ENGINES, "hdp", _Several())
-
-
-def _common(config, rng, opcode):
-    """Words with what all kinds have, and the fields."""
-    words, fields = _words(config, rng)
-    for word in (4, 6, 7, 8, 9, 10, 13):
-        words[word] = 0
-    words[3] &= 0xFFFF00FF
-    words[0] = words[0] & 0x1100 | opcode
-    own = ("rho", "tau_head", "exact", "dense", "drop", "distance", "delta", *ADDRESSES[:5])
-    return words, {name: value for name, value in fields.items() if name not in own}
-
-
-def _elsewhere(config, rng, **choices):
-    """A descriptor of the second kind and what comes of it; ``choices`` may be bad."""
-    words, fields = _common(config, rng, 0x81)
-    align = config.axi_data_width // 8
-    own = {"rho": rng.randint(-3, 2), "window": rng.randint(-60, 100), "mode": rng.randint(0, 9),
-           "tau_head": rng.choice([5, 3_000_000_000, rng.randint(5, 3_000_000_000)]),
-           "dense": rng.randrange(2), "q_i": rng.randrange(1 << 32) // align * align,
-           "keys": rng.randrange(1 << 32) // align * align, **choices}
-    words[0] |= own["dense"] << 9 | own["mode"] << 20
-    words[4], words[10] = own["keys"], own["q_i"]
-    words[6] = words[6] & ~0xFFF | own["tau_head"] & 0xFFF
-    words[14] = words[14] & 0xFFF | own["tau_head"] >> 12 << 12
-    words[9] = words[9] & 0xFFFFFF | (own["window"] & 0xFF) << 24
-    words[13] = words[13] & ~0xF00 | (own["rho"] & 0xF) << 8
-    return words, {**fields, **own, "kind": 1}
-
-
-def _bare(config, rng):
-    words, fields = _common(config, rng, 0x80)
-    words[0] |= rng.getrandbits(32) & 0xFFFFEE00
-    return words, {**fields, "kind": 2}
-
-
-SEVERAL = [load_config("hdp_tiny"), CONFIGS[-1]]
+def _compare(config, table, rng):
+    """The decoder and golden about descriptors, whatever they are; the errors that there were."""
+    lost, errors = [], []
+    got = _run(config, [_beats(words, config) for words in table], rng, 0.1, 0.1, lost=lost)
+    names = {name for name, _ in descriptor_layout(config)}
+    for words, decoded, gone in zip(table, got, lost, strict=True):
+        error, kind = descriptor_error(words, config), kind_of(words, config)
+        values = (kind or HdpKind()).descriptor_of(config).unpack(words.tobytes())
+        if error in (Error.BUS, Error.WRITE):       # for the bus to tell
+            error = Error.NONE
+        errors.append(error)
+        assert decoded.error == error, [hex(word) for word in words]
+        assert gone == (not has_record(words, config))
+        assert decoded.status == values["status"]
+        assert decoded.kind == isinstance(kind, LinearKind)
+        if not error:
+            shared = names & values.keys()
+            assert {name: decoded[name] for name in shared} == {
+                name: values[name] for name in shared}
+    return errors
 
 
 @pytest.mark.parametrize("config", SEVERAL, ids=lambda c: c.name)
-def test_kinds_of_job(config, several):
+def test_kinds_of_job(config):
     """The opcode says where the fields lie and which they are."""
-    rng, jobs = Random(config.name), []
-    for _ in range(60):
-        words, fields = _words(config, rng)
-        jobs.append(rng.choice([(words, {**fields, "kind": 0}), _elsewhere(config, rng),
-                                _bare(config, rng)]))
-    assert {fields["kind"] for _, fields in jobs} == {0, 1, 2}
-    got = _run(config, [_beats(words, config) for words, _ in jobs], rng, 0.2, 0.2)
-    for decoded, (_, fields) in zip(got, jobs, strict=True):
-        assert {name: decoded[name] for name in fields} == fields
-    layout = descriptor_layout(config)
-    shapes = {name: Shape.cast(field.shape) for name, field in layout}
-    # Of HDP's limits and those of the second kind, what holds both.
-    assert (shapes["rho"], shapes["tau_head"]) == (signed(8), unsigned(32))
-    assert (shapes["window"], shapes["mode"], shapes["kind"]) == (signed(8), unsigned(4),
-                                                                  unsigned(2))
-    assert not {"rest", "more", "opcode"} & shapes.keys()
+    rng = Random(config.name)
+    table = [*_linear(config, rng), *(_head(config, rng) for _ in range(40))]
+    rng.shuffle(table)
+    assert set(_compare(config, table, rng)) == {Error.NONE}
+    layout = dict(descriptor_layout(config))
+    assert layout["kind"].width == 1 and layout["stride"].width == 16
+    assert layout["x"].width == layout["q_i"].width == config.axi_address_width
+    assert "opcode" not in layout
 
 
 @pytest.mark.parametrize("config", SEVERAL, ids=lambda c: c.name)
-def test_each_kind_has_its_own_errors(config, several):
-    rng, cases = Random(5), []
-    for choices in ({"rho": -4}, {"rho": 3}, {"window": -61}, {"window": 101}, {"mode": 10},
-                    {"tau_head": 4}, {"tau_head": 3_000_000_001}, {"tau_head": 0xFFFFFFFF}):
-        cases.append((_elsewhere(config, rng, **choices)[0], Error.PRUNING))
-    for choices in ({"rho": -3}, {"rho": 2}, {"window": -60}, {"window": 100}, {"mode": 9},
-                    {"tau_head": 5}, {"tau_head": 3_000_000_000}):
-        cases.append((_elsewhere(config, rng, **choices)[0], Error.NONE))
-    for name in ("q_i", "keys"):
-        cases.append((_elsewhere(config, rng, **{name: 0x1001})[0], Error.ALIGNMENT))
-    for make, reserved in ((_words, 0xFFFFC000), (_elsewhere, 0xFF0FEC00), (_bare, 0)):
-        for bit in range(9, 32):
-            if bit != 12 and (reserved >> bit & 1 or make is _bare):
-                words = make(config, rng)[0]
-                words[0] |= 1 << bit
-                cases.append((words, Error.OPCODE if reserved else Error.NONE))
-        for change, error in ((_set(12, 0, 32), Error.ALIGNMENT), (_set(11, 0, 1), Error.ALIGNMENT),
-                              (_set(1, 0xFFFF, 0), Error.LENGTH),
-                              (_set(3, BYTES_D, 12), Error.DIMENSION),
-                              (_set(3, 0xFFFF0000, 64 << 16), Error.PRUNING),
-                              (_set(2, 0xFFFF, 0xFFFF), Error.VALID)):
-            words = make(config, rng)[0]
-            change(words)
-            cases.append((words, error))
-    words = _words(config, rng)[0]
-    words[3] = words[3] & ~BYTES_RHO | 0x8000       # rho of HDP, and of HDP alone
-    cases.append((words, Error.PRUNING))
-    for opcode in range(256):
-        if opcode not in (0x01, 0x80, 0x81):
-            words = rng.choice([_words, _elsewhere, _bare])(config, rng)[0]
-            words[0] = words[0] & ~0xFF | opcode
-            cases.append((words, Error.OPCODE))
-    got = _run(config, [_beats(words, config) for words, _ in cases], rng)
-    assert [decoded.error for decoded in got] == [error for _, error in cases]
+def test_each_kind_has_its_own_errors(config):
+    """One field of a linear job at a time, bits of either kind, any words, any opcode."""
+    rng, table = Random(5), []
+    plain = LinearJob(x=np.zeros((16, 32), int), w=np.zeros((32, 32), int),
+                      bias=np.zeros(32, int), multiplier=np.zeros(32, int),
+                      shift=np.zeros(32, int))
+    good = LINEAR.encode(plain, dict.fromkeys(LINEAR.addresses, 64), config)
+    own = LINEAR.descriptor_of(config).unpack(good.tobytes())
+    wrong = [LINEAR.descriptor_of(config).pack(own | change)
+             for change in wrong_fields(own, config)]
+    errors = _compare(config, wrong, rng)
+    assert Error.NONE not in errors
+    assert set(errors) == {Error.OPCODE, Error.DIMENSION, Error.LENGTH, Error.VALID,
+                           Error.ALIGNMENT}
+    for words in [*_linear(config, rng), *(_head(config, rng) for _ in range(40))]:
+        for _ in range(3):
+            changed = words.copy()
+            changed[rng.randrange(len(words))] ^= np.uint32(1 << rng.randrange(32))
+            table.append(changed)
+    for opcode in (*range(20), 0x90, 0xFF):
+        for words in (good, _head(config, rng)):
+            changed = words.copy()
+            changed[0] = changed[0] & np.uint32(0xFFFF_FF00) | np.uint32(opcode)
+            table.append(changed)
+    for opcode in (1, 16) * 20:
+        words = np.array([rng.getrandbits(32) for _ in good], np.uint32)
+        words[0] = words[0] & np.uint32(0xFFFF_FF00) | np.uint32(opcode)
+        table.append(words)
+    assert set(_compare(config, table, rng)) >= {Error.NONE, *errors, Error.PRUNING}
 
 
 def test_one_kind_has_no_field_for_it():

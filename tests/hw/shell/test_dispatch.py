@@ -10,6 +10,7 @@ from prunus.golden.engines import load_config
 from prunus.golden.hdp.compute import HdpJob
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.kind import HdpKind
+from prunus.golden.hdp.linear import LinearJob, LinearKind
 from prunus.golden.records import Error
 from prunus.hw.shell.dispatch import Dispatcher
 from tests.hw.helpers import receive, refusal, send, simulate, stall_cases
@@ -205,3 +206,68 @@ def test_reads_ahead(config, ahead):
 def test_bad_arguments():
     text = refusal(lambda: Dispatcher(config=CONFIGS[0], ahead=0))
     assert text == "ahead must be at least 1, not 0"
+
+
+# -- heads and linear jobs ------------------------------------------------------------------------
+HEAT = load_config("heat_tiny")
+LINEAR = LinearKind()
+
+
+def _linear(rng, fence, places=None):
+    """The words of a linear job. Where a head has the addresses of K and V it says ``places``."""
+    x = np.zeros((4, 16), int)
+    zeros = np.zeros(16, int)
+    job = LinearJob(x=x, w=np.zeros((16, 16), int), bias=zeros, multiplier=zeros, shift=zeros,
+                    fence=fence)
+    words = LINEAR.encode(job, {name: _place(rng, HEAT) for name in LINEAR.addresses}, HEAT)
+    for word, name in ((8, "k_i"), (9, "k_f"), (10, "v")):
+        words[word] = places[name] if places else words[word]
+    return words
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+def test_fences(stall):
+    """A job of another kind than the one before it, or with a fence, is not offered before all are
+    over; no head shares what linear jobs have put where K and V were."""
+    rng = Random(3)
+    places = {name: 64 * (n + 1) for n, name in enumerate(ADDRESSES[2:5])}
+    head = _descriptor(rng, "good", HEAT)[0]
+    values = HdpKind().descriptor.unpack(head.tobytes())
+    share = HdpKind().descriptor.pack(values | places | {"same_kv": 1})
+    plain, fenced = (_linear(rng, fence, places) for fence in (False, True))
+    bad, lost = head.copy(), head.copy()
+    bad[0], lost[12] = bad[0] | 1 << 31, lost[12] | 32
+    # Each descriptor, whether it waits, and whether it shares.
+    table = [(share, 0, 0), (share, 0, 1), (plain, 1, 0), (plain, 0, 0), (share, 1, 0),
+             (share, 0, 1), (fenced, 1, 0), (fenced, 1, 0), (plain, 0, 0), (fenced, 1, 0),
+             (lost, 0, 0), (plain, 0, 0), (share, 1, 0), (lost, 0, 0), (share, 0, 0),
+             (bad, 0, 0), (share, 0, 0)]
+    dut = Dispatcher(config=HEAT, ahead=4)
+
+    async def reader(ctx):
+        for words, *_ in table:
+            await receive(ctx, dut.req, 1, rng, stall)
+            raw = words.astype("<u4").tobytes()
+            beats = [{"data": int.from_bytes(raw[at : at + 8], "little"), "last": at == 56}
+                     for at in range(0, 64, 8)]
+            await send(ctx, dut.beats, beats, rng, stall)
+
+    async def core(ctx):
+        ctx.set(dut.drained, 1)
+        await _start(ctx, dut, 128, len(table))
+        for n, (words, waits, shares) in enumerate(table):
+            if words is lost:
+                continue
+            ctx.set(dut.drained, 0)
+            valid = False
+            for _ in range(60):
+                _, _, valid = await ctx.tick().sample(dut.job.valid)
+                if valid:
+                    break
+            assert valid != waits
+            ctx.set(dut.drained, waits)
+            [job] = await receive(ctx, dut.job, 1, rng, stall)
+            assert job.index == n
+            assert (job.kind, job.same_kv) == (int(words[0]) & 0xFF == 16, shares)
+
+    simulate(dut, core, reader)
