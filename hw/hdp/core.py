@@ -259,7 +259,8 @@ class HdpCore(Repeated):
             sparsity.valid.eq(array.integer_valid), sparsity.tag.eq(array.score_tag),
             scores.integer_valid.eq(array.integer_valid),
             scores.score_valid.eq(array.score_valid),
-            *(mine.eq(its) for mine, its in zip(scores.score, array.score, strict=True)),
+            *([mine.eq(its) for mine, its in zip(scores.score, array.score, strict=True)]
+              if self._config.linear else [scores.score.eq(array.score)]),
             scores.integer.eq(array.integer), sparsity.score.eq(array.integer),
             scores.tag.eq(array.score_tag), scores.early.eq(array.score_early),
             integer.row_masked.eq(sparsity.masked), integer.row_scored.eq(scores.row_scored),
@@ -337,16 +338,17 @@ class HdpCore(Repeated):
         """What the array does, for the counters."""
         m.submodules.occupancy = occupancy = Occupancy()
         row, result = self.fetch.row, self.softmax.o
+        en, mode, loading = self.issue.en, self.issue.op.mode, self.scheduler.loading
+        if self._config.linear:
+            en, loading = en | self.linear.en, loading | self.linear.loading
+            mode = Mux(self.linear.en, Mode.FULL, mode)
         m.d.comb += [
-            occupancy.en.eq(self.issue.en | (self.linear.en if self._config.linear else 0)),
-            occupancy.mode.eq(Mux(self.linear.en, Mode.FULL, self.issue.op.mode)
-                              if self._config.linear else self.issue.op.mode),
+            occupancy.en.eq(en), occupancy.mode.eq(mode),
             occupancy.announced.eq(row.valid & row.ready),
             occupancy.gathered.eq(self.tops.gathered if self._config.tile else 0),
             occupancy.weighted.eq(result.valid & result.ready),
             occupancy.values_busy.eq(self.values.busy), occupancy.fetch_busy.eq(self.fetch.busy),
-            occupancy.loading.eq(self.scheduler.loading | (self.linear.loading
-                                                           if self._config.linear else 0)),
+            occupancy.loading.eq(loading),
             occupancy.integer_busy.eq(self.integer.busy),
             occupancy.sparsity_busy.eq(self.sparsity.busy),
             self.occupancy.eq(occupancy.counts),

@@ -25,6 +25,8 @@ from prunus.golden.softmax import encode_scale
 from ..engines.hdp import DEFAULT_RHO, Options, load_jobs
 from ..errors import InputError
 from ..heads import EXAMPLES
+from .linear import LinearCase
+from .linear import made as made_layers
 
 __all__ = ["KEPT", "LENGTHS", "Case", "Suite", "choose", "data_files", "dense", "made_head",
            "nothing_fits", "suite"]
@@ -63,12 +65,12 @@ class Suite:
 
     Members
     -------
-    cases : list of Case
+    cases : list of Case or LinearCase
     left_out : list of (str, str)
         Cases that the configuration cannot run, and why.
     """
 
-    cases: list[Case]
+    cases: list[Case | LinearCase]
     left_out: list[tuple[str, str]]
 
 
@@ -265,8 +267,9 @@ def suite(config: HdpConfig, *, data: Sequence[Path] = (), quick: bool = False,
     """
     real = {f"example/{path.stem}": path for path in sorted(EXAMPLES.glob("*.npz"))}
     given = {f"data/{path.stem}": path for path in data_files(data)}
-    made = _made(config, quick)
-    cases: list[Case] = []
+    made: dict[str, Callable[[], Case | LinearCase] | str] = {
+        **_made(config, quick), **made_layers(config, quick)}
+    cases: list[Case | LinearCase] = []
     left_out: list[tuple[str, str]] = []
     for name in choose([*real, *given, *made], wanted):
         if name.startswith("longest/") and wanted is None:

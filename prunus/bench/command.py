@@ -114,10 +114,10 @@ def bench(
     if as_json:
         print_json(result)
         return
-    table = suite.columns(chosen)
-    print_table([column.title for column in table],
-                [[column.text(row) for column in table] for row in rows],
-                brief=[column.title for column in suite.brief()])
+    for part in suite.parts(rows, chosen):
+        print_table([column.title for column in part.columns],
+                    [[column.text(row) for column in part.columns] for row in part.rows],
+                    brief=[column.title for column in part.brief])
     for line in suite.summary(result):
         typer.echo(line)
     if directory is not None:

@@ -10,7 +10,7 @@ from . import plot, report
 from .cases import Case, Suite, suite
 from .columns import Column
 from .measure import measure
-from .suite import BenchSuite, Progress, Rate
+from .suite import BenchSuite, Part, Progress, Rate
 
 __all__ = ["RATED", "SUITE", "HdpSuite"]
 
@@ -38,6 +38,9 @@ class HdpSuite(BenchSuite):
     def brief(self) -> list[Column]:
         return report.brief()
 
+    def parts(self, rows: Sequence[dict], config: HdpConfig) -> list[Part]:
+        return report.parts(rows)
+
     def summary(self, result: dict) -> list[str]:
         return report.summary(result)
 
@@ -54,6 +57,7 @@ class HdpSuite(BenchSuite):
     def rate(self, config: HdpConfig, rows_of: Callable[[Case], dict | None],
              told: Callable[[str], None]) -> Rate:
         case, = suite(config, wanted=RATED.format(d=config.d_max)).cases
+        assert isinstance(case, Case)
         row = rows_of(case)
         if row is None:
             told(case.name)

@@ -14,8 +14,10 @@ from prunus.golden.registers import constants
 
 from ..console import install_hint
 from ..errors import InputError, RunError
+from . import linear
 from .cases import Case, dense
 from .columns import ratio
+from .linear import LinearCase
 
 if TYPE_CHECKING:
     from prunus.sim.simulate import Simulation  # not there without a simulator's packages
@@ -113,16 +115,27 @@ def totals(runs: Sequence["Simulation"]) -> dict:
             "build_s": runs[0].build_s}
 
 
-def measure(cases: Sequence[Case], config: HdpConfig,
+def measure(cases: Sequence[Case | LinearCase], config: HdpConfig,
             progress: Progress | None = None) -> tuple[list[dict], dict]:
-    """The figures of each case and of the simulation, in which all run on the same hardware.
+    """The figures of each case and of the simulation, in which all run on the same hardware: heads
+    pruned and dense, linear layers once.
 
     Every output, status record and counter is compared with the specification on the way.
-    ``progress`` is called with the heads done and all heads. Raises as :func:`simulated` does.
+    ``progress`` is called with the jobs done and all jobs. Raises as :func:`simulated` does.
     """
-    tables = [table for case in cases for table in (
-        (case.name, case.jobs), (f"{case.name}, dense", [dense(job) for job in case.jobs]))]
+    tables: list[tuple[str, Sequence[Any]]] = []
+    for case in cases:
+        tables.append((case.name, case.jobs))
+        if isinstance(case, Case):
+            tables.append((f"{case.name}, dense", [dense(job) for job in case.jobs]))
     runs, golden = simulated(tables, config, progress)
-    rows = [figures(case, config, runs[2 * n : 2 * n + 2], golden[2 * n : 2 * n + 2])
-            for n, case in enumerate(cases)]
+    done = iter(zip(runs, golden, strict=True))
+    rows = []
+    for case in cases:
+        run, results = next(done)
+        if isinstance(case, LinearCase):
+            rows.append(linear.figures(case, config, run))
+        else:
+            plain, plain_results = next(done)
+            rows.append(figures(case, config, (run, plain), (results, plain_results)))
     return rows, totals(runs)

@@ -7,10 +7,12 @@ from prunus.golden.hdp import OCCUPANCY
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.registers import constants
 
+from . import linear
 from .cases import Suite
 from .columns import Column, length_column, plain, shown
+from .suite import Part
 
-__all__ = ["MODEL_ERROR", "Column", "brief", "columns", "document", "markdown", "summary"]
+__all__ = ["MODEL_ERROR", "Column", "brief", "columns", "document", "markdown", "parts", "summary"]
 
 MODEL_ERROR = 0.05         # of the model of cycles; more is marked
 
@@ -35,6 +37,19 @@ specification's.
 - **cost**: cycles x multipliers / (2 l_q l_kv d) per head; 1 is a dense engine that keeps every
   multiplier busy, and about what ITA, the best open one, takes. **dense**: the same hardware
   without pruning.
+"""
+
+
+LINEAR_NOTES = """\
+Linear layers, of made codes:
+
+- **steps**: rows x dimensions -> channels of each job. A chain holds what lies between its jobs on
+  the chip; *unfused* it is written, and read again behind a fence. **tt**: a tensor train of three
+  cores, with views between them. **grouped**: two block-diagonal steps, as butterfly factors are.
+- **bound**: every multiplier busy in every cycle, with one product of 8 x 8 bits or two of 8 x 4
+  (`golden/hdp/linear/cost.py`). **bus**: beats of its busier direction. **limit** is the greater
+  of both, **use** its share of the cycles, **array use** that of the bound.
+- **model**: `golden/hdp/linear/timing.py`.
 """
 
 
@@ -80,6 +95,15 @@ def columns() -> list[Column]:
     ]
 
 
+def parts(rows: Sequence[dict]) -> list[Part]:
+    """Tables of heads and of linear layers, of which there are rows."""
+    layers = [row for row in rows if linear.is_linear(row)]
+    heads = [row for row in rows if not linear.is_linear(row)]
+    both = (Part(rows=heads, columns=columns(), brief=brief()),
+            Part(rows=layers, columns=linear.columns(_error), brief=linear.brief()))
+    return [part for part in both if part.rows]
+
+
 def document(rows: Sequence[dict], simulation: dict, suite: Suite, config: HdpConfig,
              command: str) -> dict:
     """All figures, ready for JSON."""
@@ -89,32 +113,34 @@ def document(rows: Sequence[dict], simulation: dict, suite: Suite, config: HdpCo
         "multipliers": constants(config)["multipliers"],
         "simulation": simulation,
         "left_out": dict(suite.left_out),
-        "cases": list(rows),
+        "cases": [row for row in rows if not linear.is_linear(row)],
+        "linear": [row for row in rows if linear.is_linear(row)],
     }
 
 
 def summary(result: dict) -> list[str]:
     """What was simulated and what was not, in lines."""
-    run = result["simulation"]
-    lines = [f"{len(result['cases'])} cases on {result['config']}, {result['multipliers']} "
+    run, rows = result["simulation"], [*result["cases"], *result.get("linear", [])]
+    lines = [f"{len(rows)} cases on {result['config']}, {result['multipliers']} "
              f"multipliers: {run['cycles']:,} cycles simulated in {run['sim_s']:.1f} s, "
              f"{run['cycles_per_s']:,.0f} cycles per second, the simulator built or found in "
              f"{run['build_s']:.1f} s"]
     lines += [f"the model of cycles is off by {row[key]:+.1%}: {row['case']}{mode}"
-              for row in result["cases"]
+              for row in rows
               for key, mode in (("model_error", ""), ("dense_model_error", ", dense"))
-              if abs(row[key]) > MODEL_ERROR]
+              if abs(row.get(key, 0)) > MODEL_ERROR]
     return lines + [f"left out: {name}, {why}" for name, why in result["left_out"].items()]
 
 
 def markdown(result: dict, plots: Sequence[str] = ()) -> str:
-    """The table and what it means, with links to ``plots``."""
-    table = columns()
+    """The tables and what they mean, with links to ``plots``."""
     lines = [f"# Bench of {result['config']}", "", f"    {result['command']}", "",
              *(f"{line}\n" for line in summary(result)),
-             *(f"![Speed-up over dense]({name})\n" for name in plots),
-             "| " + " | ".join(column.title for column in table) + " |",
-             "|---" * len(table) + "|"]
-    lines += ["| " + " | ".join(column.text(row) for column in table) + " |"
-              for row in result["cases"]]
-    return "\n".join([*lines, "", NOTES])
+             *(f"![Speed-up over dense]({name})\n" for name in plots if result["cases"])]
+    for part in parts([*result["cases"], *result.get("linear", [])]):
+        lines += ["| " + " | ".join(column.title for column in part.columns) + " |",
+                  "|---" * len(part.columns) + "|"]
+        lines += ["| " + " | ".join(column.text(row) for column in part.columns) + " |"
+                  for row in part.rows]
+        lines += ["", LINEAR_NOTES if linear.is_linear(part.rows[0]) else NOTES]
+    return "\n".join(lines)

@@ -9,7 +9,7 @@ from typing import Any
 
 from .columns import Column
 
-__all__ = ["BenchSuite", "Progress", "Rate"]
+__all__ = ["BenchSuite", "Part", "Progress", "Rate"]
 
 Progress = Callable[[int, int], None]
 
@@ -32,6 +32,22 @@ class Rate:
     cycles: float
     dense_cycles: float
     kept: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Rows of a table.
+
+    Members
+    -------
+    rows : list of dict
+    columns, brief : list of Column
+        All, and what of them fits on a terminal.
+    """
+
+    rows: Sequence[dict]
+    columns: list[Column]
+    brief: list[Column]
 
 
 class BenchSuite(ABC):
@@ -58,6 +74,10 @@ class BenchSuite(ABC):
     @abstractmethod
     def brief(self) -> list[Column]:
         """What of them fits on a terminal."""
+
+    def parts(self, rows: Sequence[dict], config: Any) -> list[Part]:
+        """The tables of rows of all kinds, those that have any."""
+        return [Part(rows=rows, columns=self.columns(config), brief=self.brief())]
 
     @abstractmethod
     def summary(self, result: dict) -> list[str]:

@@ -83,7 +83,17 @@ def _cost(record: dict[str, Any], bounded: bool) -> list[tuple[str, str]]:
                 f"{cycles}, by the model of cycles")
     return [("cycles", told),
             ("read", f"{record['read_bytes']} bytes"),
-            ("written", f"{record['write_bytes']} bytes")]
+            ("written", f"{record['write_bytes']} bytes"), *_linear(record["linear"])]
+
+
+def _linear(record: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """What it did of layers in codes."""
+    if record is None:
+        return []
+    told = "counted by the hardware" if record["cycles_from"] == "counters" \
+        else "by the model of cycles"
+    return [("linear layers", f"{record['cycles']} cycles, {told}, of {record['jobs']} jobs; "
+             f"{record['read_bytes']} bytes read, {record['write_bytes']} written")]
 
 
 def _print(record: dict[str, Any], bounded: bool) -> None:

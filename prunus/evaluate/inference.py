@@ -14,11 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prunus.golden.hdp.config import HdpConfig
+
 from ..errors import InputError
 from ..models.model import Classifier, Decoder, open_model
 from ..run import Opened
 from .hook import Hook
 from .layer import Counts, total
+from .linear import LinearCounts, counted_layers, has_linear
 from .methods.base import Attended, Hardware, Method
 from .methods.own import Float
 
@@ -48,6 +51,8 @@ class Inference:
         Of all tables; None of a method without hardware.
     counted : bool
         Cycles are those that the hardware counted, not those of a model of it.
+    linear : LinearCounts, optional
+        Of layers in codes, where the hardware does them, too.
     """
 
     model: str
@@ -62,6 +67,7 @@ class Inference:
     read: int | None
     written: int | None
     counted: bool
+    linear: LinearCounts | None = None
 
     @property
     def agrees(self) -> bool:
@@ -82,6 +88,7 @@ class Inference:
             "cycles": self.cycles,
             "cycles_from": ("counters" if self.counted else "model") if hardware else None,
             "read_bytes": self.read, "write_bytes": self.written,
+            "linear": self.linear.record() if self.linear else None,
             **total(self.layers).pruned(), "layers": [layer.pruned() for layer in self.layers]}
 
 
@@ -220,14 +227,16 @@ class Question:
                 told(done, most)
 
         hook = _Counted(self.method, self.layers, through, tell)
+        counts: LinearCounts | None = None
         if isinstance(self.model, Decoder):
-            logits, generated = self._continue(self.model, hook)
+            with self._linear(through) as counts:
+                logits, generated = self._continue(self.model, hook)
             with self.model.by_itself():
                 own = self.model.logits([*tokens, *generated[:-1]])[len(tokens) - 1:]
             said: dict[str, Any] = {
                 "text": self._text(generated), "generated": generated}
         else:
-            with self._under(hook):
+            with self._under(hook), self._linear(through) as counts:
                 logits = self._classes()
             with self.model.by_itself():
                 own = self._classes()
@@ -237,7 +246,17 @@ class Question:
             model=self.name, method=self.method, backend=backend, tokens=len(tokens), said=said,
             logits=logits.numpy(), own=own.numpy(), layers=hook.counts,
             cycles=hook.cycles if hardware else None, read=hook.read if hardware else None,
-            written=hook.written if hardware else None, counted=hook.counted)
+            written=hook.written if hardware else None, counted=hook.counted, linear=counts)
+
+    @contextmanager
+    def _linear(self, run: Opened) -> Iterator[LinearCounts | None]:
+        """Layers in codes through the backend, if its hardware does them."""
+        config = self.method.config
+        if isinstance(config, HdpConfig) and has_linear(self.model.model, config):
+            with counted_layers(self.model.model, config, run) as counts:
+                yield counts
+        else:
+            yield None
 
     @contextmanager
     def _under(self, hook: Hook) -> Iterator[None]:

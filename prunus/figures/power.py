@@ -136,6 +136,43 @@ def _plots(name: str, document: Mapping[str, Any]) -> dict[str, Callable[[Binary
     return {name: lambda file: energy_plot(rows, file, "svg")}
 
 
+# -- linear layers --------------------------------------------------------------------------------
+def _measure_linear(heads: Heads) -> list[dict]:
+    from ..power.linear_fit import CASES, measured
+
+    return [row for name, cases in CASES.items() for row in measured(load_config(name), cases)]
+
+
+def _linear(rows: Sequence[dict]) -> str:
+    """Energy of the chip in gates and as estimated; of the memory outside, as published."""
+    from ..power.estimate import Costs
+    from ..power.linear import outside_nj
+    from ..power.linear_fit import cost_of, error_of, rates, total_nj
+
+    dram, lines = Costs.load().values["dram"], []
+    for row in rows:
+        found = rates([other for other in rows if other["config"] == row["config"]])
+        cost = cost_of(row)
+        lines.append([
+            row["config"], row["name"], f"{row['rows']}", " -> ".join(map(str, row["dims"])),
+            f"{row['cycles']:,}", f"{total_nj(row):,.0f}",
+            f"{1000 * total_nj(row) / cost.products:.0f}", f"{found.nanojoules(cost):,.0f}",
+            f"{error_of(row, found):+.1%}", row["part"], f"{outside_nj(cost, dram):,.0f}"])
+    return table(["preset", "layers", "rows", "dimensions", "cycles", "gates, nJ",
+                  "pJ per product", "estimate, nJ", "error", "used to", "memory outside, nJ"],
+                 lines)
+
+
+def _linear_rates(rows: Sequence[dict]) -> str:
+    from ..power.linear_fit import table_of
+
+    return table(["preset", "cycle of the array, nJ", "other cycle, nJ", "byte, nJ", "mean error",
+                  "worst error"], [
+        [f"`{name}`", *(f"{of[key]:.4g}" for key in ("array", "idle", "byte")),
+         *(f"{of[key]:.1%}" for key in ("mean_error", "worst_error"))]
+        for name, of in table_of(rows).items()])
+
+
 FIGURES = [
     Figure(name="power", about="energy of heads in gates, tiny presets",
            measure=partial(_measure, STAGES, HEADS), table=_table, files=(FILE,),
@@ -150,4 +187,9 @@ FIGURES = [
            compared=Compared.COMMAND),
     Figure(name="power_edges", about="what is left out of energy in gates, in numbers",
            measure=_measure_edges, table=_edges, files=(FILE,),
-           configs=("hdp_tiny", "leopard_tiny"), tools=TOOLS, compared=Compared.COMMAND)]
+           configs=("hdp_tiny", "leopard_tiny"), tools=TOOLS, compared=Compared.COMMAND),
+    Figure(name="power_linear", about="energy of linear layers in gates",
+           measure=_measure_linear, table=_linear, configs=("heat_tiny", "hdp_edge"), tools=TOOLS,
+           compared=Compared.COMMAND),
+    Figure(name="power_linear_rates", about="what the estimate of linear layers multiplies",
+           table=_linear_rates, of="power_linear", compared=Compared.DERIVED)]

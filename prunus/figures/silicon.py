@@ -15,6 +15,7 @@ __all__ = ["FIGURES"]
 
 TINY = ("hdp_tiny", "leopard_tiny", "topk_tiny")
 LARGE = ("hdp_edge", "leopard_ae")
+LINEAR = ("heat_tiny", "hdp_edge")      # with and without linear layers
 LARGEST = 6                 # blocks that are named
 MEMORIES_OF = "hdp_edge"
 MEMORIES = 10               # of it that the table shows
@@ -117,6 +118,48 @@ def _kinds_table(rows: Sequence[dict]) -> str:
         for row in rows])
 
 
+# -- linear layers --------------------------------------------------------------------------------
+def _measure_linear() -> list[dict]:
+    """Presets with linear layers and without: mm2 in SG13G2, and cells of an ECP5."""
+    from ..synth import area as sizes
+
+    rows = []
+    for name in LINEAR:
+        for linear in (False, True):
+            config = load_config(name).model_copy(update={"linear": linear})
+            silicon = sizes.area(config, sizes.Sg13g2())
+            cells = sizes.area(config, sizes.Ecp5())
+            rows.append({
+                "config": name, "linear": linear, "um2": silicon["area_um2"],
+                "flip_flops": silicon["flip_flops"], "mm2": silicon["mm2"],
+                "ecp5": {key: cells["total"][key] for key in cells["resources"]},
+                "unit": {target: {key: block[key] for key in of["resources"]}
+                         for target, of in (("sg13g2", silicon), ("ecp5", cells))
+                         for block in of["blocks"] if block["block"] == "linear_unit"}})
+    return rows
+
+
+CELLS = {"lut": "LUT4", "ff": "FF", "dsp": "DSP", "bram": "block RAM"}      # of an ECP5
+MM2 = (0, 2, 3, 4)          # columns of the table of linear layers
+
+
+def _linear_table(rows: Sequence[dict]) -> str:
+    def sizes_of(row: dict) -> list[float]:
+        um2 = row["um2"]
+        return [um2["logic"] / 1e6, row["flip_flops"], um2["macros"] / 1e6,
+                um2["register_files"] / 1e6, row["mm2"], *(row["ecp5"][key] for key in CELLS)]
+
+    lines = []
+    for before, after in zip(rows[::2], rows[1::2], strict=True):
+        for row in (before, after):
+            lines.append([f"`{row['config']}`", "with" if row["linear"] else "without", *(
+                f"{size:,.{3 if n in MM2 else 0}f}" for n, size in enumerate(sizes_of(row)))])
+        lines.append(["", "more", *(f"{b / a - 1:+.0%}" if a else "-" for a, b in zip(
+            sizes_of(before), sizes_of(after), strict=True))])
+    return table(["preset", "linear layers", "logic, mm2", "flip-flops", "SRAM macros, mm2",
+                  "register files, mm2", "all, mm2", *CELLS.values()], lines)
+
+
 FIGURES = [
     Figure(name="area", about="area of tiny presets in SG13G2", table=_area_table,
            measure=lambda heads: _measure(TINY), configs=TINY, tools=SYNTHESIS,
@@ -130,6 +173,9 @@ FIGURES = [
            of="area_large", table=_blocks_table, compared=Compared.DERIVED),
     Figure(name="area_memories", about="memories of hdp_edge in SG13G2", of="area_large",
            table=_memories_table, compared=Compared.DERIVED),
+    Figure(name="area_linear", about="what linear layers take", table=_linear_table,
+           measure=lambda heads: _measure_linear(), configs=LINEAR, tools=SYNTHESIS,
+           compared=Compared.COMMAND),
     Figure(name="macro_errors", about="error of interpolated SRAM macros",
            measure=lambda heads: _errors(), table=_errors_table),
     Figure(name="memory_kinds", about="area of a bit in register files and SRAM macros",

@@ -8,7 +8,7 @@ with what lies between them held on the chip.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ from prunus.golden.hdp.linear.compute import (
 from ..errors import InputError
 
 __all__ = ["CODES_FILE", "WEIGHTS_FILE", "Coded", "CodedLinear", "CodedStep", "Part", "host_codes",
-           "install", "read_layers", "share", "smooth", "write_layers"]
+           "install", "read_layers", "share", "smooth", "through", "write_layers"]
 
 CODES_FILE = "compressed.safetensors"
 VERSION = 1
@@ -147,15 +147,20 @@ class CodedLinear:
         values = self._read(values)
         for step in self.steps:
             values = step.smooth(values)
-        return self._means(values[:, :self.n])
+        return self.means(values[:, :self.n])
 
-    def _means(self, codes: np.ndarray) -> np.ndarray:
+    def means(self, codes: np.ndarray) -> np.ndarray:
+        """Y (rows, n), float32, of its codes."""
         y = (codes.astype(np.float32) - np.float32(self.y_zero)) * self.y_unit
         return y if self.rest is None else y + self.rest
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Y (rows, n) of X (rows, k), both float32."""
-        return self._means(self.codes(host_codes(x, self.x_unit, self.x_zero)))
+        return self.means(self.codes(self.host(x)))
+
+    def host(self, x: np.ndarray) -> np.ndarray:
+        """Codes of X (rows, k)."""
+        return host_codes(x, self.x_unit, self.x_zero)
 
     # -- files -----------------------------------------------------------------------------------
     def arrays(self) -> dict[str, np.ndarray]:
@@ -225,11 +230,14 @@ class Coded(nn.Module):
     linear : CodedLinear
     smooth : bool
         Nothing is rounded: for comparisons of what the model around it does.
+    through : callable, optional
+        Codes of Y from a layer and codes of X, by something else than the specification.
     """
 
     def __init__(self, coded: CodedLinear):
         super().__init__()
         self.linear, self.smooth = coded, False
+        self.through: Callable[[CodedLinear, np.ndarray], np.ndarray] | None = None
         self.in_features, self.out_features = coded.k, coded.n
 
     def forward(self, x: Tensor) -> Tensor:
@@ -237,7 +245,12 @@ class Coded(nn.Module):
             raise InputError("model must have weights to learn through, and a compressed one has "
                              "codes")
         rows = x.detach().reshape(-1, self.linear.k).numpy()
-        y = self.linear.smooth(rows) if self.smooth else self.linear(rows)
+        if self.smooth:
+            y = self.linear.smooth(rows)
+        elif self.through:
+            y = self.linear.means(self.through(self.linear, self.linear.host(rows)))
+        else:
+            y = self.linear(rows)
         return torch.from_numpy(y).reshape(*x.shape[:-1], self.linear.n)
 
     def extra_repr(self) -> str:
@@ -296,6 +309,20 @@ def share(model: nn.Module, places: Sequence[str], layer: nn.Module) -> None:
         part = Part(layer, first, count, len(places), owner)
         model.set_submodule(place, part)
         first, owner = first + count, owner or part
+
+
+@contextmanager
+def through(model: nn.Module,
+            run: Callable[[CodedLinear, np.ndarray], np.ndarray]) -> Iterator[None]:
+    """Layers in codes by something else than the specification, see :class:`Coded`."""
+    layers = [module for module in model.modules() if isinstance(module, Coded)]
+    for layer in layers:
+        layer.through = run
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.through = None
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from .estimate import CLOCK, CYCLES, MEMORY, TABLE, Costs, Load, load_of
 from .work import Work, work_of
 
 __all__ = ["CASES", "DATA", "FIT", "HELD_OUT", "Case", "by_case", "coefficients", "error_of",
-           "estimated", "load_of_work", "main", "measured", "table_of"]
+           "estimated", "least_squares", "load_of_work", "main", "measured", "table_of"]
 
 DATA = TABLE.parents[2] / "docs" / "figures" / "energy_fit.json"
 FIT, HELD_OUT = "fit", "held out"
@@ -150,7 +150,7 @@ def measured(case: Case, path: Path) -> dict[str, Any]:
 
 
 # -- fit ------------------------------------------------------------------------------------------
-def _least_squares(rows: Sequence[Sequence[float]], wanted: Sequence[float],
+def least_squares(rows: Sequence[Sequence[float]], wanted: Sequence[float],
                    weights: Sequence[float]) -> list[float]:
     """Least squares without negative coefficients: the best of those that some of the columns alone
     have, which is exact and cheap for a few columns."""
@@ -183,7 +183,7 @@ def coefficients(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
     def fit(names: Sequence[str], columns: Callable[[Load, float], list[float]],
             kinds: Sequence[str]) -> None:
-        found.update(zip(names, _least_squares(
+        found.update(zip(names, least_squares(
             [columns(load, row["cycles"]) for row, load in parts],
             [1000 * sum(row["nj"][kind] for kind in kinds) for row, _ in parts], weights),
             strict=True))
@@ -191,7 +191,7 @@ def coefficients(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     fit(CLOCK, Load.logic, ("datapath", "clock", "leakage"))
     fit(MEMORY, Load.memory, ("memory",))
     timed = [(row, load) for row, load in parts if load.model_cycles is None]
-    found.update(zip(CYCLES, _least_squares(
+    found.update(zip(CYCLES, least_squares(
         [[load.busy_cycles, 1] for _, load in timed],
         [row["cycles"] - load.first_cycles for row, load in timed],
         [1 / row["cycles"] for row, _ in timed]), strict=True))

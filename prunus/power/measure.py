@@ -10,6 +10,7 @@ from typing import Any
 
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
+from prunus.golden.hdp.linear import LinearJob
 from prunus.golden.jobs import visible_limits
 from prunus.sim.compare import MismatchError, check
 from prunus.sim.record import Record
@@ -25,7 +26,7 @@ from .joules import KINDS, NO_WIRES, Energy, Prices
 from .replay import Counts, replay
 from .work import Work
 
-__all__ = ["MOST_HEADS", "Power", "measure"]
+__all__ = ["MOST_HEADS", "Machine", "Power", "measure"]
 
 MOST_HEADS = 8          # of a table: more are several tables, which are replayed side by side
 NANO = 1e-9
@@ -120,8 +121,9 @@ class Power:
 
 
 def pairs(jobs: Sequence[Any]) -> int:
-    """Products of Q K^T and P V, of all pairs of a query and a key that it may see."""
-    return sum(2 * job.d * int(visible_limits(job).sum()) for job in jobs)
+    """Products of Q K^T and P V, of all pairs of a query and a key that it may see; of X W^T."""
+    return sum(job.rows * job.k * job.channels if isinstance(job, LinearJob)
+               else 2 * job.d * int(visible_limits(job).sum()) for job in jobs)
 
 
 def _tables(jobs: Sequence[Any]) -> list[Sequence[Any]]:
@@ -143,11 +145,12 @@ def _recorded(table: Sequence[Any], config: EngineConfig, path: Path,
     return simulation.registers["cycles"]
 
 
-class _Machine:
-    """The gates of a configuration, and what they cost."""
+class Machine:
+    """The gates of a configuration, and what they cost. Parameters are those of :func:`measure`."""
 
-    def __init__(self, config: EngineConfig, clock_gates: bool, wires: str, glitches: bool,
-                 seed: int | None, clock_hz: float, progress: Progress | None):
+    def __init__(self, config: EngineConfig, clock_gates: bool = False, wires: str = NO_WIRES,
+                 glitches: bool = False, seed: int | None = None, clock_hz: float = 100e6,
+                 progress: Progress | None = None):
         self._config, self._clock_hz, self._progress = config, clock_hz, progress
         self.gates: Gates = gates(config, clock_gates, progress)
         self.prices = Prices(self.gates.netlist, library(), wires)
@@ -157,7 +160,8 @@ class _Machine:
         self._at_random = seed is not None
 
     def play(self, number: int, table: Sequence[Any], folder: Path,
-             told: Callable[[int, int], None] | None) -> tuple[Counts, Energy]:
+             told: Callable[[int, int], None] | None = None) -> tuple[Counts, Energy]:
+        """A table on the RTL, which is held against golden, and through the gates."""
         path = folder / f"table-{number}.ports"
         cycles = _recorded(table, self._config, path, self._progress)
         record = Record.read(path)
@@ -205,7 +209,7 @@ def measure(work: Work, config: EngineConfig, *, clock_gates: bool = False, wire
         When the RTL is not golden, or gates are not the RTL.
     """
     _, arranged = engine_of(config).arrange(work.jobs, config)
-    machine = _Machine(config, clock_gates, wires, glitches, seed, clock_hz, progress)
+    machine = Machine(config, clock_gates, wires, glitches, seed, clock_hz, progress)
     tables = _tables(arranged)
     shown = [0] * len(tables)
 

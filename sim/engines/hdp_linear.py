@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linear jobs that look for trouble, alone and in chains."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,12 +9,19 @@ import numpy as np
 
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.linear import LinearJob, LinearKind, Sizes, linear
-from prunus.golden.hdp.linear.compute import MULTIPLIER_BITS, SHIFT_BITS, TABLE
+from prunus.golden.hdp.linear.compute import (
+    MULTIPLIER_BITS,
+    SHIFT_BITS,
+    TABLE,
+    codes_of_heads,
+)
+from prunus.golden.hdp.linear.sizes import LONGEST, MOST_TILE
 
-__all__ = ["linear_table", "random_linear", "random_step"]
+__all__ = ["linear_table", "random_linear", "random_step", "wrong_fields"]
 
 KIND = LinearKind()
 LONGEST_CHAIN = 5
+LARGEST = 1 << 14      # of an output word of a head
 PRODUCTS = 60_000       # of a job, about; a few have more
 
 
@@ -92,11 +99,18 @@ def random_step(config: HdpConfig, rng, x: np.ndarray | None = None,
             k = _multiple(rng, step, min(sizes.longest_k, 128)) if x is None else k // groups
             span = unit * int(rng.integers(1, 5))
     channels = groups * span
+    heads = None
     if x is None:
         x = _codes(rng, (rows, groups * k), -128)
+        if groups * k % unit == 0 and rng.random() < 0.15:
+            d = _divisor(rng, min(groups * k, config.d_max), unit)
+            if groups * k % d == 0:
+                heads = rng.integers(-LARGEST, LARGEST + 1, (groups * k // d, rows, d))
+                x = codes_of_heads(heads)
     fields: dict[str, Any] = {
-        "x": x, "w": _codes(rng, (channels, k), -8 if bits == 4 else -128), "bits": bits,
-        "groups": groups, **_scales(rng, channels, k, bits), **_view(rng, rows, channels, unit)}
+        "x": x, "heads": heads, "w": _codes(rng, (channels, k), -8 if bits == 4 else -128),
+        "bits": bits, "groups": groups, **_scales(rng, channels, k, bits),
+        **_view(rng, rows, channels, unit)}
     kind = rng.random()
     if kind < 0.2:
         fields |= {"activation": "table", "table": rng.integers(-128, 128, TABLE)}
@@ -157,3 +171,34 @@ def random_linear(config: HdpConfig, count: int, seed: int) -> list[LinearJob]:
     while len(jobs) < count:
         jobs += linear_table(config, rng)
     return jobs
+
+
+def wrong_fields(values: Mapping[str, int], config: HdpConfig) -> Iterator[dict[str, int]]:
+    """One thing at a time that a descriptor of plain codes may not say, and has a status record all
+    the same; ``values`` are its own."""
+    sizes = Sizes(config)
+    unit, most = sizes.unit, sizes.ring * sizes.granule
+    yield from ({"opcode": KIND.opcode ^ 1 << bit} for bit in range(8) if KIND.opcode != 1 << bit)
+    yield from ({"activation": 3}, {"held_y": 1, "wide": 1}, {"held_y": 1, "digits": 1},
+                {"wide": 1, "digits": 1}, {"words": 1, "held_x": 1, "x_run": unit})
+    yield from ({"transposed": 1, "residual": 0, name: 1} for name in ("wide", "digits",
+                                                                       "residual"))
+    yield from ({name: n} for name in ("k", "span") for n in (
+        0, values[name] + 1, values[name] + 4, LONGEST + 8, 0xFFF8))
+    yield from ({"k": sizes.longest_k + 8}, {"groups": 0}, {"groups": 2, "tile": unit},
+                {"groups": 2, "tile": values["span"], "k": unit + 8},
+                {"groups": 255, "k": 2 * unit, "span": unit, "tile": unit, "strip": 2},
+                {"groups": 255, "k": unit, "span": 2 * unit, "tile": 2 * unit, "strip": 2})
+    yield from ({"tile": n} for n in (0, unit - 1, unit + 8, MOST_TILE + unit, 0xF0))
+    yield {"k": sizes.longest_k, "tile": 2 * unit, "strip": 2, "residual": 0}
+    yield from ({"words": 1, "x_run": n} for n in (0, 8, unit + 8, config.d_max + unit, 0xFFF0))
+    yield from ({name: n} for name in ("m", "strip") for n in (0, LONGEST + 2, 0xFFFE))
+    yield from ({"strip": values["m"] + 1}, {"strip": 4 * most // values["k"]},
+                {"held_x": 1, "strip": values["m"] - 2}, {"held_y": 1, "strip": values["m"] - 2})
+    yield from ({name: 0} for name in ("inner", "middle", "run"))
+    yield from ({"transposed": 1, "residual": 0, **more} for more in (
+        {"m": unit + 2, "strip": 2 * unit}, {"strip": unit + 2}))
+    for name in KIND.addresses:
+        if name != "status":
+            yield {name: values[name] + 1}
+            yield {name: values[name] + config.axi_data_width // 16}

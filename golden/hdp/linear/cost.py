@@ -2,11 +2,12 @@
 """What linear jobs cost: cycles of the array and of the bus, bytes, products.
 
 The array makes 2 rows x 2 channels x T dimensions in a cycle, 2T of weights of 4 bits. A block of
-2 x 2 results takes two cycles at least, as results leave two at a time.
+2 x 2 results takes two cycles at least, as results leave two at a time. Cycles of a whole table
+are those of :mod:`.timing`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 
@@ -14,12 +15,11 @@ from ...records import STATUS_BYTES
 from ..config import HdpConfig
 from .compute import Activation, LinearJob, Output
 from .sizes import RECORD_BYTES, TABLE_BYTES, Sizes
+from .timing import BLOCK_CYCLES, cycles_of
 
-__all__ = ["BLOCK_CYCLES", "JOB_CYCLES", "Cost", "Product", "chain_cost", "linear_bound",
-           "linear_cycles", "product_of"]
+__all__ = ["Cost", "Product", "chain_cost", "linear_bound", "linear_cycles", "product_of"]
 
-BLOCK_CYCLES = 2        # least of a block
-JOB_CYCLES = 60         # of a job beside its work: its pipeline is filled and emptied
+SIGN_BYTES = 8          # a beat: signs of a row of a head, of digits
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ class Product:
     -------
     rows, k, span, groups, bits : int
         As of :class:`LinearJob`.
-    held_x, held_y, wide, table, words : bool
+    held_x, held_y, wide, table, residual, transposed, fence, words : bool
+    digits : int
+        Channels of a head if Y is digits, else 0.
     """
 
     rows: int
@@ -42,6 +44,10 @@ class Product:
     held_y: bool = False
     wide: bool = False
     table: bool = False
+    residual: bool = False
+    transposed: bool = False
+    fence: bool = False
+    digits: int = 0
     words: bool = False
 
     @property
@@ -58,16 +64,19 @@ class Product:
         sizes, beat = Sizes(config), config.axi_data_width // 8
         dims = self.groups * self.k
         one = self.held_x or self.held_y
-        strip = self.rows if one else sizes.strip(self.rows, dims)
+        strip = self.rows if one else sizes.strip(self.rows, dims,
+                                                  sizes.unit if self.transposed else 2)
         weights = -(-self.k * self.bits // (8 * beat)) * beat + RECORD_BYTES
         return (config.descriptor_bytes + -(-self.rows // strip) * self.span * self.groups * weights
                 + (0 if self.held_x else self.rows * -(-dims // beat) * beat
                    * (2 if self.words else 1))
+                + (self.rows * self.span * self.groups if self.residual else 0)
                 + (TABLE_BYTES if self.table else 0))
 
     def write_bytes(self) -> int:
         size = 0 if self.held_y else self.rows * self.span * self.groups
-        return (4 if self.wide else 1) * size + STATUS_BYTES
+        signs = size // self.digits * SIGN_BYTES if self.digits else 0
+        return (4 if self.wide else 1) * size + signs + STATUS_BYTES
 
 
 @dataclass(frozen=True)
@@ -98,19 +107,26 @@ class Cost:
 NOTHING = Cost(0, 0, 0, 0, 0, 0)
 
 
-def product_cost(product: Product, config: HdpConfig) -> Cost:
-    """Of one job."""
+def _alone(product: Product, config: HdpConfig) -> Cost:
+    """Of one job, but for its cycles, which depend on the others."""
     array, beat = product.array_cycles(config), config.axi_data_width // 8
     read, written = product.read_bytes(config), product.write_bytes()
     bus = -(-max(read, written) // beat)
-    return Cost(max(array, bus) + JOB_CYCLES, array, bus, read, written, product.products)
+    return Cost(0, array, bus, read, written, product.products)
+
+
+def product_cost(product: Product, config: HdpConfig) -> Cost:
+    """Of one job."""
+    return chain_cost([product], config)
 
 
 def product_of(job: LinearJob) -> Product:
     """What the cost of a job depends on."""
     return Product(rows=job.rows, k=job.k, span=job.span, groups=job.groups, bits=job.bits,
                    held_x=job.held, held_y=job.output_is_held, wide=job.target is Output.WIDE,
-                   table=job.activation is Activation.TABLE, words=job.heads is not None)
+                   table=job.activation is Activation.TABLE, residual=job.residual is not None,
+                   digits=job.run if job.target is Output.DIGITS else 0,
+                   transposed=job.transposed, fence=job.fence, words=job.heads is not None)
 
 
 def linear_bound(jobs: Sequence[LinearJob], config: HdpConfig) -> int:
@@ -126,5 +142,6 @@ def linear_cycles(jobs: Sequence[LinearJob], config: HdpConfig) -> int:
 
 
 def chain_cost(products: Sequence[Product], config: HdpConfig) -> Cost:
-    """Of a table of linear jobs."""
-    return sum((product_cost(product, config) for product in products), NOTHING)
+    """Of a table of linear jobs: a job is loaded while the one before is computed."""
+    total = sum((_alone(product, config) for product in products), NOTHING)
+    return replace(total, cycles=cycles_of(products, config))

@@ -261,7 +261,8 @@ class LinearKind(JobKind):
             | (v["wide"] & v["digits"]) | (v["words"] & v["held_x"]),
             Error.DIMENSION: beyond(v["k"], sizes.longest_k) | ((v["k"] & 7) != 0)
             | beyond(v["span"], LONGEST) | ((v["span"] & 7) != 0) | (v["groups"] == 0)
-            | (v["words"] & ((v["x_run"] == 0) | ((v["x_run"] & (unit - 1)) != 0)))
+            | (v["words"] & (beyond(v["x_run"], config.d_max)
+                             | ((v["x_run"] & (unit - 1)) != 0)))
             | beyond(v["tile"], MOST_TILE) | ((v["tile"] & (unit - 1)) != 0)
             | ((v["groups"] != 1) & ((v["tile"] != v["span"])
                                      | ((v["k"] & (max(unit, 2 * config.taps) - 1)) != 0)))

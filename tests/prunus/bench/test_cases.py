@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from prunus.bench.cases import EXAMPLES, KEPT, LENGTHS, dense, suite
+from prunus.bench.cases import EXAMPLES, KEPT, LENGTHS, Case, dense, suite
+from prunus.bench.linear import LinearCase
 from prunus.errors import InputError
 from prunus.golden.engines import load_config
 from prunus.golden.hdp.compute import Importance, head
@@ -35,11 +36,14 @@ def test_all_cases_of_edge():
         *(f"{group}/d{d}/{kept:g}" for d in (32, 64) for group in ("kept", "distance")
           for kept in KEPT),
         *(f"length/{length}" for length in LENGTHS),
-        "mode/heads", "mode/causal", "mode/cross", "mode/decode", "mode/padded"]
-    for case in work.cases:
+        "mode/heads", "mode/causal", "mode/cross", "mode/decode", "mode/padded",
+        *(case.name for case in work.cases if isinstance(case, LinearCase))]
+    assert work.cases[-1].name == "chain/m25/grouped/int4/unfused"
+    heads = [case for case in work.cases if isinstance(case, Case)]
+    for case in heads:
         assert len({(job.l_q, job.l_kv, job.d) for job in case.jobs}) == 1
     shapes = {case.name: (len(case.jobs), case.jobs[0].l_q, case.jobs[0].l_kv, case.jobs[0].d)
-              for case in work.cases}
+              for case in heads}
     assert shapes["example/minilm_sentence"] == (12, 24, 24, 32)
     assert shapes["kept/d32/0.05"] == (8, 128, 128, 32)
     assert shapes["length/65"] == (8, 65, 65, 64)

@@ -108,13 +108,13 @@ def test_gates_still_say_so():
 def test_least_squares_without_negative_coefficients():
     rng = np.random.default_rng(2)
     matrix = rng.uniform(1, 2, (20, 3))
-    found = calibrate._least_squares(matrix, matrix @ [2.0, 0.0, 3.0], np.ones(20))
+    found = calibrate.least_squares(matrix, matrix @ [2.0, 0.0, 3.0], np.ones(20))
     np.testing.assert_allclose(found, [2, 0, 3], atol=1e-9)
-    found = calibrate._least_squares(matrix, matrix @ [2.0, -0.5, 3.0], np.ones(20))
+    found = calibrate.least_squares(matrix, matrix @ [2.0, -0.5, 3.0], np.ones(20))
     assert min(found) == 0 and sum(value > 0 for value in found) == 2
     # A weight of zero takes a row out.
     wanted = matrix @ [1.0, 1.0, 1.0]
     wanted[0] = 1e6
     weights = np.ones(20)
     weights[0] = 0
-    np.testing.assert_allclose(calibrate._least_squares(matrix, wanted, weights), 1, atol=1e-9)
+    np.testing.assert_allclose(calibrate.least_squares(matrix, wanted, weights), 1, atol=1e-9)
