@@ -149,6 +149,20 @@ def test_int8_alone_has_no_int4(folder, tmp_path):
     assert {layer["bits"] for layer in json.loads(result.stdout)["layers"]} == {8}
 
 
+@pytest.mark.parametrize("rule", ["products", "uniform"])
+def test_other_ways_to_choose_reach_the_same(folder, tmp_path, rule):
+    result = run(folder, tmp_path / "made", "--json", *SMALL, "--edp", "2.2", "--search", rule,
+                 "--epochs-layers", "0", "--epochs-codes", "0")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["edp_ratio"] >= 2.2
+    if rule == "uniform":
+        assert {layer["form"] for layer in report["layers"]} == {"svd"}
+        assert len({layer["rank"][0] for layer in report["layers"]}) <= 2
+    cost = report["costs"]["25"]
+    assert cost["compressed_unfused"]["read_bytes"] > cost["compressed"]["read_bytes"]
+
+
 def test_of_all_forms(folder, tmp_path):
     result = run(folder, tmp_path / "made", "--json", *SMALL[:-2], "--epochs-layers", "0",
                  "--epochs-codes", "0")
@@ -187,6 +201,7 @@ def test_decoders_too(tmp_path):
     (("--max-loss", "nan"), "--max-loss must be a finite number of at least 0, not nan"),
     (("--edp", "0.5"), "--edp must be a finite number of at least 1, not 0.5"),
     (("--edp", "4", "--max-loss", "1"), "--edp must not be given beside --max-loss"),
+    (("--search", "uniform"), "--search uniform needs --edp"),
     (("--forms", "svd,lu"), "--forms must be some of dense, svd, tucker, ttm, butterfly, not "
                             "'lu'"),
     (("--held-out", "0"), "--held-out must be at least 1, not 0"),
