@@ -184,8 +184,9 @@ def hard_linear(config: HdpConfig, seed: int) -> list[LinearJob]:
         shift=np.full(channels, 40))
     scales: dict[str, Any] = {**_scales(rng, channels, 64, 8), "target": Output.HELD}
     held = replace(most, x=_codes(rng, (16, 64), -128), **scales)
-    return [replace(most, target=Output.WIDE), most, held, replace(most, x=_codes(rng, (4, 64), -128)),
-            held, replace(random_plain(config, linear(held).y), held=True)]
+    return [replace(most, target=Output.WIDE), most, held,
+            replace(most, x=_codes(rng, (4, 64), -128)), held,
+            replace(random_plain(config, linear(held).y), held=True)]
 
 
 def wrong_fields(values: Mapping[str, int], config: HdpConfig) -> Iterator[dict[str, int]]:

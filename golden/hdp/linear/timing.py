@@ -77,6 +77,9 @@ class Timed(Protocol):
     @property
     def fence(self) -> bool: ...
 
+    @property
+    def words(self) -> bool: ...
+
 
 @dataclass(frozen=True)
 class _Shape:
