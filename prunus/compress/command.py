@@ -126,7 +126,7 @@ def compress(
     with steps_progress("compress") as told:
         session = Session(
             model, data, dev, TASKS[task], columns=columns, length=length, settings=settings,
-            config=config, energy=Energy(bit_pj=memory_energy), rows=tokens,
+            config=config, energy=Energy.of_config(config, memory_energy), rows=tokens,
             work=target.with_name(f"{target.name}.work"), fresh=fresh,
             told=None if told is None else (
                 lambda what, done, total, note: told(done, total, f"{what} {note}")))

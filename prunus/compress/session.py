@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +210,7 @@ class Session:
         self.belongs = {"model": digest(model), "data": digest(data), "task": task.name,
                         "columns": [columns.text, columns.pair, columns.label],
                         "length": self.evaluator.model.length, "rows": self.rows,
-                        "preset": config.name, "energy": [energy.cycle_pj, energy.bit_pj],
+                        "preset": config.name, "energy": list(astuple(energy)),
                         "version": __version__}
         if fresh:
             shutil.rmtree(work, ignore_errors=True)
@@ -219,7 +219,7 @@ class Session:
     @property
     def bare(self) -> Energy:
         """Of what is on the chip: budgets are on that."""
-        return Energy(self.energy.cycle_pj, 0.0)
+        return self.energy.bare
 
     def _open(self, model: Path, data: Path) -> Evaluator:
         return Evaluator(model, self.task, data, columns=self.columns, length=self.length)
@@ -513,7 +513,8 @@ class Session:
         first = found[str(self.rows)]
         return {"tokens": self.rows, "edp_ratio": first["edp_ratio"],
                 "edp_ratio_with_memory": first["edp_ratio_with_memory"],
-                "cycle_picojoules": energy.cycle_pj, "memory_picojoules_per_bit": energy.bit_pj,
+                "picojoules": {"array_cycle": energy.array_pj, "other_cycle": energy.idle_pj,
+                               "byte": energy.byte_pj}, "memory_picojoules_per_bit": energy.bit_pj,
                 "costs": found,
                 "parameters": {"dense": sum(form.parameters for form in self.dense().values()),
                                "compressed": sum(form.parameters for form in forms.values())},
