@@ -4,9 +4,9 @@
 Needs torch and transformers.
 """
 
+import contextlib
 import json
 import shutil
-import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
@@ -24,7 +24,7 @@ from ..errors import InputError
 from ..evaluate.core import Evaluator
 from ..evaluate.metrics import METRICS, difference_interval, interval
 from ..evaluate.tasks import Columns, Task
-from ..files import publish, put_directory, write_files
+from ..files import make_directory, publish, put_directory, write_files
 from ..models.coded import CodedLinear, write_layers
 from ..models.model import open_model
 from ..train.distil import divergence
@@ -214,7 +214,7 @@ class Session:
                         "version": __version__}
         if fresh:
             shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(exist_ok=True)
+        make_directory(work)
 
     @property
     def bare(self) -> Energy:
@@ -447,7 +447,12 @@ class Session:
     def run(self, target: Path, *, gain: float | None, loss: float, bits: Sequence[int],
             kinds: Sequence[str], rule: str, command: str) -> dict[str, Any]:
         """From the search to the compressed model; its report."""
-        chosen, predicted = self.chosen(gain, loss, bits, kinds, rule)
+        try:
+            chosen, predicted = self.chosen(gain, loss, bits, kinds, rule)
+        except InputError:
+            with contextlib.suppress(OSError):      # it holds something
+                self.work.rmdir()
+            raise
         trained = self.train(chosen)
         report = self.export(trained, target, {
             "command": command, "model": self.path.resolve().name, "sha256": digest(self.path),
@@ -473,10 +478,12 @@ class Session:
 
     def export(self, trained: Trained, target: Path, report: dict[str, Any]) -> dict[str, Any]:
         """Write the compressed model, whole or not at all, with its report; returns that."""
-        work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        # In the folder of the run: what is left there by a power cut goes with it.
+        work = self.work / "export"
         made = work / "model"
         try:
-            made.mkdir()
+            shutil.rmtree(work, ignore_errors=True)
+            made.mkdir(parents=True)
             coded = freeze(trained.model.model, trained.layers)
             trained.model.save(made)
             write_layers(made, coded, trained.functions)

@@ -217,7 +217,7 @@ def test_bad_options(folder, tmp_path, capsys, options, message):
     said = refused(["compress", folder / "model", "--data", folder / "train.tsv", "--task",
                     "sst2", "-o", tmp_path / "made", *options], capsys)
     assert message in said and said.count("\n") == 1
-    assert not (tmp_path / "made").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_outputs_that_are_no_results_are_left_alone(folder, tmp_path, capsys):
