@@ -17,7 +17,8 @@ from prunus.golden.engine import EngineConfig
 from .errors import InputError
 
 __all__ = ["EXAMPLES", "attention_fields", "bools_per_head", "example_heads", "integers_per_head",
-           "names_per_head", "read_arrays", "read_named", "real_per_head", "real_scale", "real_scales"]
+           "names_per_head", "read_arrays", "read_named", "real_per_head", "real_scale",
+           "real_scales"]
 
 EXAMPLES = Path(__file__).parent / "examples"      # what comes with the project
 KNOWN = ("q", "k", "v", "scale", "valid_q", "valid_kv", "causal")
