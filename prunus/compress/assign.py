@@ -8,7 +8,11 @@ may be better, and those of the answers. What lies between two of the grid costs
 the budget at most.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import ctypes
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
@@ -24,7 +28,7 @@ from .forms import GRAIN, RUN, fault, heuristic_shape, svd, ttm
 from .pareto import Candidate
 
 __all__ = ["GRID", "Assignment", "Option", "assign", "cheapest_loss", "curve", "heuristic",
-           "options_of", "uniform"]
+           "options_of", "silent", "uniform"]
 
 # Joules a cycle, as multiples of those of the dense model.
 GRID = tuple(float(2**power) for power in np.arange(-3, 3.01, 0.125))
@@ -90,6 +94,23 @@ class Assignment:
         return {option.weights: option.form for option in self.options}
 
 
+@contextmanager
+def silent() -> Iterator[None]:
+    """HiGHS has lines that no option turns off, on the standard output of C."""
+    everything = ctypes.CDLL(None)
+    sys.stdout.flush()
+    everything.fflush(None)
+    kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 1)
+        yield
+    finally:
+        everything.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nothing)
+
+
 class _Knapsack:
     """One option for each weight, of the least loss, within a limit of prices."""
 
@@ -106,6 +127,10 @@ class _Knapsack:
         self.scale = max(abs(option.loss) for option in options) or 1.0
 
     def _solved(self, prices: Sequence[float], limit: float, whole: bool) -> Any:
+        with silent():
+            return self._milp(prices, limit, whole)
+
+    def _milp(self, prices: Sequence[float], limit: float, whole: bool) -> Any:
         return milp([option.loss / self.scale for option in self.options],
                     integrality=np.full(len(self.options), int(whole)), bounds=Bounds(0, 1),
                     constraints=[self.covers, LinearConstraint(

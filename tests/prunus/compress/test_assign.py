@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The assignment is the best there is, by brute force; what it is compared with."""
 
+import ctypes
 import re
 from dataclasses import replace
 from itertools import product
@@ -19,6 +20,7 @@ from prunus.compress.assign import (
     curve,
     heuristic,
     options_of,
+    silent,
     uniform,
 )
 from prunus.compress.cost import Cost, Energy
@@ -81,6 +83,16 @@ def test_the_best_within_a_sum_of_prices(seed):
         assert (found is None) == (not within)
         if within:
             assert found.loss == pytest.approx(min(within), rel=2e-4)
+
+
+def test_what_libraries_print_is_not_seen(capfd):
+    printed = ctypes.CDLL(None).puts
+    printed(b"before")
+    with silent():
+        printed(b"within")
+    printed(b"after")
+    ctypes.CDLL(None).fflush(None)
+    assert capfd.readouterr().out == "before\nafter\n"
 
 
 def test_no_weight_is_in_two_stacks():
