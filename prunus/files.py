@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 from .errors import InputError
 
-__all__ = ["check_directory", "check_output", "make_directory", "put_directory", "write_files"]
+__all__ = ["check_directory", "check_output", "make_directory", "publish", "put_directory",
+           "write_files"]
 
 
 def make_directory(path: Path) -> None:
@@ -70,6 +71,14 @@ def _mode() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
+
+
+def publish(directory: Path) -> None:
+    """Give a folder and its files the permissions of new ones; some libraries' are private."""
+    mode = _mode()
+    directory.chmod(mode | (mode & 0o444) >> 2)
+    for path in directory.iterdir():
+        path.chmod(mode)
 
 
 def write_files(writers: Mapping[Path, Callable[[BinaryIO], object]]) -> None:

@@ -16,13 +16,19 @@ from prunus.golden.engine import EngineConfig
 
 from .errors import InputError
 
-__all__ = ["EXAMPLES", "attention_fields", "bools_per_head", "integers_per_head", "names_per_head",
-           "read_arrays", "read_named", "real_per_head", "real_scale", "real_scales"]
+__all__ = ["EXAMPLES", "attention_fields", "bools_per_head", "example_heads", "integers_per_head",
+           "names_per_head", "read_arrays", "read_named", "real_per_head", "real_scale",
+           "real_scales"]
 
-EXAMPLES = Path(__file__).parent / "examples"      # heads that come with the project
+EXAMPLES = Path(__file__).parent / "examples"      # what comes with the project
 KNOWN = ("q", "k", "v", "scale", "valid_q", "valid_kv", "causal")
 UNREADABLE = (ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError,
               zipfile.BadZipFile, zlib.error)
+
+
+def example_heads() -> list[Path]:
+    """Files of heads that come with the project; others beside them are of linear layers."""
+    return [path for path in sorted(EXAMPLES.glob("*.npz")) if "q" in read_named(path, ("q",))]
 
 
 def read_arrays(path: Path, *more: str) -> dict[str, np.ndarray]:

@@ -94,6 +94,8 @@ enum prunus_cause {
 #define PRUNUS_ENGINE_OPCODE_MASK 255u
 #define PRUNUS_ENGINE_ADDRESS_HIGH_SHIFT 8u
 #define PRUNUS_ENGINE_ADDRESS_HIGH_MASK 255u
+#define PRUNUS_ENGINE_LINEAR_SHIFT 16u
+#define PRUNUS_ENGINE_LINEAR_MASK 1u
 #define PRUNUS_REG_REVISION 40u
 #define PRUNUS_REG_CONTROL 44u
 #define PRUNUS_CONTROL_ABORT_SHIFT 0u
@@ -380,6 +382,262 @@ static inline void prunus_hdp_record_unpack(const uint32_t *words, struct prunus
     value = 0u;
     value |= (uint64_t)((words[5] >> 0) & 0xFFFFFFFFu) << 0;
     to->blocks_total = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[6] >> 0) & 0xFFFFFFFFu) << 0;
+    to->read_bytes = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[7] >> 0) & 0xFFFFFFFFu) << 0;
+    to->write_bytes = (uint32_t)value;
+}
+
+/* A job of HDP. */
+#define PRUNUS_HDP_1_OPCODE 16u
+
+struct prunus_hdp_1_descriptor {
+    uint32_t opcode;  /* the kind of job */
+    uint32_t narrow;  /* weights have 4 bits */
+    uint32_t activation;  /* 0 none, 1 ReLU, 2 a table at the front of plane c */
+    uint32_t residual;  /* plane r is added */
+    uint32_t held_x;  /* X is on the chip: what the job before held */
+    uint32_t held_y;  /* Y stays on the chip */
+    uint32_t wide;  /* Y is sums of 32 bits */
+    uint32_t digits;  /* Y is planes of integer parts and fractions */
+    uint32_t transposed;  /* 16 rows of the product lie side by side in Y, not channels */
+    uint32_t fence;  /* begins when all before is written */
+    uint32_t words;  /* plane x is output words of heads, one head after the other */
+    uint32_t residual_shift;  /* of the residual */
+    uint32_t m;  /* rows of X */
+    uint32_t k;  /* dimensions of a group, a multiple of 8 */
+    uint32_t span;  /* channels of a group, a multiple of 8 */
+    uint32_t strip;  /* rows in work together, even */
+    uint32_t tile;  /* channels in work together, a multiple of 16; of groups, span */
+    uint32_t groups;  /* blocks on the diagonal of W */
+    uint32_t residual_multiplier;  /* of the residual */
+    uint32_t stride;  /* of rows of Y: beats in memory, granules on the chip */
+    uint32_t p_inner;  /* dimensions of Y from one p to the next */
+    uint32_t inner;  /* extent of b */
+    uint32_t middle;  /* extent of c */
+    uint32_t run;  /* extent of q */
+    uint32_t a_row;  /* rows of Y from one a to the next */
+    uint32_t c_row;  /* rows of Y from one c to the next */
+    uint32_t p_row;  /* rows of Y from one p to the next */
+    uint32_t b_inner;  /* dimensions of Y from one b to the next */
+    uint32_t x_run;  /* dimensions of a head in plane x, a multiple of 16 */
+    uint64_t x;  /* address of plane x; its bits from 32 on */
+    uint64_t w;  /* address of plane w; its bits from 32 on */
+    uint64_t out;  /* address of Y; of digits, of the plane of integer parts; its bits from 32 on */
+    uint64_t status;  /* address of the status record; its bits from 32 on */
+    uint64_t c;  /* address of plane c; its bits from 32 on */
+    uint64_t r;  /* address of plane r; its bits from 32 on */
+    uint64_t out_f;  /* address of the plane of fractions; its bits from 32 on */
+};
+
+static inline void prunus_hdp_1_descriptor_pack(const struct prunus_hdp_1_descriptor *from, uint32_t *words)
+{
+    int n;
+
+    for (n = 0; n < 32; n++)
+        words[n] = 0u;
+    words[0] |= (uint32_t)(((uint64_t)from->opcode >> 0) & 0xFFu) << 0;
+    words[0] |= (uint32_t)(((uint64_t)from->narrow >> 0) & 0x1u) << 8;
+    words[0] |= (uint32_t)(((uint64_t)from->activation >> 0) & 0x3u) << 9;
+    words[0] |= (uint32_t)(((uint64_t)from->residual >> 0) & 0x1u) << 11;
+    words[0] |= (uint32_t)(((uint64_t)from->held_x >> 0) & 0x1u) << 12;
+    words[0] |= (uint32_t)(((uint64_t)from->held_y >> 0) & 0x1u) << 13;
+    words[0] |= (uint32_t)(((uint64_t)from->wide >> 0) & 0x1u) << 14;
+    words[0] |= (uint32_t)(((uint64_t)from->digits >> 0) & 0x1u) << 15;
+    words[0] |= (uint32_t)(((uint64_t)from->transposed >> 0) & 0x1u) << 16;
+    words[0] |= (uint32_t)(((uint64_t)from->fence >> 0) & 0x1u) << 17;
+    words[0] |= (uint32_t)(((uint64_t)from->words >> 0) & 0x1u) << 18;
+    words[0] |= (uint32_t)(((uint64_t)from->residual_shift >> 0) & 0x3Fu) << 24;
+    words[1] |= (uint32_t)(((uint64_t)from->m >> 0) & 0xFFFFu) << 0;
+    words[1] |= (uint32_t)(((uint64_t)from->k >> 0) & 0xFFFFu) << 16;
+    words[2] |= (uint32_t)(((uint64_t)from->span >> 0) & 0xFFFFu) << 0;
+    words[2] |= (uint32_t)(((uint64_t)from->strip >> 0) & 0xFFFFu) << 16;
+    words[3] |= (uint32_t)(((uint64_t)from->tile >> 0) & 0xFFu) << 0;
+    words[3] |= (uint32_t)(((uint64_t)from->groups >> 0) & 0xFFu) << 8;
+    words[3] |= (uint32_t)(((uint64_t)from->residual_multiplier >> 0) & 0xFFFFu) << 16;
+    words[4] |= (uint32_t)(((uint64_t)from->stride >> 0) & 0xFFFFu) << 0;
+    words[4] |= (uint32_t)(((uint64_t)from->p_inner >> 0) & 0xFFFFu) << 16;
+    words[5] |= (uint32_t)(((uint64_t)from->inner >> 0) & 0xFFFFu) << 0;
+    words[5] |= (uint32_t)(((uint64_t)from->middle >> 0) & 0xFFFFu) << 16;
+    words[6] |= (uint32_t)(((uint64_t)from->run >> 0) & 0xFFFFu) << 0;
+    words[6] |= (uint32_t)(((uint64_t)from->a_row >> 0) & 0xFFFFu) << 16;
+    words[7] |= (uint32_t)(((uint64_t)from->c_row >> 0) & 0xFFFFu) << 0;
+    words[7] |= (uint32_t)(((uint64_t)from->p_row >> 0) & 0xFFFFu) << 16;
+    words[8] |= (uint32_t)(((uint64_t)from->b_inner >> 0) & 0xFFFFu) << 0;
+    words[8] |= (uint32_t)(((uint64_t)from->x_run >> 0) & 0xFFFFu) << 16;
+    words[9] |= (uint32_t)(((uint64_t)from->x >> 0) & 0xFFFFFFFFu) << 0;
+    words[25] |= (uint32_t)(((uint64_t)from->x >> 32) & 0xFFFFFFFFu) << 0;
+    words[10] |= (uint32_t)(((uint64_t)from->w >> 0) & 0xFFFFFFFFu) << 0;
+    words[26] |= (uint32_t)(((uint64_t)from->w >> 32) & 0xFFFFFFFFu) << 0;
+    words[11] |= (uint32_t)(((uint64_t)from->out >> 0) & 0xFFFFFFFFu) << 0;
+    words[27] |= (uint32_t)(((uint64_t)from->out >> 32) & 0xFFFFFFFFu) << 0;
+    words[12] |= (uint32_t)(((uint64_t)from->status >> 0) & 0xFFFFFFFFu) << 0;
+    words[28] |= (uint32_t)(((uint64_t)from->status >> 32) & 0xFFFFFFFFu) << 0;
+    words[13] |= (uint32_t)(((uint64_t)from->c >> 0) & 0xFFFFFFFFu) << 0;
+    words[29] |= (uint32_t)(((uint64_t)from->c >> 32) & 0xFFFFFFFFu) << 0;
+    words[14] |= (uint32_t)(((uint64_t)from->r >> 0) & 0xFFFFFFFFu) << 0;
+    words[30] |= (uint32_t)(((uint64_t)from->r >> 32) & 0xFFFFFFFFu) << 0;
+    words[15] |= (uint32_t)(((uint64_t)from->out_f >> 0) & 0xFFFFFFFFu) << 0;
+    words[31] |= (uint32_t)(((uint64_t)from->out_f >> 32) & 0xFFFFFFFFu) << 0;
+}
+
+static inline void prunus_hdp_1_descriptor_unpack(const uint32_t *words, struct prunus_hdp_1_descriptor *to)
+{
+    uint64_t value;
+
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 0) & 0xFFu) << 0;
+    to->opcode = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 8) & 0x1u) << 0;
+    to->narrow = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 9) & 0x3u) << 0;
+    to->activation = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 11) & 0x1u) << 0;
+    to->residual = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 12) & 0x1u) << 0;
+    to->held_x = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 13) & 0x1u) << 0;
+    to->held_y = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 14) & 0x1u) << 0;
+    to->wide = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 15) & 0x1u) << 0;
+    to->digits = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 16) & 0x1u) << 0;
+    to->transposed = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 17) & 0x1u) << 0;
+    to->fence = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 18) & 0x1u) << 0;
+    to->words = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 24) & 0x3Fu) << 0;
+    to->residual_shift = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[1] >> 0) & 0xFFFFu) << 0;
+    to->m = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[1] >> 16) & 0xFFFFu) << 0;
+    to->k = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[2] >> 0) & 0xFFFFu) << 0;
+    to->span = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[2] >> 16) & 0xFFFFu) << 0;
+    to->strip = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[3] >> 0) & 0xFFu) << 0;
+    to->tile = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[3] >> 8) & 0xFFu) << 0;
+    to->groups = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[3] >> 16) & 0xFFFFu) << 0;
+    to->residual_multiplier = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[4] >> 0) & 0xFFFFu) << 0;
+    to->stride = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[4] >> 16) & 0xFFFFu) << 0;
+    to->p_inner = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[5] >> 0) & 0xFFFFu) << 0;
+    to->inner = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[5] >> 16) & 0xFFFFu) << 0;
+    to->middle = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[6] >> 0) & 0xFFFFu) << 0;
+    to->run = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[6] >> 16) & 0xFFFFu) << 0;
+    to->a_row = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[7] >> 0) & 0xFFFFu) << 0;
+    to->c_row = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[7] >> 16) & 0xFFFFu) << 0;
+    to->p_row = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[8] >> 0) & 0xFFFFu) << 0;
+    to->b_inner = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[8] >> 16) & 0xFFFFu) << 0;
+    to->x_run = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[9] >> 0) & 0xFFFFFFFFu) << 0;
+    value |= (uint64_t)((words[25] >> 0) & 0xFFFFFFFFu) << 32;
+    to->x = (uint64_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[10] >> 0) & 0xFFFFFFFFu) << 0;
+    value |= (uint64_t)((words[26] >> 0) & 0xFFFFFFFFu) << 32;
+    to->w = (uint64_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[11] >> 0) & 0xFFFFFFFFu) << 0;
+    value |= (uint64_t)((words[27] >> 0) & 0xFFFFFFFFu) << 32;
+    to->out = (uint64_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[12] >> 0) & 0xFFFFFFFFu) << 0;
+    value |= (uint64_t)((words[28] >> 0) & 0xFFFFFFFFu) << 32;
+    to->status = (uint64_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[13] >> 0) & 0xFFFFFFFFu) << 0;
+    value |= (uint64_t)((words[29] >> 0) & 0xFFFFFFFFu) << 32;
+    to->c = (uint64_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[14] >> 0) & 0xFFFFFFFFu) << 0;
+    value |= (uint64_t)((words[30] >> 0) & 0xFFFFFFFFu) << 32;
+    to->r = (uint64_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[15] >> 0) & 0xFFFFFFFFu) << 0;
+    value |= (uint64_t)((words[31] >> 0) & 0xFFFFFFFFu) << 32;
+    to->out_f = (uint64_t)value;
+}
+
+struct prunus_hdp_1_record {
+    uint32_t done;  /* 1 */
+    uint32_t error;  /* error code */
+    uint32_t clipped;  /* codes of the product that did not fit 8 bits */
+    uint32_t read_bytes;  /* bytes read for the job, its descriptor included */
+    uint32_t write_bytes;  /* bytes written for it, this record included */
+};
+
+static inline void prunus_hdp_1_record_pack(const struct prunus_hdp_1_record *from, uint32_t *words)
+{
+    int n;
+
+    for (n = 0; n < 16; n++)
+        words[n] = 0u;
+    words[0] |= (uint32_t)(((uint64_t)from->done >> 0) & 0xFFu) << 0;
+    words[0] |= (uint32_t)(((uint64_t)from->error >> 0) & 0xFFFFFFu) << 8;
+    words[1] |= (uint32_t)(((uint64_t)from->clipped >> 0) & 0xFFFFFFFFu) << 0;
+    words[6] |= (uint32_t)(((uint64_t)from->read_bytes >> 0) & 0xFFFFFFFFu) << 0;
+    words[7] |= (uint32_t)(((uint64_t)from->write_bytes >> 0) & 0xFFFFFFFFu) << 0;
+}
+
+static inline void prunus_hdp_1_record_unpack(const uint32_t *words, struct prunus_hdp_1_record *to)
+{
+    uint64_t value;
+
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 0) & 0xFFu) << 0;
+    to->done = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[0] >> 8) & 0xFFFFFFu) << 0;
+    to->error = (uint32_t)value;
+    value = 0u;
+    value |= (uint64_t)((words[1] >> 0) & 0xFFFFFFFFu) << 0;
+    to->clipped = (uint32_t)value;
     value = 0u;
     value |= (uint64_t)((words[6] >> 0) & 0xFFFFFFFFu) << 0;
     to->read_bytes = (uint32_t)value;

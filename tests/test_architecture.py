@@ -35,6 +35,10 @@ ALLOWED = {
     **dict.fromkeys((f"prunus.compress.{name}" for name in (
         "command", "cost", "forms", "layers", "pareto", "paths", "session")),
                     ({"hdp"}, "linear jobs are those of HDP")),
+    **dict.fromkeys((f"prunus.{name}" for name in (
+        "bench.linear", "evaluate.inference", "evaluate.linear", "figures.heat",
+        "figures.heat_forms", "figures.heat_rtl", "models.coded", "power.linear",
+        "power.linear_fit", "power.measure")), ({"hdp"}, "linear jobs are those of HDP")),
     "prunus.evaluate.calibration": ({"hdp"}, "what can be said of a head, by engine"),
     "prunus.evaluate.choices": ({"hdp"}, "what can be chosen of a head, by engine"),
     "prunus.evaluate.methods.energon": ({"hdp"}, "its rule is that of HDP's blocks"),
@@ -49,10 +53,8 @@ ALLOWED = {
     "prunus.train.capture": ({"hdp", "leopard"}, "captures heads for both"),
     "prunus.train.command": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
     "prunus.train.session": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
-    "prunus.models.coded": ({"hdp"}, "linear jobs are those of HDP"),
     "prunus.models.engine": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
     "prunus.models.quantise": ({"leopard"}, "LeOPArd's thresholds are what is learned"),
-    "prunus.figures.heat_forms": ({"hdp"}, "linear jobs are those of HDP"),
     "prunus.figures.criteria": ({"hdp"}, "the criteria of HDP in models"),
     "prunus.figures.masks": ({"hdp", "leopard"}, "compares the criteria of engines"),
     "prunus.figures.points": (set(ENGINES), "points of the papers' figures, by engine"),

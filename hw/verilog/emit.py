@@ -257,7 +257,8 @@ def _metadata(config: EngineConfig, ports: list[Port], modules: dict) -> dict:
                         for bits in r.fields]}
             for r in registers.register_map(config)],
         "jobs": [{"opcode": kind.opcode, "descriptor": _record(kind.descriptor_of(config)),
-                  "status": _record(kind.status)} for kind in engine.kinds],
+                  "status": _record(kind.status)}
+                 for kind in engine.kinds_of(config)],
         "errors": {error.name: error.value for error in Error},
         "modules": modules,
     }

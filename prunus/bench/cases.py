@@ -24,7 +24,7 @@ from prunus.golden.softmax import encode_scale
 
 from ..engines.hdp import DEFAULT_RHO, Options, load_jobs
 from ..errors import InputError
-from ..heads import EXAMPLES
+from ..heads import example_heads
 from .linear import LinearCase
 from .linear import made as made_layers
 
@@ -265,7 +265,7 @@ def suite(config: HdpConfig, *, data: Sequence[Path] = (), quick: bool = False,
     InputError
         When a file of ``data`` does not fit or cannot be read, or no case is wanted.
     """
-    real = {f"example/{path.stem}": path for path in sorted(EXAMPLES.glob("*.npz"))}
+    real = {f"example/{path.stem}": path for path in example_heads()}
     given = {f"data/{path.stem}": path for path in data_files(data)}
     made: dict[str, Callable[[], Case | LinearCase] | str] = {
         **_made(config, quick), **made_layers(config, quick)}

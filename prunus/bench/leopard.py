@@ -16,7 +16,7 @@ from prunus.golden.leopard.planes import LeopardLayout
 from ..commands.digits import spare_bits, threshold_for
 from ..engines.leopard import load_jobs
 from ..errors import InputError
-from ..heads import EXAMPLES, read_arrays, real_scale
+from ..heads import example_heads, read_arrays, real_scale
 from .cases import choose, data_files, nothing_fits
 from .columns import Column, length_column, plain, ratio, shown
 from .measure import simulated, totals
@@ -92,7 +92,7 @@ def cases(config: LeopardConfig, *, data: Sequence[Path] = (), quick: bool = Fal
         When a file of ``data`` does not fit or cannot be read, or no case is wanted.
     """
     shares = (0.0,) if not config.pruning else QUICK_SHARES if quick else SHARES
-    paths = {path.stem: path for path in sorted(EXAMPLES.glob("*.npz"))}
+    paths = {path.stem: path for path in example_heads()}
     given = {path.stem: path for path in data_files(data)}
     names = {f"{stem}/{share:g}": (stem, share) for stem in (paths | given) for share in shares}
     heads: dict[str, tuple[list[LeopardJob], float]] = {}

@@ -12,7 +12,7 @@ from prunus.golden.topk.kind import TopkKind
 
 from ..engines.topk import load_jobs
 from ..errors import InputError
-from ..heads import EXAMPLES
+from ..heads import example_heads
 from .cases import choose, data_files, nothing_fits
 from .columns import Column, length_column, plain, ratio
 from .measure import simulated, totals
@@ -75,7 +75,7 @@ class TopkSuite(BenchSuite):
     def choose(self, config: TopkConfig, *, data: Sequence[Path], quick: bool,
                wanted: str | None) -> list[TopkCase]:
         kept = [k for k in (QUICK_KEPT if quick else KEPT) if k <= config.k_max] or [config.k_max]
-        paths = {path.stem: path for path in sorted(EXAMPLES.glob("*.npz"))}
+        paths = {path.stem: path for path in example_heads()}
         given = {path.stem: path for path in data_files(data)}
         names = {f"{stem}/{k}": (stem, k) for stem in (paths | given) for k in kept}
         heads: dict[str, list[TopkJob]] = {}

@@ -18,7 +18,7 @@ from prunus.golden.leopard.config import LeopardConfig
 
 from ..engines.leopard import load_jobs
 from ..errors import InputError
-from ..heads import EXAMPLES, read_arrays, real_scale
+from ..heads import example_heads, read_arrays, real_scale
 from ..report import print_json, print_table
 from ..run import compute
 
@@ -127,7 +127,7 @@ def digits(
         if not 0 <= value < 1:
             raise InputError(f"share must lie in [0, 1), not {value}")
     chosen = load_config_of(LeopardConfig, config)
-    rows = [row for path in files or sorted(EXAMPLES.glob("*.npz"))
+    rows = [row for path in files or example_heads()
             for row in _rows(path, chosen, shares, fill)]
     if as_json:
         print_json(rows)

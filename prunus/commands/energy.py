@@ -21,7 +21,7 @@ from ..engines import hdp as hdp_files
 from ..engines import leopard as leopard_files
 from ..engines import topk as topk_files
 from ..errors import InputError
-from ..heads import EXAMPLES
+from ..heads import example_heads
 from ..power.estimate import Costs, load_of
 from ..power.work import top_k_for
 from ..report import print_json, print_table, status_line
@@ -179,7 +179,7 @@ def energy(
     settings = Settings(base=load_config_of(LeopardConfig, base), share=share, fill=fill)
     configs, costs = _configs(config or [], leopard), Costs.load()
     with status_line() as progress:
-        rows = [(path, machine) for path in files or sorted(EXAMPLES.glob("*.npz"))
+        rows = [(path, machine) for path in files or example_heads()
                 for machine in measure(path, configs, settings, costs, progress)]
     if as_json:
         print_json({"note": costs.note, "error": costs.error, "sources": costs.sources,

@@ -3,14 +3,20 @@
 
 The budget is on energy times cycles, E * c, which is no sum over weights. But E * c <= L exactly
 if some s has s * c + E / s <= 2 * sqrt(L), namely s = sqrt(E / c): for each s that is a knapsack,
-which a solver answers exactly. All s of a grid are tried, and those of the answers. What lies
-between two of the grid costs two thousandths of the budget at most.
+which a solver answers, exactly but for a ten-thousandth of the loss. All s of a grid are tried that
+may be better, and those of the answers. What lies between two of the grid costs two thousandths of
+the budget at most.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import ctypes
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -22,12 +28,13 @@ from .forms import GRAIN, RUN, fault, heuristic_shape, svd, ttm
 from .pareto import Candidate
 
 __all__ = ["GRID", "Assignment", "Option", "assign", "cheapest_loss", "curve", "heuristic",
-           "options_of", "uniform"]
+           "options_of", "silent", "uniform"]
 
 # Joules a cycle, as multiples of those of the dense model.
 GRID = tuple(float(2**power) for power in np.arange(-3, 3.01, 0.125))
 CLOSER = 4              # times that the answer's own is tried
 SLACK = 1e-9            # of a budget that floats may go beyond
+GAP = 1e-4              # of a loss that the solver leaves open
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,30 +94,70 @@ class Assignment:
         return {option.weights: option.form for option in self.options}
 
 
+@contextmanager
+def silent() -> Iterator[None]:
+    """HiGHS has lines that no option turns off, on the standard output of C."""
+    everything = ctypes.CDLL(None)
+    sys.stdout.flush()
+    everything.fflush(None)
+    kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 1)
+        yield
+    finally:
+        everything.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nothing)
+
+
+class _Knapsack:
+    """One option for each weight, of the least loss, within a limit of prices."""
+
+    def __init__(self, options: Sequence[Option]):
+        self.options = options
+        names = sorted({name for option in options for name in option.weights})
+        number = {name: row for row, name in enumerate(names)}
+        where = [(number[name], column) for column, option in enumerate(options)
+                 for name in option.weights]
+        rows, columns = zip(*where, strict=True)
+        covers = csr_array((np.ones(len(where)), (rows, columns)), (len(names), len(options)))
+        self.covers = LinearConstraint(covers, 1, 1)
+        # Numbers near one: the solver's tolerances are not relative.
+        self.scale = max(abs(option.loss) for option in options) or 1.0
+
+    def _solved(self, prices: Sequence[float], limit: float, whole: bool) -> Any:
+        with silent():
+            return self._milp(prices, limit, whole)
+
+    def _milp(self, prices: Sequence[float], limit: float, whole: bool) -> Any:
+        return milp([option.loss / self.scale for option in self.options],
+                    integrality=np.full(len(self.options), int(whole)), bounds=Bounds(0, 1),
+                    constraints=[self.covers, LinearConstraint(
+                        np.asarray(prices)[None] / limit, -np.inf, 1.0)],
+                    options={"mip_rel_gap": GAP, "presolve": not whole})
+
+    def bound(self, prices: Sequence[float], limit: float) -> float:
+        """No choice has a smaller loss; infinite if there is none. Shares of options allowed."""
+        found = self._solved(prices, limit, whole=False)
+        return np.inf if found.x is None else found.fun * self.scale
+
+    def best(self, prices: Sequence[float], limit: float) -> Assignment | None:
+        found = self._solved(prices, limit, whole=True)
+        if found.x is None:
+            return None
+        return Assignment(tuple(option for option, taken in zip(
+            self.options, found.x, strict=True) if taken > 0.5))
+
+
 def cheapest_loss(options: Sequence[Option], prices: Sequence[float],
                   limit: float) -> Assignment | None:
     """The options of least loss whose prices add up to the limit at most; None if no choice of
     one for each weight does.
 
-    An exact answer of a mixed-integer program (HiGHS).
+    A mixed-integer program, solved by HiGHS to a hundredth of a percent of the loss.
     """
-    names = sorted({name for option in options for name in option.weights})
-    number = {name: row for row, name in enumerate(names)}
-    where = [(number[name], column) for column, option in enumerate(options)
-             for name in option.weights]
-    rows, columns = zip(*where, strict=True)
-    covers = csr_array((np.ones(len(where)), (rows, columns)), (len(names), len(options)))
-    # Numbers near one: the solver's tolerances are not relative.
-    scale = max((abs(option.loss) for option in options), default=1.0) or 1.0
-    found = milp([option.loss / scale for option in options],
-                 integrality=np.ones(len(options)), bounds=Bounds(0, 1),
-                 constraints=[LinearConstraint(covers, 1, 1),
-                              LinearConstraint(np.asarray(prices)[None] / limit, -np.inf, 1.0)],
-                 options={"mip_rel_gap": 0.0})
-    if found.x is None:
-        return None
-    return Assignment(tuple(option for option, taken in zip(options, found.x, strict=True)
-                            if taken > 0.5))
+    return _Knapsack(options).best(prices, limit)
 
 
 def assign(options: Sequence[Option], dense: Cost, energy: Energy, gain: float, *,
@@ -130,25 +177,30 @@ def assign(options: Sequence[Option], dense: Cost, energy: Energy, gain: float, 
     cycles, joules = dense.cycles, energy.of(dense)
     shares = [(option.cost.cycles / cycles, energy.of(option.cost) / joules)
               for option in options]
-    limit = 2 / sqrt(gain)
+    limit, knapsack = 2 / sqrt(gain), _Knapsack(options)
     best: Assignment | None = None
 
-    def tried(slope: float) -> Assignment | None:
-        return cheapest_loss(options, [slope * c + e / slope for c, e in shares], limit)
+    def prices(slope: float) -> list[float]:
+        return [slope * c + e / slope for c, e in shares]
 
     def better(one: Assignment | None) -> bool:
         # What the solver lets pass by a rounding is no answer.
         return (one is not None and one.gain(dense, energy) >= gain * (1 - SLACK)
                 and (best is None or one.loss < best.loss))
 
-    for slope in grid:
-        found = tried(slope)
+    # Where not even shares of options are better than what is known, no whole ones are.
+    bounds = sorted((knapsack.bound(prices(slope), limit), slope) for slope in grid)
+    for bound, slope in bounds:
+        if bound == np.inf or (best is not None and bound >= best.loss * (1 - GAP)):
+            break
+        found = knapsack.best(prices(slope), limit)
         if better(found):
             best = found
     for _ in range(CLOSER):
         if best is None:
             break
-        found = tried(sqrt(energy.of(best.cost) / joules / (best.cost.cycles / cycles)))
+        slope = sqrt(energy.of(best.cost) / joules / (best.cost.cycles / cycles))
+        found = knapsack.best(prices(slope), limit)
         if not better(found):
             break
         best = found

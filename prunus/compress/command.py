@@ -17,7 +17,7 @@ from ..evaluate.tasks import TASKS, Columns
 from ..files import check_directory
 from ..report import print_json, print_table
 from ..train.command import check_installed, command_line, steps_progress
-from .kinds import KINDS, REPORT
+from .kinds import KINDS, REPORT, RULES
 from .settings import ROUNDINGS, Settings
 
 __all__ = ["compress"]
@@ -25,6 +25,8 @@ __all__ = ["compress"]
 LOSS = 1.0
 Weights = StrEnum("Weights", ["int4", "int8"])
 Rounding = StrEnum("Rounding", {name: name for name in ROUNDINGS})          # type: ignore[misc]
+Rule = StrEnum("Rule", {name: name for name in RULES})          # type: ignore[misc]
+EDP = Rule(RULES[0])
 GPTQ = Rounding(ROUNDINGS[0])
 
 
@@ -67,6 +69,9 @@ def compress(
         Weights.int4,
     forms: Annotated[str, typer.Option(
         metavar="NAMES", help="Forms that weights may take, with commas.")] = ",".join(KINDS),
+    search: Annotated[Rule, typer.Option(
+        help="What forms are chosen by, for comparisons: the energy-delay product, products alone, "
+        "or two factors of the same share everywhere.")] = EDP,
     tokens: Annotated[int | None, typer.Option(
         metavar="N", help="Tokens of a text that costs are for. Default: the mean of the data.",
         show_default=False)] = None,
@@ -98,6 +103,8 @@ def compress(
         first_rate=rate_layers, second_rate=rate_codes, rounding=str(rounding))
     if max_loss is not None and edp is not None:
         raise InputError("--edp must not be given beside --max-loss")
+    if search != EDP and edp is None:
+        raise InputError(f"--search {search} needs --edp, what is to be reached")
     for name, value, least in (("max-loss", max_loss, 0), ("edp", edp, 1),
                                ("memory-energy", memory_energy, 0), ("tokens", tokens, 1),
                                ("length", length, 2)):
@@ -119,13 +126,13 @@ def compress(
     with steps_progress("compress") as told:
         session = Session(
             model, data, dev, TASKS[task], columns=columns, length=length, settings=settings,
-            config=config, energy=Energy(bit_pj=memory_energy), rows=tokens,
+            config=config, energy=Energy.of_config(config, memory_energy), rows=tokens,
             work=target.with_name(f"{target.name}.work"), fresh=fresh,
             told=None if told is None else (
                 lambda what, done, total, note: told(done, total, f"{what} {note}")))
         report = session.run(
             target, gain=edp, loss=LOSS if max_loss is None else max_loss,
-            bits=(8, 4) if weights == Weights.int4 else (8,), kinds=kinds,
+            bits=(8, 4) if weights == Weights.int4 else (8,), kinds=kinds, rule=str(search),
             command=command_line(context))
     if as_json:
         print_json(report)
@@ -152,7 +159,7 @@ def _print(report: dict[str, Any]) -> None:
          for layer in report["layers"]])
     rows = []
     for tokens, cost in report["costs"].items():
-        for name in ("dense_int8", "compressed"):
+        for name in ("dense_int8", "compressed", "compressed_unfused"):
             one = cost[name]
             rows.append([tokens, name.replace("_", " "), one["cycles"],
                          f"{1e6 * one['energy_joules']:.2f}",

@@ -7,19 +7,20 @@ channel, X unless it was held on the chip, a descriptor; Y unless it is held, a 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import ceil
 
 from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.linear.cost import Product
 
+from ..power.linear import rates_of
 from .chain import Form, Step
 
-__all__ = ["DESCRIPTOR_BYTES", "JOB_CYCLES", "STATUS_BYTES", "Cost", "Energy", "chain_cost",
-           "edp", "form_cost", "job_cost"]
+__all__ = ["JOB_CYCLES", "MEMORY_PJ", "Cost", "Energy", "chain_cost", "edp", "form_cost",
+           "job_cost"]
 
-DESCRIPTOR_BYTES = STATUS_BYTES = 64
 JOB_CYCLES = 60         # to begin and end a job
-LEAST_CYCLES = 2        # of a block: its four sums leave two at a time
+MEMORY_PJ = 20.0        # of a bit of the memory outside, unless somebody says otherwise
 
 
 @dataclass(frozen=True)
@@ -59,18 +60,36 @@ class Energy:
 
     Members
     -------
-    cycle_pj : float
-        Of a cycle in which the array multiplies.
+    array_pj, idle_pj : float
+        Of a cycle in which the array multiplies, and of another.
+    byte_pj : float
+        Of a byte that is read or written, on the chip.
     bit_pj : float
         Of a bit to or from the memory outside; 0 leaves that memory out.
     """
 
-    cycle_pj: float = 55.0
-    bit_pj: float = 20.0
+    array_pj: float
+    idle_pj: float
+    byte_pj: float
+    bit_pj: float
+
+    @classmethod
+    def of_config(cls, config: HdpConfig, bit_pj: float = MEMORY_PJ) -> "Energy":
+        """As counted in gates, see :func:`prunus.power.linear.rates_of`. Raises InputError."""
+        rates = rates_of(config)
+        return cls(array_pj=1000 * rates.array, idle_pj=1000 * rates.idle,
+                   byte_pj=1000 * rates.byte, bit_pj=bit_pj)
+
+    @property
+    def bare(self) -> "Energy":
+        """Of the chip alone."""
+        return replace(self, bit_pj=0.0)
 
     def of(self, cost: Cost) -> float:
         """In joules."""
-        return 1e-12 * (self.cycle_pj * cost.array_cycles + self.bit_pj * 8 * cost.moved_bytes)
+        return 1e-12 * (
+            self.array_pj * cost.array_cycles + self.idle_pj * (cost.cycles - cost.array_cycles)
+            + (self.byte_pj + 8 * self.bit_pj) * cost.moved_bytes)
 
 
 def edp(cost: Cost, energy: Energy) -> float:
@@ -89,15 +108,13 @@ def job_cost(rows: int, step: Step, config: HdpConfig, *, held_x: bool = False,
     held_w : bool
         The codes of the weight are there too: a product made them.
     """
-    taps = config.taps * (2 if step.bits == 4 else 1)
-    block = max(LEAST_CYCLES, ceil(step.k / taps))
-    array = ceil(rows / 2) * ceil(step.n / 2) * block * step.groups
-    read = step.weight_bytes + DESCRIPTOR_BYTES + (
-        0 if held_x else rows * step.groups * step.k) - (
+    product = Product(rows=rows, k=step.k, span=step.n, groups=step.groups, bits=step.bits,
+                      held_x=held_x, held_y=held_y)
+    array, written = product.array_cycles(config), product.write_bytes()
+    read = product.read_bytes(config) - (
         step.parameters * step.bits // 8 if held_w else 0)
-    written = STATUS_BYTES + (0 if held_y else rows * step.groups * step.n)
     bus = ceil(max(read, written) / (config.axi_data_width // 8))
-    return Cost(max(array, bus) + JOB_CYCLES, array, bus, read, written, rows * step.parameters)
+    return Cost(max(array, bus) + JOB_CYCLES, array, bus, read, written, product.products)
 
 
 def chain_cost(steps: Sequence[Step], rows: int, config: HdpConfig, *,

@@ -4,12 +4,12 @@
 Needs torch and transformers.
 """
 
+import contextlib
 import json
 import shutil
-import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,18 @@ from ..errors import InputError
 from ..evaluate.core import Evaluator
 from ..evaluate.metrics import METRICS, difference_interval, interval
 from ..evaluate.tasks import Columns, Task
-from ..files import put_directory, write_files
+from ..files import make_directory, publish, put_directory, write_files
 from ..models.coded import CodedLinear, write_layers
 from ..models.model import open_model
 from ..train.distil import divergence
 from ..train.thresholds import digest
-from .assign import Assignment, assign, options_of
+from .assign import Assignment, Option, assign, cheapest_loss, options_of, uniform
 from .chain import Form
 from .cost import Cost, Energy, edp, form_cost
 from .distil import Distiller
 from .fit import Stack, Target, fit
 from .forms import dense_form, forms, svd
-from .kinds import REPORT
+from .kinds import REPORT, RULES
 from .layers import CompressedLinear
 from .pareto import Candidate, Estimates, candidates, stacked
 from .settings import Settings
@@ -50,6 +50,8 @@ PROBE = 4               # times fewer products, of the weight that is tried
 GAINS = tuple(2 ** (n / 4) for n in range(4, 41))     # tried for a loss: 2 to 1024
 PART = 32               # tokens that go through a chain together
 LONGER = (128,)         # tokens that costs are told for, too
+SHARES = tuple(2 ** (-n / 8) for n in range(49))      # of products, that are tried for all alike
+HALVINGS = 14
 # Predicted loss, in nats of what the model says, that training makes up for: as much as these for a
 # point of accuracy, a hundredth of a correlation, a percent of perplexity.
 TRUST = {"accuracy": 0.25, "mcc": 0.25, "perplexity": 0.25}
@@ -208,16 +210,16 @@ class Session:
         self.belongs = {"model": digest(model), "data": digest(data), "task": task.name,
                         "columns": [columns.text, columns.pair, columns.label],
                         "length": self.evaluator.model.length, "rows": self.rows,
-                        "preset": config.name, "energy": [energy.cycle_pj, energy.bit_pj],
+                        "preset": config.name, "energy": list(astuple(energy)),
                         "version": __version__}
         if fresh:
             shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(exist_ok=True)
+        make_directory(work)
 
     @property
     def bare(self) -> Energy:
         """Of what is on the chip: budgets are on that."""
-        return Energy(self.energy.cycle_pj, 0.0)
+        return self.energy.bare
 
     def _open(self, model: Path, data: Path) -> Evaluator:
         return Evaluator(model, self.task, data, columns=self.columns, length=self.length)
@@ -280,11 +282,11 @@ class Session:
                 for names in self.plan.stacks}
 
     def cost(self, forms: Mapping[tuple[str, ...], Form], rows: int | None = None,
-             chains: Mapping[str, str] | None = None) -> Cost:
+             chains: Mapping[str, str] | None = None, fused: bool = True) -> Cost:
         """Of all layers, for the tokens of one text, by the specification's model.
 
         A text is taken in parts, so that all that lies between jobs can be held. ``chains`` are
-        layers whose X is held, and the layers before them.
+        layers whose X is held, and the layers before them. Unless ``fused`` nothing is held.
         """
         chains = chains or {}
         rows = rows or self.rows
@@ -292,6 +294,8 @@ class Session:
         jobs = [product for names, form in forms.items() for part in parts
                 for product in _products(form, part, names[0] in chains,
                                          names[0] in chains.values())]
+        if not fused:
+            jobs = [replace(job, held_x=False, held_y=False) for job in jobs]
         return Cost(**asdict(chain_cost(jobs, self.config)))
 
     def candidates(self, targets: dict[str, Target], sensitivity: dict[str, float],
@@ -312,7 +316,7 @@ class Session:
         return found
 
     def search(self, gain: float | None, loss: float, bits: Sequence[int],
-               kinds: Sequence[str]) -> tuple[list[Chosen], float]:
+               kinds: Sequence[str], rule: str = RULES[0]) -> tuple[list[Chosen], float]:
         """A form for each weight, and the loss that is predicted.
 
         Parameters
@@ -320,19 +324,27 @@ class Session:
         gain : float or None
             How many times lower energy times cycles are to be; None takes the most that is
             predicted to lose no more than ``loss``.
+        rule : str
+            Of :data:`.kinds.RULES`: what the forms are chosen by.
         """
         targets = self.targets()
         sensitivity = self.sensitivity(targets)
+        if rule == "uniform":
+            assert gain is not None
+            return self._uniform(targets, sensitivity, gain, min(bits))
         found = self.candidates(targets, sensitivity, bits, kinds)
         options = [option for names, some in found.items()
                    for option in options_of(names, some, sensitivity)]
         self._say("assignment")
         whole = self.cost(self.dense(), None, self.plan.chains)
-        best = (assign(options, whole, self.bare, gain) if gain is not None else
-                self._most(options, whole, loss * TRUST[self.task.metric]))
+        if gain is None:
+            best = self._most(options, whole, loss * TRUST[self.task.metric])
+        elif rule == "products":
+            best = self._by_products(options, whole, gain)
+        else:
+            best = assign(options, whole, self.bare, gain)
         if best is None:
-            raise InputError(f"--edp must be within what the forms reach with --weights "
-                             f"{'int4' if 4 in bits else 'int8'}, and {gain:g} is not")
+            raise self._beyond(gain or GAINS[0], bits)
         chosen = []
         for option in best.options:
             one = next(one for one in found[option.weights] if one.form == option.form)
@@ -340,7 +352,48 @@ class Session:
                                  one.error))
         return chosen, best.loss
 
-    def _most(self, options: Sequence[Any], whole: Cost, allowed: float) -> Assignment | None:
+    @staticmethod
+    def _beyond(gain: float, bits: Sequence[int]) -> InputError:
+        return InputError(f"--edp must be within what the forms reach with --weights "
+                          f"int{min(bits)}, and {gain:g} is not")
+
+    def _uniform(self, targets: dict[str, Target], sensitivity: dict[str, float], gain: float,
+                 bits: int) -> tuple[list[Chosen], float]:
+        """Two factors for each weight, all with about the same share of its products."""
+        shapes = {name: (place.n, place.k) for name, place in self.plan.places.items()}
+        whole = self.cost(self.dense(), None, self.plan.chains)
+        for share in SHARES:
+            forms = uniform(shapes, share, bits)
+            ours = self.cost({(name,): form for name, form in forms.items()}, None,
+                             self.plan.chains)
+            if edp(whole, self.bare) / edp(ours, self.bare) >= gain:
+                break
+        else:
+            raise self._beyond(gain, [bits])
+        chosen = []
+        for name, form in forms.items():
+            close = fit(form, targets[name])
+            chosen.append(Chosen((name,), form, list(close.weights), close.bias, close.error))
+        return chosen, sum(sensitivity[one.names[0]] * one.error for one in chosen)
+
+    def _by_products(self, options: Sequence[Option], whole: Cost,
+                     gain: float) -> Assignment | None:
+        """The least loss within as many products as reach the gain: what counting these alone
+        finds."""
+        prices = [float(option.cost.products) for option in options]
+        low, high, best = 0.0, float(whole.products), None
+        for _ in range(HALVINGS):
+            limit = (low + high) / 2
+            found = cheapest_loss(options, prices, limit)
+            if found is not None and found.gain(whole, self.bare) >= gain:
+                best, low = found, limit
+            elif found is None:
+                low = limit
+            else:
+                high = limit
+        return best
+
+    def _most(self, options: Sequence[Option], whole: Cost, allowed: float) -> Assignment | None:
         """The greatest gain of those tried whose predicted loss is within what is allowed."""
         low, high = 0, len(GAINS)       # those below low are within it
         best = assign(options, whole, self.bare, GAINS[0])
@@ -354,15 +407,15 @@ class Session:
         return best
 
     def chosen(self, gain: float | None, loss: float, bits: Sequence[int],
-               kinds: Sequence[str]) -> tuple[list[Chosen], float]:
+               kinds: Sequence[str], rule: str) -> tuple[list[Chosen], float]:
         """As :meth:`search`, or what a run that was stopped has found."""
         path = self.work / "chosen.pt"
         belongs = {**self.belongs, "seed": self.settings.seed, "held": self.settings.held,
                    "gain": gain, "loss": loss if gain is None else None, "bits": list(bits),
-                   "kinds": list(kinds)}
+                   "kinds": list(kinds), "rule": rule}
         if path.exists():
             return _read_chosen(path, belongs)
-        chosen, predicted = self.search(gain, loss, bits, kinds)
+        chosen, predicted = self.search(gain, loss, bits, kinds, rule)
         state = {"belongs": belongs, "predicted": predicted, "chosen": [
             {"names": list(one.names), "form": json.dumps(one.form.plain()), "error": one.error,
              "weights": [torch.tensor(weight) for weight in one.weights],
@@ -392,16 +445,21 @@ class Session:
 
     # -- the result ------------------------------------------------------------------------------
     def run(self, target: Path, *, gain: float | None, loss: float, bits: Sequence[int],
-            kinds: Sequence[str], command: str) -> dict[str, Any]:
+            kinds: Sequence[str], rule: str, command: str) -> dict[str, Any]:
         """From the search to the compressed model; its report."""
-        chosen, predicted = self.chosen(gain, loss, bits, kinds)
+        try:
+            chosen, predicted = self.chosen(gain, loss, bits, kinds, rule)
+        except InputError:
+            with contextlib.suppress(OSError):      # it holds something
+                self.work.rmdir()
+            raise
         trained = self.train(chosen)
         report = self.export(trained, target, {
             "command": command, "model": self.path.resolve().name, "sha256": digest(self.path),
             "data": self.data.name, "task": self.task.name, "preset": self.config.name,
             "settings": asdict(self.settings), "asked": {
                 "edp": gain, "max_loss": None if gain else loss, "bits": list(bits),
-                "forms": list(kinds)},
+                "forms": list(kinds), "search": rule},
             "predicted_divergence": predicted, "losses": trained.losses,
             "texts": {"learned_from": len(self.fit), "held_out": len(self.held),
                       "held_out_numbers": self.held},
@@ -420,16 +478,18 @@ class Session:
 
     def export(self, trained: Trained, target: Path, report: dict[str, Any]) -> dict[str, Any]:
         """Write the compressed model, whole or not at all, with its report; returns that."""
-        work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        # In the folder of the run: what is left there by a power cut goes with it.
+        work = self.work / "export"
         made = work / "model"
         try:
-            made.mkdir()
+            shutil.rmtree(work, ignore_errors=True)
+            made.mkdir(parents=True)
             coded = freeze(trained.model.model, trained.layers)
             trained.model.save(made)
             write_layers(made, coded, trained.functions)
             report = {**report, **self._costs(coded, trained), "quality": self._quality(made)}
             (made / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-            made.chmod(0o755)
+            publish(made)
             put_directory(made, target)
         except OSError as err:
             raise InputError(f"output {str(target)!r} cannot be written: "
@@ -447,6 +507,7 @@ class Session:
         for rows in dict.fromkeys((self.rows, *LONGER)):
             dense = self.cost(self.dense(), rows, self.plan.chains)
             ours = self.cost(forms, rows, trained.chains)
+            apart = self.cost(forms, rows, fused=False)
             found[str(rows)] = {
                 "edp_ratio": edp(dense, bare) / edp(ours, bare),
                 "edp_ratio_with_memory": edp(dense, energy) / edp(ours, energy),
@@ -454,11 +515,13 @@ class Session:
                           "energy_joules_with_memory": energy.of(cost),
                           "read_bytes": cost.read_bytes, "write_bytes": cost.write_bytes,
                           "products": cost.products}
-                   for name, cost in (("dense_int8", dense), ("compressed", ours))}}
+                   for name, cost in (("dense_int8", dense), ("compressed", ours),
+                                      ("compressed_unfused", apart))}}
         first = found[str(self.rows)]
         return {"tokens": self.rows, "edp_ratio": first["edp_ratio"],
                 "edp_ratio_with_memory": first["edp_ratio_with_memory"],
-                "cycle_picojoules": energy.cycle_pj, "memory_picojoules_per_bit": energy.bit_pj,
+                "picojoules": {"array_cycle": energy.array_pj, "other_cycle": energy.idle_pj,
+                               "byte": energy.byte_pj}, "memory_picojoules_per_bit": energy.bit_pj,
                 "costs": found,
                 "parameters": {"dense": sum(form.parameters for form in self.dense().values()),
                                "compressed": sum(form.parameters for form in forms.values())},

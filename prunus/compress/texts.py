@@ -64,11 +64,13 @@ class Texts:
                 yield self.batch(numbers[start:start + BATCH])
 
     def task_loss(self, logits: Tensor, numbers: Sequence[int], batch: dict[str, Any]) -> Tensor:
-        """Cross entropy of the labels, or of the next tokens."""
+        """Cross entropy of the labels, or of the next tokens; logits are those of a lesson."""
         if not self._generates:
             return cross_entropy(logits, self.labels[list(numbers)])
-        seen = batch["attention_mask"].bool()[:, 1:]
-        return cross_entropy(logits[:, :-1][seen], batch["input_ids"][:, 1:][seen])
+        seen = batch["attention_mask"].bool()
+        tokens, text = batch["input_ids"][seen], seen.nonzero()[:, 0]
+        follows = text[1:] == text[:-1]
+        return cross_entropy(logits[:-1][follows], tokens[1:][follows])
 
 
 class Lesson:

@@ -34,7 +34,7 @@ def description(image: Image, jobs: Sequence[Job], order: Sequence[int], config:
         values = described(moved, n, kind, config)
         heads.append({
             "head": head, "descriptor": table + n * config.descriptor_bytes,
-            "planes": {plane.name: values[plane.name] for plane in kind.planes},
+            "planes": {plane.name: values[plane.name] for plane in kind.planes_of(job)},
             "out": values["out"], "out_bytes": out_bytes(job, config),
             "status": values["status"], "status_bytes": STATUS_BYTES})
     addresses = {register.name: register.address for register in registers.register_map(config)}

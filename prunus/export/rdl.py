@@ -24,6 +24,8 @@ ACCESS = {
     "w1c": "sw = rw; onwrite = woclr; hw = rw;",
 }
 CONSTANT = "sw = r; hw = na;"
+# Names of fields that are words of the language, too: they are escaped.
+RESERVED = {"na", "r", "ref", "rw", "signed", "this", "type", "w", "wr"}
 WORD_BYTES = WORD_BITS // 8
 
 
@@ -34,6 +36,7 @@ def _text(text: str) -> str:
 
 def _field(name: str, high: int, low: int, text: str, access: str, value: int | None = None) -> str:
     reset = f" = {high - low + 1}'h{value:x}" if value is not None else ""
+    name = f"\\{name}" if name in RESERVED else name
     return f"        field {{ desc = {_text(text)}; {access} }} {name}[{high}:{low}]{reset};"
 
 
@@ -94,7 +97,7 @@ def _record(name: str, title: str, text: str, record: Record, access: str) -> st
 def record_maps(engine: Engine, config: EngineConfig) -> dict[str, str]:
     """Names of the address maps of descriptors and records, and their SystemRDL."""
     name, maps = config.name, {}
-    for n, kind in enumerate(engine.kinds):
+    for n, kind in enumerate(engine.kinds_of(config)):
         suffix = f"_{n}" if n else ""
         maps[f"{name}_descriptor{suffix}"] = _record(
             f"{name}_descriptor{suffix}", f"Descriptor of {engine.title}",

@@ -44,8 +44,9 @@ def measure(heads: Heads) -> list[dict]:
     from ..compress.forms import dense_form, fault
     from ..compress.paths import best, fewest, orders
 
-    config, energy = load_config(PRESET), Energy()
+    config = load_config(PRESET)
     assert isinstance(config, HdpConfig)
+    energy = Energy.of_config(config)
     found = []
     for form in _cases():
         row: dict[str, Any] = {

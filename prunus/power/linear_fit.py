@@ -18,10 +18,12 @@ import numpy as np
 import tomli_w
 
 from prunus.golden.engine import EngineConfig
-from prunus.golden.engines import load_config
+from prunus.golden.engines import load_config_of
+from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.linear import (
     Cost,
     LinearJob,
+    Output,
     Product,
     chain_cost,
     encode_requant,
@@ -79,7 +81,7 @@ def chain(case: LinearCase) -> list[LinearJob]:
         last = len(jobs) == len(case.dims) - 2
         job = LinearJob(x=x, w=w, bias=np.rint(rng.normal(0, spread / 8, n)).astype(int),
                         multiplier=multiplier, shift=shift, bits=case.bits, held=bool(jobs),
-                        target="codes" if last else "held")
+                        target=Output.CODES if last else Output.HELD)
         jobs.append(job)
         x = linear(job).y
     return jobs
@@ -132,7 +134,7 @@ def cost_of(row: Mapping[str, Any]) -> Cost:
     """Of a run, without having seen it."""
     names = [field.name for field in fields(LinearCase)]
     case = LinearCase(**{name: row[name] for name in names})
-    return chain_cost(products(case), load_config(row["config"]))
+    return chain_cost(products(case), load_config_of(HdpConfig, row["config"]))
 
 
 def counted(row: Mapping[str, Any]) -> Cost:

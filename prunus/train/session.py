@@ -12,6 +12,7 @@ from pathlib import Path
 from prunus.golden.leopard.config import LeopardConfig
 
 from ..errors import InputError
+from ..files import publish
 from ..models.attention import Counts, Dense, Hard, Random, Rule, Uniform
 from ..models.model import Decoder, open_model
 from ..models.sentences import Sentences
@@ -166,7 +167,7 @@ def save_model(classifier, path: Path) -> None:
     work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         classifier.save(work)
-        os.chmod(work, 0o755)
+        publish(work)
         os.replace(work, target)
     except OSError as err:
         raise InputError(f"output {str(path)!r} cannot be written: "

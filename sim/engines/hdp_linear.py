@@ -186,8 +186,8 @@ def hard_linear(config: HdpConfig, seed: int) -> list[LinearJob]:
     held = replace(most, x=_codes(rng, (16, 64), -128), **scales)
 
     def plain(m: int, k: int, n: int) -> LinearJob:
-        return LinearJob(x=_codes(rng, (m, k), -128), w=_codes(rng, (n, k), -128),
-                         **_scales(rng, n, k, 8))
+        fields: dict[str, Any] = {"x": _codes(rng, (m, k), -128), "w": _codes(rng, (n, k), -128)}
+        return LinearJob(**(fields | _scales(rng, n, k, 8)))
 
     return [replace(most, target=Output.WIDE), most, held,
             replace(most, x=_codes(rng, (4, 64), -128)), held,

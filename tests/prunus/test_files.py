@@ -7,7 +7,7 @@ import re
 import pytest
 
 from prunus.errors import InputError
-from prunus.files import check_output, write_files
+from prunus.files import check_output, publish, write_files
 
 
 def test_files_appear_together(tmp_path):
@@ -22,6 +22,17 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
     plain.touch()
     write_files({path: lambda f: f.write(b"1")})
     assert path.stat().st_mode == plain.stat().st_mode
+
+
+def test_a_folder_that_is_published_is_like_any_new_one(tmp_path):
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "made").mkdir(mode=0o700)
+    for name, mode in (("plain", 0o666), ("made", 0o600)):
+        (tmp_path / name / "file").touch(mode=mode)
+    publish(tmp_path / "made")
+    for path in ("", "file"):
+        assert (tmp_path / "made" / path).stat().st_mode == (
+            tmp_path / "plain" / path).stat().st_mode
 
 
 @pytest.mark.parametrize("error", [RuntimeError("stop"), KeyboardInterrupt()])

@@ -21,8 +21,8 @@ BLOCK_CYCLES = 2        # least of a block: results leave two at a time
 # Cycles of a word of a lane on its way out, by where it goes.
 WORD, HELD_WORD, DIGITS_WORD = 7, 4, 9
 SIGNS = 2               # of digits, once in a row of a head
-CHANNELS = 16           # of a word of codes; of a wide one 4
-WIDE_CHANNELS = 4
+CODES, SUMS = 16, 4     # of a word of codes, of a wide one
+SHORT = 1               # cycle less that a word of 8 codes takes
 # What the RTL takes beside its work.
 FETCHED = 20            # from a doorbell or a fence to the first request
 LATENCY = 12            # of a read of which nothing was in flight
@@ -31,7 +31,7 @@ STRIP, TILE = 4, 3      # between strips, between tiles
 FREED = 24              # from the last operation of a tile to the next request for its half
 DRAIN = 20              # from the last operation to the last word
 STATUS = 10             # between two status records, at least
-RESIDUAL = 56           # the first one is waited for
+RESIDUAL = 30           # the first one is waited for
 END = 23                # of the last status record
 
 
@@ -76,6 +76,9 @@ class Timed(Protocol):
 
     @property
     def fence(self) -> bool: ...
+
+    @property
+    def words(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -129,25 +132,38 @@ class _Shape:
         return 1 + -(-self.job.k * self.job.bits // (8 * self.beat))
 
     @property
+    def row_beats(self) -> int:
+        """X of a row; output words of heads have twice as many bits as codes."""
+        return (2 if self.job.words else 1) * -(-self.dims // self.beat)
+
+    @property
     def block(self) -> int:
         """Of 2 rows x 2 channels."""
         dims = self.config.taps * (2 if self.job.bits == 4 else 1)
         return max(BLOCK_CYCLES, -(-self.job.k // dims))
 
-    def row_cycles(self, channels: int, lanes: int) -> int:
-        """Of a pair of rows, or a single one, with the channels of a tile."""
-        job, block = self.job, self.block
-        word = lanes * (HELD_WORD if job.held_y else WORD)
+    def _word(self, lanes: int) -> int:
+        """Of a word of all lanes on its way out."""
+        job = self.job
         if job.digits:
-            word = lanes * (DIGITS_WORD + SIGNS * CHANNELS // job.digits)
-        size = WIDE_CHANNELS if job.wide else CHANNELS
-        whole, rest = divmod(channels, size)
-        return (whole * max(size // 2 * block, word)
-                + (max(rest // 2 * block, word) if rest else 0))
+            return lanes * (DIGITS_WORD + SIGNS * CODES // job.digits)
+        return lanes * (HELD_WORD if job.held_y else WORD)
+
+    def _run_cycles(self, results: int, lanes: int) -> int:
+        """Of so many results side by side, in each lane."""
+        size, word = SUMS if self.job.wide else CODES, self._word(lanes)
+        whole, rest = divmod(results, size)
+        short = word - (0 if self.job.held_y or self.job.digits or rest > CODES // 2
+                        else lanes * SHORT)
+        return (whole * max(size // 2 * self.block, word)
+                + (max(rest // 2 * self.block, short) if rest else 0))
 
     def tile_cycles(self, rows: int, channels: int) -> int:
-        return (rows // 2 * self.row_cycles(channels, 2)
-                + rows % 2 * self.row_cycles(channels, 1))
+        """A lane is a row, or if transposed a channel."""
+        if self.job.transposed:
+            return channels // 2 * self._run_cycles(rows, 2)
+        return (rows // 2 * self._run_cycles(channels, 2)
+                + rows % 2 * self._run_cycles(channels, 1))
 
 
 class _Machine:
@@ -171,11 +187,10 @@ class _Machine:
         for first in range(0, job.rows, shape.strip):
             rows = min(shape.strip, job.rows - first)
             there = self._bring(shape, rows)
-            self._array = max(self._array, there + SEEN) + STRIP + waits
-            waits = 0
+            self._array = max(self._array, there + SEEN) + STRIP
             for channel in range(0, shape.channels, shape.tile):
-                self._tile(shape, rows, min(shape.tile, shape.channels - channel), table)
-                table = 0
+                self._tile(shape, rows, min(shape.tile, shape.channels - channel), table, waits)
+                table = waits = 0
             self._strips.append((self._array, self._granules(shape, rows)))
         drained = self._array + DRAIN + 2 * WORD
         self._over.append(max(drained, self._over[-1] + STATUS))
@@ -194,10 +209,10 @@ class _Machine:
         self._asked = max(self._asked, self._room_at)
         if shape.job.held_x:
             return self._over[-1]
-        self._bus = max(self._bus, self._asked + LATENCY) + rows * -(-shape.dims // shape.beat)
+        self._bus = max(self._bus, self._asked + LATENCY) + rows * shape.row_beats
         return self._bus
 
-    def _tile(self, shape: _Shape, rows: int, channels: int, table: int) -> None:
+    def _tile(self, shape: _Shape, rows: int, channels: int, table: int, waits: int) -> None:
         halves, self._halves = self._halves[: shape.halves], self._halves[shape.halves :]
         self._asked = max(self._asked, *halves)
         self._bus = (max(self._bus, self._asked + LATENCY) + table
@@ -205,7 +220,7 @@ class _Machine:
         there = self._bus
         if shape.job.residual:
             self._bus += rows * channels // shape.beat
-        self._array = (max(self._array, there + SEEN) + TILE
+        self._array = (max(self._array, there + SEEN) + TILE + waits
                        + shape.tile_cycles(rows, channels))
         self._halves += [self._array + FREED] * shape.halves
 

@@ -321,7 +321,8 @@ def test_wide_addresses(width):
             for name, value in values.items():
                 assert await host.read(ctx, at[name]) == (value, OKAY), name
 
-        await check(engine=1 | width - 32 << 8, table_high=0, error_address_high=0,
+        await check(engine=1 | width - 32 << 8 | config.linear << 16, table_high=0,
+                    error_address_high=0,
                     **{f"{name}_high": most if name.endswith("limit") else 0 for name in names})
         ctx.set(dut.fault, {"valid": 1, "address": 0xA500_0000_5A & (1 << width) - 1 | 3 << 36})
         await check(error_address_high=(0xA5 | 3 << 4) & most, error_address=0x5A)

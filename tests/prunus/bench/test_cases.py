@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from prunus.bench.cases import EXAMPLES, KEPT, LENGTHS, Case, dense, suite
+from prunus.bench.cases import KEPT, LENGTHS, Case, dense, suite
 from prunus.bench.linear import LinearCase
 from prunus.errors import InputError
 from prunus.golden.engines import load_config
 from prunus.golden.hdp.compute import Importance, head
 from prunus.golden.hdp.config import HdpConfig
+from prunus.heads import EXAMPLES
 
 EDGE, TINY = load_config("hdp_edge"), load_config("hdp_tiny")
 EXAMPLE = EXAMPLES / "minilm_sentence.npz"

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from prunus import cli
-from prunus.commands.energy import DEFAULTS, EXAMPLES, PAIRS
+from prunus.commands.energy import DEFAULTS, PAIRS
 from prunus.golden.engines import ENGINES
+from prunus.heads import EXAMPLES
 from prunus.power.estimate import COEFFICIENTS
 
 

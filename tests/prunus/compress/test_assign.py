@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The assignment is the best there is, by brute force; what it is compared with."""
 
+import ctypes
 import re
 from dataclasses import replace
 from itertools import product
@@ -19,14 +20,16 @@ from prunus.compress.assign import (
     curve,
     heuristic,
     options_of,
+    silent,
     uniform,
 )
 from prunus.compress.cost import Cost, Energy
 from prunus.compress.fit import Fit
 from prunus.compress.forms import dense_form, fault, svd
 from prunus.compress.pareto import Candidate
+from prunus.golden.engines import load_config
 
-ENERGY = Energy()
+ENERGY = Energy.of_config(load_config("hdp_edge"))
 FORM = dense_form(8, 8)
 
 
@@ -66,7 +69,7 @@ def test_the_best_assignment(seed, stack, gain):
         assert found is None
     else:
         assert found.gain(dense, ENERGY) >= gain * (1 - 1e-9)
-        assert found.loss == pytest.approx(min(one.loss for one in within))
+        assert found.loss == pytest.approx(min(one.loss for one in within), rel=3e-4)
         names = sorted(name for option in found.options for name in option.weights)
         assert names == ["w0", "w1", "w2", "w3"]
 
@@ -80,7 +83,17 @@ def test_the_best_within_a_sum_of_prices(seed):
         found = cheapest_loss(options, prices, limit)
         assert (found is None) == (not within)
         if within:
-            assert found.loss == pytest.approx(min(within))
+            assert found.loss == pytest.approx(min(within), rel=2e-4)
+
+
+def test_what_libraries_print_is_not_seen(capfd):
+    printed = ctypes.CDLL(None).puts
+    printed(b"before")
+    with silent():
+        printed(b"within")
+    printed(b"after")
+    ctypes.CDLL(None).fflush(None)
+    assert capfd.readouterr().out == "before\nafter\n"
 
 
 def test_no_weight_is_in_two_stacks():
@@ -102,7 +115,8 @@ def test_a_curve_falls_and_one_of_products_is_no_better():
     theirs = curve(options, dense, ENERGY, (2.0, 4.0, 8.0), lambda one: one.cost.products)
     assert theirs
     for one in theirs:
-        best = assign(options, dense, ENERGY, one.gain(dense, ENERGY) * (1 - 1e-9))
+        # Between two of the grid lie two thousandths of the budget.
+        best = assign(options, dense, ENERGY, one.gain(dense, ENERGY) * (1 - 4e-3))
         assert best.loss <= one.loss + 1e-9
 
 

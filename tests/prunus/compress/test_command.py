@@ -19,12 +19,13 @@ from safetensors import safe_open  # noqa: E402 - needs torch
 from safetensors.numpy import load_file, save_file  # noqa: E402
 
 from prunus.app import app  # noqa: E402
+from prunus.compress.kinds import KINDS  # noqa: E402
 from prunus.errors import InputError  # noqa: E402
 from prunus.models.coded import CODES_FILE, Coded, Part  # noqa: E402
 from prunus.models.model import open_model  # noqa: E402
 
 SMALL = ("--held-out", "30", "--epochs-layers", "2", "--epochs-codes", "2", "--edp", "2.5",
-         "--tokens", "25")
+         "--tokens", "25", "--forms", "dense,svd")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def refused(arguments, capsys):
 def test_report_says_what_was_made(made):
     target, report = made
     assert report == json.loads((target / "report.json").read_text())
-    assert report["edp_ratio_with_memory"] >= 2.2 and report["tokens"] == 25
+    assert report["edp_ratio"] >= 2.5 and report["tokens"] == 25
     assert report["texts"] == {"learned_from": 90, "held_out": 30,
                                "held_out_numbers": report["texts"]["held_out_numbers"]}
     names = {name for layer in report["layers"] for name in layer["names"]}
@@ -143,10 +144,30 @@ def test_another_search_does_not_go_on(folder, tmp_path):
 
 
 def test_int8_alone_has_no_int4(folder, tmp_path):
-    result = run(folder, tmp_path / "made", "--json", *SMALL[:-4], "--edp", "1.1", "--tokens",
-                 "25", "--weights", "int8", "--forms", "svd,dense")
+    result = run(folder, tmp_path / "made", "--json", *SMALL, "--edp", "1.1", "--weights", "int8")
     assert result.exit_code == 0, result.output
     assert {layer["bits"] for layer in json.loads(result.stdout)["layers"]} == {8}
+
+
+@pytest.mark.parametrize("rule", ["products", "uniform"])
+def test_other_ways_to_choose_reach_the_same(folder, tmp_path, rule):
+    result = run(folder, tmp_path / "made", "--json", *SMALL, "--edp", "2.2", "--search", rule,
+                 "--epochs-layers", "0", "--epochs-codes", "0")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["edp_ratio"] >= 2.2
+    if rule == "uniform":
+        assert {layer["form"] for layer in report["layers"]} == {"svd"}
+        assert len({layer["rank"][0] for layer in report["layers"]}) <= 2
+    cost = report["costs"]["25"]
+    assert cost["compressed_unfused"]["read_bytes"] > cost["compressed"]["read_bytes"]
+
+
+def test_of_all_forms(folder, tmp_path):
+    result = run(folder, tmp_path / "made", "--json", *SMALL[:-2], "--epochs-layers", "0",
+                 "--epochs-codes", "0")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["asked"]["forms"] == list(KINDS)
 
 
 def test_a_loss_alone_finds_its_own_budget(folder, tmp_path):
@@ -180,6 +201,7 @@ def test_decoders_too(tmp_path):
     (("--max-loss", "nan"), "--max-loss must be a finite number of at least 0, not nan"),
     (("--edp", "0.5"), "--edp must be a finite number of at least 1, not 0.5"),
     (("--edp", "4", "--max-loss", "1"), "--edp must not be given beside --max-loss"),
+    (("--search", "uniform"), "--search uniform needs --edp"),
     (("--forms", "svd,lu"), "--forms must be some of dense, svd, tucker, ttm, butterfly, not "
                             "'lu'"),
     (("--held-out", "0"), "--held-out must be at least 1, not 0"),
@@ -195,7 +217,7 @@ def test_bad_options(folder, tmp_path, capsys, options, message):
     said = refused(["compress", folder / "model", "--data", folder / "train.tsv", "--task",
                     "sst2", "-o", tmp_path / "made", *options], capsys)
     assert message in said and said.count("\n") == 1
-    assert not (tmp_path / "made").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_outputs_that_are_no_results_are_left_alone(folder, tmp_path, capsys):

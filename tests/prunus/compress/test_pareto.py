@@ -13,7 +13,8 @@ from prunus.compress.forms import butterfly, cp, dense_form, svd, ttm, tucker
 from prunus.compress.pareto import Estimates, best_of, candidates, front, screened, stacked
 from prunus.golden.engines import load_config
 
-EDGE, ENERGY = load_config("hdp_edge"), Energy()
+EDGE = load_config("hdp_edge")
+ENERGY = Energy.of_config(EDGE)
 N, K = 64, 64
 
 

@@ -13,6 +13,7 @@ from prunus.compress.paths import best, fewest, network, orders
 from prunus.golden.engines import load_config
 
 EDGE = load_config("hdp_edge")
+ENERGY = Energy.of_config(EDGE)
 FORMS = [dense_form(96, 64), svd(96, 64, 8, 4), ttm((16, 6), (4, 16), (16,), 4),
          ttm((16, 3, 2), (2, 2, 16), (16, 16)), tucker((16, 6), (8, 8), (8, 3, 4, 5)),
          tucker((4, 24), (4, 16), (4, 16, 4, 8), 4)]
@@ -40,9 +41,9 @@ def test_all_orders_are_tried_once(form):
 def test_none_has_fewer_products_than_opt_einsum_finds(form, rows):
     found = orders(form, rows, EDGE)
     assert fewest(form, rows, EDGE).products == min(one.products for one in found)
-    by_edp = best(found, Energy())
-    assert all(edp(by_edp.cost, Energy()) <= edp(one.cost, Energy()) for one in found)
-    assert edp(by_edp.cost, Energy()) <= edp(fewest(form, rows, EDGE).cost, Energy())
+    by_edp = best(found, ENERGY)
+    assert all(edp(by_edp.cost, ENERGY) <= edp(one.cost, ENERGY) for one in found)
+    assert edp(by_edp.cost, ENERGY) <= edp(fewest(form, rows, EDGE).cost, ENERGY)
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form.name in ("svd", "ttm")],
@@ -82,7 +83,7 @@ def test_rebuilding_by_hand():
 def test_many_rows_are_worth_a_rebuilding():
     """At a rank that makes more products than it saves, W is made once and used for all rows."""
     form = ttm((16, 48), (48, 16), (32,))
-    chosen = [best(orders(form, rows, EDGE), Energy()) for rows in (8, 512)]
+    chosen = [best(orders(form, rows, EDGE), ENERGY) for rows in (8, 512)]
     assert [one.rebuilds for one in chosen] == [False, True]
 
 

@@ -18,7 +18,8 @@ from prunus.hw.verilog.emit import Emission
 from tests.prunus.test_cli import prunus
 from tests.sim.wide import widened
 
-CONFIGS = [load_config(name) for name in ("hdp_tiny", "hdp_fine", "leopard_tiny", "topk_tiny")]
+CONFIGS = [load_config(name) for name in ("hdp_tiny", "hdp_fine", "leopard_tiny", "topk_tiny",
+                                            "heat_tiny")]
 WIDE = [widened(CONFIGS[0]), widened(CONFIGS[2], 40)]
 BY_CONFIG = pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 needs_packages = pytest.mark.skipif(
@@ -73,20 +74,24 @@ def test_registers_of_systemrdl(config, tmp_path):
 @needs_packages
 @pytest.mark.parametrize("config", [*CONFIGS, *WIDE], ids=lambda config: config.name)
 def test_records_of_systemrdl(config, tmp_path):
-    kind = engine_of(config).kinds[0]
-    for suffix, record in (("descriptor", kind.descriptor_of(config)), ("record", kind.status)):
-        top = _compiled(systemrdl(config), f"{config.name}_{suffix}", tmp_path)
-        assert {(address, low, width, name) for address, _, low, width, name in _fields(top)} == {
-            (field.word * 4, field.low, field.width, field.name) for field in record}
+    kinds = engine_of(config).kinds_of(config)
+    assert len(kinds) == 1 + (config.name == "heat_tiny")
+    for n, kind in enumerate(kinds):
+        for suffix, record in (("descriptor", kind.descriptor_of(config)), ("record", kind.status)):
+            top = _compiled(systemrdl(config), f"{config.name}_{suffix}{f'_{n}' if n else ''}",
+                            tmp_path)
+            assert {(address, low, width, name)
+                    for address, _, low, width, name in _fields(top)} == {
+                (field.word * 4, field.low, field.width, field.name) for field in record}
 
 
 @needs_packages
 def test_a_field_over_words_is_cut(tmp_path):
     """Where it is not two whole words from an even one."""
     descriptor = Record([Field(1, 16, 40, "odd"), Field(3, 0, 64, "late")])
-    engine = type("Engine", (), {"title": "X", "kinds": [type("Kind", (), {
-        "opcode": 1, "status": Record([Field(2, 0, 64, "wide")]),
-        "descriptor_of": lambda config: descriptor})]})
+    kind = type("Kind", (), {"opcode": 1, "status": Record([Field(2, 0, 64, "wide")]),
+                             "descriptor_of": lambda config: descriptor})
+    engine = type("Engine", (), {"title": "X", "kinds_of": lambda config: [kind]})
     texts = record_maps(engine, load_config("hdp_tiny").model_copy(update={"name": "x"}))
     assert _fields(_compiled(texts["x_record"], "x_record", tmp_path)) == {
         (8, "word_2", 0, 64, "wide")}
