@@ -15,7 +15,7 @@ __all__ = ["FIGURES"]
 
 TINY = ("hdp_tiny", "leopard_tiny", "topk_tiny")
 LARGE = ("hdp_edge", "leopard_ae")
-LINEAR = ("heat_tiny", "hdp_edge")      # with and without linear layers
+LINEAR = ("hdp_edge",)      # with and without linear layers
 LARGEST = 6                 # blocks that are named
 MEMORIES_OF = "hdp_edge"
 MEMORIES = 10               # of it that the table shows

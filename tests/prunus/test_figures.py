@@ -33,7 +33,8 @@ from prunus.heads import EXAMPLES
 
 CAPTURED = Path(os.environ.get("PRUNUS_DATA", ROOT.parent / "shared" / "data"))
 HEADS = Heads.under(CAPTURED if [*(CAPTURED / "qkv").glob("*.npz")] else None)
-WITHOUT_LINEAR = ("fpga_table", "simulation_speed")     # of hdp_edge before it had linear layers
+# Of hdp_edge before it had linear layers; their pages say so.
+WITHOUT_LINEAR = ("fpga_table", "simulation_speed", "energy_fit", "power_large")
 KEPT = [figure for figure in FIGURES.values() if figure.of is None]
 
 
