@@ -25,7 +25,7 @@ def _others(n: int, width: int, multipliers: int) -> dict[str, int]:
             "output_lanes": outputs[lanes % len(outputs)]}
 
 
-# Scores as full products only; heads in tiles; linear jobs with granules of one unit and of several;
+# Scores as full products only; heads in tiles; linear jobs, granules of which are a unit or several;
 # rounded digits with fractions of all lengths; wide addresses; integer operations on groups of four
 # blocks, which take minutes to build.
 OTHERS = (
