@@ -665,10 +665,4 @@ MUTATIONS: tuple[Mutation, ...] = (
         "b",
         "narrow weights are multiplied as fractions",
         LINEAR),
-    Mutation(
-        "hw/shell/descriptor.py",
-        "if len(words) > its.shape().size",
-        "if False",
-        "bits behind the last field of a head are not checked",
-        LINEAR),
 )
