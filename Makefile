@@ -16,7 +16,7 @@ QUIET  := --quiet --disable-pip-version-check
 WHERE   = $(WORKERS:%=--workers %) $(SCHEDULER:%=--scheduler %)
 
 .PHONY: help verilog sim large quick sim-matrix formal bench figures soak mutate mutants poison
-.PHONY: coverage models fpga netlist
+.PHONY: coverage models heat fpga netlist
 .PHONY: dev lint docs constraints clean
 
 help:  ## list the targets
@@ -78,6 +78,15 @@ coverage: $(DEV)  ## lines and bits of the Verilog that the tests do not meet, a
 models: $(MODELS)  ## install torch and run the tests that need it: models, evaluate, calibrate, infer, training
 	$(BIN)/pytest -q -n auto tests/prunus/models tests/prunus/train tests/prunus/evaluate \
 		tests/prunus/commands tests/prunus/figures tests/prunus/webpage tests/host/test_uio.py
+
+# What each model asks for: how many times lower EDP, and epochs of both stages.
+HEAT = 109x:100:4:4 166x:155:8:3 215x:215:7:4
+heat: $(MODELS)  ## compress MiniLM (IN: folder of minilm-sst2; TEXTS: of sst2/*.tsv), 15 min each; count on the RTL
+	for one in $(HEAT); do set -- $$(echo $$one | tr : " "); \
+		$(BIN)/prunus compress $(IN)/minilm-sst2 --data $(TEXTS)/sst2/train.tsv \
+			--dev $(TEXTS)/sst2/dev.tsv --task sst2 --edp $$2 --forms dense,svd \
+			--epochs-layers $$3 --epochs-codes $$4 -o build/heat/minilm-sst2-$$1 || exit 1; done
+	$(BIN)/python -m prunus.figures --measure heat_rtl --models $(IN) --texts $(TEXTS)
 
 fpga: CONFIG =
 fpga: $(DEV)  ## a bitstream for BOARD (ulx3s_85f) in build/fpga (CONFIG; SEEDS=1-4; WORKERS); fails if it misses its clock

@@ -20,6 +20,8 @@ from prunus.golden.leopard.planes import LeopardLayout
 from prunus.hw.hdp import loader as hdp_loader
 from prunus.hw.hdp import result_writer as hdp_results
 from prunus.hw.hdp import tiler
+from prunus.hw.hdp.linear import loader as linear_loader
+from prunus.hw.hdp.linear import output as linear_output
 from prunus.hw.leopard import loader as leopard_loader
 from prunus.hw.shell import (
     arbiter,
@@ -38,7 +40,7 @@ from prunus.hw.survivors import loader as survivor_loader
 from prunus.hw.survivors import result_writer as survivor_results
 from prunus.hw.topk.core import front_end
 
-from . import addresses, control_blocks, shell
+from . import addresses, control_blocks, linear_blocks, shell
 from .proofs import Proof
 from .query import Query
 from .rtl import Step, system
@@ -249,6 +251,34 @@ def _results() -> Iterator[Watched]:
                     "self.req.payload.address.eq(job.out)")))
 
 
+def _linear() -> Iterator[Watched]:
+    # Taken by name: what is wrong stands in the place of the block.
+    yield Watched(
+        "heat_tiny", linear_loader.LinearLoader,
+        "Each command gets one request, in order and in the next cycle, for its beats at its "
+        "address; it stays until it is taken.",
+        lambda: linear_blocks.LinearLoaderWatch(block=linear_loader.LinearLoader),
+        linear_blocks.linear_loader_invariant,
+        (Change("a request changes while it waits", linear_loader.LinearLoader,
+                "queue.w_rdy & (~req.valid | req.ready)", "queue.w_rdy"),
+         Change("made though it is refused", linear_loader.LinearLoader,
+                "req.payload.refused.eq(command.refused)", "req.payload.refused.eq(0)")))
+    yield Watched(
+        "heat_tiny", linear_output.LinearOutput,
+        "Each job without an error asks for one beat or two at a time, and then, as one with an "
+        "error at once, for its record, at ``status``; behind each request come exactly its "
+        "beats, and only then the next request.",
+        lambda: linear_blocks.LinearOutputWatch(block=linear_output.LinearOutput),
+        linear_blocks.linear_output_invariant,
+        (Change("a beat more of a short word", linear_output.LinearOutput,
+                "with m.If(more | word.short):", "with m.If(more):"),
+         Change("a beat more of the record", linear_output.LinearOutput,
+                "with m.If(index == STATUS_BYTES * 8 // config.axi_data_width - 1):",
+                "with m.If(index == 0):"),
+         Change("words of a job with an error", linear_output.LinearOutput,
+                "with m.If(self.valid & (job.error == 0)):", "with m.If(self.valid):")))
+
+
 WATCHED: tuple[Watched, ...] = (
     *_fifos(),
     *_turns(),
@@ -380,6 +410,7 @@ WATCHED: tuple[Watched, ...] = (
                     "*move(addresses[:2]),"))),
     *_loaders(),
     *_results(),
+    *_linear(),
 )
 """All of them."""
 

@@ -13,7 +13,7 @@ from prunus.engines.leopard import load_jobs
 from prunus.golden.engines import ENGINES, engine_of, load_config
 from prunus.golden.hdp.timing.cycles import predict_cycles
 from prunus.run import run_golden
-from prunus.sim.engines import random_jobs
+from prunus.sim.engines import hdp, random_jobs
 
 L, D = 192, 8
 SCORES = L * L * 8          # bytes of the scores of a head
@@ -102,7 +102,7 @@ def test_the_model_of_cycles_forgets_heads():
     """Rows of blocks of all heads together would be more than their masks."""
     config = load_config("hdp_edge")
     rng = np.random.default_rng(1)
-    job = replace(random_jobs(config, 1, seed=1)[0], **{
+    job = replace(hdp.random_jobs(config, 1, seed=1)[0], **{
         name: rng.integers(-128, 128, (L, D)) for name in "qkv"}, valid_q=L, valid_kv=L,
         same_kv=False, causal=False, dense=True, exact=False, drop=False, tau_head=0)
     result = engine_of(config).compute(job, config).summary()

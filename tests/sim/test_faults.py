@@ -37,7 +37,7 @@ WRONG = (
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.3])
-@pytest.mark.parametrize("preset", [bench.preset for bench in BENCHES.values()])
+@pytest.mark.parametrize("preset", [*(bench.preset for bench in BENCHES.values()), "heat_tiny"])
 def test_jobs_with_faults(preset, stall):
     with open_session(load_config(preset), stall=stall, seed=5) as session:
         found = play(session, JOBS, 5)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linear jobs through the whole coprocessor, alone, in chains and between heads."""
 
+import shutil
 from dataclasses import replace
 from random import Random
 
@@ -407,3 +408,13 @@ def test_the_table_after_a_reset(stall, lengths):
 def test_a_linear_job_needs_a_coprocessor_that_has_them():
     with pytest.raises(ValueError, match="must be of a kind that hdp_tiny has, not a LinearJob"):
         build_image([layer(1, (3, 8), 8)], load_config("hdp_tiny"))
+
+
+@pytest.mark.skipif(not shutil.which("iverilog"), reason="no iverilog in PATH")
+def test_icarus_agrees():
+    """A chain with groups of narrow weights, digits and a head."""
+    jobs = [*chain(1, (4, 32), [32, 16], activation="relu"), head(2),
+            layer(4, (5, 32), 32, bits=4, groups=2),
+            layer(5, (3, 16), 32, target="digits", arrangement="heads", run=16),
+            layer(6, (16, 8), 8, run=1, inner=16)]
+    run(jobs, simulator="icarus", stall=0.2)

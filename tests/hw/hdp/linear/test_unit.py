@@ -15,7 +15,7 @@ from tests.hw.hdp.linear.layers import TINY, layer
 from tests.hw.helpers import simulate
 
 KIND = LinearKind()
-LATENCY = 9             # of the array, from an operation to its block
+LATENCY = 18            # of buffers and array, from an operation to its block
 
 
 class _Array:
@@ -56,14 +56,15 @@ def _tables():
             make(7, 4, 24, 16)]
 
 
-def _play(jobs, image, bad=(), stall=0.0, limit=40_000):
-    """The unit with a memory; what comes out of it, and done and failed."""
+def _play(jobs, image, bad=(), stall=0.0, lost=()):
+    """The unit with a memory; what comes out of it, and whether each job failed. Those that are
+    ``lost`` never come to it."""
     dut, rng, memory = LinearUnit(config=TINY), Random(2), bytearray(image.data)
     array, ended = _Array(), []
     names = [name for name, _ in descriptor_layout(TINY)]
 
     async def host(ctx):
-        for n in range(len(jobs)):
+        for n in sorted({*range(len(jobs))} - {*lost}):
             values = described(image, n, KIND, TINY)
             words = {name: value for name, value in values.items() if name in names}
             ctx.set(dut.job.payload, {**words, "kind": 1, "index": n})
@@ -72,7 +73,7 @@ def _play(jobs, image, bad=(), stall=0.0, limit=40_000):
             while not ready:
                 _, _, ready = await ctx.tick().sample(dut.job.ready)
             ctx.set(dut.job.valid, 0)
-        while len(ended) < len(jobs):
+        while len(ended) < len(jobs) - len(lost):
             await ctx.tick()
 
     async def reads(ctx):
@@ -138,7 +139,7 @@ def _play(jobs, image, bad=(), stall=0.0, limit=40_000):
             assert done or not wrong
             ended.extend([bool(wrong)] * done)
 
-    simulate(dut, host, background=[reads, writes, multiply, watch], limit=limit)
+    simulate(dut, host, background=[reads, writes, multiply, watch], limit=40_000)
     return read_results(bytes(memory), image, jobs, TINY), ended
 
 
@@ -168,6 +169,26 @@ def test_errors(met, errors):
             assert status == KIND.record(job, linear(job), TINY)
             assert np.array_equal(out, linear(job).out)
     assert ended == [n in errors for n in range(len(jobs))]
+
+
+def test_parameters_stay_until_they_are_read():
+    """Those of a tile of few channels, while those of the next but one wait for its place."""
+    rng = np.random.default_rng(9)
+    jobs = [layer(rng, 40, 8, 8), layer(rng, 2, 64, 80)]
+    results, _ = _play(jobs, build_image(jobs, TINY))
+    for job, (out, status) in zip(jobs, results, strict=True):
+        assert status == KIND.record(job, linear(job), TINY)
+        assert np.array_equal(out, linear(job).out)
+
+
+def test_what_is_held_is_for_the_next_index():
+    """Of a descriptor that could not be read nobody knows what it would hold."""
+    first, second, third = _tables()[2:5]
+    jobs = [first, second, third, _tables()[0]]
+    results, ended = _play(jobs, build_image(jobs, TINY), lost=[1])
+    assert results[2][1] == failed(third, Error.BUS, TINY)
+    assert np.array_equal(results[3][0], linear(jobs[3]).out)
+    assert ended == [False, True, False]
 
 
 def test_all_fields_reach_the_unit():
