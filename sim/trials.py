@@ -219,6 +219,29 @@ def _bad(config: EngineConfig, seed: int) -> Iterator[Batch]:
     yield Batch(jobs, image=image, read_errors=errors, after=first_error_reads(config))
 
 
+def _other_kinds(config: EngineConfig, seed: int) -> Iterator[Batch]:
+    """Of jobs that are no heads: descriptors that must be refused, planes that cannot be read, each
+    with good ones behind it."""
+    after = first_error_reads(config)
+    for job, wrongs in bench_of(config).wrong_jobs(config, seed):
+        kind = engine_of(config).kind(job)
+        own = described(build_image([job], config), 0, kind, config)
+        jobs = [job] * (2 * len(wrongs) + 1)
+        image = build_image(jobs, config)
+        for n, wrong in enumerate(wrongs):
+            values = described(image, 2 * n, kind, config)
+            moved = {name: values[name] + value - own[name] if name in kind.addresses else value
+                     for name, value in wrong.items()}
+            image.describe(2 * n, kind.descriptor_of(config).pack(values | moved))
+        yield Batch(jobs, image=image, after=after)
+        planes = kind.planes_of(job)
+        jobs = [job] * (2 * len(planes) + 1)
+        image, beat = build_image(jobs, config), config.axi_data_width // 8
+        places = [described(image, 2 * n, kind, config)[plane.name]
+                  for n, plane in enumerate(planes)]
+        yield Batch(jobs, image=image, read_errors=[(at, at + beat) for at in places], after=after)
+
+
 def _short(config: EngineConfig, seed: int) -> Iterator[Batch]:
     yield Batch(_small(config, 3, seed))
     yield _registers(config, seed)
@@ -227,6 +250,7 @@ def _short(config: EngineConfig, seed: int) -> Iterator[Batch]:
     yield _refused(config, seed)
     yield scatter(_small(config, 4, seed + 1), config, seed)
     yield from _bad(config, seed)
+    yield from _other_kinds(config, seed)
     table = _small(config, 3, seed + 2)
     yield Batch(table, reset=(150, 1), faults=LATE)
     yield scatter(random_jobs(config, 4, seed + 3), config, seed + 1)

@@ -637,12 +637,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         LINEAR),
     Mutation(
         "hw/hdp/linear/unit.py",
-        "lacks_x.eq(jobs[behind].held_x & ~(holds & (held_for == jobs[behind].index)))",
-        "lacks_x.eq(jobs[behind].held_x & ~holds)",
-        "a chain goes on behind a link that could not be read",
-        LINEAR),
-    Mutation(
-        "hw/hdp/linear/unit.py",
         "off = result.clipped[0] + (result.clipped[1] & ~result.single)",
         "off = result.clipped[0] + result.clipped[1]",
         "what is clipped of a row that there is not counts",

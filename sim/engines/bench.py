@@ -2,7 +2,7 @@
 """What the benches need to know of an engine beside its specification."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 __all__ = ["EngineBench", "MismatchError"]
@@ -30,6 +30,11 @@ class EngineBench(ABC):
     def size(self, job: Any, config: Any) -> int:
         """Of a job, by which those of little work are found."""
         return job.output()[0] + len(job.operands()["k"])
+
+    def wrong_jobs(self, config: Any, seed: int) -> Iterator[tuple[Any, list[dict[str, int]]]]:
+        """A job of each kind but heads, and fields that its descriptor may not have, one thing at a
+        time."""
+        yield from ()
 
     def hard_jobs(self, config: Any, seed: int) -> Sequence[Any]:
         """A table that meets what random jobs seldom do; random jobs where nothing is known."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs that look for trouble: a recipe of choices, drawn by a seed or by hypothesis."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,12 +12,13 @@ from prunus.golden.hdp.bounds import Work
 from prunus.golden.hdp.compute import DELTA_MAX, HdpJob, Importance, head
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.hdp.kind import HdpStatus
-from prunus.golden.hdp.linear import LinearJob
+from prunus.golden.hdp.linear import LinearJob, LinearKind
 from prunus.golden.hdp.linear.cost import linear_bound, product_cost, product_of
 from prunus.golden.hdp.planes import HdpLayout
+from prunus.golden.image import build_image, described
 
 from .bench import EngineBench, MismatchError
-from .hdp_linear import hard_linear, linear_table
+from .hdp_linear import hard_linear, linear_table, plain_job, wrong_fields
 from .hdp_sizes import sizes
 from .recipes import draw_length, draw_scale, draw_table, draw_valid, shape_strategy
 
@@ -183,6 +184,13 @@ class HdpBench(EngineBench):
         if isinstance(job, LinearJob):
             return product_of(job).array_cycles(config) // ROW_CYCLES
         return super().size(job, config)
+
+    def wrong_jobs(self, config: HdpConfig,
+                   seed: int) -> Iterator[tuple[LinearJob, list[dict[str, int]]]]:
+        if config.linear:
+            job, kind = plain_job(np.random.default_rng(seed), 16, 32, 32), LinearKind()
+            values = described(build_image([job], config), 0, kind, config)
+            yield job, list(wrong_fields(values, config))
 
     def hard_jobs(self, config: HdpConfig, seed: int) -> Sequence[HdpJob | LinearJob]:
         """Full heads of one K and V whose last rows are masked while the next one's scores come,

@@ -17,7 +17,8 @@ from prunus.golden.hdp.linear.compute import (
 )
 from prunus.golden.hdp.linear.sizes import LONGEST, MOST_TILE
 
-__all__ = ["hard_linear", "linear_table", "random_linear", "random_step", "wrong_fields"]
+__all__ = ["hard_linear", "linear_table", "plain_job", "random_linear", "random_step",
+           "wrong_fields"]
 
 KIND = LinearKind()
 LONGEST_CHAIN = 5
@@ -173,6 +174,12 @@ def random_linear(config: HdpConfig, count: int, seed: int) -> list[LinearJob]:
     return jobs
 
 
+def plain_job(rng, m: int, k: int, n: int) -> LinearJob:
+    """A job of random codes, without anything else."""
+    fields: dict[str, Any] = {"x": _codes(rng, (m, k), -128), "w": _codes(rng, (n, k), -128)}
+    return LinearJob(**(fields | _scales(rng, n, k, 8)))
+
+
 def hard_linear(config: HdpConfig, seed: int) -> list[LinearJob]:
     """What random jobs seldom do: sums beyond 32 bits of either sign, a job with an X of its own
     behind one that holds its Y, and a tile of few channels before two others."""
@@ -184,15 +191,10 @@ def hard_linear(config: HdpConfig, seed: int) -> list[LinearJob]:
         shift=np.full(channels, 40))
     scales: dict[str, Any] = {**_scales(rng, channels, 64, 8), "target": Output.HELD}
     held = replace(most, x=_codes(rng, (16, 64), -128), **scales)
-
-    def plain(m: int, k: int, n: int) -> LinearJob:
-        fields: dict[str, Any] = {"x": _codes(rng, (m, k), -128), "w": _codes(rng, (n, k), -128)}
-        return LinearJob(**(fields | _scales(rng, n, k, 8)))
-
     return [replace(most, target=Output.WIDE), most, held,
             replace(most, x=_codes(rng, (4, 64), -128)), held,
             replace(random_plain(config, linear(held).y), held=True),
-            plain(40, 8, 8), plain(2, 64, 80)]
+            plain_job(rng, 40, 8, 8), plain_job(rng, 2, 64, 80)]
 
 
 def wrong_fields(values: Mapping[str, int], config: HdpConfig) -> Iterator[dict[str, int]]:
