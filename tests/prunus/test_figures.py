@@ -34,8 +34,7 @@ from prunus.heads import EXAMPLES
 CAPTURED = Path(os.environ.get("PRUNUS_DATA", ROOT.parent / "shared" / "data"))
 HEADS = Heads.under(CAPTURED if [*(CAPTURED / "qkv").glob("*.npz")] else None)
 # Of hdp_edge before it had linear layers; their pages say so.
-WITHOUT_LINEAR = ("fpga_table", "simulation_speed", "energy_fit", "power_large", "area_large",
-                  "hdp_size")
+WITHOUT_LINEAR = ("fpga_table", "simulation_speed", "energy_fit", "power_large")
 KEPT = [figure for figure in FIGURES.values() if figure.of is None]
 
 
