@@ -671,10 +671,4 @@ MUTATIONS: tuple[Mutation, ...] = (
         "if False",
         "bits behind the last field of a head are not checked",
         LINEAR),
-    Mutation(
-        "hw/shell/dispatch.py",
-        "(job.kind != before))",
-        "(job.kind != job.kind))",
-        "heads and linear jobs do not wait for each other",
-        LINEAR),
 )

@@ -25,8 +25,9 @@ def _others(n: int, width: int, multipliers: int) -> dict[str, int]:
             "output_lanes": outputs[lanes % len(outputs)]}
 
 
-# Scores as full products only; heads in tiles; rounded digits with fractions of all lengths; wide
-# addresses; integer operations on groups of four blocks, which take minutes to build.
+# Scores as full products only; heads in tiles; linear jobs, granules of which are a unit or several;
+# rounded digits with fractions of all lengths; wide addresses; integer operations on groups of four
+# blocks, which take minutes to build.
 OTHERS = (
     HdpConfig(name="w8_d32_m8_c1_recompute", d_max=32, l_max=L_MAX, multipliers=8,
            keep_integer_scores=False),
@@ -45,6 +46,12 @@ OTHERS = (
            axi_data_width=128),
     HdpConfig(name="w8_f2_d32_m8_c1_rounded_recompute", digits="rounded", frac=2, d_max=32,
            l_max=L_MAX, multipliers=8, keep_integer_scores=False),
+    HdpConfig(name="w8_d16_m8_c1_linear", d_max=16, l_max=16, multipliers=8, softmax_lanes=1,
+           output_lanes=1, keep_integer_scores=False, linear=True),
+    HdpConfig(name="w8_d64_m16_c1_linear_a48", d_max=64, l_max=L_MAX, multipliers=16,
+           softmax_lanes=1, output_lanes=2, axi_address_width=48, linear=True),
+    HdpConfig(name="w8_d128_m64_c1_linear", d_max=128, l_max=L_MAX, multipliers=64,
+           softmax_lanes=2, output_lanes=4, linear=True),
     HdpConfig(name="w8_d16_m8_c2_tiles_a64", d_max=16, l_max=L_MAX, tile=8, multipliers=8,
            softmax_lanes=1, output_lanes=1, cores=2, axi_address_width=64),
     *(HdpConfig.model_validate({
