@@ -3,7 +3,7 @@
 
 Planes and what waits between stages grow with l_max, the mask with its square, or with ``tile``
 where there is one; then only the row statistics, a few bytes for two queries, grow with l_max.
-Small queues, which do not grow, are left out.
+Small queues, and parameters and tables of linear layers, do not grow and are left out.
 """
 
 from ..softmax import MANT_BITS

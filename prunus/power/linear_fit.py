@@ -125,7 +125,8 @@ def measured(config: EngineConfig, cases: Sequence[LinearCase]) -> list[dict[str
             nj = {kind: float(blocks.sum()) * 1e9 for kind, blocks in energy.by_block.items()}
             rows.append(asdict(case) | {
                 "config": config.name, "cycles": counts.cycles,
-                "differing_bits": counts.differing_bits, "nj": nj})
+                "compared_bits": counts.compared_bits, "differing_bits": counts.differing_bits,
+                "nj": nj})
     return rows
 
 
