@@ -83,7 +83,9 @@ class Dispatcher(wiring.Component):
         size = self._config.descriptor_bytes
         address = Signal(len(self.table) + 1)       # beyond the last address nothing is read
         asked = Signal(INDEX_BITS)
-        index = self.index if self._fences else Signal(INDEX_BITS)
+        index = Signal(INDEX_BITS)
+        if self._fences:
+            index = self.index
         lost = Signal()
         known = Signal()
         handed_on = Signal()

@@ -113,7 +113,7 @@ def _method(setting: dict) -> Hdp:
     how = {key: value for key, value in setting.items() if key not in (*digits, "drop")}
     choice = HdpChoice(**how, pruned="drop" if setting.get("drop") else "zero",
                        dense=not {"rho", "distance"} & setting.keys())
-    config = HdpConfig.model_validate(base.model_dump() | digits)
+    config = HdpConfig.model_validate(base.model_dump() | digits | {"linear": False})
     return Hdp(config, lambda layer, head: choice, setting)
 
 

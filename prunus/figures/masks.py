@@ -85,7 +85,7 @@ def _under(path: Path, choice: HdpChoice, **digits: Any
            ) -> tuple[list[hdp.HdpJob], list[hdp.HdpResult], HdpConfig]:
     q, k, v, scale = _arrays(path)
     config = HdpConfig.model_validate(
-        load_config_of(HdpConfig, CONFIGS[0]).model_dump() | digits)
+        load_config_of(HdpConfig, CONFIGS[0]).model_dump() | digits | {"linear": False})
     layer = Layer(number=0, layers=1, text=0, q=q, k=k, v=v, scaling=scale)
     done = Hdp(config, lambda layer, head: choice, {}).attend(layer)
     return done.jobs, done.results, config

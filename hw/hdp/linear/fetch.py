@@ -72,12 +72,15 @@ class LinearFetch(wiring.Component):
             Signal(LENGTH, name=name) for name in
             ("rows_left", "channels_left", "rows", "channels"))
         x_at, w_at, c_at = (Signal(width, name=f"{name}_at") for name in "xwc")
-        row_beats, w_beats = Signal(10), Signal(10)
+        row_beats = Signal(10)
+        w_beats = Signal(10)
         size = Signal(LENGTH + granule_bits(config))
-        beats, tile_beats = Signal(20), Signal(20)
+        beats = Signal(20)
+        tile_beats = Signal(20)
         with_table = Signal()
         # Of heads: where the next one begins, and its first dimension.
-        head_at, first = Signal(width), Signal(LENGTH)
+        head_at = Signal(width)
+        first = Signal(LENGTH)
         plane_bytes = Signal(width)
         m.d.comb += [
             command.bank.eq(self.bank), command.index.eq(job.index), command.slot.eq(slot),

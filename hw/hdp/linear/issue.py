@@ -69,7 +69,8 @@ class LinearIssue(wiring.Component):
         per = sizes.granule // t                    # chunks of a granule
         base = Signal(granule_bits(config) - 1)     # of the strip
         slot = Signal()
-        rows_left, channels_left = Signal(LENGTH), Signal(LENGTH)
+        rows_left = Signal(LENGTH)
+        channels_left = Signal(LENGTH)
         pairs = Signal(LENGTH - 1)                  # of rows
         uneven = Signal()
         columns = Signal(range(PAIRS + 1))          # pairs of channels
@@ -79,7 +80,8 @@ class LinearIssue(wiring.Component):
             "x": chunk_bits(config), "w": chunk_bits(config)}))     # where rows and channels begin
         group = Signal(chunk_bits(config))          # where its dimensions begin in a row
         chunks = Signal(LENGTH)                     # operations of a block
-        tile_x, tile_w = Signal(chunk_bits(config)), Signal(chunk_bits(config))
+        tile_x = Signal(chunk_bits(config))
+        tile_w = Signal(chunk_bits(config))
         row_end = rows_left <= job.strip
         tile_end = channels_left <= job.tile
         row_last, column_last = at.row == pairs - 1, at.column == columns - 1
@@ -101,7 +103,8 @@ class LinearIssue(wiring.Component):
             gap.eq(go & last & (chunks == 1)),
         ]
         m.d.comb += [self.word.eq(go & last & ends), self.freed.eq(size)]
-        x_step, w_step = Signal(chunk_bits(config)), Signal(chunk_bits(config))
+        x_step = Signal(chunk_bits(config))
+        w_step = Signal(chunk_bits(config))
         m.d.comb += [x_step.eq(job.x_granules * per), w_step.eq(job.w_granules * per)]
         tile_over = Signal()
         with m.If(go):

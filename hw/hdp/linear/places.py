@@ -57,7 +57,8 @@ class LinearPlaces(wiring.Component):
         rows_left, channels_left, strip_rows, rows = (
             Signal(LENGTH, name=name)
             for name in ("rows_left", "channels_left", "strip_rows", "rows"))
-        tile_columns, columns = Signal(range(MOST_TILE + 1)), Signal(range(MOST_TILE + 1))
+        tile_columns = Signal(range(MOST_TILE + 1))
+        columns = Signal(range(MOST_TILE + 1))
         advances = Signal()         # the second row, not the first
         after = Signal(tracker)
         self._advance(m, Mux(advances, second, first), after, tracker)

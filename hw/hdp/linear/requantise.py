@@ -94,7 +94,8 @@ class Requantiser(wiring.Component):
         block = Signal(data.ArrayLayout(signed(SUM), 4))
         tag = Signal(block_tag_layout())
         pair = Signal(data.ArrayLayout(record_layout(), 2))
-        first, second = Signal(), Signal()
+        first = Signal()
+        second = Signal()
         m.d.sync += [first.eq(self.valid), second.eq(first)]
         with m.If(self.valid):
             m.d.sync += [block.eq(self.sums), tag.eq(self.tag), pair.eq(records)]
@@ -133,7 +134,8 @@ class Requantiser(wiring.Component):
         for n in range(2):
             m.submodules[f"records_{n}"] = mem = memory.Memory(
                 shape=record_layout(), depth=2 * PAIRS, init=[])
-            write, read = mem.write_port(), mem.read_port()
+            write = mem.write_port()
+            read = mem.read_port()
             m.d.comb += [
                 write.en.eq(self.channel.en & (self.channel.index[0] == n)),
                 write.addr.eq(Cat(self.channel.index[1:], self.channel.slot)),
@@ -155,7 +157,8 @@ class Requantiser(wiring.Component):
             m.d.comb += [write.en.eq(self.table.en),
                          write.addr.eq(Cat(self.table.index, self.table.job)),
                          write.data.eq(self.table.data)]
-            ports.append(mem.read_port())
+            read = mem.read_port()
+            ports.append(read)
         return ports
 
     def _lane(self, m, lane: int, acc, record, job, stages, table):

@@ -65,7 +65,8 @@ class LinearResidual(wiring.Component):
         rows_left, channels_left, strip_rows, rows = (
             Signal(LENGTH, name=name)
             for name in ("rows_left", "channels_left", "strip_rows", "rows"))
-        tile_columns, columns = Signal(range(MOST_TILE + 1)), Signal(range(MOST_TILE + 1))
+        tile_columns = Signal(range(MOST_TILE + 1))
+        columns = Signal(range(MOST_TILE + 1))
         # Of the strip, the tile in the strip, the pair of rows, the word.
         strip_at, tile_at, row_at, at = (Signal(width, name=f"{name}_at")
                                          for name in ("strip", "tile", "row", "word"))
@@ -128,7 +129,8 @@ class LinearResidual(wiring.Component):
         m.d.sync += waiting.eq(waiting + going - (self.take & self.end))
 
     def _hand_out(self, m):
-        beat, index = self.beat, Signal(range(WORD))
+        beat = self.beat
+        index = Signal(range(WORD))
         held = Signal(self._config.axi_data_width)
         second = Signal()
         ready = Signal(range(WORDS + 1))

@@ -111,10 +111,13 @@ class LinearUnit(wiring.Component):
     def _slots(self, m, jobs):
         """Two jobs; each stage takes the slots in turn."""
         sizes, given = Sizes(self._config), self.job.payload
-        busy, bad = Signal(2), Signal(2)
-        into, behind = Signal(), Signal()
+        busy = Signal(2)
+        bad = Signal(2)
+        into = Signal()
+        behind = Signal()
         # The index of the job whose X is held, one bit longer, so that no other table has it.
-        holds, held_for = Signal(), Signal(INDEX_BITS + 1)
+        holds = Signal()
+        held_for = Signal(INDEX_BITS + 1)
         y_base = Signal(data.ArrayLayout(granule_bits(self._config) - 1, 2))
         read_beats, clipped = (Signal(data.ArrayLayout(32, 2), name=name)
                                for name in ("read_beats", "clipped"))
@@ -159,7 +162,8 @@ class LinearUnit(wiring.Component):
         with m.If(self.fetch.claim):
             m.d.sync += y_base[fetch_at].eq(self.fetch.base + self.fetch.claimed)
         output = self.output
-        is_bad, lacks_x = Signal(), Signal()
+        is_bad = Signal()
+        lacks_x = Signal()
         m.d.comb += [
             lacks_x.eq(jobs[behind].held_x & ~(holds & (held_for == jobs[behind].index))),
             is_bad.eq(bad.bit_select(behind, 1) | lacks_x),
@@ -196,7 +200,9 @@ class LinearUnit(wiring.Component):
                      halves.eq(halves - fetch.claim_tile + freed_tile)]
         m.d.comb += [fetch.room.eq(room), fetch.halves.eq(halves)]
         # A beat can be read two cycles after it is written.
-        strips, tiles, words = Signal(8), Signal(3), Signal(range(WORDS + 2))
+        strips = Signal(8)
+        tiles = Signal(3)
+        words = Signal(range(WORDS + 2))
         there = delayed(m, loader.loaded.as_value(), 2, name="loaded", reset_less=False)[-1]
         m.d.sync += [
             strips.eq(strips + there[0] - issue.take_strip),

@@ -88,7 +88,7 @@ def test_registers_and_records(tiny):
         assert [(f["name"], f["low"], f["width"], f["description"]) for f in entry["fields"]] == [
             (bits.name, bits.low, bits.width, bits.text) for bits in register.fields]
     assert emission.metadata["errors"] == {error.name: int(error) for error in Error}
-    kinds = ENGINES[config.engine].kinds
+    kinds = ENGINES[config.engine].kinds_of(config)
     for entry, kind in zip(emission.metadata["jobs"], kinds, strict=True):
         assert entry["opcode"] == kind.opcode
         for key, record in (("descriptor", kind.descriptor), ("status", kind.status)):
