@@ -13,6 +13,7 @@ from prunus.engines.hdp import Options, load_jobs
 from prunus.golden.engines import load_config
 from prunus.golden.hdp.compute import Importance
 from prunus.golden.hdp.config import HdpConfig
+from prunus.heads import example_heads
 from prunus.sim.campaigns.soak import Chunk, run_chunk
 from prunus.sim.compare import check
 from prunus.sim.engines.hdp import Recipe, build, job_strategy
@@ -78,7 +79,7 @@ def _heads(path, options, stall=0.0, preset="hdp_edge"):
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.3])
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.npz")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", example_heads(), ids=lambda p: p.stem)
 def test_examples(path, stall):
     _heads(path, Options(rho=RHO), stall)
 
@@ -86,7 +87,7 @@ def test_examples(path, stall):
 DISTANCE = Options(importance=Importance.DISTANCE, distance=1.0)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.npz")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", example_heads(), ids=lambda p: p.stem)
 def test_examples_by_distance(path):
     _heads(path, DISTANCE)
 
