@@ -223,7 +223,7 @@ class Top(wiring.Component):
         m.d.comb += counters.eq(values)
         for name, step in strobes.items():
             m.d.sync += values[name].eq(Mux(csr.start, 0, values[name] + step))
-        if hasattr(dispatcher, "drained"):
+        if dispatcher.fences:
             m.d.comb += dispatcher.drained.eq((values.jobs_done == dispatcher.index) & written)
         finished = running & (values.jobs_done == csr.count) & written
         m.d.comb += [csr.done.eq(finished | control.timed_out), control.running.eq(running)]

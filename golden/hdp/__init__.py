@@ -70,8 +70,8 @@ class HdpEngine(Engine):
         return held
 
     def arrange(self, jobs: Sequence[Any], config: HdpConfig) -> tuple[list[int], list[Any]]:
-        """Several cores get the longest heads first; a table with linear jobs stays as it is."""
-        order = list(range(len(jobs))) if config.linear else table_order(list(jobs), config)
+        """Several cores get the longest heads first; these have no linear jobs."""
+        order = table_order(list(jobs), config)
         return order, [jobs[n] for n in order]
 
     def bound_cycles(self, jobs: Sequence[Job], results: Sequence[Any],

@@ -116,7 +116,7 @@ class HdpCore(Repeated):
         m.submodules.row_output = self.rows = RowOutput(config=config)
         m.submodules.results = self.results = ResultWriter(config=config)
         if config.linear:
-            m.submodules.linear = self.linear = LinearUnit(config=config)
+            m.submodules.linear_unit = self.linear = LinearUnit(config=config)
         self._datapath(m, self._buffers(m))
         self._joints(m)
         self._mask(m)

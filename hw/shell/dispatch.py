@@ -61,7 +61,7 @@ class Dispatcher(wiring.Component):
             raise ValueError(f"ahead must be at least 1, not {ahead!r}")
         self._config = config
         self._ahead = ahead
-        self._fences = len(engine_of(config).kinds_of(config)) > 1
+        self.fences = len(engine_of(config).kinds_of(config)) > 1
         width = config.axi_address_width
         super().__init__({
             "start": In(1),
@@ -73,7 +73,7 @@ class Dispatcher(wiring.Component):
             "job": Out(stream.Signature(descriptor_layout(config))),
             "lost": Out(1),
             "fault": Out(fault_layout(width)),
-            **({"drained": In(1), "index": Out(INDEX_BITS)} if self._fences else {}),
+            **({"drained": In(1), "index": Out(INDEX_BITS)} if self.fences else {}),
         })
 
     def elaborate(self, platform):
@@ -84,7 +84,7 @@ class Dispatcher(wiring.Component):
         address = Signal(len(self.table) + 1)       # beyond the last address nothing is read
         asked = Signal(INDEX_BITS)
         index = Signal(INDEX_BITS)
-        if self._fences:
+        if self.fences:
             index = self.index
         lost = Signal()
         known = Signal()
@@ -98,7 +98,7 @@ class Dispatcher(wiring.Component):
             self.job.payload.same_kv.eq(job.same_kv & shares),
             self.job.payload.index.eq(index),
             self.job.valid.eq(known & ~lost & self._passes(m, job, handed_on & ~lost)
-                              if self._fences else known & ~lost),
+                              if self.fences else known & ~lost),
             self.lost.eq(known & lost),
             decoder.o.ready.eq(known & (lost | self.job.ready)),
             handed_on.eq(decoder.o.valid & decoder.o.ready),
@@ -151,7 +151,7 @@ class Dispatcher(wiring.Component):
         shares = Signal()
         m.d.sync += shares.eq(follows & (before == now))
         with m.If(taken):
-            m.d.sync += [before.eq(now), follows.eq(job.kind == 0 if self._fences else 1)]
+            m.d.sync += [before.eq(now), follows.eq(job.kind == 0 if self.fences else 1)]
         with m.If(self.start | self.lost):
             m.d.sync += follows.eq(0)
         return shares

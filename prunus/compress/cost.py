@@ -7,13 +7,13 @@ channel, X unless it was held on the chip, a descriptor; Y unless it is held, a 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import ceil
 
 from prunus.golden.hdp.config import HdpConfig
-from prunus.golden.hdp.linear.cost import Product
+from prunus.golden.hdp.linear.cost import Cost, Product
 
-from ..power.linear import rates_of
+from ..power.linear import Rates, outside_nj, rates_of
 from .chain import Form, Step
 
 __all__ = ["JOB_CYCLES", "MEMORY_PJ", "Cost", "Energy", "chain_cost", "edp", "form_cost",
@@ -24,61 +24,24 @@ MEMORY_PJ = 20.0        # of a bit of the memory outside, unless somebody says o
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Of jobs, added up.
-
-    Members
-    -------
-    cycles : int
-    array_cycles : int
-        In which the array multiplies.
-    bus_cycles : int
-        That the larger of bytes read and written takes.
-    read_bytes, write_bytes : int
-    products : int
-    """
-
-    cycles: int = 0
-    array_cycles: int = 0
-    bus_cycles: int = 0
-    read_bytes: int = 0
-    write_bytes: int = 0
-    products: int = 0
-
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(*(getattr(self, field.name) + getattr(other, field.name)
-                      for field in fields(self)))
-
-    @property
-    def moved_bytes(self) -> int:
-        return self.read_bytes + self.write_bytes
-
-
-@dataclass(frozen=True)
 class Energy:
     """What cycles and bytes take.
 
     Members
     -------
-    array_pj, idle_pj : float
-        Of a cycle in which the array multiplies, and of another.
-    byte_pj : float
-        Of a byte that is read or written, on the chip.
+    rates : Rates
+        On the chip.
     bit_pj : float
         Of a bit to or from the memory outside; 0 leaves that memory out.
     """
 
-    array_pj: float
-    idle_pj: float
-    byte_pj: float
+    rates: Rates
     bit_pj: float
 
     @classmethod
     def of_config(cls, config: HdpConfig, bit_pj: float = MEMORY_PJ) -> "Energy":
         """As counted in gates, see :func:`prunus.power.linear.rates_of`. Raises InputError."""
-        rates = rates_of(config)
-        return cls(array_pj=1000 * rates.array, idle_pj=1000 * rates.idle,
-                   byte_pj=1000 * rates.byte, bit_pj=bit_pj)
+        return cls(rates_of(config), bit_pj)
 
     @property
     def bare(self) -> "Energy":
@@ -87,9 +50,7 @@ class Energy:
 
     def of(self, cost: Cost) -> float:
         """In joules."""
-        return 1e-12 * (
-            self.array_pj * cost.array_cycles + self.idle_pj * (cost.cycles - cost.array_cycles)
-            + (self.byte_pj + 8 * self.bit_pj) * cost.moved_bytes)
+        return 1e-9 * (self.rates.nanojoules(cost) + outside_nj(cost, self.bit_pj))
 
 
 def edp(cost: Cost, energy: Energy) -> float:

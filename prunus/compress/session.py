@@ -9,7 +9,7 @@ import json
 import shutil
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +212,7 @@ class Session:
         self.belongs = {"model": digest(model), "data": digest(data), "task": task.name,
                         "columns": [columns.text, columns.pair, columns.label],
                         "length": self.evaluator.model.length, "rows": self.rows,
-                        "preset": config.name, "energy": list(astuple(energy)),
+                        "preset": config.name, "energy": asdict(energy),
                         "version": __version__}
         if fresh:
             shutil.rmtree(work, ignore_errors=True)
@@ -523,8 +523,9 @@ class Session:
         first = found[str(self.rows)]
         return {"tokens": self.rows, "edp_ratio": first["edp_ratio"],
                 "edp_ratio_with_memory": first["edp_ratio_with_memory"],
-                "picojoules": {"array_cycle": energy.array_pj, "other_cycle": energy.idle_pj,
-                               "byte": energy.byte_pj}, "memory_picojoules_per_bit": energy.bit_pj,
+                "nanojoules": {"array_cycle": energy.rates.array, "other_cycle": energy.rates.idle,
+                               "byte": energy.rates.byte},
+                "memory_picojoules_per_bit": energy.bit_pj,
                 "costs": found,
                 "parameters": {"dense": sum(form.parameters for form in self.dense().values()),
                                "compressed": sum(form.parameters for form in forms.values())},

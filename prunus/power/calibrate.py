@@ -234,16 +234,22 @@ HEAD = """# SPDX-License-Identifier: Apache-2.0
 """
 
 
-def main() -> int:
+def write_table(data: Path, measured: str, head: str, table: Callable[[Any], Mapping[str, Any]],
+                target: Path) -> int:
+    """Fit a table to kept runs and write it; the exit code of the command that does."""
     try:
-        rows = json.loads(DATA.read_text(encoding="utf-8"))["data"]
-        text = HEAD + tomli_w.dumps(table_of(rows))
+        rows = json.loads(data.read_text(encoding="utf-8"))["data"]
+        text = head + tomli_w.dumps(table(rows))
     except (OSError, ValueError, LookupError, TypeError) as err:
         reason = getattr(err, "strerror", None) or "not what is measured"
-        print(f"error: runs {str(DATA)!r} cannot be read: {reason} ({MEASURED})", file=sys.stderr)
+        print(f"error: runs {str(data)!r} cannot be read: {reason} ({measured})", file=sys.stderr)
         return 2
-    write_files({TABLE: lambda file: file.write(text.encode())})
+    write_files({target: lambda file: file.write(text.encode())})
     return 0
+
+
+def main() -> int:
+    return write_table(DATA, MEASURED, HEAD, table_of, TABLE)
 
 
 if __name__ == "__main__":

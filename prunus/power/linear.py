@@ -47,7 +47,7 @@ class Rates:
     def nanojoules(self, cost: Cost) -> float:
         """On the chip."""
         return (self.array * cost.array_cycles + self.idle * (cost.cycles - cost.array_cycles)
-                + self.byte * (cost.read_bytes + cost.write_bytes))
+                + self.byte * cost.moved_bytes)
 
 
 @cache
@@ -67,7 +67,7 @@ def rates_of(config: EngineConfig) -> Rates:
 
 def outside_nj(cost: Cost, pj_per_bit: float) -> float:
     """Of the memory outside."""
-    return 8 * (cost.read_bytes + cost.write_bytes) * pj_per_bit / PICO_PER_NANO
+    return 8 * cost.moved_bytes * pj_per_bit / PICO_PER_NANO
 
 
 def linear_energy_nj(cost: Cost, config: EngineConfig, *,

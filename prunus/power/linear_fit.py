@@ -7,7 +7,6 @@ fits them again to the runs that ``python -m prunus.figures --measure power_line
 writes the table. Some runs are held out: the error is theirs.
 """
 
-import json
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-import tomli_w
 
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import load_config_of
@@ -31,8 +29,7 @@ from prunus.golden.hdp.linear import (
 )
 from prunus.sim.simulators.folders import scratch
 
-from ..files import write_files
-from .calibrate import FIT, HELD_OUT, least_squares
+from .calibrate import FIT, HELD_OUT, least_squares, write_table
 from .linear import TABLE, Rates
 
 __all__ = ["CASES", "DATA", "LinearCase", "chain", "cost_of", "counted", "error_of", "main",
@@ -184,15 +181,7 @@ HEAD = """# SPDX-License-Identifier: Apache-2.0
 
 
 def main() -> int:
-    try:
-        data = json.loads(DATA.read_text(encoding="utf-8"))["data"]
-        text = HEAD + tomli_w.dumps(table_of(data))
-    except (OSError, ValueError, LookupError, TypeError) as err:
-        reason = getattr(err, "strerror", None) or "not what is measured"
-        print(f"error: runs {str(DATA)!r} cannot be read: {reason} ({MEASURED})", file=sys.stderr)
-        return 2
-    write_files({TABLE: lambda file: file.write(text.encode())})
-    return 0
+    return write_table(DATA, MEASURED, HEAD, table_of, TABLE)
 
 
 if __name__ == "__main__":

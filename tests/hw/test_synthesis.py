@@ -21,7 +21,7 @@ BLOCK_RAMS = {
     "core.buffer_v": 32,                                # 9 bits
     "core.mask": 8,
     "core.score_adder": 5, "core.value_pass": 2, "core.sparsity": 1,
-    "core.linear_4": 8,                 # tables and parameters of channels, one for each lane
+    "core.linear_unit": 8,              # tables and parameters of channels, one for each lane
     "reader.fifo": 2, "writer.fifo": 2,
 }
 SCRIPT = """

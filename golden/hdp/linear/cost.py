@@ -7,7 +7,7 @@ are those of :mod:`.timing`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from math import ceil
 
@@ -92,19 +92,20 @@ class Cost:
     read_bytes, write_bytes, products : int
     """
 
-    cycles: int
-    array_cycles: int
-    bus_cycles: int
-    read_bytes: int
-    write_bytes: int
-    products: int
+    cycles: int = 0
+    array_cycles: int = 0
+    bus_cycles: int = 0
+    read_bytes: int = 0
+    write_bytes: int = 0
+    products: int = 0
 
     def __add__(self, other: "Cost") -> "Cost":
-        return Cost(*(getattr(self, name) + getattr(other, name)
-                      for name in self.__dataclass_fields__))
+        return Cost(*(getattr(self, field.name) + getattr(other, field.name)
+                      for field in fields(self)))
 
-
-NOTHING = Cost(0, 0, 0, 0, 0, 0)
+    @property
+    def moved_bytes(self) -> int:
+        return self.read_bytes + self.write_bytes
 
 
 def _alone(product: Product, config: HdpConfig) -> Cost:
@@ -143,5 +144,5 @@ def linear_cycles(jobs: Sequence[LinearJob], config: HdpConfig) -> int:
 
 def chain_cost(products: Sequence[Product], config: HdpConfig) -> Cost:
     """Of a table of linear jobs: a job is loaded while the one before is computed."""
-    total = sum((_alone(product, config) for product in products), NOTHING)
+    total = sum((_alone(product, config) for product in products), Cost())
     return replace(total, cycles=cycles_of(products, config))

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...engine import JobKind
 from ...layout import Plane
-from ...records import STATUS_BYTES, Error, Field, Record
+from ...records import Error, Field, Record
 from ..config import HdpConfig
 from ..planes import HdpLayout
 from .compute import (
@@ -20,6 +20,7 @@ from .compute import (
     Output,
     linear,
 )
+from .cost import product_of
 from .sizes import LONGEST, MOST_TILE, RECORD_BYTES, TABLE_BYTES, Sizes
 
 __all__ = ["LinearKind", "LinearLayout", "LinearStatus"]
@@ -109,23 +110,6 @@ class LinearLayout(HdpLayout):
         whole = np.where(whole > 7, whole - 16, whole)
         codes = 16 * whole + np.where(signs, -mags, mags)
         return np.where((whole != 0) & (signs != (whole < 0)), 999, codes)
-
-    def job_read_bytes(self, job: LinearJob) -> int:
-        """Descriptor, X unless held, residual; weights and parameters of channels per strip; the
-        table."""
-        sizes = Sizes(self.config)
-        strip = strip_of(job, sizes)
-        total = self.config.descriptor_bytes
-        if job.heads is not None:
-            total += job.rows * len(job.heads) * self.row_bytes("out", job.heads.shape[2])
-        elif not job.held:
-            total += job.rows * self.row_bytes("v", job.x.shape[1])
-        if job.residual is not None:
-            total += job.rows * self.row_bytes("v", job.channels)
-        if job.activation is Activation.TABLE:
-            total += TABLE_BYTES
-        weights = self.row_bytes("v" if job.bits == 8 else "w4", job.k) + RECORD_BYTES
-        return total + -(-job.rows // strip) * job.channels * weights
 
 
 def strip_of(job: LinearJob, sizes: Sizes) -> int:
@@ -304,18 +288,10 @@ class LinearKind(JobKind):
 
     def record(self, job: LinearJob, result: LinearResult, config: HdpConfig,
                held: Collection[str] = ()) -> LinearStatus:
-        layout = LinearLayout(config)
+        product = product_of(job)
         return LinearStatus(
             done=True, error=Error.NONE, clipped=result.clipped,
-            read_bytes=layout.job_read_bytes(job),
-            write_bytes=self._written(job, layout) + STATUS_BYTES)
-
-    @staticmethod
-    def _written(job: LinearJob, layout: LinearLayout) -> int:
-        rows, dims = job.output()
-        if job.target is Output.DIGITS:
-            return rows * (layout.row_bytes("i", dims) + layout.row_bytes("f", dims))
-        return layout.job_bytes(job)
+            read_bytes=product.read_bytes(config), write_bytes=product.write_bytes())
 
     def spoils(self, config: HdpConfig) -> bool:
         return True

@@ -6,7 +6,7 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.hdp.config import HdpConfig
-from prunus.golden.hdp.linear.compute import OUT_FRAC, WORD
+from prunus.golden.hdp.linear.compute import OUT_FRAC
 from prunus.golden.hdp.linear.sizes import MOST_TILE, Sizes
 from prunus.hw.arith.rounding import clamped
 from prunus.hw.hdp.layouts import fraction_layout, integer_layout
@@ -154,8 +154,9 @@ class LinearLoader(wiring.Component):
         """Codes of 8 bits come 8 at a time, the first ones wait for the others; of 4 bits 16. Words
         come 4 at a time."""
         before = Signal(self._config.axi_data_width)
-        rounded = Cat(*(clamped((beat.data[n : n + WORD].as_signed() + (1 << OUT_FRAC - 1))
-                                >> OUT_FRAC, 8) for n in range(0, len(beat.data), WORD)))
+        size = self._config.out_width
+        rounded = Cat(*(clamped((beat.data[n : n + size].as_signed() + (1 << OUT_FRAC - 1))
+                                >> OUT_FRAC, 8) for n in range(0, len(beat.data), size)))
         gathered = Signal(self._config.axi_data_width * 2 - len(rounded))
         with m.If(take):
             m.d.sync += [before.eq(beat.data), gathered.eq(Cat(gathered, rounded)[len(rounded):])]

@@ -6,12 +6,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.linear.compute import WORD
 from prunus.golden.hdp.linear.kind import LinearKind
 from prunus.golden.hdp.linear.sizes import Sizes
 from prunus.golden.records import STATUS_BYTES, Error
 from prunus.hw.hdp.layouts import fraction_layout, integer_layout
 from prunus.hw.hdp.linear.layouts import granule_bits, job_layout, place_bits, word_layout
-from prunus.hw.hdp.linear.places import WORD, LinearPlaces
+from prunus.hw.hdp.linear.places import LinearPlaces
 from prunus.hw.shell.bursts import request_layout
 from prunus.hw.shell.records import record_layout
 

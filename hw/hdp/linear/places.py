@@ -6,12 +6,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.linear.compute import WORD
 from prunus.golden.hdp.linear.sizes import MOST_TILE
 from prunus.hw.hdp.linear.layouts import LENGTH, job_layout
 
 __all__ = ["LinearPlaces", "place_layout"]
 
-WORD = 16               # codes of a word
 SUMS = 4                # of a wide one
 BITS = 16               # of rows and dimensions of Y
 

@@ -6,9 +6,9 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.hdp.config import HdpConfig
+from prunus.golden.hdp.linear.compute import WORD
 from prunus.golden.hdp.linear.sizes import MOST_TILE
 from prunus.hw.hdp.linear.layouts import LENGTH, Plane, command_layout, job_layout
-from prunus.hw.hdp.linear.places import WORD
 
 __all__ = ["LinearResidual"]
 

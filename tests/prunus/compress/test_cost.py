@@ -8,8 +8,7 @@ from prunus.compress.cost import Cost, Energy, chain_cost, edp, form_cost, job_c
 from prunus.compress.forms import svd, ttm
 from prunus.errors import InputError
 from prunus.golden.engines import load_config
-from prunus.golden.hdp.linear import Cost as Counted
-from prunus.power.linear import linear_energy_nj
+from prunus.power.linear import Rates, linear_energy_nj
 
 EDGE = load_config("hdp_edge")
 
@@ -85,7 +84,7 @@ def test_the_dense_layers_of_minilm():
 
 def test_energy_by_hand():
     cost = Cost(cycles=200, array_cycles=100, read_bytes=30, write_bytes=20)
-    energy = Energy(array_pj=50, idle_pj=40, byte_pj=3, bit_pj=20)
+    energy = Energy(Rates(array=.05, idle=.04, byte=.003), 20)
     chip = 50 * 100 + 40 * 100 + 3 * 50
     assert energy.of(cost) == pytest.approx((chip + 20 * 8 * 50) * 1e-12)
     assert energy.bare.of(cost) == pytest.approx(chip * 1e-12)
@@ -94,10 +93,9 @@ def test_energy_by_hand():
 
 def test_energy_is_that_of_the_gates():
     cost = Cost(cycles=1000, array_cycles=900, read_bytes=3000, write_bytes=200)
-    golden = Counted(**{name: getattr(cost, name) for name in Counted.__dataclass_fields__})
     for pj in (0.0, 20.0):
         assert Energy.of_config(EDGE, pj).of(cost) == pytest.approx(
-            1e-9 * linear_energy_nj(golden, EDGE, pj_per_bit=pj))
+            1e-9 * linear_energy_nj(cost, EDGE, pj_per_bit=pj))
     with pytest.raises(InputError, match="config must be like one of"):
         Energy.of_config(EDGE.model_copy(update={"multipliers": 64}))
 
