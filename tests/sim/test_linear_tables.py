@@ -103,16 +103,3 @@ def test_a_real_layer_on_rtl(bits, use):
     result, = check(simulation, [job], config)
     bound = engine_of(config).bound_cycles([job], [result], config)
     assert bound / simulation.registers["cycles"] >= use
-
-
-def test_links_that_are_none():
-    rng = np.random.default_rng(1)
-    jobs, links = block(rng, 4, 1, 16, 32)
-    with pytest.raises(ValueError, match="writer of a link must come before job 0"):
-        linked_image(jobs, [Link(0, "x", 1)], CONFIG)
-    with pytest.raises(ValueError, match="must be what job 1 gives, and is not"):
-        linked_image(jobs, [Link(3, "q", 1)], CONFIG)
-    other = LinearJob(**{name: getattr(jobs[0], name) for name in (
-        "x", "w", "bias", "multiplier", "shift")}, arrangement="heads", run=16)
-    with pytest.raises(ValueError, match="must be laid out as the output of job 0"):
-        linked_image([other, *jobs[1:]], links, CONFIG)
