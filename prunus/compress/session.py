@@ -42,7 +42,7 @@ from .settings import Settings
 from .student import freeze, plan_of, student
 from .texts import Lesson, Teacher, Texts, divided, moments
 
-__all__ = ["Chosen", "Session"]
+__all__ = ["Chosen", "Session", "Survey", "Trained"]
 
 MOMENTS = 1024          # texts that moments are taken of
 PROBED = 256            # texts that each weight's loss is measured on
@@ -121,6 +121,28 @@ class Chosen:
     weights: list[np.ndarray]
     bias: np.ndarray
     error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What the weights of a model could become.
+
+    Members
+    -------
+    targets : dict of str to Target
+    sensitivity : dict of str to float
+    found : dict of tuple of str to list of Candidate
+        Of weights and of stacks.
+    """
+
+    targets: dict[str, Target]
+    sensitivity: dict[str, float]
+    found: dict[tuple[str, ...], list[Candidate]]
+
+    @property
+    def options(self) -> list[Option]:
+        return [option for names, some in self.found.items()
+                for option in options_of(names, some, self.sensitivity)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,6 +339,14 @@ class Session:
             found[names] = stacked(stack, self.rows, self.config, self.energy, bits=bits)
         return found
 
+    def survey(self, bits: Sequence[int], kinds: Sequence[str]) -> Survey:
+        """Forms of all weights with what they cost and lose."""
+        targets = self.targets()
+        sensitivity = self.sensitivity(targets)
+        found = self.candidates(targets, sensitivity, bits, kinds)
+        self._say("assignment")
+        return Survey(targets, sensitivity, found)
+
     def search(self, gain: float | None, loss: float, bits: Sequence[int],
                kinds: Sequence[str], rule: str = RULES[0]) -> tuple[list[Chosen], float]:
         """A form for each weight, and the loss that is predicted.
@@ -329,15 +359,16 @@ class Session:
         rule : str
             Of :data:`.kinds.RULES`: what the forms are chosen by.
         """
-        targets = self.targets()
-        sensitivity = self.sensitivity(targets)
         if rule == "uniform":
             assert gain is not None
-            return self._uniform(targets, sensitivity, gain, min(bits))
-        found = self.candidates(targets, sensitivity, bits, kinds)
-        options = [option for names, some in found.items()
-                   for option in options_of(names, some, sensitivity)]
-        self._say("assignment")
+            targets = self.targets()
+            return self.alike(targets, self.sensitivity(targets), gain, min(bits))
+        return self.pick(self.survey(bits, kinds), gain, loss, bits, rule)
+
+    def pick(self, survey: Survey, gain: float | None, loss: float, bits: Sequence[int],
+             rule: str = RULES[0]) -> tuple[list[Chosen], float]:
+        """As :meth:`search`, of a survey with these bits."""
+        options = survey.options
         whole = self.cost(self.dense(), None, self.plan.chains)
         if gain is None:
             scale, power = TRUST[self.task.metric]
@@ -350,7 +381,7 @@ class Session:
             raise self._beyond(gain or GAINS[0], bits)
         chosen = []
         for option in best.options:
-            one = next(one for one in found[option.weights] if one.form == option.form)
+            one = next(one for one in survey.found[option.weights] if one.form == option.form)
             chosen.append(Chosen(option.weights, one.form, list(one.fit.weights), one.fit.bias,
                                  one.error))
         return chosen, best.loss
@@ -360,8 +391,8 @@ class Session:
         return InputError(f"--edp must be within what the forms reach with --weights "
                           f"int{min(bits)}, and {gain:g} is not")
 
-    def _uniform(self, targets: dict[str, Target], sensitivity: dict[str, float], gain: float,
-                 bits: int) -> tuple[list[Chosen], float]:
+    def alike(self, targets: Mapping[str, Target], sensitivity: Mapping[str, float], gain: float,
+              bits: int) -> tuple[list[Chosen], float]:
         """Two factors for each weight, all with about the same share of its products."""
         shapes = {name: (place.n, place.k) for name, place in self.plan.places.items()}
         whole = self.cost(self.dense(), None, self.plan.chains)
@@ -373,6 +404,12 @@ class Session:
                 break
         else:
             raise self._beyond(gain, [bits])
+        return self.fitted(forms, targets, sensitivity)
+
+    @staticmethod
+    def fitted(forms: Mapping[str, Form], targets: Mapping[str, Target],
+               sensitivity: Mapping[str, float]) -> tuple[list[Chosen], float]:
+        """Forms that somebody chose, with their factors, and the loss that is predicted."""
         chosen = []
         for name, form in forms.items():
             close = fit(form, targets[name])

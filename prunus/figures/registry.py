@@ -12,6 +12,7 @@ from . import (
     hdp,
     heat,
     heat_forms,
+    heat_front,
     heat_rtl,
     leopard,
     masks,
@@ -31,7 +32,7 @@ __all__ = ["FIGURES"]
 def _found() -> dict[str, Figure]:
     modules = (hdp, criteria, masks, methods, calibrations, papers, vit, leopard, energy, power,
                training, boards, benches, simulation, silicon, heat,
-               heat_forms, heat_rtl)
+               heat_forms, heat_front, heat_rtl)
     found = {figure.name: figure for module in modules for figure in module.FIGURES}
     # What shows the data of another figure has its file and its command.
     return {name: figure if figure.of is None else replace(
