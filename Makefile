@@ -79,14 +79,21 @@ models: $(MODELS)  ## install torch and run the tests that need it: models, eval
 	$(BIN)/pytest -q -n auto tests/prunus/models tests/prunus/train tests/prunus/evaluate \
 		tests/prunus/commands tests/prunus/figures tests/prunus/webpage tests/host/test_uio.py
 
-# What each model asks for: how many times lower EDP, and epochs of both stages.
-HEAT = 166x:155:8:3 215x:215:7:4
-heat: $(MODELS)  ## compress MiniLM (IN: folder of minilm-sst2; TEXTS: of sst2/*.tsv), 15 min each; count on the RTL
-	for one in $(HEAT); do set -- $$(echo $$one | tr : " "); \
-		$(BIN)/prunus compress $(IN)/minilm-sst2 --data $(TEXTS)/sst2/train.tsv \
-			--dev $(TEXTS)/sst2/dev.tsv --task sst2 --edp $$2 --forms dense,svd \
-			--epochs-layers $$3 --epochs-codes $$4 -o build/heat/minilm-sst2-$$1 || exit 1; done
-	$(BIN)/python -m prunus.figures --measure heat_rtl --models $(IN) --texts $(TEXTS)
+# A model, a name, its data to learn from and to judge by, and what is asked for.
+define HEAT
+minilm-sst2 166x sst2/train.tsv sst2/dev.tsv --task sst2 --edp 155 --epochs-layers 8 --epochs-codes 3
+minilm-sst2 215x sst2/train.tsv sst2/dev.tsv --task sst2 --edp 215 --epochs-layers 7 --epochs-codes 4
+minilm-sst2 25x-int8 sst2/train.tsv sst2/dev.tsv --task sst2 --edp 25 --weights int8 --epochs-layers 8 --epochs-codes 3
+COLA
+stories260k dense tinystories/calibration.txt tinystories/dev.txt --task lm --edp 1 --weights int8 --epochs-layers 0 --epochs-codes 0 --held-out 40
+stories260k int4 tinystories/calibration.txt tinystories/dev.txt --task lm --max-loss 2 --held-out 40
+endef
+export HEAT
+heat: $(MODELS)  ## compress models (IN: folder of them; TEXTS: of their data), 15 min each; count on the RTL
+	echo "$$HEAT" | while read -r model name data dev asked; do \
+		$(BIN)/prunus compress "$(IN)/$$model" --data "$(TEXTS)/$$data" --dev "$(TEXTS)/$$dev" \
+			$$asked --forms dense,svd -o "build/heat/$$model-$$name" || exit 1; done
+	$(BIN)/python -m prunus.figures --measure heat_rtl --models "$(IN)" --texts "$(TEXTS)"
 
 fpga: CONFIG =
 fpga: $(DEV)  ## a bitstream for BOARD (ulx3s_85f) in build/fpga (CONFIG; SEEDS=1-4; WORKERS); fails if it misses its clock

@@ -6,6 +6,8 @@ the RTL, which is compared with the specification bit for bit.
 """
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +22,39 @@ from .figure import ROOT, Compared, Figure, Heads, table
 __all__ = ["FIGURES", "MADE", "measure"]
 
 PRESET = "hdp_edge"
-MODEL, TEXTS = "minilm-sst2", "sst2/dev.tsv"
+MODEL = "minilm-sst2"       # of which there is more to tell
 MADE = ROOT / "build" / "heat"
-TOKENS = 25                 # of the text, about the mean of SST-2
 MEMORY_PJ = 20.0            # of a bit of the memory outside
 PRUNING = {"distance": 1.0}
+UNPRUNED = {"distance": 1000.0}
+DENSE = "dense"
+UNITS = {"accuracy": "points", "mcc": "hundredths", "perplexity": "%"}
 
 
-def _text(model: Any, path: Path) -> str:
-    """The first text of so many tokens."""
+@dataclass(frozen=True)
+class Read:
+    """What a model reads: the first text of a file with so many tokens, about the mean, or a
+    prompt that it goes on from."""
+
+    texts: str
+    task: str
+    tokens: int
+    prompt: str = ""
+
+
+READ = {"minilm-sst2": Read("sst2/dev.tsv", "sst2", 25),
+        "minilm-cola": Read("cola/dev.tsv", "cola", 11),
+        "stories260k": Read("tinystories/dev.txt", "lm", 8, "Once upon a time, there was a cat.")}
+
+
+def _text(model: Any, read: Read, path: Path) -> str:
     from ..models.sentences import read_sentences
 
-    return next(text for text in read_sentences(path, 2).texts
-                if len(model.tokenise([text])[0]) == TOKENS)
+    return read.prompt or next(text for text in read_sentences(path, 2).texts
+                               if len(model.tokenise([text])[0]) == read.tokens)
 
 
-def _dense(model: Any, config: HdpConfig) -> list[list[Any]]:
+def _dense(model: Any, tokens: int) -> list[list[Any]]:
     """Tables of the layers with weights of int8: Q, K and V as one job, the layers behind attention
     as a held chain. Codes of X are random: what a job costs does not depend on them."""
     from prunus.golden.hdp.linear import LinearJob, encode_requant, linear
@@ -53,7 +72,7 @@ def _dense(model: Any, config: HdpConfig) -> list[list[Any]]:
 
     for block in model.model.bert.encoder.layer:
         own = block.attention.self
-        x = rng.integers(-127, 128, (TOKENS, own.query.in_features))
+        x = rng.integers(-127, 128, (tokens, own.query.in_features))
         tables.append([job(x, [own.query, own.key, own.value])])
         tables.append([job(x, [block.attention.output.dense])])
         up = job(x, [block.intermediate.dense], activation="table",
@@ -75,53 +94,109 @@ def _cost(counts: Any, config: HdpConfig) -> dict[str, Any]:
         "nj_with_memory": linear_energy_nj(cost, config, pj_per_bit=MEMORY_PJ)}
 
 
-def measure(heads: Heads) -> list[dict]:
+def _without_forms(jobs: Sequence[Sequence[Any]], run: Any, config: HdpConfig) -> dict[str, Any]:
+    """What tables of dense layers cost on the RTL."""
     from prunus.golden.hdp.linear.cost import chain_cost, product_of
 
-    from ..evaluate.inference import Question
     from ..evaluate.linear import LinearCounts
+
+    dense = LinearCounts(counted=True)
+    for table_ in jobs:
+        done, cost = run(table_), chain_cost([product_of(job) for job in table_], config)
+        dense.jobs += len(table_)
+        dense.products += cost.products
+        dense.array_cycles += cost.array_cycles
+        dense.cycles += done.cycles or 0
+        dense.read_bytes += done.read_bytes
+        dense.write_bytes += done.write_bytes
+    return _cost(dense, config)
+
+
+def _said(path: Path, text: str, run: Any, *, pruned: bool) -> Any:
+    """A text through a model on the RTL."""
+    from ..evaluate.inference import Question
     from ..evaluate.methods.registry import make_method
+
+    return Question(path, text, make_method("hdp", PRESET, PRUNING if pruned else UNPRUNED)
+                    ).answer("verilator", run)
+
+
+def _attention(said: Any) -> dict[str, Any]:
+    assert said.counted
+    return {"cycles": said.cycles, "read_bytes": said.read, "write_bytes": said.written}
+
+
+def _made(path: Path, text: str, run: Any, config: HdpConfig) -> dict[str, Any]:
+    """A model that ``prunus compress`` has made."""
+    pruned = _said(path, text, run, pruned=True)
+    assert pruned.linear is not None and pruned.linear.counted
+    report = json.loads((path / "report.json").read_text("utf-8"))
+    return {"linear": _cost(pruned.linear, config), "attention": {"pruned": _attention(pruned)},
+            "asked": report["asked"], "settings": report["settings"],
+            "forms": sorted({layer["form"] for layer in report["layers"]}),
+            "bits": sorted({layer["bits"] for layer in report["layers"]}),
+            "parameters": report["parameters"], "weight_bytes": report["weight_bytes"],
+            "model_edp": {tokens: {name: cost[name] for name in (
+                "edp_ratio", "edp_ratio_with_memory")} for tokens, cost in report["costs"].items()},
+            "quality": report["quality"]}
+
+
+def _dev(path: Path, read: Read, texts: Path) -> dict[str, Any]:
+    """What attention on hdp_edge leaves of the metric, by the specification."""
+    from ..evaluate.core import Evaluator
+    from ..evaluate.methods.registry import make_method
+    from ..evaluate.tasks import TASKS
+
+    evaluator = Evaluator(path, TASKS[read.task], texts / read.texts)
+    return {name: evaluator.run(make_method("hdp", PRESET, how), costs=False).record()
+            for name, how in (("unpruned", UNPRUNED), ("pruned", PRUNING))}
+
+
+def _rows(base: str, heads: Heads, run: Any, config: HdpConfig) -> Iterator[dict[str, Any]]:
+    """A model dense, and as it was compressed."""
     from ..models.model import open_model
+
+    assert heads.models is not None and heads.texts is not None
+    read, given = READ[base], heads.models / base
+    model = open_model(given)
+    text = _text(model, read, heads.texts / read.texts)
+    made = sorted(path for path in MADE.glob(f"{base}-*") if (path / "report.json").exists())
+    about = {"base": base, "tokens": read.tokens}
+    if read.prompt:             # its dense layers are a model of that command, too
+        about["tokens"] = len(model.tokenise([read.prompt])[0])
+        own = MADE / f"{base}-{DENSE}"
+        if own not in made:
+            raise InputError(f"{str(MADE)!r} must have {own.name}, as `make heat` makes it")
+        made.remove(own)
+        yield about | {"model": DENSE} | _made(own, text, run, config)
+    else:
+        dense: dict[str, Any] = about | {
+            "model": DENSE, "linear": _without_forms(_dense(model, read.tokens), run, config)}
+        if base == MODEL:
+            dense["attention"] = {name: _attention(_said(given, text, run, pruned=name == "pruned"))
+                                  for name in ("unpruned", "pruned")}
+            dense["dev"] = _dev(given, read, heads.texts)
+        yield dense
+    for path in made:
+        row = about | {"model": path.name.removeprefix(f"{base}-")} | _made(path, text, run, config)
+        if base == MODEL:
+            row["attention"]["unpruned"] = _attention(_said(path, text, run, pruned=False))
+            row["dev"] = _dev(path, read, heads.texts)
+        yield row
+
+
+def measure(heads: Heads) -> list[dict]:
     from ..run import open_verilator
 
     if heads.models is None or heads.texts is None:
         raise InputError("--models and --texts must be given for heat_rtl")
     config = load_config(PRESET)
     assert isinstance(config, HdpConfig)
-    made = sorted(path for path in MADE.glob(f"{MODEL}-*") if (path / "report.json").exists())
-    if not made:
+    bases = [base for base in READ if any(MADE.glob(f"{base}-*/report.json"))]
+    if not bases:
         raise InputError(f"{str(MADE)!r} must have models, as `make heat` makes them")
-    model = open_model(heads.models / MODEL)
-    text, found = _text(model, heads.texts / TEXTS), []
     with open_verilator(config) as run:
-        dense = LinearCounts(counted=True)
-        for jobs in _dense(model, config):
-            done, cost = run(jobs), chain_cost([product_of(job) for job in jobs], config)
-            dense.jobs += len(jobs)
-            dense.products += cost.products
-            dense.array_cycles += cost.array_cycles
-            dense.cycles += done.cycles or 0
-            dense.read_bytes += done.read_bytes
-            dense.write_bytes += done.write_bytes
-        found.append({"model": "dense", "linear": _cost(dense, config)})
-        for path in made:
-            method = make_method("hdp", PRESET, PRUNING)
-            said = Question(path, text, method).answer("verilator", run)
-            assert said.linear is not None and said.linear.counted
-            report = json.loads((path / "report.json").read_text("utf-8"))
-            found.append({
-                "model": path.name.removeprefix(f"{MODEL}-"),
-                "command": report["command"].replace(str(ROOT) + "/", ""),
-                "linear": _cost(said.linear, config),
-                "attention": {"cycles": said.cycles, "read_bytes": said.read,
-                              "write_bytes": said.written},
-                "forms": sorted({layer["form"] for layer in report["layers"]}),
-                "parameters": report["parameters"], "weight_bytes": report["weight_bytes"],
-                "model_edp": {tokens: {name: cost[name] for name in (
-                    "edp_ratio", "edp_ratio_with_memory")}
-                    for tokens, cost in report["costs"].items()},
-                "quality": report["quality"]})
-    return found
+        return [row for base in bases for row in _rows(base, heads, run, config)]
 
 
 def _ratio(dense: dict, ours: dict, energy: str) -> float:
@@ -133,26 +208,56 @@ def _interval(part: dict, name: str) -> str:
     return f"{part[name]:.4f} ({low:.3f} to {high:.3f})"
 
 
-def _table(data: list[dict]) -> str:
-    dense, rows = data[0]["linear"], []
-    for one in data:
-        linear = one["linear"]
-        row = [one["model"], f"{linear['cycles']:,}", f"{linear['nj'] / 1e6:.3f}",
-               f"{linear['read_bytes'] + linear['write_bytes']:,}",
-               f"{_ratio(dense, linear, 'nj'):.1f}x",
-               f"{_ratio(dense, linear, 'nj_with_memory'):.1f}x"]
-        if "quality" in one:
-            dev = one["quality"]["dev"]
-            low, high = dev["lost_interval"]
-            row += [_interval(dev, "after"), f"{dev['lost']:.2f} ({low:.1f} to {high:.1f})"]
-        else:
-            row += [_interval(data[1]["quality"]["dev"], "before"), ""]
-        rows.append(row)
-    return table(["model", "cycles", "mJ", "bytes", "EDP lower, on the chip",
-                  f"with {MEMORY_PJ:g} pJ a bit of memory", "accuracy, dev", "points lost"], rows)
+def _groups(data: Sequence[Mapping]) -> Iterator[tuple[Mapping, list[Mapping]]]:
+    """The dense row of each model, and the others."""
+    for dense in data:
+        if dense["model"] == DENSE:
+            yield dense, [row for row in data
+                          if row["base"] == dense["base"] and row is not dense]
+
+
+def _line(row: Mapping, dense: Mapping, quality: Mapping, when: str) -> list[str]:
+    linear, part = row["linear"], quality["dev"]
+    low, high = part["lost_interval"]
+    return [f"{row['base']}, {row['tokens']}", row["model"], f"{linear['cycles']:,}",
+            f"{linear['nj'] / 1e6:.3f}", f"{linear['read_bytes'] + linear['write_bytes']:,}",
+            f"{_ratio(dense['linear'], linear, 'nj'):.1f}x",
+            f"{_ratio(dense['linear'], linear, 'nj_with_memory'):.1f}x",
+            f"{part['metric']} {_interval(part, when)}",
+            "" if when == "before" else
+            f"{part['lost']:.2f} {UNITS[part['metric']]} ({low:.1f} to {high:.1f})"]
+
+
+def _table(data: Sequence[Mapping]) -> str:
+    rows = []
+    for dense, others in _groups(data):
+        rows.append(_line(dense, dense, others[0]["quality"], "before"))
+        rows += [_line(row, dense, row["quality"], "after") for row in others]
+    return table(["model, tokens", "layers", "cycles", "mJ", "bytes", "EDP lower, on the chip",
+                  f"with {MEMORY_PJ:g} pJ a bit of memory", "dev", "lost"], rows)
+
+
+def _parts_table(data: Sequence[Mapping]) -> str:
+    """Attention and linear layers of one model, each with and without its method."""
+    rows, whole = [], None
+    for row in data:
+        if row["base"] != MODEL:
+            continue
+        for name, title in (("unpruned", "all blocks"), ("pruned", "HDP")):
+            linear, attention, dev = row["linear"], row["attention"][name], row["dev"][name]
+            cycles = linear["cycles"] + attention["cycles"]
+            whole = whole or cycles
+            rows.append([row["model"], title, f"{linear['cycles']:,}", f"{attention['cycles']:,}",
+                         f"{whole / cycles:.2f}x", f"{dev['blocks_pruned']:.1%}",
+                         f"{dev['value']:.4f} ({dev['low']:.3f} to {dev['high']:.3f})"])
+    return table(["linear layers", "attention", "cycles of linear layers", "of attention",
+                  "all, times fewer", "blocks pruned, dev", "accuracy, dev"], rows)
 
 
 FIGURES = [Figure(
     name="heat_rtl", about="compressed models: their linear layers on the RTL", measure=measure,
     table=_table, configs=(PRESET,), tools=("numpy", "torch", "verilator"),
-    compared=Compared.COMMAND, models=True)]
+    compared=Compared.COMMAND, models=True),
+    Figure(name="heat_parts", about="what HDP and HEAT each bring to a whole encoder",
+           of="heat_rtl", table=_parts_table, configs=(PRESET,),
+           compared=Compared.DERIVED, models=True)]

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What search and training are worth: docs/compress.md says what the points say."""
+
+import io
+
+from prunus.figures.figure import load
+from prunus.figures.heat_front import CURVES, FIGURES, OURS, points
+
+FIGURE, = FIGURES
+DATA = load(FIGURE)["data"]
+
+
+def of(curve: str) -> list[dict]:
+    return sorted((row for row in DATA if row["curve"] == curve), key=lambda row: row["asked"])
+
+
+def test_all_points_are_there():
+    assert [(row["curve"], row["asked"]) for row in DATA] == points()
+    assert FIGURE.table(DATA).count("\n") + 1 == 2 + len(DATA)
+
+
+def test_training_is_worth_more_than_all_else():
+    for ours, bare, late in zip(of(OURS), of("no_training"), of("one_stage"), strict=True):
+        assert bare["edp"] == ours["edp"] == late["edp"]
+        assert bare["divergence"] > 2 * ours["divergence"]
+        assert bare["lost_interval"][0] > ours["lost"]
+
+
+def test_tensor_trains_lose():
+    for row in of("trains"):
+        assert row["edp"] < min(one["edp"] for one in of(OURS))
+        assert row["divergence"] > max(one["divergence"] for one in of(OURS))
+
+
+def test_intermediates_to_memory_cost_something():
+    for ours, apart in zip(of(OURS), of("unfused"), strict=True):
+        assert apart["divergence"] == ours["divergence"]
+        assert apart["edp"] == ours["edp_unfused"] < ours["edp"]
+
+
+def test_the_picture_has_all_curves_and_the_same_bytes():
+    pictures = FIGURE.plots({"data": DATA})
+    drawn = []
+    for _ in range(2):
+        file = io.BytesIO()
+        pictures["heat_front.svg"](file)
+        drawn.append(file.getvalue())
+    assert drawn[0] == drawn[1] and drawn[0].startswith(b"<?xml")
+    assert len(CURVES) == len({how.title for how in CURVES.values()})
