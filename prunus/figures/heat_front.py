@@ -146,7 +146,7 @@ def said(session: Any, trained: Any) -> dict[str, Any]:
             after += zip(new.argmax(-1).tolist(), labels, strict=True)
     accuracy = METRICS["accuracy"]
     items = [np.array(some, dtype=float) for some in (before, after)]
-    low, high = difference_interval(accuracy, *items, False)
+    low, high = difference_interval(accuracy, items[0], items[1], False)
     ones = np.ones(len(apart))
     return {"texts": len(apart), "divergence": float(np.mean(apart)),
             "divergence_error": float(np.std(apart) / len(apart)**0.5),

@@ -25,6 +25,7 @@ PRESET = "hdp_edge"
 MODEL = "minilm-sst2"       # of which there is more to tell
 MADE = ROOT / "build" / "heat"
 MEMORY_PJ = 20.0            # of a bit of the memory outside
+LONG = "128"                # tokens of a text that reports tell costs of, too
 PRUNING = {"distance": 1.0}
 UNPRUNED = {"distance": 1000.0}
 DENSE = "dense"
@@ -158,10 +159,10 @@ def _rows(base: str, heads: Heads, run: Any, config: HdpConfig) -> Iterator[dict
 
     assert heads.models is not None and heads.texts is not None
     read, given = READ[base], heads.models / base
-    model = open_model(given)
+    model: Any = open_model(given)
     text = _text(model, read, heads.texts / read.texts)
-    made = sorted(path for path in MADE.glob(f"{base}-*") if (path / "report.json").exists())
-    about = {"base": base, "tokens": read.tokens}
+    made = sorted(path.parent for path in MADE.glob(f"{base}-*/report.json"))
+    about: dict[str, Any] = {"base": base, "tokens": read.tokens}
     if read.prompt:             # its dense layers are a model of that command, too
         about["tokens"] = len(model.tokenise([read.prompt])[0])
         own = MADE / f"{base}-{DENSE}"
@@ -173,12 +174,14 @@ def _rows(base: str, heads: Heads, run: Any, config: HdpConfig) -> Iterator[dict
         dense: dict[str, Any] = about | {
             "model": DENSE, "linear": _without_forms(_dense(model, read.tokens), run, config)}
         if base == MODEL:
-            dense["attention"] = {name: _attention(_said(given, text, run, pruned=name == "pruned"))
-                                  for name in ("unpruned", "pruned")}
+            dense["attention"] = {
+                "unpruned": _attention(_said(given, text, run, pruned=False)),
+                "pruned": _attention(_said(given, text, run, pruned=True))}
             dense["dev"] = _dev(given, read, heads.texts)
         yield dense
     for path in made:
-        row = about | {"model": path.name.removeprefix(f"{base}-")} | _made(path, text, run, config)
+        row: dict[str, Any] = about | {"model": path.name.removeprefix(f"{base}-")}
+        row |= _made(path, text, run, config)
         if base == MODEL:
             row["attention"]["unpruned"] = _attention(_said(path, text, run, pruned=False))
             row["dev"] = _dev(path, read, heads.texts)
@@ -223,6 +226,7 @@ def _line(row: Mapping, dense: Mapping, quality: Mapping, when: str) -> list[str
             f"{linear['nj'] / 1e6:.3f}", f"{linear['read_bytes'] + linear['write_bytes']:,}",
             f"{_ratio(dense['linear'], linear, 'nj'):.1f}x",
             f"{_ratio(dense['linear'], linear, 'nj_with_memory'):.1f}x",
+            "1.0x" if when == "before" else f"{row['model_edp'][LONG]['edp_ratio']:.1f}x",
             f"{part['metric']} {_interval(part, when)}",
             "" if when == "before" else
             f"{part['lost']:.2f} {UNITS[part['metric']]} ({low:.1f} to {high:.1f})"]
@@ -234,7 +238,8 @@ def _table(data: Sequence[Mapping]) -> str:
         rows.append(_line(dense, dense, others[0]["quality"], "before"))
         rows += [_line(row, dense, row["quality"], "after") for row in others]
     return table(["model, tokens", "layers", "cycles", "mJ", "bytes", "EDP lower, on the chip",
-                  f"with {MEMORY_PJ:g} pJ a bit of memory", "dev", "lost"], rows)
+                  f"with {MEMORY_PJ:g} pJ a bit of memory", f"by the model, {LONG} tokens",
+                  "dev", "lost"], rows)
 
 
 def _parts_table(data: Sequence[Mapping]) -> str:
