@@ -62,5 +62,5 @@ def test_pruning_saves_cycles_of_attention_only():
     for row in DATA:
         if row["base"] == MODEL:
             attention, dev = row["attention"], row["dev"]
-            assert attention["pruned"]["cycles"] < attention["unpruned"]["cycles"]
+            assert attention["pruned"]["cycles"] < 0.55 * attention["unpruned"]["cycles"]
             assert dev["unpruned"]["blocks_pruned"] == 0 < dev["pruned"]["blocks_pruned"]
