@@ -85,6 +85,7 @@ minilm-sst2 166x sst2/train.tsv sst2/dev.tsv --task sst2 --edp 155 --epochs-laye
 minilm-sst2 215x sst2/train.tsv sst2/dev.tsv --task sst2 --edp 215 --epochs-layers 7 --epochs-codes 4
 minilm-sst2 25x-int8 sst2/train.tsv sst2/dev.tsv --task sst2 --edp 25 --weights int8 --epochs-layers 8 --epochs-codes 3
 minilm-cola 15x cola/train.tsv cola/dev.tsv --task cola --edp 15 --epochs-layers 8 --epochs-codes 3
+minilm-cola 12x cola/train.tsv cola/dev.tsv --task cola --edp 12 --epochs-layers 5 --epochs-codes 8 --rate-codes 0.0003
 stories260k dense tinystories/calibration.txt tinystories/dev.txt --task lm --edp 1 --weights int8 --epochs-layers 0 --epochs-codes 0 --held-out 40
 stories260k int4 tinystories/calibration.txt tinystories/dev.txt --task lm --max-loss 2 --held-out 40
 endef
