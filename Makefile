@@ -81,19 +81,19 @@ models: $(MODELS)  ## install torch and run the tests that need it: models, eval
 
 # A model, a name, its data to learn from and to judge by, and what is asked for.
 define HEAT
-minilm-sst2 166x sst2/train.tsv sst2/dev.tsv --task sst2 --edp 155 --epochs-layers 8 --epochs-codes 3
-minilm-sst2 215x sst2/train.tsv sst2/dev.tsv --task sst2 --edp 215 --epochs-layers 7 --epochs-codes 4
-minilm-sst2 25x-int8 sst2/train.tsv sst2/dev.tsv --task sst2 --edp 25 --weights int8 --epochs-layers 8 --epochs-codes 3
-minilm-cola 15x cola/train.tsv cola/dev.tsv --task cola --edp 15 --epochs-layers 8 --epochs-codes 3
-minilm-cola 12x cola/train.tsv cola/dev.tsv --task cola --edp 12 --epochs-layers 5 --epochs-codes 8 --rate-codes 0.0003
-stories260k dense tinystories/calibration.txt tinystories/dev.txt --task lm --edp 1 --weights int8 --epochs-layers 0 --epochs-codes 0 --held-out 40
+minilm-sst2 166x sst2/train.tsv sst2/dev.tsv --task sst2 --forms dense,svd --edp 155 --epochs-layers 8 --epochs-codes 3
+minilm-sst2 215x sst2/train.tsv sst2/dev.tsv --task sst2 --forms dense,svd --edp 215 --epochs-layers 7 --epochs-codes 4
+minilm-sst2 25x-int8 sst2/train.tsv sst2/dev.tsv --task sst2 --forms dense,svd --edp 25 --weights int8 --epochs-layers 8 --epochs-codes 3
+minilm-cola 15x cola/train.tsv cola/dev.tsv --task cola --forms dense,svd --edp 15 --epochs-layers 8 --epochs-codes 3
+minilm-cola 12x cola/train.tsv cola/dev.tsv --task cola --forms dense,svd --edp 12 --epochs-layers 5 --epochs-codes 8 --rate-codes 0.0003
+stories260k dense tinystories/calibration.txt tinystories/dev.txt --task lm --forms dense --edp 1 --weights int8 --epochs-layers 0 --epochs-codes 0 --held-out 40
 stories260k int4 tinystories/calibration.txt tinystories/dev.txt --task lm --max-loss 2 --held-out 40
 endef
 export HEAT
 heat: $(MODELS)  ## compress models (IN: folder of them; TEXTS: of their data), 15 min each; count on the RTL
 	echo "$$HEAT" | while read -r model name data dev asked; do \
 		$(BIN)/prunus compress "$(IN)/$$model" --data "$(TEXTS)/$$data" --dev "$(TEXTS)/$$dev" \
-			$$asked --forms dense,svd -o "build/heat/$$model-$$name" </dev/null || exit 1; done
+			$$asked -o "build/heat/$$model-$$name" </dev/null || exit 1; done
 	$(BIN)/python -m prunus.figures --measure heat_rtl --models "$(IN)" --texts "$(TEXTS)"
 
 fpga: CONFIG =

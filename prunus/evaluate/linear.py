@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linear layers of a compressed model through a backend, with what they cost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from prunus.golden.hdp.linear.cost import chain_cost, product_of
 
 from ..errors import InputError
 from ..models.coded import Coded, CodedLinear, through
-from ..run import Opened
+from ..run import Opened, Run
 
 __all__ = ["LinearCounts", "counted_layers", "has_linear"]
 
@@ -40,6 +40,18 @@ class LinearCounts:
     read_bytes: int = 0
     write_bytes: int = 0
     counted: bool = False
+
+    def add(self, jobs: Sequence[LinearJob], done: Run, config: HdpConfig) -> None:
+        """What a table of jobs took."""
+        cost = chain_cost([product_of(job) for job in jobs], config)
+        self.jobs += len(jobs)
+        self.products += cost.products
+        self.array_cycles += cost.array_cycles
+        self.counted = done.cycles is not None
+        self.cycles += (engine_of(config).predict_cycles(jobs, done.golden, config) or 0
+                        if done.cycles is None else done.cycles)
+        self.read_bytes += done.read_bytes
+        self.write_bytes += done.write_bytes
 
     def record(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -66,15 +78,7 @@ def counted_layers(model: nn.Module, config: HdpConfig, run: Opened) -> Iterator
             done = run(jobs)
             parts.append(done.outputs[-1][0][:, : coded.n])
             at += len(parts[-1])
-            cost = chain_cost([product_of(job) for job in jobs], config)
-            counts.jobs += len(jobs)
-            counts.products += cost.products
-            counts.array_cycles += cost.array_cycles
-            counts.counted = done.cycles is not None
-            counts.cycles += (engine_of(config).predict_cycles(jobs, done.golden, config) or 0
-                              if done.cycles is None else done.cycles)
-            counts.read_bytes += done.read_bytes
-            counts.write_bytes += done.write_bytes
+            counts.add(jobs, done, config)
         return np.concatenate(parts)
 
     with through(model, layer):

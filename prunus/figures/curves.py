@@ -9,7 +9,7 @@ from .claims import CLAIMS, LEARNED_CLAIM, LEARNED_LIMIT, Claim, Found, Loss, fo
 from .figure import table
 
 __all__ = ["CURVES", "Curve", "approximation_table", "claims_of", "claims_table", "draw",
-           "draw_layers", "draw_vit", "layers_table", "points_table", "vit_table"]
+           "draw_layers", "draw_vit", "layers_table", "points_table", "style", "vit_table", "write"]
 
 RULED = 1000.0              # distances from here on keep all blocks
 
@@ -188,7 +188,7 @@ def _figure(panels: int, **shared: Any) -> Any:
     return figure, figure.subplots(1, panels, squeeze=False, **shared)[0]
 
 
-def _write(figure: Any, axes: Any, file: BinaryIO) -> None:
+def write(figure: Any, axes: Any, file: BinaryIO) -> None:
     """One legend for all panels, and the same bytes each time."""
     named: dict[str, Any] = {}
     for one in axes:
@@ -199,7 +199,8 @@ def _write(figure: Any, axes: Any, file: BinaryIO) -> None:
     figure.savefig(file, format="svg", metadata={"Date": None})
 
 
-def _style():
+def style():
+    """Of all pictures: the same bytes each time."""
     import matplotlib
 
     return matplotlib.rc_context({"svg.hashsalt": "prunus", "font.size": 9})
@@ -262,21 +263,21 @@ def _panel(axes: Any, model: Mapping, share: str) -> None:
 
 def draw(data: Mapping, share: str, claims: Sequence[Claim], file: BinaryIO) -> None:
     """Loss over what is pruned, a panel for each model, as SVG; what is claimed is marked."""
-    with _style():
+    with style():
         figure, axes = _figure(len(data["models"]), sharex=True)
         for one, model in zip(axes, data["models"], strict=True):
             _panel(one, model, share)
         for one, model in zip(axes, data["models"], strict=True):
             _mark(one, [claim for claim in claims
                         if not claim.only or model["name"] in claim.only], model)
-        _write(figure, axes, file)
+        write(figure, axes, file)
 
 
 def draw_layers(data: Mapping, file: BinaryIO) -> None:
     """Loss where a layer is pruned by itself, of the models of which that was measured."""
     alone = {model["model"]: (model, rows) for model in data["models"]
              if (rows := [row for row in model["rows"] if row["curve"] == "one_layer"])}
-    with _style():
+    with style():
         figure, axes = _figure(len(alone))
         for one, (model, rows) in zip(axes, alone.values(), strict=True):
             _draw_points(one, "one_layer", [row["settings"]["layer"] for row in rows],
@@ -284,11 +285,11 @@ def draw_layers(data: Mapping, file: BinaryIO) -> None:
             _losses_axis(one, model)
             one.set_xticks(range(len(rows[0]["layers"])))
             one.set(xlabel="layer, the only one that is pruned")
-        _write(figure, axes, file)
+        write(figure, axes, file)
 
 
 def draw_vit(data: Sequence[Mapping], file: BinaryIO) -> None:
-    with _style():
+    with style():
         figure, axes = _figure(len(data), sharex=True, sharey=True)
         for one, heads in zip(axes, data, strict=True):
             for curve, rows in _lines(heads["rows"]).items():
@@ -304,4 +305,4 @@ def draw_vit(data: Sequence[Mapping], file: BinaryIO) -> None:
             one.set(title=heads["file"], xlabel="scores pruned, %")
         axes[0].set(ylabel="error of the heads' outputs, relative RMS")
         axes[0].invert_yaxis()
-        _write(figure, axes, file)
+        write(figure, axes, file)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -18,7 +19,7 @@ from prunus.golden.engines import load_config
 
 from ..errors import InputError
 from ..files import write_files
-from .curves import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Curve, _style, _write
+from .curves import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Curve, style, write
 from .figure import ROOT, Compared, Figure, Heads, table
 
 __all__ = ["CURVES", "FIGURES", "Front"]
@@ -27,7 +28,7 @@ PRESET, MODEL = "hdp_edge", "minilm-sst2"
 TRAIN, DEV, TASK = "sst2/train.tsv", "sst2/dev.tsv", "sst2"
 POINTS = ROOT / "build" / "heat_front"
 GAINS = (40.0, 80.0, 160.0)
-RANKS = (16,)               # of tensor trains of two cores; rank 32 costs more than dense layers
+RANKS = (16,)               # of tensor trains of two cores; by the model 32 costs more than dense
 HELD, FIRST, SECOND = 3000, 3, 1
 OURS = "ours"
 CURVES = {
@@ -86,24 +87,21 @@ class Front:
 
     def point(self, curve: str, at: float) -> dict[str, Any]:
         """One point: EDP by the model of cost, and what the trained model says of dev."""
-        path = POINTS / f"{curve}-{at:g}.json"
-        belongs = {"gains": GAINS, "held": HELD, "first": FIRST, "second": SECOND,
-                   "preset": PRESET}
-        if path.exists():
-            kept = json.loads(path.read_text("utf-8"))
-            if kept.pop("belongs") == json.loads(json.dumps(belongs)):
-                return kept
         if curve == "unfused":
             found = self.point(OURS, at)
-            found = found | {"edp": found["edp_unfused"]}
-        else:
-            first, second = {"one_stage": (0, FIRST + SECOND),
-                             "no_training": (0, 0)}.get(curve, (FIRST, SECOND))
-            session = self.session(first, second, f"{curve}-{at:g}")
-            trained = session.train(self._chosen(session, curve, at))
-            found = self._costs(session, trained) | said(session, trained)
-        found |= {"curve": curve, "asked": at}
-        text = json.dumps(found | {"belongs": belongs})
+            return found | {"edp": found["edp_unfused"], "curve": curve}
+        path = POINTS / f"{curve}-{at:g}.json"
+        first, second = {"one_stage": (0, FIRST + SECOND),
+                         "no_training": (0, 0)}.get(curve, (FIRST, SECOND))
+        session = self.session(first, second, f"{curve}-{at:g}")
+        belongs = session.belongs | asdict(session.settings)
+        kept = _kept(path, belongs)
+        if kept is not None:
+            return kept
+        trained = session.train(self._chosen(session, curve, at))
+        found = self._costs(session, trained) | said(session, trained) | {
+            "curve": curve, "asked": at}
+        text = json.dumps({"belongs": belongs, "point": found})
         write_files({path: lambda file: file.write(text.encode())})
         return found
 
@@ -118,6 +116,14 @@ class Front:
                 "edp_unfused": dense / edp(costs[1], session.bare),
                 "cost": asdict(costs[0]),
                 "forms": sorted({form.name for form in forms.values()})}
+
+
+def _kept(path: Path, belongs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A point of the same model, texts, settings and costs, if one lies there."""
+    if not path.exists():
+        return None
+    state = json.loads(path.read_text("utf-8"))
+    return state["point"] if state.get("belongs") == json.loads(json.dumps(belongs)) else None
 
 
 def said(session: Any, trained: Any) -> dict[str, Any]:
@@ -180,7 +186,7 @@ def _draw(data: Sequence[Mapping], file: BinaryIO) -> None:
     """Divergence over EDP: to the right and down is better."""
     from matplotlib.figure import Figure as Picture
 
-    with _style():
+    with style():
         picture = Picture(figsize=(6.4, 4.6), layout="constrained")
         axes = picture.subplots()
         for curve, how in CURVES.items():
@@ -193,7 +199,7 @@ def _draw(data: Sequence[Mapping], file: BinaryIO) -> None:
         axes.set(xscale="log", yscale="log", xlabel="energy times cycles, times lower",
                  ylabel="divergence from the model as given, nats, dev")
         axes.xaxis.set_major_formatter("{x:g}")
-        _write(picture, [axes], file)
+        write(picture, [axes], file)
 
 
 def _plots(document: Mapping) -> dict[str, Any]:

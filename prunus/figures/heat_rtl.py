@@ -16,7 +16,10 @@ import numpy as np
 from prunus.golden.engines import load_config
 from prunus.golden.hdp.config import HdpConfig
 
+from ..compress.cost import MEMORY_PJ
+from ..compress.kinds import REPORT
 from ..errors import InputError
+from .curves import RULED
 from .figure import ROOT, Compared, Figure, Heads, table
 
 __all__ = ["FIGURES", "MADE", "measure"]
@@ -24,10 +27,9 @@ __all__ = ["FIGURES", "MADE", "measure"]
 PRESET = "hdp_edge"
 MODEL = "minilm-sst2"       # of which there is more to tell
 MADE = ROOT / "build" / "heat"
-MEMORY_PJ = 20.0            # of a bit of the memory outside
 LONG = "128"                # tokens of a text that reports tell costs of, too
 PRUNING = {"distance": 1.0}
-UNPRUNED = {"distance": 1000.0}
+UNPRUNED = {"distance": RULED}
 DENSE = "dense"
 UNITS = {"accuracy": "points", "mcc": "hundredths", "perplexity": "%"}
 
@@ -39,13 +41,14 @@ class Read:
 
     texts: str
     task: str
-    tokens: int
+    tokens: int = 0
     prompt: str = ""
 
 
 READ = {"minilm-sst2": Read("sst2/dev.tsv", "sst2", 25),
         "minilm-cola": Read("cola/dev.tsv", "cola", 11),
-        "stories260k": Read("tinystories/dev.txt", "lm", 8, "Once upon a time, there was a cat.")}
+        "stories260k": Read("tinystories/dev.txt", "lm",
+                            prompt="Once upon a time, there was a cat.")}
 
 
 def _text(model: Any, read: Read, path: Path) -> str:
@@ -95,21 +98,14 @@ def _cost(counts: Any, config: HdpConfig) -> dict[str, Any]:
         "nj_with_memory": linear_energy_nj(cost, config, pj_per_bit=MEMORY_PJ)}
 
 
-def _without_forms(jobs: Sequence[Sequence[Any]], run: Any, config: HdpConfig) -> dict[str, Any]:
+def _without_forms(tables: Sequence[Sequence[Any]], run: Any, config: HdpConfig) -> dict[str, Any]:
     """What tables of dense layers cost on the RTL."""
-    from prunus.golden.hdp.linear.cost import chain_cost, product_of
-
     from ..evaluate.linear import LinearCounts
 
-    dense = LinearCounts(counted=True)
-    for table_ in jobs:
-        done, cost = run(table_), chain_cost([product_of(job) for job in table_], config)
-        dense.jobs += len(table_)
-        dense.products += cost.products
-        dense.array_cycles += cost.array_cycles
-        dense.cycles += done.cycles or 0
-        dense.read_bytes += done.read_bytes
-        dense.write_bytes += done.write_bytes
+    dense = LinearCounts()
+    for jobs in tables:
+        dense.add(jobs, run(jobs), config)
+    assert dense.counted
     return _cost(dense, config)
 
 
@@ -131,7 +127,7 @@ def _made(path: Path, text: str, run: Any, config: HdpConfig) -> dict[str, Any]:
     """A model that ``prunus compress`` has made."""
     pruned = _said(path, text, run, pruned=True)
     assert pruned.linear is not None and pruned.linear.counted
-    report = json.loads((path / "report.json").read_text("utf-8"))
+    report = json.loads((path / REPORT).read_text("utf-8"))
     return {"linear": _cost(pruned.linear, config), "attention": {"pruned": _attention(pruned)},
             "asked": report["asked"], "settings": report["settings"],
             "forms": sorted({layer["form"] for layer in report["layers"]}),
@@ -161,7 +157,7 @@ def _rows(base: str, heads: Heads, run: Any, config: HdpConfig) -> Iterator[dict
     read, given = READ[base], heads.models / base
     model: Any = open_model(given)
     text = _text(model, read, heads.texts / read.texts)
-    made = sorted(path.parent for path in MADE.glob(f"{base}-*/report.json"))
+    made = sorted(path.parent for path in MADE.glob(f"{base}-*/{REPORT}"))
     about: dict[str, Any] = {"base": base, "tokens": read.tokens}
     if read.prompt:             # its dense layers are a model of that command, too
         about["tokens"] = len(model.tokenise([read.prompt])[0])
@@ -195,7 +191,7 @@ def measure(heads: Heads) -> list[dict]:
         raise InputError("--models and --texts must be given for heat_rtl")
     config = load_config(PRESET)
     assert isinstance(config, HdpConfig)
-    bases = [base for base in READ if any(MADE.glob(f"{base}-*/report.json"))]
+    bases = [base for base in READ if any(MADE.glob(f"{base}-*/{REPORT}"))]
     if not bases:
         raise InputError(f"{str(MADE)!r} must have models, as `make heat` makes them")
     with open_verilator(config) as run:

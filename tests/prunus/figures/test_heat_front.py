@@ -2,9 +2,10 @@
 """What search and training are worth: docs/compress.md says what the points say."""
 
 import io
+import json
 
 from prunus.figures.figure import load
-from prunus.figures.heat_front import CURVES, FIGURES, OURS, points
+from prunus.figures.heat_front import CURVES, FIGURES, OURS, _kept, points
 
 FIGURE, = FIGURES
 DATA = load(FIGURE)["data"]
@@ -17,6 +18,15 @@ def of(curve: str) -> list[dict]:
 def test_all_points_are_there():
     assert [(row["curve"], row["asked"]) for row in DATA] == points()
     assert FIGURE.table(DATA).count("\n") + 1 == 2 + len(DATA)
+
+
+def test_a_point_of_another_model_or_cost_is_measured_again(tmp_path):
+    path, belongs = tmp_path / "ours-40.json", {"model": "a", "energy": {"bit_pj": 20.0}}
+    assert _kept(path, belongs) is None
+    path.write_text(json.dumps({"belongs": belongs, "point": {"edp": 40}}))
+    assert _kept(path, belongs) == {"edp": 40}
+    for name in belongs:
+        assert _kept(path, belongs | {name: "b"}) is None
 
 
 def test_training_is_worth_the_most():
