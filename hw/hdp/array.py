@@ -129,6 +129,7 @@ class Array(wiring.Component):
             "integer": Out(integer_scores_layout(config)),
             "score": Out(data.ArrayLayout(signed(sum_width(config)), 4)),
             "score_tag": Out(tag_layout(config)),
+            "score_early_valid": Out(1),
             "score_early": Out(tag_layout(config)),
             "value_valid": Out(1),
             "value": Out(data.ArrayLayout(
@@ -329,10 +330,12 @@ class Array(wiring.Component):
                 for n, term in enumerate(segments):
                     self._accumulate(m, self.integer[n][element], f"integer_{n}_{element}",
                                      takes, stage.first, term)
-        done, valid = stages[last], en[last]
+        done, valid, early = stages[last], en[last], stages[last - LOOKAHEAD]
         m.d.comb += [
             self.score_tag.eq(done.tag),
-            self.score_early.eq(stages[last - LOOKAHEAD].tag),
+            self.score_early.eq(early.tag),
+            self.score_early_valid.eq(en[last - LOOKAHEAD] & early.last
+                                      & (early.mode == Mode.FRACTION)),
             self.integer_valid.eq(valid & done.last & (done.mode == Mode.INTEGER)),
         ]
         scored = valid & done.last & ((done.mode == Mode.FRACTION) | (done.mode == Mode.FULL))

@@ -142,7 +142,8 @@ class HdpCore(Repeated):
             buffer = PlaneBuffer(shape=shape, beat=beat, read=read, rows=config.held_rows,
                                  d_max=config.d_max, step=read if name == "v" else step,
                                  pairs=config.group if name == "k_i" else 1,
-                                 keeps=config.linear and name[0] == "q")
+                                 keeps=config.linear and name[0] == "q",
+                                 **self._macros(name))
             m.submodules[f"buffer_{name}"] = buffer
             m.d.comb += [
                 buffer.write_en.eq(loader.write[name]),
@@ -155,6 +156,19 @@ class HdpCore(Repeated):
             if config.linear and name != "v":
                 self._linear_write(m, buffer, name)
         return planes
+
+    def _macros(self, name) -> dict:
+        """How the buffer of a plane is made of SRAM macros.
+
+        A bank is written before a head is begun and not while it is read, but for X and W of
+        linear jobs. The queries of a row stay the same from block to block: in the integer pass,
+        and in what follows it.
+        """
+        config = self._config
+        if config.memories != "macro":
+            return {}
+        return {"single_port": name == "v" or not config.linear,
+                "streams": {"q_i": 2, "q_f": 1}.get(name, 0)}
 
     def _linear_write(self, m, buffer, name):
         """X of linear jobs lies in the buffers of Q, W in those of K."""
@@ -184,6 +198,10 @@ class HdpCore(Repeated):
 
         at = Mux(op.mode == Mode.INTEGER, steps(integer_dims(config)),
                  Mux(op.mode == Mode.FRACTION, steps(2 * t), steps(t)))
+        scores = issue.en & (op.mode != Mode.VALUE)
+        fractions = scores & (op.mode != Mode.INTEGER)
+        reads = {"q_i": scores, "k_i": scores, "q_f": fractions, "k_f": fractions,
+                 "v": issue.background | (issue.en & (op.mode == Mode.VALUE))}
         for name, pair, chunk in (("q_i", op.row, at), ("k_i", op.column >> bits, at),
                                   ("q_f", op.row, at), ("k_f", op.column, at),
                                   ("v", op.column, op.chunk)):
@@ -197,12 +215,16 @@ class HdpCore(Repeated):
                 column = Mux(issue.background, issue.value_op.column, column)
                 part = Mux(issue.background, issue.value_op.chunk, part)
             m.d.comb += [
+                buffer.read_en.eq(reads[name]),
                 buffer.read_bank.eq(bank), buffer.read_pair.eq(column),
                 buffer.read_chunk.eq(part), array.operands[name].eq(buffer.read_data),
             ]
+            if name == "q_i" and config.memories == "macro":
+                m.d.comb += buffer.read_stream.eq(op.mode != Mode.INTEGER)
             if config.linear and name != "v":
                 place = self.linear.op.x if name[0] == "q" else self.linear.op.w
                 with m.If(self.linear.en):
+                    m.d.comb += buffer.read_en.eq(~self.linear.op.narrow if name == "k_f" else 1)
                     m.d.comb += [port.eq(value) for port, value in zip(
                         (buffer.read_bank, buffer.read_pair, buffer.read_chunk),
                         place_chunk(config, place), strict=True)]
@@ -263,9 +285,11 @@ class HdpCore(Repeated):
               if self._config.linear else [scores.score.eq(array.score)]),
             scores.integer.eq(array.integer), sparsity.score.eq(array.integer),
             scores.tag.eq(array.score_tag), scores.early.eq(array.score_early),
+            scores.early_valid.eq(array.score_early_valid),
             integer.row_masked.eq(sparsity.masked), integer.row_scored.eq(scores.row_scored),
             integer.masked_columns.eq(sparsity.masked_columns),
             integer.scored_columns.eq(scores.scored_columns),
+            scores.score_en.eq(self.softmax.score_en),
             scores.score_addr.eq(self.softmax.score_addr),
             self.softmax.score_data.eq(scores.score_data),
             self.values.weight_en.eq(self.softmax.weight_en),
@@ -366,7 +390,7 @@ class HdpCore(Repeated):
             write.addr.eq(Cat(sparsity.mask_group, sparsity.mask_row, sparsity.bank)),
             write.data.eq(sparsity.mask_bits), write.en.eq(sparsity.mask_en),
             read.addr.eq(Cat(fetch.mask_group, fetch.mask_row, fetch.bank)),
-            fetch.mask_bits.eq(read.data),
+            read.en.eq(fetch.mask_read), fetch.mask_bits.eq(read.data),
         ]
         if config.tile:
             m.submodules.mask_some = some = memory.Memory(

@@ -48,8 +48,9 @@ class RowExponentials(wiring.Component):
     i : In(stream)
         Rows, see :func:`row_token_layout`. A token is taken when no score of the row before it
         is needed any more.
-    score_addr, score_data : Out, In
-        Read port of the score buffer, with data one cycle after the address in every cycle.
+    score_en, score_addr, score_data : Out, In
+        Read port of the score buffer, with data from one cycle after the address until that after
+        the next read.
     item, e : Out
         What comes out, see :func:`item_layout`, and its exponentials.
     first_next : Out
@@ -67,6 +68,7 @@ class RowExponentials(wiring.Component):
         super().__init__({
             "en": In(1),
             "i": In(stream.Signature(row_token_layout(config, tag_width))),
+            "score_en": Out(1),
             "score_addr": Out(score_index_width(config)),
             "score_data": In(score_entry_layout(config)),
             "item": Out(item_layout(config)),
@@ -150,9 +152,11 @@ class RowExponentials(wiring.Component):
         is_last = address.valid & (left == 0) & (address.phase == self._phases - 1)
         m.d.sync += [shown[name].eq(address[name]) for name in _members(address)]
         m.d.sync += shown.first.eq(is_first), shown.last.eq(is_last)
-        # The buffer reads in every cycle: while the pipeline stands still it must read again what
-        # it shows.
-        m.d.comb += self.score_addr.eq(Mux(self.en, address.index, shown.index))
+        m.d.comb += [
+            self.score_en.eq(self.en & address.valid & ~address.background
+                             & (address.phase == 0)),
+            self.score_addr.eq(address.index),
+        ]
         return shown
 
     def _scores(self, m, shown):

@@ -45,17 +45,18 @@ class ScoreAdder(wiring.Component):
 
     Members
     -------
-    integer_valid, integer, score_valid, score, tag, early : In
+    integer_valid, integer, score_valid, score, tag, early_valid, early : In
         From the array: integer scores of a group, to be kept if ``tag.integer``; the kept blocks'
-        fraction or full products. ``early`` is the tag ``LOOKAHEAD`` cycles ahead.
+        fraction or full products. ``early`` is the tag ``LOOKAHEAD`` cycles ahead, and valid if
+        these will be fraction products.
     row : In(stream of score_row_layout)
         A row is about to come, after those announced before.
     token : Out(stream of row_token_layout)
         The row is complete.
     row_scored, scored_columns : Out
         Strobe: the kept integer scores of a row of so many blocks are not needed any more.
-    score_addr, score_data
-        Read port of the score buffer, data in the next cycle.
+    score_en, score_addr, score_data
+        Read port of the score buffer, data from the next cycle until that after the next read.
     """
 
     def __init__(self, *, config: HdpConfig):
@@ -67,11 +68,13 @@ class ScoreAdder(wiring.Component):
             "score_valid": In(1),
             "score": In(products_layout(config)),
             "tag": In(tag_layout(config)),
+            "early_valid": In(1),
             "early": In(tag_layout(config)),
             "row": In(stream.Signature(score_row_layout(config))),
             "token": Out(stream.Signature(row_token_layout(config, self._tag.size))),
             "row_scored": Out(1),
             "scored_columns": Out(range(config.blocks + 1)),
+            "score_en": In(1),
             "score_addr": In(score_index_width(config)),
             "score_data": Out(score_entry_layout(config)),
         })
@@ -207,6 +210,7 @@ class ScoreAdder(wiring.Component):
         m.d.comb += [
             write.en.eq(self.integer_valid & self.tag.integer), write.data.eq(self.integer),
             write.addr.eq(self.tag.entry >> bits), read.addr.eq(self.early.entry >> bits),
+            read.en.eq(self.early_valid),
         ]
         kept = Signal(read.data[0].shape(), reset_less=True)
         if config.group == 1:
@@ -231,7 +235,7 @@ class ScoreAdder(wiring.Component):
             write.addr.eq(tail),
             write.data.column.eq(tag.column),
             write.data.score.eq(added),
-            read.addr.eq(self.score_addr),
+            read.addr.eq(self.score_addr), read.en.eq(self.score_en),
             self.score_data.eq(read.data),
         ]
         # The statistics are two cycles behind.

@@ -55,8 +55,9 @@ class SoftmaxUnit(wiring.Component):
     i : In(stream)
         Rows, see :func:`row_token_layout`. When a token is taken, the scores of the row before it
         are no longer needed.
-    score_addr, score_data : Out, In
-        Read port of the score buffer, with data one cycle after the address in every cycle.
+    score_en, score_addr, score_data : Out, In
+        Read port of the score buffer, with data from one cycle after the address until that after
+        the next read.
     weight_en, weight_addr, weight_data : Out
         Write port of the weight buffer. Rows go to slots 0, 1, 0, 1...; no weight of a row is
         written before the result of the row before it is taken.
@@ -73,6 +74,7 @@ class SoftmaxUnit(wiring.Component):
         self._reciprocal = Reciprocal(config=config)
         super().__init__({
             "i": In(stream.Signature(row_token_layout(config, tag_width))),
+            "score_en": Out(1),
             "score_addr": Out(score_index_width(config)),
             "score_data": In(score_entry_layout(config)),
             "weight_en": Out(1),
@@ -89,7 +91,8 @@ class SoftmaxUnit(wiring.Component):
         m = Module()
         m.submodules.front = front = self._front
         wiring.connect(m, wiring.flipped(self.i), front.i)
-        m.d.comb += self.score_addr.eq(front.score_addr), front.score_data.eq(self.score_data)
+        m.d.comb += [self.score_en.eq(front.score_en), self.score_addr.eq(front.score_addr),
+                     front.score_data.eq(self.score_data)]
 
         # The registers after the exponentials serve one row, from its first item until its result
         # is taken. The next row's first item waits for that; a register knows a cycle ahead.

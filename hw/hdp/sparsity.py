@@ -338,7 +338,7 @@ class SparsityEngine(wiring.Component):
             m.d.comb += self.masked_some.eq(some | self.mask_bits.any())
             with m.If(self.mask_en):
                 m.d.sync += some.eq(self.masked_some & ~self.masked)
-        m.d.comb += read.addr.eq(head)
+        m.d.comb += [read.addr.eq(head), read.en.eq(scan)]
         enables, groups = [scan], [group]
         for step in range(4):
             enables.append(Signal(name=f"scan_{step}"))
