@@ -241,16 +241,19 @@ class HdpCore(Repeated):
             now |= {"en": issue.en | linear, "mode": mode, "linear": linear,
                     "first": Mux(linear, its.first, op.first),
                     "last": Mux(linear, its.last, op.last), "linear_tag": its.tag.as_value()}
-        late = {name: delayed(m, value, PlaneBuffer.latency, name=name,
-                              reset_less=name not in ("en", "background"))[-1]
-                for name, value in now.items()}
+        strobes = {name: delayed(m, now.pop(name), PlaneBuffer.latency, name=name,
+                                 reset_less=False) for name in ("en", "background")}
+        late = {name: stages[-1] for name, stages in strobes.items()}
+        late |= {name: delayed(m, value, PlaneBuffer.latency, name=name,
+                               valid=strobes["en"])[-1]
+                 for name, value in now.items()}
         m.d.comb += [getattr(array, name).eq(late[name])
                      for name in ("en", "mode", "first", "last", "tag",
                                   *(("linear", "linear_tag") if config.linear else ()))]
         if bits:
             m.d.comb += array.operands.place.eq(late["place"])
         select = Signal(select_layout(config))
-        m.d.comb += [select.mode.eq(mode), select.exact.eq(exact)]
+        m.d.comb += [select.en.eq(strobes["en"][0]), select.mode.eq(mode), select.exact.eq(exact)]
         if config.linear:
             m.d.comb += select.narrow.eq(linear & its.narrow)
         early = delayed(m, select.as_value(), PlaneBuffer.latency - 1, name="select")[-1]

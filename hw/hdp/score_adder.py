@@ -161,8 +161,8 @@ class ScoreAdder(wiring.Component):
         for q in range(2):
             a, b = added[2 * q], added[2 * q + 1]
             see_a, see_b = tag.visible[2 * q], tag.visible[2 * q + 1]
-            m.d.sync += [best[q].eq(Mux(see_b & (b > a), b, a)),
-                         seen[q].eq(see_a + see_b)]
+            with m.If(valid):
+                m.d.sync += [best[q].eq(Mux(see_b & (b > a), b, a)), seen[q].eq(see_a + see_b)]
         m.d.sync += [best_valid.eq(valid), best_first.eq(first), best_last.eq(valid & tag.last),
                      best_integer.eq(tag.integer)]
         with m.If(valid):
@@ -186,17 +186,21 @@ class ScoreAdder(wiring.Component):
         added = Signal(scores_layout(config))
         tag = Signal(tag_layout(config))
         valid = Signal()
-        m.d.sync += [tag.eq(self.tag), valid.eq(self.score_valid)]
+        m.d.sync += valid.eq(self.score_valid)
+        with m.If(self.score_valid):
+            m.d.sync += tag.eq(self.tag)
         if not config.keep_integer_scores:      # all come as full products
-            for n in range(4):
-                m.d.sync += added[n].eq(_shifted(self.score[n], -2 * config.lift))
+            with m.If(self.score_valid):
+                m.d.sync += [added[n].eq(_shifted(self.score[n], -2 * config.lift))
+                             for n in range(4)]
             return added, tag, valid
         kept = self._integer_scores(m)
         for n in range(4):
             score = self.score[n]
             whole = (kept[n] << 2 * config.frac) + _shifted(score, config.frac - config.lift)
             full = _shifted(score, -2 * config.lift)
-            m.d.sync += added[n].eq(Mux(self.tag.integer, whole, full))
+            with m.If(self.score_valid):
+                m.d.sync += added[n].eq(Mux(self.tag.integer, whole, full))
         return added, tag, valid
 
     def _integer_scores(self, m):
@@ -213,11 +217,13 @@ class ScoreAdder(wiring.Component):
             read.en.eq(self.early_valid),
         ]
         kept = Signal(read.data[0].shape(), reset_less=True)
-        if config.group == 1:
-            m.d.sync += kept.eq(read.data[0])
-        else:
-            place = Signal(bits)
-            m.d.sync += [place.eq(self.early.entry), kept.eq(read.data[place])]
+        there = Signal()
+        place = Signal(bits)
+        m.d.sync += there.eq(self.early_valid)
+        with m.If(self.early_valid):
+            m.d.sync += place.eq(self.early.entry)
+        with m.If(there):
+            m.d.sync += kept.eq(read.data[place] if bits else read.data[0])
         return kept
 
     def _store(self, m, added, tag, valid):
@@ -241,8 +247,12 @@ class ScoreAdder(wiring.Component):
         # The statistics are two cycles behind.
         row = [Signal(data.StructLayout({"base": base.shape(), "count": count.shape()}),
                       name=f"row_{n}") for n in range(2)]
-        m.d.sync += [row[0].base.eq(base), row[0].count.eq(count + 1), row[1].eq(row[0])]
+        late = Signal()
+        m.d.sync += late.eq(valid)
+        with m.If(late):
+            m.d.sync += row[1].eq(row[0])
         with m.If(valid):
+            m.d.sync += [row[0].base.eq(base), row[0].count.eq(count + 1)]
             m.d.sync += [tail.eq(tail + 1), count.eq(count + 1)]
             with m.If(tag.last):
                 m.d.sync += [base.eq(tail + 1), count.eq(0)]
