@@ -42,6 +42,9 @@ class PlaneBuffer(wiring.Component):
     single_port : bool
         Each bank is a memory of its own with one port. The bank that is written is then not read
         in the same cycle.
+    columns : bool
+        A word is cut into columns of a beat or a read, whichever is less, and those that are not
+        wanted rest. Not with ``streams``.
     streams : int
         Readers whose pair of rows is held in registers, word by word as it is read, until they read
         another pair or its bank is written: what they read again rests in the memory. 0: none.
@@ -57,6 +60,8 @@ class PlaneBuffer(wiring.Component):
     read_en, read_bank, read_pair, read_chunk : In
         Strobe; which of the pairs of rows, or ``pairs`` of them, and the first chunk of ``step``
         dimensions.
+    read_size : In
+        Only with ``columns`` if a read may want several: it is of ``step << read_size`` dimensions.
     read_stream : In
         Only with ``streams`` of two or more: which of them reads.
     reads : Signal
@@ -71,13 +76,16 @@ class PlaneBuffer(wiring.Component):
     latency = 3
 
     def __init__(self, *, shape, beat: int, read: int, step: int, rows: int, d_max: int,
-                 pairs: int = 1, keeps: bool = False, single_port: bool = False, streams: int = 0):
+                 pairs: int = 1, keeps: bool = False, single_port: bool = False,
+                 columns: bool = False, streams: int = 0):
         self._shape, self._beat, self._read, self._step = shape, beat, read, step
         self._word = max(beat, read)
         self._words = -(-d_max // self._word)
         self._rows = 2 * pairs          # of a read
         self._reads = -(-rows // self._rows)
         self._keeps, self._single_port, self._streams = keeps, single_port, streams
+        self._column = min(beat, read) if columns else beat         # dimensions of it
+        self._columns, self._sized = columns, columns and read > max(beat, step)
         row = data.ArrayLayout(shape, read)
         super().__init__({
             **({"write_keep": In(1)} if keeps else {}),
@@ -90,6 +98,7 @@ class PlaneBuffer(wiring.Component):
             "read_bank": In(1),
             "read_pair": In(range(max(2, self._reads))),
             "read_chunk": In(range(max(2, -(-d_max // step)))),
+            **({"read_size": In(range((read // step).bit_length()))} if self._sized else {}),
             **({"read_stream": In(range(streams))} if streams > 1 else {}),
             "read_data": Out(data.ArrayLayout(row, self._rows)),
         })
@@ -112,16 +121,20 @@ class PlaneBuffer(wiring.Component):
         slice_index = self.write_beat[:slice_log2]
         written = [kept_copy(m, Mux(slice_index == n, self.write_data, 0) if n else self.write_data,
                              f"slice_{n}_data", en=self.write_en) for n in range(slices)]
+        column_bits = len(self.write_data.as_value()) * self._column // self._beat
         part_bits = (self._word // self._step - 1).bit_length()
         wanted = address(self.read_bank, self.read_pair, self.read_chunk, part_bits)
         # Until the memory answers.
         there = delayed(m, self.read_en, 2, name="there", reset_less=False)[-1]
         chunk = kept_copy(m, self.read_chunk, "chunk", en=self.read_en)
         held, reads = self._hold(m, wanted[:word_bits])
+        rests = self._rests(Cat(self.read_chunk)[:part_bits])
         for place in range(self._rows):
             beats = []
             read_address = kept_copy(m, wanted, f"row_{place}_read_address", en=self.read_en)
-            self.reads = read_en = kept_copy(m, reads, f"row_{place}_read_en", reset_less=False)
+            read_en = [kept_copy(m, reads & ~rest, f"row_{place}_read_en_{n}", reset_less=False)
+                       for n, rest in enumerate(rests)]
+            self.reads = Cat(read_en)
             write_address = kept_copy(
                 m, address(self.write_bank, self.write_row >> place_bits, self.write_beat,
                            slice_log2), f"row_{place}_write_address", en=self.write_en)
@@ -132,8 +145,12 @@ class PlaneBuffer(wiring.Component):
                     clears = clears & ~self.write_keep
                 en = kept_copy(m, mine & ((slice_index == n) | clears),
                                f"row_{place}_slice_{n}_en", reset_less=False)
-                beats.append(self._memory(m, f"row_{place}_slice_{n}", write_address, written[n],
-                                          en, read_address, read_en))
+                per_beat = self._beat // self._column
+                for k in range(per_beat):
+                    name = f"row_{place}_slice_{n}" + (f"_{k}" if per_beat > 1 else "")
+                    beats.append(self._memory(
+                        m, name, write_address, written[n].word_select(k, column_bits), en,
+                        read_address, read_en[(n * per_beat + k) % len(read_en)]))
             part = (kept_copy(m, chunk[:part_bits], f"row_{place}_part") if part_bits else C(0))
             row = Signal(len(self.read_data[place].as_value()), name=f"row_{place}_data",
                          reset_less=True)
@@ -142,6 +159,22 @@ class PlaneBuffer(wiring.Component):
                 m.d.sync += row.eq(self._aligned(word, part))
             m.d.comb += self.read_data[place].as_value().eq(row)
         return m
+
+    def _rests(self, part) -> list:
+        """Of each column of a word, or of all of them, whether a read from ``part`` on leaves it
+        alone."""
+        columns = self._word // self._column
+        if not self._columns or columns == 1:
+            return [C(0)]
+        # The part that a column begins with, and a read's; equal above the size of the larger one.
+        each = max(1, self._column // self._step)
+        rests = []
+        for n in range(columns):
+            other = part ^ C(n * self._column // self._step, len(part))
+            sizes = (1 << k for k in range((self._read // self._step).bit_length()))
+            by_size = [(other >> max(size, each).bit_length() - 1).any() for size in sizes]
+            rests.append(Array(by_size)[self.read_size] if self._sized else by_size[0])
+        return rests
 
     def _memory(self, m, name, write_address, written, write_en, read_address, read_en):
         """A beat of each word; what is read is there a cycle later."""

@@ -167,7 +167,7 @@ class HdpCore(Repeated):
         config = self._config
         if config.memories != "macro":
             return {}
-        return {"single_port": name == "v" or not config.linear,
+        return {"single_port": name == "v" or not config.linear, "columns": name[0] != "q",
                 "streams": {"q_i": 2, "q_f": 1}.get(name, 0)}
 
     def _linear_write(self, m, buffer, name):
@@ -198,6 +198,10 @@ class HdpCore(Repeated):
 
         at = Mux(op.mode == Mode.INTEGER, steps(integer_dims(config)),
                  Mux(op.mode == Mode.FRACTION, steps(2 * t), steps(t)))
+        def size(dims):
+            """Of a read, in doublings of the smallest one."""
+            return (min(dims, fraction_word(config)) // smallest_read(config)).bit_length() - 1
+
         scores = issue.en & (op.mode != Mode.VALUE)
         fractions = scores & (op.mode != Mode.INTEGER)
         reads = {"q_i": scores, "k_i": scores, "q_f": fractions, "k_f": fractions,
@@ -219,6 +223,14 @@ class HdpCore(Repeated):
                 buffer.read_bank.eq(bank), buffer.read_pair.eq(column),
                 buffer.read_chunk.eq(part), array.operands[name].eq(buffer.read_data),
             ]
+            if "read_size" in buffer.signature.members:
+                mode = op.mode
+                if config.linear:
+                    mode = Mux(self.linear.en, Mux(self.linear.op.narrow, Mode.FRACTION,
+                                                   Mode.FULL), mode)
+                m.d.comb += buffer.read_size.eq(
+                    Mux(mode == Mode.INTEGER, (integer_dims(config) // smallest_read(config))
+                        .bit_length() - 1, Mux(mode == Mode.FRACTION, size(2 * t), size(t))))
             if name == "q_i" and config.memories == "macro":
                 m.d.comb += buffer.read_stream.eq(op.mode != Mode.INTEGER)
             if config.linear and name != "v":

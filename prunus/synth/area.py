@@ -70,13 +70,13 @@ share
 opt
 memory -nomap
 opt_clean
-dump -o memories.il t:$mem_v2
 opt -fast -full
 techmap
 opt -fast
 dfflibmap -liberty cells.lib
 abc -liberty cells.lib -script +strash;dc2;&get,-n;&dch,-f;&nf;&put
 opt_clean
+dump -o memories.il t:$mem_v2
 tee -q -o stat.json stat -liberty cells.lib -json
 """
 

@@ -14,7 +14,7 @@ BITS = 3
 RATIOS = [(16, 2, 2), (16, 4, 4), (16, 4, 1), (8, 4, 2), (8, 8, 8), (4, 8, 2), (4, 16, 16),
           (2, 16, 4), (8, 2, 2), (8, 2, 1), (32, 4, 4), (16, 32, 8)]
 # Two ports; a port for each bank; that and the rows of readers in registers.
-MADE = [{}, {"single_port": True}, {"single_port": True, "streams": 1},
+MADE = [{}, {"single_port": True}, {"single_port": True, "columns": True}, {"single_port": True, "streams": 1},
         {"single_port": True, "streams": 2}, {"streams": 2}]
 SHAPES = [(16, 4, 4), (16, 4, 2), (4, 16, 16), (4, 16, 4), (8, 8, 8), (8, 8, 1)]
 
@@ -74,6 +74,8 @@ def check_rows(ctx, dut, rows):
 async def read_rows(ctx, dut, asked, bank=None, pair=None, chunk=None, rows=None):
     """A cycle with a read of ``rows`` or without; what was ``asked`` a latency ago is there."""
     ctx.set(dut.read_en, rows is not None)
+    if rows is not None and hasattr(dut, "read_size"):
+        ctx.set(dut.read_size, (len(rows[0]) // dut._step).bit_length() - 1)
     if hasattr(dut, "read_stream"):
         ctx.set(dut.read_stream, pair is not None and (pair + chunk + len(asked)) % 2)
     if rows is not None:
@@ -155,7 +157,7 @@ def test_shapes(beat, read, step, rows, d_max, made):
     run(dut, Model(beat, read, step), [d_max, d_max, 8, d_max, 8], rows, 0.0)
 
 
-@pytest.mark.parametrize("made", MADE[:2], ids=str)
+@pytest.mark.parametrize("made", MADE[:3], ids=str)
 @pytest.mark.parametrize("pairs, rows", [(2, 8), (4, 16), (4, 10), (4, 2), (2, 6)])
 @pytest.mark.parametrize("beat, read, step", SHAPES)
 def test_more_pairs_at_a_time(beat, read, step, pairs, rows, made):
@@ -257,6 +259,8 @@ def test_what_was_read_stays(made):
             ctx.set(dut.read_bank, 1)
             ctx.set(dut.read_pair, pair)
             ctx.set(dut.read_chunk, chunk)
+            if hasattr(dut, "read_size"):
+                ctx.set(dut.read_size, (len(rows[0]) // 2).bit_length() - 1)
             await ctx.tick()
             ctx.set(dut.read_en, 0)
             await ctx.tick().repeat(dut.latency - 1)
@@ -312,3 +316,28 @@ def test_a_row_is_read_once(streams):
         assert 0 < reads < 6 * 60
 
     simulate(dut, testbench)
+
+
+def test_columns_that_are_not_wanted_rest():
+    """A beat of a longer read, a read of a longer beat."""
+    for beat, read, step, wanted in ((4, 16, 4, lambda n, size: set(range(n // 4, (n + size) // 4))),
+                                     (16, 4, 2, lambda n, size: {n // 4})):
+        dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, step=step, rows=4, d_max=32,
+                          columns=True)
+        model = Model(beat, read, step)
+
+        async def testbench(ctx, dut=dut, model=model, step=step, wanted=wanted):
+            await fill(ctx, dut, model, 0, 32, 4)
+            for pair, chunk, rows in expected_reads(model, 0, 32, 4):
+                size = len(rows[0])
+                ctx.set(dut.read_en, 1)
+                ctx.set(dut.read_pair, pair)
+                ctx.set(dut.read_chunk, chunk)
+                if hasattr(dut, "read_size"):
+                    ctx.set(dut.read_size, (size // step).bit_length() - 1)
+                await ctx.tick()
+                assert ctx.get(dut.reads) == sum(1 << n for n in wanted(chunk * step % 16, size))
+                await ctx.tick().repeat(dut.latency - 1)
+                check_rows(ctx, dut, rows)
+
+        simulate(dut, testbench)
