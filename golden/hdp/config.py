@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be chosen of an HDP coprocessor, and every width that follows from it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -99,6 +99,9 @@ class HdpConfig(EngineConfig):
             if value & value - 1 or not least <= value <= most:
                 raise ValueError(f"{name} must be a power of two in {least}..{most} with linear, "
                                  f"not {value!r}")
+
+    def of_macros(self) -> Self:
+        return self.model_copy(update={"memories": "macro"})
 
     # -- the array ---------------------------------------------------------------------------
     @property
