@@ -37,6 +37,9 @@ class HdpConfig(EngineConfig):
         Exponentials per cycle in a core.
     output_lanes : int
         Dimensions of two queries that are normalised per cycle, at most ``taps``.
+    value_array : "shared" or "own"
+        P.V takes turns with the scores on the one array, or has as many plain multipliers of its
+        own (2 queries x 2 keys x ``taps`` outputs) and runs beside them.
     keep_integer_scores : bool
         Integer scores wait for the mask of their row, so that kept blocks need fraction products
         only; without that memory they are computed again, as full products.
@@ -57,6 +60,7 @@ class HdpConfig(EngineConfig):
     multipliers: Literal[8, 16, 32, 64, 128, 256] = 32
     softmax_lanes: Literal[1, 2, 4] = 2
     output_lanes: Literal[1, 2, 4] = 2
+    value_array: Literal["shared", "own"] = "shared"
     keep_integer_scores: bool = True
     cores: Literal[1, 2, 4, 8] = 1
     linear: bool = False
@@ -132,6 +136,16 @@ class HdpConfig(EngineConfig):
     def all_multipliers(self) -> int:
         """Full-width multipliers in all cores."""
         return self.multipliers * self.cores
+
+    @property
+    def own_values(self) -> bool:
+        """P.V has an array of its own."""
+        return self.value_array == "own"
+
+    @property
+    def arrays(self) -> int:
+        """Arrays of ``multipliers`` in a core."""
+        return 1 + self.own_values
 
     @property
     def taps(self) -> int:
