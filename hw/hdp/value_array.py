@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """P.V beside the scores: plain multipliers and the sums of a chunk."""
 
-from amaranth.hdl import Mux, Module, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,7 +16,7 @@ from prunus.hw.softmax.quantise import STEPS
 
 __all__ = ["ValueArray"]
 
-NEAR = 8        # outputs that share registers of weights and flags, as all of them lie too far apart
+NEAR = 8        # outputs that share registers of weights and flags, as they lie too far apart
 
 
 class ValueArray(wiring.Component):

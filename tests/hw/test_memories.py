@@ -16,7 +16,7 @@ from prunus.hw.verilog.emit import to_verilog
 pytestmark = pytest.mark.slow
 
 CONFIGS = [
-    *map(load_config, ("hdp_tiny", "hdp_edge", "hdp_tiles", "hdp_fine_tiny")),
+    *map(load_config, ("hdp_tiny", "hdp_own_tiny", "hdp_edge", "hdp_tiles", "hdp_fine_tiny")),
     HdpConfig(name="long", d_max=24, l_max=1000, tile=8, multipliers=16, output_lanes=4,
            axi_data_width=128),
     HdpConfig(name="odd", width=12, frac=8, d_max=24, l_max=22, multipliers=16, output_lanes=1),
