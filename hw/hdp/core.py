@@ -267,7 +267,7 @@ class HdpCore(Repeated):
                             ("last", issue.value_op.last), ("w", issue.value_op.w)):
             m.d.comb += getattr(array, name).eq(
                 delayed(m, value, PlaneBuffer.latency - 1, name=f"value_{name}",
-                        reset_less=name != "en")[-1])
+                        reset_less=name in ("first", "w"))[-1])
         m.d.comb += array.v.eq(plane.read_data)
         return array
 

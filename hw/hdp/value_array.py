@@ -66,18 +66,16 @@ class ValueArray(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        cycles = self.latency + 1
-        en = delayed(m, self.en, cycles, name="en", reset_less=False)
-        first = delayed(m, self.first, cycles, name="first")
-        last = delayed(m, self.last, cycles, name="last")
-        m.d.comb += self.value_valid.eq(en[-1] & last[-1])
+        en = delayed(m, self.en, 2, name="en", reset_less=False)
+        first = delayed(m, self.first, 2, name="first")
+        ends = delayed(m, self.en & self.last, self.latency + 1, name="ends", reset_less=False)
+        m.d.comb += self.value_valid.eq(ends[-1])
         shifted = self._shifted(m)
         for begin in range(0, self._config.taps, NEAR):
             outputs = range(begin, min(begin + NEAR, self._config.taps))
             takes = kept_copy(m, en[2], f"takes_{begin}", reset_less=False)
             begins = kept_copy(m, first[2], f"begins_{begin}")
             for q in range(2):
-                # Two copies of the first key's weight, and so on: one near each group of outputs.
                 weights = [(kept_copy(m, mag, f"mag_{q}_{k}_{begin}"),
                             kept_copy(m, sign, f"sign_{q}_{k}_{begin}"))
                            for k, (mag, sign) in enumerate(shifted[q])]
