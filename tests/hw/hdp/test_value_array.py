@@ -56,7 +56,7 @@ def run(config, chunks, bubbles=0.0):
             last = n == len(chunk.v) - 1
             ctx.set(dut.w, chunk.weights(n))
             ctx.set(dut.first, n == 0)
-            ctx.set(dut.last, last)
+            ctx.set(dut.last, last or idle)
             if not idle:
                 values = chunk.v[n]
                 if last:
