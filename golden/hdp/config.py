@@ -33,6 +33,10 @@ class HdpConfig(EngineConfig):
         :mod:`prunus.golden.hdp.tiles`.
     multipliers : int
         Full-width multipliers of a core (M): 2 queries x 2 keys x ``taps`` dimensions.
+    integer_span : 64 or 32
+        Dimensions of a block that an integer operation covers at most; an array with room for more
+        works on as many blocks side by side (``group``). With 32, heads of 32 dimensions keep
+        arrays of 64 multipliers and more busy.
     softmax_lanes : int
         Exponentials per cycle in a core.
     output_lanes : int
@@ -58,6 +62,7 @@ class HdpConfig(EngineConfig):
     l_max: Annotated[int, Field(ge=2, le=4096, multiple_of=2)] = 512
     tile: Literal[8, 16, 32, 64, 128, 256, 512, 1024] | None = None
     multipliers: Literal[8, 16, 32, 64, 128, 256] = 32
+    integer_span: Literal[32, 64] = 64
     softmax_lanes: Literal[1, 2, 4] = 2
     output_lanes: Literal[1, 2, 4] = 2
     value_array: Literal["shared", "own"] = "shared"
@@ -88,7 +93,7 @@ class HdpConfig(EngineConfig):
     def _check_linear(self) -> None:
         """Codes of linear jobs lie in the operand buffers as heads have them."""
         for name, wanted in (("width", 8), ("frac", 4), ("digits", "truncated"), ("cores", 1),
-                             ("tile", None), ("axi_data_width", 64)):
+                             ("tile", None), ("axi_data_width", 64), ("integer_span", 64)):
             if getattr(self, name) != wanted:
                 raise ValueError(f"{name} must be {wanted} with linear, "
                                  f"not {getattr(self, name)!r}")
@@ -155,8 +160,8 @@ class HdpConfig(EngineConfig):
     @property
     def group(self) -> int:
         """Blocks of an integer operation, side by side: one covers 4T dimensions of a block, but
-        no more than 64, so that wide arrays serve short dimensions as well."""
-        return max(1, self.taps // 16)
+        no more than ``integer_span``, so that wide arrays serve short dimensions as well."""
+        return max(1, 4 * self.taps // self.integer_span)
 
     @property
     def int_score_width(self) -> int:

@@ -327,13 +327,14 @@ class Array(wiring.Component):
                 element = 2 * q + k
                 terms, segments = pairs[q, k], None
                 for level in range(self._tree_latency):
-                    terms = self._sum_pairs(terms if level == 0 else self._sum_pairs(terms))
-                    terms = self._register(m, terms, f"sum_{q}{k}_{level}")
+                    halves = terms if level == 0 else self._sum_pairs(terms)
+                    terms = self._register(m, self._sum_pairs(halves), f"sum_{q}{k}_{level}")
+                    if segments is None and len(halves) == group > 1:
+                        segments = self._integers(halves)
                     if segments is not None:        # they wait for the sum over them
                         segments = self._register(m, segments, f"segment_{q}{k}_{level}")
                     elif len(terms) == group:
-                        segments = [(value[: self._config.int_score_width].as_signed(), sign)
-                                    for value, sign in terms]
+                        segments = self._integers(terms)
                 self._accumulate(m, self.score[element], f"score_{element}", takes, stage.first,
                                  terms[0])
                 if group == 1:                      # one accumulator for all modes
@@ -356,6 +357,10 @@ class Array(wiring.Component):
             self.score_valid.eq(scored & ~done.linear), self.linear_valid.eq(scored & done.linear),
             self.linear_done.eq(done.linear_tag), self.linear_early.eq(stages[last - 2].linear_tag),
         ]
+
+    def _integers(self, terms):
+        """The same as no more than integer scores."""
+        return [(value[: self._config.int_score_width].as_signed(), sign) for value, sign in terms]
 
     def _sum_pairs(self, terms):
         """``(value, sign)`` of neighbours added: s0*a + s1*b = s0*(a +- b)."""

@@ -63,6 +63,11 @@ OTHERS = (
            l_max=L_MAX, multipliers=64, value_array="own", softmax_lanes=4, output_lanes=4),
     HdpConfig(name="w8_d64_m128_c1_own_recompute", d_max=64, l_max=L_MAX, multipliers=128,
            value_array="own", softmax_lanes=2, output_lanes=4, keep_integer_scores=False),
+    HdpConfig(name="w8_d64_m64_c1_own_span32", d_max=64, l_max=L_MAX, multipliers=64,
+           value_array="own", integer_span=32, softmax_lanes=2, output_lanes=4),
+    HdpConfig(name="w12_d128_m64_c2_span32_tiles", width=12, frac=8, d_max=128, l_max=L_MAX, tile=8,
+           multipliers=64, integer_span=32, softmax_lanes=4, output_lanes=2, axi_data_width=128,
+           cores=2),
     *(HdpConfig.model_validate({
         "name": f"w{width}_d{d_max}_m256_c1", "width": width, "frac": frac, "d_max": d_max,
         "l_max": L_MAX, "multipliers": 256, "softmax_lanes": 4, "output_lanes": 4,

@@ -23,6 +23,8 @@ CONFIGS = [
     HdpConfig(name="recompute", d_max=32, l_max=32, multipliers=8, axi_data_width=512,
            keep_integer_scores=False),
     HdpConfig(name="groups", d_max=64, l_max=20, multipliers=128, axi_data_width=128),
+    HdpConfig(name="span32", d_max=64, l_max=20, multipliers=64, integer_span=32,
+           axi_data_width=128),
     HdpConfig(name="shortest", d_max=8, l_max=2, multipliers=8),
 ]
 PLACES = {"buffer_q_i": "q_i", "buffer_k_i": "k_i", "buffer_q_f": "q_f", "buffer_k_f": "k_f",

@@ -50,6 +50,19 @@ def test_presets():
     assert (quad.cores, quad.multipliers, quad.all_multipliers) == (4, 32, 128)
 
 
+@pytest.mark.parametrize(("multipliers", "span", "group"), [
+    (8, 64, 1), (8, 32, 1), (32, 32, 1), (64, 64, 1), (64, 32, 2), (128, 64, 2), (128, 32, 4),
+    (256, 32, 8)])
+def test_blocks_of_an_integer_operation(multipliers, span, group):
+    assert HdpConfig(name="a", multipliers=multipliers, integer_span=span).group == group
+
+
+def test_linear_jobs_have_no_groups():
+    with pytest.raises(ValueError, match="integer_span must be 64 with linear, not 32"):
+        HdpConfig(name="a", multipliers=64, linear=True, integer_span=32)
+    assert HdpConfig(name="a", multipliers=64, linear=True, value_array="own").own_values
+
+
 def test_the_page_has_every_parameter():
     page = (Path(__file__).parents[3] / "docs" / "interfaces.md").read_text(encoding="utf-8")
     rows = {name for line in page.splitlines() if line.startswith("| `")

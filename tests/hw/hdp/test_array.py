@@ -151,6 +151,16 @@ def test_groups(multipliers, width, frac, digits, d_max):
         6, 0.2)
 
 
+@pytest.mark.parametrize("multipliers, d_max", [
+    (64, 128), pytest.param(128, 32, marks=pytest.mark.slow),
+    pytest.param(256, 128, marks=pytest.mark.slow)])
+def test_groups_of_short_dimensions(multipliers, d_max):
+    """Segments of the array end between two registers of the sums over it."""
+    config = small_config(multipliers=multipliers, d_max=d_max, integer_span=32, value_array="own")
+    assert (config.group, integer_dims(config)) == (multipliers // 32, 32)
+    run(config, 9, 0.2)
+
+
 @pytest.mark.parametrize("frac, digits", [(4, "truncated"), (4, "rounded"), (3, "rounded"),
                                           (1, "rounded")])
 def test_extremes(frac, digits):

@@ -45,6 +45,7 @@ def _drop_blocks():
     HdpConfig(name="least", d_max=8, l_max=2, multipliers=8),
     HdpConfig(name="most", d_max=128, l_max=1024, multipliers=64),
     *(HdpConfig(name=f"wide{multipliers}", multipliers=multipliers) for multipliers in (128, 256)),
+    HdpConfig(name="span32", multipliers=64, integer_span=32),
 ], ids=lambda config: config.name)
 def test_latencies(config):
     latency = Latency(config)
