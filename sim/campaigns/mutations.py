@@ -679,12 +679,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         "sign: P.V's own array takes values as magnitudes",
         OWN),
     Mutation(
-        "hw/hdp/issue.py",
-        "self.value_en.eq(take_value & ~value.background)",
-        "self.value_en.eq(take_value)",
-        "P.V's own array adds words that are for the background",
-        OWN),
-    Mutation(
         "hw/hdp/core.py",
         "delayed(m, value, PlaneBuffer.latency - 1, name=f\"value_{name}\"",
         "delayed(m, value, PlaneBuffer.latency, name=f\"value_{name}\"",
