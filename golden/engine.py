@@ -3,7 +3,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -101,6 +101,10 @@ class EngineConfig(CodeRange, BaseModel):
 
     def __hash__(self) -> int:
         return hash(tuple(self.model_dump().items()))
+
+    def of_macros(self) -> Self:
+        """The same coprocessor with memories for SRAM macros of an ASIC, where there is a choice."""
+        return self
 
     def codes_of(self, operand: str) -> CodeRange:
         """What the codes of an operand of a job can be."""

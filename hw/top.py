@@ -14,6 +14,7 @@ from prunus.hw.shell.arbiter import ReadArbiter, WriteArbiter
 from prunus.hw.shell.axi import AXI4, AXI4Lite, connect_flat, flat_members
 from prunus.hw.shell.collector import WriteCollector
 from prunus.hw.shell.control import Control
+from prunus.hw.parts.counter import count
 from prunus.hw.shell.csr import Csr, counter_layout
 from prunus.hw.shell.dispatch import Dispatcher
 from prunus.hw.shell.faults import FirstFault
@@ -222,7 +223,7 @@ class Top(wiring.Component):
         values = Signal(counter_layout(self._config))
         m.d.comb += counters.eq(values)
         for name, step in strobes.items():
-            m.d.sync += values[name].eq(Mux(csr.start, 0, values[name] + step))
+            count(m, values[name], step, csr.start)
         if dispatcher.fences:
             m.d.comb += dispatcher.drained.eq((values.jobs_done == dispatcher.index) & written)
         finished = running & (values.jobs_done == csr.count) & written

@@ -28,6 +28,8 @@ class SplitMultiplier(wiring.Component):
 
     Members
     -------
+    valid : In
+        There is something to multiply.
     a, b : In
     o : Out
         ``a * b``, signed if ``a`` is.
@@ -42,6 +44,7 @@ class SplitMultiplier(wiring.Component):
             raise ValueError(f"b_width must be 1 to {PIECE}, not {b_width!r}")
         self._pieces = -(-(a_shape.width - a_shape.signed) // PIECE)
         super().__init__({
+            "valid": In(1),
             "a": In(a_shape),
             "b": In(b_width),
             "o": Out(Shape(a_shape.width + b_width, a_shape.signed)),
@@ -53,11 +56,14 @@ class SplitMultiplier(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        valid = delayed(m, self.valid, self._pieces - 1, name="valid", reset_less=False)
         if self._pieces == 1:
-            m.d.sync += self.o.eq(self.a * self.b)
+            with m.If(valid[0]):
+                m.d.sync += self.o.eq(self.a * self.b)
             return m
         low = Signal(PIECE + len(self.b), reset_less=True)
-        m.d.sync += low.eq(self.a[:PIECE] * self.b)
+        with m.If(valid[0]):
+            m.d.sync += low.eq(self.a[:PIECE] * self.b)
         done, total = [], low               # bits that need no adder any more, and the rest
         for n in range(1, self._pieces):
             is_last = n == self._pieces - 1
@@ -66,15 +72,18 @@ class SplitMultiplier(wiring.Component):
                 piece = piece.as_signed()
             product = Signal(Shape(len(piece) + len(self.b), piece.shape().signed),
                              name=f"product_{n}", reset_less=True)
-            m.d.sync += product.eq(piece * self.b)
-            product = delayed(m, product, n - 1, name=f"product_{n}")[-1]
+            with m.If(valid[0]):
+                m.d.sync += product.eq(piece * self.b)
+            product = delayed(m, product, n - 1, name=f"product_{n}", valid=valid[1:])[-1]
             done = [*done, total[:PIECE]]
             added = product + total[PIECE:]
             if is_last:
-                m.d.sync += self.o.eq(Cat(*done, added))
+                with m.If(valid[n]):
+                    m.d.sync += self.o.eq(Cat(*done, added))
             else:
                 total = Signal(added.shape(), name=f"total_{n}", reset_less=True)
-                m.d.sync += total.eq(added)
-                done = [delayed(m, part, 1, name=f"done_{n}_{k}")[-1]
+                with m.If(valid[n]):
+                    m.d.sync += total.eq(added)
+                done = [delayed(m, part, 1, name=f"done_{n}_{k}", valid=valid[n:])[-1]
                         for k, part in enumerate(done)]
         return m

@@ -51,9 +51,9 @@ def operand_layout(config: HdpConfig) -> data.StructLayout:
 
 
 def select_layout(config: HdpConfig) -> data.StructLayout:
-    """What decides which operands a multiplier gets; ``exact`` is whether fractions of queries and
-    keys are multiplied too. With linear jobs ``narrow``: of mode ``FRACTION``, keys are digits."""
-    return data.StructLayout({"mode": Mode, "exact": 1, **({"narrow": 1} if config.linear else {})})
+    """What decides which operands a multiplier gets, if ``en``; ``exact`` is whether fractions of
+    queries and keys are multiplied too. With linear jobs ``narrow``: of mode ``FRACTION``, keys are digits."""
+    return data.StructLayout({"en": 1, "mode": Mode, "exact": 1, **({"narrow": 1} if config.linear else {})})
 
 
 def _choose(values, index):
@@ -135,6 +135,7 @@ class Array(wiring.Component):
             "integer": Out(integer_scores_layout(config)),
             "score": Out(data.ArrayLayout(signed(sum_width(config)), 4)),
             "score_tag": Out(tag_layout(config)),
+            "score_early_valid": Out(1),
             "score_early": Out(tag_layout(config)),
             **({} if config.own_values else {"value_valid": Out(1), "value": Out(data.ArrayLayout(
                 data.ArrayLayout(signed(config.accumulator_width), config.taps), 2))}),
@@ -166,8 +167,8 @@ class Array(wiring.Component):
                      control.last.eq(self.last), control.tag.eq(self.tag)]
         own = self._config.own_values
         cycles = self.score_latency if own else max(self.score_latency, self.value_latency)
-        stages = delayed(m, control, cycles, name="control")
         en = delayed(m, self.en, cycles, name="en", reset_less=False)
+        stages = delayed(m, control, cycles, name="control", valid=en)
         self._scores(m, pairs, stages, en)
         if not own:
             self._values(m, pairs, stages, en)
@@ -183,8 +184,8 @@ class Array(wiring.Component):
         x, y = ([[Signal(digits, name=f"{name}_{r}_{n}", reset_less=True) for n in range(t)]
                  for r in range(2)] for name in "xy")
 
-        def assign(operand, mode, sources):
-            with m.Switch(mode):
+        def assign(operand, select, sources):
+            with m.If(select.en), m.Switch(select.mode):
                 for case, values in sources.items():
                     with m.Case(case):
                         for digit, source in zip(operand, values, strict=True):
@@ -214,7 +215,7 @@ class Array(wiring.Component):
                 exact = self.select[r][n][0].exact
                 if not own:
                     value = data.View(digit_layout(self._config.width), values[key][even + r])
-                assign(x[r][n], self.select[r][n][0].mode, {
+                assign(x[r][n], self.select[r][n][0], {
                     Mode.INTEGER: _pick(q_word, taps),
                     Mode.FRACTION: self._order(_pick(q_f_word, pair) + _pick(q_word, pair)),
                     Mode.FULL: [q_i, q_f, q_i, Cat(Mux(exact, q_f[:-1], 0), q_f[-1])],
@@ -222,7 +223,7 @@ class Array(wiring.Component):
                 (k_i,), (k_f,) = (_pick(word, [n]) for word in (k_word, k_f_word))
                 if not own:
                     high, low = halves(self._weight(r, key))
-                assign(y[r][n], self.select[r][n][1].mode, {
+                assign(y[r][n], self.select[r][n][1], {
                     Mode.INTEGER: _pick(k_words[segment], taps),
                     Mode.FRACTION: self._order(_pick(k_word, pair) + self._second_keys(
                         self.select[r][n][1], _pick(k_word, pair), _pick(k_f_word, pair))),
@@ -286,9 +287,10 @@ class Array(wiring.Component):
         x, y = self._digits(m)
         full = [Signal(name=f"full_{n}", reset_less=True) for n in range(self._config.taps)]
         for n, mine in enumerate(full):
-            mode = self.select[0][n][1].mode
-            m.d.sync += mine.eq(mode == Mode.FULL if self._config.own_values
-                                else (mode == Mode.FULL) | (mode == Mode.VALUE))
+            select = self.select[0][n][1]
+            with m.If(select.en):
+                m.d.sync += mine.eq(select.mode == Mode.FULL if self._config.own_values
+                                    else (select.mode == Mode.FULL) | (select.mode == Mode.VALUE))
         narrow = [Signal(name=f"narrow_{n}", reset_less=True) for n in range(self._config.taps)]
         for n, mine in enumerate(narrow if self._config.linear else []):
             m.d.sync += mine.eq(self.select[0][n][1].narrow)
@@ -319,20 +321,27 @@ class Array(wiring.Component):
     def _scores(self, m, pairs, stages, en):
         group, last = self._config.group, self.score_latency
         stage = stages[last - 2]
-        takes = en[last - 2]
+        early = last - 2 - self._tree_latency       # before the first sums are registered
+        takes, begins = en[last - 2], en[early]
         if not self._config.own_values:
-            takes = takes & (stage.mode != Mode.VALUE)
+            takes &= stage.mode != Mode.VALUE
+            begins &= stages[early].mode != Mode.VALUE
         for q in range(2):
             for k in range(2):
                 element = 2 * q + k
+                adds = kept_copy(m, begins, f"adds_{element}", reset_less=False)
+                adds = delayed(m, adds, self._tree_latency - 1, name=f"adds_{element}",
+                               reset_less=False)
                 terms, segments = pairs[q, k], None
                 for level in range(self._tree_latency):
                     halves = terms if level == 0 else self._sum_pairs(terms)
-                    terms = self._register(m, self._sum_pairs(halves), f"sum_{q}{k}_{level}")
+                    terms = self._register(m, self._sum_pairs(halves), f"sum_{q}{k}_{level}",
+                                           adds[level])
                     if segments is None and len(halves) == group > 1:
                         segments = self._integers(halves)
                     if segments is not None:        # they wait for the sum over them
-                        segments = self._register(m, segments, f"segment_{q}{k}_{level}")
+                        segments = self._register(m, segments, f"segment_{q}{k}_{level}",
+                                                  adds[level])
                     elif len(terms) == group:
                         segments = self._integers(terms)
                 self._accumulate(m, self.score[element], f"score_{element}", takes, stage.first,
@@ -343,10 +352,12 @@ class Array(wiring.Component):
                 for n, term in enumerate(segments):
                     self._accumulate(m, self.integer[n][element], f"integer_{n}_{element}",
                                      takes, stage.first, term)
-        done, valid = stages[last], en[last]
+        done, valid, early = stages[last], en[last], stages[last - LOOKAHEAD]
         m.d.comb += [
             self.score_tag.eq(done.tag),
-            self.score_early.eq(stages[last - LOOKAHEAD].tag),
+            self.score_early.eq(early.tag),
+            self.score_early_valid.eq(en[last - LOOKAHEAD] & early.last
+                                      & (early.mode == Mode.FRACTION)),
             self.integer_valid.eq(valid & done.last & (done.mode == Mode.INTEGER)),
         ]
         scored = valid & done.last & ((done.mode == Mode.FRACTION) | (done.mode == Mode.FULL))
@@ -370,12 +381,13 @@ class Array(wiring.Component):
         return [(add_sub(a, b, sign_a ^ sign_b)[:width].as_signed(), sign_a)
                 for (a, sign_a), (b, sign_b) in zip(terms[::2], terms[1::2], strict=True)]
 
-    def _register(self, m, terms, name):
+    def _register(self, m, terms, name, en):
         registered = []
         for n, (value, sign) in enumerate(terms):
             value_r = Signal(value.shape(), name=f"{name}_{n}", reset_less=True)
             sign_r = Signal(name=f"{name}_{n}_sign", reset_less=True)
-            m.d.sync += [value_r.eq(value), sign_r.eq(sign)]
+            with m.If(en):
+                m.d.sync += [value_r.eq(value), sign_r.eq(sign)]
             registered.append((value_r, sign_r))
         return registered
 
@@ -383,18 +395,23 @@ class Array(wiring.Component):
         config, last = self._config, self.value_latency
         stage = stages[last - 2]
         takes = en[last - 2] & (stage.mode == Mode.VALUE)
-        shifts = [delayed(m, self.operands.w[q].shift, last - 3, name=f"shift_{q}")[-1]
+        begins = en[last - 4] & (stages[last - 4].mode == Mode.VALUE)
+        shifts = [delayed(m, self.operands.w[q].shift, last - 3, name=f"shift_{q}", valid=en)[-1]
                   for q in range(2)]
         for q in range(2):
             for n in range(config.taps):
-                (pair, sign), = self._register(m, [pairs[n % 2, q][n // 2]], f"pair_{q}_{n}")
+                adds = delayed(m, kept_copy(m, begins, f"adds_{q}_{n}", reset_less=False), 1,
+                               name=f"adds_{q}_{n}", reset_less=False)
+                (pair, sign), = self._register(m, [pairs[n % 2, q][n // 2]], f"pair_{q}_{n}",
+                                               adds[0])
                 # A shift index counts steps of two bits.
                 shift = kept_copy(m, shifts[q], f"shift_{q}_for_{n}")
                 choice = Mux(shift[2], pair << 8, pair)
                 choice = Mux(shift[1], choice << 4, choice)
                 choice = Mux(shift[0], choice << 2, choice)
                 (shifted, sign), = self._register(
-                    m, [(choice[: len(pair) + 10].as_signed(), sign)], f"shifted_{q}_{n}")
+                    m, [(choice[: len(pair) + 10].as_signed(), sign)], f"shifted_{q}_{n}",
+                    adds[1])
                 self._accumulate(m, self.value[q][n], f"value_{q}_{n}", takes, stage.first,
                                  (shifted, sign))
         done = stages[last]

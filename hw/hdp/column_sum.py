@@ -77,13 +77,14 @@ class ColumnSum(wiring.Component):
         counts = Signal()
         where = Signal(word_bits + 1)
         beat = Signal.like(self.load_data)
-        m.d.sync += [
-            en.eq(self.load_en),
-            where.eq(address(self.load_bank, self.load_beat)),
-            row0.eq(self.load_row == 0),
-            counts.eq(self.load_row < self.base),
-            beat.eq(self.load_data),
-        ]
+        m.d.sync += en.eq(self.load_en)
+        with m.If(self.load_en):
+            m.d.sync += [
+                where.eq(address(self.load_bank, self.load_beat)),
+                row0.eq(self.load_row == 0),
+                counts.eq(self.load_row < self.base),
+                beat.eq(self.load_data),
+            ]
         sums = []
         for n in range(self._lanes):
             m.submodules[f"loaded_{n}"] = loaded = memory.Memory(

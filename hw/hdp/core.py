@@ -147,7 +147,8 @@ class HdpCore(Repeated):
             buffer = PlaneBuffer(shape=shape, beat=beat, read=read, rows=config.held_rows,
                                  d_max=config.d_max, step=read if name == "v" else step,
                                  pairs=config.group if name == "k_i" else 1,
-                                 keeps=config.linear and name[0] == "q")
+                                 keeps=config.linear and name[0] == "q",
+                                 **self._macros(name))
             m.submodules[f"buffer_{name}"] = buffer
             m.d.comb += [
                 buffer.write_en.eq(loader.write[name]),
@@ -160,6 +161,19 @@ class HdpCore(Repeated):
             if config.linear and name != "v":
                 self._linear_write(m, buffer, name)
         return planes
+
+    def _macros(self, name) -> dict:
+        """How the buffer of a plane is made of SRAM macros.
+
+        A bank is written before a head is begun and not while it is read, but for X and W of
+        linear jobs. The queries of a row stay the same from block to block: in the integer pass,
+        and in what follows it.
+        """
+        config = self._config
+        if config.memories != "macro":
+            return {}
+        return {"single_port": name == "v" or not config.linear, "columns": name[0] != "q",
+                "streams": {"q_i": 2, "q_f": 1}.get(name, 0)}
 
     def _linear_write(self, m, buffer, name):
         """X of linear jobs lies in the buffers of Q, W in those of K."""
@@ -189,6 +203,15 @@ class HdpCore(Repeated):
 
         at = Mux(op.mode == Mode.INTEGER, steps(integer_dims(config)),
                  Mux(op.mode == Mode.FRACTION, steps(2 * t), steps(t)))
+        def size(dims):
+            """Of a read, in doublings of the smallest one."""
+            return (min(dims, fraction_word(config)) // smallest_read(config)).bit_length() - 1
+
+        scores = issue.en & (op.mode != Mode.VALUE)
+        fractions = scores & (op.mode != Mode.INTEGER)
+        reads = {"q_i": scores, "k_i": scores, "q_f": fractions, "k_f": fractions,
+                 "v": issue.background | (issue.value_en if config.own_values
+                                          else issue.en & (op.mode == Mode.VALUE))}
         for name, pair, chunk in (("q_i", op.row, at), ("k_i", op.column >> bits, at),
                                   ("q_f", op.row, at), ("k_f", op.column, at),
                                   ("v", op.column, op.chunk)):
@@ -202,14 +225,26 @@ class HdpCore(Repeated):
                 column = self._of_values(column, issue.value_op.column)
                 part = self._of_values(part, issue.value_op.chunk)
             m.d.comb += [
+                buffer.read_en.eq(reads[name]),
                 buffer.read_bank.eq(bank), buffer.read_pair.eq(column),
                 buffer.read_chunk.eq(part),
             ]
             if not (name == "v" and config.own_values):
                 m.d.comb += array.operands[name].eq(buffer.read_data)
+            if "read_size" in buffer.signature.members:
+                mode = op.mode
+                if config.linear:
+                    mode = Mux(self.linear.en, Mux(self.linear.op.narrow, Mode.FRACTION,
+                                                   Mode.FULL), mode)
+                m.d.comb += buffer.read_size.eq(
+                    Mux(mode == Mode.INTEGER, (integer_dims(config) // smallest_read(config))
+                        .bit_length() - 1, Mux(mode == Mode.FRACTION, size(2 * t), size(t))))
+            if name == "q_i" and config.memories == "macro":
+                m.d.comb += buffer.read_stream.eq(op.mode != Mode.INTEGER)
             if config.linear and name != "v":
                 place = self.linear.op.x if name[0] == "q" else self.linear.op.w
                 with m.If(self.linear.en):
+                    m.d.comb += buffer.read_en.eq(~self.linear.op.narrow if name == "k_f" else 1)
                     m.d.comb += [port.eq(value) for port, value in zip(
                         (buffer.read_bank, buffer.read_pair, buffer.read_chunk),
                         place_chunk(config, place), strict=True)]
@@ -227,16 +262,19 @@ class HdpCore(Repeated):
             now |= {"en": issue.en | linear, "mode": mode, "linear": linear,
                     "first": Mux(linear, its.first, op.first),
                     "last": Mux(linear, its.last, op.last), "linear_tag": its.tag.as_value()}
-        late = {name: delayed(m, value, PlaneBuffer.latency, name=name,
-                              reset_less=name not in ("en", "background"))[-1]
-                for name, value in now.items()}
+        strobes = {name: delayed(m, now.pop(name), PlaneBuffer.latency, name=name,
+                                 reset_less=False) for name in ("en", "background")}
+        late = {name: stages[-1] for name, stages in strobes.items()}
+        late |= {name: delayed(m, value, PlaneBuffer.latency, name=name,
+                               valid=strobes["en"])[-1]
+                 for name, value in now.items()}
         m.d.comb += [getattr(array, name).eq(late[name])
                      for name in ("en", "mode", "first", "last", "tag",
                                   *(("linear", "linear_tag") if config.linear else ()))]
         if bits:
             m.d.comb += array.operands.place.eq(late["place"])
         select = Signal(select_layout(config))
-        m.d.comb += [select.mode.eq(mode), select.exact.eq(exact)]
+        m.d.comb += [select.en.eq(strobes["en"][0]), select.mode.eq(mode), select.exact.eq(exact)]
         if config.linear:
             m.d.comb += select.narrow.eq(linear & its.narrow)
         early = delayed(m, select.as_value(), PlaneBuffer.latency - 1, name="select")[-1]
@@ -263,11 +301,12 @@ class HdpCore(Repeated):
         """Operations of P.V in line with their words of V; the array of which they are."""
         issue, array = self.issue, self.value_array
         # Weights go in a cycle before the values.
-        for name, value in (("en", issue.value_en), ("first", issue.value_op.first),
-                            ("last", issue.value_op.last), ("w", issue.value_op.w)):
-            m.d.comb += getattr(array, name).eq(
-                delayed(m, value, PlaneBuffer.latency - 1, name=f"value_{name}",
-                        reset_less=name in ("first", "w"))[-1])
+        en = delayed(m, issue.value_en, PlaneBuffer.latency - 1, name="value_en", reset_less=False)
+        m.d.comb += array.en.eq(en[-1])
+        for name in ("first", "last", "w"):
+            value = delayed(m, issue.value_op[name], PlaneBuffer.latency - 1, name=f"value_{name}",
+                            valid=en, reset_less=name != "last")
+            m.d.comb += getattr(array, name).eq(value[-1])
         m.d.comb += array.v.eq(plane.read_data)
         return array
 
@@ -293,9 +332,11 @@ class HdpCore(Repeated):
               if self._config.linear else [scores.score.eq(array.score)]),
             scores.integer.eq(array.integer), sparsity.score.eq(array.integer),
             scores.tag.eq(array.score_tag), scores.early.eq(array.score_early),
+            scores.early_valid.eq(array.score_early_valid),
             integer.row_masked.eq(sparsity.masked), integer.row_scored.eq(scores.row_scored),
             integer.masked_columns.eq(sparsity.masked_columns),
             integer.scored_columns.eq(scores.scored_columns),
+            scores.score_en.eq(self.softmax.score_en),
             scores.score_addr.eq(self.softmax.score_addr),
             self.softmax.score_data.eq(scores.score_data),
             self.values.weight_en.eq(self.softmax.weight_en),
@@ -399,7 +440,7 @@ class HdpCore(Repeated):
             write.addr.eq(Cat(sparsity.mask_group, sparsity.mask_row, sparsity.bank)),
             write.data.eq(sparsity.mask_bits), write.en.eq(sparsity.mask_en),
             read.addr.eq(Cat(fetch.mask_group, fetch.mask_row, fetch.bank)),
-            fetch.mask_bits.eq(read.data),
+            read.en.eq(fetch.mask_read), fetch.mask_bits.eq(read.data),
         ]
         if config.tile:
             m.submodules.mask_some = some = memory.Memory(

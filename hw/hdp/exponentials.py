@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.softmax import EXP_FRAC, SCALE_BITS
-from prunus.hw.parts.pipeline import delayed
+from prunus.hw.parts.pipeline import delayed_view
 from prunus.hw.softmax.exp2 import Exp2
 from prunus.hw.softmax.exponent import Exponent
 
@@ -48,8 +48,9 @@ class RowExponentials(wiring.Component):
     i : In(stream)
         Rows, see :func:`row_token_layout`. A token is taken when no score of the row before it
         is needed any more.
-    score_addr, score_data : Out, In
-        Read port of the score buffer, with data one cycle after the address in every cycle.
+    score_en, score_addr, score_data : Out, In
+        Read port of the score buffer, with data from one cycle after the address until that after
+        the next read.
     item, e : Out
         What comes out, see :func:`item_layout`, and its exponentials.
     first_next : Out
@@ -67,6 +68,7 @@ class RowExponentials(wiring.Component):
         super().__init__({
             "en": In(1),
             "i": In(stream.Signature(row_token_layout(config, tag_width))),
+            "score_en": Out(1),
             "score_addr": Out(score_index_width(config)),
             "score_data": In(score_entry_layout(config)),
             "item": Out(item_layout(config)),
@@ -150,31 +152,39 @@ class RowExponentials(wiring.Component):
         is_last = address.valid & (left == 0) & (address.phase == self._phases - 1)
         m.d.sync += [shown[name].eq(address[name]) for name in _members(address)]
         m.d.sync += shown.first.eq(is_first), shown.last.eq(is_last)
-        # The buffer reads in every cycle: while the pipeline stands still it must read again what
-        # it shows.
-        m.d.comb += self.score_addr.eq(Mux(self.en, address.index, shown.index))
+        m.d.comb += [
+            self.score_en.eq(self.en & address.valid & ~address.background
+                             & (address.phase == 0)),
+            self.score_addr.eq(address.index),
+        ]
         return shown
 
     def _scores(self, m, shown):
         """Registers the buffer's data, whose own output is slow; the background's scores are 0."""
         pick = Signal(StructLayout({**_members(shown), "column": self._config.block_width}))
-        m.d.sync += [pick[name].eq(shown[name]) for name in _members(shown)]
-        m.d.sync += pick.column.eq(self.score_data.column)
+        flags = ("valid", "first", "last", "background")
+        m.d.sync += [pick[name].eq(shown[name]) for name in flags]
+        loads = [pick[name].eq(shown[name]) for name in _members(shown) if name not in flags]
+        loads.append(pick.column.eq(self.score_data.column))
         scores = []
         for lane in range(self._lanes):
             choices = [self.score_data.score[phase * self._lanes + lane]
                        for phase in range(self._phases)]
             score = Signal(signed(self._config.score_width), name=f"score_{lane}",
                            reset_less=True)
-            m.d.sync += score.eq(Mux(shown.background, 0, self._by_phase(shown.phase, choices)))
+            loads.append(score.eq(Mux(shown.background, 0,
+                                      self._by_phase(shown.phase, choices))))
             scores.append(score)
+        with m.If(shown.valid):
+            m.d.sync += loads
         return pick, scores
 
     def _differences(self, m, pick, scores, top, zero, limit):
         """Items without exponentials, and the difference of each lane's score from the top."""
         item = Signal(self.item.shape())
         m.d.sync += [item[name].eq(pick[name])
-                     for name in ("valid", "first", "last", "background", "phase", "column")]
+                     for name in ("valid", "first", "last", "background")]
+        loads = [item[name].eq(pick[name]) for name in ("phase", "column")]
         diffs = []
         for lane, score in enumerate(scores):
             places = [phase * self._lanes + lane for phase in range(self._phases)]
@@ -183,26 +193,31 @@ class RowExponentials(wiring.Component):
             keys = [place % 2 for place in places]
             key = Cat(self._by_phase(pick.phase, keys), pick.column)
             diff = Signal(self._config.score_width, name=f"diff_{lane}", reset_less=True)
-            m.d.sync += diff.eq(self._by_phase(pick.phase, tops) - score)
-            m.d.sync += item.seen[lane].eq(Mux(pick.background,
-                                               self._by_phase(pick.phase, zeros),
-                                               key < self._by_phase(pick.phase, limits)))
+            loads += [diff.eq(self._by_phase(pick.phase, tops) - score),
+                      item.seen[lane].eq(Mux(pick.background,
+                                             self._by_phase(pick.phase, zeros),
+                                             key < self._by_phase(pick.phase, limits)))]
             diffs.append(diff)
+        with m.If(pick.valid):
+            m.d.sync += loads
         return item, diffs
 
     def _exponentials(self, m, item, diffs, scale):
         """The lanes, and the items beside them."""
         exponents, exp2s = self._exponents, self._exp2s
         latency = exponents[0].latency + exp2s[0].latency
-        items = delayed(m, item, latency, name="item", reset_less=False)
+        items = delayed_view(m, item, latency, name="item",
+                             strobes=("valid", "first", "last", "background"))
         m.d.comb += self.item.eq(items[-1]), self.first_next.eq(items[-2].first)
         for lane, (exponent, exp2) in enumerate(zip(exponents, exp2s, strict=True)):
             m.submodules[f"exponent_{lane}"] = exponent
             m.submodules[f"exp2_{lane}"] = exp2
             m.d.comb += [
+                exponent.valid.eq(item.valid),
                 exponent.diff.eq(diffs[lane]),
                 exponent.mant.eq(scale.mant),
                 exponent.shift.eq(scale.shift),
+                exp2.valid.eq(items[exponent.latency].valid),
                 exp2.t.eq(exponent.t),
                 self.e[lane].eq(exp2.e),
             ]

@@ -56,8 +56,8 @@ class MaskScanner(wiring.Component):
         Strobe while not busy; ``columns > 0`` is held until it is not busy again.
     all : In(1)
         Every column is kept (dense), whatever the mask says.
-    mask_group : Out
-        Address into the mask of the row; ``mask_bits`` answer in the next cycle.
+    mask_read, mask_group : Out
+        Strobe and address into the mask of the row; ``mask_bits`` answer in the next cycle.
     o : Out(stream of {column, last})
     busy : Out(1)
         Until the row's last mask bits are asked for.
@@ -69,6 +69,7 @@ class MaskScanner(wiring.Component):
             "start": In(1),
             "columns": In(range(config.blocks + 1)),
             "all": In(1),
+            "mask_read": Out(1),
             "mask_group": Out(group_width(config)),
             "mask_bits": In(config.group),
             "o": Out(stream.Signature(kept_column_layout(config))),
@@ -112,7 +113,8 @@ class MaskScanner(wiring.Component):
         last_group = Signal()
         group = Signal(range(group_count(config, config.blocks) + 1))
         m.d.comb += [
-            step.eq(scanning & room), self.mask_group.eq(group), self.busy.eq(scanning),
+            step.eq(scanning & room), self.mask_read.eq(step & ~self.all),
+            self.mask_group.eq(group), self.busy.eq(scanning),
             last_group.eq(group == (self.columns - 1) >> bits),
         ]
         with m.If(self.start):
@@ -193,8 +195,8 @@ class FetchUponMask(wiring.Component):
         Rows from ``integer_from`` on have their integer scores, if ``integer_rows``.
     masked_rows : In
         Rows of the head whose mask is complete.
-    mask_row, mask_group : Out
-        Mask address in ``bank``; ``mask_bits`` in the next cycle.
+    mask_read, mask_row, mask_group : Out
+        Strobe and mask address in ``bank``; ``mask_bits`` in the next cycle.
     some_row, some : Out, In
         Only with tiles: has that row of ``bank`` kept blocks; in the same cycle.
     op : Out(stream of op_layout)
@@ -224,6 +226,7 @@ class FetchUponMask(wiring.Component):
             "integer_rows": In(1),
             "integer_from": In(config.block_width),
             "masked_rows": In(range(config.blocks + 1)),
+            "mask_read": Out(1),
             "mask_row": Out(config.block_width),
             "mask_group": Out(group_width(config)),
             "mask_bits": In(config.group),
@@ -246,7 +249,7 @@ class FetchUponMask(wiring.Component):
             walker.valid_kv.eq(self.valid_kv), walker.offset.eq(self.offset),
             walker.causal.eq(self.causal),
             scanner.mask_bits.eq(self.mask_bits), scanner.all.eq(self.dense),
-            self.mask_group.eq(scanner.mask_group),
+            self.mask_read.eq(scanner.mask_read), self.mask_group.eq(scanner.mask_group),
         ]
         self._scan(m, walker.o, scanner, rows)
         self._issue(m, scanner.o, rows)

@@ -97,8 +97,10 @@ class Issue(wiring.Component):
         m.d.sync += [
             self.en.eq((take_value & ~value.background) | take_score | take_integer),
             self.background.eq(take_value & value.background),
-            self.value_op.eq(value),
-            self.op.eq(Mux(take_score, self.score.payload,
-                           Mux(take_integer, self.integer.payload, from_value))),
         ]
+        with m.If(take_value):
+            m.d.sync += self.value_op.eq(value)
+        with m.If(take_value | take_score | take_integer):
+            m.d.sync += self.op.eq(Mux(take_score, self.score.payload,
+                                       Mux(take_integer, self.integer.payload, from_value)))
         return m

@@ -186,12 +186,15 @@ class Loader(wiring.Component):
             write.q_f.eq(store & (tag.plane == Plane.Q_F)),
             write.k_f.eq(store & (tag.plane == Plane.K_F)),
             write.v.eq(store & (tag.plane == Plane.V)),
-            write.bank.eq(tag.bank), write.kv.eq(tag.kv),
-            write.row.eq(row), write.beat.eq(index - signs),
-            self.done.eq(take & beat.last), self.done_tag.eq(tag),
-            self.beat.eq(take), self.beat_tag.eq(tag), self.error.eq(beat.error),
+            self.done.eq(take & beat.last), self.beat.eq(take),
         ]
-        self._convert(m, beat.data, take, is_sign, index)
+        with m.If(take):
+            m.d.sync += [
+                write.bank.eq(tag.bank), write.kv.eq(tag.kv),
+                write.row.eq(row), write.beat.eq(index - signs),
+                self.done_tag.eq(tag), self.beat_tag.eq(tag), self.error.eq(beat.error),
+            ]
+        self._convert(m, beat.data, tag.plane, take, is_sign, index)
 
     def _row_counts(self, m, d8, tag, index):
         """Beats of sign bits in a row of a plane, and the index of its last beat.
@@ -226,7 +229,7 @@ class Loader(wiring.Component):
                 m.d.sync += signs.eq(signs >> dims)
         return signs
 
-    def _convert(self, m, bits, take, is_sign, index):
+    def _convert(self, m, bits, plane, take, is_sign, index):
         config = self._config
         layout = HdpLayout(config)
         kind = layout.signed_kind
@@ -244,15 +247,20 @@ class Loader(wiring.Component):
             m.d.sync += [target.sign.eq(code[-1]),
                          target.mag.eq(Mux(code[-1], -code.as_signed(), code))]
 
+        is_v = plane == Plane.V
+        is_i = (plane == Plane.Q_I) | (plane == Plane.K_I)
+        of_kind = {"i": take & is_i, "f": take & ~is_i & ~is_v}
         for name, target, dims, container, whole in (
                 ("i", self.i, self._i_dims, layout.i_bits, config.int_width),
                 ("f", self.f, self._f_dims, layout.f_bits, config.frac)):
-            if name == kind:
-                for n, mag in enumerate(elements(dims, container, len(target[0].mag), mags)):
-                    m.d.sync += [target[n].mag.eq(mag), target[n].sign.eq(signs[n])]
-            else:
-                for n, code in enumerate(elements(dims, container, whole)):
-                    sign_magnitude(target[n], code)
-        for n, code in enumerate(elements(self._v_dims, layout.v_bits, config.width)):
-            sign_magnitude(self.v[n], code)
-            m.d.sync += self.v_codes[n].eq(code)
+            with m.If(of_kind[name]):
+                if name == kind:
+                    for n, mag in enumerate(elements(dims, container, len(target[0].mag), mags)):
+                        m.d.sync += [target[n].mag.eq(mag), target[n].sign.eq(signs[n])]
+                else:
+                    for n, code in enumerate(elements(dims, container, whole)):
+                        sign_magnitude(target[n], code)
+        with m.If(take & is_v):
+            for n, code in enumerate(elements(self._v_dims, layout.v_bits, config.width)):
+                sign_magnitude(self.v[n], code)
+                m.d.sync += self.v_codes[n].eq(code)

@@ -151,14 +151,16 @@ class RowOutput(wiring.Component):
         # What is ready, a cycle later: where the queues are, which lie apart.
         taken = Signal(self._taken_layout(), reset_less=True)
         valid = Signal()
-        m.d.sync += [valid.eq(ready), taken.last.eq(last_dimension), taken.row.eq(row),
-                     taken.tap.eq(tap), taken.dimension.eq(dimension)]
+        m.d.sync += valid.eq(ready)
+        with m.If(ready):
+            m.d.sync += [taken.last.eq(last_dimension), taken.row.eq(row), taken.tap.eq(tap),
+                         taken.dimension.eq(dimension)]
         m.d.comb += [
             self.sum_bank.eq(Mux(taken.row.running, taken.row.bank, taken.row.kv)),
             self.sum_running.eq(taken.row.running), self.sum_dimension.eq(taken.dimension),
         ]
         if config.tile:
-            self._begin_sums(m, ready, taken)
+            self._begin_sums(m, ready, valid, taken)
             m.d.comb += waits.eq(row.resumes & (dimension == 0) & self._flight.any())
         chunks = self._chunks(m, ready & last_tap)
         self._normalise(m, valid, taken, chunks, fetches.r_data)
@@ -219,7 +221,7 @@ class RowOutput(wiring.Component):
             heads.append(queue.r_data)
         return heads
 
-    def _begin_sums(self, m, ready, taken):
+    def _begin_sums(self, m, ready, valid, taken):
         """Memories of the rows' sums, read for what is taken; what is on its way into them."""
         config = self._config
         group = config.output_lanes
@@ -235,7 +237,8 @@ class RowOutput(wiring.Component):
                 m.submodules[f"sums_{q}_{i}"] = mem
                 read = mem.read_port()
                 write = mem.write_port()
-                m.d.comb += [read.addr.eq(self._place(taken.row, taken.dimension)), read.en.eq(1)]
+                m.d.comb += [read.addr.eq(self._place(taken.row, taken.dimension)),
+                             read.en.eq(valid)]
                 self._sums.append(write)
                 self._old.append(read.data)
 
@@ -282,20 +285,21 @@ class RowOutput(wiring.Component):
             "sum": self.sum.shape(),
             "row": output_row_layout(config),
         }), reset_less=True)
-        m.d.sync += [
-            first_valid.eq(valid), first.last.eq(taken.last), first.dimension.eq(taken.dimension),
-            first.row.eq(taken.row), first.sum.eq(self.sum),
-        ]
+        loads = [first.last.eq(taken.last), first.dimension.eq(taken.dimension),
+                 first.row.eq(taken.row), first.sum.eq(self.sum)]
         for n in range(2):
             for i in range(group):
                 v = data.View(value_layout(config), Array(
                     [pair[n][t].as_value() for t in range(i, config.taps, group)])[which])
-                m.d.sync += [
+                loads += [
                     first.acc[n][i].eq(Array(
                         [chunk.word_select(n, config.accumulator_width)
                          for chunk in chunks[i::group]])[which]),
                     first.v[n][i].eq(Mux(taken.row.fetches, Mux(v.sign, -v.mag, v.mag), 0)),
                 ]
+        m.d.sync += first_valid.eq(valid)
+        with m.If(valid):
+            m.d.sync += loads
 
         # Second stage: the sums that the two queries see.
         second_valid = Signal()
@@ -313,12 +317,15 @@ class RowOutput(wiring.Component):
         ]
         m.d.comb += [self.add_sum[i].eq(first.sum[i] + (first.v[0][i] + first.v[1][i]))
                      for i in range(group)]
-        m.d.sync += [second_valid.eq(first_valid), second.last.eq(first.last),
-                     second.row.eq(first.row), *self._accumulate(first, second)]
+        loads = [second.last.eq(first.last), second.row.eq(first.row),
+                 *self._accumulate(first, second)]
         for q in range(2):
             for i in range(group):
                 seen = [Mux(first.row.sees[2 * q + k], first.v[k][i], 0) for k in range(2)]
-                m.d.sync += second.sum[q][i].eq(first.sum[i] + (seen[0] + seen[1]))
+                loads.append(second.sum[q][i].eq(first.sum[i] + (seen[0] + seen[1])))
+        m.d.sync += second_valid.eq(first_valid)
+        with m.If(first_valid):
+            m.d.sync += loads
         self._feed(m, second_valid, second)
         if config.tile:
             self._end_sums(m, second_valid, second)
@@ -336,12 +343,14 @@ class RowOutput(wiring.Component):
             for q in range(2) for i in range(group)]
 
     def _feed(self, m, valid, second):
-        row = second.row
+        row, adds = second.row, valid
         if self._config.tile:
             valid = valid & row.ends
         for q, lanes in enumerate(self._lanes):
             for i, lane in enumerate(lanes):
                 m.submodules[f"lane_{q}_{i}"] = lane
+                if self._config.tile:
+                    m.d.comb += lane.adds.eq(adds)
                 m.d.comb += [
                     lane.valid.eq(valid), lane.acc.eq(second.acc[q][i]),
                     lane.e0.eq(row.e0[q]), lane.column_sum.eq(second.sum[q][i]),

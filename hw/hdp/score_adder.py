@@ -45,17 +45,18 @@ class ScoreAdder(wiring.Component):
 
     Members
     -------
-    integer_valid, integer, score_valid, score, tag, early : In
+    integer_valid, integer, score_valid, score, tag, early_valid, early : In
         From the array: integer scores of a group, to be kept if ``tag.integer``; the kept blocks'
-        fraction or full products. ``early`` is the tag ``LOOKAHEAD`` cycles ahead.
+        fraction or full products. ``early`` is the tag ``LOOKAHEAD`` cycles ahead, and valid if
+        these will be fraction products.
     row : In(stream of score_row_layout)
         A row is about to come, after those announced before.
     token : Out(stream of row_token_layout)
         The row is complete.
     row_scored, scored_columns : Out
         Strobe: the kept integer scores of a row of so many blocks are not needed any more.
-    score_addr, score_data
-        Read port of the score buffer, data in the next cycle.
+    score_en, score_addr, score_data
+        Read port of the score buffer, data from the next cycle until that after the next read.
     """
 
     def __init__(self, *, config: HdpConfig):
@@ -67,11 +68,13 @@ class ScoreAdder(wiring.Component):
             "score_valid": In(1),
             "score": In(products_layout(config)),
             "tag": In(tag_layout(config)),
+            "early_valid": In(1),
             "early": In(tag_layout(config)),
             "row": In(stream.Signature(score_row_layout(config))),
             "token": Out(stream.Signature(row_token_layout(config, self._tag.size))),
             "row_scored": Out(1),
             "scored_columns": Out(range(config.blocks + 1)),
+            "score_en": In(1),
             "score_addr": In(score_index_width(config)),
             "score_data": Out(score_entry_layout(config)),
         })
@@ -158,8 +161,8 @@ class ScoreAdder(wiring.Component):
         for q in range(2):
             a, b = added[2 * q], added[2 * q + 1]
             see_a, see_b = tag.visible[2 * q], tag.visible[2 * q + 1]
-            m.d.sync += [best[q].eq(Mux(see_b & (b > a), b, a)),
-                         seen[q].eq(see_a + see_b)]
+            with m.If(valid):
+                m.d.sync += [best[q].eq(Mux(see_b & (b > a), b, a)), seen[q].eq(see_a + see_b)]
         m.d.sync += [best_valid.eq(valid), best_first.eq(first), best_last.eq(valid & tag.last),
                      best_integer.eq(tag.integer)]
         with m.If(valid):
@@ -183,17 +186,21 @@ class ScoreAdder(wiring.Component):
         added = Signal(scores_layout(config))
         tag = Signal(tag_layout(config))
         valid = Signal()
-        m.d.sync += [tag.eq(self.tag), valid.eq(self.score_valid)]
+        m.d.sync += valid.eq(self.score_valid)
+        with m.If(self.score_valid):
+            m.d.sync += tag.eq(self.tag)
         if not config.keep_integer_scores:      # all come as full products
-            for n in range(4):
-                m.d.sync += added[n].eq(_shifted(self.score[n], -2 * config.lift))
+            with m.If(self.score_valid):
+                m.d.sync += [added[n].eq(_shifted(self.score[n], -2 * config.lift))
+                             for n in range(4)]
             return added, tag, valid
         kept = self._integer_scores(m)
         for n in range(4):
             score = self.score[n]
             whole = (kept[n] << 2 * config.frac) + _shifted(score, config.frac - config.lift)
             full = _shifted(score, -2 * config.lift)
-            m.d.sync += added[n].eq(Mux(self.tag.integer, whole, full))
+            with m.If(self.score_valid):
+                m.d.sync += added[n].eq(Mux(self.tag.integer, whole, full))
         return added, tag, valid
 
     def _integer_scores(self, m):
@@ -207,13 +214,16 @@ class ScoreAdder(wiring.Component):
         m.d.comb += [
             write.en.eq(self.integer_valid & self.tag.integer), write.data.eq(self.integer),
             write.addr.eq(self.tag.entry >> bits), read.addr.eq(self.early.entry >> bits),
+            read.en.eq(self.early_valid),
         ]
         kept = Signal(read.data[0].shape(), reset_less=True)
-        if config.group == 1:
-            m.d.sync += kept.eq(read.data[0])
-        else:
-            place = Signal(bits)
-            m.d.sync += [place.eq(self.early.entry), kept.eq(read.data[place])]
+        there = Signal()
+        place = Signal(bits)
+        m.d.sync += there.eq(self.early_valid)
+        with m.If(self.early_valid):
+            m.d.sync += place.eq(self.early.entry)
+        with m.If(there):
+            m.d.sync += kept.eq(read.data[place] if bits else read.data[0])
         return kept
 
     def _store(self, m, added, tag, valid):
@@ -231,14 +241,18 @@ class ScoreAdder(wiring.Component):
             write.addr.eq(tail),
             write.data.column.eq(tag.column),
             write.data.score.eq(added),
-            read.addr.eq(self.score_addr),
+            read.addr.eq(self.score_addr), read.en.eq(self.score_en),
             self.score_data.eq(read.data),
         ]
         # The statistics are two cycles behind.
         row = [Signal(data.StructLayout({"base": base.shape(), "count": count.shape()}),
                       name=f"row_{n}") for n in range(2)]
-        m.d.sync += [row[0].base.eq(base), row[0].count.eq(count + 1), row[1].eq(row[0])]
+        late = Signal()
+        m.d.sync += late.eq(valid)
+        with m.If(late):
+            m.d.sync += row[1].eq(row[0])
         with m.If(valid):
+            m.d.sync += [row[0].base.eq(base), row[0].count.eq(count + 1)]
             m.d.sync += [tail.eq(tail + 1), count.eq(count + 1)]
             with m.If(tag.last):
                 m.d.sync += [base.eq(tail + 1), count.eq(0)]

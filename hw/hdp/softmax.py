@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.softmax import EXP_FRAC, SHIFT_STEP
 from prunus.hw.hdp.weight import PairQuantiser
-from prunus.hw.parts.pipeline import delayed
+from prunus.hw.parts.pipeline import delayed, delayed_view
 from prunus.hw.softmax.quantise import STEPS
 from prunus.hw.softmax.reciprocal import Reciprocal
 
@@ -55,8 +55,9 @@ class SoftmaxUnit(wiring.Component):
     i : In(stream)
         Rows, see :func:`row_token_layout`. When a token is taken, the scores of the row before it
         are no longer needed.
-    score_addr, score_data : Out, In
-        Read port of the score buffer, with data one cycle after the address in every cycle.
+    score_en, score_addr, score_data : Out, In
+        Read port of the score buffer, with data from one cycle after the address until that after
+        the next read.
     weight_en, weight_addr, weight_data : Out
         Write port of the weight buffer. Rows go to slots 0, 1, 0, 1...; no weight of a row is
         written before the result of the row before it is taken.
@@ -73,6 +74,7 @@ class SoftmaxUnit(wiring.Component):
         self._reciprocal = Reciprocal(config=config)
         super().__init__({
             "i": In(stream.Signature(row_token_layout(config, tag_width))),
+            "score_en": Out(1),
             "score_addr": Out(score_index_width(config)),
             "score_data": In(score_entry_layout(config)),
             "weight_en": Out(1),
@@ -89,7 +91,8 @@ class SoftmaxUnit(wiring.Component):
         m = Module()
         m.submodules.front = front = self._front
         wiring.connect(m, wiring.flipped(self.i), front.i)
-        m.d.comb += self.score_addr.eq(front.score_addr), front.score_data.eq(self.score_data)
+        m.d.comb += [self.score_en.eq(front.score_en), self.score_addr.eq(front.score_addr),
+                     front.score_data.eq(self.score_data)]
 
         # The registers after the exponentials serve one row, from its first item until its result
         # is taken. The next row's first item waits for that; a register knows a cycle ahead.
@@ -145,21 +148,22 @@ class SoftmaxUnit(wiring.Component):
             "phase": range(self._phases),
             "column": self._config.block_width,
         }))
+        moves = item.valid & is_moving
         m.d.sync += [
-            part.valid.eq(item.valid & ~item.background & is_moving),
-            part.background.eq(item.valid & item.background & is_moving
-                               & (item.phase == self._phases - 1)),
+            part.valid.eq(moves & ~item.background),
+            part.background.eq(moves & item.background & (item.phase == self._phases - 1)),
             part.last.eq(item.last & is_moving),
-            part.phase.eq(item.phase),
-            part.column.eq(item.column),
         ]
+        with m.If(moves):
+            m.d.sync += [part.phase.eq(item.phase), part.column.eq(item.column)]
         weights = []
         for lane in range(self._lanes):
             weight = Signal(signed(EXP_FRAC + 1), name=f"weight_{lane}", reset_less=True)
             row = self._row(lane, item.phase)
-            m.d.sync += weight.eq(Mux(item.seen[lane], e[lane] - e0[row], 0))
-            with m.If(item.valid & item.background & is_moving):
-                m.d.sync += e0[row].eq(Mux(item.seen[lane], e[lane], 0))
+            with m.If(moves):
+                m.d.sync += weight.eq(Mux(item.seen[lane], e[lane] - e0[row], 0))
+                with m.If(item.background):
+                    m.d.sync += e0[row].eq(Mux(item.seen[lane], e[lane], 0))
             weights.append(weight)
         return e0, part, weights
 
@@ -172,10 +176,12 @@ class SoftmaxUnit(wiring.Component):
             pairs = [(key_0, weights[0])]
         else:
             pairs = [weights[n:n + 2] for n in range(0, self._lanes, 2)]
-        parts = delayed(m, part, PairQuantiser.latency, name="part", reset_less=False)
+        parts = delayed_view(m, part, PairQuantiser.latency, name="part",
+                             strobes=("valid", "background", "last"))
         rows = []
         for n, pair in enumerate(pairs):
             m.submodules[f"quantiser_{n}"] = quantiser = PairQuantiser()
+            m.d.comb += quantiser.valid.eq(part.valid)
             m.d.comb += [quantiser.w[key].eq(weight) for key, weight in enumerate(pair)]
             query = self._row(2 * n, parts[PairQuantiser.background_latency].phase)
             m.d.comb += quantiser.e0.eq(e0[query])
@@ -215,16 +221,20 @@ class SoftmaxUnit(wiring.Component):
         factor = Signal(EXP_FRAC, reset_less=True)
         times = Signal(config.held_width, reset_less=True)
         background = Signal(len(factor) + len(times), reset_less=True)
-        m.d.sync += [factor.eq(e0[turns[1]]), times.eq(limit[turns[1]]),
-                     background.eq(factor * times)]
+        with m.If(turns[0] | turns[1]):
+            m.d.sync += [factor.eq(e0[turns[1]]), times.eq(limit[turns[1]])]
+        with m.If(turns[1] | turns[2]):
+            m.d.sync += background.eq(factor * times)
 
-        added = delayed(m, written, 1, name="added", reset_less=False)[-1]
+        added = delayed_view(m, written, 1, name="added",
+                             strobes=("valid", "background", "last"))[-1]
         is_pair = added.phase[0] if self._lanes == 1 else 1
         so_far = self._sums_so_far(m)
         for query in range(2):
             pair = rows[query if self._lanes == 4 else 0]
             total = Signal(signed(EXP_FRAC + 2), name=f"total_{query}", reset_less=True)
-            m.d.sync += total.eq(_pair_sum(pair))
+            with m.If(written.valid):
+                m.d.sync += total.eq(_pair_sum(pair))
             is_mine = self._row(2 * query if self._lanes == 4 else 0, added.phase) == query
             with m.If(start):
                 m.d.sync += sums[query].eq(so_far[query])
@@ -259,7 +269,8 @@ class SoftmaxUnit(wiring.Component):
         turn = Signal(2)
         m.d.sync += turn.eq(Cat(last, turn[0]))
         den = Signal(self._config.denominator_width)
-        m.d.comb += den.eq(sums[turn[1]]), reciprocal.den.eq(den)
+        m.d.comb += [den.eq(sums[turn[1]]), reciprocal.valid.eq(turn != 0),
+                     reciprocal.den.eq(den)]
         for n, write in enumerate(self._denominators):
             m.d.comb += [write.en.eq(turn[n]), write.addr.eq(row), write.data.eq(den)]
         done = delayed(m, turn, reciprocal.latency, name="turn", reset_less=False)[-1]

@@ -149,12 +149,14 @@ class SparsityEngine(wiring.Component):
     def _collect(self, m, write, stats):
         """What each block leaves behind into its memory; statistics of finished rows."""
         config = self._config
-        blocks = [self._block(m, n) for n in range(config.group)]
         steps = [(self.valid, self.tag)]
         for n in range(2 if config.group == 1 else 3):
             valid, tag = Signal(name=f"valid_{n}"), Signal(tag_layout(config), name=f"tag_{n}")
-            m.d.sync += [valid.eq(steps[-1][0]), tag.eq(steps[-1][1])]
+            m.d.sync += valid.eq(steps[-1][0])
+            with m.If(steps[-1][0]):
+                m.d.sync += tag.eq(steps[-1][1])
             steps.append((valid, tag))
+        blocks = [self._block(m, n, steps[1][0]) for n in range(config.group)]
         valid, tag = steps[2]
         tail = Signal(ring_width(config))
         m.d.comb += [write.en.eq(valid), write.addr.eq(tail),
@@ -178,26 +180,28 @@ class SparsityEngine(wiring.Component):
         with m.If(valid):
             m.d.sync += [running.eq(update), first.eq(tag.last)]
 
-    def _block(self, m, block):
+    def _block(self, m, block, late):
         """Theta, ``low`` and ``high`` of a block of the group, two cycles after its scores; theta
-        is 0 and nothing is best if it does not exist."""
+        is 0 and nothing is best if it does not exist. ``late`` is ``valid`` a cycle later."""
         width = self._config.int_score_width
         scores, visible = self.score[block], self.tag.visible[4 * block : 4 * block + 4]
         magnitudes = [Signal(width, name=f"magnitude_{block}_{n}") for n in range(4)]
-        for n, score in enumerate(scores):
-            m.d.sync += magnitudes[n].eq(Mux(visible[n], Mux(score < 0, -score, score), 0))
+        loads = [magnitude.eq(Mux(visible[n], Mux(score < 0, -score, score), 0))
+                 for n, (magnitude, score) in enumerate(zip(magnitudes, scores, strict=True))]
         best = [Signal(signed(width), name=f"best_{block}_{q}") for q in range(2)]
         for q in range(2):      # who sees the second key sees the first as well
             a, b = scores[2 * q], scores[2 * q + 1]
-            m.d.sync += best[q].eq(Mux(visible[2 * q],
-                                       Mux(visible[2 * q + 1] & (b > a), b, a), self._lowest))
+            loads.append(best[q].eq(Mux(visible[2 * q],
+                                        Mux(visible[2 * q + 1] & (b > a), b, a), self._lowest)))
         distance = Signal(name=f"distance_{block}")
         theta = Signal(self._config.theta_width, name=f"theta_{block}")
         low, high = (Signal(self._extreme, name=f"{name}_{block}") for name in ("low", "high"))
         total = (magnitudes[0] + magnitudes[1]) + (magnitudes[2] + magnitudes[3])
-        m.d.sync += [distance.eq(self.tag.distance), theta.eq(total),
-                     low.eq(Mux(distance, -best[0], total)),
-                     high.eq(Mux(distance, best[1], total))]
+        with m.If(self.valid):
+            m.d.sync += [distance.eq(self.tag.distance), *loads]
+        with m.If(late):
+            m.d.sync += [theta.eq(total), low.eq(Mux(distance, -best[0], total)),
+                         high.eq(Mux(distance, best[1], total))]
         return theta, low, high
 
     def _unite(self, m, blocks, tag):
@@ -245,8 +249,8 @@ class SparsityEngine(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [row.eq(rows.r_data), group.eq(0)]
                 with m.If(stats.r_rdy):
+                    m.d.sync += [row.eq(rows.r_data), group.eq(0)]
                     m.next = "READ" if config.tile else "LOAD"
             if config.tile:
                 with m.State("READ"):
@@ -338,22 +342,26 @@ class SparsityEngine(wiring.Component):
             m.d.comb += self.masked_some.eq(some | self.mask_bits.any())
             with m.If(self.mask_en):
                 m.d.sync += some.eq(self.masked_some & ~self.masked)
-        m.d.comb += read.addr.eq(head)
+        m.d.comb += [read.addr.eq(head), read.en.eq(scan)]
         enables, groups = [scan], [group]
         for step in range(4):
             enables.append(Signal(name=f"scan_{step}"))
             groups.append(Signal(group_width(config), name=f"group_{step}"))
-            m.d.sync += [enables[-1].eq(enables[-2]), groups[-1].eq(groups[-2])]
+            m.d.sync += enables[-1].eq(enables[-2])
+            with m.If(enables[-2]):
+                m.d.sync += groups[-1].eq(groups[-2])
         m.d.comb += [self.mask_en.eq(enables[-1]), self.mask_group.eq(groups[-1])]
         for place in range(config.group):
             stored = Signal(read.data[place].shape(), name=f"stored_{place}")
             product = Signal(bound.shape(), name=f"product_{place}")
             near = Signal(name=f"near_{place}")
-            m.d.sync += [
-                stored.eq(read.data[place]),
-                product.eq(n * stored.high[: config.theta_width]),
-                near.eq((-stored.low >= bounds[0]) | (stored.high >= bounds[1])),
-            ]
+            with m.If(enables[1]):
+                m.d.sync += stored.eq(read.data[place])
+            with m.If(enables[2]):
+                m.d.sync += [
+                    product.eq(n * stored.high[: config.theta_width]),
+                    near.eq((-stored.low >= bounds[0]) | (stored.high >= bounds[1])),
+                ]
             keeps = Mux(self.distance, near, product >= bound)
             if place:
                 keeps &= Cat(C(place, group_bits(config)), groups[-2]) < row.columns

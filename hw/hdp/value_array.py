@@ -67,20 +67,22 @@ class ValueArray(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         en = delayed(m, self.en, 2, name="en", reset_less=False)
-        first = delayed(m, self.first, 2, name="first")
+        first = delayed(m, self.first, 2, name="first", valid=en)
         ends = delayed(m, self.en & self.last, self.latency + 1, name="ends", reset_less=False)
         m.d.comb += self.value_valid.eq(ends[-1])
         shifted = self._shifted(m)
         for begin in range(0, self._config.taps, NEAR):
             outputs = range(begin, min(begin + NEAR, self._config.taps))
-            takes = kept_copy(m, en[2], f"takes_{begin}", reset_less=False)
+            # From the weights on, whether there is something to multiply, to add, to take.
+            moves = delayed(m, kept_copy(m, self.en, f"moves_{begin}", reset_less=False), 2,
+                            name=f"moves_{begin}", reset_less=False)
             begins = kept_copy(m, first[2], f"begins_{begin}")
             for q in range(2):
-                weights = [(kept_copy(m, mag, f"mag_{q}_{k}_{begin}"),
-                            kept_copy(m, sign, f"sign_{q}_{k}_{begin}"))
+                weights = [(kept_copy(m, mag, f"mag_{q}_{k}_{begin}", en=self.en),
+                            kept_copy(m, sign, f"sign_{q}_{k}_{begin}", en=self.en))
                            for k, (mag, sign) in enumerate(shifted[q])]
                 for n in outputs:
-                    self._output(m, q, n, weights, takes, begins)
+                    self._output(m, q, n, weights, moves, begins)
         return m
 
     def _shifted(self, m):
@@ -98,7 +100,7 @@ class ValueArray(wiring.Component):
             weights.append(pair)
         return weights
 
-    def _output(self, m, q, n, weights, takes, begins):
+    def _output(self, m, q, n, weights, moves, begins):
         """The sum of a query and an output."""
         products = []
         for k, (mag, sign) in enumerate(weights):
@@ -106,13 +108,15 @@ class ValueArray(wiring.Component):
             product = Signal(len(mag) + self._config.width, name=f"product_{name}",
                              reset_less=True)
             product_sign = Signal(name=f"product_sign_{name}", reset_less=True)
-            m.d.sync += [product.eq(mag * value.mag), product_sign.eq(sign ^ value.sign)]
+            with m.If(moves[0]):
+                m.d.sync += [product.eq(mag * value.mag), product_sign.eq(sign ^ value.sign)]
             products.append((product, product_sign))
         (a, sign_a), (b, sign_b) = products         # s0*a + s1*b = s0*(a +- b)
         pair = Signal(signed(len(a) + 2), name=f"pair_{q}_{n}", reset_less=True)
         sign = Signal(name=f"pair_sign_{q}_{n}", reset_less=True)
-        m.d.sync += [pair.eq(add_sub(a, b, sign_a ^ sign_b)), sign.eq(sign_a)]
+        with m.If(moves[1]):
+            m.d.sync += [pair.eq(add_sub(a, b, sign_a ^ sign_b)), sign.eq(sign_a)]
         total = Signal(self.value[q][n].shape(), name=f"value_{q}_{n}", reset_less=True)
-        with m.If(takes):
+        with m.If(moves[2]):
             m.d.sync += total.eq(add_sub(Mux(begins, 0, total).as_signed(), pair, sign))
         m.d.comb += self.value[q][n].eq(total)

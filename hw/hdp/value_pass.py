@@ -168,6 +168,7 @@ class ValuePass(wiring.Component):
         step = Signal()
         done = Signal()
         m.d.comb += [
+            read.en.eq(step & ~fetch & ~now.zero),
             step.eq(running & (queue.level <= 2) & ~(at_start & (pending == CHUNKS))),
             done.eq(step & at_end & (chunk == now.chunks - 1)),
         ]

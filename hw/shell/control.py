@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ends a table before its time: on request, or when the memory does not answer."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import C, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from prunus.hw.parts.counter import count
 
 __all__ = ["Control"]
 
@@ -51,9 +53,7 @@ class Control(wiring.Component):
         m = Module()
         silent = Signal(32)
         over = Signal()
-        m.d.sync += silent.eq(silent + 1)
-        with m.If(self.moved | ~self.outstanding):
-            m.d.sync += silent.eq(0)
+        count(m, silent, C(1), self.moved | ~self.outstanding)
         m.d.sync += over.eq(self.outstanding & ~self.moved & (silent == self.timeout)
                             & (self.timeout != 0))
         m.d.comb += [

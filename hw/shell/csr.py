@@ -164,7 +164,7 @@ class Csr(wiring.Component):
         eights = {}
         for n in sorted({at >> 3 for at in by_word}):
             eights[n] = Signal(32, name=f"eight_{n}", reset_less=True)
-            with m.Switch(word[:3]):
+            with m.If(held), m.Switch(word[:3]):
                 for at, value in by_word.items():
                     if at >> 3 == n:
                         with m.Case(at & 7):

@@ -107,10 +107,10 @@ class Dispatcher(wiring.Component):
             lost.eq(decoder.lost),
             known.eq(decoder.o.valid & ~handed_on),
             self.fault.valid.eq(handed_on & (job.error != 0) & (job.error != Error.BUS)),
-            self.fault.cause.eq(job.error), self.fault.job.eq(index),
         ]
         with m.If(handed_on):
-            m.d.sync += index.eq(index + 1)
+            m.d.sync += [index.eq(index + 1), self.fault.cause.eq(job.error),
+                         self.fault.job.eq(index)]
         if self._ahead == 1:
             wiring.connect(m, wiring.flipped(self.beats), decoder.i)
             room = handed_on

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What went wrong on the bus or in a descriptor, for the error registers."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -45,12 +45,14 @@ class FirstFault(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.d.sync += self.any.eq(0)
+        any_ = Signal()
+        first = Signal.like(self.o)
         for fault in reversed(list(self.i)):
             with m.If(fault.valid):
-                m.d.sync += self.any.eq(1)
-                with m.If(~self.o.valid):
-                    m.d.sync += self.o.eq(fault)
+                m.d.comb += [any_.eq(1), first.eq(fault)]
+        m.d.sync += self.any.eq(any_)
         with m.If(self.clear):
             m.d.sync += self.o.eq(0)
+        with m.Elif(any_ & ~self.o.valid):
+            m.d.sync += self.o.eq(first)
         return m

@@ -26,7 +26,7 @@ def read_beat_layout(config: EngineConfig, tag_width: int) -> data.StructLayout:
 class Reader(wiring.Component):
     """Reads runs of beats over AXI4 and gives them back in order, marked with a tag.
 
-    From a request to its first beat: the memory's latency and 6 cycles. Sustains one beat per
+    From a request to its first beat: the memory's latency and 4 cycles. Sustains one beat per
     cycle, across requests too, with a memory of up to ``depth - burst - 4`` cycles latency.
 
     Every beat that is asked for has its place in the FIFO beforehand (a credit), so ``rready``
@@ -65,7 +65,8 @@ class Reader(wiring.Component):
     fault : Out(fault_layout())
         Strobe: a beat was answered with an error, or a burst was refused.
     beat : Out(1)
-        Strobe in the cycle after a beat was taken from the bus; before the beat shows at ``o``.
+        Strobe in the cycle after a beat was taken from the bus, when it shows at ``o`` at the
+        earliest.
     axi : Out(AXI4Read)
         Read channels. Bursts rise, have id 0 and never cross a 4 KB border.
 
@@ -108,7 +109,9 @@ class Reader(wiring.Component):
         m.submodules.marks = marks = fifo.SyncFIFO(width=burst.size, depth=MARKS)
         m.submodules.fifo = beats = fifo.SyncFIFOBuffered(
             width=self._beat.size, depth=self.depth + 1)    # one is the FIFO's output register
-        pop = beats.r_rdy & beats.r_en
+        comes = Signal()
+        past = Signal()
+        pop = (beats.r_rdy & beats.r_en) | past
         self._issue(m, bursts, marks, pop)
         m.d.comb += bursts.windows.eq(self.windows)
 
@@ -124,29 +127,35 @@ class Reader(wiring.Component):
             # What nobody has asked for is dropped.
             taken.eq(axi.rvalid & axi.rready & there),
             last.eq(count == mark.beats - 1),
-            beats.w_en.eq(taken | refused),
+            comes.eq(taken | refused),
+            # Where nobody waits the queue is passed by.
+            past.eq(comes & (beats.level == 0) & beats.r_en), beats.w_en.eq(comes & ~past),
             incoming.data.eq(axi.rdata),
             incoming.tag.eq(mark.tag),
             incoming.last.eq(mark.last & last),
             incoming.error.eq(refused | axi.rresp[1]),
-            marks.r_en.eq(beats.w_en & last),
+            marks.r_en.eq(comes & last),
             self.busy.eq(axi.arvalid | there),
             self.moved.eq((axi.arvalid & axi.arready) | taken),
         ]
-        with m.If(beats.w_en):
+        with m.If(comes):
             m.d.sync += count.eq(Mux(last, 0, count + 1))
-        m.d.sync += [
-            self.beat.eq(taken),
-            self.fault.valid.eq(refused | (taken & axi.rresp[1])),
-            self.fault.cause.eq(Mux(refused, Cause.WINDOW, Cause.READ)),
-            self.fault.response.eq(Mux(refused, 0, axi.rresp)),
-            self.fault.job.eq(mark.job), self.fault.address.eq(mark.address),
-        ]
+        fails = Signal()
+        m.d.comb += fails.eq(refused | (taken & axi.rresp[1]))
+        m.d.sync += [self.beat.eq(taken), self.fault.valid.eq(fails)]
+        with m.If(fails):
+            m.d.sync += [
+                self.fault.cause.eq(Mux(refused, Cause.WINDOW, Cause.READ)),
+                self.fault.response.eq(Mux(refused, 0, axi.rresp)),
+                self.fault.job.eq(mark.job), self.fault.address.eq(mark.address),
+            ]
 
         # A block RAM is slow to give its word, so the stream comes from registers.
         m.d.comb += beats.r_en.eq(~self.o.valid | self.o.ready)
         with m.If(beats.r_en):
-            m.d.sync += [self.o.valid.eq(beats.r_rdy), self.o.payload.eq(beats.r_data)]
+            m.d.sync += self.o.valid.eq(beats.r_rdy | past)
+            with m.If(beats.r_rdy | past):
+                m.d.sync += self.o.payload.eq(Mux(past, beats.w_data, beats.r_data))
         return m
 
     def _issue(self, m, bursts, marks, pop):

@@ -115,10 +115,10 @@ class Writer(wiring.Component):
             width=bursts.o.p.shape().size, depth=OUTSTANDING)
         # A register in front of the block RAM, which is far from those who write, and room for it.
         m.d.comb += [self.i.ready.eq(beats.level < self.depth), bursts.windows.eq(self.windows)]
-        m.d.sync += [
-            beats.w_data.eq(self.i.p.data),
-            beats.w_en.eq(self.i.valid & self.i.ready),
-        ]
+        comes = self.i.valid & self.i.ready
+        m.d.sync += beats.w_en.eq(comes)
+        with m.If(comes):
+            m.d.sync += beats.w_data.eq(self.i.p.data)
         issue = Signal()
         unclaimed = unclaimed_beats(m, self.depth, accepted=self.i.valid & self.i.ready,
                                     claimed=issue, beats=bursts.o.p.beats)
@@ -186,11 +186,14 @@ class Writer(wiring.Component):
             self.error.eq(bad | refused),
             self.failed.eq(missed | (bad & answered.record & ~told)),
             self.fault.valid.eq(bad | refused),
-            self.fault.cause.eq(Mux(bad, Cause.WRITE, Cause.WINDOW)),
-            self.fault.response.eq(Mux(bad, axi.bresp, 0)),
-            self.fault.job.eq(Mux(bad, answered.job, burst.job)),
-            self.fault.address.eq(Mux(bad, answered.address, burst.address)),
         ]
+        with m.If(bad | refused):
+            m.d.sync += [
+                self.fault.cause.eq(Mux(bad, Cause.WRITE, Cause.WINDOW)),
+                self.fault.response.eq(Mux(bad, axi.bresp, 0)),
+                self.fault.job.eq(Mux(bad, answered.job, burst.job)),
+                self.fault.address.eq(Mux(bad, answered.address, burst.address)),
+            ]
 
     def _data(self, m, beats, lengths, told, missed):
         """W channel: the beats of one length after the other. Returns whether there are any."""

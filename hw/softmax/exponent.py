@@ -28,6 +28,8 @@ class Exponent(wiring.Component):
 
     Members
     -------
+    valid : In
+        There is a difference.
     diff : In
         Largest score minus score, unsigned.
     mant, shift : In
@@ -40,6 +42,7 @@ class Exponent(wiring.Component):
         self._multiplier = SplitMultiplier(a_shape=unsigned(config.score_width),
                                            b_width=SCALE_BITS)
         super().__init__({
+            "valid": In(1),
             "diff": In(config.score_width),
             "mant": In(SCALE_BITS),
             "shift": In(6),
@@ -53,11 +56,14 @@ class Exponent(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.multiplier = multiplier = self._multiplier
-        m.d.comb += multiplier.a.eq(self.diff), multiplier.b.eq(self.mant)
+        valid = delayed(m, self.valid, self.latency - 1, name="valid", reset_less=False)
+        m.d.comb += [multiplier.valid.eq(self.valid), multiplier.a.eq(self.diff),
+                     multiplier.b.eq(self.mant)]
 
         amount = Signal(6, reset_less=True)
-        m.d.sync += amount.eq(self.shift - SCALE_SHIFT_MIN)
-        amount = delayed(m, amount, multiplier.latency, name="amount")
+        with m.If(self.valid):
+            m.d.sync += amount.eq(self.shift - SCALE_SHIFT_MIN)
+        amount = delayed(m, amount, multiplier.latency, name="amount", valid=valid[1:])
 
         by_eights = Signal.like(multiplier.o)
         m.d.comb += by_eights.eq(multiplier.o >> Cat(Const(0, 3), amount[-2][3:]))
@@ -67,9 +73,12 @@ class Exponent(wiring.Component):
         over = Signal(reset_less=True)
         sum_ = Signal(len(coarse) + 1)
         m.d.comb += sum_.eq(by_eights[:len(coarse)] + (Const(T_OFFSET) << amount[-2][:3]))
-        m.d.sync += coarse.eq(sum_), over.eq(by_eights[len(coarse):].any() | sum_[-1])
+        with m.If(valid[-2]):
+            m.d.sync += coarse.eq(sum_), over.eq(by_eights[len(coarse):].any() | sum_[-1])
 
         fine = Signal.like(coarse)
         m.d.comb += fine.eq(coarse >> amount[-1][:3])
-        m.d.sync += self.t.eq(fine[:T_WIDTH] | (over | fine[T_WIDTH:].any()).replicate(T_WIDTH))
+        with m.If(valid[-1]):
+            m.d.sync += self.t.eq(fine[:T_WIDTH]
+                                  | (over | fine[T_WIDTH:].any()).replicate(T_WIDTH))
         return m

@@ -24,6 +24,8 @@ class Reciprocal(wiring.Component):
 
     Members
     -------
+    valid : In
+        There is a denominator.
     den : In
         0, or at least ``2**DEN_BITS``: a row's weights include one of nearly 1.0.
     r : Out
@@ -38,6 +40,7 @@ class Reciprocal(wiring.Component):
 
     def __init__(self, *, config: EngineConfig):
         super().__init__({
+            "valid": In(1),
             "den": In(config.denominator_width),
             "r": Out(RECIP_BITS + 1),
             "p": Out(5),
@@ -50,16 +53,19 @@ class Reciprocal(wiring.Component):
         octave = Signal(range(places), reset_less=True)
         empty = Signal(reset_less=True)
         den = Signal.like(self.den, reset_less=True)
-        m.d.sync += den.eq(self.den), empty.eq(~self.den[DEN_BITS:].any())
-        for n in range(places):
-            with m.If(self.den[DEN_BITS + n]):
-                m.d.sync += octave.eq(n)           # the last one wins
-        octaves = delayed(m, octave, 3, name="octave")
-        empties = delayed(m, empty, 3, name="empty")
+        valid = delayed(m, self.valid, self.latency - 1, name="valid", reset_less=False)
+        with m.If(valid[0]):
+            m.d.sync += den.eq(self.den), empty.eq(~self.den[DEN_BITS:].any())
+            for n in range(places):
+                with m.If(self.den[DEN_BITS + n]):
+                    m.d.sync += octave.eq(n)           # the last one wins
+        octaves = delayed(m, octave, 3, name="octave", valid=valid[1:])
+        empties = delayed(m, empty, 3, name="empty", valid=valid[1:])
 
         # The 16 bits below the leading one: 4 choose the segment, 12 interpolate in it.
         f = Signal(16, reset_less=True)
-        m.d.sync += f.eq((den << 1) >> octave)
+        with m.If(valid[1]):
+            m.d.sync += f.eq((den << 1) >> octave)
 
         table = reciprocal_table()
         value_width = max(value for value, _ in table).bit_length()
@@ -67,18 +73,21 @@ class Reciprocal(wiring.Component):
         value = Signal(value_width, reset_less=True)
         drop = Signal(drop_width, reset_less=True)
         rest = Signal(12, reset_less=True)
-        m.d.sync += [
-            value.eq(Array(Const(v, value_width) for v, _ in table)[f[12:]]),
-            drop.eq(Array(Const(d, drop_width) for _, d in table)[f[12:]]),
-            rest.eq(f[:12]),
-        ]
+        with m.If(valid[2]):
+            m.d.sync += [
+                value.eq(Array(Const(v, value_width) for v, _ in table)[f[12:]]),
+                drop.eq(Array(Const(d, drop_width) for _, d in table)[f[12:]]),
+                rest.eq(f[:12]),
+            ]
 
         product = Signal(len(drop) + len(rest), reset_less=True)
-        values = delayed(m, value, 1, name="value")
-        m.d.sync += product.eq(drop * rest)
-        m.d.sync += [
-            self.r.eq(values[1] - (product >> 12)),
-            self.p.eq(DEN_BITS + octaves[3]),
-            self.empty.eq(empties[3]),
-        ]
+        values = delayed(m, value, 1, name="value", valid=valid[3:])
+        with m.If(valid[3]):
+            m.d.sync += product.eq(drop * rest)
+        with m.If(valid[4]):
+            m.d.sync += [
+                self.r.eq(values[1] - (product >> 12)),
+                self.p.eq(DEN_BITS + octaves[3]),
+                self.empty.eq(empties[3]),
+            ]
         return m

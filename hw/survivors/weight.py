@@ -20,6 +20,8 @@ class Quantiser(wiring.Component):
 
     Members
     -------
+    valid : In
+        There is an exponential.
     e : In
         0 to 2**16.
     mag, shift : Out
@@ -28,20 +30,24 @@ class Quantiser(wiring.Component):
 
     latency = 2
 
+    valid: In(1)
     e: In(EXP_FRAC + 1)
     mag: Out(MANT_BITS)
     shift: Out(SHIFT_INDEX_BITS)
 
     def elaborate(self, platform):
         m = Module()
-        e = delayed(m, self.e, 1, name="e")[-1]
+        valid = delayed(m, self.valid, 1, name="valid", reset_less=False)
+        e = delayed(m, self.e, 1, name="e", valid=valid)[-1]
         index = Signal.like(self.shift)
         for k in range(STEPS):
             over = Signal(name=f"over_{k}", reset_less=True)
-            m.d.sync += over.eq(is_over(self.e, k))
+            with m.If(valid[0]):
+                m.d.sync += over.eq(is_over(self.e, k))
             with m.If(over):            # a thermometer: their number is the first shift that fits
                 m.d.comb += index.eq(k + 1)
         picked = Signal(MANT_BITS + 1)
         m.d.comb += picked.eq(mantissa(e, index))
-        m.d.sync += [self.shift.eq(index), self.mag.eq(halved(picked))]
+        with m.If(valid[1]):
+            m.d.sync += [self.shift.eq(index), self.mag.eq(halved(picked))]
         return m

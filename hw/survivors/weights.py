@@ -138,8 +138,8 @@ class RowWeights(wiring.Component):
             scale.shift.eq(shown.shift), item.key.eq(entry.key),
             *(item[name].eq(shown[name]) for name in ("valid", "first", "last", "none", "tag")),
         ]
-        m.d.comb += [exponent.diff.eq(diff), exponent.mant.eq(scale.mant),
-                     exponent.shift.eq(scale.shift)]
+        m.d.comb += [exponent.valid.eq(item.valid), exponent.diff.eq(diff),
+                     exponent.mant.eq(scale.mant), exponent.shift.eq(scale.shift)]
         return item
 
     def _weigh(self, m, item):
@@ -151,8 +151,11 @@ class RowWeights(wiring.Component):
                         reset_less=False)
         e = Signal(EXP_FRAC + 1, reset_less=True)
         done = items[-1]
-        m.d.sync += e.eq(Mux(items[-2].none, 0, exp2.e))
-        m.d.comb += [exp2.t.eq(self._exponent.t), quantiser.e.eq(e)]
+        with m.If(items[-2].valid):
+            m.d.sync += e.eq(Mux(items[-2].none, 0, exp2.e))
+        m.d.comb += [exp2.valid.eq(items[self._exponent.latency].valid),
+                     exp2.t.eq(self._exponent.t),
+                     quantiser.valid.eq(done.valid), quantiser.e.eq(e)]
 
         out = delayed(m, done, Quantiser.latency, name="out", reset_less=False)[-1]
         weight = Signal(weight_layout(self._config))
@@ -179,10 +182,11 @@ class RowWeights(wiring.Component):
             m.d.sync += total.eq(Mux(done.first, 0, total) + weight)
         end = Signal(data.StructLayout({"valid": 1, "tag": TAG}))
         m.d.sync += [end.valid.eq(done.valid & done.last), end.tag.eq(done.tag)]
+        ended = end.valid
         end = delayed(m, end, reciprocal.latency, name="end", reset_less=False)[-1]
         result = Signal(row_result_layout())
         m.d.comb += [
-            reciprocal.den.eq(total),
+            reciprocal.valid.eq(ended), reciprocal.den.eq(total),
             result.r.eq(reciprocal.r), result.p.eq(reciprocal.p),
             result.empty.eq(reciprocal.empty), result.tag.eq(end.tag),
             results.w_en.eq(end.valid), results.w_data.eq(result),

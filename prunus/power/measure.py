@@ -151,6 +151,7 @@ class Machine:
     def __init__(self, config: EngineConfig, clock_gates: bool = False, wires: str = NO_WIRES,
                  glitches: bool = False, seed: int | None = None, clock_hz: float = 100e6,
                  progress: Progress | None = None):
+        config = config.of_macros()
         self._config, self._clock_hz, self._progress = config, clock_hz, progress
         self.gates: Gates = gates(config, clock_gates, progress)
         self.prices = Prices(self.gates.netlist, library(), wires)

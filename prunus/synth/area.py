@@ -70,13 +70,13 @@ share
 opt
 memory -nomap
 opt_clean
-dump -o memories.il t:$mem_v2
 opt -fast -full
 techmap
 opt -fast
 dfflibmap -liberty cells.lib
 abc -liberty cells.lib -script +strash;dc2;&get,-n;&dch,-f;&nf;&put
 opt_clean
+dump -o memories.il t:$mem_v2
 tee -q -o stat.json stat -liberty cells.lib -json
 """
 
@@ -361,6 +361,8 @@ def _multiplying(names: tuple[str, ...], blocks: list[dict], target: Target) -> 
 def area(config: EngineConfig, target: Target, progress: Progress | None = None) -> dict:
     """The size of the coprocessor of ``config``, ready for JSON; what pruning takes, if it does.
 
+    In standard cells it is that with memories for SRAM macros, where a configuration has the choice.
+
     Raises
     ------
     InputError
@@ -371,6 +373,7 @@ def area(config: EngineConfig, target: Target, progress: Progress | None = None)
     from prunus.hw.verilog.emit import emit  # slow to import, and only this command needs it
 
     if isinstance(target, Sg13g2):
+        config = config.of_macros()
         _ = target.flip_flops       # a bad file need not wait for the emission
     if progress:
         progress("emitting Verilog")

@@ -246,7 +246,7 @@ def is_macro(memory: MemoryShape) -> bool:
     """
     if not memory.clocked or (memory.read_ports, memory.write_ports) != (1, 1):
         return False
-    return macro(memory.words, memory.width, True).area_um2 < register_file_um2(
+    return macro(memory.words, memory.width, memory.dual).area_um2 < register_file_um2(
         memory.words, memory.width, 1, True)
 
 

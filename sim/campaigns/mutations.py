@@ -680,8 +680,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         OWN),
     Mutation(
         "hw/hdp/core.py",
-        "delayed(m, value, PlaneBuffer.latency - 1, name=f\"value_{name}\"",
-        "delayed(m, value, PlaneBuffer.latency, name=f\"value_{name}\"",
+        "delayed(m, issue.value_op[name], PlaneBuffer.latency - 1,",
+        "delayed(m, issue.value_op[name], PlaneBuffer.latency,",
         "off by one: P.V's own array gets weights a cycle late",
         OWN),
 )

@@ -163,41 +163,47 @@ class Requantiser(wiring.Component):
 
     def _lane(self, m, lane: int, acc, record, job, stages, table):
         """Stages 1 to ``latency`` of a lane; ``stages[n]`` is the control of stage n + 1."""
-        def reg(value, name):
+        valid = [stage.valid for stage in stages]
+
+        def reg(value, name, stage):
+            """``value`` in a register of that stage."""
             signal = Signal(value.shape(), name=f"{name}_{lane}", reset_less=True)
-            m.d.sync += signal.eq(value)
+            with m.If(valid[stage - 2]):
+                m.d.sync += signal.eq(value)
             return signal
 
-        total = reg((acc + record.bias.as_signed())[:TOTAL].as_signed(), "total")   # stage 2
-        multiplier, shift = reg(record.multiplier, "multiplier"), reg(record.shift, "shift")
+        total = reg((acc + record.bias.as_signed())[:TOTAL].as_signed(), "total", 2)
+        multiplier, shift = reg(record.multiplier, "multiplier", 2), reg(record.shift, "shift", 2)
         m.submodules[f"scale_{lane}"] = scale = SplitMultiplier(
             a_shape=signed(TOTAL), b_width=MULTIPLIER_BITS)
-        m.d.comb += [scale.a.eq(total), scale.b.eq(multiplier)]
-        shifts = delayed(m, shift, 3, name=f"shift_{lane}")
+        m.d.comb += [scale.valid.eq(valid[1]), scale.a.eq(total), scale.b.eq(multiplier)]
+        shifts = delayed(m, shift, 3, name=f"shift_{lane}", valid=valid[1:])
         # Stage 4: the product, with a bit below its point for rounding. Two shifts, then rounding.
         product = Cat(C(0, 1), scale.o).as_signed()
-        coarse = reg((product >> (shifts[2] & 0b111000))[: len(product)].as_signed(), "coarse")
-        fine = reg((coarse >> shifts[3][:3])[: len(product)].as_signed(), "fine")   # stage 6
+        coarse = reg((product >> (shifts[2] & 0b111000))[: len(product)].as_signed(), "coarse", 5)
+        fine = reg((coarse >> shifts[3][:3])[: len(product)].as_signed(), "fine", 6)
         rounded = halved(fine)
         code = clamped(rounded, CODE)
-        totals = delayed(m, total, 4, name=f"total_{lane}")                        # at stage 6
-        off = reg(rounded != code, "clipped")                                      # stage 7
-        code, wide = reg(code, "code"), reg(clamped(totals[4], WORD_BITS), "wide")
+        totals = delayed(m, total, 4, name=f"total_{lane}", valid=valid[1:])        # at stage 6
+        off = reg(rounded != code, "clipped", 7)
+        code, wide = reg(code, "code", 7), reg(clamped(totals[4], WORD_BITS), "wide", 7)
         entry = Cat(code[:-1], ~code[-1])       # code + 128
-        m.d.comb += [table.addr.eq(Cat(entry[3:], stages[6].job)), table.en.eq(1)]
+        m.d.comb += [table.addr.eq(Cat(entry[3:], stages[6].job)),
+                     table.en.eq(valid[6] & (stages[6].activation == 2))]
         relu = (stages[6].activation == 1) & code[-1]
-        plain = reg(Mux(relu, 0, code).as_signed(), "plain")                       # stage 8
-        low = reg(entry[:3], "entry")
-        offs = delayed(m, off, 2, name=f"off_{lane}")
-        wides = delayed(m, wide, 2, name=f"wides_{lane}")
+        plain = reg(Mux(relu, 0, code).as_signed(), "plain", 8)
+        low = reg(entry[:3], "entry", 8)
+        offs = delayed(m, off, 2, name=f"off_{lane}", valid=valid[6:])
+        wides = delayed(m, wide, 2, name=f"wides_{lane}", valid=valid[6:])
         active = reg(Mux(stages[7].activation == 2, table.data.word_select(low, CODE),
-                         plain)[:CODE].as_signed(), "active")                      # stage 9
+                         plain)[:CODE].as_signed(), "active", 9)
         job = Array(self.jobs)[stages[5].job]
-        scaled = reg(self.residual[lane] * job.residual_multiplier, "scaled")      # stage 7
-        amount = reg(job.residual_shift, "amount")
+        scaled = reg(self.residual[lane] * job.residual_multiplier, "scaled", 7)
+        amount = reg(job.residual_shift, "amount", 7)
         moved = reg((Cat(C(0, 1), scaled).as_signed() >> amount)
-                    [: len(scaled) + 1].as_signed(), "moved")                      # stage 8
-        more = reg(halved(moved), "more")                                          # stage 9
+                    [: len(scaled) + 1].as_signed(), "moved", 8)
+        more = reg(halved(moved), "more", 9)
         final = Mux(stages[8].residual, clamped((active + more).as_signed(), CODE), active)
-        m.d.sync += [self.o.lanes[lane].eq(Mux(stages[8].wide, wides[2], final)),  # stage 10
-                     self.o.clipped[lane].eq(offs[2] & ~stages[8].wide)]
+        with m.If(valid[8]):
+            m.d.sync += [self.o.lanes[lane].eq(Mux(stages[8].wide, wides[2], final)),  # stage 10
+                         self.o.clipped[lane].eq(offs[2] & ~stages[8].wide)]

@@ -39,7 +39,7 @@ def word_of(mags, signs, width):
 
 def drive_mode(ctx, dut, mode, exact=False):
     ctx.set(dut.mode, mode)
-    select = {"mode": mode, "exact": exact}
+    select = {"en": 1, "mode": mode, "exact": exact}
     ctx.set(dut.select, [[[select] * 2] * dut._config.taps] * 2)
 
 
@@ -272,7 +272,7 @@ class Linear:
         put("k_f", self.junk[:, : self.step] & 15 if self.narrow else abs(w) & 15, w < 0)
         mode = Mode.FRACTION if self.narrow else Mode.FULL
         ctx.set(dut.mode, mode)
-        select = {"mode": mode, "exact": 1, "narrow": self.narrow}
+        select = {"en": 1, "mode": mode, "exact": 1, "narrow": self.narrow}
         ctx.set(dut.select, [[[select] * 2] * self.config.taps] * 2)
         ctx.set(dut.first, chunk == 0)
         ctx.set(dut.last, chunk == self.chunks - 1)

@@ -13,6 +13,9 @@ BITS = 3
 # (beat, read, step): a beat of eight reads to a read of eight beats, and the sizes of the presets.
 RATIOS = [(16, 2, 2), (16, 4, 4), (16, 4, 1), (8, 4, 2), (8, 8, 8), (4, 8, 2), (4, 16, 16),
           (2, 16, 4), (8, 2, 2), (8, 2, 1), (32, 4, 4), (16, 32, 8)]
+# Two ports; a port for each bank; that and the rows of readers in registers.
+MADE = [{}, {"single_port": True}, {"single_port": True, "columns": True}, {"single_port": True, "streams": 1},
+        {"single_port": True, "streams": 2}, {"streams": 2}]
 SHAPES = [(16, 4, 4), (16, 4, 2), (4, 16, 16), (4, 16, 4), (8, 8, 8), (8, 8, 1)]
 
 
@@ -70,6 +73,11 @@ def check_rows(ctx, dut, rows):
 
 async def read_rows(ctx, dut, asked, bank=None, pair=None, chunk=None, rows=None):
     """A cycle with a read of ``rows`` or without; what was ``asked`` a latency ago is there."""
+    ctx.set(dut.read_en, rows is not None)
+    if rows is not None and hasattr(dut, "read_size"):
+        ctx.set(dut.read_size, (len(rows[0]) // dut._step).bit_length() - 1)
+    if hasattr(dut, "read_stream"):
+        ctx.set(dut.read_stream, pair is not None and (pair + chunk + len(asked)) % 2)
     if rows is not None:
         ctx.set(dut.read_bank, bank)
         ctx.set(dut.read_pair, pair)
@@ -128,30 +136,33 @@ def run(dut, model, heads, rows, stall):
     simulate(dut, testbench)
 
 
+@pytest.mark.parametrize("made", MADE, ids=str)
 @pytest.mark.parametrize("stall", [0.0, 0.4])
 @pytest.mark.parametrize("beat, read, step", RATIOS)
-def test_heads(beat, read, step, stall):
+def test_heads(beat, read, step, stall, made):
     d_max, rows = 32, 4
     dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, step=step, rows=rows,
-                      d_max=d_max)
+                      d_max=d_max, **made)
     # Long heads first, so that short ones find something in the rest of their words.
     run(dut, Model(beat, read, step), [32, 32, 8, 16, 24, 8, 32], rows, stall)
 
 
 @pytest.mark.parametrize("rows, d_max", [(2, 8), (2, 40), (6, 24), (10, 8)])
+@pytest.mark.parametrize("made", MADE, ids=str)
 @pytest.mark.parametrize("beat, read, step", SHAPES)
-def test_shapes(beat, read, step, rows, d_max):
+def test_shapes(beat, read, step, rows, d_max, made):
     """One pair of rows, one word, sizes that are no power of two."""
     dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, step=step, rows=rows,
-                      d_max=d_max)
+                      d_max=d_max, **made)
     run(dut, Model(beat, read, step), [d_max, d_max, 8, d_max, 8], rows, 0.0)
 
 
+@pytest.mark.parametrize("made", MADE[:3], ids=str)
 @pytest.mark.parametrize("pairs, rows", [(2, 8), (4, 16), (4, 10), (4, 2), (2, 6)])
 @pytest.mark.parametrize("beat, read, step", SHAPES)
-def test_more_pairs_at_a_time(beat, read, step, pairs, rows):
+def test_more_pairs_at_a_time(beat, read, step, pairs, rows, made):
     dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, step=step, rows=rows, d_max=24,
-                      pairs=pairs)
+                      pairs=pairs, **made)
     run(dut, Model(beat, read, step, pairs), [24, 24, 8, 16, 24], rows, 0.2)
 
 
@@ -163,6 +174,7 @@ def test_the_address_may_change_once_it_is_taken():
         await fill(ctx, dut, model, 0, 8, 4)
         reads = expected_reads(model, 0, 8, 4)
         (pair, chunk, rows), (other_pair, other_chunk, other) = reads[1], reads[-2]
+        ctx.set(dut.read_en, 1)
         ctx.set(dut.read_pair, pair)
         ctx.set(dut.read_chunk, chunk)
         await ctx.tick()
@@ -187,6 +199,7 @@ def test_elements_keep_their_layout():
             ctx.set(dut.write_data, [{"mag": 3 + row, "sign": 0}, {"mag": 9, "sign": 1}])
             await ctx.tick()
         ctx.set(dut.write_en, 0)
+        ctx.set(dut.read_en, 1)
         for _ in range(1 + dut.latency):
             await ctx.tick()
         for row in range(2):
@@ -221,6 +234,7 @@ def test_the_rest_of_a_word_is_kept(beat, read, step):
             held[place][n * beat : n * beat + beat] = elements
             no_write(ctx, dut, rng)
             await ctx.tick()
+            ctx.set(dut.read_en, 1)
             ctx.set(dut.read_bank, place[0])
             ctx.set(dut.read_pair, place[1] // 2)
             at = n * beat // read * read
@@ -230,3 +244,100 @@ def test_the_rest_of_a_word_is_kept(beat, read, step):
                                   for side in range(2)])
 
     simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("made", MADE, ids=str)
+def test_what_was_read_stays(made):
+    """Until the next read, whatever stands on the other inputs of the port."""
+    dut = PlaneBuffer(shape=unsigned(BITS), beat=4, read=4, step=2, rows=8, d_max=8, **made)
+    model = Model(4, 4, 2)
+
+    async def testbench(ctx):
+        await fill(ctx, dut, model, 1, 8, 8)
+        for pair, chunk, rows in expected_reads(model, 1, 8, 8):
+            ctx.set(dut.read_en, 1)
+            ctx.set(dut.read_bank, 1)
+            ctx.set(dut.read_pair, pair)
+            ctx.set(dut.read_chunk, chunk)
+            if hasattr(dut, "read_size"):
+                ctx.set(dut.read_size, (len(rows[0]) // 2).bit_length() - 1)
+            await ctx.tick()
+            ctx.set(dut.read_en, 0)
+            await ctx.tick().repeat(dut.latency - 1)
+            for _ in range(4):
+                check_rows(ctx, dut, rows)
+                ctx.set(dut.read_bank, model.rng.randrange(2))
+                ctx.set(dut.read_pair, model.rng.randrange(4))
+                ctx.set(dut.read_chunk, model.rng.randrange(4))
+                await ctx.tick()
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_a_row_is_read_once(streams):
+    """Word by word, for each reader, and again when its bank has been written."""
+    dut = PlaneBuffer(shape=unsigned(BITS), beat=2, read=2, step=2, rows=4, d_max=8,
+                      streams=streams)
+    model, rng = Model(2, 2), Random(streams)
+
+    async def testbench(ctx):
+        reads = 0
+        held = [(None, set())] * streams
+
+        async def read(bank, pair, word, stream):
+            ctx.set(dut.read_en, 1)
+            ctx.set(dut.read_bank, bank)
+            ctx.set(dut.read_pair, pair)
+            ctx.set(dut.read_chunk, word)
+            if streams > 1:
+                ctx.set(dut.read_stream, stream)
+            await ctx.tick()
+            ctx.set(dut.read_en, 0)
+            asked = ctx.get(dut.reads)
+            await ctx.tick().repeat(dut.latency - 1)
+            check_rows(ctx, dut, [model.rows[bank, 2 * pair + n][2 * word : 2 * word + 2]
+                                  for n in range(2)])
+            row, words = held[stream]
+            if row != (bank, pair):
+                words = set()
+            assert asked == (word not in words)
+            held[stream] = (bank, pair), words | {word}
+            return asked
+
+        for turn in range(6):
+            bank = turn % 2
+            await fill(ctx, dut, model, bank, 8, 4)
+            held = [((None, set()) if row and row[0] == bank else (row, words))
+                    for row, words in held]
+            for _ in range(60):
+                reads += await read(rng.randrange(2) if turn else 0, rng.randrange(2),
+                                    rng.randrange(4), rng.randrange(streams))
+        assert 0 < reads < 6 * 60
+
+    simulate(dut, testbench)
+
+
+def test_columns_that_are_not_wanted_rest():
+    """A beat of a longer read, a read of a longer beat."""
+    for beat, read, step, wanted in ((4, 16, 4, lambda n, size: set(range(n // 4, (n + size) // 4))),
+                                     (16, 4, 2, lambda n, size: {n // 4})):
+        dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, step=step, rows=4, d_max=32,
+                          columns=True)
+        model = Model(beat, read, step)
+
+        async def testbench(ctx, dut=dut, model=model, step=step, wanted=wanted):
+            await fill(ctx, dut, model, 0, 32, 4)
+            for pair, chunk, rows in expected_reads(model, 0, 32, 4):
+                size = len(rows[0])
+                ctx.set(dut.read_en, 1)
+                ctx.set(dut.read_pair, pair)
+                ctx.set(dut.read_chunk, chunk)
+                if hasattr(dut, "read_size"):
+                    ctx.set(dut.read_size, (size // step).bit_length() - 1)
+                await ctx.tick()
+                assert ctx.get(dut.reads) == sum(1 << n for n in wanted(chunk * step % 16, size))
+                await ctx.tick().repeat(dut.latency - 1)
+                check_rows(ctx, dut, rows)
+
+        simulate(dut, testbench)

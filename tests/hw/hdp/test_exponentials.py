@@ -65,9 +65,10 @@ def test_items(lanes, chance):
                 assert en
                 latest = [0] * 5 * taken + rows[taken].buffer(config)
                 taken += 1
-            address = ctx.get(dut.score_addr)
+            read, address = ctx.get(dut.score_en), ctx.get(dut.score_addr)
             await ctx.tick()
-            ctx.set(dut.score_data.as_value(), words[address])
+            if read:
+                ctx.set(dut.score_data.as_value(), words[address])
             if latest is not None:
                 words, latest = latest + [0] * (40 - len(latest)), None
         starts.append(taken)

@@ -58,10 +58,11 @@ class ScannerBench:
                 if o.last:
                     self.cycles.append(self.cycle - self.starts[len(self.cycles)])
         self.offered = valid and not ready
-        address = ctx.get(dut.mask_group)
+        read, address = ctx.get(dut.mask_read), ctx.get(dut.mask_group)
         await ctx.tick()
         self.cycle += 1
-        ctx.set(dut.mask_bits, mask_word(self.config, bits, address))
+        if read:
+            ctx.set(dut.mask_bits, mask_word(self.config, bits, address))
 
     async def _row(self, ctx, columns, bits, keep_all):
         dut = self.dut
@@ -251,11 +252,12 @@ class Bench:
             # The engine knows nothing of a row without columns.
             assert head.dense or row.columns == 0 or self.masked > row.row
             assert ctx.get(dut.columns) == row.columns
-        row, group = ctx.get(dut.mask_row), ctx.get(dut.mask_group)
+        read, row, group = (ctx.get(signal) for signal in (dut.mask_read, dut.mask_row,
+                                                           dut.mask_group))
         await ctx.tick()
         self.cycle += 1
-        known = row < len(head.masks)
-        ctx.set(dut.mask_bits, mask_word(self.config, head.masks[row], group) if known else 0)
+        if read:
+            ctx.set(dut.mask_bits, mask_word(self.config, head.masks[row], group))
 
     async def _head(self, ctx, head):
         dut = self.dut

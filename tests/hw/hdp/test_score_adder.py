@@ -209,6 +209,7 @@ class _Source:
             ctx.set(dut.score, scores if kind == "score" else self._noise(1)[0][0])
             ctx.set(dut.tag, tag)
             ctx.set(dut.early, planned[-1][2] if planned[-1] else self._noise(1)[1])
+            ctx.set(dut.early_valid, bool(planned[-1]) and planned[-1][0] == "score")
             valid = ctx.get(dut.row.valid)
             if not valid and self.announced < len(self.rows) and self._may_announce() \
                     and not self.score_ops and self.rng.random() >= self.stall:
@@ -234,8 +235,12 @@ async def _read_row(ctx, dut, base, count):
     """``count`` entries of the score buffer, one per cycle."""
     entries = []
     for index in range(base, base + count):
+        ctx.set(dut.score_en, 1)
         ctx.set(dut.score_addr, index % (1 << len(dut.score_addr)))
         await ctx.tick()
+        ctx.set(dut.score_en, 0)
+        ctx.set(dut.score_addr, 0)
+        await ctx.tick()                # what was read stays
         entry = ctx.get(dut.score_data)
         entries.append((entry.column, [entry.score[n] for n in range(4)]))
     return entries
@@ -275,6 +280,7 @@ def test_latency():
     token_at = []
 
     async def bench(ctx):
+        ctx.set(dut.score_en, 1)
         ctx.set(dut.row.payload, {"tag": {"limit": [32, 32]}, "columns": 16})
         ctx.set(dut.row.valid, 1)
         await ctx.tick()

@@ -52,6 +52,7 @@ def _run(dut, config, requests, memory, rng, stall_in=0.0, stall_out=0.0, limit=
 
     async def sink(ctx):
         assert await receive(ctx, dut.o, len(expected), rng, stall_out) == expected
+        await ctx.tick()
         assert counted["beat"] == len(expected)
         for _ in range(memory.latency + 8):
             _, _, valid = await ctx.tick().sample(dut.o.valid)
@@ -120,7 +121,7 @@ def test_one_beat_per_cycle(latency, count, beats):
     requests = [{"address": (n * beats + 3) * 8, "beats": beats, "tag": n % 8}
                 for n in range(count)]
     cycles = _run(dut, config, requests, memory, rng)
-    assert cycles == count * beats + latency + 6
+    assert cycles == count * beats + latency + 4
 
 
 WINDOWS = {0: (0x1000, 0x2FFF), 1: (0x40, 0x7F)}

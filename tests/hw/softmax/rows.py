@@ -159,11 +159,12 @@ class UnitBench:
                 break
             self._drive(ctx, cycle)
             sample = ctx.tick().sample(
-                dut.i.valid & dut.i.ready, dut.o.valid & dut.o.ready, dut.score_addr,
+                dut.i.valid & dut.i.ready, dut.o.valid & dut.o.ready, dut.score_en, dut.score_addr,
                 dut.weight_en, dut.weight_addr.slot, dut.weight_addr.index,
                 dut.weight_data, dut.o.payload)
-            _, _, taken, given, index, en, w_slot, w_index, w_data, result = await sample
-            ctx.set(score_data, self.scores[index] & mask)
+            _, _, taken, given, read, index, en, w_slot, w_index, w_data, result = await sample
+            if read:
+                ctx.set(score_data, self.scores[index] & mask)
             if en:
                 assert w_slot == (len(self.given)) % 2, "a weight was written too early"
                 self.weights[w_slot][w_index] = self._decode(w_data)

@@ -19,7 +19,7 @@ def run(exponentials, e0):
 
     late = np.concatenate([np.zeros(PairQuantiser.background_latency, np.int64), e0])
     padded = np.concatenate([pairs, np.zeros((PairQuantiser.background_latency, 2), np.int64)])
-    simulated = run_pipeline(dut, get_outputs, w=padded, e0=late)[: len(pairs)]
+    simulated = run_pipeline(dut, get_outputs, gaps=0, w=padded, e0=late)[: len(pairs)]
     mant, shift = quantise_pair(pairs, e0)
     expected = np.stack([shift // SHIFT_STEP, mant[:, 0] < 0, abs(mant[:, 0]), mant[:, 1] < 0,
                          abs(mant[:, 1])], axis=1)
