@@ -21,9 +21,10 @@ from .order import table_order
 from .planes import held_planes
 from .timing.cycles import predict_cycles
 
-__all__ = ["COUNTERS", "ENGINE", "OCCUPANCY", "HdpEngine"]
+__all__ = ["COUNTERS", "ENGINE", "OCCUPANCY", "HdpEngine", "occupancy"]
 
-# What the array of a core does in a cycle, or why it does nothing: these add up to all cycles.
+# What the array of a core does in a cycle, or why it does nothing: these add up to all cycles. With
+# an array of its own for P.V all but ``value_slots``, which are cycles of that one, do.
 COUNTERS = (
     ("integer_slots", "cycles in which the array ran the integer pass, summed over the cores"),
     ("score_slots", "cycles in which it ran fraction or full products, likewise"),
@@ -35,6 +36,11 @@ COUNTERS = (
     ("idle_drain", "other cycles: results are written, or there is no job"),
 )
 OCCUPANCY = [name for name, _ in COUNTERS]
+
+
+def occupancy(config: HdpConfig) -> list[str]:
+    """The counters of which every cycle of a core belongs to exactly one."""
+    return [name for name in OCCUPANCY if not (config.own_values and name == "value_slots")]
 
 
 class HdpEngine(Engine):

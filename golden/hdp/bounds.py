@@ -19,7 +19,8 @@ class Work:
     """Products of a head by phase, in elements x dimensions.
 
     A multiplier makes four of the integer pass, two of the fraction pass and one full or P.V
-    product in a cycle.
+    product in a cycle; with ``HdpConfig.value_array`` "own" those of P.V have an array for
+    themselves.
     """
 
     integer: int
@@ -41,15 +42,27 @@ class Work:
                    full=scores * kept if full else 0, value=kept)
 
     def cycles(self, multipliers: int) -> Fraction:
-        return (Fraction(self.integer, 4) + Fraction(self.fraction, 2) + self.full
-                + self.value) / multipliers
+        """Of all products, one array after the other."""
+        return self.score_cycles(multipliers) + self.value_cycles(multipliers)
+
+    def score_cycles(self, multipliers: int) -> Fraction:
+        """Of integer, fraction and full products."""
+        return (Fraction(self.integer, 4) + Fraction(self.fraction, 2) + self.full) / multipliers
+
+    def value_cycles(self, multipliers: int) -> Fraction:
+        """Of P.V."""
+        return Fraction(self.value, multipliers)
 
 
 def bound_cycles(jobs, results, config: HdpConfig) -> int:
     """Cycles that a table of jobs needs at least on all cores with every multiplier busy in every
-    cycle, rounded up once for all."""
-    return ceil(sum(Work.of(j, r, config).cycles(config.all_multipliers)
-                    for j, r in zip(jobs, results, strict=True)))
+    cycle, rounded up once for all; of two arrays, of the one with more to do."""
+    work = [Work.of(j, r, config) for j, r in zip(jobs, results, strict=True)]
+    size = config.all_multipliers
+    if config.own_values:
+        return ceil(max(sum(w.score_cycles(size) for w in work),
+                        sum(w.value_cycles(size) for w in work)))
+    return ceil(sum(w.cycles(size) for w in work))
 
 
 def bus_cycles(jobs, results, config: HdpConfig) -> int:

@@ -33,10 +33,17 @@ class HdpConfig(EngineConfig):
         :mod:`prunus.golden.hdp.tiles`.
     multipliers : int
         Full-width multipliers of a core (M): 2 queries x 2 keys x ``taps`` dimensions.
+    integer_span : 64 or 32
+        Dimensions of a block that an integer operation covers at most; an array with room for more
+        works on as many blocks side by side (``group``). With 32, heads of 32 dimensions keep
+        arrays of 64 multipliers and more busy.
     softmax_lanes : int
         Exponentials per cycle in a core.
     output_lanes : int
         Dimensions of two queries that are normalised per cycle, at most ``taps``.
+    value_array : "shared" or "own"
+        P.V takes turns with the scores on the one array, or has as many plain multipliers of its
+        own (2 queries x 2 keys x ``taps`` outputs) and runs beside them.
     keep_integer_scores : bool
         Integer scores wait for the mask of their row, so that kept blocks need fraction products
         only; without that memory they are computed again, as full products.
@@ -55,8 +62,10 @@ class HdpConfig(EngineConfig):
     l_max: Annotated[int, Field(ge=2, le=4096, multiple_of=2)] = 512
     tile: Literal[8, 16, 32, 64, 128, 256, 512, 1024] | None = None
     multipliers: Literal[8, 16, 32, 64, 128, 256] = 32
+    integer_span: Literal[32, 64] = 64
     softmax_lanes: Literal[1, 2, 4] = 2
     output_lanes: Literal[1, 2, 4] = 2
+    value_array: Literal["shared", "own"] = "shared"
     keep_integer_scores: bool = True
     cores: Literal[1, 2, 4, 8] = 1
     linear: bool = False
@@ -84,7 +93,7 @@ class HdpConfig(EngineConfig):
     def _check_linear(self) -> None:
         """Codes of linear jobs lie in the operand buffers as heads have them."""
         for name, wanted in (("width", 8), ("frac", 4), ("digits", "truncated"), ("cores", 1),
-                             ("tile", None), ("axi_data_width", 64)):
+                             ("tile", None), ("axi_data_width", 64), ("integer_span", 64)):
             if getattr(self, name) != wanted:
                 raise ValueError(f"{name} must be {wanted} with linear, "
                                  f"not {getattr(self, name)!r}")
@@ -134,6 +143,16 @@ class HdpConfig(EngineConfig):
         return self.multipliers * self.cores
 
     @property
+    def own_values(self) -> bool:
+        """P.V has an array of its own."""
+        return self.value_array == "own"
+
+    @property
+    def arrays(self) -> int:
+        """Arrays of ``multipliers`` in a core."""
+        return 1 + self.own_values
+
+    @property
     def taps(self) -> int:
         """T: dimensions per cycle at full width; 2T in the fraction, 4T in the integer pass."""
         return self.multipliers // 4
@@ -141,8 +160,8 @@ class HdpConfig(EngineConfig):
     @property
     def group(self) -> int:
         """Blocks of an integer operation, side by side: one covers 4T dimensions of a block, but
-        no more than 64, so that wide arrays serve short dimensions as well."""
-        return max(1, self.taps // 16)
+        no more than ``integer_span``, so that wide arrays serve short dimensions as well."""
+        return max(1, 4 * self.taps // self.integer_span)
 
     @property
     def int_score_width(self) -> int:

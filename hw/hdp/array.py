@@ -32,17 +32,20 @@ def operand_layout(config: HdpConfig) -> data.StructLayout:
 
     Words of the integer and the fraction plane hold ``integer_word`` and ``fraction_word``
     dimensions, those that the mode needs first, of two rows each and of K_I of all pairs of keys
-    of a group; ``place`` is the pair that the modes other than the integer mode need.
+    of a group; ``place`` is the pair that the modes other than the integer mode need. ``v`` and
+    ``w`` are there if P.V has no array of its own.
     """
     integer = data.ArrayLayout(integer_layout(config), integer_word(config))
     fraction = data.ArrayLayout(
         data.ArrayLayout(fraction_layout(config), fraction_word(config)), 2)
     place = {"place": group_bits(config)} if config.group > 1 else {}
+    values = {} if config.own_values else {
+        "v": data.ArrayLayout(data.ArrayLayout(value_layout(config), config.taps), 2),
+        "w": weight_entry_layout(config).members["row"]}
     return data.StructLayout({
         "q_i": data.ArrayLayout(integer, 2), "q_f": fraction,
         "k_i": data.ArrayLayout(integer, 2 * config.group), "k_f": fraction,
-        "v": data.ArrayLayout(data.ArrayLayout(value_layout(config), config.taps), 2),
-        "w": weight_entry_layout(config).members["row"],
+        **values,
         **place,
     })
 
@@ -82,6 +85,9 @@ class Array(wiring.Component):
     and of each pair of taps the even one has the first key, the odd one the second: the product of
     tap ``2 * n + k`` is that of ``v[k][2 * n + a]`` and the weight of ``b`` for ``k``. What is
     added over the two keys is then the pair that the sum over T begins with.
+
+    Where P.V has an array of its own (:class:`.value_array.ValueArray`) there is no mode ``VALUE``
+    and nothing that it alone needs.
 
     Parameters
     ----------
@@ -131,9 +137,8 @@ class Array(wiring.Component):
             "score_tag": Out(tag_layout(config)),
             "score_early_valid": Out(1),
             "score_early": Out(tag_layout(config)),
-            "value_valid": Out(1),
-            "value": Out(data.ArrayLayout(
-                data.ArrayLayout(signed(config.accumulator_width), config.taps), 2)),
+            **({} if config.own_values else {"value_valid": Out(1), "value": Out(data.ArrayLayout(
+                data.ArrayLayout(signed(config.accumulator_width), config.taps), 2))}),
         })
 
     @property
@@ -160,11 +165,13 @@ class Array(wiring.Component):
             m.d.comb += [control.linear.eq(self.linear), control.linear_tag.eq(self.linear_tag)]
         m.d.comb += [control.mode.eq(self.mode), control.first.eq(self.first),
                      control.last.eq(self.last), control.tag.eq(self.tag)]
-        cycles = max(self.score_latency, self.value_latency)
+        own = self._config.own_values
+        cycles = self.score_latency if own else max(self.score_latency, self.value_latency)
         en = delayed(m, self.en, cycles, name="en", reset_less=False)
         stages = delayed(m, control, cycles, name="control", valid=en)
         self._scores(m, pairs, stages, en)
-        self._values(m, pairs, stages, en)
+        if not own:
+            self._values(m, pairs, stages, en)
         return m
 
     def _digits(self, m):
@@ -190,7 +197,8 @@ class Array(wiring.Component):
 
         group = self._config.group
         segment_taps = t // group
-        values = [self._split(m, row, f"v_{k}") for k, row in enumerate(ops.v)]
+        own = config.own_values
+        values = [] if own else [self._split(m, row, f"v_{k}") for k, row in enumerate(ops.v)]
         for r in range(2):
             q_word = self._split(m, ops.q_i[r], f"q_i_{r}")
             k_words = [self._split(m, ops.k_i[b], f"k_i_{b}") for b in range(r, 2 * group, 2)]
@@ -205,20 +213,22 @@ class Array(wiring.Component):
                 even, key = n & ~1, n % 2
                 (q_i,), (q_f,) = (_pick(word, [n]) for word in (q_word, q_f_word))
                 exact = self.select[r][n][0].exact
-                value = data.View(digit_layout(self._config.width), values[key][even + r])
+                if not own:
+                    value = data.View(digit_layout(self._config.width), values[key][even + r])
                 assign(x[r][n], self.select[r][n][0], {
                     Mode.INTEGER: _pick(q_word, taps),
                     Mode.FRACTION: self._order(_pick(q_f_word, pair) + _pick(q_word, pair)),
                     Mode.FULL: [q_i, q_f, q_i, Cat(Mux(exact, q_f[:-1], 0), q_f[-1])],
-                    Mode.VALUE: halves(value) * 2})
+                    **({} if own else {Mode.VALUE: halves(value) * 2})})
                 (k_i,), (k_f,) = (_pick(word, [n]) for word in (k_word, k_f_word))
-                high, low = halves(self._weight(r, key))
+                if not own:
+                    high, low = halves(self._weight(r, key))
                 assign(y[r][n], self.select[r][n][1], {
                     Mode.INTEGER: _pick(k_words[segment], taps),
                     Mode.FRACTION: self._order(_pick(k_word, pair) + self._second_keys(
                         self.select[r][n][1], _pick(k_word, pair), _pick(k_f_word, pair))),
                     Mode.FULL: [k_i, k_i, k_f, k_f],
-                    Mode.VALUE: [high, high, low, low]})
+                    **({} if own else {Mode.VALUE: [high, high, low, low]})})
         return x, y
 
     def _order(self, digits):
@@ -279,7 +289,8 @@ class Array(wiring.Component):
         for n, mine in enumerate(full):
             select = self.select[0][n][1]
             with m.If(select.en):
-                m.d.sync += mine.eq((select.mode == Mode.FULL) | (select.mode == Mode.VALUE))
+                m.d.sync += mine.eq(select.mode == Mode.FULL if self._config.own_values
+                                    else (select.mode == Mode.FULL) | (select.mode == Mode.VALUE))
         narrow = [Signal(name=f"narrow_{n}", reset_less=True) for n in range(self._config.taps)]
         for n, mine in enumerate(narrow if self._config.linear else []):
             m.d.sync += mine.eq(self.select[0][n][1].narrow)
@@ -310,9 +321,11 @@ class Array(wiring.Component):
     def _scores(self, m, pairs, stages, en):
         group, last = self._config.group, self.score_latency
         stage = stages[last - 2]
-        takes = en[last - 2] & (stage.mode != Mode.VALUE)
         early = last - 2 - self._tree_latency       # before the first sums are registered
-        begins = en[early] & (stages[early].mode != Mode.VALUE)
+        takes, begins = en[last - 2], en[early]
+        if not self._config.own_values:
+            takes &= stage.mode != Mode.VALUE
+            begins &= stages[early].mode != Mode.VALUE
         for q in range(2):
             for k in range(2):
                 element = 2 * q + k
@@ -321,14 +334,16 @@ class Array(wiring.Component):
                                reset_less=False)
                 terms, segments = pairs[q, k], None
                 for level in range(self._tree_latency):
-                    terms = self._sum_pairs(terms if level == 0 else self._sum_pairs(terms))
-                    terms = self._register(m, terms, f"sum_{q}{k}_{level}", adds[level])
+                    halves = terms if level == 0 else self._sum_pairs(terms)
+                    terms = self._register(m, self._sum_pairs(halves), f"sum_{q}{k}_{level}",
+                                           adds[level])
+                    if segments is None and len(halves) == group > 1:
+                        segments = self._integers(halves)
                     if segments is not None:        # they wait for the sum over them
                         segments = self._register(m, segments, f"segment_{q}{k}_{level}",
                                                   adds[level])
                     elif len(terms) == group:
-                        segments = [(value[: self._config.int_score_width].as_signed(), sign)
-                                    for value, sign in terms]
+                        segments = self._integers(terms)
                 self._accumulate(m, self.score[element], f"score_{element}", takes, stage.first,
                                  terms[0])
                 if group == 1:                      # one accumulator for all modes
@@ -353,6 +368,10 @@ class Array(wiring.Component):
             self.score_valid.eq(scored & ~done.linear), self.linear_valid.eq(scored & done.linear),
             self.linear_done.eq(done.linear_tag), self.linear_early.eq(stages[last - 2].linear_tag),
         ]
+
+    def _integers(self, terms):
+        """The same as no more than integer scores."""
+        return [(value[: self._config.int_score_width].as_signed(), sign) for value, sign in terms]
 
     def _sum_pairs(self, terms):
         """``(value, sign)`` of neighbours added: s0*a + s1*b = s0*(a +- b)."""

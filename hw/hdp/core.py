@@ -37,6 +37,7 @@ from prunus.hw.hdp.score_adder import ScoreAdder
 from prunus.hw.hdp.softmax import SoftmaxUnit
 from prunus.hw.hdp.sparsity import SparsityEngine
 from prunus.hw.hdp.tiler import Phase, Tiler
+from prunus.hw.hdp.value_array import ValueArray
 from prunus.hw.hdp.value_pass import ValuePass
 from prunus.hw.parts.copies import kept_copy
 from prunus.hw.parts.pipeline import delayed
@@ -56,6 +57,8 @@ class HdpCore(Repeated):
                           |       mask -> fetch upon mask -+-> array -> score adder -> softmax
                           |       weights -> value pass ---+-> array -> row output -> result writer
                           +-> buffers, column sums
+
+    With ``HdpConfig.value_array`` "own" the last of these arrays is another one, a ValueArray.
 
     With ``HdpConfig.tile`` a head that is longer than the buffers goes through them tile by tile;
     the
@@ -108,6 +111,8 @@ class HdpCore(Repeated):
         m.submodules.fetch = self.fetch = FetchUponMask(config=config)
         m.submodules.issue = self.issue = Issue(config=config)
         m.submodules.array = self.array = Array(config=config)
+        if config.own_values:
+            m.submodules.value_array = self.value_array = ValueArray(config=config)
         m.submodules.score_adder = self.scores = ScoreAdder(config=config)
         m.submodules.softmax = self.softmax = SoftmaxUnit(
             config=config, tag_width=row_tag_layout(config).size)
@@ -205,24 +210,27 @@ class HdpCore(Repeated):
         scores = issue.en & (op.mode != Mode.VALUE)
         fractions = scores & (op.mode != Mode.INTEGER)
         reads = {"q_i": scores, "k_i": scores, "q_f": fractions, "k_f": fractions,
-                 "v": issue.background | (issue.en & (op.mode == Mode.VALUE))}
+                 "v": issue.background | (issue.value_en if config.own_values
+                                          else issue.en & (op.mode == Mode.VALUE))}
         for name, pair, chunk in (("q_i", op.row, at), ("k_i", op.column >> bits, at),
                                   ("q_f", op.row, at), ("k_f", op.column, at),
                                   ("v", op.column, op.chunk)):
             buffer = planes[name]
             bank, column, part = op.bank, pair, chunk
             if name == "v":
-                bank = Mux(issue.background, issue.value_op.bank, bank)
+                bank = self._of_values(op.bank, issue.value_op.bank)
             if name[0] != "q":
                 bank = self.scheduler.kv.bit_select(bank, 1)
             if name == "v":
-                column = Mux(issue.background, issue.value_op.column, column)
-                part = Mux(issue.background, issue.value_op.chunk, part)
+                column = self._of_values(column, issue.value_op.column)
+                part = self._of_values(part, issue.value_op.chunk)
             m.d.comb += [
                 buffer.read_en.eq(reads[name]),
                 buffer.read_bank.eq(bank), buffer.read_pair.eq(column),
-                buffer.read_chunk.eq(part), array.operands[name].eq(buffer.read_data),
+                buffer.read_chunk.eq(part),
             ]
+            if not (name == "v" and config.own_values):
+                m.d.comb += array.operands[name].eq(buffer.read_data)
             if "read_size" in buffer.signature.members:
                 mode = op.mode
                 if config.linear:
@@ -242,7 +250,8 @@ class HdpCore(Repeated):
                         place_chunk(config, place), strict=True)]
         # An operation waits for its operands.
         now = {"en": issue.en, "mode": op.mode, "first": op.first, "last": op.last, "tag": op.tag,
-               "w": issue.value_op.w, "background": issue.background}
+               **({} if config.own_values else {"w": issue.value_op.w}),
+               "background": issue.background}
         if bits:
             now["place"] = op.column[:bits]
         mode, exact = op.mode, op.exact
@@ -271,12 +280,35 @@ class HdpCore(Repeated):
         early = delayed(m, select.as_value(), PlaneBuffer.latency - 1, name="select")[-1]
         for n, place in enumerate(place for row in array.select for tap in row for place in tap):
             m.d.comb += place.eq(kept_copy(m, early, f"select_{n}"))
+        values = array
+        if config.own_values:
+            values = self._own_values(m, planes["v"])
+        else:
+            m.d.comb += array.operands.w.eq(late["w"])
         m.d.comb += [
-            array.operands.w.eq(late["w"]),
-            self.rows.value_valid.eq(array.value_valid), self.rows.value.eq(array.value),
+            self.rows.value_valid.eq(values.value_valid), self.rows.value.eq(values.value),
             self.rows.fetch_valid.eq(late["background"]),
             self.rows.fetch.eq(planes["v"].read_data),
         ]
+
+    def _of_values(self, of_op, of_value_op):
+        """Where V is read: for the array's operation, or for one of the value pass."""
+        if self._config.own_values:
+            return of_value_op
+        return Mux(self.issue.background, of_value_op, of_op)
+
+    def _own_values(self, m, plane):
+        """Operations of P.V in line with their words of V; the array of which they are."""
+        issue, array = self.issue, self.value_array
+        # Weights go in a cycle before the values.
+        en = delayed(m, issue.value_en, PlaneBuffer.latency - 1, name="value_en", reset_less=False)
+        m.d.comb += array.en.eq(en[-1])
+        for name in ("first", "last", "w"):
+            value = delayed(m, issue.value_op[name], PlaneBuffer.latency - 1, name=f"value_{name}",
+                            valid=en, reset_less=name != "last")
+            m.d.comb += getattr(array, name).eq(value[-1])
+        m.d.comb += array.v.eq(plane.read_data)
+        return array
 
     def _joints(self, m):
         """Stage to stage."""
@@ -375,7 +407,10 @@ class HdpCore(Repeated):
 
     def _occupancy(self, m):
         """What the array does, for the counters."""
-        m.submodules.occupancy = occupancy = Occupancy()
+        own = self._config.own_values
+        m.submodules.occupancy = occupancy = Occupancy(own_values=own)
+        if own:
+            m.d.comb += occupancy.value_en.eq(self.issue.value_en)
         row, result = self.fetch.row, self.softmax.o
         en, mode, loading = self.issue.en, self.issue.op.mode, self.scheduler.loading
         if self._config.linear:

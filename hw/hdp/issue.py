@@ -19,6 +19,8 @@ class Issue(wiring.Component):
     share accumulators, so a block once begun runs to its last operation before the other may
     start; value operations may fall in between.
 
+    With an array of their own value operations wait for nothing and come beside the others.
+
     Parameters
     ----------
     config : HdpConfig
@@ -31,6 +33,9 @@ class Issue(wiring.Component):
     op : Out(op_layout)
         This cycle's operation. Of a value operation only mode, bank, column, chunk, first and
         last hold.
+    value_en : Out(1)
+        Only where values have an array of their own: an operation of that one. ``en`` and ``op``
+        are the other's then.
     value_op : Out(value_op_layout)
         The operation as the value pass gave it.
     background : Out(1)
@@ -45,12 +50,14 @@ class Issue(wiring.Component):
             "integer": In(stream.Signature(op_layout(config))),
             "en": Out(1),
             "op": Out(op_layout(config)),
+            **({"value_en": Out(1)} if config.own_values else {}),
             "value_op": Out(value_op_layout(config)),
             "background": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
+        own = self._config.own_values
         # Which of the two is inside a block.
         in_score = Signal()
         in_integer = Signal()
@@ -59,7 +66,7 @@ class Issue(wiring.Component):
         m.d.comb += [
             self.score.ready.eq(~in_integer),
             self.integer.ready.eq(~in_score & (in_integer | ~self.score.valid)),
-            self.value.ready.eq(~take_score & ~take_integer),
+            self.value.ready.eq(1 if own else ~take_score & ~take_integer),
         ]
         with m.If(take_score):
             m.d.sync += in_score.eq(~self.score.payload.last)
@@ -67,6 +74,16 @@ class Issue(wiring.Component):
             m.d.sync += in_integer.eq(~self.integer.payload.last)
 
         value = self.value.payload
+        if own:
+            take_value = self.value.valid & self.value.ready
+            m.d.sync += [
+                self.en.eq(take_score | take_integer),
+                self.value_en.eq(take_value & ~value.background),
+                self.background.eq(take_value & value.background),
+                self.value_op.eq(value),
+                self.op.eq(Mux(take_score, self.score.payload, self.integer.payload)),
+            ]
+            return m
         from_value = Signal(op_layout(self._config))
         m.d.comb += [
             from_value.mode.eq(Mode.VALUE),

@@ -173,8 +173,9 @@ def row_tag_layout(config: HdpConfig) -> data.StructLayout:
 
 
 def chunk_shape(config: HdpConfig):
-    """Index of a chunk of T dimensions (or more, then it is smaller)."""
-    return range(max(2, -(-config.d_max // config.taps)))
+    """Index of a chunk of T dimensions or, in a wide array, of an integer operation (or of more
+    dimensions, then it is smaller)."""
+    return range(max(2, -(-config.d_max // min(config.taps, integer_dims(config)))))
 
 
 def product_width(config: HdpConfig) -> int:

@@ -49,7 +49,7 @@ def figures(case: Case, config: HdpConfig, runs: Sequence["Simulation"],
     dense_model = predict_cycles(dense_jobs, golden[1], config)
     cycles, dense_cycles = pruned["cycles"], plain["cycles"]
     work_ratio, speedup = ratio(dense_bound, bound), dense_cycles / cycles
-    multipliers = constants(config)["multipliers"]
+    multipliers = constants(config)["multipliers"] * config.arrays
     products = sum(2 * job.l_q * job.l_kv * job.d for job in jobs)
     return {
         "case": case.name, "heads": len(jobs), "l_q": first.l_q, "l_kv": first.l_kv,

@@ -23,7 +23,7 @@ specification's.
 
 - **kappa**: blocks that the masks keep, of all visible ones.
 - **cycles**: from the doorbell to the last write response, all heads together. **bound**: every
-  multiplier busy in every cycle (`golden/hdp/bounds.py`).
+  multiplier busy in every cycle (`golden/hdp/bounds.py`); of two arrays, of the busier one.
   **use**: bound / cycles. **bus**: beats that
   the busier direction of the bus needs at least; where they are more than the bound, they are the
   limit. **over / head**: cycles beyond the bound, per head.
@@ -34,7 +34,8 @@ specification's.
   by cause.
 - **speed-up**: dense cycles / cycles. **work ratio**: the same of the bounds; 8 / (1 + 6 kappa)
   where every head is kept and sees every key. **share**: speed-up / work ratio.
-- **cost**: cycles x multipliers / (2 l_q l_kv d) per head; 1 is a dense engine that keeps every
+- **cost**: cycles x multipliers (of both arrays, if P.V has its own) / (2 l_q l_kv d) per head;
+  1 is a dense engine that keeps every
   multiplier busy, and about what ITA, the best open one, takes. **dense**: the same hardware
   without pruning.
 """

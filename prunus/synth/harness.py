@@ -22,6 +22,7 @@ from prunus.hw.hdp import (
     scheduler,
     score_adder,
     sparsity,
+    value_array,
     value_pass,
 )
 from prunus.hw.hdp import softmax as unit
@@ -42,6 +43,7 @@ BLOCKS: dict[str, Callable[[HdpConfig], wiring.Component]] = {
     "fetch": lambda c: fetch.FetchUponMask(config=c),
     "score_adder": lambda c: score_adder.ScoreAdder(config=c),
     "softmax": lambda c: unit.SoftmaxUnit(config=c, tag_width=layouts.row_tag_layout(c).size),
+    "value_array": lambda c: value_array.ValueArray(config=c),
     "value_pass": lambda c: value_pass.ValuePass(config=c),
     "column_sum": lambda c: column_sum.ColumnSum(config=c),
     "row_output": lambda c: row_output.RowOutput(config=c),

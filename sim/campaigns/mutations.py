@@ -11,6 +11,7 @@ __all__ = ["MUTATIONS", "Mutation"]
 SHARED_BY, DEFAULT = {"survivors": "leopard"}, "hdp"
 LINEAR = "heat_tiny"            # linear jobs, and heads between them
 FINE = "hdp_fine_tiny"          # rounded digits, of a fraction that is shorter than a digit
+OWN = "hdp_own_tiny"            # an array of its own for P.V
 
 
 @dataclass(frozen=True)
@@ -665,4 +666,22 @@ MUTATIONS: tuple[Mutation, ...] = (
         "b",
         "narrow weights are multiplied as fractions",
         LINEAR),
+    Mutation(
+        "hw/hdp/value_array.py",
+        "Mux(begins, 0, total)",
+        "total",
+        "missed reset: the sums of P.V's own array contain the chunks before",
+        OWN),
+    Mutation(
+        "hw/hdp/value_array.py",
+        "sign ^ value.sign",
+        "sign",
+        "sign: P.V's own array takes values as magnitudes",
+        OWN),
+    Mutation(
+        "hw/hdp/core.py",
+        "delayed(m, issue.value_op[name], PlaneBuffer.latency - 1,",
+        "delayed(m, issue.value_op[name], PlaneBuffer.latency,",
+        "off by one: P.V's own array gets weights a cycle late",
+        OWN),
 )

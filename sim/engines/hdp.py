@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from prunus.golden.hdp import OCCUPANCY
+from prunus.golden.hdp import occupancy
 from prunus.golden.hdp.bounds import Work
 from prunus.golden.hdp.compute import DELTA_MAX, HdpJob, Importance, head
 from prunus.golden.hdp.config import HdpConfig
@@ -222,10 +222,11 @@ class HdpBench(EngineBench):
                        results: Sequence[Any], records: Sequence[HdpStatus],
                        config: HdpConfig) -> None:
         """Slots and idle cycles add up to all cycles, and are enough for the work."""
-        occupied = sum(registers[name] for name in OCCUPANCY)
+        names = occupancy(config)
+        occupied = sum(registers[name] for name in names)
         array_cycles = config.cores * registers["cycles"]
         if occupied != array_cycles:
-            raise MismatchError(f"registers {', '.join(OCCUPANCY)} must add up to cycles of all "
+            raise MismatchError(f"registers {', '.join(names)} must add up to cycles of all "
                                 f"cores, {array_cycles}, not {occupied}")
         work = [Work.of(job, result, config) for job, result in zip(jobs, results, strict=True)
                 if not isinstance(job, LinearJob)]

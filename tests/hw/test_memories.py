@@ -16,13 +16,15 @@ from prunus.hw.verilog.emit import to_verilog
 pytestmark = pytest.mark.slow
 
 CONFIGS = [
-    *map(load_config, ("hdp_tiny", "hdp_edge", "hdp_tiles", "hdp_fine_tiny")),
+    *map(load_config, ("hdp_tiny", "hdp_own_tiny", "hdp_edge", "hdp_tiles", "hdp_fine_tiny")),
     HdpConfig(name="long", d_max=24, l_max=1000, tile=8, multipliers=16, output_lanes=4,
            axi_data_width=128),
     HdpConfig(name="odd", width=12, frac=8, d_max=24, l_max=22, multipliers=16, output_lanes=1),
     HdpConfig(name="recompute", d_max=32, l_max=32, multipliers=8, axi_data_width=512,
            keep_integer_scores=False),
     HdpConfig(name="groups", d_max=64, l_max=20, multipliers=128, axi_data_width=128),
+    HdpConfig(name="span32", d_max=64, l_max=20, multipliers=64, integer_span=32,
+           axi_data_width=128),
     HdpConfig(name="shortest", d_max=8, l_max=2, multipliers=8),
 ]
 PLACES = {"buffer_q_i": "q_i", "buffer_k_i": "k_i", "buffer_q_f": "q_f", "buffer_k_f": "k_f",

@@ -18,7 +18,7 @@ from .unreset import unreset
 TINY = load_config("hdp_tiny")
 DESIGNS = {
     **{name: lambda name=name: Top(config=load_config(name))
-       for name in ("hdp_tiny", "hdp_fine_tiny", "leopard_tiny", "topk_tiny")},
+       for name in ("hdp_tiny", "hdp_own_tiny", "hdp_fine_tiny", "leopard_tiny", "topk_tiny")},
     "two cores": lambda: Top(config=TINY.model_copy(update={"cores": 2})),
     "tiles": lambda: Top(config=TINY.model_copy(update={"tile": 8})),
     "memory of a board": lambda: BlockMemory(config=TINY, size=1 << 16),

@@ -90,6 +90,17 @@ def test_cycles_without_a_counter_are_named():
         check(simulation, JOBS, CONFIG)
 
 
+def test_cycles_of_an_array_of_its_own_count_for_themselves():
+    config = CONFIG.model_copy(update={"value_array": "own"})
+    simulation = _perfect()
+    simulation.registers["cycles"] -= simulation.registers["value_slots"]
+    check(simulation, JOBS, config)
+    simulation.registers["cycles"] += 1
+    with pytest.raises(MismatchError, match="integer_slots, score_slots, idle_softmax, .* must add "
+                                            "up to cycles of all cores, 7000001, not 7000000"):
+        check(simulation, JOBS, config)
+
+
 def test_bytes_that_the_bus_did_not_see_are_named():
     simulation = _perfect()
     simulation.bus_read_bytes += 8

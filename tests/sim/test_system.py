@@ -32,7 +32,8 @@ RECORDED = ("minilm_l128_layer1", "minilm_l256_layer4", "minilm_sentence_layer3"
 
 @pytest.mark.parametrize("stall", [0.0, 0.3])
 @pytest.mark.parametrize(("name", "count"), [("hdp_tiny", 80), ("hdp_edge", 48), ("hdp_w12", 48),
-                                             ("hdp_tiles", 80), ("hdp_fine_tiny", 80)])
+                                             ("hdp_tiles", 80), ("hdp_fine_tiny", 80),
+                                             ("hdp_own_tiny", 80)])
 def test_random_jobs(name, count, stall):
     run_chunk(Chunk(count, 1 if stall else 2, stall), load_config(name))
 

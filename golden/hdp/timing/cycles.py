@@ -129,8 +129,9 @@ def predict_cycles(jobs: Sequence[HdpJob], results: Sequence[HdpOutcome], config
     """Cycles from the doorbell to the last write response, as the register counts them.
 
     A simulation of the stages of the hardware in steps of rows of blocks: the array's cycles go
-    to kept scores, then to the integer pass, then to P.V; planes and rows come and go a beat per
-    cycle; buffers limit how far a stage runs ahead. The memory answers as that of the bench does.
+    to kept scores, then to the integer pass, then to P.V, unless that has an array of its own;
+    planes and rows come and go a beat per cycle; buffers limit how far a stage runs ahead. The
+    memory answers as that of the bench does.
 
     Parameters
     ----------

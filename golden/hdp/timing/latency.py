@@ -24,8 +24,8 @@ class Latency:
 
     @property
     def value(self) -> int:
-        """Array: a chunk's last operation to its values."""
-        return 7
+        """Array, or ValueArray: a chunk's last operation to its values."""
+        return 3 if self._config.own_values else 7
 
     @property
     def statistics(self) -> int:

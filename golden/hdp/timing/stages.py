@@ -68,6 +68,7 @@ class Core:
         self._reads, self._writes = reads, writes
         self._latency = Latency(config)
         self._array = Shared(clock)
+        self._value_array = Shared(clock) if config.own_values else self._array
         self._heads: list[Head] = []
         self.jobs = 0
         # What lies between the stages.
@@ -366,7 +367,7 @@ class Core:
         first = 0
         for _ in range(0, head.full, together):
             yield self._until(self._taken[0] + RETURN)
-            yield from self._array.run(VALUES, chunk * together)
+            yield from self._value_array.run(VALUES, chunk * together)
             end = self._clock.now
             if writes:
                 yield lambda: len(self._to_write) < room

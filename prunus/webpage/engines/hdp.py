@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from prunus.golden.hdp import COUNTERS
+from prunus.golden.hdp import occupancy
 from prunus.golden.hdp.compute import (
     DELTA_MAX,
     RHO_FRAC,
@@ -104,7 +104,7 @@ class HdpView(EngineView):
               config: HdpConfig) -> list[Span]:
         """Counters are summed over the cores."""
         return [Span(key=key, name=NAMES[key], cycles=counters[key] / config.cores,
-                     idle=key.startswith("idle")) for key, _ in COUNTERS]
+                     idle=key.startswith("idle")) for key in occupancy(config)]
 
 
 VIEW = HdpView()

@@ -69,6 +69,31 @@ def test_exact_costs_a_full_product_per_kept_block():
     assert Work.of(job, result, EDGE).cycles(EDGE.multipliers) == want
 
 
+def test_the_busier_of_two_arrays():
+    """Over all jobs, which keep much or little; of several cores, of all of theirs."""
+    own = EDGE.model_copy(update={"value_array": "own"})
+    pairs = [run(), run(exact=True), run(dense=True), run(rho=120)]
+    jobs, results = zip(*pairs, strict=True)
+    kappas = [Fraction(result.blocks_kept, result.blocks_total) for result in results]
+    full = Fraction(32 * 32 * 64, EDGE.multipliers)
+    scores = sum(full * part for part in ((1 + 2 * kappas[0]) / 4, Fraction(1, 4) + kappas[1], 1,
+                                          (1 + 2 * kappas[3]) / 4))
+    values = full * (kappas[0] + kappas[1] + 1 + kappas[3])
+    assert bound_cycles(jobs, results, own) == ceil(scores)
+    assert values < scores < scores + values <= bound_cycles(jobs, results, EDGE)
+    quad = own.model_copy(update={"cores": 4})
+    assert bound_cycles(jobs, results, quad) == ceil(scores / 4)
+
+
+def test_values_are_the_bound_if_every_row_keeps_much():
+    own = EDGE.model_copy(update={"value_array": "own"})
+    job, result = run(rho=-127)
+    kappa = Fraction(result.blocks_kept, result.blocks_total)
+    assert 4 * kappa > 1 + 2 * kappa
+    assert bound_cycles([job], [result], own) == ceil(
+        Fraction(32 * 32 * 64, EDGE.multipliers) * kappa)
+
+
 @pytest.mark.parametrize("fields", [
     {"l_q": 15, "l_kv": 21}, {"valid_q": 9, "valid_kv": 30}, {"causal": True},
     {"l_q": 13, "valid_kv": 11, "causal": True}, {"valid_kv": 0}], ids=str)

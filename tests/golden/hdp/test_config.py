@@ -24,27 +24,43 @@ def fits_signed(value, bits):
 
 def test_presets():
     assert preset_names("hdp") == ["hdp_ecp5", "hdp_edge", "hdp_fine", "hdp_fine_tiny",
-                                   "hdp_long", "hdp_mid", "hdp_quad", "hdp_server", "hdp_small",
-                                   "hdp_tiles", "hdp_tiny", "hdp_w12", "heat_tiny"]
+                                   "hdp_long", "hdp_mid", "hdp_own_tiny", "hdp_quad", "hdp_server",
+                                   "hdp_small", "hdp_tiles", "hdp_tiny", "hdp_w12", "heat_tiny"]
     assert preset_names("leopard") == ["leopard_ae", "leopard_base", "leopard_ecp5", "leopard_edge",
                                        "leopard_hp", "leopard_tiny"]
     assert preset_names("topk") == ["topk_edge", "topk_tiny"]
     assert preset_names() == [name for engine in ENGINES for name in preset_names(engine)]
     assert [config.name for config in PRESETS] == preset_names("hdp")
     assert [config.name for config in LEOPARD] == preset_names("leopard")
-    ecp5, edge, fine, fine_tiny, long, mid, quad = PRESETS[:7]
+    ecp5, edge, fine, fine_tiny, long, mid, own_tiny, quad = PRESETS[:8]
     tiny = load_config("hdp_tiny")
     rounded = {"frac": 3, "digits": "rounded"}
     assert edge.linear
     edge = edge.model_copy(update={"linear": False})
     assert fine == edge.model_copy(update={"name": "hdp_fine", **rounded})
     assert fine_tiny == tiny.model_copy(update={"name": "hdp_fine_tiny", **rounded})
+    assert own_tiny == tiny.model_copy(update={"name": "hdp_own_tiny", "value_array": "own"})
+    assert (own_tiny.arrays, tiny.arrays) == (2, 1)
+    assert own_tiny.multipliers == own_tiny.all_multipliers == tiny.all_multipliers
     assert (long.l_max, long.tile, long.held_rows, long.blocks) == (4096, 128, 128, 64)
     assert edge.held_rows == edge.l_max
     assert (edge.width, edge.frac, edge.taps, edge.d_max, edge.l_max) == (8, 4, 8, 64, 512)
     assert ecp5 == edge.model_copy(update={"name": "hdp_ecp5", "multipliers": 64})
     assert mid == edge.model_copy(update={"name": "hdp_mid", "l_max": 256})
     assert (quad.cores, quad.multipliers, quad.all_multipliers) == (4, 32, 128)
+
+
+@pytest.mark.parametrize(("multipliers", "span", "group"), [
+    (8, 64, 1), (8, 32, 1), (32, 32, 1), (64, 64, 1), (64, 32, 2), (128, 64, 2), (128, 32, 4),
+    (256, 32, 8)])
+def test_blocks_of_an_integer_operation(multipliers, span, group):
+    assert HdpConfig(name="a", multipliers=multipliers, integer_span=span).group == group
+
+
+def test_linear_jobs_have_no_groups():
+    with pytest.raises(ValueError, match="integer_span must be 64 with linear, not 32"):
+        HdpConfig(name="a", multipliers=64, linear=True, integer_span=32)
+    assert HdpConfig(name="a", multipliers=64, linear=True, value_array="own").own_values
 
 
 def test_the_page_has_every_parameter():

@@ -133,11 +133,32 @@ def test_array(multipliers, width, frac, digits, bubbles):
         24, bubbles)
 
 
+@pytest.mark.parametrize("multipliers, width, frac, digits", [
+    (8, 8, 4, "truncated"), (8, 12, 8, "truncated"), (16, 8, 3, "rounded")])
+def test_without_values(multipliers, width, frac, digits):
+    """P.V has an array of its own."""
+    config = small_config(multipliers=multipliers, width=width, frac=frac, digits=digits,
+                          d_max=128, value_array="own")
+    array = run(config, 24, 0.3)
+    assert not {"value", "value_valid"} & set(array.signature.members)
+    assert not {"v", "w"} & set(array.operands.shape().members)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("multipliers, width, frac, digits, d_max", WIDE_CASES)
 def test_groups(multipliers, width, frac, digits, d_max):
     run(small_config(multipliers=multipliers, width=width, frac=frac, digits=digits, d_max=d_max),
         6, 0.2)
+
+
+@pytest.mark.parametrize("multipliers, d_max", [
+    (64, 128), pytest.param(128, 32, marks=pytest.mark.slow),
+    pytest.param(256, 128, marks=pytest.mark.slow)])
+def test_groups_of_short_dimensions(multipliers, d_max):
+    """Segments of the array end between two registers of the sums over it."""
+    config = small_config(multipliers=multipliers, d_max=d_max, integer_span=32, value_array="own")
+    assert (config.group, integer_dims(config)) == (multipliers // 32, 32)
+    run(config, 9, 0.2)
 
 
 @pytest.mark.parametrize("frac, digits", [(4, "truncated"), (4, "rounded"), (3, "rounded"),
@@ -161,11 +182,12 @@ def test_extremes(frac, digits):
 
 
 def run(config, count, bubbles):
-    """So many blocks and half as many chunks of values."""
+    """So many blocks and half as many chunks of values; the array that they went through."""
     rng = np.random.default_rng(7)
     modes = [Mode.INTEGER, Mode.FRACTION, Mode.FULL]
     blocks = [Block(rng, config, modes[n % 3], bool(rng.integers(2))) for n in range(count)]
-    check(config, blocks, [Values(rng, config) for _ in range(count // 2)], rng, bubbles)
+    values = [] if config.own_values else [Values(rng, config) for _ in range(count // 2)]
+    return check(config, blocks, values, rng, bubbles)
 
 
 def check(config, blocks, values, rng, bubbles):
@@ -186,7 +208,8 @@ def check(config, blocks, values, rng, bubbles):
                 item.drive(ctx, dut, chunk)
             await ctx.tick()
         ctx.set(dut.en, 0)
-        await ctx.tick().repeat(max(dut.score_latency, dut.value_latency) + 1)
+        latency = dut.score_latency
+        await ctx.tick().repeat((max(latency, dut.value_latency) if values else latency) + 1)
 
     async def watch(ctx):
         while True:
@@ -199,7 +222,7 @@ def check(config, blocks, values, rng, bubbles):
             if ctx.get(dut.score_valid):
                 assert early[-1 - LOOKAHEAD] == column
                 got["score"].append(([ctx.get(dut.score[n]) for n in range(4)], column))
-            if ctx.get(dut.value_valid):
+            if values and ctx.get(dut.value_valid):
                 got["value"].append([[ctx.get(dut.value[q][n]) for n in range(config.taps)]
                                      for q in range(2)])
             await ctx.tick()
@@ -209,6 +232,7 @@ def check(config, blocks, values, rng, bubbles):
                        ("score", [b for b in blocks if b.mode != Mode.INTEGER])):
         assert [(b.expected().tolist(), b.column) for b in mine] == got[name]
     assert [v.expected().tolist() for v in values] == got["value"]
+    return dut
 
 
 class Linear:
@@ -256,10 +280,11 @@ class Linear:
         ctx.set(dut.linear_tag, self.tag)
 
 
-@pytest.mark.parametrize(("multipliers", "bubbles"), [(8, 0.0), (8, 0.3), (32, 0.1)])
-def test_linear_blocks(multipliers, bubbles):
+@pytest.mark.parametrize(("multipliers", "bubbles", "values"), [
+    (8, 0.0, "shared"), (8, 0.3, "shared"), (32, 0.1, "shared"), (8, 0.3, "own")])
+def test_linear_blocks(multipliers, bubbles, values):
     """Of 8 and of 4 bits, and blocks of heads between them."""
-    config = small_config(multipliers=multipliers, d_max=128, linear=True)
+    config = small_config(multipliers=multipliers, d_max=128, linear=True, value_array=values)
     rng = np.random.default_rng(multipliers)
     blocks = [Block(rng, config, mode, bool(rng.integers(2))) if n % 4 == 3 else
               Linear(rng, config, n % 2, n % 5 == 0)

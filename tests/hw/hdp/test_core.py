@@ -27,6 +27,8 @@ WIDE = HdpConfig(name="wide", width=12, frac=8, d_max=16, l_max=6, multipliers=8
               axi_data_width=128)
 PAIRS = HdpConfig(name="pairs", width=12, frac=8, d_max=72, l_max=10, multipliers=128,
                softmax_lanes=4, axi_data_width=128)
+OWN = [config.model_copy(update={"name": f"own_{config.name}", "value_array": "own"})
+       for config in (TINY, BEAT, WIDE)]
 ADDRESSES = {"q_i": 6, "q_f": 7, "k_i": 8, "k_f": 9, "v": 10, "out": 11, "status": 12}
 
 
@@ -143,7 +145,7 @@ def _jobs(config, *recipes):
     return jobs
 
 
-@pytest.mark.parametrize("config", [BEAT, WIDE], ids=lambda c: c.name)
+@pytest.mark.parametrize("config", [BEAT, WIDE, *OWN[1:]], ids=lambda c: c.name)
 def test_heads(config):
     """Heads of every kind in one run, the banks in turn."""
     jobs = _jobs(config, {"causal": True, "l_q": 6}, {"l_kv": 5, "rho": 64, "l_q": 3, "d": 8},
@@ -167,10 +169,11 @@ def test_groups():
     _System(PAIRS, jobs, Random(5), stall=0.1).check()
 
 
-def test_stalls():
-    jobs = _jobs(TINY, {"causal": True, "l_q": 3}, {"tau": "below", "l_q": 5, "d": 8},
+@pytest.mark.parametrize("config", [TINY, OWN[0]], ids=lambda c: c.name)
+def test_stalls(config):
+    jobs = _jobs(config, {"causal": True, "l_q": 3}, {"tau": "below", "l_q": 5, "d": 8},
                  {"l_q": 1, "d": 8, "causal": True, "l_kv": 5})
-    _System(TINY, jobs, Random(2), stall=0.5).check()
+    _System(config, jobs, Random(2), stall=0.5).check()
 
 
 @pytest.mark.parametrize("causal", [False, True])

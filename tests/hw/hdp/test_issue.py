@@ -9,7 +9,9 @@ from prunus.hw.hdp.layouts import Mode
 from tests.hw.helpers import simulate
 
 CONFIG = load_config("hdp_tiny")
+OWN = CONFIG.model_copy(update={"value_array": "own"})
 PRIORITY = ("score", "integer", "value")
+PLACE = ("bank", "column", "chunk", "first", "last")
 
 
 def block(rng, kind, size):
@@ -43,13 +45,13 @@ class Bench:
         How likely each stream is to offer its next operation in a cycle.
     """
 
-    def __init__(self, streams, chances, seed=0):
-        self.dut = Issue(config=CONFIG)
+    def __init__(self, streams, chances, seed=0, config=CONFIG):
+        self.dut, self.own = Issue(config=config), config.own_values
         self.left = {kind: list(ops) for kind, ops in streams.items()}
         self.chances, self.rng = chances, Random(seed)
         self.offered = dict.fromkeys(PRIORITY, False)
         self.inside = None          # score or integer, inside a block
-        self.issued = []            # kinds in their order, None for an idle cycle
+        self.issued = []            # kinds in their order, None for a cycle without any
 
     def _offer(self, ctx):
         """An operation once offered stays until it is taken."""
@@ -61,47 +63,54 @@ class Bench:
             ctx.set(port.valid, self.offered[kind])
 
     def _take(self, ctx):
-        """The kind of operation this cycle takes, and which."""
+        """The operations that this cycle takes by their kinds: one, or of values beside another if
+        they have an array of their own."""
         allowed = [kind for kind in PRIORITY if self.offered[kind]
                    and not (kind != "value" and self.inside not in (None, kind))]
-        kind = allowed[0] if allowed else None
+        kinds = allowed[:1] + [kind for kind in allowed[1:] if self.own and kind == "value"]
         taken = [k for k in PRIORITY if self.offered[k] and ctx.get(getattr(self.dut, k).ready)]
-        assert taken == ([kind] if kind else [])
-        if kind is None:
-            return None, None
-        self.offered[kind] = False
-        op = self.left[kind].pop(0)
-        if kind != "value":
-            self.inside = None if op["last"] else kind
-        return kind, op
+        assert taken == kinds
+        ops = {}
+        for kind in kinds:
+            self.offered[kind] = False
+            ops[kind] = op = self.left[kind].pop(0)
+            if kind != "value":
+                self.inside = None if op["last"] else kind
+        return ops
 
-    def _check(self, ctx, kind, op):
-        dut = self.dut
-        background = kind == "value" and op["background"]
-        assert ctx.get(dut.en) == (kind is not None and not background)
+    def _check(self, ctx, ops):
+        dut, value = self.dut, ops.get("value")
+        background = value is not None and value["background"]
         assert ctx.get(dut.background) == background
-        if kind == "value":
+        if value is not None:
             shape = dut.value.payload.shape()
-            assert ctx.get(dut.value_op.as_value()) == shape.const(op).as_value().value
-            o = ctx.get(dut.op)
-            assert (o.mode, o.bank, o.column, o.chunk, o.first, o.last) == (
-                Mode.VALUE, op["bank"], op["column"], op["chunk"], op["first"], op["last"])
-        elif kind:
+            assert ctx.get(dut.value_op.as_value()) == shape.const(value).as_value().value
+        values = value is not None and not background
+        others = [op for kind, op in ops.items() if kind != "value"]
+        if self.own:
+            assert ctx.get(dut.value_en) == values
+            values = False
+        assert ctx.get(dut.en) == (values or bool(others))
+        if others:
             shape = dut.op.shape()
-            assert ctx.get(dut.op.as_value()) == shape.const(op).as_value().value
+            assert ctx.get(dut.op.as_value()) == shape.const(others[0]).as_value().value
+        elif values:
+            o = ctx.get(dut.op)
+            assert (o.mode, *(o[name] for name in PLACE)) == (
+                Mode.VALUE, *(value[name] for name in PLACE))
 
     def run(self):
         async def testbench(ctx):
             while any(self.left.values()):
                 self._offer(ctx)
-                kind, op = self._take(ctx)
-                self.issued.append(kind)
+                ops = self._take(ctx)
+                self.issued += ops or [None]
                 await ctx.tick()
-                self._check(ctx, kind, op)
+                self._check(ctx, ops)
             for kind in PRIORITY:
                 ctx.set(getattr(self.dut, kind).valid, 0)
             await ctx.tick()
-            self._check(ctx, None, None)
+            self._check(ctx, {})
 
         simulate(self.dut, testbench)
         return self.issued
@@ -109,11 +118,12 @@ class Bench:
 
 @pytest.mark.parametrize("chances", [(1, 1, 1), (0.3, 1, 1), (0.3, 0.3, 1), (0.2, 0.5, 0.3),
                                      (1, 0.1, 0.1), (0.1, 0.1, 0.1)])
-def test_random_operations(chances):
+@pytest.mark.parametrize("config", [CONFIG, OWN], ids=lambda config: config.value_array)
+def test_random_operations(config, chances):
     rng = Random(1)
     streams = {kind: [op for _ in range(30) for op in block(rng, kind, rng.choice([1, 2, 3, 8]))]
                for kind in PRIORITY}
-    issued = Bench(streams, dict(zip(PRIORITY, chances, strict=True))).run()
+    issued = Bench(streams, dict(zip(PRIORITY, chances, strict=True)), config=config).run()
     counts = {kind: issued.count(kind) for kind in PRIORITY}
     assert counts == {kind: len(ops) for kind, ops in streams.items()}
     if chances == (1, 1, 1):

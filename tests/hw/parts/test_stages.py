@@ -22,6 +22,7 @@ from prunus.hw.hdp.rows import RowWalker
 from prunus.hw.hdp.score_adder import ScoreAdder
 from prunus.hw.hdp.softmax import SoftmaxUnit
 from prunus.hw.hdp.sparsity import SparsityEngine
+from prunus.hw.hdp.value_array import ValueArray
 from prunus.hw.hdp.value_pass import ValuePass
 from prunus.hw.shell.arbiter import ReadArbiter
 from prunus.hw.shell.descriptor import DescriptorDecoder
@@ -44,12 +45,13 @@ def _drop_blocks():
     HdpConfig(name="least", d_max=8, l_max=2, multipliers=8),
     HdpConfig(name="most", d_max=128, l_max=1024, multipliers=64),
     *(HdpConfig(name=f"wide{multipliers}", multipliers=multipliers) for multipliers in (128, 256)),
+    HdpConfig(name="span32", multipliers=64, integer_span=32),
 ], ids=lambda config: config.name)
 def test_latencies(config):
     latency = Latency(config)
     array, softmax = Array(config=config), SoftmaxUnit(config=config, tag_width=1)
     assert latency.score == array.score_latency
-    assert latency.value == array.value_latency
+    assert latency.value == (ValueArray.latency if config.own_values else array.value_latency)
     assert latency.exponential + latency.reciprocal == softmax.latency
     assert latency.output == RowOutput(config=config).latency
     read = bool(config.tile)        # the statistics of the row so far

@@ -14,7 +14,7 @@ from prunus.hw.verilog.emit import emit
 __all__ = ["KEPT", "PRESETS", "digest"]
 
 KEPT = Path(__file__).with_name("digests.json")
-PRESETS = ("hdp_tiny", "leopard_tiny", "topk_tiny")
+PRESETS = ("hdp_tiny", "hdp_own_tiny", "leopard_tiny", "topk_tiny")
 
 
 def digest(preset: str) -> str:

@@ -19,7 +19,8 @@ CONFIGS = matrix.matrix()
 NAMES = [config.name for config in CONFIGS]
 # Small ones, unlike each other, the presets and those of tests/sim/test_cores.py.
 SAMPLE = ("w12_d32_m8_c2_tiles", "w8_d32_m8_c1_recompute", "w12_d32_m8_c2_rounded_tiles",
-          "w8_f2_d32_m8_c1_rounded_recompute")
+          "w8_f2_d32_m8_c1_rounded_recompute", "w12_d32_m8_c2_own_tiles",
+          "w8_d16_m8_c1_own_linear")
 
 
 def outcome(config, failure=""):

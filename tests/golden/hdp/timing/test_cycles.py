@@ -15,6 +15,7 @@ from prunus.sim.engines.hdp import random_jobs
 from tests.golden.hdp.test_compute import random_job
 
 TINY, EDGE, W12 = (load_config(name) for name in ("hdp_tiny", "hdp_edge", "hdp_w12"))
+OWN = EDGE.model_copy(update={"name": "own", "value_array": "own"})
 
 
 def job(config=EDGE, seed=1, **fields):
@@ -26,7 +27,7 @@ def predict(jobs, config=EDGE):
     return predict_cycles(jobs, [hdp.head(one, config) for one in jobs], config)
 
 
-@pytest.mark.parametrize("config", [TINY, EDGE, W12], ids=lambda config: config.name)
+@pytest.mark.parametrize("config", [TINY, EDGE, W12, OWN], ids=lambda config: config.name)
 def test_never_below_the_bound(config):
     for seed in range(30):
         jobs = random_jobs(config, 4, seed)
@@ -34,7 +35,7 @@ def test_never_below_the_bound(config):
         assert predict_cycles(jobs, results, config) > bound_cycles(jobs, results, config)
 
 
-@pytest.mark.parametrize("config", [TINY, EDGE, W12], ids=lambda config: config.name)
+@pytest.mark.parametrize("config", [TINY, EDGE, W12, OWN], ids=lambda config: config.name)
 def test_more_kept_blocks_take_longer(config):
     """The same head with more and more blocks in its mask."""
     length = 32 if config is TINY else 96
@@ -76,6 +77,14 @@ def test_long_heads_come_close_to_the_bound():
     jobs = [job(l_q=128, l_kv=128, d=64, dense=True, seed=seed) for seed in range(3)]
     bound = bound_cycles(jobs, [hdp.head(one, EDGE) for one in jobs], EDGE)
     assert bound < predict(jobs) < 1.03 * bound
+    half = bound_cycles(jobs, [hdp.head(one, OWN) for one in jobs], OWN)
+    assert half == bound // 2 < predict(jobs, OWN) < 1.06 * half
+
+
+def test_an_array_for_values_never_costs():
+    for seed in range(20):
+        jobs = random_jobs(EDGE.model_copy(update={"linear": False}), 4, seed)
+        assert predict(jobs, OWN) <= predict(jobs)
 
 
 def test_shared_keys_spare_reading():
