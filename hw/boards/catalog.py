@@ -84,5 +84,5 @@ BOARDS = {board.name: board for board in (
     Board(name="icepi_zero", platform="amaranth_boards.icepi_zero:IcepiZero1_3Platform",
           placer="static", presets={"hdp_small": Fit(50.0, 16)}),
     Board(name="tang_nano_20k", platform="prunus.hw.boards.tang_nano_20k:TangNano20kPlatform",
-          flow="gowin", presets={"leopard_small": Fit(27.0, 16)}),
+          flow="gowin", presets={"leopard_small": Fit(27.0, 32)}),
 )}

@@ -62,10 +62,10 @@ def test_presets_of_leopard():
         (12, 2, 6, 6, 64, 512, True), (12, 2, 8, 6, 64, 512, True), (12, 12, 1, 1, 64, 512, False)]
     assert ae.score_width == ae.threshold_width == 30
     assert [(c.taps, c.chunks) for c in LEOPARD] == [
-        (64, 1), (64, 1), (64, 1), (16, 4), (64, 1), (16, 4), (32, 1)]
+        (64, 1), (64, 1), (64, 1), (16, 4), (64, 1), (8, 4), (32, 1)]
     assert (ecp5.dpus, ecp5.l_max, ecp5.axi_data_width) == (6, 256, 64)
     assert edge == ecp5.model_copy(update={"name": "leopard_edge", "dpus": 8, "taps": 16})
-    assert (small.width, small.dpus, small.d_max, small.l_max) == (8, 1, 64, 64)
+    assert (small.width, small.dpus, small.d_max, small.l_max) == (8, 1, 32, 32)
     assert (tiny.width, tiny.d_max, tiny.l_max) == (8, 32, 32)
 
 
