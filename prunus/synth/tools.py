@@ -63,11 +63,15 @@ def _step(log: Path) -> str:
 
 
 def _complaint(log: Path, errors: Path) -> str:
-    """The line of an error, or the end of what a tool said."""
+    """The line of an error, that of an exception, or the end of what a tool said."""
     text = "\n".join(path.read_text(encoding="utf-8", errors="replace")
-                     for path in (log, errors) if path.exists())
+                     for path in (log, errors) if path.exists()).strip()
     line = re.search(r"ERROR: (.*)", text)
-    return line[1] if line else text.strip()[-500:]
+    if line:
+        return line[1]
+    if "Traceback (most recent call last)" in text:
+        return text.split("\n")[-1]
+    return text[-500:]
 
 
 def _check_routes(log: Path) -> None:

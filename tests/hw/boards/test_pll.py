@@ -53,7 +53,8 @@ def test_dividers_of_an_rpll():
 
 
 @pytest.mark.parametrize(("kind", "source", "mhz"), [
-    (Ecp5Pll, 25, 1), (Ecp5Pll, 25, 900), (GowinPll, 27, 3), (GowinPll, 27, 700)])
+    (Ecp5Pll, 25, 1), (Ecp5Pll, 25, 900), (GowinPll, 27, 3),
+    (GowinPll, 27, 3.375), (GowinPll, 27, 700)])
 def test_refused(kind, source, mhz):
     assert refusal(lambda: kind.near(float(source), mhz)) == (
         f"mhz must be a clock that a PLL makes of {source} MHz, not {mhz}")
