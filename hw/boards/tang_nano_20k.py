@@ -13,10 +13,11 @@ _PIN = Attrs(IO_TYPE="LVCMOS33")
 class TangNano20kPlatform(GowinPlatform):
     """What the coprocessor's board needs of it: clock, serial port, lights and buttons.
 
-    Pins are those of Sipeed's schematic "Tang Nano 20K", revision 3921
-    (dl.sipeed.com, TANG/Nano_20K/2_Schematic). A clock of 27 MHz comes in on a pin of the left
-    PLL. The debugger, a BL616 on the board's USB, has the serial port. Lights are on when low;
-    buttons are high when pressed, and tell the chip how to boot before it is configured.
+    Pins are those of Sipeed's schematic of the printed board 3921,
+    https://dl.sipeed.com/fileList/TANG/Nano_20K/2_Schematic/Tang_Nano_20K_3921_Schematics.pdf.
+    A clock of 27 MHz comes in on a pin of the left PLL. The debugger, a BL616 on the board's USB,
+    has the serial port: pin 70 is from it, 69 to it. Lights are on when low. Buttons are high when
+    pressed, and tell the chip how to boot before it is configured.
     """
 
     part = "GW2AR-LV18QN88C8/I7"
