@@ -26,8 +26,8 @@ def _others(n: int, width: int, multipliers: int) -> dict[str, int]:
 
 
 # Scores as full products only; heads in tiles; linear jobs, with granules of a unit or of several;
-# rounded digits with fractions of all lengths; wide addresses; an array of its own for P.V; integer
-# operations on groups of four blocks, which take minutes to build.
+# rounded digits with fractions of all lengths; wide addresses; an array of its own for P.V;
+# memories for SRAM macros; integer operations on groups of four blocks, which take minutes to build.
 OTHERS = (
     HdpConfig(name="w8_d32_m8_c1_recompute", d_max=32, l_max=L_MAX, multipliers=8,
            keep_integer_scores=False),
@@ -68,6 +68,13 @@ OTHERS = (
     HdpConfig(name="w12_d128_m64_c2_span32_tiles", width=12, frac=8, d_max=128, l_max=L_MAX, tile=8,
            multipliers=64, integer_span=32, softmax_lanes=4, output_lanes=2, axi_data_width=128,
            cores=2),
+    HdpConfig(name="w8_d64_m64_c1_own_macros", d_max=64, l_max=L_MAX, multipliers=64,
+           value_array="own", softmax_lanes=2, output_lanes=2, memories="macro"),
+    HdpConfig(name="w12_d128_m32_c2_tiles_macros", width=12, frac=8, d_max=128, l_max=L_MAX,
+           tile=8, multipliers=32, softmax_lanes=4, output_lanes=1, axi_data_width=128, cores=2,
+           memories="macro"),
+    HdpConfig(name="w8_d64_m128_c1_macros", d_max=64, l_max=L_MAX, multipliers=128,
+           softmax_lanes=4, output_lanes=4, memories="macro"),
     *(HdpConfig.model_validate({
         "name": f"w{width}_d{d_max}_m256_c1", "width": width, "frac": frac, "d_max": d_max,
         "l_max": L_MAX, "multipliers": 256, "softmax_lanes": 4, "output_lanes": 4,
