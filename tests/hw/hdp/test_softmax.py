@@ -37,6 +37,16 @@ def test_random_rows(shape, stalls):
     run(config, rows, STALLS[stalls])
 
 
+@pytest.mark.parametrize("most", [16, 11])
+def test_a_full_ring_of_weights(most):
+    """Rows of which no more than two have room, read long after they are complete."""
+    config = SHAPES["w8_4"]
+    rng = np.random.default_rng(12)
+    rows = [Row(scores=rng.integers(-99, 99, (2, 32)), limits=np.array([32, 31]),
+                columns=np.arange(most), drop=False, scale=(0xB8AA, 20)) for _ in range(8)]
+    run(config, rows, STALLS["output"])
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_corners(shape):
     config = SHAPES[shape]
