@@ -63,6 +63,11 @@ class EngineConfig(CodeRange, BaseModel):
     axi_prot, axi_cache, axi_qos : int
         AxPROT, AxCACHE and AxQOS of all reads and writes. AxCACHE is a type of memory that AXI4
         knows; by default normal, non-cacheable and bufferable.
+    memories : "block_ram" or "macro"
+        What the operand buffers are made for. In block RAMs of an FPGA both banks of a plane lie in
+        one memory with two ports. As SRAM macros of an ASIC each bank is a memory with one port,
+        but for those that linear jobs use, and in HDP the queries of a row wait in registers.
+        Cycles and results are the same.
     description : str
         One line for people. No hardware depends on it, so it is in no dump of the parameters.
     """
@@ -79,6 +84,7 @@ class EngineConfig(CodeRange, BaseModel):
     axi_prot: Annotated[int, Field(ge=0, le=7)] = 0
     axi_cache: Literal[0, 1, 2, 3, 6, 7, 10, 11, 14, 15] = 3
     axi_qos: Annotated[int, Field(ge=0, le=15)] = 0
+    memories: Literal["block_ram", "macro"] = "block_ram"
     description: str = Field(default="", exclude=True, repr=False)
     tile: int | None = None     # None of an engine that does not work off heads in tiles
 
@@ -103,8 +109,8 @@ class EngineConfig(CodeRange, BaseModel):
         return hash(tuple(self.model_dump().items()))
 
     def of_macros(self) -> Self:
-        """The same coprocessor with memories for SRAM macros of an ASIC, where there is a choice."""
-        return self
+        """The same coprocessor with memories for SRAM macros of an ASIC."""
+        return self.model_copy(update={"memories": "macro"})
 
     def codes_of(self, operand: str) -> CodeRange:
         """What the codes of an operand of a job can be."""

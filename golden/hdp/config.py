@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be chosen of an HDP coprocessor, and every width that follows from it."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -53,11 +53,6 @@ class HdpConfig(EngineConfig):
         Cores behind the one AXI4 master; each computes whole heads.
     linear : bool
         Linear layers are jobs, too, see :mod:`prunus.golden.hdp.linear`.
-    memories : "block_ram" or "macro"
-        What the operand buffers are made for. In block RAMs of an FPGA both banks of a plane lie in
-        one memory with two ports. As SRAM macros of an ASIC each bank is a memory with one port,
-        but for those that linear jobs use, and the queries of a row wait in registers. Cycles and
-        results are the same.
     """
 
     engine: Literal["hdp"] = "hdp"
@@ -74,7 +69,6 @@ class HdpConfig(EngineConfig):
     keep_integer_scores: bool = True
     cores: Literal[1, 2, 4, 8] = 1
     linear: bool = False
-    memories: Literal["block_ram", "macro"] = "block_ram"
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -108,9 +102,6 @@ class HdpConfig(EngineConfig):
             if value & value - 1 or not least <= value <= most:
                 raise ValueError(f"{name} must be a power of two in {least}..{most} with linear, "
                                  f"not {value!r}")
-
-    def of_macros(self) -> Self:
-        return self.model_copy(update={"memories": "macro"})
 
     # -- the array ---------------------------------------------------------------------------
     @property

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The boards there are: pins and clocks come from amaranth-boards."""
+"""The boards there are: pins and clocks come from amaranth-boards, or from a module here."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -32,13 +32,15 @@ class Board:
     name : str
         What ``prunus fpga`` calls it.
     platform : str
-        Module and class in amaranth_boards.
+        Module and class with pins and clock, an Amaranth platform.
     presets : dict of str to Fit
         Those that fit; the first is the default, and what others get that are not here.
     heartbeat, error : (str, int, str or None)
         Resource, number and subsignal of two lights.
     baud : int
         Of the serial line; what the board's USB converter makes exactly.
+    flow : str
+        The vendor's tools, by their name in ``prunus.fpga.vendors``; the PLL goes with them.
     placer : str
         Of nextpnr: ``heap`` minds the clock more, ``static`` makes shorter wires, without which
         a chip that is nearly full does not route.
@@ -50,6 +52,7 @@ class Board:
     heartbeat: tuple[str, int, str | None] = ("led", 0, None)
     error: tuple[str, int, str | None] = ("led", 1, None)
     baud: int = 1_000_000
+    flow: str = "ecp5"
     placer: str = "heap"
 
     @property
@@ -62,19 +65,24 @@ class Board:
         return self.presets.get(config, self.presets[self.config])
 
     def make_platform(self):
-        """An instance of the class in amaranth_boards; ImportError if that is not installed."""
+        """An instance of the class; ImportError if amaranth_boards is not installed."""
         module, _, name = self.platform.partition(":")
-        return getattr(import_module(f"amaranth_boards.{module}"), name)()
+        return getattr(import_module(module), name)()
 
 
 BOARDS = {board.name: board for board in (
-    Board(name="ulx3s_85f", platform="ulx3s:ULX3S_85F_Platform", presets={
-        "hdp_edge": Fit(62.5, 128), "hdp_ecp5": Fit(70.0, 64), "leopard_edge": Fit(60.0, 96)}),
-    Board(name="ecpix5_45", platform="ecpix5:ECPIX545Platform", placer="static",
+    Board(name="ulx3s_85f", platform="amaranth_boards.ulx3s:ULX3S_85F_Platform", presets={
+        "hdp_edge": Fit(62.5, 128), "hdp_ecp5": Fit(80.0, 64), "leopard_edge": Fit(60.0, 96)}),
+    Board(name="ecpix5_85", platform="amaranth_boards.ecpix5:ECPIX585Platform",
+          presets={"hdp_ecp5": Fit(100.0, 64)},
+          heartbeat=("rgb_led", 0, "g"), error=("rgb_led", 1, "r")),
+    Board(name="ecpix5_45", platform="amaranth_boards.ecpix5:ECPIX545Platform", placer="static",
           presets={"hdp_mid": Fit(90.0, 48)},
           heartbeat=("rgb_led", 0, "g"), error=("rgb_led", 1, "r")),
-    Board(name="ulx3s_12f", platform="ulx3s:ULX3S_12F_Platform", placer="static",
+    Board(name="ulx3s_12f", platform="amaranth_boards.ulx3s:ULX3S_12F_Platform", placer="static",
           presets={"hdp_small": Fit(50.0, 16)}),
-    Board(name="icepi_zero", platform="icepi_zero:IcepiZero1_3Platform", placer="static",
-          presets={"hdp_small": Fit(50.0, 16)}),
+    Board(name="icepi_zero", platform="amaranth_boards.icepi_zero:IcepiZero1_3Platform",
+          placer="static", presets={"hdp_small": Fit(50.0, 16)}),
+    Board(name="tang_nano_20k", platform="prunus.hw.boards.tang_nano_20k:TangNano20kPlatform",
+          flow="gowin", presets={"leopard_small": Fit(27.0, 32)}),
 )}

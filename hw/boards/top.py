@@ -17,7 +17,7 @@ from amaranth.lib.io import Buffer
 from prunus.golden.engine import EngineConfig
 
 from .catalog import Board
-from .pll import Ecp5Pll
+from .pll import Pll
 from .system import system_name
 
 __all__ = ["BoardTop", "divisor_for", "source_mhz"]
@@ -50,11 +50,11 @@ class BoardTop(Elaboratable):
     ----------
     board : Board
     config : EngineConfig
-    pll : Ecp5Pll
+    pll : Pll
         Made for the board's clock.
     """
 
-    def __init__(self, *, board: Board, config: EngineConfig, pll: Ecp5Pll):
+    def __init__(self, *, board: Board, config: EngineConfig, pll: Pll):
         self._board, self._config, self._pll = board, config, pll
 
     def elaborate(self, platform):

@@ -2,11 +2,12 @@
 """On-chip buffer of one plane of operands."""
 
 from amaranth.hdl import Array, C, Cat, Module, Mux, Signal
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.hw.parts.copies import kept_copy
 from prunus.hw.parts.pipeline import delayed
+from prunus.hw.parts.two_banks import two_banks
 
 __all__ = ["PlaneBuffer"]
 
@@ -148,9 +149,12 @@ class PlaneBuffer(wiring.Component):
                 per_beat = self._beat // self._column
                 for k in range(per_beat):
                     name = f"row_{place}_slice_{n}" + (f"_{k}" if per_beat > 1 else "")
-                    beats.append(self._memory(
-                        m, name, write_address, written[n].word_select(k, column_bits), en,
-                        read_address, read_en[(n * per_beat + k) % len(read_en)]))
+                    beats.append(two_banks(
+                        m, name, words=1 << len(wanted) - 1, write_en=en,
+                        write_address=write_address,
+                        write_data=written[n].word_select(k, column_bits),
+                        read_en=read_en[(n * per_beat + k) % len(read_en)],
+                        read_address=read_address, single_port=self._single_port))
             part = (kept_copy(m, chunk[:part_bits], f"row_{place}_part") if part_bits else C(0))
             row = Signal(len(self.read_data[place].as_value()), name=f"row_{place}_data",
                          reset_less=True)
@@ -175,35 +179,6 @@ class PlaneBuffer(wiring.Component):
             by_size = [(other >> max(size, each).bit_length() - 1).any() for size in sizes]
             rests.append(Array(by_size)[self.read_size] if self._sized else by_size[0])
         return rests
-
-    def _memory(self, m, name, write_address, written, write_en, read_address, read_en):
-        """A beat of each word; what is read is there a cycle later."""
-        if not self._single_port:
-            mem = memory.Memory(shape=len(written), depth=1 << len(read_address), init=[])
-            m.submodules[name] = mem
-            write, read = mem.write_port(), mem.read_port()
-            m.d.comb += [
-                write.addr.eq(write_address), write.data.eq(written), write.en.eq(write_en),
-                read.addr.eq(read_address), read.en.eq(read_en),
-            ]
-            return read.data
-        banks = []
-        for bank in range(2):
-            mem = memory.Memory(shape=len(written), depth=1 << len(read_address) - 1, init=[])
-            m.submodules[f"{name}_bank_{bank}"] = mem
-            write, read = mem.write_port(), mem.read_port()
-            at = Signal(len(read_address) - 1, name=f"{name}_bank_{bank}_address")
-            m.d.comb += [
-                write.en.eq(write_en & (write_address[-1] == bank)),
-                read.en.eq(read_en & (read_address[-1] == bank)),
-                at.eq(Mux(write.en, write_address[:-1], read_address[:-1])),
-                write.addr.eq(at), write.data.eq(written), read.addr.eq(at),
-            ]
-            banks.append(read.data)
-        answers = Signal(name=f"{name}_answers", reset_less=True)
-        with m.If(read_en):
-            m.d.sync += answers.eq(read_address[-1])
-        return Mux(answers, banks[1], banks[0])
 
     def _hold(self, m, word):
         """What the word of a row is, given what the memory answers; and whether that is read."""

@@ -5,13 +5,14 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.leopard.banks import abreast, bank_words, copy_counts, region_words, turn
 from prunus.golden.leopard.config import LeopardConfig
 from prunus.hw.leopard.layouts import address_width, copies_range, stride_of, stride_range
 from prunus.hw.parts.repeated import Repeated
+from prunus.hw.parts.two_banks import two_banks
 from prunus.hw.survivors.layouts import PIECE
 
 __all__ = ["KeyBank", "KeyWriter", "beat_words", "part_width", "word_beats", "word_width",
@@ -92,18 +93,13 @@ class KeyBank(Repeated):
         for n in range(word_beats(config) << side):
             width = min(left, part_width(config) >> side)
             left -= 0 if side else width
-            mem = memory.Memory(shape=width, depth=2 * bank_words(config) >> side, init=[])
-            m.submodules[f"part_{n}"] = mem
-            write = mem.write_port()
-            read = mem.read_port()
-            m.d.comb += [
-                write.en.eq(self.write_en & (side or self.write_part == n)),
-                write.addr.eq(self.write_address[side:]),
-                write.data.eq(self.write_data[width * n :] if side else self.write_data),
-                read.en.eq(self.en & (self.address[0] == n if side else 1)),
-                read.addr.eq(self.address[side:]),
-            ]
-            words.append(read.data)
+            written = self.write_data[width * n :] if side else self.write_data
+            words.append(two_banks(
+                m, f"part_{n}", words=bank_words(config) >> side,
+                write_en=self.write_en & (1 if side else self.write_part == n),
+                write_address=self.write_address[side:], write_data=written[:width],
+                read_en=self.en & (self.address[0] == n if side else 1),
+                read_address=self.address[side:], single_port=config.memories == "macro"))
         word = Signal.like(self.data, reset_less=True)
         m.d.sync += [asked.eq(self.en), odd.eq(self.address[0])]
         with m.If(asked):

@@ -2,8 +2,10 @@
 """On-chip memory of the queries and values of two heads."""
 
 from amaranth.hdl import Cat, Module, Signal, signed
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
+from prunus.hw.parts.two_banks import two_banks
 
 __all__ = ["CodeBuffer"]
 
@@ -25,6 +27,8 @@ class CodeBuffer(wiring.Component):
         Dimensions of a beat and of a read.
     rows, d_max : int
         Rows of a head and dimensions of a row.
+    single_port : bool
+        As of :func:`prunus.hw.parts.two_banks.two_banks`.
 
     Members
     -------
@@ -38,9 +42,10 @@ class CodeBuffer(wiring.Component):
 
     latency = 2
 
-    def __init__(self, *, width: int, beat: int, read: int, rows: int, d_max: int):
+    def __init__(self, *, width: int, beat: int, read: int, rows: int, d_max: int,
+                 single_port: bool = False):
         self._slices, self._parts = -(-d_max // beat), -(-d_max // read)    # of a word
-        self._words = 1
+        self._words, self._single_port = 1, single_port
         ratio = max(beat, read) / min(beat, read)
         if ratio in [1 << n for n in range(7)]:
             self._slices, self._parts = max(1, read // beat), max(1, beat // read)
@@ -62,21 +67,17 @@ class CodeBuffer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         slices, parts = self._slices, self._parts
-        depth = 1 << (self._words - 1).bit_length() + len(self.row) + 1
+        bank = 1 << (self._words - 1).bit_length() + len(self.row)
         beat_word, place = self._split(self.write_beat, slices)
         read_word, part = self._split(self.chunk, parts)
         words = []
         for n in range(slices):
-            mem = memory.Memory(shape=len(self.write_data.as_value()), depth=depth, init=[])
-            m.submodules[f"slice_{n}"] = mem
-            write = mem.write_port()
-            read = mem.read_port()
-            m.d.comb += [
-                write.en.eq(self.write_en & (place == n)), write.data.eq(self.write_data),
-                write.addr.eq(self._address(self.write_bank, self.write_row, beat_word)),
-                read.en.eq(self.en), read.addr.eq(self._address(self.bank, self.row, read_word)),
-            ]
-            words.append(read.data)
+            words.append(two_banks(
+                m, f"slice_{n}", words=bank, write_en=self.write_en & (place == n),
+                write_address=self._address(self.write_bank, self.write_row, beat_word),
+                write_data=self.write_data.as_value(), read_en=self.en,
+                read_address=self._address(self.bank, self.row, read_word),
+                single_port=self._single_port))
         asked = Signal()
         which = Signal(range(max(2, parts)))
         m.d.sync += [asked.eq(self.en), which.eq(part)]

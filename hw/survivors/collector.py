@@ -75,7 +75,7 @@ class RowCollector(wiring.Component):
             write.en.eq(self.i.valid & ~survivor.end & room),
             write.addr.eq(at), write.data.key.eq(survivor.key),
             write.data.score.eq(survivor.score),
-            read.addr.eq(self.address), read.en.eq(1), self.entry.eq(read.data),
+            read.addr.eq(self.address), read.en.eq(self.freed), self.entry.eq(read.data),
             rows.w_en.eq(self.i.valid & survivor.end),
             rows.r_en.eq(self.row.ready),
             self.row.valid.eq(rows.r_rdy), self.row.payload.eq(rows.r_data),

@@ -107,7 +107,8 @@ class SurvivorCore(Repeated):
         """The buffer of a plane of codes, ``read`` dimensions of which ``client`` reads."""
         config, loader = self._config, self.loader
         buffer = CodeBuffer(width=config.width, beat=beat_dims(config), read=read,
-                            rows=config.l_max, d_max=config.d_max)
+                            rows=config.l_max, d_max=config.d_max,
+                            single_port=config.memories == "macro")
         m.submodules[f"buffer_{name}"] = buffer
         m.d.comb += [
             buffer.write_en.eq(loader.write[name]), buffer.write_bank.eq(loader.write.bank),

@@ -48,7 +48,7 @@ def verilog(
         help="Name of the top module, of the files, and in front of every other module's. "
         "Default: the configuration's name.", show_default=False)] = None,
     macros: Annotated[bool, typer.Option(
-        "--macros", help="HDP: memories for SRAM macros of an ASIC instead of block RAMs, as "
+        "--macros", help="Memories for SRAM macros of an ASIC instead of block RAMs, as "
         "memories = \"macro\" in the TOML file.")] = False,
     fusesoc: Annotated[bool, typer.Option(
         "--fusesoc", help="Also write NAME.core for FuseSoC, and NAME_tb.v, which its target sim "
@@ -69,8 +69,6 @@ def verilog(
             raise InputError(str(err).replace("name", "prefix", 1)) from None
         chosen = chosen.model_copy(update={"name": prefix})
     if macros:
-        if chosen.of_macros() == chosen:
-            raise InputError(f"--macros: config {chosen.name} has no memories that it changes")
         chosen = chosen.of_macros()
     make_directory(directory)
     kinds = [".v", ".json", ".vlt", *([".core", "_tb.v"] if fusesoc else [])]

@@ -48,12 +48,13 @@ def _page(data: dict) -> str:
 
 
 # -- the longest head -----------------------------------------------------------------------------
-LONGEST_D = 64
+# Heads by their d, the largest first; a board has the first that its preset takes.
+LONGEST = {64: "vit_patches", 32: "minilm_sentence"}
 
 
 def _too_long(job: AttentionJob, config: EngineConfig, memory_bytes: int, rows: int) -> bool:
     """Whether a head like ``job`` with so many queries and keys has no room on a board."""
-    q, k, v = (np.resize(codes, (rows, LONGEST_D)) for codes in (job.q, job.k, job.v))
+    q, k, v = (np.resize(codes, (rows, job.d)) for codes in (job.q, job.k, job.v))
     job = replace(job, q=q, k=k, v=v, valid_q=rows, valid_kv=rows)
     try:
         plan([job], config, memory_bytes)
@@ -63,25 +64,27 @@ def _too_long(job: AttentionJob, config: EngineConfig, memory_bytes: int, rows: 
 
 
 def _measure_longest(heads: Heads) -> list[dict]:
-    """Of all boards and presets, of d = 64."""
-    rows, (_, path) = [], next(heads.of(("vit_patches",)))
+    """Of all boards and presets."""
+    rows = []
     for board in BOARDS.values():
         for name, fit in board.presets.items():
             config = load_config(name)
+            d, example = next(item for item in LONGEST.items() if item[0] <= config.d_max)
+            _, path = next(heads.of((example,)))
             front = front_of(config)
             job = front.load_jobs(path, config, front.options())[0]
             lengths = range(1, config.l_max + 1)
             too_long = partial(_too_long, job, config, fit.memory_kib << 10)
             longest = bisect_left(lengths, True, key=too_long)
             rows.append({"board": board.name, "config": name, "memory_kib": fit.memory_kib,
-                         "l_max": config.l_max, "longest": longest})
+                         "d": d, "l_max": config.l_max, "longest": longest})
     return rows
 
 
 def _longest_table(rows: Sequence[dict]) -> str:
-    return table(["board", "preset", "memory", "l_max", "longest head"], [
-        [f"`{row['board']}`", f"`{row['config']}`", f"{row['memory_kib']} KB", row["l_max"],
-         row["longest"]] for row in rows])
+    return table(["board", "preset", "memory", "d", "l_max", "longest head"], [
+        [f"`{row['board']}`", f"`{row['config']}`", f"{row['memory_kib']} KB", row["d"],
+         row["l_max"], row["longest"]] for row in rows])
 
 
 FIGURES = [

@@ -6,6 +6,7 @@ from dataclasses import replace
 from . import (
     benches,
     boards,
+    buys,
     calibrations,
     criteria,
     energy,
@@ -31,7 +32,7 @@ __all__ = ["FIGURES"]
 
 def _found() -> dict[str, Figure]:
     modules = (hdp, criteria, masks, methods, calibrations, papers, vit, leopard, energy, power,
-               training, boards, benches, simulation, silicon, heat,
+               training, boards, benches, simulation, silicon, buys, heat,
                heat_forms, heat_front, heat_rtl)
     found = {figure.name: figure for module in modules for figure in module.FIGURES}
     # What shows the data of another figure has its file and its command.

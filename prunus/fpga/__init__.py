@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``prunus fpga``: bitstreams for boards, with Yosys, nextpnr and ecppack from PyPI."""
+"""``prunus fpga``: bitstreams for boards, with Yosys, nextpnr and packers from PyPI."""

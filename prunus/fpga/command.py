@@ -98,7 +98,7 @@ def fpga(
     fresh: Fresh = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write BOARD-CONFIG.bit, a bitstream, and BOARD-CONFIG.json with its figures."""
+    """Write BOARD-CONFIG.bit (.fs of a Gowin), a bitstream, and its figures, BOARD-CONFIG.json."""
     if board is None:
         _refuse_options(context)
         _list_boards(as_json)
@@ -118,7 +118,7 @@ def fpga(
         made = flow.design(BOARDS[board], chosen, mhz=mhz, baud=baud, memory_kib=memory_kib)
     make_directory(directory)
     bitstream, description = (check_output(directory / f"{board}-{chosen.name}.{kind}")
-                              for kind in ("bit", "json"))
+                              for kind in (made.flow.suffix, "json"))
     figures, made_bit = flow.build(made, seeds=numbers, options=options)
     text = json.dumps(figures, indent=2) + "\n"
 

@@ -20,12 +20,13 @@ __all__ = ["SOURCE", "place"]
 # A netlist depends on this, too.
 SOURCE = Path(__file__).read_text(encoding="utf-8")
 
-# Columns of the block RAMs of a row: four in nine, and the clock tree in the middle.
-COLUMNS = {"LFE5U-85F": [first + 9 * group + n for first, groups in ((4, 7), (69, 6))
-                         for group in range(groups) for n in (0, 2, 4, 6)]}
+# By the size of a chip, the last three letters of a device: with and without transceivers they are
+# one die. Columns of the block RAMs of a row: four in nine, and the clock tree in the middle.
+COLUMNS = {"85F": [first + 9 * group + n for first, groups in ((4, 7), (69, 6))
+                   for group in range(groups) for n in (0, 2, 4, 6)]}
 # What the rows of a chip hold, as patterns of cell names.
-PLANS = {("LFE5U-85F", "hdp"): {22: r"\.memory\.banks\.", 46: r"\.buffer_k_[if]\.",
-                                70: r"\.buffer_q_[if]\.", 82: r"\.buffer_v\."}}
+PLANS = {("85F", "hdp"): {22: r"\.memory\.banks\.", 46: r"\.buffer_k_[if]\.",
+                          70: r"\.buffer_q_[if]\.", 82: r"\.buffer_v\."}}
 _BUFFER = re.compile(r"\.buffer_(?:._)?([ifv])\.row_\d+_slice_(\d+)\.")
 
 
@@ -35,7 +36,8 @@ def place(design: dict, *, device: str, config: EngineConfig) -> int:
     What a plan does not name and what its row has no room for is left to the placer, as is
     everything if there is no plan for the device and the engine.
     """
-    plan = PLANS.get((device, config.engine), {})
+    size = device[-3:]
+    plan = PLANS.get((size, config.engine), {})
     cells = {name: cell for name, cell in design["modules"]["top"]["cells"].items()
              if cell["type"] == "DP16KD"}
     parts = Counter(map(_word, cells))
@@ -43,7 +45,7 @@ def place(design: dict, *, device: str, config: EngineConfig) -> int:
     for row, pattern in plan.items():
         names = sorted(filter(re.compile(pattern).search, cells),
                        key=lambda name: (_tap(name, parts[_word(name)], config), _natural(name)))
-        columns = COLUMNS[device]
+        columns = COLUMNS[size]
         first = max(0, (len(columns) - len(names)) // 2)
         for name, n in zip(names, range(first, len(columns)), strict=False):
             cells[name]["attributes"]["BEL"] = f"X{columns[n]}/Y{row}/EBR{n % 4}"

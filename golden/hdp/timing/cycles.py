@@ -17,7 +17,7 @@ BURST = 16                 # most beats of a burst
 READ_AHEAD = 5 * BURST     # Reader: beats of a request still to come when the next one is taken
 
 MEMORY = 2                 # memory of the bench: address to first beat, last beat to response
-READER = 6                 # Reader: request to first beat, besides the memory's
+READER = 4                 # Reader: request to first beat, besides the memory's
 WRITER = 4                 # Writer: a burst's last beat to its first one on the bus
 ANSWERED = 3               # Writer: the last response to the first beat of a record
 DECODER = 4                # DescriptorDecoder 3, Dispatcher 1: last beat to job

@@ -27,7 +27,7 @@ def test_presets():
                                    "hdp_long", "hdp_mid", "hdp_own_tiny", "hdp_quad", "hdp_server",
                                    "hdp_small", "hdp_tiles", "hdp_tiny", "hdp_w12", "heat_tiny"]
     assert preset_names("leopard") == ["leopard_ae", "leopard_base", "leopard_ecp5", "leopard_edge",
-                                       "leopard_hp", "leopard_tiny"]
+                                       "leopard_hp", "leopard_small", "leopard_tiny"]
     assert preset_names("topk") == ["topk_edge", "topk_tiny"]
     assert preset_names() == [name for engine in ENGINES for name in preset_names(engine)]
     assert [config.name for config in PRESETS] == preset_names("hdp")
@@ -45,7 +45,8 @@ def test_presets():
     assert (long.l_max, long.tile, long.held_rows, long.blocks) == (4096, 128, 128, 64)
     assert edge.held_rows == edge.l_max
     assert (edge.width, edge.frac, edge.taps, edge.d_max, edge.l_max) == (8, 4, 8, 64, 512)
-    assert ecp5 == edge.model_copy(update={"name": "hdp_ecp5", "multipliers": 64})
+    assert ecp5 == edge.model_copy(update={"name": "hdp_ecp5", "multipliers": 64, "linear": False,
+                                           "integer_span": 32, "value_array": "own"})
     assert mid == edge.model_copy(update={"name": "hdp_mid", "l_max": 256})
     assert (quad.cores, quad.multipliers, quad.all_multipliers) == (4, 32, 128)
 
@@ -72,15 +73,16 @@ def test_the_page_has_every_parameter():
 
 
 def test_presets_of_leopard():
-    ae, base, ecp5, edge, hp, tiny = LEOPARD
+    ae, base, ecp5, edge, hp, small, tiny = LEOPARD
     assert [(c.width, c.digit, c.dpus, c.digits, c.d_max, c.l_max, c.pruning)
             for c in (ae, hp, base)] == [
         (12, 2, 6, 6, 64, 512, True), (12, 2, 8, 6, 64, 512, True), (12, 12, 1, 1, 64, 512, False)]
     assert ae.score_width == ae.threshold_width == 30
     assert [(c.taps, c.chunks) for c in LEOPARD] == [
-        (64, 1), (64, 1), (64, 1), (16, 4), (64, 1), (32, 1)]
+        (64, 1), (64, 1), (64, 1), (16, 4), (64, 1), (8, 4), (32, 1)]
     assert (ecp5.dpus, ecp5.l_max, ecp5.axi_data_width) == (6, 256, 64)
     assert edge == ecp5.model_copy(update={"name": "leopard_edge", "dpus": 8, "taps": 16})
+    assert (small.width, small.dpus, small.d_max, small.l_max) == (8, 1, 32, 32)
     assert (tiny.width, tiny.d_max, tiny.l_max) == (8, 32, 32)
 
 

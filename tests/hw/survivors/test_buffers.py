@@ -11,11 +11,13 @@ SIZES = [(8, 8, 64), (4, 8, 24), (16, 8, 64), (8, 64, 64), (8, 24, 48), (32, 24,
          (8, 64, 128), (8, 40, 40), (2, 8, 16)]
 
 
+@pytest.mark.parametrize("single_port", [False, True])
 @pytest.mark.parametrize("beat, read, d_max", SIZES)
-def test_rows(beat, read, d_max):
+def test_rows(beat, read, d_max, single_port):
     rng = np.random.default_rng(beat + read)
     rows, width = 5, 6
-    dut = CodeBuffer(width=width, beat=beat, read=read, rows=rows, d_max=d_max)
+    dut = CodeBuffer(width=width, beat=beat, read=read, rows=rows, d_max=d_max,
+                     single_port=single_port)
     beats, reads = -(-d_max // beat), -(-d_max // read)
     codes = rng.integers(-32, 32, (2, rows, max(beats * beat, reads * read)))
 

