@@ -103,7 +103,8 @@ class ValuePass(wiring.Component):
         # The row that is being read.
         now = Signal(data.StructLayout({
             "bank": 1, "base": weight_index_width(config), "zero": 1, "fetches": 1,
-            "pair": config.block_width, "last_index": config.block_width, "chunks": range(config.d_max // 2 + 1),
+            "pair": config.block_width, "last_index": config.block_width,
+            "chunks": range(config.d_max // 2 + 1),
         }))
         running = Signal()
         place = Signal(weight_index_width(config))
