@@ -342,6 +342,8 @@ class HdpCore(Repeated):
             self.values.weight_en.eq(self.softmax.weight_en),
             self.values.weight_addr.eq(self.softmax.weight_addr),
             self.values.weight_data.eq(self.softmax.weight_data),
+            self.softmax.row_read.eq(self.values.row_read),
+            self.softmax.read_entries.eq(self.values.read_entries),
             self.values.chunk_taken.eq(self.rows.chunk_taken),
             self.sums.bank.eq(self.rows.sum_bank), self.sums.running.eq(self.rows.sum_running),
             self.sums.dimension.eq(self.rows.sum_dimension),

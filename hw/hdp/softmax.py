@@ -2,12 +2,13 @@
 """The softmax unit."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import fifo, memory, stream, wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.hdp.config import HdpConfig
 from prunus.golden.softmax import EXP_FRAC, SHIFT_STEP
+from prunus.hw.hdp.ring import ROWS, free_entries
 from prunus.hw.hdp.weight import PairQuantiser
 from prunus.hw.parts.pipeline import delayed, delayed_view
 from prunus.hw.softmax.quantise import STEPS
@@ -15,12 +16,12 @@ from prunus.hw.softmax.reciprocal import Reciprocal
 
 from .exponentials import RowExponentials
 from .softmax_layouts import (
-    buffer_address_layout,
     row_result_layout,
     row_token_layout,
     score_entry_layout,
     score_index_width,
     weight_entry_layout,
+    weight_index_width,
     weight_pair_layout,
 )
 
@@ -32,14 +33,18 @@ class SoftmaxUnit(wiring.Component):
 
     Bit for bit what golden's HDP head does with a row between its scores and its output. A row of
     n entries gives its result ``latency + (n + 1) * 4/softmax_lanes`` cycles after its token. The
-    exponentials of the next row are worked out meanwhile, up to the first one, so that rows follow
-    each other every ``(n + 1) * 4/softmax_lanes + 14`` cycles where results are taken at once.
+    exponentials of the next row come meanwhile, as soon as the sums of this one are complete and
+    there is room for its weights, so that rows follow each other every
+    ``(n + 1) * 4/softmax_lanes + 7`` cycles, in tiles ``+ 9``.
 
     ::
 
         i -> RowExponentials -> - e0 -> PairQuantiser -+-> weight port
                      |                                 +-> sum -> Reciprocal -> o
                      +-> e0 * limit -----------------------^
+
+    The weight buffer is a ring of as many entries as two of the longest rows have, of up to
+    ``ROWS`` rows.
 
     With ``HdpConfig.tile`` the denominators of a row's tiles are added up; the result of a tile
     has the reciprocal of those so far.
@@ -59,8 +64,10 @@ class SoftmaxUnit(wiring.Component):
         Read port of the score buffer, with data from one cycle after the address until that after
         the next read.
     weight_en, weight_addr, weight_data : Out
-        Write port of the weight buffer. Rows go to slots 0, 1, 0, 1...; no weight of a row is
-        written before the result of the row before it is taken.
+        Write port of the weight buffer.
+    row_read, read_entries : In
+        Strobe: the weights of the first row that still has its place there, so many, are not needed
+        any more.
     o : Out(stream)
         Results, see :func:`row_result_layout`, when all weights of the row are written.
     """
@@ -78,8 +85,10 @@ class SoftmaxUnit(wiring.Component):
             "score_addr": Out(score_index_width(config)),
             "score_data": In(score_entry_layout(config)),
             "weight_en": Out(1),
-            "weight_addr": Out(buffer_address_layout(config)),
+            "weight_addr": Out(weight_index_width(config)),
             "weight_data": Out(weight_entry_layout(config)),
+            "row_read": In(1),
+            "read_entries": In(range(config.blocks + 1)),
             "o": Out(stream.Signature(row_result_layout(config, tag_width))),
         })
 
@@ -94,44 +103,51 @@ class SoftmaxUnit(wiring.Component):
         m.d.comb += [self.score_en.eq(front.score_en), self.score_addr.eq(front.score_addr),
                      front.score_data.eq(self.score_data)]
 
-        # The registers after the exponentials serve one row, from its first item until its result
-        # is taken. The next row's first item waits for that; a register knows a cycle ahead.
+        # The registers after the exponentials serve one row, from its first item until its sums
+        # are complete. The next row's first item waits for that and for room for its weights; a
+        # register knows a cycle ahead.
         occupied = Signal()
         stall = Signal()
         start = Signal()
-        released = self.o.valid & self.o.ready
+        over = Signal()
+        fits = self._room(m, start)
         m.d.comb += front.en.eq(~stall), start.eq(front.item.first & front.en)
-        m.d.sync += stall.eq(occupied & ~released
+        m.d.sync += stall.eq(((occupied & ~over) | ~fits)
                              & Mux(stall, front.item.first, front.first_next))
         with m.If(start):
             m.d.sync += occupied.eq(1)
-        with m.Elif(released):
+        with m.Elif(over):
             m.d.sync += occupied.eq(0)
 
-        slot = Signal(init=1)
         limit = Signal(front.row.limit.shape(), reset_less=True)
+        now = Signal(self.o.payload.shape(), reset_less=True)
+        e0, part, weights = self._background(m)
+        written, rows = self._quantise(m, e0, part, weights)
+        tail = self._write(m, written, rows)
         with m.If(start):
             m.d.sync += [
-                slot.eq(~slot),
-                limit.eq(front.row.limit),
-                self.o.payload.count.eq(front.row.count),
-                self.o.payload.tag.eq(front.row.tag),
+                limit.eq(front.row.limit), now.count.eq(front.row.count),
+                now.tag.eq(front.row.tag), now.base.eq(tail),
             ]
-        m.d.comb += self.o.payload.slot.eq(slot)
-
-        e0, part, weights = self._background(m)
-        m.d.comb += self.o.payload.e0.eq(e0)
-        written, rows = self._quantise(m, e0, part, weights)
-        self._write(m, start, slot, written, rows)
         sums, last = self._sums(m, start, e0, limit, part, written, rows)
         row = Signal(self._config.block_width)
         if self._config.tile:
             with m.If(start):
                 m.d.sync += row.eq(front.row.row)
-        self._finish(m, last, sums, row)
-        with m.If(released):
-            m.d.sync += self.o.valid.eq(0)
+        self._finish(m, last, sums, row, now, e0, over)
         return m
+
+    def _room(self, m, start):
+        """Whether there is room for the weights of the row that comes next."""
+        config, count = self._config, self._front.row.count
+        free = free_entries(m, 2 * config.blocks, taken=start, taken_entries=count,
+                            given=self.row_read, given_entries=self.read_entries,
+                            name="free_weights")
+        in_work = Signal(range(ROWS + 1))
+        m.d.sync += in_work.eq(in_work + start - self.row_read)
+        fits = Signal()         # known long before the row's first item comes
+        m.d.sync += fits.eq((count <= free) & (in_work != ROWS))
+        return fits
 
     def _row(self, lane: int, phase):
         """Which query a lane serves in a phase."""
@@ -188,26 +204,21 @@ class SoftmaxUnit(wiring.Component):
             rows.append(quantiser.o)
         return parts[-1], rows
 
-    def _write(self, m, start, slot, written, rows):
-        """Puts blocks together and writes them."""
+    def _write(self, m, written, rows):
+        """Puts blocks together and writes them; where the next one goes."""
         if self._phases > 1:
             row_0 = Signal(weight_pair_layout(), reset_less=True)
             with m.If(written.valid & (written.phase == self._phases // 2 - 1)):
                 m.d.sync += row_0.eq(rows[0])
             rows = [row_0, rows[0]]
 
-        index = Signal(self._config.block_width)
-        with m.If(start):
-            m.d.sync += index.eq(0)
-        with m.Elif(self.weight_en):
-            m.d.sync += index.eq(index + 1)
+        m.d.sync += self.weight_addr.eq(self.weight_addr + self.weight_en)
         m.d.comb += [
             self.weight_en.eq(written.valid & (written.phase == self._phases - 1)),
-            self.weight_addr.slot.eq(slot),
-            self.weight_addr.index.eq(index),
             self.weight_data.column.eq(written.column),
             *(self.weight_data.row[n].eq(row) for n, row in enumerate(rows)),
         ]
+        return self.weight_addr
 
     def _sums(self, m, start, e0, limit, part, written, rows):
         """Adds up the background of each query, for every key that it sees, and its weights.
@@ -260,10 +271,11 @@ class SoftmaxUnit(wiring.Component):
             sums.append(Mux(row.resumes, read.data, 0))
         return sums
 
-    def _finish(self, m, last, sums, row):
-        """Reciprocals of query 0 and then query 1; then the result is there.
+    def _finish(self, m, last, sums, row, now, e0, over):
+        """Reciprocals of query 0 and then query 1; then the result is there, in a queue.
 
-        This takes longer than what is left of the weights' way, so that they are written before.
+        This takes longer than what is left of the weights' way, so that they are written before,
+        and less than the next row takes to come as far.
         """
         m.submodules.reciprocal = reciprocal = self._reciprocal
         turn = Signal(2)
@@ -273,17 +285,33 @@ class SoftmaxUnit(wiring.Component):
                      reciprocal.den.eq(den)]
         for n, write in enumerate(self._denominators):
             m.d.comb += [write.en.eq(turn[n]), write.addr.eq(row), write.data.eq(den)]
+        # The next row may overwrite sums once they are read; in tiles it may go on with the
+        # denominators that are being written.
+        ends = turn[0]
+        if self._config.tile:
+            ends = delayed(m, ends, 2, name="ends", reset_less=False)[-1]
+        m.d.comb += over.eq(ends)
         done = delayed(m, turn, reciprocal.latency, name="turn", reset_less=False)[-1]
-        result = self.o.payload
-        for n in range(2):
-            with m.If(done[n]):
-                m.d.sync += [
-                    result.r[n].eq(reciprocal.r),
-                    result.p[n].eq(reciprocal.p),
-                    result.empty[n].eq(reciprocal.empty),
-                ]
-        with m.If(done[1]):
-            m.d.sync += self.o.valid.eq(1)
+        held = Signal(now.shape(), reset_less=True)
+        with m.If(turn[0]):
+            m.d.sync += [held.base.eq(now.base), held.count.eq(now.count), held.tag.eq(now.tag),
+                         held.e0.eq(e0)]
+        result = Signal(now.shape())
+        m.d.comb += result.eq(held)
+        for part, value in ((held, 0), (result, 1)):
+            assign = [part.r[value].eq(reciprocal.r), part.p[value].eq(reciprocal.p),
+                      part.empty[value].eq(reciprocal.empty)]
+            if value:
+                m.d.comb += assign
+            else:
+                with m.If(done[0]):
+                    m.d.sync += assign
+        m.submodules.results = results = fifo.SyncFIFO(width=now.shape().size, depth=ROWS)
+        m.d.comb += [
+            results.w_en.eq(done[1]), results.w_data.eq(result),
+            self.o.valid.eq(results.r_rdy), self.o.payload.as_value().eq(results.r_data),
+            results.r_en.eq(self.o.ready),
+        ]
 
 
 def _pair_sum(pair):

@@ -9,14 +9,14 @@ from prunus.golden.softmax import EXP_FRAC, MANT_BITS, RECIP_BITS, SCALE_BITS
 from prunus.hw.softmax.quantise import SHIFT_INDEX_BITS
 
 __all__ = [
-    "buffer_address_layout", "item_layout", "row_background_layout",
+    "item_layout", "row_background_layout",
     "row_result_layout", "row_token_layout", "score_entry_layout", "score_index_width",
-    "weight_entry_layout", "weight_pair_layout",
+    "weight_entry_layout", "weight_index_width", "weight_pair_layout",
 ]
 
-def buffer_address_layout(config: HdpConfig) -> StructLayout:
-    """Where a kept block lies in the weight buffer."""
-    return StructLayout({"index": config.block_width, "slot": 1})
+def weight_index_width(config: HdpConfig) -> int:
+    """Bits of an index into the weight buffer, a ring."""
+    return config.block_width + 1
 
 
 def score_index_width(config: HdpConfig) -> int:
@@ -105,13 +105,13 @@ def row_background_layout(config: HdpConfig, tag_width: int) -> StructLayout:
 
 
 def row_result_layout(config: HdpConfig, tag_width: int) -> StructLayout:
-    """A block row whose ``count`` weights are complete in ``slot`` of the weight buffer.
+    """A block row whose ``count`` weights are complete in the weight buffer from ``base`` on.
 
     ``e0`` is the weight of the background, ``r`` and ``p`` the reciprocal of the denominator;
     a query that is ``empty`` sees nothing and its output is zero.
     """
     return StructLayout({
-        "slot": 1,
+        "base": weight_index_width(config),
         "count": range(config.blocks + 1),
         "e0": ArrayLayout(EXP_FRAC, 2),
         "r": ArrayLayout(RECIP_BITS + 1, 2),

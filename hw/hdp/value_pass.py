@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """P.V: issues the kept blocks of a row once per chunk of T dimensions."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,9 +10,9 @@ from prunus.hw.hdp.integer_pass import chunks
 from prunus.hw.hdp.layouts import row_tag_layout, value_op_layout
 from prunus.hw.hdp.row_output import CHUNKS, output_row_layout
 from prunus.hw.hdp.softmax_layouts import (
-    buffer_address_layout,
     row_result_layout,
     weight_entry_layout,
+    weight_index_width,
 )
 
 __all__ = ["ValuePass"]
@@ -37,6 +37,8 @@ class ValuePass(wiring.Component):
     -------
     result : In(stream of row_result_layout)
         A row whose weights are complete; not taken before the previous row's have been read.
+    row_read, read_entries : Out
+        Strobe: the weights of a row, so many, have been read.
     weight_en, weight_addr, weight_data : In
         Write port of the weight buffer.
     bank : Out(1)
@@ -62,8 +64,10 @@ class ValuePass(wiring.Component):
             "result": In(stream.Signature(
                 row_result_layout(config, row_tag_layout(config).size))),
             "weight_en": In(1),
-            "weight_addr": In(buffer_address_layout(config)),
+            "weight_addr": In(weight_index_width(config)),
             "weight_data": In(weight_entry_layout(config)),
+            "row_read": Out(1),
+            "read_entries": Out(range(config.blocks + 1)),
             "bank": Out(1),
             "loaded": In(1),
             "kv": In(1),
@@ -98,11 +102,13 @@ class ValuePass(wiring.Component):
 
         # The row that is being read.
         now = Signal(data.StructLayout({
-            "bank": 1, "slot": 1, "zero": 1, "fetches": 1, "pair": config.block_width,
-            "last_index": config.block_width, "chunks": range(config.d_max // 2 + 1),
+            "bank": 1, "base": weight_index_width(config), "zero": 1, "fetches": 1,
+            "pair": config.block_width, "last_index": config.block_width,
+            "chunks": range(config.d_max // 2 + 1),
         }))
         running = Signal()
-        done = self._walk(m, now, running)
+        place = Signal(weight_index_width(config))
+        done = self._walk(m, now, running, place)
         # What a row needs is worked out while the one before it is read.
         settled = Signal(range(3))
         accept = Signal()
@@ -115,7 +121,7 @@ class ValuePass(wiring.Component):
         with m.If(accept):
             m.d.sync += [
                 settled.eq(0), running.eq(1), fetched.eq(~tag.last & (fetched | fetches)),
-                now.bank.eq(tag.bank), now.slot.eq(result.slot),
+                now.bank.eq(tag.bank), now.base.eq(result.base), place.eq(result.base),
                 now.zero.eq(result.count == 0), now.fetches.eq(fetches), now.pair.eq(edge),
                 now.last_index.eq(Mux(result.count == 0, 0, result.count - 1)),
                 now.chunks.eq(chunks(self.d8, config.taps)),
@@ -143,8 +149,9 @@ class ValuePass(wiring.Component):
             for q in range(2):
                 m.d.comb += row.sees[2 * q + k].eq(first + k < tag.limit[q])
 
-    def _walk(self, m, now, running):
-        """Reads the weights and queues the operations; true in the last cycle of a row."""
+    def _walk(self, m, now, running, place):
+        """Reads the weights, that at ``place`` next, and queues the operations; true in the last
+        cycle of a row."""
         config = self._config
         m.submodules.weights = weights = memory.Memory(
             shape=weight_entry_layout(config), depth=2 << config.block_width, init=[])
@@ -153,9 +160,8 @@ class ValuePass(wiring.Component):
         index = Signal(config.block_width)
         m.d.comb += [
             write.en.eq(self.weight_en),
-            write.addr.eq(Cat(self.weight_addr.index, self.weight_addr.slot)),
-            write.data.eq(self.weight_data),
-            read.addr.eq(Cat(index, now.slot)),
+            write.addr.eq(self.weight_addr), write.data.eq(self.weight_data),
+            read.addr.eq(place),
         ]
         chunk = Signal.like(self.op.payload.chunk)
         fetched = Signal()               # the background word of this chunk is behind us
@@ -171,12 +177,15 @@ class ValuePass(wiring.Component):
             read.en.eq(step & ~fetch & ~now.zero),
             step.eq(running & (queue.level <= 2) & ~(at_start & (pending == CHUNKS))),
             done.eq(step & at_end & (chunk == now.chunks - 1)),
+            self.row_read.eq(done), self.read_entries.eq(Mux(now.zero, 0, now.last_index + 1)),
         ]
         m.d.sync += pending.eq(pending + (step & at_start) - self.chunk_taken)
         with m.If(step):
-            m.d.sync += [fetched.eq(1), index.eq(Mux(fetch, 0, index + 1))]
+            m.d.sync += fetched.eq(1)
+            with m.If(~fetch):
+                m.d.sync += [index.eq(index + 1), place.eq(place + 1)]
             with m.If(at_end):
-                m.d.sync += [fetched.eq(0), index.eq(0), chunk.eq(chunk + 1)]
+                m.d.sync += [fetched.eq(0), index.eq(0), place.eq(now.base), chunk.eq(chunk + 1)]
         with m.If(done):
             m.d.sync += chunk.eq(0)
 

@@ -41,6 +41,7 @@ SCAN = 2                   # MaskScanner: a row, besides its groups or kept bloc
 TOKEN, SCORED = 4, 4       # ScoreAdder: a row's last block to its token; to its room being free
 EMPTY_TOKEN = 3            # ScoreAdder: the announcement of a row without blocks to its token
 TOKEN_NEXT = 3             # RowExponentials: cycles between two rows
+SUMMED = 7, 9              # SoftmaxUnit: the same, for its sums; in tiles
 SETTLED, WEIGHTS = 2, 3    # ValuePass: a result is taken, its weights come
 RETURN = 3                 # ValuePass: a chunk is taken, the first operation of another
 FIRST_BEAT = 3             # ResultWriter: a head or its first row to the first beat
@@ -83,7 +84,7 @@ class Core:
         self._to_write: deque[Row] = deque()
         self._found = self._issued = 0          # kept blocks
         self._token = 0                         # when the last one comes
-        self._weights_taken: int | None = 0     # when, unless they are being made
+        self._weight_rows, self._weights = Room(ROWS), Room(2 * config.blocks)
         self._taken = deque([0] * CHUNKS, maxlen=CHUNKS)   # chunks, by the normaliser
         # With tiles: jobs that are not cut up yet, and how many of what that gives are at work.
         self._to_tile: deque[list[Head]] = deque()
@@ -320,7 +321,7 @@ class Core:
     def _softmax(self) -> Process:
         phases = 4 // self._config.softmax_lanes
         latency = self._latency
-        held = 0
+        held = summed = 0
         while True:
             yield lambda: self._to_softmax
             row = self._to_softmax.popleft()
@@ -332,15 +333,19 @@ class Core:
                 row.head.ended |= row.last
                 continue
             yield latency.exponential
+            yield partial(self._weights_fit, len(row.kept))
+            yield self._until(summed)
             first = self._clock.now
-            while self._weights_taken is None:
-                yield lambda: self._weights_taken is not None
-            first = max(first, self._weights_taken + 1)
-            self._weights_taken = None
+            self._weight_rows.take()
+            self._weights.take(len(row.kept))
             cycles = (len(row.kept) + 1) * phases
+            summed = first + cycles + SUMMED[bool(self._config.tile)]
             row.time = first + cycles + latency.reciprocal
             self._clock.at(row.time, partial(self._to_values.append, row))
             yield self._until(first + max(1, cycles + TOKEN_NEXT - latency.exponential))
+
+    def _weights_fit(self, blocks: int) -> bool:
+        return self._weight_rows.fits() and self._weights.fits(blocks)
 
     def _value_pass(self) -> Process:
         while True:
@@ -356,9 +361,7 @@ class Core:
         yield lambda: head.v_loaded
         # The row before was read from the weights a little before it went through the array.
         read = self._clock.now - (WEIGHTS if self._clock.now == asked else 0)
-        taken = max(row.time + SETTLED, read)
-        self._weights_taken = taken
-        yield self._until(taken + WEIGHTS)
+        yield self._until(max(row.time + SETTLED, read) + WEIGHTS)
         chunk = max(1, len(row.kept)) + row.fetches
         cycles = -(-min(self._config.taps, head.job.d) // self._config.output_lanes)
         # Long chunks never wait for the way back from the normaliser.
@@ -376,6 +379,8 @@ class Core:
                 arrival = end - n * chunk - 1 + OPERANDS + self._latency.value
                 self._taken.append(max(arrival, self._taken[-1], free) + cycles)
                 first = first or self._taken[-1]
+        self._weight_rows.give()
+        self._weights.give(len(row.kept))
         if not writes:
             if row.last:
                 self._clock.at(self._taken[-1] + self._latency.output,

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from prunus.golden.hdp.timing.latency import Latency
+from prunus.golden.hdp.timing.stages import SUMMED
 from prunus.hw.hdp.softmax import SoftmaxUnit
 from tests.hw.softmax.bench import PRESETS, config_like
 from tests.hw.softmax.rows import Row, UnitBench, random_row, special_rows
@@ -36,6 +37,16 @@ def test_random_rows(shape, stalls):
     run(config, rows, STALLS[stalls])
 
 
+@pytest.mark.parametrize("most", [16, 11])
+def test_a_full_ring_of_weights(most):
+    """Rows of which no more than two have room, read long after they are complete."""
+    config = SHAPES["w8_4"]
+    rng = np.random.default_rng(12)
+    rows = [Row(scores=rng.integers(-99, 99, (2, 32)), limits=np.array([32, 31]),
+                columns=np.arange(most), drop=False, scale=(0xB8AA, 20)) for _ in range(8)]
+    run(config, rows, STALLS["output"])
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_corners(shape):
     config = SHAPES[shape]
@@ -64,14 +75,16 @@ def test_shortest(l_max):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_cycles(shape):
     config = SHAPES[shape]
-    phases = 4 // config.softmax_lanes
+    phases, latency = 4 // config.softmax_lanes, Latency(config)
     rng = np.random.default_rng(11)
     for n in (0, 1, 3, 16):
         rows = [Row(scores=rng.integers(-99, 99, (2, 32)), limits=np.array([32, 31]),
                     columns=np.arange(n), drop=False, scale=(0xB8AA, 20)) for _ in range(6)]
         dut, bench = run(config, rows)
         assert bench.given[0] - bench.taken[0] == dut.latency + phases * (n + 1)
-        assert set(np.diff(bench.given[1:]).tolist()) == {phases * (n + 1) + 14}
+        # A row's exponentials wait for the sums of the row before, its token for its exponentials.
+        period = max(phases * (n + 1) + SUMMED[0], latency.exponential + 1)
+        assert set(np.diff(bench.given[1:]).tolist()) == {period}
 
 
 def test_the_page_has_the_latency():

@@ -40,8 +40,8 @@ class _Part:
         own |= {name: whole[name] for name in ("some", "hides", "top")}
         return own | {"row": self.place, "resumes": int(self.n > 0)}
 
-    def result(self, slot, tag):
-        fields = [("slot", slot), ("count", len(self.columns)), ("tag", tag)]
+    def result(self, base, tag):
+        fields = [("base", base), ("count", len(self.columns)), ("tag", tag)]
         for q, den in enumerate(self.den):
             fields.append((f"e0[{q}]", int(self.row.e0[q])))
             if den == 0 or den >= 1 << DEN_BITS:      # below 1 it is not that of all tiles

@@ -13,6 +13,7 @@ from prunus.golden.hdp.compute import HdpJob, visible_limits
 from prunus.golden.hdp.config import HdpConfig
 from prunus.hw.hdp.layouts import row_tag_layout
 from prunus.hw.hdp.row_output import CHUNKS
+from prunus.hw.hdp.softmax_layouts import weight_index_width
 from prunus.hw.hdp.value_pass import ValuePass
 from tests.hw.helpers import receive, send, simulate, stall_cases
 
@@ -68,8 +69,8 @@ def _tag(config, bank, row, limit, last):
 
 
 def _rows(config, rng, count):
-    """Rows of heads in alternating banks, slots in turn; some without a kept block."""
-    rows = []
+    """Rows of heads in alternating banks, weights in a ring; some without a kept block."""
+    rows, base = [], 3
     for n in range(count):
         valid_q, valid_kv = (rng.randint(1, config.l_max) for _ in range(2))
         if n == 0:      # keys before the first edge, and an odd number of them
@@ -85,11 +86,12 @@ def _rows(config, rng, count):
             visible = -(-max(limit) // 2)
             columns = [c for c in range(visible) if rng.random() < 0.6]
             tag = _tag(config, n & 1, index, limit, int(2 * index + 2 >= valid_q))
-            result = {"slot": len(rows) & 1, "count": len(columns), "tag": tag,
+            result = {"base": base, "count": len(columns), "tag": tag,
                       "e0": [rng.getrandbits(16) for _ in range(2)],
                       "r": [rng.getrandbits(18) for _ in range(2)],
                       "p": [rng.getrandbits(5) for _ in range(2)],
                       "empty": [rng.getrandbits(1) for _ in range(2)]}
+            base = (base + len(columns)) % (1 << weight_index_width(config))
             rows.append(_Row(head, n & 1, index, limit, result,
                              [{"column": c, "row": [_weight(rng), _weight(rng)]}
                               for c in columns]))
@@ -195,7 +197,7 @@ def _run(config, rows, seed, stall_in, stall_out):
     dut = bench.dut
     check = _Check(config, rows)
     finished, taken = [0], [0]        # chunks
-    announced = []
+    announced, read = [], []
     offered, op_cycles = [], []
 
     async def results(ctx):
@@ -204,7 +206,8 @@ def _run(config, rows, seed, stall_in, stall_out):
             if row.index == 0:
                 bench.load(ctx, row.bank, row.head, stall_in == 0)
             for index, entry in enumerate(row.entries):
-                ctx.set(dut.weight_addr, {"index": index, "slot": row.result["slot"]})
+                ctx.set(dut.weight_addr,
+                        (row.result["base"] + index) % (1 << weight_index_width(config)))
                 ctx.set(dut.weight_data, entry)
                 ctx.set(dut.weight_en, 1)
                 await ctx.tick()
@@ -250,11 +253,13 @@ def _run(config, rows, seed, stall_in, stall_out):
         while True:
             strobe = finished[0] > taken[0] and rng.random() < (0.15 if stall_out else 1)
             ctx.set(dut.chunk_taken, strobe)
-            await ctx.tick()
+            _, _, row_read, entries = await ctx.tick().sample(dut.row_read, dut.read_entries)
+            read.extend([entries] * row_read)
             taken[0] += strobe
             cycle[0] += 1
 
     simulate(bench, results, announcements, operations, background=[load, output])
+    assert read == [len(row.entries) for row in rows]
     return offered, op_cycles
 
 
@@ -273,7 +278,7 @@ def test_an_operation_per_cycle():
     rng = Random(5)
     head = _Head(4, 16, 1, 1, 2)
     row = _Row(head, 0, 0, [13, 14],
-               {"slot": 0, "count": 7, "tag": _tag(config, 0, 0, [13, 14], 0), "e0": [0, 0],
+               {"base": 0, "count": 7, "tag": _tag(config, 0, 0, [13, 14], 0), "e0": [0, 0],
                 "r": [0, 0], "p": [0, 0], "empty": [0, 0]},
                [{"column": c, "row": [_weight(rng), _weight(rng)]} for c in range(7)])
     (offered,), cycles = _run(config, [row], 0, 0.0, 0.0)

@@ -80,6 +80,8 @@ def test_sizes():
     (ScoreAdder, "the row's token follows its last block by four cycles, or the announcement of an "
                  "empty row by two"),
     (RowExponentials, f"with {stages.TOKEN_NEXT} idle cycles"),
+    (SoftmaxUnit, f"``(n + 1) * 4/softmax_lanes + {stages.SUMMED[0]}`` cycles, in tiles "
+                  f"``+ {stages.SUMMED[1]}``"),
     (ValuePass, f"first operation comes {stages.SETTLED + stages.WEIGHTS} cycles after its result"),
     (ResultWriter, f"or {stages.FIRST_BEAT} after its first row is there if that is later, or "
                    f"{stages.FIRST_BEAT} after the job if no rows were computed"),

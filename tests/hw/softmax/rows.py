@@ -8,7 +8,11 @@ from amaranth.sim import Simulator
 
 from prunus.golden.hdp.compute import HdpJob, weights
 from prunus.golden.softmax import SHIFT_STEP, encode_scale, reciprocal
-from prunus.hw.hdp.softmax_layouts import score_index_width, weight_entry_layout
+from prunus.hw.hdp.softmax_layouts import (
+    score_index_width,
+    weight_entry_layout,
+    weight_index_width,
+)
 
 __all__ = ["Row", "UnitBench", "random_row", "special_rows"]
 
@@ -48,9 +52,9 @@ class Row:
             "mant": self.scale[0], "shift": self.scale[1], "tag": tag,
         }
 
-    def result(self, slot: int, tag: int) -> list:
+    def result(self, base: int, tag: int) -> list:
         """(field, value) of the result; r and p only where they mean something."""
-        fields = [("slot", slot), ("count", len(self.columns)), ("tag", tag)]
+        fields = [("base", base), ("count", len(self.columns)), ("tag", tag)]
         for n in range(2):
             fields += [(f"e0[{n}]", int(self.e0[n])), (f"empty[{n}]", int(self.den[n] == 0))]
             if self.den[n]:
@@ -118,7 +122,8 @@ class UnitBench:
     """Runs rows through a SoftmaxUnit and compares everything that it writes with golden.
 
     The producer overwrites a row's scores as soon as the unit takes the next token. The consumer
-    looks at a row's weights when it takes the result, and again when it takes the next one.
+    looks at a row's weights when it takes the result, and needs them until it says that it has read
+    them, some time later.
 
     Members
     -------
@@ -134,7 +139,10 @@ class UnitBench:
         self.scores = [self.POISON] * (1 << score_index_width(config))
         ends = np.cumsum([0, *(len(row.columns) for row in rows)]) + 3
         self.places = [np.arange(*ends[n : n + 2]) % len(self.scores) for n in range(len(rows))]
-        self.weights = [{}, {}]
+        self.size = 1 << weight_index_width(config)
+        self.starts = (ends - ends[0]) % self.size
+        self.weights = {}               # that are needed, by their places
+        self.read = 0                   # rows
         self.taken, self.given = [], []
         self.layout = weight_entry_layout(config)
 
@@ -160,14 +168,13 @@ class UnitBench:
             self._drive(ctx, cycle)
             sample = ctx.tick().sample(
                 dut.i.valid & dut.i.ready, dut.o.valid & dut.o.ready, dut.score_en, dut.score_addr,
-                dut.weight_en, dut.weight_addr.slot, dut.weight_addr.index,
-                dut.weight_data, dut.o.payload)
-            _, _, taken, given, read, index, en, w_slot, w_index, w_data, result = await sample
+                dut.weight_en, dut.weight_addr, dut.weight_data, dut.o.payload)
+            _, _, taken, given, read, index, en, place, w_data, result = await sample
             if read:
                 ctx.set(score_data, self.scores[index] & mask)
             if en:
-                assert w_slot == (len(self.given)) % 2, "a weight was written too early"
-                self.weights[w_slot][w_index] = self._decode(w_data)
+                assert place not in self.weights, "a weight was written over one that is needed"
+                self.weights[place] = self._decode(w_data)
             if given:
                 self._check(result)
                 self.given.append(cycle)
@@ -193,6 +200,17 @@ class UnitBench:
             ctx.set(dut.i.payload, row.token((3 + sum(len(row.columns) for row in self.rows[:n]))
                                              % len(self.scores), self._tag(n)))
         ctx.set(dut.o.ready, int(not self._stalls("o")))
+        reads = self.read < len(self.given) and not self._stalls("o")
+        ctx.set(dut.row_read, int(reads))
+        if reads:
+            ctx.set(dut.read_entries, len(self.rows[self.read].columns))
+            for place in self._places(self.read):
+                del self.weights[place]
+            self.read += 1
+
+    def _places(self, n):
+        """Of the weights of a row."""
+        return [(int(self.starts[n]) + k) % self.size for k in range(len(self.rows[n].columns))]
 
     def _stalls(self, port):
         if self.stalls is None:
@@ -203,15 +221,12 @@ class UnitBench:
     def _check(self, result):
         n = len(self.given)
         row = self.rows[n]
-        for field, expected in row.result(n % 2, self._tag(n)):
+        for field, expected in row.result(int(self.starts[n]), self._tag(n)):
             name, _, place = field.partition("[")
             value = result[name][int(place[0])] if place else result[name]
             assert value == expected, f"row {n}: {field} is {value}, not {expected}"
-        for back in range(min(n, 1) + 1):
-            entries = self.rows[n - back].entries()
-            weights = [self.weights[(n - back) % 2].get(k) for k in range(len(entries))]
-            assert weights == entries, f"row {n - back}, seen with result {n}"
-        self.weights[(n + 1) % 2] = {}
+        weights = [self.weights.get(place) for place in self._places(n)]
+        assert weights == row.entries(), f"row {n}"
 
     def _decode(self, data):
         weights = []
