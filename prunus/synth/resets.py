@@ -62,15 +62,18 @@ def _is_reset(cell: dict, names: set[str]) -> bool:
 
 def _gates(cells: dict, names: dict, resets: dict) -> dict[int, tuple[str, str]]:
     """Resets that a gate makes of another one, which an abort does: the gate, and the register of
-    the other one."""
+    the other one. Yosys does not always keep the name of what the gate makes, but registers keep
+    theirs, so the gate is known by the ``restart`` of ``hw.shell.control``, too."""
     gates = {}
     for name, cell in cells.items():
         if cell["type"] != "LUT4":
             continue
         out, = cell["connections"]["Z"]
-        of = [resets[bit] for pin in "ABCD" for bit in cell["connections"].get(pin, ())
-              if bit in resets]
-        if of and "rst" in names[out]:
+        inputs = [bit for pin in "ABCD" for bit in cell["connections"].get(pin, ())
+                  if isinstance(bit, int)]
+        of = [resets[bit] for bit in inputs if bit in resets]
+        if of and ("rst" in names[out] or all(
+                bit in resets or "restart" in names[bit] for bit in inputs) and len(inputs) > 1):
             gates[out] = name, of[0]
     return gates
 

@@ -76,24 +76,42 @@ def test_a_copy_is_for_one_part(design):
         frozenset(["top.b.c.d.f"]), frozenset(["top.g.h"]), frozenset(["i"])}
 
 
-def test_a_reset_that_is_made_of_another(design):
+@pytest.mark.parametrize(("made_name", "other_name"), [
+    ("system.core.rst", "abort"), ("system.control.restart_LUT4_C_Z", "system.control.restart")])
+def test_a_reset_that_is_made_of_another(design, made_name, other_name):
     """By a gate, which goes on seeing that one: what both reset is reset in the same cycle."""
     module = design["modules"]["top"]
     made, other = 90_000, 90_001
-    module["cells"]["system.rst_LUT4_Z"] = cell("LUT4", A=RESET, B=other, Z=made)
-    module["netnames"] |= {"system.core.rst": {"bits": [made]}, "abort": {"bits": [other]}}
+    module["cells"]["system.rst_LUT4_Z"] = cell("LUT4", A=RESET, B=other, C="0", Z=made)
+    module["netnames"] |= {made_name: {"bits": [made]}, other_name: {"bits": [other]}}
     for n in range(300):
         module["cells"][f"core_TRELLIS_FF_Q_{n}"] = cell(
             "TRELLIS_FF", CLK=CLOCK, DI=90_010 + 2 * n, LSR=made, Q=90_011 + 2 * n)
     resets.copy(design)
     cells = module["cells"]
-    assert cells["system.rst_LUT4_Z"]["connections"] == {"A": [RESET], "B": [other], "Z": [made]}
+    assert cells["system.rst_LUT4_Z"]["connections"] == {
+        "A": [RESET], "B": [other], "C": ["0"], "Z": [made]}
     copies = {c["connections"]["Q"][0]: c["connections"]["DI"] for name, c in cells.items()
               if "_copy_" in name}
     assert {copies[cells[f"core_TRELLIS_FF_Q_{n}"]["connections"]["LSR"][0]][0]
             for n in range(300)} == {made}
     assert {copies[c["connections"]["LSR"][0]][0] for name, c in cells.items()
             if name.startswith(("top.", "i_")) and "LSR" in c["connections"]} == {RESET}
+
+
+@pytest.mark.parametrize("other_name", ["system.csr.start", "system.control.restart.x"])
+def test_a_gate_that_clears_registers_is_no_reset(design, other_name):
+    """A gate of a reset and a signal that is none: what it clears must be clear in time."""
+    module = design["modules"]["top"]
+    made, other = 90_000, 90_001
+    module["cells"]["system.start_LUT4_Z"] = cell("LUT4", A=RESET, B=other, Z=made)
+    module["netnames"] |= {"system.start_LUT4_Z": {"bits": [made]}, other_name: {"bits": [other]}}
+    for n in range(300):
+        module["cells"][f"core_TRELLIS_FF_Q_{n}"] = cell(
+            "TRELLIS_FF", CLK=CLOCK, DI=90_010 + 2 * n, LSR=made, Q=90_011 + 2 * n)
+    resets.copy(design)
+    assert all(module["cells"][f"core_TRELLIS_FF_Q_{n}"]["connections"]["LSR"] == [made]
+               for n in range(300))
 
 
 def test_names_are_new(design):
