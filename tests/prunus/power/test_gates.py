@@ -7,8 +7,9 @@ import pytest
 
 from prunus.errors import InputError
 from prunus.golden.engines import load_config
+from prunus.hw.verilog.gating import LEAST_GATED
 from prunus.power import gates as module
-from prunus.power.gates import LEAST_GATED, _script, gates
+from prunus.power.gates import _script, gates
 from prunus.synth import peak
 from prunus.synth.macros import is_macro, macro, register_file_um2
 from prunus.synth.pdk.cells import library
