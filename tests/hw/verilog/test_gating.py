@@ -43,7 +43,7 @@ class Registers(wiring.Component):
     few: Out(LEAST_GATED - 1)
     steady: Out(8)
     inverse: Out(8)
-    parts: Out(12)
+    parts: Out(12, init=0xA53)
     state: Out(4)
     chosen: Out(8)
     read: Out(8)
