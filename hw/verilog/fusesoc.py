@@ -7,12 +7,22 @@ from prunus import __version__
 from prunus.golden import registers
 from prunus.golden.engine import EngineConfig
 
+from .gating import ClockGate
+
 __all__ = ["bench", "core"]
 
 
-def core(config: EngineConfig) -> str:
-    """``NAME.core``: the files, and the targets ``lint`` (Verilator) and ``sim``."""
+def core(config: EngineConfig, gate: ClockGate | None = None) -> str:
+    """``NAME.core``: the files, and the targets ``lint`` (Verilator) and ``sim``.
+
+    These two have the model of ``gate``, which synthesis takes from the process.
+    """
     text = Path(__file__).with_name("fusesoc.core").read_text(encoding="utf-8")
+    if gate:
+        text = text.replace("  bench:\n", f"  clock_gate:\n    files: [{gate.cell}.v]\n"
+                            "    file_type: verilogSource-2005\n  bench:\n")
+        text = text.replace("[waivers, rtl]", "[waivers, rtl, clock_gate]")
+        text = text.replace("[rtl, bench]", "[rtl, clock_gate, bench]")
     return text.replace("NAME", config.name).replace("VERSION", __version__)
 
 

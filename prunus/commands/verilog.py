@@ -5,7 +5,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from prunus.golden.names import check_name
 
 from ..errors import InputError
 from ..files import check_directory, check_output, make_directory, put_directory, write_files
+
+if TYPE_CHECKING:
+    from prunus.hw.verilog.gating import ClockGate
 
 __all__ = ["verilog"]
 
@@ -41,6 +44,19 @@ def _write_exports(config: EngineConfig, directory: Path) -> list[Path]:
     return [*(directory / path.name for path in sources), html / "index.html"]
 
 
+def _clock_gate(text: str, name: str) -> "ClockGate":
+    from prunus.hw.verilog.gating import ClockGate
+
+    try:
+        gate = ClockGate.of(text)
+    except ValueError as err:
+        raise InputError(f"clock-gates {err}") from None
+    if gate.cell == name or gate.cell.startswith(f"{name}_"):
+        raise InputError(f"clock-gates must name a cell that is none of the modules {name} and "
+                         f"{name}_*, not {gate.cell!r}")
+    return gate
+
+
 def verilog(
     config: Annotated[str, typer.Argument(
         help="A preset (see prunus presets) or a TOML file.")],
@@ -50,6 +66,10 @@ def verilog(
     macros: Annotated[bool, typer.Option(
         "--macros", help="Memories for SRAM macros of an ASIC instead of block RAMs, as "
         "memories = \"macro\" in the TOML file.")] = False,
+    clock_gates: Annotated[str | None, typer.Option(
+        metavar="CELL:ENABLE:CLOCK:GATED", help="Put this clock gate of an ASIC's process, named "
+        "with its pins, in front of registers that share an enable. Also writes CELL.v, a model "
+        "for simulators.", show_default=False)] = None,
     fusesoc: Annotated[bool, typer.Option(
         "--fusesoc", help="Also write NAME.core for FuseSoC, and NAME_tb.v, which its target sim "
         "runs.")] = False,
@@ -70,17 +90,21 @@ def verilog(
         chosen = chosen.model_copy(update={"name": prefix})
     if macros:
         chosen = chosen.of_macros()
+    gate = _clock_gate(clock_gates, chosen.name) if clock_gates is not None else None
     make_directory(directory)
     kinds = [".v", ".json", ".vlt", *([".core", "_tb.v"] if fusesoc else [])]
-    paths = [check_output(directory / f"{chosen.name}{kind}") for kind in kinds]
+    names = [*(f"{chosen.name}{kind}" for kind in kinds), *([f"{gate.cell}.v"] if gate else [])]
+    paths = [check_output(directory / name) for name in names]
     more = _write_exports(chosen, directory) if export else []
     from prunus.hw.verilog.emit import emit  # slow to import, and only this command needs it
     from prunus.hw.verilog.fusesoc import bench, core
 
-    emission = emit(chosen)
+    emission = emit(chosen, gate)
     texts = [emission.verilog, json.dumps(emission.metadata, indent=2) + "\n", emission.waivers]
     if fusesoc:
-        texts += [core(chosen), bench(chosen)]
+        texts += [core(chosen, gate), bench(chosen)]
+    if gate:
+        texts.append(gate.model())
 
     def writing(text: str) -> Callable[[Any], object]:
         return lambda file: file.write(text.encode())

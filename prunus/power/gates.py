@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prunus.golden.engine import EngineConfig
+from prunus.hw.verilog.gating import LEAST_GATED
 from prunus.sim.simulators.emitted import emitted
 
 from ..synth.area import liberty_script
@@ -19,8 +20,6 @@ from .netlist import Netlist, flatten
 
 __all__ = ["Gates", "gates"]
 
-# Enables of fewer flip-flops are multiplexers: a clock gate costs about as much as one flip-flop.
-LEAST_GATED = 4
 _CLOCK_GATES = f"""dffunmap -srst-only
 clockgate -pos sg13g2_lgcp_1 GATE:CLK:GCLK -min_net_size {LEAST_GATED}
 opt_clean

@@ -307,7 +307,7 @@ def test_a_missing_simulator_is_named(capfd, tmp_path, monkeypatch):
 
 
 def test_verilog(capfd, tmp_path, monkeypatch):
-    monkeypatch.setattr("prunus.hw.verilog.emit.emit", lambda config: Emission(
+    monkeypatch.setattr("prunus.hw.verilog.emit.emit", lambda config, gate: Emission(
         verilog=f"// {config.name}\n", metadata={"name": config.name}, waivers="lint_off\n"))
     code, out, _ = prunus(capfd, "verilog", "hdp_tiny", "-o", tmp_path / "a" / "b")
     assert code == 0
@@ -336,7 +336,7 @@ def test_verilog_with_a_prefix(capfd, tmp_path):
 
 
 def test_verilog_for_fusesoc(capfd, tmp_path, monkeypatch):
-    monkeypatch.setattr("prunus.hw.verilog.emit.emit", lambda config: Emission(
+    monkeypatch.setattr("prunus.hw.verilog.emit.emit", lambda config, gate: Emission(
         verilog="", metadata={}, waivers=""))
     code, out, _ = prunus(capfd, "verilog", "hdp_tiny", "--fusesoc", "--prefix", "left", "-o",
                           tmp_path)
@@ -345,6 +345,40 @@ def test_verilog_for_fusesoc(capfd, tmp_path, monkeypatch):
     core = (tmp_path / "left.core").read_text(encoding="utf-8")
     assert core.startswith("CAPI=2:\n") and "name: prunus::left:" in core
     assert "module left_tb;" in (tmp_path / "left_tb.v").read_text(encoding="utf-8")
+
+
+def test_verilog_with_clock_gates(capfd, tmp_path):
+    """Beside the usual files there is a model of the cell, which lint and simulation take."""
+    code, out, err = prunus(capfd, "verilog", "topk_tiny", "--clock-gates", "icg:EN:CK:ECK",
+                            "--fusesoc", "-o", tmp_path)
+    names = [f"topk_tiny{kind}" for kind in (".v", ".json", ".vlt", ".core", "_tb.v")] + ["icg.v"]
+    assert (code, err, out.split()) == (0, "", [str(tmp_path / name) for name in names])
+    assert sorted(os.listdir(tmp_path)) == sorted(names)
+    texts = {name: (tmp_path / name).read_text(encoding="utf-8") for name in names}
+    assert "module icg(CK, EN, ECK);" in texts["icg.v"]
+    assert "module icg" not in texts["topk_tiny.v"]
+    assert "\n// Clock gates: --clock-gates icg:EN:CK:ECK\n" in texts["topk_tiny.v"]
+    told = json.loads(texts["topk_tiny.json"])["clock_gates"]
+    assert {key: told[key] for key in ("cell", "enable", "clock", "gated")} == {
+        "cell": "icg", "enable": "EN", "clock": "CK", "gated": "ECK"}
+    assert told["instances"] > 100 and told["gated_flip_flops"] < told["flip_flops"]
+    assert re.findall(r"filesets: (\[.*)", texts["topk_tiny.core"]) == [
+        "[rtl]", "[waivers, rtl, clock_gate]", "[rtl, clock_gate, bench]"]
+
+
+@pytest.mark.parametrize(("value", "message"), [
+    ("icg:EN:CK", "clock-gates must be CELL:ENABLE:CLOCK:GATED, the names in Verilog of a clock "
+     "gate and of its three pins, such as sg13g2_lgcp_1:GATE:CLK:GCLK, not 'icg:EN:CK'"),
+    ("icg:EN:EN:ECK", "clock-gates must be CELL:ENABLE:CLOCK:GATED"),
+    ("", "clock-gates must be CELL:ENABLE:CLOCK:GATED"),
+    ("topk_tiny:EN:CK:ECK", "clock-gates must name a cell that is none of the modules topk_tiny "
+     "and topk_tiny_*, not 'topk_tiny'"),
+    ("topk_tiny_tb:EN:CK:ECK", "clock-gates must name a cell that is none of the modules")])
+def test_verilog_refuses_clock_gates(capfd, tmp_path, value, message):
+    code, out, err = prunus(capfd, "verilog", "topk_tiny", "--clock-gates", value, "-o",
+                            tmp_path / "a")
+    assert (code, out) == (2, "") and err.startswith(f"error: {message}")
+    assert err.count("\n") == 1 and os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(("prefix", "message"), [

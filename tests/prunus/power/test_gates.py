@@ -7,8 +7,10 @@ import pytest
 
 from prunus.errors import InputError
 from prunus.golden.engines import load_config
+from prunus.hw.verilog.emit import emit
+from prunus.hw.verilog.gating import LEAST_GATED, ClockGate
 from prunus.power import gates as module
-from prunus.power.gates import LEAST_GATED, _script, gates
+from prunus.power.gates import _script, gates
 from prunus.synth import peak
 from prunus.synth.macros import is_macro, macro, register_file_um2
 from prunus.synth.pdk.cells import library
@@ -37,6 +39,22 @@ def test_few_flip_flops_get_none(width, gated):
                     f"[{width - 1}:0] q); always @(posedge clk) if (e) q <= d; endmodule\n",
                     clock_gates=True)
     assert len(design.netlist().gates) == gated
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("name", ["hdp_tiny", "topk_tiny"])
+def test_as_many_are_gated_as_in_the_emitted_text(name):
+    """Of Verilog that is emitted with clock gates the share of flip-flops behind them is the same.
+
+    What is mapped has fewer flip-flops, as equal ones are one.
+    """
+    config = load_config(name)
+    clocks = [bank.gate >= 0 for bank in gates(config, clock_gates=True).netlist.banks]
+    mapped = sum(clock.sum() for clock in clocks), sum(clock.size for clock in clocks)
+    emitted = emit(config, ClockGate("icg", "EN", "CK", "ECK")).metadata["clock_gates"]
+    assert 0.8 * emitted["flip_flops"] < mapped[1] <= emitted["flip_flops"]
+    assert emitted["gated_flip_flops"] / emitted["flip_flops"] == pytest.approx(
+        mapped[0] / mapped[1], abs=0.02)
 
 
 def test_the_gates_of_a_preset():
