@@ -9,12 +9,12 @@ from prunus.golden import registers
 from prunus.golden.engine import EngineConfig
 from prunus.golden.registers import INDEX_BITS, Cause
 from prunus.hw.cores import CORES
+from prunus.hw.parts.counter import count
 from prunus.hw.parts.restart import Restarted
 from prunus.hw.shell.arbiter import ReadArbiter, WriteArbiter
 from prunus.hw.shell.axi import AXI4, AXI4Lite, connect_flat, flat_members
 from prunus.hw.shell.collector import WriteCollector
 from prunus.hw.shell.control import Control
-from prunus.hw.parts.counter import count
 from prunus.hw.shell.csr import Csr, counter_layout
 from prunus.hw.shell.dispatch import Dispatcher
 from prunus.hw.shell.faults import FirstFault

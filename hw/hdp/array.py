@@ -52,8 +52,10 @@ def operand_layout(config: HdpConfig) -> data.StructLayout:
 
 def select_layout(config: HdpConfig) -> data.StructLayout:
     """What decides which operands a multiplier gets, if ``en``; ``exact`` is whether fractions of
-    queries and keys are multiplied too. With linear jobs ``narrow``: of mode ``FRACTION``, keys are digits."""
-    return data.StructLayout({"en": 1, "mode": Mode, "exact": 1, **({"narrow": 1} if config.linear else {})})
+    queries and keys are multiplied too. With linear jobs ``narrow``: of mode ``FRACTION``, keys are
+    digits."""
+    return data.StructLayout({
+        "en": 1, "mode": Mode, "exact": 1, **({"narrow": 1} if config.linear else {})})
 
 
 def _choose(values, index):

@@ -26,8 +26,10 @@ def two_banks(m: Module, name: str, *, words: int, write_en, write_address, writ
     write_data, write_address, read_address = (
         Value.cast(value) for value in (write_data, write_address, read_address))
     if not single_port:
-        m.submodules[name] = mem = memory.Memory(shape=len(write_data), depth=2 * words, init=[])
-        write, read = mem.write_port(), mem.read_port()
+        mem: memory.Memory = memory.Memory(shape=len(write_data), depth=2 * words, init=[])
+        m.submodules[name] = mem
+        write = mem.write_port()
+        read = mem.read_port()
         m.d.comb += [
             write.en.eq(write_en), write.addr.eq(write_address), write.data.eq(write_data),
             read.en.eq(read_en), read.addr.eq(read_address),
@@ -51,7 +53,8 @@ def two_banks(m: Module, name: str, *, words: int, write_en, write_address, writ
     for n in range(2):
         m.submodules[f"{name}_bank_{n}"] = mem = memory.Memory(
             shape=len(write_data), depth=words, init=[])
-        write, read = mem.write_port(), mem.read_port()
+        write = mem.write_port()
+        read = mem.read_port()
         at = Signal(len(write.addr), name=f"{name}_bank_{n}_address")
         m.d.comb += [
             write.en.eq(write_en & (write_bank == n)), read.en.eq(read_en & (read_bank == n)),

@@ -18,8 +18,8 @@ PRESETS = tuple(dict.fromkeys(stage.config for stage in STAGES))
 # Multipliers of 8 or 12 bits, those of digits as the whole ones that they are the parts of.
 MULTIPLIERS = {"hdp_edge": 32, "hdp_ecp5": 128, "leopard_ae": 128, "topk_edge": 128}
 GATE_UM2 = 7.2576       # NAND2 of SG13G2
-# ITA (arXiv 2307.03493): dense, 8 bits. 22 nm: 5.93 TOPS/mm2 of 1,024 multiply-accumulates, NAND2 of
-# 0.199 um2; on an FPGA 73,000 LUT6 and 1,145 DSP blocks.
+# ITA (arXiv 2307.03493): dense, 8 bits. 22 nm: 5.93 TOPS/mm2 of 1,024 multiply-accumulates, NAND2
+# of 0.199 um2; on an FPGA 73,000 LUT6 and 1,145 DSP blocks.
 ITA = {"macs": 1024, "mm2": 0.173, "gate_um2": 0.199, "lut6": 73_000, "dsp": 1_145}
 LUT4_PER_LUT6 = 1.5     # an assumption, as is:
 LUT6_PER_DSP = 70

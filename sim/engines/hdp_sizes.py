@@ -27,7 +27,8 @@ def _others(n: int, width: int, multipliers: int) -> dict[str, int]:
 
 # Scores as full products only; heads in tiles; linear jobs, with granules of a unit or of several;
 # rounded digits with fractions of all lengths; wide addresses; an array of its own for P.V;
-# memories for SRAM macros; integer operations on groups of four blocks, which take minutes to build.
+# memories for SRAM macros; integer operations on groups of four blocks, which take minutes to
+# build.
 OTHERS = (
     HdpConfig(name="w8_d32_m8_c1_recompute", d_max=32, l_max=L_MAX, multipliers=8,
            keep_integer_scores=False),

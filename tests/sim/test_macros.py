@@ -34,6 +34,7 @@ def test_linear_jobs():
     """Their buffers keep two ports: X and W are written while others of them are read."""
     config = load_config("heat_tiny").of_macros()
     jobs = random_jobs(config, 60, 4)
-    for simulation, batch in zip(simulate_batches([jobs[:20], jobs[20:]], config, stall=0.2, seed=5),
-                                 (jobs[:20], jobs[20:]), strict=True):
+    batches = [jobs[:20], jobs[20:]]
+    for batch, simulation in zip(batches, simulate_batches(batches, config, stall=0.2, seed=5),
+                                 strict=True):
         check(simulation, batch, config)

@@ -14,8 +14,8 @@ BITS = 3
 RATIOS = [(16, 2, 2), (16, 4, 4), (16, 4, 1), (8, 4, 2), (8, 8, 8), (4, 8, 2), (4, 16, 16),
           (2, 16, 4), (8, 2, 2), (8, 2, 1), (32, 4, 4), (16, 32, 8)]
 # Two ports; a port for each bank; that and the rows of readers in registers.
-MADE = [{}, {"single_port": True}, {"single_port": True, "columns": True}, {"single_port": True, "streams": 1},
-        {"single_port": True, "streams": 2}, {"streams": 2}]
+MADE = [{}, {"single_port": True}, {"single_port": True, "columns": True},
+        {"single_port": True, "streams": 1}, {"single_port": True, "streams": 2}, {"streams": 2}]
 SHAPES = [(16, 4, 4), (16, 4, 2), (4, 16, 16), (4, 16, 4), (8, 8, 8), (8, 8, 1)]
 
 
@@ -320,8 +320,9 @@ def test_a_row_is_read_once(streams):
 
 def test_columns_that_are_not_wanted_rest():
     """A beat of a longer read, a read of a longer beat."""
-    for beat, read, step, wanted in ((4, 16, 4, lambda n, size: set(range(n // 4, (n + size) // 4))),
-                                     (16, 4, 2, lambda n, size: {n // 4})):
+    for beat, read, step, wanted in (
+            (4, 16, 4, lambda n, size: set(range(n // 4, (n + size) // 4))),
+            (16, 4, 2, lambda n, size: {n // 4})):
         dut = PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, step=step, rows=4, d_max=32,
                           columns=True)
         model = Model(beat, read, step)
