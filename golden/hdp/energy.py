@@ -18,7 +18,8 @@ MASK = 1        # bits of a block
 
 def events(jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
            config: HdpConfig) -> list[Event]:
-    """Of heads on HDP; a block is two queries and two keys, and reads each once."""
+    """Of heads on HDP; a block is two queries and two keys. It reads its keys; queries are read once
+    for a row of blocks."""
     layout = HdpLayout(config)
     found: list[Event] = []
     held = held_planes(jobs, results, config)
@@ -34,15 +35,15 @@ def events(jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
         if visible:
             found += dot("I x I", 4 * visible * job.d, mag, mag, config)
             found += _pruning(visible, job, config)
-            found.append(Event("memory", "I of a dimension", 4 * visible * job.d, "sram",
-                                integer))
+            found.append(Event("memory", "I of a dimension",
+                               (2 * visible + integers * job.valid_q) * job.d, "sram", integer))
         if full:
             found += dot("W x W", 4 * scored * job.d, config.width, config.width, config)
         else:
             found += dot("I x F and F x I", 8 * scored * job.d, mag, config.frac, config)
         found += [
-            Event("memory", "I and F of a dimension", 4 * scored * job.d, "sram",
-                  integer + fraction),
+            Event("memory", "I and F of a dimension",
+                  (2 * scored + scores * rows) * job.d, "sram", integer + fraction),
             Event("memory", "scores, there and back", 8 * scored, "sram", config.score_width),
             Event("dram", "bytes", layout.read_bytes(job, result.head_kept, planes)
                   + layout.out_bytes(job.output()) + STATUS_BYTES, "dram", 8)]

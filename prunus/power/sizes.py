@@ -36,6 +36,8 @@ class Memory:
         Whether all reads are registered.
     always : bool
         Whether it is read in every cycle, wanted or not.
+    dual : bool
+        Whether it is read and written at different addresses.
     """
 
     words: int
@@ -44,11 +46,7 @@ class Memory:
     write_ports: int
     clocked: bool
     always: bool
-
-    @property
-    def dual(self) -> bool:
-        """A read goes to an address of its own in all that is emitted."""
-        return True
+    dual: bool = True
 
     @property
     def macro(self) -> Macro | None:
@@ -95,8 +93,10 @@ def _memories(body: str, shapes: dict[str, tuple[int, int]],
                      for match in re.findall(rf"(\w+) <= {name}\[", block)}
         written = sum(bool(re.search(rf"^ +{name}\[.*?<= ", block, re.M)) for block in blocks)
         free = len(re.findall(rf"^  assign .*= .*{access}", body, re.M))
+        at = set(re.findall(rf"(?:^ +|<= |= ){name}\[(.*?)\](?= <= |;)", body, re.M))
         yield Memory(words, width, len(read) + free, written, not free,
-                     bool(read) and not any("if (" in block for block in read)), registers
+                     bool(read) and not any("if (" in block for block in read),
+                     len(at) > 1), registers
 
 
 def read_sizes(verilog: str, top: str) -> Sizes:
@@ -131,5 +131,5 @@ def read_sizes(verilog: str, top: str) -> Sizes:
 
 @cache
 def sizes(config: EngineConfig) -> Sizes:
-    """Of a configuration, whose RTL is emitted unless it is kept."""
-    return read_sizes(emitted(config), config.name)
+    """Of a configuration with memories for SRAM macros, whose RTL is emitted unless it is kept."""
+    return read_sizes(emitted(config.of_macros()), config.name)

@@ -98,7 +98,7 @@ def test_gates_have_these_memories_and_somewhat_fewer_flip_flops(name):
     from prunus.power.netlist import ONE
 
     config = load_config(name)
-    netlist, found = gates(config).netlist, sizes(config)
+    netlist, found = gates(config.of_macros()).netlist, sizes(config)
     assert Counter((m.words, m.width) for m in netlist.memories) == Counter(
         {shape: sum(n for m, n in found.memories.items() if (m.words, m.width) == shape)
          for shape in {(m.words, m.width) for m in found.memories}})
