@@ -390,8 +390,8 @@ WATCHED: tuple[Watched, ...] = (
     Watched("3 sources", faults.FirstFault,
             "It holds the first fault since it was cleared.",
             control_blocks.FaultWatch, control_blocks.fault_invariant,
-            (Change("the last fault", faults.FirstFault, "with m.If(~self.o.valid):",
-                    "with m.If(1):"),)),
+            (Change("the last fault", faults.FirstFault, "with m.Elif(any_ & ~self.o.valid):",
+                    "with m.Elif(any_):"),)),
     Watched("4 by 4 tiles", tiler.Tiler,
             "Every tile of a head lies at the address of its rows, reckoned without an end of the "
             "addresses, unless ``beyond`` is set, and that is never set if all tiles lie below "

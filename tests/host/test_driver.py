@@ -246,7 +246,8 @@ def test_wide_addresses_take_two_registers():
     fake.registers |= {at["error_address"]: 0x40, at["error_address_high"]: 0x1234}
     assert f"error_address {0x1234_0000_0040}" in asyncio.run(driver.describe())
     with pytest.raises(DriverError, match="register engine must read 0x00001001, not 0x00000001: "
-                                          "the coprocessor is that of hdp_tiny, not that of"):
+                                          "the coprocessor is that of hdp_own_tiny or hdp_tiny, "
+                                          "not that of"):
         asyncio.run(driver.check())
 
 

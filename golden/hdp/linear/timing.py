@@ -24,8 +24,8 @@ SIGNS = 2               # of digits, once in a row of a head
 CODES, SUMS = 16, 4     # of a word of codes, of a wide one
 SHORT = 1               # cycle less that a word of 8 codes takes
 # What the RTL takes beside its work.
-FETCHED = 20            # from a doorbell or a fence to the first request
-LATENCY = 12            # of a read of which nothing was in flight
+FETCHED = 18            # from a doorbell or a fence to the first request
+LATENCY = 10            # of a read of which nothing was in flight
 SEEN = 3                # from the last beat to the first operation
 STRIP, TILE = 4, 3      # between strips, between tiles
 FREED = 24              # from the last operation of a tile to the next request for its half
