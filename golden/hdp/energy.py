@@ -18,8 +18,8 @@ MASK = 1        # bits of a block
 
 def events(jobs: Sequence[HdpJob], results: Sequence[HdpOutcome],
            config: HdpConfig) -> list[Event]:
-    """Of heads on HDP; a block is two queries and two keys. It reads its keys; queries are read once
-    for a row of blocks."""
+    """Of heads on HDP; a block is two queries and two keys. It reads its keys; the queries of a row
+    of blocks are read once."""
     layout = HdpLayout(config)
     found: list[Event] = []
     held = held_planes(jobs, results, config)
