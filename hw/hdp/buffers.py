@@ -168,7 +168,7 @@ class PlaneBuffer(wiring.Component):
         """Of each column of a word, or of all of them, whether a read from ``part`` on leaves it
         alone."""
         columns = self._word // self._column
-        if not self._columns or columns == 1:
+        if not self._columns or columns == 1 or not len(part):
             return [C(0)]
         # The part that a column begins with, and a read's; equal above the size of the larger one.
         each = max(1, self._column // self._step)

@@ -6,13 +6,14 @@ from amaranth.hdl import Value, unsigned
 
 from prunus.hw.arith.multiplier import digit_layout
 from prunus.hw.hdp.buffers import PlaneBuffer
+from prunus.hw.verilog.emit import to_verilog
 from tests.hw.helpers import simulate
 
 BITS = 3
 
 # (beat, read, step): a beat of eight reads to a read of eight beats, and the sizes of the presets.
-RATIOS = [(16, 2, 2), (16, 4, 4), (16, 4, 1), (8, 4, 2), (8, 8, 8), (4, 8, 2), (4, 16, 16),
-          (2, 16, 4), (8, 2, 2), (8, 2, 1), (32, 4, 4), (16, 32, 8)]
+RATIOS = [(8, 16, 16), (16, 2, 2), (16, 4, 4), (16, 4, 1), (8, 4, 2), (8, 8, 8), (4, 8, 2),
+          (4, 16, 16), (2, 16, 4), (8, 2, 2), (8, 2, 1), (32, 4, 4), (16, 32, 8)]
 # Two ports; a port for each bank; that and the rows of readers in registers.
 MADE = [{}, {"single_port": True}, {"single_port": True, "columns": True},
         {"single_port": True, "streams": 1}, {"single_port": True, "streams": 2}, {"streams": 2}]
@@ -342,3 +343,11 @@ def test_columns_that_are_not_wanted_rest():
                 check_rows(ctx, dut, rows)
 
         simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("beat, read, step", RATIOS)
+def test_columns_can_be_emitted(beat, read, step):
+    """A signal without bits cannot."""
+    verilog, _ = to_verilog(PlaneBuffer(shape=unsigned(BITS), beat=beat, read=read, step=step,
+                                        rows=4, d_max=32, columns=True, single_port=True), "top")
+    assert "module top(" in verilog
