@@ -55,7 +55,7 @@ def summary(capfd, *args, source=HEADS):
 
 # -- real runs ------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("preset", "args", "nj"), [
-    ("hdp_tiny", [], 2250), ("leopard_tiny", ["--clock-gates"], 550)])
+    ("hdp_tiny", [], 1040), ("leopard_tiny", ["--clock-gates"], 550)])
 def test_a_head(capfd, preset, args, nj):
     """The contract of --json: sums, areas, and not a bit that is not the RTL's."""
     found = summary(capfd, "--config", preset, "--limit", 1, *args)
