@@ -61,8 +61,8 @@ def test_a_write_beside_the_pieces_is_seen(config):
 
 
 def test_write_responses_that_wait(config):
-    """The most that may be on their way at a time, and fewer, change nothing but the time. Two cores
-    may share a few jobs better where one waits a little."""
+    """The most that may be on their way at a time, and fewer, change nothing but the time. Two
+    cores may share a few jobs better where one waits a little."""
     # Of as much output as possible.
     jobs = sorted(random_jobs(config, 60, 8), key=lambda job: job.l_q * job.d)[-4:]
     jobs = [replace(job, same_kv=False) for job in jobs]
