@@ -86,7 +86,7 @@ def check_area(result):
                             "interpolated", "made_of"}
         if row["kind"] == "macro":
             assert row["um2"] == pytest.approx(
-                row["instances"] * macro(row["words"], row["bits"], True).area_um2)
+                row["instances"] * macro(row["words"], row["bits"], row["ports"] == 2).area_um2)
     for kind, name in (("macro", "macros"), ("register file", "register_files")):
         assert 0 < area[name] == pytest.approx(
             sum(row["um2"] for row in memories if row["kind"] == kind))
