@@ -203,6 +203,12 @@ class HdpCore(Repeated):
 
         at = Mux(op.mode == Mode.INTEGER, steps(integer_dims(config)),
                  Mux(op.mode == Mode.FRACTION, steps(2 * t), steps(t)))
+        mode, exact = op.mode, op.exact
+        if config.linear:
+            linear, its = self.linear.en, self.linear.op
+            mode = Mux(linear, Mux(its.narrow, Mode.FRACTION, Mode.FULL), mode)
+            exact = linear | exact
+
         def size(dims):
             """Of a read, in doublings of the smallest one."""
             return (min(dims, fraction_word(config)) // smallest_read(config)).bit_length() - 1
@@ -232,10 +238,6 @@ class HdpCore(Repeated):
             if not (name == "v" and config.own_values):
                 m.d.comb += array.operands[name].eq(buffer.read_data)
             if "read_size" in buffer.signature.members:
-                mode = op.mode
-                if config.linear:
-                    mode = Mux(self.linear.en, Mux(self.linear.op.narrow, Mode.FRACTION,
-                                                   Mode.FULL), mode)
                 m.d.comb += buffer.read_size.eq(
                     Mux(mode == Mode.INTEGER, (integer_dims(config) // smallest_read(config))
                         .bit_length() - 1, Mux(mode == Mode.FRACTION, size(2 * t), size(t))))
@@ -254,11 +256,7 @@ class HdpCore(Repeated):
                "background": issue.background}
         if bits:
             now["place"] = op.column[:bits]
-        mode, exact = op.mode, op.exact
         if config.linear:
-            linear, its = self.linear.en, self.linear.op
-            mode = Mux(linear, Mux(its.narrow, Mode.FRACTION, Mode.FULL), mode)
-            exact = linear | exact
             now |= {"en": issue.en | linear, "mode": mode, "linear": linear,
                     "first": Mux(linear, its.first, op.first),
                     "last": Mux(linear, its.last, op.last), "linear_tag": its.tag.as_value()}

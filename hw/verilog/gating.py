@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from prunus.golden.names import KEYWORDS
 
 from . import yosys
+from .netlist import unique
 
 __all__ = ["LEAST_GATED", "ClockGate", "Gated", "gate_clocks"]
 
@@ -191,16 +192,6 @@ def _one_by_one(body: str) -> str:
     return "".join(wires) + body
 
 
-def _reserve(name: str, taken: set[str]) -> str:
-    """``name``, with a number if it is taken; reserves the result."""
-    n, choice = 0, name
-    while choice in taken:
-        n += 1
-        choice = f"{name}_{n}"
-    taken.add(choice)
-    return choice
-
-
 @dataclass
 class _Aside:
     """The combinational processes of a module.
@@ -286,7 +277,7 @@ class _Module:
         for (clock, enable, positive), cells in groups.items():
             label = _base(max(cells, key=lambda cell: (self._width(cell), cell[2]))[3])
             if enable.startswith("$"):
-                self._names[enable] = _reserve(f"{label}_enable", self._taken)
+                self._names[enable] = unique(f"{label}_enable", self._taken)
             width = sum(map(self._width, cells))
             if width >= LEAST_GATED:
                 gated = self._add_gate(label, clock, enable, positive == "1")
@@ -310,15 +301,15 @@ class _Module:
     def _add_gate(self, label: str, clock: str, enable: str, positive: bool) -> str:
         """Its clock."""
         if not positive:
-            inverse = _reserve(f"{label}_enable", self._taken)
+            inverse = unique(f"{label}_enable", self._taken)
             self._wires.append(f"  wire {inverse}\n")
             self._cells.append(
                 f"  cell $not $enable{inverse}\n    parameter \\A_SIGNED 0\n"
                 "    parameter \\A_WIDTH 1\n    parameter \\Y_WIDTH 1\n"
                 f"    connect \\A {enable}\n    connect \\Y {inverse}\n  end\n")
             enable = inverse
-        gated = _reserve(f"{label}_clock", self._taken)
-        name = _reserve(f"{label}_gate", self._taken)
+        gated = unique(f"{label}_clock", self._taken)
+        name = unique(f"{label}_gate", self._taken)
         gate = self._gate
         pins = sorted([(gate.clock, clock), (gate.enable, enable), (gate.gated, gated)])
         self._wires.append(f"  wire {gated}\n")
@@ -336,7 +327,7 @@ class _Module:
         made = pins.get("Y", "")
         if made.startswith("$") and made not in self._names:
             self._highest[kind[1:]] += 1
-            self._names[made] = _reserve(f"\\{kind[1:]}_{self._highest[kind[1:]]}", self._taken)
+            self._names[made] = unique(f"\\{kind[1:]}_{self._highest[kind[1:]]}", self._taken)
         if kind not in ("$dff", "$dffe"):
             return cell[0]
         joint, bits = "", pins["Q"]
@@ -352,7 +343,7 @@ class _Module:
 
     def _part(self, cell: re.Match) -> str:
         """A register of its own for bits of one whose others have another enable."""
-        name = _reserve(f"{_base(cell[3])}_part", self._taken)
+        name = unique(f"{_base(cell[3])}_part", self._taken)
         bits = ""
         for wire, n in _bits(dict(_CONNECT.findall(cell[3]))["Q"], {})[::-1]:
             bits += self._inits[wire][-1 - n] if wire in self._inits else ""

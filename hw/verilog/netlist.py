@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from prunus.golden.names import KEYWORDS
 
-__all__ = ["Named", "Port", "tidy"]
+__all__ = ["Named", "Port", "tidy", "unique"]
 
 _MODULE = re.compile(r"^((?:attribute [^\n]*\n)*)module (\S+)\n(.*?)^end\n", re.S | re.M)
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\\$]\S+')
@@ -64,7 +64,7 @@ def _identifier(text: str) -> str:
     return f"n_{name}" if name[0].isdigit() else f"{name}_" if name in KEYWORDS else name
 
 
-def _unique(name: str, taken: set[str]) -> str:
+def unique(name: str, taken: set[str]) -> str:
     """``name``, with a number if it is taken; reserves the result."""
     n, choice = 0, name
     while choice in taken:
@@ -147,10 +147,10 @@ def _choose_names(module: _Module, classes: Mapping[str, str], is_top: bool) -> 
         if is_top and is_port and base != name[1:]:
             raise ValueError(f"a port of the top must be a plain Verilog identifier, "
                              f"not {name[1:]!r}")
-        module.names[name] = "\\" + _unique(base, taken)
+        module.names[name] = "\\" + unique(base, taken)
     # In RTLIL a wire and an instance or memory may share a name, so these have keys of their own.
     for name, base in others:
-        new = _unique(_identifier(_SUFFIX.sub("", base)), taken)
+        new = unique(_identifier(_SUFFIX.sub("", base)), taken)
         module.names[f"cell {name}"] = "\\" + new
 
 
@@ -230,7 +230,7 @@ def _name_modules(bodies: list[tuple[str, str]], top: str) -> dict[str, str]:
         name = f"{top}__{kind}"      # no configuration has __ in its name
         if count[kind] > 1 and instance != kind:
             name += f"_{instance}"
-        names[path] = _unique(name, taken)
+        names[path] = unique(name, taken)
     return names
 
 
