@@ -39,9 +39,9 @@ class RowCollector(wiring.Component):
         Rows that are complete, in order; entries of each follow those of the one before.
     address : In
     entry : Out(entry_layout)
-        Of the ring, a cycle after its address.
+        Of the ring, a cycle after its address and ``freed``; held until the next.
     freed : In(1)
-        Strobe: the oldest entry is not needed any more. Its read may be under way.
+        Strobe: the entry at ``address`` is read, the oldest is not needed any more.
     """
 
     def __init__(self, *, config: SurvivorConfig, front: FrontEnd):

@@ -75,7 +75,8 @@ def job_cost(rows: int, step: Step, config: HdpConfig, *, held_x: bool = False,
     read = product.read_bytes(config) - (
         step.parameters * step.bits // 8 if held_w else 0)
     bus = ceil(max(read, written) / (config.axi_data_width // 8))
-    return Cost(max(array, bus) + JOB_CYCLES, array, bus, read, written, product.products)
+    return Cost(max(array, bus) + JOB_CYCLES, array, bus, read, written, product.products,
+                product.work_cycles(config))
 
 
 def chain_cost(steps: Sequence[Step], rows: int, config: HdpConfig, *,

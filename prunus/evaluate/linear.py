@@ -28,15 +28,17 @@ class LinearCounts:
 
     Members
     -------
-    jobs, products, cycles, array_cycles, read_bytes, write_bytes : int
+    jobs, products, cycles, array_cycles, work_cycles, read_bytes, write_bytes : int
         Cycles are those of the hardware if ``counted``, else those of the model of cycles; array
-        cycles are those in which the array has work, by the shapes of the jobs.
+        cycles are those in which the array has work, by the shapes of the jobs, and work cycles
+        those of them in which it multiplies.
     """
 
     jobs: int = 0
     products: int = 0
     cycles: int = 0
     array_cycles: int = 0
+    work_cycles: int = 0
     read_bytes: int = 0
     write_bytes: int = 0
     counted: bool = False
@@ -47,6 +49,7 @@ class LinearCounts:
         self.jobs += len(jobs)
         self.products += cost.products
         self.array_cycles += cost.array_cycles
+        self.work_cycles += cost.work_cycles
         self.counted = done.cycles is not None
         self.cycles += (engine_of(config).predict_cycles(jobs, done.golden, config) or 0
                         if done.cycles is None else done.cycles)
@@ -56,7 +59,8 @@ class LinearCounts:
     def record(self) -> dict[str, Any]:
         """Ready for JSON."""
         return {name: getattr(self, name) for name in (
-            "jobs", "products", "cycles", "array_cycles", "read_bytes", "write_bytes")} | {
+            "jobs", "products", "cycles", "array_cycles", "work_cycles", "read_bytes",
+            "write_bytes")} | {
             "cycles_from": "counters" if self.counted else "model"}
 
 

@@ -92,7 +92,7 @@ def _cost(counts: Any, config: HdpConfig) -> dict[str, Any]:
 
     cost = Cost(cycles=counts.cycles, array_cycles=counts.array_cycles, bus_cycles=0,
                 read_bytes=counts.read_bytes, write_bytes=counts.write_bytes,
-                products=counts.products)
+                products=counts.products, work_cycles=counts.work_cycles)
     return counts.record() | {
         "nj": linear_energy_nj(cost, config),
         "nj_with_memory": linear_energy_nj(cost, config, pj_per_bit=MEMORY_PJ)}

@@ -29,7 +29,7 @@ class Rates:
     Members
     -------
     array : float
-        Of a cycle in which the array works.
+        Of a cycle in which the array multiplies.
     idle : float
         Of another cycle.
     byte : float
@@ -46,7 +46,7 @@ class Rates:
 
     def nanojoules(self, cost: Cost) -> float:
         """On the chip."""
-        return (self.array * cost.array_cycles + self.idle * (cost.cycles - cost.array_cycles)
+        return (self.array * cost.work_cycles + self.idle * (cost.cycles - cost.work_cycles)
                 + self.byte * cost.moved_bytes)
 
 

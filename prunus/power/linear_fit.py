@@ -148,7 +148,7 @@ def rates(rows: Sequence[Mapping[str, Any]]) -> Rates:
     """Those that fit the runs of a configuration best, errors as shares of a run's energy."""
     fitted = [(counted(row), total_nj(row)) for row in rows if row["part"] == FIT]
     values = least_squares(
-        [[cost.array_cycles, cost.cycles - cost.array_cycles, cost.read_bytes + cost.write_bytes]
+        [[cost.work_cycles, cost.cycles - cost.work_cycles, cost.read_bytes + cost.write_bytes]
          for cost, _ in fitted], [total for _, total in fitted],
         [1 / total for _, total in fitted])
     return Rates(**{name: float(f"{value:.4g}")
@@ -174,7 +174,7 @@ def table_of(data: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
 
 HEAD = """# SPDX-License-Identifier: Apache-2.0
 # What linear layers cost in gates of IHP SG13G2 at 1.2 V with clock gates, nJ, by preset: a cycle
-# in which the array works, another cycle, a byte that is read or written. Written by
+# in which the array multiplies, another cycle, a byte that is read or written. Written by
 # `python -m prunus.power.linear_fit`; docs/power.md says more.
 
 """

@@ -70,8 +70,8 @@ def test_write_responses_that_wait(config):
     runs = simulate_batches(batches, config)
     for run in runs:
         check(run, jobs, config)
-    assert max(runs[0].cycles, runs[1].cycles) < runs[2].cycles
-    assert config.cores > 1 or runs[0].cycles < runs[1].cycles
+    assert runs[0].cycles < runs[2].cycles
+    assert config.cores > 1 or runs[0].cycles < runs[1].cycles < runs[2].cycles
 
 
 @pytest.mark.parametrize("config", list(map(widened, TINY)), ids=lambda config: config.name)

@@ -54,11 +54,20 @@ class Product:
     def products(self) -> int:
         return self.rows * self.k * self.span * self.groups
 
+    def _blocks(self) -> int:
+        return -(-self.rows // 2) * -(-self.span // 2) * self.groups
+
+    def _steps(self, config: HdpConfig) -> int:
+        """Cycles that multiply for a block."""
+        return -(-self.k // (config.taps * (2 if self.bits == 4 else 1)))
+
     def array_cycles(self, config: HdpConfig) -> int:
         """In which the array is busy, or kept from it by results that leave."""
-        dims = config.taps * (2 if self.bits == 4 else 1)
-        block = max(BLOCK_CYCLES, -(-self.k // dims))
-        return -(-self.rows // 2) * -(-self.span // 2) * self.groups * block
+        return self._blocks() * max(BLOCK_CYCLES, self._steps(config))
+
+    def work_cycles(self, config: HdpConfig) -> int:
+        """In which the array multiplies."""
+        return self._blocks() * self._steps(config)
 
     def read_bytes(self, config: HdpConfig) -> int:
         sizes, beat = Sizes(config), config.axi_data_width // 8
@@ -90,6 +99,8 @@ class Cost:
     array_cycles, bus_cycles : int
         Of the array, and of the busier direction of the bus; the greater is a lower bound.
     read_bytes, write_bytes, products : int
+    work_cycles : int
+        Of the array's, those in which it multiplies.
     """
 
     cycles: int = 0
@@ -98,6 +109,7 @@ class Cost:
     read_bytes: int = 0
     write_bytes: int = 0
     products: int = 0
+    work_cycles: int = 0
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(*(getattr(self, field.name) + getattr(other, field.name)
@@ -113,7 +125,7 @@ def _alone(product: Product, config: HdpConfig) -> Cost:
     array, beat = product.array_cycles(config), config.axi_data_width // 8
     read, written = product.read_bytes(config), product.write_bytes()
     bus = -(-max(read, written) // beat)
-    return Cost(0, array, bus, read, written, product.products)
+    return Cost(0, array, bus, read, written, product.products, product.work_cycles(config))
 
 
 def product_cost(product: Product, config: HdpConfig) -> Cost:

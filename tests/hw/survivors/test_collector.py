@@ -83,10 +83,15 @@ def test_full():
         ctx.set(dut.i.payload, {"end": 1, "survivors": 8})
         assert ctx.get(dut.i.ready)
         ctx.set(dut.i.valid, 0)
+        ctx.set(dut.freed, 1)               # an entry is read as it is freed, and only then
         ctx.set(dut.address, 1)
         await ctx.tick()
         assert ctx.get(dut.entry.score) == 1
         ctx.set(dut.address, 0)             # where the survivor behind the ring's end went
+        ctx.set(dut.freed, 0)
+        await ctx.tick()
+        assert ctx.get(dut.entry.score) == 1
+        ctx.set(dut.freed, 1)
         await ctx.tick()
         assert ctx.get(dut.entry.score) == -9
 

@@ -17,12 +17,13 @@ def test_a_job_whose_array_is_the_bound():
     got = job_cost(25, Step(384, 384), EDGE)
     read, written = 384 * 384 + 8 * 384 + 25 * 384 + 64, 25 * 384 + 64
     array = 13 * 192 * 48
-    assert got == Cost(array + 60, array, -(-read // 8), read, written, 25 * 384 * 384)
+    assert got == Cost(array + 60, array, -(-read // 8), read, written, 25 * 384 * 384,
+                       work_cycles=array)
 
 
 def test_four_bits_take_half_the_cycles_and_bytes():
     got = job_cost(25, Step(384, 384, bits=4), EDGE)
-    assert got.array_cycles == 13 * 192 * 24
+    assert got.array_cycles == got.work_cycles == 13 * 192 * 24
     assert got.read_bytes == 384 * 384 // 2 + 8 * 384 + 25 * 384 + 64
 
 
@@ -83,7 +84,7 @@ def test_the_dense_layers_of_minilm():
 
 
 def test_energy_by_hand():
-    cost = Cost(cycles=200, array_cycles=100, read_bytes=30, write_bytes=20)
+    cost = Cost(cycles=200, array_cycles=120, work_cycles=100, read_bytes=30, write_bytes=20)
     energy = Energy(Rates(array=.05, idle=.04, byte=.003), 20)
     chip = 50 * 100 + 40 * 100 + 3 * 50
     assert energy.of(cost) == pytest.approx((chip + 20 * 8 * 50) * 1e-12)
@@ -92,7 +93,7 @@ def test_energy_by_hand():
 
 
 def test_energy_is_that_of_the_gates():
-    cost = Cost(cycles=1000, array_cycles=900, read_bytes=3000, write_bytes=200)
+    cost = Cost(cycles=1000, array_cycles=900, work_cycles=800, read_bytes=3000, write_bytes=200)
     for pj in (0.0, 20.0):
         assert Energy.of_config(EDGE, pj).of(cost) == pytest.approx(
             1e-9 * linear_energy_nj(cost, EDGE, pj_per_bit=pj))

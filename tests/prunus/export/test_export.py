@@ -30,7 +30,7 @@ needs_packages = pytest.mark.skipif(
 @pytest.fixture
 def quick(monkeypatch):
     """No Verilog, which takes seconds."""
-    monkeypatch.setattr("prunus.hw.verilog.emit.emit", lambda config: Emission(
+    monkeypatch.setattr("prunus.hw.verilog.emit.emit", lambda config, gate: Emission(
         verilog="//\n", metadata={"name": config.name}, waivers="lint_off\n"))
 
 

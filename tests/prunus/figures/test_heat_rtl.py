@@ -29,7 +29,7 @@ def test_energy_is_that_of_counters(row: dict):
     assert linear["cycles_from"] == "counters"
     cost = Cost(cycles=linear["cycles"], array_cycles=linear["array_cycles"], bus_cycles=0,
                 read_bytes=linear["read_bytes"], write_bytes=linear["write_bytes"],
-                products=linear["products"])
+                products=linear["products"], work_cycles=linear["work_cycles"])
     config = load_config("hdp_edge")
     assert linear["nj"] == pytest.approx(linear_energy_nj(cost, config), rel=1e-8)
     moved = 8 * (linear["read_bytes"] + linear["write_bytes"])

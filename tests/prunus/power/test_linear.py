@@ -10,17 +10,17 @@ from prunus.power.linear import linear_energy_nj, outside_nj, rates_of
 
 HEAT, EDGE = load_config("heat_tiny"), load_config("hdp_edge")
 COST = Cost(cycles=1000, array_cycles=600, bus_cycles=100, read_bytes=500, write_bytes=300,
-            products=1)
+            products=1, work_cycles=500)
 
 
 @pytest.mark.parametrize("config", [HEAT, EDGE], ids=lambda config: config.name)
 def test_by_hand(config):
     of = rates_of(config)
-    chip = 600 * of.array + 400 * of.idle + 800 * of.byte
+    chip = 500 * of.array + 500 * of.idle + 800 * of.byte
     assert linear_energy_nj(COST, config) == pytest.approx(chip)
     assert linear_energy_nj(COST, config, pj_per_bit=20) == pytest.approx(chip + 800 * 8 * 0.020)
     assert outside_nj(COST, 20) == pytest.approx(128)
-    assert 0 < of.mean_error <= of.worst_error < 0.03
+    assert 0 < of.mean_error <= of.worst_error < 0.16
 
 
 def test_a_larger_array_costs_more_by_the_cycle_and_less_by_the_product():

@@ -29,7 +29,7 @@ def test_all_cases_are_kept():
     assert all(row["differing_bits"] == 0 < row["compared_bits"] for row in ROWS)
 
 
-@pytest.mark.parametrize("part, most", [(FIT, 0.12), (HELD_OUT, 0.54)])
+@pytest.mark.parametrize("part, most", [(FIT, 0.04), (HELD_OUT, 0.16)])
 def test_the_estimate_is_near_the_gates(part, most):
     errors = {(row["config"], row["name"]): linear_fit.error_of(row, rates_of(load_config(
         row["config"]))) for row in ROWS if row["part"] == part}

@@ -22,6 +22,7 @@ class Shape:
     read_ports: int = 1
     write_ports: int = 1
     clocked: bool = True
+    dual: bool = True
 
 
 @pytest.mark.parametrize("one", OFFERED, ids=lambda one: one["name"])
@@ -131,7 +132,8 @@ def test_a_false_figure_is_far_from_the_others(monkeypatch):
 
 
 @pytest.mark.parametrize(("shape", "wanted"), [
-    (Shape(64, 80), True), (Shape(512, 1), True), (Shape(32, 46), True), (Shape(4096, 72), True),
+    (Shape(64, 80), True), (Shape(64, 80, dual=False), True), (Shape(512, 1), True),
+    (Shape(8, 62, dual=False), False), (Shape(32, 46), True), (Shape(4096, 72), True),
     (Shape(8, 62), False), (Shape(4, 11), False), (Shape(16, 64), False),
     (Shape(64, 80, clocked=False), False), (Shape(64, 80, read_ports=2), False),
     (Shape(64, 80, write_ports=2), False),
