@@ -16,7 +16,6 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from prunus.golden.engines import load_config
-from prunus.golden.registers import Cause
 from prunus.hw.shell import arbiter, bursts, collector, reader, writer
 
 from .control import field
@@ -471,9 +470,9 @@ class ReaderWatch(wiring.Component):
             "mark": In(1), "any_windows": In(bursts.windows_layout()), "stop": In(1),
             "arready": In(1), "rvalid": In(1), "rdata": In(CONFIG.axi_data_width),
             "rresp": In(2), "assume_request": Out(1), "assume_asked": Out(1), "rready": Out(1),
-            "came": Out(1), "newest": Out(CONFIG.axi_data_width + 1), "ar": Out(2),
-            "cover_out": Out(1),
-            **oks("known", "tag", "last", "error", "stays", "ar_stays", "data_known", "data")})
+            "ar": Out(2), "cover_out": Out(1),
+            **oks("known", "tag", "last", "error", "stays", "ar_stays", "data_known", "data",
+                  "beat")})
 
     def elaborate(self, platform):
         m = Module()
@@ -497,19 +496,19 @@ class ReaderWatch(wiring.Component):
         refused = Signal(name="its_refused")
         with m.If(enters & self.mark & ~run.marked):
             m.d.sync += refused.eq(request.refused)
-        # A beat, or the error in its place, is counted in the cycle after it came.
-        answer = Signal(len(self.newest), name="answer")
-        shut = dut.fault.valid & (dut.fault.cause == Cause.WINDOW)
-        m.d.sync += answer.eq(Cat(axi.rdata, axi.rresp[1]))
-        m.d.comb += [self.came.eq(dut.beat | shut),
-                     self.newest.eq(Cat(answer[:-1], answer[-1] | shut))]
-        beat = Marked(m, "beat", mark=self.mark, enters=self.came, entering=self.newest,
+        # A beat from the bus, or the error in the place of a refused one: rready is low for nothing
+        # else, as the invariant says.
+        shut, taken, taken_before = ~axi.rready, Signal(), Signal()
+        m.d.comb += taken.eq(axi.rvalid & axi.rready)
+        m.d.sync += taken_before.eq(taken)
+        beat = Marked(m, "beat", mark=self.mark, enters=taken | shut,
+                      entering=Cat(axi.rdata, axi.rresp[1] | shut),
                       leaves=leaves, leaving=Cat(o.data, o.error), most=dut.depth + 2)
         show(m, self, known=run.known, tag=run.right, last=run.last,
             error=~(leaves & run.mine & refused) | o.error,
             stays=waits(m, "o", dut.o.valid, self.ready, o),
             ar_stays=waits(m, "ar", axi.arvalid, self.arready, Cat(axi.araddr, axi.arlen)),
-            data_known=beat.known, data=beat.order)
+            data_known=beat.known, data=beat.order, beat=dut.beat == taken_before)
         return m
 
 
@@ -553,8 +552,7 @@ def reader_invariant(step) -> Claims:
         of_burst(*rest, layout=request, last=z3.BoolVal(True))], most=_most())
     answers = [Place(there, z3.Concat(of(value, beat, "error"), of(value, beat, "data")))
                for there, value in held]
-    came, newest = (step[step.system.outputs[name]] for name in ("came", "newest"))
-    yield from element_is_inside(step, "beat", answers, late=(came == 1, newest))
+    yield from element_is_inside(step, "beat", answers)
     yield "credit", wide(step("dut.credit")) == depth - _sum(
         [*(of_beat(*place) for place in beats.places), *waiting])
     yield "credits", z3.ULE(wide(step("dut.credit")), depth)

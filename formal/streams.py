@@ -215,21 +215,14 @@ class Queue:
                       self.write == self._wrapped(self.read + self.level))
 
 
-def element_is_inside(step: Step, name: str, places: list[Place], late=None) -> Claims:
-    """Where a :class:`Marked` element is; the oldest place comes first.
-
-    ``late`` is whether the newest one has just come in and is not counted yet, and what it is.
-    """
+def element_is_inside(step: Step, name: str, places: list[Place]) -> Claims:
+    """Where a :class:`Marked` element is; the oldest place comes first."""
     count, marked = z3.BitVecVal(0, WIDE), step(f"{name}_marked") == 1
     ahead, kept = wide(step(f"{name}_ahead")), step(f"{name}_kept")
-    is_there, newest = [], None
+    is_there = []
     for place in places:
         is_there.append(z3.Implies(z3.And(place.there, count == ahead), place.value == kept))
-        newest = place.value if newest is None else z3.If(place.there, place.value, newest)
         count = count + z3.If(place.there, z3.BitVecVal(1, WIDE), z3.BitVecVal(0, WIDE))
-    if late:
-        yield f"{name}: the newest", z3.Implies(late[0], z3.And(count != 0, newest == late[1]))
-        count = count - z3.If(late[0], z3.BitVecVal(1, WIDE), z3.BitVecVal(0, WIDE))
     yield f"{name}: so many are inside", wide(step(f"{name}_inside")) == count
     yield f"{name}: where it is", z3.Implies(marked, z3.And(z3.ULT(ahead, count), *is_there))
 
