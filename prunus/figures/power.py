@@ -166,8 +166,8 @@ def _linear(rows: Sequence[dict]) -> str:
 def _linear_rates(rows: Sequence[dict]) -> str:
     from ..power.linear_fit import table_of
 
-    return table(["preset", "cycle that multiplies, nJ", "other cycle, nJ", "byte, nJ", "mean error",
-                  "worst error"], [
+    return table(["preset", "cycle that multiplies, nJ", "other cycle, nJ", "byte, nJ",
+                  "mean error", "worst error"], [
         [f"`{name}`", *(f"{of[key]:.4g}" for key in ("array", "idle", "byte")),
          *(f"{of[key]:.1%}" for key in ("mean_error", "worst_error"))]
         for name, of in table_of(rows).items()])

@@ -24,8 +24,8 @@ def names(buffer):
 def placed(cells, *, device=DEVICE, config="hdp_ecp5"):
     """How many got a place, and the places by name."""
     netlist = {name: {"type": "DP16KD", "attributes": {}} for name in cells}
-    count = floorplan.place({"modules": {"top": {"cells": netlist}}}, device=device,
-                            config=load_config(config))
+    count = floorplan.place({"modules": {"top": {"cells": netlist, "netnames": {}}}},
+                            device=device, config=load_config(config))
     found = {}
     for name, cell in netlist.items():
         if "BEL" in cell["attributes"]:
@@ -42,8 +42,61 @@ def test_each_buffer_has_its_row():
     assert count == len(found) == len(set(found.values())) == len(cells) + len(memory)
     assert other not in found
     for name, (x, y, n) in found.items():
-        row = {"k": 46, "q": 70, "v": 82, ".": 22}[name.partition("buffer_")[2][:1] or "."]
+        row = {"k": 46, "q": 70, "v": 22, ".": 82}[name.partition("buffer_")[2][:1] or "."]
         assert (y, n) == (row, floorplan.COLUMNS[DEVICE[-3:]].index(x) % 4)
+
+
+def test_shared_arrays_have_v_at_the_other_end():
+    _, found = placed([*names("v"), "system.memory.banks.bank_0.0.0"], config="hdp_edge")
+    assert {(name.split(".")[2], y) for name, (_, y, _) in found.items()} == {
+        ("core", 82), ("banks", 22)}
+
+
+def multipliers():
+    """A netlist of a multiplier and its register for each product, and of another multiplier."""
+    cells, nets = {"other": {"type": "MULT18X18D", "attributes": {}, "connections": {"P0": [1]},
+                             "port_directions": {"P0": "output"}}}, {}
+    products = [(q, k, n) for q in range(2) for k in range(2) for n in range(16)]
+    for number, product in enumerate(products):
+        out, register = 10 * number + 10, 10 * number + 11
+        cells[f"mul_{number}"] = {
+            "type": "MULT18X18D", "attributes": {},
+            "connections": {"A0": [register], "P0": [out], "P1": ["x"]},
+            "port_directions": {"A0": "input", "P0": "output", "P1": "output"}}
+        cells[f"register_{number}"] = {
+            "type": "TRELLIS_FF", "attributes": {},
+            "connections": {"DI": [out], "Q": [register], "CLK": [2]}}
+        nets["system.core.value_array.product_{}_{}_{}".format(*product)] = {"bits": [register]}
+    return {"modules": {"top": {"cells": cells, "netnames": nets}}}, products
+
+
+def test_multipliers_of_an_output_lie_side_by_side_below_its_values():
+    design, products = multipliers()
+    assert floorplan.place(design, device=DEVICE, config=load_config("hdp_ecp5")) == 64
+    cells, places = design["modules"]["top"]["cells"], {}
+    for number, (_, _, n) in enumerate(products):
+        x, y, z = map(int, re.fullmatch(r"X(\d+)/Y(\d+)/MULT18_(\d)", cells[
+            f"mul_{number}"]["attributes"]["BEL"]).groups())
+        places.setdefault(n, []).append((x, y, z))
+    assert not cells["other"]["attributes"]
+    everywhere = [place for mine in places.values() for place in mine]
+    assert len(set(everywhere)) == 64
+    for n, mine in places.items():
+        first = min(x for x, *_ in mine)
+        assert {(x - first, z) for x, _, z in mine} == {(0, 0), (1, 1), (4, 4), (5, 5)}
+        assert {y for _, y, _ in mine} == {(10, 34)[n % 2]}
+    _, found = placed(names("v"))
+    for n in range(16):             # V's slices are of eight outputs, in turn
+        mine = [x for x, *_ in places[n]]
+        values = [x for name, (x, *_) in found.items() if f"slice_{n // 8}" in name]
+        assert min(values) - 9 < min(mine) and max(mine) < max(values) + 9
+    assert [min(places[n]) for n in range(0, 16, 2)] == sorted(
+        min(places[n]) for n in range(0, 16, 2))
+
+
+def test_multipliers_are_left_alone_without_an_array_of_their_own():
+    design, _ = multipliers()
+    assert floorplan.place(design, device=DEVICE, config=load_config("hdp_edge")) == 0
 
 
 def test_slices_lie_in_the_order_of_taps():
@@ -80,8 +133,10 @@ def test_the_names_are_those_of_the_design():
     verilog = emitted_system(load_config("hdp_tiny"), 1024, 8)
     cells = [f".{module}.{memory}." for module, memory in [
         *((f"buffer_{name}", "row_0_slice_0") for name in BUFFERS), ("memory.banks", "bank_0")]]
-    for pattern in floorplan.PLANS[DEVICE[-3:], "hdp"].values():
-        assert any(re.search(pattern, cell) for cell in cells)
+    for plan in floorplan.PLANS.values():
+        assert all(any(re.search(pattern, cell) for cell in cells) for pattern in plan.values())
+    assert re.search(r"\bproduct_0_1_1\b",
+                     emitted_system(load_config("hdp_own_tiny"), 1024, 8))
     for cell in cells:
         *path, memory = cell.strip(".").split(".")
         assert re.search(rf"\b{path[-1]}\b", verilog), path
