@@ -9,7 +9,7 @@ place in the row by the taps of the array that it feeds, in the order of the tap
 An array for P V has its multipliers in DSP blocks, which lie in rows, too. nextpnr puts the two
 multipliers of a sum at opposite ends as well; the design then does not route. So V has the block
 RAMs between two rows of DSP blocks, and the four multipliers of an output lie side by side, where
-its values come from.
+its values come from. Q, which has fewer wires than K, is next to them.
 """
 
 import re
@@ -30,9 +30,10 @@ SOURCE = Path(__file__).read_text(encoding="utf-8")
 COLUMNS = {"85F": [first + 9 * group + n for first, groups in ((4, 7), (69, 6))
                    for group in range(groups) for n in (0, 2, 4, 6)]}
 # What the rows of a chip hold, as patterns of cell names, by the array of P V.
-_SCORES = {46: r"\.buffer_k_[if]\.", 70: r"\.buffer_q_[if]\."}
-PLANS = {("85F", "shared"): {22: r"\.memory\.banks\.", 82: r"\.buffer_v\.", **_SCORES},
-         ("85F", "own"): {22: r"\.buffer_v\.", 82: r"\.memory\.banks\.", **_SCORES}}
+PLANS = {("85F", "shared"): {22: r"\.memory\.banks\.", 46: r"\.buffer_k_[if]\.",
+                             70: r"\.buffer_q_[if]\.", 82: r"\.buffer_v\."},
+         ("85F", "own"): {22: r"\.buffer_v\.", 46: r"\.buffer_q_[if]\.",
+                          70: r"\.buffer_k_[if]\.", 82: r"\.memory\.banks\."}}
 _BUFFER = re.compile(r"\.buffer_(?:._)?([ifv])\.row_\d+_slice_(\d+)\.")
 # First columns of the blocks of four multipliers of a row, columns and numbers of the four, and the
 # rows that the multipliers of P V take.

@@ -42,14 +42,15 @@ def test_each_buffer_has_its_row():
     assert count == len(found) == len(set(found.values())) == len(cells) + len(memory)
     assert other not in found
     for name, (x, y, n) in found.items():
-        row = {"k": 46, "q": 70, "v": 22, ".": 82}[name.partition("buffer_")[2][:1] or "."]
+        row = {"k": 70, "q": 46, "v": 22, ".": 82}[name.partition("buffer_")[2][:1] or "."]
         assert (y, n) == (row, floorplan.COLUMNS[DEVICE[-3:]].index(x) % 4)
 
 
 def test_shared_arrays_have_v_at_the_other_end():
-    _, found = placed([*names("v"), "system.memory.banks.bank_0.0.0"], config="hdp_edge")
-    assert {(name.split(".")[2], y) for name, (_, y, _) in found.items()} == {
-        ("core", 82), ("banks", 22)}
+    _, found = placed([*names("v"), *names("k_i"), "system.memory.banks.bank_0.0.0"],
+                      config="hdp_edge")
+    assert {(name.split(".")[-4], y) for name, (_, y, _) in found.items()} == {
+        ("buffer_v", 82), ("buffer_k_i", 46), ("banks", 22)}
 
 
 def multipliers():
