@@ -72,9 +72,9 @@ class Board:
 
 BOARDS = {board.name: board for board in (
     Board(name="ulx3s_85f", platform="amaranth_boards.ulx3s:ULX3S_85F_Platform", presets={
-        "hdp_edge": Fit(62.5, 128), "hdp_ecp5": Fit(80.0, 64), "leopard_edge": Fit(60.0, 96)}),
+        "hdp_edge": Fit(62.5, 128), "hdp_ecp5": Fit(55.0, 64), "leopard_edge": Fit(60.0, 96)}),
     Board(name="ecpix5_85", platform="amaranth_boards.ecpix5:ECPIX585Platform",
-          presets={"hdp_ecp5": Fit(100.0, 64)},
+          presets={"hdp_ecp5": Fit(70.0, 64)},
           heartbeat=("rgb_led", 0, "g"), error=("rgb_led", 1, "r")),
     Board(name="ecpix5_45", platform="amaranth_boards.ecpix5:ECPIX545Platform", placer="static",
           presets={"hdp_mid": Fit(90.0, 48)},
