@@ -19,18 +19,6 @@ from prunus.hw.hdp.tiler import Phase, strip_width
 
 __all__ = ["SparsityEngine"]
 
-NARROW = 17     # bits of a factor that one multiplier of an FPGA takes
-
-
-def _halves(value) -> list:
-    """What a multiplier takes each, the lowest bits first."""
-    return [value[n : n + NARROW] for n in range(0, len(value), NARROW)]
-
-
-def _whole(parts):
-    """Products of the halves, together."""
-    return sum((part << n * NARROW for n, part in enumerate(parts[1:], 1)), parts[0])
-
 
 class SparsityEngine(wiring.Component):
     """Prunes a row of blocks while the next ones are computed.
@@ -238,12 +226,9 @@ class SparsityEngine(wiring.Component):
         total = Signal(config.theta_width + config.all_block_width)
         ext = Signal(config.theta_width)
         n_ext = Signal(config.theta_width + config.all_block_width + 1)
-        a, b = (Signal(RHO_FRAC + 1, name=name) for name in ("a", "b"))     # |rho|, 1 - |rho|
-        sum_parts, ext_parts = (
-            [Signal(len(part) + RHO_FRAC, name=f"weighted_{name}_{n}")
-             for n, part in enumerate(_halves(value))]
-            for name, value in (("sum", total), ("ext", n_ext)))
-        weighted_sum = Signal(len(total) + RHO_FRAC)
+        a = Signal(RHO_FRAC + 1)
+        weighted_ext = Signal(len(n_ext) + RHO_FRAC)
+        weighted_sum = Signal(len(total) + RHO_FRAC + 1)
         bound = Signal(len(n_ext) + 1)
         # A bound lies above what a query leaves that sees nothing.
         reach = Signal(data.ArrayLayout(signed(len(self.delta) + 2), 2))
@@ -277,8 +262,6 @@ class SparsityEngine(wiring.Component):
                     ext.eq(Mux(self.rho < 0, s.low, s.high)),
                     reach[0].eq(-s.low - self.delta), reach[1].eq(s.high - self.delta),
                     a.eq(Mux(self.rho < 0, -self.rho, self.rho)),
-                    b.eq(Mux(self.rho < 0, (1 << RHO_FRAC) + self.rho,
-                             (1 << RHO_FRAC) - self.rho)),
                     head.theta.eq(head.theta + data.View(self._stats, stats.r_data).sum),
                     head.total.eq(head.total + row.columns),
                     scan.eq(~gathers),
@@ -292,16 +275,13 @@ class SparsityEngine(wiring.Component):
                     m.d.comb += [skip.eq(1), self.masked.eq(1), self.end_head.eq(row.last)]
                     m.next = "IDLE"
             with m.State("EXTREME"):
-                m.d.sync += [n_ext.eq(n * ext),
-                             *(part.eq(half * b)
-                               for part, half in zip(sum_parts, _halves(total), strict=True))]
+                m.d.sync += n_ext.eq(n * ext)
                 m.d.comb += self.reached.eq(head.theta >= self.tau)
                 m.next = "WEIGHT"
             with m.State("WEIGHT"):
                 m.d.sync += [
-                    *(part.eq(half * a)
-                      for part, half in zip(ext_parts, _halves(n_ext), strict=True)),
-                    weighted_sum.eq(_whole(sum_parts)),
+                    weighted_ext.eq(n_ext * a),
+                    weighted_sum.eq(total * ((1 << RHO_FRAC) - a)),
                     *(bounds[q].eq(Mux(reach[q] > self._lowest, reach[q], self._lowest + 1))
                       for q in range(2)),
                 ]
@@ -309,7 +289,7 @@ class SparsityEngine(wiring.Component):
             with m.State("BOUND"):
                 # (n*theta) << 7 >= B is n*theta >= ceil(B / 128).
                 up = (1 << RHO_FRAC) - 1
-                m.d.sync += bound.eq((_whole(ext_parts) + (weighted_sum + up)) >> RHO_FRAC)
+                m.d.sync += bound.eq((weighted_ext + weighted_sum + up) >> RHO_FRAC)
                 m.next = "SCAN"
             with m.State("SCAN"):
                 with m.If(self.mask_en & (self.mask_group == last_group)):
